@@ -1,0 +1,55 @@
+"""The exceptions a user may see; each knows the exit status it ends the command with.
+
+Everything else that escapes is a bug of ours and exits 70 with its traceback.
+"""
+
+
+class NerbenchError(Exception):
+    """A run, a verification or a gate said no (exit status 1)."""
+
+    exit_status = 1
+
+
+class InputError(NerbenchError):
+    """The request was wrong (exit status 2): one line with the field or file, what is wrong with it, and the remedy."""
+
+    exit_status = 2
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(field, problem, remedy)
+        self.field, self.problem, self.remedy = field, problem, remedy
+
+    def __str__(self) -> str:
+        return " ".join(f"{self.field}: {self.problem}; {self.remedy}".split())
+
+
+class ConfigError(InputError):
+    """A configuration key, value or command-line option cannot be used."""
+
+
+class CorpusError(InputError):
+    """A corpus file cannot be read as what it is declared to be."""
+
+
+class LabelError(InputError):
+    """The labels of a model and of a corpus do not fit together."""
+
+
+class ArtifactNotFoundError(InputError):
+    """No published model, alias, digest or folder is meant by this reference."""
+
+
+class UnsafeArtifactError(InputError):
+    """A model folder or manifest holds something that must not be loaded."""
+
+
+class CorruptArtifactError(NerbenchError):
+    """Stored bytes are missing or differ from what the manifest says."""
+
+
+class ConflictError(NerbenchError):
+    """Something immutable exists already and would say something else."""
+
+
+class RunFailedError(NerbenchError):
+    """A step of a run failed; what the other steps made is kept."""
