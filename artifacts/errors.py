@@ -3,6 +3,8 @@
 Everything else that escapes is a bug of ours and exits 70 with its traceback.
 """
 
+from typing import Any
+
 
 class NerbenchError(Exception):
     """A run, a verification or a gate said no (exit status 1)."""
@@ -52,4 +54,8 @@ class ConflictError(NerbenchError):
 
 
 class RunFailedError(NerbenchError):
-    """A step of a run failed; what the other steps made is kept."""
+    """A step of a run failed; what the other steps made is kept, and told by `summary`."""
+
+    def __init__(self, message: str, summary: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.summary = summary

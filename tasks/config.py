@@ -72,6 +72,8 @@ class ModelConfig(Section):
 
     name: Name
     """The name it is published under."""
+    dataset: Name | None = None
+    """The data set it is trained on; the first one by default."""
     base: str | dict[str, Any]
     """A folder, a Hub id, or a configuration (`{model_type: bert, …}`), whose tokenizer is then trained on the train split."""
     revision: str | None = None
@@ -143,6 +145,10 @@ class Config(Section):
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
 
+    def dataset_of(self, model: ModelConfig) -> DatasetConfig:
+        """The data set that a model is trained on."""
+        return next(d for d in self.datasets if model.dataset in (None, d.name))
+
     @model_validator(mode="before")
     @classmethod
     def _single_dataset(cls, data: Any) -> Any:
@@ -161,6 +167,9 @@ class Config(Section):
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"{field}: the name {twice[0]} is used twice")
         known = {d.name for d in self.datasets}
+        for model in self.models:
+            if model.dataset and model.dataset not in known:
+                raise ValueError(f"models: {model.name} trains on {model.dataset}, which is not one of {sorted(known)}")
         for gold in self.golds:
             if gold.dataset not in known:
                 raise ValueError(f"golds: {gold.name} annotates {gold.dataset}, which is not one of {sorted(known)}")

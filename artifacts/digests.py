@@ -1,0 +1,40 @@
+"""Canonical bytes and their sha256: what every identity in nerbench is made of."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one UTF-8 encoding of `value`: keys sorted, no white space. Raises ValueError for NaN and infinities."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
+
+
+def sha256_hex(data: bytes) -> str:
+    """The sha256 of `data` in 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_chunks(chunks: Iterable[bytes]) -> str:
+    """The sha256 of pieces that follow each other."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a local file, read in pieces."""
+    return sha256_chunks(file_chunks(path))
+
+
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a local file in pieces."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk

@@ -1,0 +1,154 @@
+"""What may be in a model folder: weights as safetensors, a configuration that runs no code, a tokenizer."""
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from artifacts.errors import InputError, UnsafeArtifactError
+from artifacts.filesystem import Root
+from artifacts.manifest import FileEntry, Manifest, Provenance
+
+SAFE_FILES = (
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "bpe.codes",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "tokenizer.model",
+)
+"""Patterns of all that is ever copied from a folder or downloaded from the Hub."""
+
+_INDEX = "model.safetensors.index.json"
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *(name for name in SAFE_FILES if name.endswith(".model")))
+_UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
+_CODE_KEYS = {
+    "auto_map": "names Python code to be run",
+    "quantization_config": "brings a loader of its own",
+    "transformers_weights": "names other weights than model.safetensors",
+}
+_MAX_JSON_BYTES = 8 << 20
+_SAVE_AGAIN = "save the model with save_pretrained"
+
+
+def describe_folder(folder: Path | str, name: str, provenance: Provenance) -> Manifest:
+    """The manifest of a folder (path or URL) that `save_pretrained` of model and tokenizer made; reads all its bytes.
+
+    Raises InputError where a part is missing, UnsafeArtifactError for what must not be loaded.
+    """
+    root = Root.open(str(folder))
+    present = root.files()
+    chosen = [file for file in present if any(fnmatchcase(file, pattern) for pattern in SAFE_FILES)]
+    if "://" not in root.url:
+        _refuse_links(Path(root.url), chosen)
+    _require_parts(root, present)
+    config = refuse_unsafe(root)
+    files = tuple(FileEntry(path=file, size=root.size(file), sha256=root.sha256(file)) for file in chosen)
+    labels = _labels(root, config)
+    return Manifest(format_version=1, name=name, files=files, labels=labels, provenance=provenance)
+
+
+def refuse_unsafe(root: Root) -> dict[str, Any]:
+    """The configuration of a model folder; raises UnsafeArtifactError where loading it would run or fetch more."""
+    if root.exists("adapter_config.json"):
+        remedy = "merge the adapter into the model and save that"
+        raise UnsafeArtifactError(root.uri("adapter_config.json"), "loads an adapter from elsewhere", remedy)
+    config = _read_json(root, "config.json")
+    _refuse_code(root.uri("config.json"), config)
+    if root.exists("tokenizer_config.json"):
+        _refuse_code(root.uri("tokenizer_config.json"), _read_json(root, "tokenizer_config.json"))
+    return config
+
+
+def _refuse_links(folder: Path, files: list[str]) -> None:
+    # The Hub's cache is made of links, from snapshots/<commit>/ into blobs/ beside it.
+    blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else None
+    for path in (folder / file for file in files):
+        if path.is_symlink() and (blobs is None or path.resolve().parent != blobs.resolve()):
+            raise UnsafeArtifactError(str(path), "is a link", "put a copy of the file there")
+
+
+def _require_parts(root: Root, present: list[str]) -> None:
+    if "config.json" not in present:
+        raise _missing(root, "config.json", "name a folder made by save_pretrained")
+    shards = [file for file in present if fnmatchcase(file, "model-*-of-*.safetensors")]
+    if shards:
+        _require_index(root, present, shards)
+    elif "model.safetensors" not in present:
+        if unsafe := [file for file in present if file.endswith(_UNSAFE_WEIGHTS)]:
+            remedy = "load it where it comes from and save it again with today's save_pretrained (safe_serialization)"
+            raise UnsafeArtifactError(root.uri(unsafe[0]), "can run code when it is loaded", remedy)
+        raise _missing(root, "model.safetensors", _SAVE_AGAIN)
+    if not any(file in present for file in _VOCABULARIES):
+        raise _missing(root, "tokenizer.json", "save the tokenizer there too: tokenizer.save_pretrained(folder)")
+
+
+def _require_index(root: Root, present: list[str], shards: list[str]) -> None:
+    if _INDEX not in present:
+        raise _missing(root, _INDEX, _SAVE_AGAIN)
+    weight_map = _read_json(root, _INDEX).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise InputError(root.uri(_INDEX), "has no weight_map", _SAVE_AGAIN)
+    if odd := sorted(set(map(str, weight_map.values())) - set(shards)):
+        raise InputError(root.uri(_INDEX), f"names {odd[0]}, which is not there", _SAVE_AGAIN)
+
+
+def _missing(root: Root, file: str, remedy: str) -> InputError:
+    return InputError(f"folder {root.url}", f"has no {file}", remedy)
+
+
+def _read_json(root: Root, file: str) -> dict[str, Any]:
+    size = root.size(file)
+    if size > _MAX_JSON_BYTES:
+        raise UnsafeArtifactError(root.uri(file), f"has {size} bytes, more than {_MAX_JSON_BYTES}", "use a smaller one")
+    try:
+        value = json.loads(root.read(file))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(root.uri(file), "is no JSON object", _SAVE_AGAIN)
+    return value
+
+
+def _refuse_code(where: str, config: dict[str, Any]) -> None:
+    for key, value in _items(config):
+        if key in _CODE_KEYS and value is not None:
+            raise UnsafeArtifactError(
+                where, f"`{key}` {_CODE_KEYS[key]}", f"remove `{key}` if the model needs none of it"
+            )
+        if "attn_implementation" in key or "experts_implementation" in key:
+            values = [text for _, text in _items(value)] if isinstance(value, dict) else [value]
+            if any("/" in text for text in values if isinstance(text, str)):
+                raise UnsafeArtifactError(where, f"`{key}` fetches a kernel: {value}", f"remove `{key}`")
+
+
+def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key and value of nested JSON."""
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, dict):
+            yield from current.items()
+            waiting += current.values()
+        elif isinstance(current, list):
+            waiting += current
+
+
+def _labels(root: Root, config: dict[str, Any]) -> tuple[str, ...]:
+    mapping = config.get("id2label") or {}
+    try:
+        return tuple(str(mapping[number]) for number in sorted(mapping, key=int))
+    except (TypeError, ValueError):
+        remedy = 'write it as {"0": "O", "1": "B-PER", …}'
+        raise InputError(root.uri("config.json"), "`id2label` does not map numbers to labels", remedy) from None

@@ -1,0 +1,57 @@
+"""Lazy handles: metadata without weights, the model on first use, its memory back when it is done."""
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from artifacts.manifest import ArtifactRef, Manifest
+from artifacts.references import load_manifest, materialise
+
+T = TypeVar("T")
+
+
+class ArtifactHandle(Generic[T]):
+    """An artifact that is loaded when it is needed; as a context manager it is evicted at the end."""
+
+    def __init__(self, ref: ArtifactRef, loader: Callable[[Path], T]) -> None:
+        """`loader` makes the model from a verified local folder."""
+        self.ref = ref
+        self._loader = loader
+        self._loaded: list[T] = []
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The metadata; no weights are loaded. Raises CorruptArtifactError."""
+        return load_manifest(self.ref)
+
+    @property
+    def value(self) -> T:
+        """The model, loaded on first use. Do not keep it beyond `evict`. Raises CorruptArtifactError."""
+        if not self._loaded:
+            self._loaded.append(self._loader(materialise(self.ref)))
+        return self._loaded[0]
+
+    def evict(self) -> None:
+        """Give the model's memory back to the system; the next use loads it again."""
+        self._loaded.clear()
+        gc.collect()
+        _trim_heap()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.evict()
+
+
+def _trim_heap() -> None:
+    # glibc keeps freed memory for itself; elsewhere there is no such call
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)

@@ -1,0 +1,66 @@
+"""Path names that are safe everywhere, and local files that appear whole or not at all."""
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from uuid import uuid4
+
+from artifacts.errors import InputError
+
+_MODE = 0o644
+
+
+def relative_path(path: str) -> str:
+    """`path` itself if it is relative and plain under POSIX and Windows rules alike; raises ValueError otherwise."""
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"{path!r} is not a plain relative path")
+    if "\\" in path or ":" in path or any(unicodedata.category(c) == "Cc" for c in path):
+        raise ValueError(f"{path!r} holds a backslash, a colon or a control character")
+    return path
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is an unfinished write. Such names never end in .parquet: DuckDB's globs find dot files too."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def temporary_sibling(path: Path) -> Path:
+    """A fresh name in the folder of `path`, from which a finished file can be renamed to `path`."""
+    return path.with_name(f".{uuid4().hex}.tmp")
+
+
+def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, Path], None] = os.replace) -> str:
+    """Write a file beside `target`, then `publish` it there: by os.link if it must be new, else by os.replace.
+
+    Returns the sha256 of what was written. Raises FileExistsError (os.link), and InputError for an unwritable folder.
+    """
+    temporary = temporary_sibling(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    except OSError as error:
+        problem = f"cannot be written to ({error.strerror})"
+        raise InputError(f"folder {target.parent}", problem, "choose another, or change its permissions") from error
+    digest = hashlib.sha256()
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            for chunk in chunks:
+                digest.update(chunk)
+                stream.write(chunk)
+            stream.flush()
+            os.fsync(descriptor)
+        publish(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

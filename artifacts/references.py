@@ -1,0 +1,169 @@
+"""How a user names models, and how what was found is loaded.
+
+`name`, `name@alias`, `name@sha256:<at least 8 digits>` and `*@alias` are looked up in the store. What has a `/` is a
+location: a folder, an fsspec URL of one, a published manifest in any store, or `hf://org/model[@revision]`.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from artifacts import cache, hub
+from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
+from artifacts.filesystem import Root
+from artifacts.folder import describe_folder
+from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Manifest, Provenance
+from artifacts.store import LATEST, Store, Verification
+
+_PUBLISHED = re.compile(
+    r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"
+)
+_DIGEST = "sha256:"
+
+
+def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
+    """The artifacts a reference means now: one, or for `*@alias` every model of the store that has the alias.
+
+    Raises ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
+    """
+    if "/" in reference and not _PUBLISHED.fullmatch(reference):
+        return [_folder_ref(reference)]
+    store, keys = _locate(reference, store_url)
+    return [store.ref(key) for key in keys]
+
+
+def verify(reference: str, store_url: str) -> list[Verification]:
+    """Read every stored byte of the published artifacts that are meant. Raises like `resolve`."""
+    if "/" in reference and not _PUBLISHED.fullmatch(reference):
+        remedy = "verify what is published: name, name@alias, or the uri shown by `nerbench artifacts ls --json`"
+        raise InputError(f"model {reference!r}", "has no manifest to be verified against", remedy)
+    store, keys = _locate(reference, store_url)
+    return [store.verify(key) for key in keys]
+
+
+def load_manifest(ref: ArtifactRef) -> Manifest:
+    """The metadata of an artifact; of a folder, its files are digested again.
+
+    Raises CorruptArtifactError where it is no longer what `ref` says.
+    """
+    if ref.store is not None:
+        return Store(ref.store).manifest(ref)
+    location = _require_folder(ref)
+    manifest = _describe(location, _local(location), ref.name)
+    if manifest.artifact_id != ref.artifact_id:
+        raise CorruptArtifactError(f"{ref.name}: {location} has changed since it was looked up")
+    return manifest
+
+
+def materialise(ref: ArtifactRef) -> Path:
+    """A local folder to load the model from, every byte just verified. Raises like `load_manifest`."""
+    if ref.store is not None:
+        return Store(ref.store).materialise(ref)
+    manifest = load_manifest(ref)
+    root = Root.open(_local(_require_folder(ref)))
+    return cache.materialise(manifest, _fetch_from(root)) if "://" in root.url else Path(root.url)
+
+
+def pull(ref: ArtifactRef, folder: Path) -> None:
+    """Write the files of an artifact and its `manifest.json` to a new or empty folder. Raises like `load_manifest`."""
+    if ref.store is not None:
+        Store(ref.store).pull(ref, folder)
+    else:
+        cache.export(load_manifest(ref), _fetch_from(Root.open(_local(_require_folder(ref)))), folder)
+
+
+def _fetch_from(root: Root) -> cache.Fetch:
+    def fetch(entry: FileEntry, target: Path) -> str:
+        return root.download(entry.path, target)
+
+    return fetch
+
+
+def _require_folder(ref: ArtifactRef) -> str:
+    if ref.folder is None:
+        raise ValueError(f"{ref} has neither store nor folder")
+    return ref.folder
+
+
+def _folder_ref(location: str) -> ArtifactRef:
+    if location.startswith(hub.SCHEME):
+        found = hub.snapshot(location)
+        location, name, local = f"{hub.SCHEME}{found.model}@{found.commit}", found.model, str(found.folder)
+    else:
+        local = location = Root.open(location).url
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", location.rpartition("/")[2]).lstrip("._-")[:96] or "model"
+        if not Root.open(location).files():
+            raise ArtifactNotFoundError(f"model {location!r}", "is no folder with files", "check the path")
+    manifest = _describe(location, local, name)
+    return ArtifactRef(
+        name=name,
+        artifact_id=manifest.artifact_id,
+        model_sha256=manifest.model_sha256,
+        uri=location,
+        labels=manifest.labels,
+        folder=location,
+    )
+
+
+def _local(location: str) -> str:
+    return str(hub.snapshot(location).folder) if location.startswith(hub.SCHEME) else location
+
+
+def _describe(location: str, local: str, name: str) -> Manifest:
+    """The manifest of a folder, always the same while its files are: without a date."""
+    provenance = Provenance()
+    if location.startswith(hub.SCHEME):
+        model, _, commit = location.removeprefix(hub.SCHEME).partition("@")
+        provenance = Provenance(base_model=BaseSource(name=model, revision=commit))
+    return describe_folder(local, name, provenance)
+
+
+def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
+    if published := _PUBLISHED.fullmatch(reference):
+        key = ArtifactKey(name=published["name"], artifact_id=published["artifact_id"])
+        return Store(published["store"]), [key]
+    store = Store(store_url)
+    name, _, selector = reference.partition("@")
+    selector = selector or LATEST
+    ids = store.keys()
+    if name == "*":
+        return store, _all_with_alias(store, ids, selector, reference)
+    if name not in ids:
+        raise _not_found(reference, f"is not in the store {store.url}; it holds {_listed(ids)}", name)
+    if selector.startswith(_DIGEST):
+        return store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))]
+    aliases = store.aliases(name)
+    if selector not in aliases:
+        raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases)}", name)
+    return store, [ArtifactKey(name=name, artifact_id=aliases[selector])]
+
+
+def _all_with_alias(store: Store, names: Iterable[str], alias: str, reference: str) -> list[ArtifactKey]:
+    targets = {name: store.aliases(name).get(alias) for name in names}
+    keys = [ArtifactKey(name=name, artifact_id=target) for name, target in targets.items() if target]
+    if not keys:
+        raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(targets)}", "*")
+    return keys
+
+
+def _by_digest(reference: str, name: str, ids: list[str], prefix: str) -> ArtifactKey:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", prefix):
+        remedy = f"write {name}@sha256: and at least the first 8 of its digits"
+        raise InputError(f"model {reference!r}", "is no digest", remedy)
+    matching = [artifact_id for artifact_id in ids if artifact_id.startswith(prefix)]
+    if not matching:
+        raise _not_found(reference, f"no artifact of {name} begins so; there are {_listed(i[:12] for i in ids)}", name)
+    if len(matching) > 1:
+        raise InputError(f"model {reference!r}", f"{len(matching)} artifacts begin so", "write more digits")
+    return ArtifactKey(name=name, artifact_id=matching[0])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _not_found(reference: str, problem: str, name: str) -> ArtifactNotFoundError:
+    remedy = "see `nerbench artifacts ls`, or train it with `nerbench train`"
+    if Path(name).is_dir():
+        remedy = f"write ./{name} for the folder of that name"
+    return ArtifactNotFoundError(f"model {reference!r}", problem, remedy)

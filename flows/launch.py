@@ -1,0 +1,70 @@
+"""Running flows from the command line: Prefect quiet, progress on stderr, a server of its own where none is configured."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# Prefect and transformers read these when they are imported. What the user has set stays.
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # what matters of it we say ourselves, in one line
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "true",
+}
+OURS = ("tasks", "artifacts")
+
+
+def quiet() -> None:
+    """Keep the libraries' own noise off the terminal; to be called before they are imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", module="prefect")
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """While a flow runs: our warnings as lines on stderr, and progress as one live line if that is a terminal."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    warner = _Lines(logging.WARNING, lambda text: console.print(f"warning: {text}", style="yellow", soft_wrap=True))
+    with _listening(OURS, warner), console.status("starting Prefect") as status:
+        teller = _Lines(logging.INFO, status.update if sys.stderr.isatty() else lambda text: None)
+        # The heartbeat's thread holds every exit up for a second, and nobody watches a run in a terminal by heartbeat.
+        with _listening(("nerbench.progress",), teller), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+
+
+@contextmanager
+def _listening(names: tuple[str, ...], handler: logging.Handler) -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.setLevel(handler.level)
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True
+
+
+class _Lines(logging.Handler):
+    """Hands every message to a function."""
+
+    def __init__(self, level: int, show: Callable[[str], None]) -> None:
+        super().__init__(level)
+        self.show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.show(record.getMessage())

@@ -1,0 +1,107 @@
+"""What a run has done so far: the ledger that a flow fills, and the `runs` row and verdict at its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from artifacts.errors import InputError, RunFailedError
+from artifacts.manifest import ArtifactRef
+from flows.identity import current_run
+from tasks import steps
+from tasks.config import Config
+from tasks.metrics import Row
+from tasks.runs import Run
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """Everything a run made, and what failed."""
+
+    run: Run
+    artifacts: list[ArtifactRef] = field(default_factory=list)
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    metrics: list[Row] = field(default_factory=list)
+    evaluated: int = 0
+    cached: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """`train_s`, `evaluate_s`, `score_s`."""
+    failures: dict[str, Exception] = field(default_factory=dict)
+    """What went wrong, by model."""
+
+    @contextmanager
+    def guard(self, model: str) -> Iterator[None]:
+        """Keep a model's failure from the others: it is noted, and the flow fails when all are done."""
+        try:
+            yield
+        except Exception as error:
+            self.failures.setdefault(model, error)
+
+    def note(self, tables: dict[str, str]) -> None:
+        """Remember written tables by name."""
+        for table, uri in tables.items():
+            uris = self.tables.setdefault(table, [])
+            if uri not in uris:
+                uris.append(uri)
+
+    def note_evaluation(self, artifact: ArtifactRef, evaluate_s: float | None) -> None:
+        """Remember that a model was evaluated, or (None) that its predictions were cached."""
+        if artifact not in self.artifacts:
+            self.artifacts.append(artifact)
+        self.cached += evaluate_s is None
+        self.evaluated += evaluate_s is not None
+        self.add_seconds("evaluate_s", evaluate_s or 0.0)
+
+    def add_seconds(self, column: str, seconds: float) -> None:
+        """Add to a duration of the `runs` row."""
+        self.seconds[column] = self.seconds.get(column, 0.0) + seconds
+
+    def summary(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "run_id": self.run.run_id,
+            "artifacts": [{"name": a.name, "artifact_id": a.artifact_id, "uri": a.uri} for a in self.artifacts],
+            "tables": self.tables,
+            "evaluated": self.evaluated,
+            "cached": self.cached,
+            "metrics": self.metrics,
+        }
+
+    def failure(self) -> Exception | None:
+        """How the flow ends: a wrong request that left nothing to do as it is, other failures by model and reason."""
+        if not self.failures:
+            return None
+        errors = list(self.failures.values())
+        if not self.artifacts and all(isinstance(error, InputError) for error in errors):
+            return errors[0]
+        reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
+        return RunFailedError(f"{len(errors)} of the models failed: {reasons}", self.summary())
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def recorded(config: Config) -> Iterator[Ledger]:
+    """A ledger for the current flow run; at the end the `runs` row is written, and failures fail the flow.
+
+    A wrong request that stops the flow at once writes nothing.
+    """
+    ledger = Ledger(run=current_run(config.results))
+    outcome = "failed"
+    wrong = False
+    try:
+        yield ledger
+        failure = ledger.failure()
+        outcome = "failed" if failure else "ok"
+        if failure:
+            raise failure
+    except InputError:
+        wrong = True
+        raise
+    finally:
+        if not wrong:
+            totals = {"evaluated": ledger.evaluated, "cached": ledger.cached, **ledger.seconds}
+            ledger.note({"runs": steps.write_run(ledger.run, config, totals, outcome)})

@@ -1,0 +1,31 @@
+"""Fine-tune models and store each artifact."""
+
+from typing import Any
+
+from prefect import flow
+
+from artifacts.manifest import ArtifactRef
+from flows.identity import training_name
+from flows.recording import Ledger, recorded
+from tasks import steps
+from tasks.config import Config
+
+
+@flow(name="train", flow_run_name=training_name)
+def train(config: Config) -> dict[str, Any]:
+    """Fine-tune every model of the configuration on its data set, and publish each in the store."""
+    with recorded(config) as ledger:
+        train_models(ledger, config)
+    return ledger.summary()
+
+
+def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
+    """Train one model after another, as they share the device; a failed one does not stop the next."""
+    published = []
+    for model in config.models:
+        with ledger.guard(model.name):
+            trained = steps.finetune(model, config.dataset_of(model))
+            published.append(steps.save(trained, config.store))
+            ledger.add_seconds("train_s", trained.train_s)
+    ledger.artifacts = published
+    return published

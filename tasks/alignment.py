@@ -1,0 +1,144 @@
+"""From words to windows of sub-tokens and back: words are never joined, re-split or dropped.
+
+A sentence that does not fit the model's window becomes several overlapping windows; each of its words is predicted once, from
+the window in which it has most context on its poorer side. A word without any piece belongs to no window.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class SpecialTokens(NamedTuple):
+    """Ids the model expects before and after the pieces of a text, and the padding id."""
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pad: int
+
+
+class Pieces(NamedTuple):
+    """A tokenized sentence: piece ids, and for each word the range of its pieces (empty for a word that vanished)."""
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Model input of one window, special tokens included, and the words that it predicts."""
+
+    ids: list[int]
+    sentence: int
+    words: list[int]
+    """Positions in the sentence of the words predicted here."""
+    starts: list[int]
+    """For each of `words`, the position in `ids` of its first piece."""
+    ends: list[int]
+    """For each of `words`, the position in `ids` after its last piece."""
+
+
+def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list[Pieces]:
+    """Tokenize sentences given as words, without special tokens, truncation or padding."""
+    # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
+    encodings = tokenizer.encode_batch([list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False)
+    return [_pieces(e.ids, e.word_ids, len(words)) for e, words in zip(encodings, sentences, strict=True)]
+
+
+def _pieces(ids: list[int], word_ids: list[int | None], n_words: int) -> Pieces:
+    starts, ends = [0] * n_words, [0] * n_words
+    previous = None
+    for position, word in enumerate(word_ids):
+        if word is None:
+            continue
+        if word != previous:
+            starts[word], previous = position, word
+        ends[word] = position + 1
+    return Pieces(ids, starts, ends)
+
+
+def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> list[Window]:
+    """Cut tokenized sentences into windows of at most `window` pieces, special tokens included."""
+    capacity = window - len(special.prefix) - len(special.suffix)
+    if capacity < 1:
+        raise ValueError(f"a window of {window} pieces has no room for a word")
+    cut: list[Window] = []
+    for sentence, item in enumerate(pieces):
+        kept = [w for w, (start, end) in enumerate(zip(item.starts, item.ends, strict=True)) if end > start]
+        if not kept:
+            continue
+        spans = [range(len(kept))] if len(item.ids) <= capacity else _spans(item, kept, capacity)
+        owners = [kept] if len(spans) == 1 else _owned(item, kept, spans)
+        cut += [
+            _window(sentence, item, [kept[i] for i in span], owned, capacity, special)
+            for span, owned in zip(spans, owners, strict=True)
+            if owned
+        ]
+    return cut
+
+
+def truncated_words(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> int:
+    """Number of words longer than a whole window, of which only the first pieces are seen."""
+    capacity = window - len(special.prefix) - len(special.suffix)
+    return sum(end - start > capacity for item in pieces for start, end in zip(item.starts, item.ends, strict=True))
+
+
+def _spans(item: Pieces, kept: list[int], capacity: int) -> list[range]:
+    """Overlapping runs of `kept` that fit, each starting half a window after the one before; the last ends at the end."""
+    sizes = [min(item.ends[w] - item.starts[w], capacity) for w in kept]
+    last = len(kept)
+    tail, room = last, capacity
+    while tail > 0 and sizes[tail - 1] <= room:
+        tail -= 1
+        room -= sizes[tail]
+    spans, start = [], 0
+    while start < tail:
+        end, used = start, 0
+        while end < last and used + sizes[end] <= capacity:
+            used += sizes[end]
+            end += 1
+        spans.append(range(start, end))
+        step = 0
+        while start < end and (step == 0 or step + sizes[start] <= capacity // 2):
+            step += sizes[start]
+            start += 1
+    return [*spans, range(tail, last)]
+
+
+def _owned(item: Pieces, kept: list[int], spans: list[range]) -> list[list[int]]:
+    """For each span, the words that have most context there: the larger the poorer side's pieces, the better.
+
+    The sentence's own ends are no lack of context. Equal context goes to the earlier span.
+    """
+    best: list[tuple[float, int]] = [(-1.0, 0)] * len(kept)
+    for number, span in enumerate(spans):
+        left_edge = item.starts[kept[span[0]]]
+        right_edge = item.ends[kept[span[-1]]]
+        for i in span:
+            left = float("inf") if span[0] == 0 else item.starts[kept[i]] - left_edge
+            right = float("inf") if span[-1] == len(kept) - 1 else right_edge - item.ends[kept[i]]
+            if (context := min(left, right)) > best[i][0]:
+                best[i] = (context, number)
+    owned: list[list[int]] = [[] for _ in spans]
+    for i, (_, number) in enumerate(best):
+        owned[number].append(kept[i])
+    return owned
+
+
+def _window(
+    sentence: int, item: Pieces, words: list[int], owned: list[int], capacity: int, special: SpecialTokens
+) -> Window:
+    first = item.starts[words[0]]
+    ids = item.ids[first : item.ends[words[-1]]][:capacity]
+    shift, limit = len(special.prefix) - first, len(special.prefix) + len(ids)
+    return Window(
+        ids=[*special.prefix, *ids, *special.suffix],
+        sentence=sentence,
+        words=owned,
+        starts=[item.starts[w] + shift for w in owned],
+        ends=[min(item.ends[w] + shift, limit) for w in owned],
+    )

@@ -1,0 +1,98 @@
+"""From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers anything."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import CorruptArtifactError
+from artifacts.filesystem import Root
+from tasks.config import BenchmarkConfig, Section
+from tasks.corpora import CorpusRef, open_corpus
+from tasks.evaluation import EvaluationRecord
+from tasks.labels import OUTSIDE, entity_types, match_labels
+from tasks.metrics import OVERALL, Row, score
+from tasks.predictions import digest_of
+from tasks.scoring import Counts, count_all, counts_from_table, counts_to_table, pair_corpus
+
+SCORING_VERSION = "1"
+"""Raise it whenever the counts of the same predictions change."""
+
+
+class CountedPredictions(Section):
+    """Predictions counted against one annotation: what the scoring of single labels starts from."""
+
+    corpus: CorpusRef
+    counts: str
+    """Path of the counts below the results."""
+    sha256: str
+    """Digest of that file."""
+    labels: tuple[str, ...]
+    """What is scored: `overall` and entity types."""
+    predictions_digest: str
+    """Of the predicted tags as the corpus names them."""
+
+
+class NamedPredictions(NamedTuple):
+    """Predictions with the corpus's names for the model's tags."""
+
+    table: pa.Table
+    """document, sentence, word, pred (as the model names it), score."""
+    tags: list[str]
+    """One a word, as the corpus names it."""
+    digest: str
+
+
+def name_predictions(results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig) -> NamedPredictions:
+    """Read stored predictions and name their tags as the corpus does.
+
+    Raises:
+        CorruptArtifactError: the stored file is not the one that was written.
+        LabelError: the model's labels and the corpus's do not fit together.
+    """
+    names = match_labels(record.labels, ref.types, benchmark.label_map, benchmark.ignore_labels)
+    meaning = dict(zip(record.labels, names, strict=True)) | {OUTSIDE: OUTSIDE}
+    table = _read(results, record.path, record.sha256)
+    tags = [meaning[tag] for tag in table["pred"].to_pylist()]
+    return NamedPredictions(table, tags, digest_of(open_corpus(ref), tags))
+
+
+def count_predictions(
+    results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+) -> CountedPredictions:
+    """Count stored predictions against one annotation and keep the counts, documents × labels, below the results.
+
+    Raises like `name_predictions`.
+    """
+    named = name_predictions(results, record, ref, benchmark)
+    corpus = open_corpus(ref)
+    pairs = pair_corpus(corpus, named.tags, types=ref.types)
+    sink = pa.BufferOutputStream()
+    pq.write_table(counts_to_table(count_all(pairs)), sink, compression="zstd", write_page_checksum=True)
+    data = sink.getvalue().to_pybytes()
+    identity = {"predictions": named.digest, "gold": ref.gold_sha256, "types": ref.types, "version": SCORING_VERSION}
+    path = f".cache/counts/{sha256_hex(canonical_json(identity))}.parquet"
+    Root.open(results).replace(path, data)
+    kinds = benchmark.labels if benchmark.labels != "all" else sorted({*corpus.types, *entity_types(named.tags)})
+    return CountedPredictions(
+        corpus=ref, counts=path, sha256=sha256_hex(data), labels=(OVERALL, *kinds), predictions_digest=named.digest
+    )
+
+
+def score_counts(results: str, counted: CountedPredictions, label: str) -> list[Row]:
+    """Every metric of one label, or of `overall`, at every level and mode."""
+    return score(_counts(results, counted.counts, counted.sha256), label)
+
+
+@lru_cache(maxsize=16)
+def _counts(results: str, path: str, sha256: str) -> list[Counts]:
+    return counts_from_table(_read(results, path, sha256))
+
+
+def _read(results: str, path: str, sha256: str) -> pa.Table:
+    data = Root.open(results).read(path)
+    if sha256_hex(data) != sha256:
+        raise CorruptArtifactError(f"{path} below {results} is not what was written there; run again")
+    return pq.read_table(pa.BufferReader(data))

@@ -1,0 +1,217 @@
+"""One model's word-level predictions on one corpus, computed once and kept under a key of everything that can change them.
+
+`<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`. The record
+is written last and replaced as a whole, so that a duplicate evaluation is harmless and a torn one is never seen.
+"""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from artifacts.digests import canonical_json, sha256_file, sha256_hex
+from artifacts.filesystem import Root
+from artifacts.handle import ArtifactHandle
+from artifacts.manifest import ArtifactRef
+from tasks.config import BenchmarkConfig, Precision, Section
+from tasks.corpus import Corpus
+
+log = logging.getLogger(__name__)
+
+CODE_VERSION = "1"
+"""Raise it whenever a change of the code may change a prediction."""
+
+
+class EvaluationSettings(Section):
+    """What of the configuration can change a prediction."""
+
+    device: str
+    precision: Precision
+    window: int | None
+    vote: Literal["first", "max", "mean"]
+
+
+class EvaluationRecord(Section):
+    """A finished evaluation: where its predictions lie, and their digests."""
+
+    key: str
+    predictions_digest: str
+    sha256: str
+    """Digest of the predictions file: Parquet with document, sentence, word, pred, score."""
+    labels: tuple[str, ...]
+    """The model's label names by output index."""
+    words: int
+    truncated: int
+    """Words longer than a whole window, judged by their first pieces."""
+    vanished: int
+    """Words without any piece, predicted `O`."""
+    ignored_keys: tuple[str, ...]
+    """Weights of the file that the architecture does not use."""
+    evaluate_s: float
+    """Seconds from words in memory to tags in memory, the model loaded."""
+
+    @property
+    def path(self) -> str:
+        """Where the predictions lie, below the results."""
+        return f"{_folder(self.key)}/{self.sha256}.parquet"
+
+
+class EvaluationPlan(Section):
+    """What is to be evaluated, and what the cache holds of it."""
+
+    key: str
+    settings: EvaluationSettings
+    state: Literal["cached", "missing", "altered", "refresh"]
+    """`cached`: intact predictions exist; otherwise why there will be inference."""
+    record: EvaluationRecord | None
+    """Where they are, if `cached`."""
+
+
+def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    from tasks.inference import BATCH_PIECES, BLOCK
+    from tasks.modeling import resolve_device
+
+    device = resolve_device(settings.device)
+    parts = {
+        "model_sha256": model_sha256,
+        "words_sha256": words_sha256,
+        "precision": settings.precision,
+        "attention": "auto",
+        "window": str(settings.window or "model"),
+        "vote": settings.vote,
+        "block": str(BLOCK),
+        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "code": CODE_VERSION,
+        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
+        **_hardware(device),
+    }
+    return sha256_hex(canonical_json(parts))
+
+
+def _hardware(device: Any) -> dict[str, str]:
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {"device": name, "cpu_capability": capability, "threads": str(torch.get_num_threads())}
+
+
+def _folder(key: str) -> str:
+    return f".cache/evaluations/{key}"
+
+
+def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+    """Look up finished predictions, and check them against their digest; an altered or missing file is said and is a miss."""
+    settings = EvaluationSettings(
+        device=benchmark.device, precision=benchmark.precision, window=benchmark.window, vote=benchmark.vote
+    )
+    key = evaluation_key(artifact.model_sha256, words_sha256, settings)
+    state, record = ("refresh", None) if benchmark.refresh else _look_up(results, key, artifact.name)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record)
+
+
+def carry_out(
+    plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus, results: str, on_progress: Callable[[int], None]
+) -> EvaluationRecord:
+    """The planned evaluation's record: what the cache holds, or a new inference."""
+    return plan.record or evaluate(artifact, corpus, plan.settings, results=results, key=plan.key, on_progress=on_progress)
+
+
+def _look_up(results: str, key: str, name: str) -> tuple[Literal["cached", "missing", "altered"], EvaluationRecord | None]:
+    root = Root.open(results)
+    try:
+        record = EvaluationRecord.model_validate_json(root.read(f"{_folder(key)}/record.json"))
+    except FileNotFoundError:
+        return "missing", None
+    except ValidationError:
+        log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
+        return "altered", None
+    try:
+        intact = record.key == key and sha256_hex(root.read(record.path)) == record.sha256
+    except FileNotFoundError:
+        intact = False
+    if not intact:
+        log.warning("%s: its cached predictions are missing or altered; inferring again", name)
+        return "altered", None
+    return "cached", record
+
+
+def evaluate(
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    settings: EvaluationSettings,
+    *,
+    results: str,
+    key: str,
+    on_progress: Callable[[int], None] = lambda words: None,
+) -> EvaluationRecord:
+    """Infer the tags of a corpus and keep them under `key`; the model is loaded, verified, and evicted again."""
+    from tasks.modeling import load_tagger, resolve_device
+
+    load = partial(
+        load_tagger,
+        device=resolve_device(settings.device),
+        precision=settings.precision,
+        window=settings.window,
+        name=artifact.name,
+    )
+    with ArtifactHandle(artifact, load) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+        path = Path(scratch) / "predictions.parquet"
+        written = _write_predictions(path, handle.value, corpus, settings.vote, on_progress)
+        record = EvaluationRecord(
+            key=key,
+            sha256=sha256_file(path),
+            labels=handle.value.labels,
+            ignored_keys=handle.value.ignored_keys,
+            **written,
+        )
+        root = Root.open(results)
+        root.replace(record.path, path.read_bytes())
+    root.replace(f"{_folder(key)}/record.json", canonical_json(record.model_dump(mode="json")))
+    return record
+
+
+def _write_predictions(path: Path, tagger: Any, corpus: Corpus, vote: str, on_progress: Callable[[int], None]) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    from tasks.inference import predict
+    from tasks.predictions import SCHEMA, PredictionsDigest, batch, positions
+
+    names = (*tagger.labels, "O")  # index -1, a word without pieces, names the last one
+    rows = positions(corpus)
+    digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        for block, elapsed in _timed(predict(tagger, corpus.words, vote=vote)):
+            seconds += elapsed
+            labels = np.where(block.labels < 0, len(names) - 1, block.labels).astype(np.int32)
+            part = slice(done, done + len(labels))
+            here = (rows[0][part], rows[1][part], rows[2][part])
+            writer.write_batch(batch(here, names, labels, block.scores))
+            digest.update(*here, [names[i] for i in labels])
+            done, truncated, vanished = part.stop, truncated + block.truncated, vanished + int((block.labels < 0).sum())
+            on_progress(done)
+    return {
+        "predictions_digest": digest.hexdigest(),
+        "words": done,
+        "truncated": truncated,
+        "vanished": vanished,
+        "evaluate_s": seconds,
+    }
+
+
+def _timed(iterator: Iterator[Any]) -> Iterator[tuple[Any, float]]:
+    while True:
+        started = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        yield item, time.perf_counter() - started

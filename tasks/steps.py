@@ -1,0 +1,135 @@
+"""The Prefect tasks: each body is one call of the function that does the work, which is tested directly.
+
+Nothing large passes between them: references, digests, plain numbers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.tasks import Task, exponential_backoff
+
+from artifacts import references
+from artifacts.manifest import ArtifactRef
+from artifacts.store import Store
+from tasks import corpora, counting, evaluation, measuring, rows, training
+from tasks.config import BenchmarkConfig, Config, DatasetConfig, ModelConfig
+from tasks.corpora import CorpusRef
+from tasks.counting import CountedPredictions
+from tasks.evaluation import EvaluationPlan, EvaluationRecord
+from tasks.metrics import Row
+from tasks.progress import inference_progress, training_progress
+from tasks.runs import Run
+from tasks.training import TrainedModel
+
+PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
+
+
+def _is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Only a store or network that may answer next time is asked again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError) and not isinstance(error, PERMANENT)
+
+
+STORAGE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=1),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _is_transient,
+}
+
+
+@task(task_run_name="resolve {reference}", **STORAGE)
+def resolve(reference: str, store: str) -> list[ArtifactRef]:
+    """The artifacts that a reference means now."""
+    return references.resolve(reference, store)
+
+
+@task(task_run_name="read {dataset.name}", **STORAGE)
+def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
+    """The benchmark split of a data set under each of its annotations."""
+    return corpora.describe(config, dataset)
+
+
+@task(task_run_name="train {model.name}")
+def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
+    """Fine-tune one model into a local folder."""
+    return training.train(model, dataset, training_progress(model.name))
+
+
+@task(task_run_name="save {trained.name}", **STORAGE)
+def save(trained: TrainedModel, store: str) -> ArtifactRef:
+    """Publish a trained model."""
+    return training.publish(trained, Store(store))
+
+
+@task(task_run_name="look up {artifact.name} on {corpus.dataset.name}", **STORAGE)
+def look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+    """Whether predictions for this model, these words and these settings exist and are intact."""
+    return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
+
+
+def _evaluation_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    return f"nerbench-evaluation-{parameters['plan'].key}-{parameters['results']}"
+
+
+@task(
+    task_run_name="evaluate {artifact.name} on {corpus.dataset.name}",
+    cache_key_fn=_evaluation_key,
+    result_serializer="json",
+    **STORAGE,
+)
+def evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
+    """Predictions of one model on one corpus, as their record: from the results' cache, or inferred."""
+    words = corpora.open_corpus(corpus)
+    progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
+    return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
+
+
+@task(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)
+def write_predictions(
+    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
+) -> str:
+    """Write the `predictions` of one model beside one annotation, unless they stand there already."""
+    return rows.write_predictions(run, artifact, record, corpus, benchmark)
+
+
+@task(task_run_name="count {artifact.name} against {corpus.gold_name}", **STORAGE)
+def count(
+    artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str
+) -> CountedPredictions:
+    """Count stored predictions of one model against one annotation."""
+    return counting.count_predictions(results, record, corpus, benchmark)
+
+
+@task(task_run_name="score {artifact.name} against {counted.corpus.gold_name}: {label}", **STORAGE)
+def score(run: Run, artifact: ArtifactRef, counted: CountedPredictions, precision: str, label: str) -> list[Row]:
+    """The `metrics` rows of one label."""
+    return rows.metric_rows(run, artifact, counted, counting.score_counts(run.results, counted, label), precision)
+
+
+@task(task_run_name="write metrics of {artifact.name} on {dataset}", **STORAGE)
+def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, scored: Sequence[Row]) -> str:
+    """Write the `metrics` of one model on one data set."""
+    return rows.write_metrics(run, artifact, dataset, scored)
+
+
+@task(task_run_name="measure {artifact.name}")
+def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig) -> dict[str, str]:
+    """Latency, load time and memory of one model, taken in a process of its own; never cached."""
+    return measuring.measure_and_write(run, artifact, corpora.open_corpus(corpus), benchmark)
+
+
+@task(task_run_name="record the run", **STORAGE)
+def write_run(run: Run, config: Config, totals: Row, outcome: str) -> str:
+    """Write the `runs` row."""
+    return rows.write_run(run, config, totals, outcome)
+
+
+@task(task_run_name="show the results")
+def show(key: str, table: list[Row]) -> None:
+    """Show a table beside the run in Prefect."""
+    create_table_artifact(key=key, table=table)

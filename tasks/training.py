@@ -1,0 +1,89 @@
+"""The parent's side of training: start the child, keep its folder, and say where the model came from."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from artifacts.cache import cache_folder
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, Provenance
+from artifacts.store import Store
+from tasks.child import Job, run_child
+from tasks.config import DatasetConfig, ModelConfig, Section
+from tasks.corpus import load_splits
+from tasks.environment import code_version, environment, library_versions
+from tasks.runs import utc_now
+
+SEEN = ("train", "validation")
+"""The splits that training reads: one to learn from, one to choose the best epoch by."""
+
+
+class TrainedModel(Section):
+    """A fine-tuned model in a local folder, ready to be published."""
+
+    name: str
+    folder: str
+    provenance: Provenance
+    train_s: float
+
+
+def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], None]) -> TrainedModel:
+    """Fine-tune in a child process; `on_event` hears its steps and evaluations.
+
+    The working folder is named by the configuration and the corpora, and is emptied first.
+    """
+    corpora = _corpora(dataset)
+    identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])
+    work = cache_folder() / "training" / sha256_hex(identity)[:32]
+    shutil.rmtree(work, ignore_errors=True)
+    output = work / "model"
+    output.mkdir(parents=True)
+    job = {
+        "model": model.model_dump(mode="json"),
+        "dataset": dataset.model_dump(mode="json"),
+        "work": str(work / "checkpoints"),
+        "output": str(output),
+    }
+    result = run_child("tasks.finetune", job, what=f"training {model.name}", on_event=on_event)
+    return TrainedModel(
+        name=model.name,
+        folder=str(output),
+        provenance=_provenance(model, corpora, result),
+        train_s=result["train_s"],
+    )
+
+
+def publish(trained: TrainedModel, store: Store) -> ArtifactRef:
+    """Publish a trained model and remove its working folder."""
+    folder = Path(trained.folder)
+    artifact = store.publish(folder, trained.name, trained.provenance)
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    return artifact
+
+
+def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
+    return tuple(
+        CorpusDigest(
+            dataset=dataset.name, split=split, words_sha256=corpus.words_sha256, gold_sha256=corpus.gold_sha256
+        )
+        for split, corpus in load_splits(dataset).items()
+        if split in SEEN
+    )
+
+
+def _provenance(model: ModelConfig, corpora: tuple[CorpusDigest, ...], result: Job) -> Provenance:
+    here = environment()
+    facts = {key: value for key, value in result.items() if key not in {"metrics", "loss_curve"}}
+    base = BaseSource(name=model.base, revision=model.revision) if isinstance(model.base, str) else None
+    return Provenance(
+        created_at=utc_now(),
+        base_model=base,
+        corpora=corpora,
+        training=model.model_dump(mode="json") | facts,
+        seed=model.seed,
+        metrics=result["metrics"],
+        loss_curve=result["loss_curve"],
+        code=CodeVersion(**code_version()),
+        versions=library_versions(),
+        hardware={key: here[key] for key in ("cpu", "threads", "ram_bytes", "gpu", "driver", "cuda")},
+    )

@@ -1,0 +1,211 @@
+"""The contract of `Root`, on every filesystem; and what only s3fs does, on a stand-in."""
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from artifacts import paths
+from artifacts.errors import InputError
+from artifacts.filesystem import Root
+
+
+@pytest.fixture
+def root(root_url: str) -> Root:
+    return Root.open(root_url)
+
+
+def test_create_is_exclusive(root: Root) -> None:
+    root.create("a/b.json", b"first")
+    with pytest.raises(FileExistsError):
+        root.create("a/b.json", b"second")
+    assert root.read("a/b.json") == b"first"
+    assert root.size("a/b.json") == 5
+
+
+def test_eight_threads_have_one_winner(root: Root) -> None:
+    for turn in range(5):
+        barrier = Barrier(8)
+
+        def attempt(number: int, path: str = f"race-{turn}", barrier: Barrier = barrier) -> int | None:
+            barrier.wait()
+            try:
+                root.create(path, str(number).encode() * 1000)
+            except FileExistsError:
+                return None
+            return number
+
+        with ThreadPoolExecutor(8) as pool:
+            winners = [number for number in pool.map(attempt, range(8)) if number is not None]
+        assert len(winners) == 1
+        assert root.read(f"race-{turn}") == str(winners[0]).encode() * 1000
+
+
+def test_replace_overwrites(root: Root) -> None:
+    root.replace("alias.json", b"old")
+    root.replace("alias.json", b"new")
+    assert root.read("alias.json") == b"new"
+
+
+def test_files_lists_what_is_finished(root: Root) -> None:
+    for path in ("x/b", "x/a", "x/deep/c", "xx/d"):
+        root.create(path, b"1")
+    root.replace("x/.half.tmp", b"1")
+    assert root.files("x") == ["x/a", "x/b"]
+    assert root.files("x", recursive=True) == ["x/a", "x/b", "x/deep/c"]
+    assert root.files(recursive=True) == ["x/a", "x/b", "x/deep/c", "xx/d"]
+    assert root.files("nothing/here", recursive=True) == []
+
+
+def test_what_is_missing(root: Root) -> None:
+    root.create("folder/file", b"1")
+    assert not root.exists("nothing")
+    assert not root.exists("folder")
+    for read in (root.read, root.size, root.sha256):
+        with pytest.raises(FileNotFoundError):
+            read("nothing")
+    root.delete("nothing")
+    root.delete("folder/file")
+    assert not root.exists("folder/file")
+
+
+def test_upload_and_download(root: Root, tmp_path: Path) -> None:
+    local = tmp_path / "weights"
+    data = os.urandom(3_000_000)
+    local.write_bytes(data)
+    assert root.upload(local, "blobs/w")
+    assert not root.upload(local, "blobs/w")
+    target = tmp_path / "new" / "copy"
+    assert root.download("blobs/w", target) == root.sha256("blobs/w") == hashlib.sha256(data).hexdigest()
+    assert target.read_bytes() == data
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_upload_refuses_another_size(root: Root, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"12345")
+    root.create("blobs/w", b"123")
+    with pytest.raises(FileExistsError, match="3 bytes instead of 5"):
+        root.upload(tmp_path / "weights", "blobs/w")
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "C:/x", "a\\b", "a\0b", "a/"])
+def test_paths_stay_inside(root: Root, path: str) -> None:
+    with pytest.raises(ValueError, match=r"plain relative|holds a"):
+        root.create(path, b"x")
+
+
+def test_uris_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Root.open("var/../store").uri("a/b") == f"{tmp_path}/store/a/b"
+    assert Root.open(f"file://{tmp_path}/x/").url == f"{tmp_path}/x"
+    assert Root.open("memory://x/y/").uri("a") == "memory://x/y/a"
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense://x", "nonsense"),
+        ("hf://org/model", "nothing can be kept there"),
+        ("simplecache::s3://bucket", "nothing can be kept there"),
+        ("s3://key:geheim@bucket/x", "holds a password"),
+    ],
+)
+def test_unusable_locations(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Root.open(url)
+    assert "geheim" not in str(caught.value)
+
+
+def test_modes_respect_the_umask(tmp_path: Path) -> None:
+    root = Root.open(str(tmp_path / "root"))
+    before = os.umask(0o027)
+    try:
+        root.create("a", b"1")
+        root.download("a", tmp_path / "b")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "root/a", tmp_path / "b")] == [0o640, 0o640]
+
+
+def test_a_crash_before_publishing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Root.open(str(tmp_path))
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(paths.os, "fsync", fail)
+    for write in (root.create, root.replace):
+        with pytest.raises(OSError, match="No space"):
+            write("a", b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unwritable_places_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written to"):
+        Root.open(str(tmp_path / "file")).create("a", b"1")
+
+
+class LossyBucket:
+    """What s3fs shows of a bucket whose replies get lost or are refusals."""
+
+    def __init__(self, pipe_file: Callable[[dict[str, bytes], str, bytes], None]) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._pipe_file = pipe_file
+
+    def pipe_file(self, path: str, data: bytes, mode: str) -> None:
+        assert mode == "create"
+        self._pipe_file(self.objects, path, data)
+
+    def cat_file(self, path: str) -> bytes:
+        return self.objects[path]
+
+    def info(self, path: str) -> dict[str, object]:
+        if path not in self.objects:
+            raise FileNotFoundError(path)
+        return {"type": "file", "size": len(self.objects[path])}
+
+
+def remote(fs: LossyBucket) -> Root:
+    root = Root.open("s3://bucket/prefix")
+    root._fs = fs  # type: ignore[attr-defined]
+    return root
+
+
+def test_an_own_lost_write_is_recognised() -> None:
+    def lose_the_reply(objects: dict[str, bytes], path: str, data: bytes) -> None:
+        objects.setdefault(path, data)
+        raise OSError(errno.EINVAL, "PreconditionFailed")
+
+    fs = LossyBucket(lose_the_reply)
+    remote(fs).create("a", b"mine")
+    assert fs.objects == {"bucket/prefix/a": b"mine"}
+    with pytest.raises(FileExistsError):
+        remote(fs).create("a", b"other")
+
+
+def test_a_conflict_with_a_write_that_did_not_stand_is_tried_again() -> None:
+    refusals = iter([True, False])
+
+    def refuse_once(objects: dict[str, bytes], path: str, data: bytes) -> None:
+        if next(refusals):
+            raise OSError(errno.EIO, "ConditionalRequestConflict")
+        objects[path] = data
+
+    fs = LossyBucket(refuse_once)
+    remote(fs).create("a", b"mine")
+    assert fs.objects == {"bucket/prefix/a": b"mine"}
+
+
+def test_a_bucket_that_always_refuses_is_an_error() -> None:
+    def refuse(objects: dict[str, bytes], path: str, data: bytes) -> None:
+        raise OSError(errno.EIO, "ConditionalRequestConflict")
+
+    with pytest.raises(OSError, match="Conditional"):
+        remote(LossyBucket(refuse)).create("a", b"mine")

@@ -1,0 +1,70 @@
+"""Handles load late and let go."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from fake_models import MakeModel
+
+from artifacts.handle import ArtifactHandle
+from artifacts.manifest import Provenance
+from artifacts.store import Store
+
+MEGABYTES = 60
+ROOT = Path(__file__).parents[2]
+
+
+def test_nothing_is_loaded_before_it_is_used(store: Store, make_model: MakeModel) -> None:
+    ref = store.publish(make_model(), "toy", Provenance(seed=5))
+    loads: list[Path] = []
+
+    def load(folder: Path) -> object:
+        loads.append(folder)
+        return object()
+
+    with ArtifactHandle(ref, load) as handle:
+        assert handle.manifest.provenance.seed == 5
+        assert loads == []
+        assert handle.value is handle.value
+        assert len(loads) == 1
+    assert handle.value
+    assert len(loads) == 2
+
+
+MEASURE = """
+import sys
+import psutil
+from safetensors.numpy import load_file
+from artifacts.handle import ArtifactHandle
+from artifacts.references import resolve
+
+def load(folder):
+    return {name: array + 0 for name, array in load_file(folder / "model.safetensors").items()}
+
+store, policy = sys.argv[1:]
+process = psutil.Process()
+baseline, kept = process.memory_info().rss, []
+for ref in resolve("*@latest", store):
+    handle = ArtifactHandle(ref, load)
+    assert handle.value["weight"].nbytes
+    print(process.memory_info().rss - baseline)
+    handle.evict() if policy == "evict" else kept.append(handle)
+"""
+
+
+def measured(store: Store, policy: str) -> list[float]:
+    """Resident MiB over the baseline, each time after one more model was loaded."""
+    command = [sys.executable, "-c", MEASURE, store.url, policy]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return [int(number) / 2**20 for number in printed.split()]
+
+
+def test_three_models_need_the_memory_of_one(make_model: MakeModel, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    for number in range(3):
+        folder = make_model(f"m{number}", value=number, numbers=MEGABYTES * 2**18)
+        store.publish(folder, f"m{number}", Provenance())
+    evicted, kept = measured(store, "evict"), measured(store, "keep")
+    assert len(evicted) == len(kept) == 3
+    assert evicted[0] > 0.9 * MEGABYTES
+    assert max(evicted) < 1.5 * evicted[0] < max(kept)
