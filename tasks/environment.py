@@ -1,0 +1,101 @@
+"""Where a run happens: machine, versions, code; the columns that the `runs` table and the manifests record."""
+
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "prefect", "datasets", "accelerate", "safetensors", "pyarrow")
+NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Processor flags (x86, Arm) that mean bf16 is computed, not emulated."""
+
+
+def environment() -> dict[str, Any]:
+    """Machine, versions and code as columns of the `runs` table; null where something is not known."""
+    gpu = _gpu()
+    code = code_version()
+    return {
+        "code_commit": code["commit"],
+        "code_dirty": code["dirty"],
+        "host": platform.node(),
+        "cpu": _cpu_name(),
+        "cpu_flags": " ".join(sorted(_cpu_flags())) or None,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "ram_bytes": _ram_bytes(),
+        **gpu,
+        "python": platform.python_version(),
+        **{name: installed(name) for name in ("torch", "transformers", "tokenizers", "prefect")},
+    }
+
+
+def code_version() -> dict[str, Any]:
+    """The commit of this project's checkout and whether it has uncommitted changes; None where there is no git."""
+    folder = Path(__file__).resolve().parent.parent
+    commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
+    status = _output("git", "-C", str(folder), "status", "--porcelain") if commit else None
+    return {"commit": commit or None, "dirty": bool(status) if commit else None}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of what a prediction or a table depends on."""
+    found = {name: installed(name) for name in LIBRARIES}
+    return {"python": platform.python_version()} | {name: number for name, number in found.items() if number}
+
+
+def installed(package: str) -> str | None:
+    """The installed version of a package, without importing it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor computes bf16 natively."""
+    return bool(NATIVE_BF16 & _cpu_flags())
+
+
+def _gpu() -> dict[str, str | None]:
+    query = "--query-gpu=name,driver_version"
+    line = (_output("nvidia-smi", query, "--format=csv,noheader") or "").partition("\n")[0]
+    name, _, driver = (part.strip() or None for part in line.partition(", "))
+    return {"gpu": name, "driver": driver, "cuda": _cuda() if name else None}
+
+
+def _cuda() -> str | None:
+    import torch
+
+    return torch.version.cuda
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return frozenset()
+    lines = (line for line in cpuinfo.read_text().splitlines() if line.startswith(("flags", "Features")))
+    return frozenset(next(lines, "").partition(":")[2].split())
+
+
+def _cpu_name() -> str | None:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, None) or platform.processor() or platform.machine() or None
+
+
+def _ram_bytes() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _output(program: str, *arguments: str) -> str | None:
+    if not shutil.which(program):
+        return None
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=20)
+    return done.stdout.strip() if done.returncode == 0 else None

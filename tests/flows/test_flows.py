@@ -1,0 +1,191 @@
+"""Train → save → benchmark through a real Prefect server, and what a second benchmark does with it."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+from conftest import write_corpus
+
+from artifacts.errors import InputError, RunFailedError
+from artifacts.references import resolve
+from artifacts.schemas import TABLES
+from artifacts.store import Store
+from artifacts.tables import read_results
+from tasks.config import Config
+
+pytestmark = pytest.mark.e2e
+
+
+def strict_f1(summary: dict[str, Any]) -> dict[str, float]:
+    """Overall strict micro F1 by model."""
+    wanted = {"level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
+    return {row["model"]: row["value"] for row in summary["metrics"] if wanted.items() <= row.items()}
+
+
+def benchmark(config: Config, **options: Any) -> dict[str, Any]:
+    from flows.benchmark import benchmark
+
+    return benchmark(config, **options)
+
+
+@pytest.fixture
+def no_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every forward pass impossible."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("inferred although predictions are cached")
+
+    monkeypatch.setattr("tasks.modeling.load_tagger", refuse)
+
+
+def test_the_pipeline_trains_stores_and_benchmarks(config: Config, finished: dict[str, Any]) -> None:
+    assert [a["name"] for a in finished["artifacts"]] == ["tiny", "tinier"]
+    assert (finished["evaluated"], finished["cached"]) == (2, 0)
+    assert min(strict_f1(finished).values()) > 0.9
+    assert set(finished["tables"]) == {"metrics", "predictions", "runs"}
+    store = Store(config.store)
+    for artifact in finished["artifacts"]:
+        assert store.aliases(artifact["name"]) == {"latest": artifact["artifact_id"]}
+        assert resolve(artifact["uri"], config.store)[0].artifact_id == artifact["artifact_id"]
+        assert all(v.ok for v in (store.verify(key) for key in resolve(artifact["name"], config.store)))
+
+
+def test_one_row_describes_the_run(config: Config, finished: dict[str, Any]) -> None:
+    rows = read_results(config.results, "runs", filters=[("run_id", "=", finished["run_id"])]).to_pylist()
+    assert len(rows) == 1
+    row = rows[0]
+    assert (row["flow"], row["outcome"], row["evaluated"], row["cached"]) == ("pipeline", "ok", 2, 0)
+    assert row["train_s"] > 0 < row["evaluate_s"]
+    assert json.loads(row["configuration"])["models"][0]["name"] == "tiny"
+
+
+def test_tables_have_every_declared_column(config: Config, finished: dict[str, Any]) -> None:
+    for table in finished["tables"]:
+        assert read_results(config.results, table).column_names == [column.name for column in TABLES[table].columns]
+
+
+def test_every_word_has_one_prediction_row(config: Config, finished: dict[str, Any]) -> None:
+    rows = read_results(config.results, "predictions", filters=[("model", "=", "tiny")])
+    words = sum(line.split("|")[0].count(" ") + 1 for line in __import__("conftest").SENTENCES) * 3
+    assert rows["word"].to_pylist() == list(range(words))
+    assert rows["text"][:5].to_pylist() == ["Anna", "Berg", "visited", "Oslo", "."]
+    assert rows["document"].to_pylist()[-1] == 2
+
+
+def test_a_second_benchmark_infers_nothing(config: Config, finished: dict[str, Any], no_inference: None) -> None:
+    again = benchmark(config)
+    assert (again["evaluated"], again["cached"]) == (0, 2)
+    assert strict_f1(again) == strict_f1(finished)
+    assert sorted(again["tables"]["predictions"]) == sorted(finished["tables"]["predictions"])
+
+
+def test_refresh_recomputes_the_same_predictions(config: Config, finished: dict[str, Any]) -> None:
+    again = benchmark(config, models=["tiny"], refresh=True)
+    assert (again["evaluated"], again["cached"]) == (1, 0)
+    digests = {row["model"]: row["predictions_digest"] for row in finished["metrics"]}
+    assert {row["predictions_digest"] for row in again["metrics"]} == {digests["tiny"]}
+
+
+def test_a_changed_tag_is_scored_again_without_inference(
+    config: Config, finished: dict[str, Any], no_inference: None, tmp_path: Path
+) -> None:
+    own = config.datasets[0]
+    changed = tmp_path / "test.txt"
+    changed.write_text(Path(own.files["test"]).read_text().replace("Oslo B-LOC", "Oslo B-ORG", 1))
+    dataset = own.model_copy(update={"files": {**own.files, "test": str(changed)}})
+    again = benchmark(config.model_copy(update={"datasets": (dataset,)}))
+    assert again["cached"] == 2
+    assert strict_f1(again)["tiny"] < strict_f1(finished)["tiny"]
+
+
+def test_a_changed_word_is_inferred_again(config: Config, finished: dict[str, Any], tmp_path: Path) -> None:
+    own = config.datasets[0]
+    changed = tmp_path / "test.txt"
+    changed.write_text(Path(own.files["test"]).read_text().replace("Rain", "Snow", 1))
+    dataset = own.model_copy(update={"files": {**own.files, "test": str(changed)}})
+    again = benchmark(config.model_copy(update={"datasets": (dataset,)}), models=["tiny"])
+    assert (again["evaluated"], again["cached"]) == (1, 0)
+
+
+@pytest.mark.parametrize("damage", ["delete", "flip"])
+def test_damaged_cached_predictions_are_noticed(
+    config: Config, finished: dict[str, Any], damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in Path(config.results).glob(".cache/evaluations/*/*.parquet"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.unlink() if damage == "delete" else file.write_bytes(data)
+    with caplog.at_level(logging.WARNING, "tasks.evaluation"):
+        again = benchmark(config, models=["tiny"])
+    assert (again["evaluated"], again["cached"]) == (1, 0)
+    assert "missing or altered" in caplog.text
+    assert strict_f1(again)["tiny"] == strict_f1(finished)["tiny"]
+
+
+def test_a_folder_made_elsewhere_is_benchmarked(config: Config, finished: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    shutil.copytree(_pulled(config, tmp_path), folder)
+    summary = benchmark(config, models=[str(folder)])
+    assert summary["artifacts"][0]["name"] == "elsewhere"
+    assert strict_f1(summary)["elsewhere"] == strict_f1(finished)["tiny"]
+
+
+def test_one_broken_model_does_not_hide_the_others(config: Config, finished: dict[str, Any], tmp_path: Path) -> None:
+    folder = _pulled(config, tmp_path)
+    labels = json.loads((folder / "config.json").read_text())
+    labels["id2label"] = {number: f"LABEL_{number}" for number in labels["id2label"]}
+    (folder / "config.json").write_text(json.dumps(labels))
+    with pytest.raises(RunFailedError, match=r"1 of the models failed: pulled: model labels: LABEL_0") as failed:
+        benchmark(config, models=[str(folder), "tiny"])
+    assert failed.value.summary is not None
+    assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}
+    run_id = failed.value.summary["run_id"]
+    runs = read_results(config.results, "runs", filters=[("run_id", "=", run_id)])
+    assert runs["outcome"].to_pylist() == ["failed"]
+    assert read_results(config.results, "metrics").filter(pc.field("run_id") == run_id).num_rows
+
+
+def test_a_missing_model_fails_and_names_the_models_there_are(config: Config, finished: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"'nobody'.*it holds tinier, tiny"):
+        benchmark(config, models=["nobody"])
+
+
+def test_speed_and_memory_are_measured_each_time(config: Config, finished: dict[str, Any]) -> None:
+    fast = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": True})})
+    summary = benchmark(fast, models=["tiny"])
+    of_run = [("run_id", "=", summary["run_id"])]
+    (speed,) = read_results(config.results, "speed", filters=of_run).to_pylist()
+    (memory,) = read_results(config.results, "memory", filters=of_run).to_pylist()
+    assert speed["n"] == len(speed["samples_s"]) == 18
+    assert 0 < speed["p50_s"] <= speed["p99_s"]
+    assert memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
+    assert memory["parameters"] > 0 < memory["load_s"]
+
+
+def test_a_further_gold_is_scored_from_the_same_predictions(
+    config: Config, finished: dict[str, Any], no_inference: None, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(Path(config.datasets[0].files["test"]).read_text().replace("Paris B-LOC", "Paris O"))
+    gold = {"name": "second", "dataset": "own", "file": str(other)}
+    summary = benchmark(Config.model_validate(config.model_dump() | {"golds": [gold]}), models=["tiny"])
+    assert {row["gold"] for row in summary["metrics"]} == {"own", "second"}
+    support = {row["gold"]: row["support"] for row in summary["metrics"] if row["label"] == "LOC" and row["mode"] == "strict"}
+    assert support["own"] - support["second"] == 6
+
+
+def _pulled(config: Config, folder: Path) -> Path:
+    from artifacts.references import pull
+
+    target = folder / "pulled"
+    pull(resolve("tiny", config.store)[0], target)
+    (target / "manifest.json").unlink()
+    return target
+
+
+def test_write_corpus_counts(tmp_path: Path) -> None:
+    assert Path(write_corpus(tmp_path / "c.txt", 2)).read_text().count("-DOCSTART-") == 2
