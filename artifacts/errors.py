@@ -49,6 +49,10 @@ class CorruptArtifactError(NerbenchError):
     """Stored bytes are missing or differ from what the manifest says."""
 
 
+class StoreUnreachableError(NerbenchError):
+    """A store gave no answer, also when it was asked again."""
+
+
 class ConflictError(NerbenchError):
     """Something immutable exists already and would say something else."""
 

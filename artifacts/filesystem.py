@@ -1,25 +1,19 @@
 """Where bytes are kept: a local folder, `memory://`, `s3://` or another fsspec filesystem, behind one small class.
 
-Every quirk of a file system or object store is dealt with here (and in `paths`), nowhere else.
+The quirks of local files are dealt with here and in `paths`, those of all others in `remote`, S3's own in `s3`.
 """
 
 import errno
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Lock
-from typing import Any
-from urllib.parse import urlsplit
 
 from artifacts.digests import file_chunks, sha256_chunks
-from artifacts.errors import InputError
-from artifacts.paths import is_temporary, relative_path, write_whole
+from artifacts.paths import is_temporary, publish_new, relative_path, write_whole
 
-_S3_OPTIONS = {"use_listings_cache": False, "skip_instance_cache": True}  # its cached listings never expire
-_BLOCK = 8 << 20
-_ATTEMPTS = 3
-_memory_lock = Lock()
+_logger = logging.getLogger(__name__)
 
 
 class Root(ABC):
@@ -30,11 +24,17 @@ class Root(ABC):
 
     @staticmethod
     def open(url: str) -> "Root":
-        """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one."""
+        """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
+
+        So do all its methods where access is refused or a bucket is missing, and StoreUnreachableError where a store
+        gives no answer in three attempts: FileNotFoundError always means that the file is not there.
+        """
         protocol, found, path = url.partition("://")
         if not found or protocol in ("file", "local"):
             return _LocalRoot(path if found else url)
-        return _MemoryRoot(url) if protocol == "memory" else _RemoteRoot(url)
+        from artifacts.remote import open_remote
+
+        return open_remote(url)
 
     def uri(self, path: str) -> str:
         """The full location of a file."""
@@ -74,7 +74,11 @@ class Root(ABC):
 
     @abstractmethod
     def _put(self, local: Path, path: str) -> None:
-        """Copy a local file to a new one, or raise FileExistsError."""
+        """Copy a local file over whatever was there."""
+
+    def _holds(self, path: str, size: int, sha256: str) -> bool:
+        """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
+        return self.size(path) == size and self.sha256(path) == sha256
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
@@ -84,22 +88,19 @@ class Root(ABC):
             return False
         return True
 
-    def upload(self, local: Path, path: str) -> bool:
-        """Copy a local file to a path made of its digest; False if it is there already.
+    def upload(self, local: Path, path: str, sha256: str) -> bool:
+        """Copy a local file to a path that is made of its `sha256`; False if it is there already.
 
-        Raises FileExistsError where a file of another size has that path.
+        Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
         """
-        if not self.exists(path):
-            try:
-                self._put(local, path)
-                return True
-            except OSError as error:
-                if not _may_be_conflict(error) or not self.exists(path):
-                    raise
-        found, expected = self.size(path), local.stat().st_size
-        if found != expected:
-            raise FileExistsError(errno.EEXIST, f"holds {found} bytes instead of {expected}", self.uri(path))
-        return False
+        try:
+            if self._holds(path, local.stat().st_size, sha256):
+                return False
+            _logger.warning("%s is damaged; it is written again", self.uri(path))
+        except FileNotFoundError:
+            pass
+        self._put(local, path)
+        return True
 
     def sha256(self, path: str) -> str:
         """The sha256 of a file as it is stored, streamed; raises FileNotFoundError."""
@@ -121,7 +122,7 @@ class _LocalRoot(Root):
         return self._folder / relative_path(path)
 
     def create(self, path: str, data: bytes) -> None:
-        write_whole(self._path(path), [data], os.link)
+        write_whole(self._path(path), [data], publish_new)
 
     def replace(self, path: str, data: bytes) -> None:
         write_whole(self._path(path), [data])
@@ -150,98 +151,4 @@ class _LocalRoot(Root):
         self._path(path).unlink(missing_ok=True)
 
     def _put(self, local: Path, path: str) -> None:
-        write_whole(self._path(path), file_chunks(local), os.link)
-
-
-class _RemoteRoot(Root):
-    """A prefix of an fsspec filesystem whose `mode="create"` is exclusive, as S3's is."""
-
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
-        _check_url(url)
-        self.url = url.rstrip("/")
-        try:
-            self._fs, base = url_to_fs(self.url, **(_S3_OPTIONS if url.startswith(("s3://", "s3a://")) else {}))
-        except (ValueError, ImportError) as error:
-            remedy = "use a folder, memory://, s3:// or another URL whose fsspec package is installed"
-            raise InputError(f"location {url}", str(error), remedy) from None
-        self._base: str = base.rstrip("/")
-
-    def _path(self, path: str) -> str:
-        return f"{self._base}/{relative_path(path)}"
-
-    def create(self, path: str, data: bytes) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self._fs.pipe_file(self._path(path), data, mode="create")
-                return
-            except OSError as error:
-                if not _may_be_conflict(error):
-                    raise
-                if self.exists(path):
-                    if self.read(path) == data:
-                        return
-                    raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
-                if attempt == _ATTEMPTS:  # until then it was a 409: another write was under way, and did not stand
-                    raise
-
-    def replace(self, path: str, data: bytes) -> None:
-        self._fs.pipe_file(self._path(path), data)
-
-    def read(self, path: str) -> bytes:
-        data: bytes = self._fs.cat_file(self._path(path))
-        return data
-
-    def size(self, path: str) -> int:
-        info: dict[str, Any] = self._fs.info(self._path(path))
-        if info["type"] != "file":
-            raise FileNotFoundError(errno.ENOENT, "is a folder", self.uri(path))
-        return int(info["size"])
-
-    def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        top = self._path(folder) if folder else self._base
-        found: list[str] = self._fs.find(top, maxdepth=None if recursive else 1)
-        names = (name[len(self._base) + 1 :] for name in found if name.startswith(f"{top}/"))
-        return sorted(name for name in names if not is_temporary(name.rpartition("/")[2]))
-
-    def chunks(self, path: str) -> Iterator[bytes]:
-        with self._fs.open(self._path(path), "rb", block_size=_BLOCK) as stream:
-            while chunk := stream.read(_BLOCK):
-                yield chunk
-
-    def delete(self, path: str) -> None:
-        if self.exists(path):
-            self._fs.rm_file(self._path(path))
-
-    def _put(self, local: Path, path: str) -> None:
-        self._fs.put_file(str(local), self._path(path), mode="create")
-
-
-class _MemoryRoot(_RemoteRoot):
-    """`memory://`: shared by this process's threads, whose checks and writes it does not keep apart by itself."""
-
-    def create(self, path: str, data: bytes) -> None:
-        with _memory_lock:
-            self._fs.pipe_file(self._path(path), data, mode="create")
-
-    def chunks(self, path: str) -> Iterator[bytes]:
-        yield self.read(path)  # open() would hand every reader the same file object
-
-    def _put(self, local: Path, path: str) -> None:
-        self.create(path, local.read_bytes())  # put_file would show other threads a half-written file
-
-
-def _check_url(url: str) -> None:
-    if url.startswith("hf://") or "::" in url:  # the Hub creates nothing exclusively; chained caches serve stale bytes
-        raise InputError(
-            f"location {url}", "nothing can be kept there", "use a folder or a URL like s3://bucket/prefix"
-        )
-    if password := urlsplit(url).password:
-        shown = url.replace(password, "***")
-        raise InputError(f"location {shown}", "holds a password", "leave credentials to the environment")
-
-
-def _may_be_conflict(error: OSError) -> bool:
-    # s3fs says FileExistsError only if the reply names the condition; a bare 412 is EINVAL, a 409 is EIO
-    return isinstance(error, FileExistsError) or error.errno in (errno.EINVAL, errno.EIO)
+        write_whole(self._path(path), file_chunks(local))

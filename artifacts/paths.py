@@ -1,5 +1,6 @@
 """Path names that are safe everywhere, and local files that appear whole or not at all."""
 
+import errno
 import hashlib
 import os
 import unicodedata
@@ -10,6 +11,7 @@ from uuid import uuid4
 from artifacts.errors import InputError
 
 _MODE = 0o644
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def relative_path(path: str) -> str:
@@ -32,9 +34,9 @@ def temporary_sibling(path: Path) -> Path:
 
 
 def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, Path], None] = os.replace) -> str:
-    """Write a file beside `target`, then `publish` it there: by os.link if it must be new, else by os.replace.
+    """Write a file beside `target`, then `publish` it there: by `publish_new` if it must be new, else by os.replace.
 
-    Returns the sha256 of what was written. Raises FileExistsError (os.link), and InputError for an unwritable folder.
+    Returns the sha256 of what was written. Raises InputError for an unwritable folder, and what `publish` raises.
     """
     temporary = temporary_sibling(target)
     try:
@@ -56,6 +58,20 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return digest.hexdigest()
+
+
+def publish_new(temporary: Path, target: Path) -> None:
+    """Let a finished file appear at `target`, which must not exist: raises FileExistsError where it does.
+
+    Raises InputError on a file system without hard links: there nothing else appears whole and exclusively at once.
+    """
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        problem = f"its file system has no hard links ({error.strerror}), by which files are created exclusively"
+        raise InputError(f"folder {target.parent}", problem, "choose a folder on another disk, or s3://") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from artifacts import cache
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, NerbenchError
+from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
 from artifacts.filesystem import Root
 from artifacts.folder import describe_folder
 from artifacts.manifest import ArtifactKey, ArtifactName, ArtifactRef, FileEntry, Manifest, Provenance, Record
@@ -24,6 +24,7 @@ from artifacts.manifest import ArtifactKey, ArtifactName, ArtifactRef, FileEntry
 LATEST = "latest"
 _MANIFEST = re.compile(r"models/([A-Za-z0-9][A-Za-z0-9._-]*)/manifests/([0-9a-f]{64})\.json")
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)
+_DAMAGED = (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError)
 _logger = logging.getLogger(__name__)
 
 
@@ -126,7 +127,7 @@ class Store:
                 key = ArtifactKey(name=name, artifact_id=artifact_id)
                 try:
                     found.append(self._summary(key, tuple(a for a, target in aliases.items() if target == artifact_id)))
-                except NerbenchError as error:
+                except _DAMAGED as error:
                     _logger.warning("left out of the listing: %s", error)
         undated = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda summary: summary.created_at or undated, reverse=True)
@@ -144,7 +145,7 @@ class Store:
         return found
 
     def set_alias(self, name: str, alias: str, artifact_id: str) -> None:
-        """Let an alias point to a published artifact. Raises like `manifest`."""
+        """Let an alias point to a published artifact; of two writers at once the last wins. Raises like `manifest`."""
         _check_name("alias", alias)
         self.manifest(ArtifactKey(name=name, artifact_id=artifact_id))
         record = {"artifact_id": artifact_id, "updated_at": datetime.now(UTC).isoformat()}
@@ -155,7 +156,7 @@ class Store:
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
-        except NerbenchError as error:
+        except _DAMAGED as error:
             files, problems = (), [str(error)]
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
@@ -191,10 +192,7 @@ class Store:
         )
 
     def _upload(self, local: Path, entry: FileEntry) -> None:
-        try:
-            self._root.upload(local, _blob_path(entry))
-        except FileExistsError as error:
-            raise CorruptArtifactError(f"{entry.path}: the stored {error.filename} {error.strerror}") from error
+        self._root.upload(local, _blob_path(entry), entry.sha256)
 
     def _fetch(self, entry: FileEntry, target: Path) -> str:
         try:

@@ -2,14 +2,17 @@
 
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from artifacts.errors import NerbenchError, RunFailedError
 from flows import cli_artifacts, cli_results
-from flows.options import Changes, ConfigFile, Json, ResultsUrl, StoreUrl, configuration
+from flows.options import Json, configured
 from flows.terminal import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tasks.config import Config
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 130
@@ -25,61 +28,54 @@ app.add_typer(cli_results.app, name="results")
 
 References = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[REF]...", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL.", show_default=False),
+    typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
 ]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Infer again even where predictions are cached.")]
+Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
 
 
 @app.command()
-def run(
-    config: ConfigFile = None, set_: Changes = None, store: StoreUrl = None, results: ResultsUrl = None, json: Json = False
-) -> None:
+@configured
+def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models of the configuration."""
     from flows import jobs
 
-    settings = configuration(config, set_, store, results)
-    _report(jobs.run(settings), json)
+    report(jobs.run(config), json)
     if not json:
-        jobs.say_what_next(settings, config)
+        say(jobs.what_next(config))
 
 
 @app.command()
-def train(
-    config: ConfigFile = None, set_: Changes = None, store: StoreUrl = None, results: ResultsUrl = None, json: Json = False
-) -> None:
+@configured
+def train(config: "Config", json: Json = False) -> None:
     """Fine-tune the models of the configuration and publish them."""
     from flows import jobs
 
-    _report(jobs.train(configuration(config, set_, store, results)), json)
+    report(jobs.train(config), json)
 
 
 @app.command()
+@configured
 def benchmark(
+    config: "Config",
     references: References = None,
-    config: ConfigFile = None,
-    set_: Changes = None,
-    store: StoreUrl = None,
-    results: ResultsUrl = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Infer again even where predictions are cached.")] = False,
-    speed: Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too.", show_default=False)] = None,
+    refresh: Refresh = False,
+    speed: Speed = None,
     json: Json = False,
 ) -> None:
     """Benchmark stored models: those named, or every model of the store."""
     from flows import jobs
 
-    changes = [*(set_ or ()), *([f"benchmark.speed={str(speed).lower()}"] if speed is not None else ())]
-    settings = configuration(config, changes, store, results)
-    _report(jobs.benchmark(settings, references, refresh=refresh), json)
+    report(jobs.benchmark(config, references, refresh=refresh, speed=speed), json)
 
 
 @app.command()
-def doctor(
-    config: ConfigFile = None, set_: Changes = None, store: StoreUrl = None, results: ResultsUrl = None, json: Json = False
-) -> None:
+@configured
+def doctor(config: "Config", json: Json = False) -> None:
     """Check Python, versions, device, store and disk; one line each, with the remedy."""
-    from tasks.doctor import checks
+    from flows.diagnosis import diagnose
 
-    settings = configuration(config, set_, store, results)
-    found = [check._asdict() for check in checks(settings.store, settings.results)]
+    found = diagnose(config)
     if json:
         print_json({"ok": all(check["ok"] for check in found), "checks": found})
     else:
@@ -88,7 +84,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _report(summary: dict[str, Any], json: bool) -> None:
+def report(summary: dict[str, Any], json: bool) -> None:
+    """Print what a run made: the scores on stdout, and where everything lies on stderr."""
     if json:
         print_json(summary)
         return
@@ -96,11 +93,11 @@ def _report(summary: dict[str, Any], json: bool) -> None:
 
     if summary["metrics"]:
         print_table(leaderboard(summary["metrics"]), title="entity scores in points, strict unless named")
-    elif summary["artifacts"]:
-        print_table(summary["artifacts"], title="published")
-    say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
+        say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
+    for artifact in summary["artifacts"]:
+        say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():
-        say(f"{table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+        say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
 
 
 def main() -> None:
@@ -109,27 +106,24 @@ def main() -> None:
 
 
 def status_of(arguments: list[str]) -> int:
-    """Run a command line; returns the exit status. One line on stderr for what the user can mend, a traceback for a bug."""
+    """Run a command line; returns its exit status.
+
+    What the user can mend is one line on stderr; a bug of ours shows its traceback.
+    """
     try:
         result = app(arguments, prog_name="nerbench", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except RunFailedError as error:
-        if error.summary and "--json" in arguments:
-            print_json(error.summary)
-        elif error.summary:
-            _report(error.summary, json=False)
-        return _refuse(error, error.exit_status)
     except NerbenchError as error:
+        if isinstance(error, RunFailedError) and error.summary:
+            report(error.summary, json="--json" in arguments)
         return _refuse(error, error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        say("interrupted")
-        return INTERRUPTED_STATUS
+        return _refuse("interrupted", INTERRUPTED_STATUS)
     except Exception as error:
         if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
-            return _refuse(f"{message()} See `nerbench --help`.", 2)
+            return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
         traceback.print_exc()
-        say(f"nerbench: this is a bug of ours ({type(error).__name__}). Please report it with the traceback above.")
-        return BUG_STATUS
+        return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 
 def _refuse(error: object, status: int) -> int:

@@ -1,13 +1,18 @@
 """`nerbench results`: the result tables."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.options import Changes, ConfigFile, Json, ResultsUrl, configuration
+from flows.options import Json, configured
 from flows.terminal import print_json, print_table, say
 
+if TYPE_CHECKING:
+    from tasks.config import Config
+
 app = typer.Typer(help="Show the result tables.", no_args_is_help=True)
+
+RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A run; the newest by default.")]
 
 
 @app.callback()
@@ -16,18 +21,12 @@ def _results() -> None:
 
 
 @app.command()
-def show(
-    run: Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A run; the newest by default.")] = None,
-    config: ConfigFile = None,
-    set_: Changes = None,
-    results: ResultsUrl = None,
-    json: Json = False,
-) -> None:
+@configured
+def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores of a run, with its speed and memory."""
     from tasks.summary import leaderboard, newest_run, speed_and_memory
 
-    url = configuration(config, set_, None, results).results
-    found = newest_run(url, run)
+    found = newest_run(config.results, run)
     if json:
         print_json({"run_id": found.run_id, "metrics": found.metrics, "speed": found.speed, "memory": found.memory})
         return

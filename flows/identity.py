@@ -9,7 +9,7 @@ from tasks.runs import Run, utc_now
 
 
 def current_run(results: str) -> Run:
-    """The logical run: a scheduled deployment's is named by its scheduled time, so that a rerun of a night is the same run."""
+    """The logical run. A deployment's is named by its scheduled time, so that a rerun of a night is the same run."""
     scheduled = flow_run.scheduled_start_time.astimezone(UTC)
     name = f"{deployment.name}@{scheduled.isoformat(timespec='microseconds')}" if deployment.name else str(flow_run.id)
     return Run(
@@ -35,9 +35,9 @@ def benchmark_name() -> str:
 
 
 def pipeline_name() -> str:
-    """`train and benchmark minilm-l6, minilm-l3 on conllpp`."""
-    config = _config()
-    return f"train and benchmark {', '.join(m.name for m in config.models)} on {', '.join(d.name for d in config.datasets)}"
+    """`train minilm-l6, minilm-l3 and benchmark on conllpp`."""
+    datasets = ", ".join(dataset.name for dataset in _config().datasets)
+    return f"{training_name()} and benchmark on {datasets}"
 
 
 def _config() -> Config:

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tasks.configfile import absolute_reference
+from tasks.demo import prepare_demo
+
 from artifacts.errors import ConfigError
 from flows.launch import quiet, running
 from tasks.config import Config
-from tasks.configfile import absolute_reference
 
 
 def run(config: Config) -> dict[str, Any]:
     """Train, save and benchmark."""
+    prepare_demo(config)
     _check_training(config)
     _check_benchmark(config)
     quiet()
@@ -22,6 +25,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def train(config: Config) -> dict[str, Any]:
     """Train and save."""
+    prepare_demo(config)
     _check_training(config)
     quiet()
     from flows.train import train
@@ -30,10 +34,13 @@ def train(config: Config) -> dict[str, Any]:
         return train(config)
 
 
-def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool) -> dict[str, Any]:
-    """Benchmark stored models: the references given, or the configuration's."""
+def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
+    """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
     from artifacts.references import resolve
 
+    if speed is not None:
+        config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
+    prepare_demo(config)
     _check_benchmark(config)
     models = [absolute_reference(reference) for reference in references or config.benchmark.models]
     for reference in models:
@@ -45,15 +52,27 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
         return benchmark(config, models=models, refresh=refresh)
 
 
+def what_next(config: Config) -> str:
+    """Commands to try after a run."""
+    names = " ".join(f"{model.name}@latest" for model in config.models)
+    return f"""next: nerbench benchmark {names}    again, from cached predictions
+      nerbench artifacts ls    what is stored
+      nerbench results show    the newest run's scores, speed and memory"""
+
+
 def _check_training(config: Config) -> None:
     if not config.models:
-        raise ConfigError("models", "there is no model to train", "add one, e.g. {name: tagger, base: bert-base-uncased}")
+        raise ConfigError(
+            "models", "there is no model to train", "add one, e.g. {name: tagger, base: bert-base-uncased}"
+        )
     for model in config.models:
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
             if dataset.format == "conll" and split not in dataset.files:
                 field = f"datasets: {dataset.name}: files"
-                raise ConfigError(field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE")
+                raise ConfigError(
+                    field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE"
+                )
 
 
 def _check_benchmark(config: Config) -> None:
@@ -61,8 +80,12 @@ def _check_benchmark(config: Config) -> None:
     from tasks.modeling import dtype_of, resolve_device
 
     if not config.datasets:
-        raise ConfigError("datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}")
+        raise ConfigError(
+            "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
+        )
     dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
-        raise ConfigError("benchmark.labels", f"no corpus has {', '.join(unknown)}", f"give some of {', '.join(sorted(known))}")
+        raise ConfigError(
+            "benchmark.labels", f"no corpus has {', '.join(unknown)}", f"give some of {', '.join(sorted(known))}"
+        )

@@ -1,4 +1,4 @@
-"""Running flows from the command line: Prefect quiet, progress on stderr, a server of its own where none is configured."""
+"""Running flows from the command line: Prefect quiet, progress on stderr."""
 
 import logging
 import os

@@ -1,31 +1,47 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the configuration that they describe."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from tasks.config import Config
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", metavar="FILE", help="Configuration; nerbench.yaml here, else a demonstration."),
-]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the configuration, e.g. benchmark.split=validation."),
-]
-StoreUrl = Annotated[str | None, typer.Option("--store", metavar="URL", help="Where models are published.")]
-ResultsUrl = Annotated[str | None, typer.Option("--results", metavar="URL", help="Where result tables go.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
+SHARED: dict[str, Any] = {
+    "config_file": Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Configuration; else nerbench.yaml here, else the demo."),
+    ],
+    "changes": Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. benchmark.split=validation."),
+    ],
+    "store": Annotated[str | None, typer.Option("--store", metavar="URL", help="Where models are published.")],
+    "results": Annotated[str | None, typer.Option("--results", metavar="URL", help="Where result tables go.")],
+}
 
-def configuration(
-    path: Path | None, changes: Sequence[str] | None, store: str | None, results: str | None
-) -> "Config":
-    """The configuration that the shared options describe."""
-    from tasks.configfile import load_config
 
-    return load_config(path, changes or (), store=store, results=results)
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command whose first parameter is the configuration the options that describe it."""
+    own = list(inspect.signature(command).parameters.values())[1:]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in SHARED.items()
+    ]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        from tasks.configfile import load_config
+
+        described = {name: given.pop(name) for name in SHARED}
+        path, changes = described["config_file"], described["changes"] or ()
+        command(load_config(path, changes, store=described["store"], results=described["results"]), **given)
+
+    parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run

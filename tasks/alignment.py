@@ -1,7 +1,7 @@
 """From words to windows of sub-tokens and back: words are never joined, re-split or dropped.
 
-A sentence that does not fit the model's window becomes several overlapping windows; each of its words is predicted once, from
-the window in which it has most context on its poorer side. A word without any piece belongs to no window.
+A sentence that does not fit the model's window becomes several overlapping windows; each of its words is predicted
+once, from the window in which it has most context on its poorer side. A word without any piece belongs to no window.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,12 @@ class SpecialTokens(NamedTuple):
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     pad: int
+
+    def room(self, window: int) -> int:
+        """Pieces of a text that fit a window; raises ValueError where none does."""
+        if (room := window - len(self.prefix) - len(self.suffix)) < 1:
+            raise ValueError(f"a window of {window} pieces has no room for a word")
+        return room
 
 
 class Pieces(NamedTuple):
@@ -45,8 +51,9 @@ class Window:
 def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list[Pieces]:
     """Tokenize sentences given as words, without special tokens, truncation or padding."""
     # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
-    encodings = tokenizer.encode_batch([list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False)
-    return [_pieces(e.ids, e.word_ids, len(words)) for e, words in zip(encodings, sentences, strict=True)]
+    split = [list(words) for words in sentences]
+    encodings = tokenizer.encode_batch(split, is_pretokenized=True, add_special_tokens=False)
+    return [_pieces(e.ids, e.word_ids, len(words)) for e, words in zip(encodings, split, strict=True)]
 
 
 def _pieces(ids: list[int], word_ids: list[int | None], n_words: int) -> Pieces:
@@ -63,9 +70,7 @@ def _pieces(ids: list[int], word_ids: list[int | None], n_words: int) -> Pieces:
 
 def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> list[Window]:
     """Cut tokenized sentences into windows of at most `window` pieces, special tokens included."""
-    capacity = window - len(special.prefix) - len(special.suffix)
-    if capacity < 1:
-        raise ValueError(f"a window of {window} pieces has no room for a word")
+    capacity = special.room(window)
     cut: list[Window] = []
     for sentence, item in enumerate(pieces):
         kept = [w for w, (start, end) in enumerate(zip(item.starts, item.ends, strict=True)) if end > start]
@@ -73,22 +78,22 @@ def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> li
             continue
         spans = [range(len(kept))] if len(item.ids) <= capacity else _spans(item, kept, capacity)
         owners = [kept] if len(spans) == 1 else _owned(item, kept, spans)
-        cut += [
-            _window(sentence, item, [kept[i] for i in span], owned, capacity, special)
-            for span, owned in zip(spans, owners, strict=True)
-            if owned
-        ]
+        for span, owned in zip(spans, owners, strict=True):
+            if owned:
+                first = item.starts[kept[span[0]]]
+                shown = range(first, min(item.ends[kept[span[-1]]], first + capacity))
+                cut.append(_window(sentence, item, shown, owned, special))
     return cut
 
 
 def truncated_words(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> int:
     """Number of words longer than a whole window, of which only the first pieces are seen."""
-    capacity = window - len(special.prefix) - len(special.suffix)
+    capacity = special.room(window)
     return sum(end - start > capacity for item in pieces for start, end in zip(item.starts, item.ends, strict=True))
 
 
 def _spans(item: Pieces, kept: list[int], capacity: int) -> list[range]:
-    """Overlapping runs of `kept` that fit, each starting half a window after the one before; the last ends at the end."""
+    """Overlapping runs of `kept` that fit, each half a window after the one before; the last one ends at the end."""
     sizes = [min(item.ends[w] - item.starts[w], capacity) for w in kept]
     last = len(kept)
     tail, room = last, capacity
@@ -129,16 +134,13 @@ def _owned(item: Pieces, kept: list[int], spans: list[range]) -> list[list[int]]
     return owned
 
 
-def _window(
-    sentence: int, item: Pieces, words: list[int], owned: list[int], capacity: int, special: SpecialTokens
-) -> Window:
-    first = item.starts[words[0]]
-    ids = item.ids[first : item.ends[words[-1]]][:capacity]
-    shift, limit = len(special.prefix) - first, len(special.prefix) + len(ids)
+def _window(sentence: int, item: Pieces, shown: range, owned: list[int], special: SpecialTokens) -> Window:
+    """The window of the pieces `shown`."""
+    shift = len(special.prefix) - shown.start
     return Window(
-        ids=[*special.prefix, *ids, *special.suffix],
+        ids=[*special.prefix, *item.ids[shown.start : shown.stop], *special.suffix],
         sentence=sentence,
         words=owned,
         starts=[item.starts[w] + shift for w in owned],
-        ends=[min(item.ends[w] + shift, limit) for w in owned],
+        ends=[min(item.ends[w], shown.stop) + shift for w in owned],
     )

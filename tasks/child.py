@@ -1,7 +1,7 @@
 """Run work in a child process with its own process group, and hear its progress as JSON lines.
 
-Training and measuring happen in children: a crash, a leak or a stuck library dies with the child, and the whole group can be
-killed. A child module ends with `serve(work)`, where `work(job, emit)` returns a JSON-able result.
+Training and measuring happen in children: a crash, a leak or a stuck library dies with the child, and the whole group
+can be killed. A child module ends with `serve(work)`, where `work(job, emit)` returns a JSON-able result.
 """
 
 import ctypes
@@ -14,73 +14,88 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import IO, Any
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
 
 Job = dict[str, Any]
 Emit = Callable[[Job], None]
 GRACE_S = 5.0
+LAST = frozenset({"result", "input_error", "error"})
+"""The events that end a child's report."""
 
 
 def run_child(module: str, job: Job, *, what: str, on_event: Emit = lambda event: None) -> Job:
     """Run `python -m module` on a job and return its result.
 
-    Raises InputError where the child found the request wrong, RunFailedError where it failed or died. However this function
-    is left (an exception of `on_event` and a cancelled thread included), the child's process group is gone afterwards.
+    Raises InputError where the child found the request wrong, RunFailedError where it failed or died. However this
+    function is left (an exception of `on_event` and a cancelled thread included), the child's process group is gone
+    afterwards.
     """
-    with tempfile.TemporaryFile("w+", errors="replace") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "NERBENCH_PARENT": str(os.getpid())},
-        )
+    # A pipe of its own for the events: whatever libraries print, even while they are imported, is kept out of them.
+    reading, writing = os.pipe()
+    with os.fdopen(reading, errors="replace") as events, tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
-            last = _listen(process, job, on_event)
-            process.wait()
+            process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                text=True,
+                start_new_session=True,
+                pass_fds=(writing,),
+                env={**os.environ, "NERBENCH_PARENT": str(os.getpid()), "NERBENCH_EVENTS": str(writing)},
+            )
+        finally:
+            os.close(writing)
+        try:
+            _give(process, job)
+            last = _listen(events, on_event)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S if last else None)
         finally:
             _end_group(process)
         if last.get("event") == "result":
             result: Job = last["result"]
             return result
-        raise _failure(what, last, process.returncode, _tail(stderr))
+        raise _failure(what, last, process.returncode, _tail(output))
 
 
-def _listen(process: "subprocess.Popen[str]", job: Job, on_event: Emit) -> Job:
+def _give(process: "subprocess.Popen[str]", job: Job) -> None:
     assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        with process.stdin as stdin:
-            json.dump(job, stdin)
-    except BrokenPipeError:
-        return {}
-    last: Job = {}
-    for line in process.stdout:
-        last = json.loads(line)
-        if last["event"] not in {"result", "input_error", "error"}:
-            on_event(last)
-    return last
+    with suppress(BrokenPipeError), process.stdin as stdin:
+        json.dump(job, stdin)
 
 
-def _failure(what: str, last: Job, status: int, stderr: str) -> NerbenchError:
+def _listen(events: IO[str], on_event: Emit) -> Job:
+    """Pass events on until the last one, which is returned; `{}` where the child was gone before it."""
+    for line in events:
+        if not line.endswith("\n"):
+            break  # the child died while it wrote
+        event: Job = json.loads(line)
+        if event["event"] in LAST:
+            return event
+        on_event(event)
+    return {}
+
+
+def _failure(what: str, last: Job, status: int, output: str) -> NerbenchError:
     if last.get("event") == "input_error":
         return InputError(last["field"], last["problem"], last["remedy"])
     if last.get("event") == "error":
-        return RunFailedError(f"{what} failed: {last['message']}")
+        failure = RunFailedError(f"{what} failed: {' '.join(last['message'].split())}")
+        failure.add_note(last["traceback"])
+        return failure
     if status < 0:
-        name = signal.Signals(-status).name
         hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
-        return RunFailedError(f"{what} was killed by {name}{hint}")
-    return RunFailedError(f"{what} ended with status {status} and no result: {stderr}")
+        return RunFailedError(f"{what} was killed by {signal.Signals(-status).name}{hint}")
+    return RunFailedError(f"{what} ended with status {status} and no result: {output}")
 
 
-def _tail(stderr: Any) -> str:
-    stderr.seek(0)
-    return " | ".join(stderr.read().strip().splitlines()[-3:])
+def _tail(output: IO[str]) -> str:
+    output.seek(0)
+    return " | ".join(output.read().strip().splitlines()[-3:])
 
 
 def _end_group(process: "subprocess.Popen[str]") -> None:
@@ -88,7 +103,7 @@ def _end_group(process: "subprocess.Popen[str]") -> None:
         try:
             os.killpg(process.pid, number)
             process.wait(GRACE_S)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # macOS refuses to signal a group of zombies
             break
         except subprocess.TimeoutExpired:
             continue
@@ -96,10 +111,9 @@ def _end_group(process: "subprocess.Popen[str]") -> None:
 
 
 def serve(work: Callable[[Job, Emit], Job]) -> None:
-    """The child's side: read the job from stdin, write events and the result to stdout, and die with the parent."""
+    """The child's side: read the job from stdin, write events and the result, and die with the parent."""
     _die_with_parent()
-    with os.fdopen(os.dup(1), "w", buffering=1) as events:
-        os.dup2(2, 1)  # what libraries print must not end up among the events
+    with os.fdopen(int(os.environ.get("NERBENCH_EVENTS", "1")), "w", buffering=1) as events:
         lock = threading.Lock()
 
         def emit(event: Job) -> None:
@@ -111,7 +125,6 @@ def serve(work: Callable[[Job, Emit], Job]) -> None:
         except InputError as error:
             emit({"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy})
         except Exception as error:
-            traceback.print_exc()
             emit({"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 
 

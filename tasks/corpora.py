@@ -4,8 +4,8 @@ from collections import OrderedDict
 from threading import Lock
 from typing import NamedTuple
 
-from artifacts.errors import CorpusError
-from tasks.config import Config, DatasetConfig, GoldConfig, Section, Split
+from artifacts.errors import CorpusError, LabelError
+from tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
 from tasks.corpus import Corpus, load_gold, load_splits, pick_split
 
 KEPT_IN_MEMORY = 8
@@ -41,15 +41,20 @@ _lock = Lock()
 
 
 def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """References to the benchmark split of a data set: its own annotation first, then each further gold."""
+    """References to the benchmark split of a data set: its own annotation first, then each further gold.
+
+    Raises CorpusError where the files cannot be read, LabelError where `benchmark.labels` names a type they lack.
+    """
     splits = load_splits(dataset)
     words = pick_split(splits, config.benchmark.split, dataset)
-    golds = {gold: load_gold(gold, dataset, words) for gold in config.golds if gold.dataset == dataset.name}
-    annotations: dict[GoldConfig | None, Corpus] = {None: words, **golds}
-    types = tuple(sorted({kind for corpus in (*splits.values(), *golds.values()) for kind in corpus.types}))
+    annotations: list[tuple[GoldConfig | None, Corpus]] = [(None, words)]
+    annotations += [(gold, load_gold(gold, dataset, words)) for gold in config.golds if gold.dataset == dataset.name]
+    corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
+    types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
+    _check_labels(config.benchmark, dataset.name, types)
     return [
         CorpusRef(dataset=dataset, split=config.benchmark.split, gold=gold, types=types, **_keep(corpus)._asdict())
-        for gold, corpus in annotations.items()
+        for gold, corpus in annotations
     ]
 
 
@@ -65,6 +70,13 @@ def open_corpus(ref: CorpusRef) -> Corpus:
     if _keep(corpus) != wanted:
         raise CorpusError(f"data set {ref.dataset.name}", "changed while the run was reading it", "run again")
     return corpus
+
+
+def _check_labels(benchmark: BenchmarkConfig, dataset: str, types: tuple[str, ...]) -> None:
+    wanted = () if benchmark.labels == "all" else benchmark.labels
+    if unknown := [label for label in wanted if label not in types]:
+        problem = f"{unknown[0]} is no entity type of {dataset}"
+        raise LabelError("benchmark.labels", problem, f"choose among {', '.join(types) or 'none'}, or give `all`")
 
 
 def _keep(corpus: Corpus) -> Digests:

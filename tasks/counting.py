@@ -1,4 +1,4 @@
-"""From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers anything."""
+"""From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,7 +45,9 @@ class NamedPredictions(NamedTuple):
     digest: str
 
 
-def name_predictions(results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig) -> NamedPredictions:
+def name_predictions(
+    results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+) -> NamedPredictions:
     """Read stored predictions and name their tags as the corpus does.
 
     Raises:

@@ -1,7 +1,7 @@
-"""One model's word-level predictions on one corpus, computed once and kept under a key of everything that can change them.
+"""One model's word-level predictions on one corpus, kept under a key of everything that can change them.
 
-`<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`. The record
-is written last and replaced as a whole, so that a duplicate evaluation is harmless and a torn one is never seen.
+`<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`. The
+record is written last and replaced as a whole, so that a duplicate evaluation is harmless and a torn one is never seen.
 """
 
 import logging
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 CODE_VERSION = "1"
 """Raise it whenever a change of the code may change a prediction."""
+
+
+State = Literal["cached", "missing", "altered", "refresh"]
+"""`cached`: intact predictions exist; otherwise why there will be inference."""
 
 
 class EvaluationSettings(Section):
@@ -68,10 +72,9 @@ class EvaluationPlan(Section):
 
     key: str
     settings: EvaluationSettings
-    state: Literal["cached", "missing", "altered", "refresh"]
-    """`cached`: intact predictions exist; otherwise why there will be inference."""
+    state: State
     record: EvaluationRecord | None
-    """Where they are, if `cached`."""
+    """Where the predictions are, if `cached`."""
 
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
@@ -109,23 +112,19 @@ def _folder(key: str) -> str:
 
 
 def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
-    """Look up finished predictions, and check them against their digest; an altered or missing file is said and is a miss."""
+    """Look up finished predictions and check them against their digest; what is missing or altered is said."""
     settings = EvaluationSettings(
         device=benchmark.device, precision=benchmark.precision, window=benchmark.window, vote=benchmark.vote
     )
     key = evaluation_key(artifact.model_sha256, words_sha256, settings)
-    state, record = ("refresh", None) if benchmark.refresh else _look_up(results, key, artifact.name)
+    state: State = "refresh"
+    record = None
+    if not benchmark.refresh:
+        state, record = _look_up(results, key, artifact.name)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record)
 
 
-def carry_out(
-    plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus, results: str, on_progress: Callable[[int], None]
-) -> EvaluationRecord:
-    """The planned evaluation's record: what the cache holds, or a new inference."""
-    return plan.record or evaluate(artifact, corpus, plan.settings, results=results, key=plan.key, on_progress=on_progress)
-
-
-def _look_up(results: str, key: str, name: str) -> tuple[Literal["cached", "missing", "altered"], EvaluationRecord | None]:
+def _look_up(results: str, key: str, name: str) -> tuple[State, EvaluationRecord | None]:
     root = Root.open(results)
     try:
         record = EvaluationRecord.model_validate_json(root.read(f"{_folder(key)}/record.json"))
@@ -144,18 +143,19 @@ def _look_up(results: str, key: str, name: str) -> tuple[Literal["cached", "miss
     return "cached", record
 
 
-def evaluate(
+def carry_out(
+    plan: EvaluationPlan,
     artifact: ArtifactRef,
     corpus: Corpus,
-    settings: EvaluationSettings,
-    *,
     results: str,
-    key: str,
     on_progress: Callable[[int], None] = lambda words: None,
 ) -> EvaluationRecord:
-    """Infer the tags of a corpus and keep them under `key`; the model is loaded, verified, and evicted again."""
+    """The planned evaluation's record: the cached one, or that of a new inference, whose model is evicted again."""
+    if plan.record:
+        return plan.record
     from tasks.modeling import load_tagger, resolve_device
 
+    settings = plan.settings
     load = partial(
         load_tagger,
         device=resolve_device(settings.device),
@@ -167,7 +167,7 @@ def evaluate(
         path = Path(scratch) / "predictions.parquet"
         written = _write_predictions(path, handle.value, corpus, settings.vote, on_progress)
         record = EvaluationRecord(
-            key=key,
+            key=plan.key,
             sha256=sha256_file(path),
             labels=handle.value.labels,
             ignored_keys=handle.value.ignored_keys,
@@ -175,11 +175,13 @@ def evaluate(
         )
         root = Root.open(results)
         root.replace(record.path, path.read_bytes())
-    root.replace(f"{_folder(key)}/record.json", canonical_json(record.model_dump(mode="json")))
+    root.replace(f"{_folder(plan.key)}/record.json", canonical_json(record.model_dump(mode="json")))
     return record
 
 
-def _write_predictions(path: Path, tagger: Any, corpus: Corpus, vote: str, on_progress: Callable[[int], None]) -> dict[str, Any]:
+def _write_predictions(
+    path: Path, tagger: Any, corpus: Corpus, vote: str, on_progress: Callable[[int], None]
+) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     from tasks.inference import predict

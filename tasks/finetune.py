@@ -1,13 +1,13 @@
 """Fine-tune a token classifier with transformers' Trainer. Run as a child: `python -m tasks.finetune < job.json`.
 
-The job names a ModelConfig, a DatasetConfig and an output folder; the events are training steps and evaluations; the result holds
-what the artifact's manifest records of the training.
+The job names a ModelConfig, a DatasetConfig and an output folder; the events are training steps and evaluations; the
+result holds what the artifact's manifest records of the training.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import (
-    AutoConfig,
-    AutoModelForTokenClassification,
     EvalPrediction,
     PreTrainedModel,
     Trainer,
@@ -26,73 +24,20 @@ from transformers import (
     set_seed,
 )
 
-from tasks.alignment import Window, tokenize, windows
+from artifacts.errors import InputError
+from tasks.bases import build
 from tasks.batching import TokenBatches
 from tasks.child import Emit, Job, serve
 from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpus import Corpus, load_splits
+from tasks.corpus import load_splits, pick_split
 from tasks.environment import cpu_has_bf16
+from tasks.examples import Examples, collate
 from tasks.inference import BATCH_PIECES, batches
 from tasks.labels import tag_vocabulary
-from tasks.modeling import LoadedTokenizer, load_tokenizer, prepare_tokenizer, usable_window
-from tasks.tokenizer_training import train_tokenizer
-
-IGNORED = -100
-"""The label of pieces that the loss leaves out: special tokens, later pieces, words of another window."""
+from tasks.modeling import LoadedTokenizer
 
 
-class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):
-    """Windows as model inputs; the first piece of each predicted word carries the word's tag."""
-
-    def __init__(self, corpus: Corpus, tokenizer: LoadedTokenizer, window: int, tags: Sequence[str]) -> None:
-        self.corpus = corpus
-        self.tags = tags
-        number = {tag: i for i, tag in enumerate(tags)}
-        cut = windows(tokenize(tokenizer.backend, corpus.words), window, tokenizer.special)
-        self.windows = sorted(cut, key=lambda w: len(w.ids))
-        self.items = [self._item(w, number) for w in self.windows]
-
-    def _item(self, window: Window, number: dict[str, int]) -> dict[str, list[int]]:
-        labels = [IGNORED] * len(window.ids)
-        for word, start in zip(window.words, window.starts, strict=True):
-            labels[start] = number.get(self.corpus.tags[window.sentence][word], 0)
-        return {"input_ids": window.ids, "labels": labels}
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self.items[index]
-
-    @property
-    def lengths(self) -> list[int]:
-        """Pieces of each item, ascending."""
-        return [len(w.ids) for w in self.windows]
-
-    def tagged(self, predicted: np.ndarray) -> list[list[str]]:
-        """Predicted tags (items, pieces; label indexes) put back into the corpus's sentences."""
-        sentences = [["O"] * len(words) for words in self.corpus.words]
-        for row, window in zip(predicted, self.windows, strict=True):
-            for word, start in zip(window.words, window.starts, strict=True):
-                sentences[window.sentence][word] = self.tags[row[start]]
-        return sentences
-
-
-def collate(items: Sequence[dict[str, list[int]]], *, pad: int) -> dict[str, torch.Tensor]:
-    """Pad a batch to its longest item."""
-    width = max(len(item["input_ids"]) for item in items)
-    ids = torch.full((len(items), width), pad, dtype=torch.long)
-    labels = torch.full((len(items), width), IGNORED, dtype=torch.long)
-    mask = torch.zeros((len(items), width), dtype=torch.long)
-    for row, item in enumerate(items):
-        length = len(item["input_ids"])
-        ids[row, :length] = torch.tensor(item["input_ids"])
-        labels[row, :length] = torch.tensor(item["labels"])
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-
-class TaggerTrainer(Trainer):
+class TaggerTrainer(Trainer):  # type: ignore[misc]
     """A Trainer whose batches are made by token budget."""
 
     def __init__(self, *, batch_tokens: int, seed: int, pad: int, **options: Any) -> None:
@@ -100,13 +45,17 @@ class TaggerTrainer(Trainer):
         super().__init__(**options)
 
     def _loader(self, dataset: Examples, batch_sampler: Any) -> DataLoader[Any]:
-        loader: DataLoader[Any] = DataLoader(dataset, batch_sampler=batch_sampler, collate_fn=partial(collate, pad=self.pad))
+        loader: DataLoader[Any] = DataLoader(
+            dataset, batch_sampler=batch_sampler, collate_fn=partial(collate, pad=self.pad)
+        )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Length-grouped batches in random order."""
-        return self._loader(self.train_dataset, TokenBatches(self.train_dataset.lengths, self.batch_tokens, self.batch_seed))
+        return self._loader(
+            self.train_dataset, TokenBatches(self.train_dataset.lengths, self.batch_tokens, self.batch_seed)
+        )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """The examples in their own (length) order: row i of the predictions is item i."""
@@ -114,7 +63,7 @@ class TaggerTrainer(Trainer):
         return self._loader(self.eval_dataset, [list(run) for run in runs])
 
 
-class Progress(TrainerCallback):
+class Progress(TrainerCallback):  # type: ignore[misc]
     """Tells the parent about steps and evaluations."""
 
     def __init__(self, emit: Emit) -> None:
@@ -122,44 +71,26 @@ class Progress(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Forward what the Trainer logs."""
-        self.emit({"event": "log", "step": state.global_step, "steps": state.max_steps, "epoch": state.epoch, **(logs or {})})
+        self.emit(
+            {"event": "log", "step": state.global_step, "steps": state.max_steps, "epoch": state.epoch, **(logs or {})}
+        )
 
 
 def resolve_precision(precision: str) -> str:
-    """`auto` is bf16 where the hardware computes it natively."""
+    """`auto` is bf16 where the hardware computes it natively. Raises InputError for fp16 without a GPU."""
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise InputError("models: precision", "fp16 is trained on a CUDA GPU only", "use auto, fp32 or bf16")
     if precision != "auto":
         return precision
     native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu_has_bf16()
     return "bf16" if native else "fp32"
 
 
-def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> tuple[PreTrainedModel, LoadedTokenizer, int]:
-    """The model with a fresh head for `tags`, its tokenizer, and its window in pieces."""
-    labels = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
-    if isinstance(model.base, dict):
-        limit = model.base.get("max_position_embeddings", 512)
-        tokenizer = prepare_tokenizer(train_tokenizer(train.words, model.vocabulary, limit))
-        settings = {**model.base, **model.config_overrides, **labels}
-        settings |= {"vocab_size": len(tokenizer.wrapper), "pad_token_id": tokenizer.special.pad}
-        config = AutoConfig.for_model(**settings)
-        network = AutoModelForTokenClassification.from_config(config, dtype=torch.float32)
-    else:
-        local = Path(model.base).is_dir()
-        source: dict[str, Any] = {"revision": model.revision or "main", "local_files_only": local, "trust_remote_code": False}
-        tokenizer = load_tokenizer(model.base, revision=model.revision, local=local)
-        config = AutoConfig.from_pretrained(model.base, **source, **model.config_overrides, **labels)
-        network = AutoModelForTokenClassification.from_pretrained(
-            model.base, config=config, use_safetensors=True, dtype=torch.float32, **source
-        )
-    window = usable_window(config.to_dict(), tokenizer.wrapper.model_max_length, model.window)
-    return network, tokenizer, window
-
-
 def finetune(job: Job, emit: Emit) -> Job:
     """Train, keep the epoch with the best strict entity F1 on validation, and save it as safetensors."""
     model, dataset = ModelConfig(**job["model"]), DatasetConfig(**job["dataset"])
     splits = load_splits(dataset)
-    train, validation = splits["train"], splits["validation"]
+    train, validation = (pick_split(splits, split, dataset) for split in ("train", "validation"))
     tags = tag_vocabulary(train.types)
     set_seed(model.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -241,7 +172,11 @@ def _summary(trainer: Trainer, seconds: float, pieces: float, window: int, preci
     curve = [entry for entry in history if "loss" in entry or "eval_f1" in entry]
     best = max((e for e in curve if "eval_f1" in e), key=lambda e: e["eval_f1"])
     return {
-        "metrics": {f"validation_{k.removeprefix('eval_')}": v for k, v in best.items() if k.startswith("eval_") and _is_quality(k)},
+        "metrics": {
+            f"validation_{k.removeprefix('eval_')}": v
+            for k, v in best.items()
+            if k.startswith("eval_") and _is_quality(k)
+        },
         "loss_curve": [{k: v for k, v in e.items() if math.isfinite(v)} for e in curve],
         "steps": trainer.state.global_step,
         "train_s": seconds,

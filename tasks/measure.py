@@ -8,6 +8,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,16 +31,18 @@ def measure(job: Job, emit: Emit) -> Job:
     started = time.perf_counter()
     tagger = load_tagger(Path(job["folder"]), device=device, precision=job["precision"], window=job["window"])
     load_s = time.perf_counter() - started
-    first_call_s = _seconds(tagger, sentences[0])
+    first_call = _call(tagger, sentences[0])
     for sentence in sentences[:WARM_UP]:
-        _seconds(tagger, sentence)
-    samples = [_seconds(tagger, sentence) for sentence in sentences]
+        _call(tagger, sentence)
+    calls = [_call(tagger, sentence) for sentence in sentences]
+    parameters = list(tagger.model.parameters())
     return {
-        "speed": _speed(tagger, sentences, samples) | {"threads": torch.get_num_threads()},
+        "speed": _speed(calls) | {"threads": torch.get_num_threads()},
         "memory": {
-            "parameters": sum(p.numel() for p in tagger.model.parameters()),
+            "parameters": sum(p.numel() for p in parameters),
+            "weights_bytes": sum(p.numel() * p.element_size() for p in parameters),
             "load_s": load_s,
-            "first_call_s": first_call_s,
+            "first_call_s": first_call.seconds,
             "baseline_rss_bytes": baseline,
             "peak_rss_bytes": _status_bytes("VmHWM"),
             "peak_device_bytes": torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
@@ -48,16 +51,24 @@ def measure(job: Job, emit: Emit) -> Job:
     }
 
 
-def _seconds(tagger: Tagger, sentence: list[str]) -> float:
+class Call(NamedTuple):
+    """One sentence, from words to tags."""
+
+    seconds: float
+    words: int
+    pieces: int
+
+
+def _call(tagger: Tagger, sentence: list[str]) -> Call:
     # predict_block brings the tags to the host, which waits for the device
     started = time.perf_counter()
-    predict_block(tagger, [sentence])
-    return time.perf_counter() - started
+    predicted = predict_block(tagger, [sentence])
+    return Call(time.perf_counter() - started, len(sentence), predicted.pieces)
 
 
-def _speed(tagger: Tagger, sentences: list[list[str]], samples: list[float]) -> Job:
+def _speed(calls: list[Call]) -> Job:
+    samples = [call.seconds for call in calls]
     total = sum(samples)
-    pieces = sum(predict_block(tagger, [sentence]).pieces for sentence in sentences)
     p50, p90, p95, p99 = np.percentile(samples, [50, 90, 95, 99]).tolist()
     return {
         "n": len(samples),
@@ -68,8 +79,8 @@ def _speed(tagger: Tagger, sentences: list[list[str]], samples: list[float]) -> 
         "p95_s": p95,
         "p99_s": p99,
         "sentences_per_s": len(samples) / total,
-        "words_per_s": sum(map(len, sentences)) / total,
-        "tokens_per_s": pieces / total,
+        "words_per_s": sum(call.words for call in calls) / total,
+        "tokens_per_s": sum(call.pieces for call in calls) / total,
         "samples_s": samples,
     }
 

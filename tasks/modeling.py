@@ -1,12 +1,13 @@
-"""Loading token classifiers and their tokenizers: safetensors only, no remote code, explicit dtype, complete weights."""
+"""Loading token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artifacts.errors import CorruptArtifactError, InputError
+from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from tasks.alignment import SpecialTokens
 
 if TYPE_CHECKING:
@@ -14,13 +15,23 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# Weights that older token classifiers carry and nothing reads: a pooler, a language-model head, position ids.
-HARMLESS_KEYS = re.compile(r"(^|\.)(pooler|cls\.predictions|cls\.seq_relationship|lm_head|vocab_transform|vocab_projector|"
-                           r"vocab_layer_norm|position_ids|mask_predictions|lm_predictions)(\.|$)")  # fmt: skip
+HARMLESS_KEYS = re.compile(
+    r"(^|\.)(pooler|cls\.predictions|cls\.seq_relationship|lm_head|vocab_transform|vocab_projector|"
+    r"vocab_layer_norm|position_ids|mask_predictions|lm_predictions)(\.|$)"
+)
+"""Weights that older token classifiers carry and nothing reads: a pooler, a language-model head, position ids."""
 
-# Architectures that count positions from the padding id on (RoBERTa and its kin): pad + 1 positions are never used.
-OFFSET_POSITIONS = frozenset({"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text"})  # fmt: skip
+OFFSET_POSITIONS = frozenset(
+    {
+        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text"),
+        *("esm", "ibert", "longformer", "luke", "mpnet", "xmod"),
+    }
+)
+"""Architectures that count positions from the padding id on (RoBERTa's kin): pad + 1 positions are never used."""
+
 DEFAULT_WINDOW = 512
+LONGEST_REASON = 300
+REACHABLE = "name a folder made by save_pretrained, or a model of the Hub that can be reached"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +74,8 @@ def resolve_device(device: str) -> "torch.device":
     }
     chosen = torch.device(device)
     if (chosen.index or 0) >= present[chosen.type]:
-        raise InputError("benchmark.device", f"{device} is not available here", "use auto or cpu, or install the driver and a torch built for it")  # fmt: skip
+        remedy = "use auto or cpu, or install the driver and a torch built for it"
+        raise InputError("benchmark.device", f"{device} is not available here", remedy)
     return chosen
 
 
@@ -86,21 +98,41 @@ def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int |
         positions -= (config.get("pad_token_id") or 0) + 1
     limit = int(min(positions, tokenizer_limit))
     if wanted and wanted > limit:
-        raise InputError("window", f"{wanted} pieces are more than the model's {limit}", f"give at most {limit}, or leave it out")  # fmt: skip
+        problem = f"{wanted} pieces are more than the model's {limit}"
+        raise InputError("window", problem, f"give at most {limit}, or leave it out")
     return wanted or limit
+
+
+@contextmanager
+def one_line(field: str, remedy: str) -> Iterator[None]:
+    """Raise whatever libraries raise over files and settings of the user's as an InputError."""
+    try:
+        yield
+    except (NerbenchError, MemoryError):
+        raise
+    except Exception as error:  # tokenizers raises nothing more special
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            field, text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …", remedy
+        ) from error
 
 
 def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bool = True) -> LoadedTokenizer:
     """Load a fast tokenizer for pre-split words from a folder (or, with `local=False`, a Hub id)."""
+    from tokenizers.pre_tokenizers import ByteLevel
     from transformers import AutoTokenizer
 
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False, "revision": revision or "main"}
-    wrapper = AutoTokenizer.from_pretrained(str(source), **options)
-    if not wrapper.is_fast:
-        raise InputError(f"model {source}", "has no fast tokenizer", "save it again with its tokenizer.json")
-    if "ByteLevel" in str(wrapper.backend_tokenizer.pre_tokenizer):
-        # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
-        wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
+    with one_line(f"tokenizer of {source}", REACHABLE):
+        wrapper = AutoTokenizer.from_pretrained(str(source), **options)
+        if not wrapper.is_fast:
+            raise InputError(f"tokenizer of {source}", "is a slow one", "save it again with its tokenizer.json")
+        if isinstance(wrapper.backend_tokenizer.pre_tokenizer, ByteLevel):
+            # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
+            wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
+            wrapper.backend_tokenizer.pre_tokenizer.add_prefix_space = True  # some classes ignore the option
+    for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
+        wrapper.init_kwargs.pop(option, None)
     return prepare_tokenizer(wrapper)
 
 
@@ -122,45 +154,55 @@ def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:
 def load_tagger(
     folder: Path, *, device: "torch.device", precision: str = "fp32", window: int | None = None, name: str = ""
 ) -> Tagger:
-    """Load a saved token classifier for inference.
+    """Load a saved token classifier for inference, known as `name` in messages.
 
     Raises CorruptArtifactError where weights are missing (transformers would fill them with random numbers), are not
-    used, or do not fit the configuration.
+    used, or do not fit the configuration; InputError where the folder cannot be loaded at all.
     """
-    import torch
     from transformers import AutoModelForTokenClassification
 
-    model, loading = AutoModelForTokenClassification.from_pretrained(
-        str(folder),
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        dtype=dtype_of(precision, device),
-        output_loading_info=True,
-    )
-    ignored = _check_weights(loading, name or str(folder))
+    name = name or str(folder)
+    dtype = dtype_of(precision, device)
+    with one_line(f"model {name}", REACHABLE):
+        model, loading = AutoModelForTokenClassification.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=dtype,  # without it, a checkpoint's own would be taken
+            ignore_mismatched_sizes=True,  # said by _check_weights, which names them
+            output_loading_info=True,
+        )
+    ignored = _check_weights(loading, name)
     tokenizer = load_tokenizer(folder)
     if len(tokenizer.wrapper) > model.get_input_embeddings().weight.shape[0]:
-        raise CorruptArtifactError(f"model {name or folder}: its tokenizer has more entries than its vocabulary of embeddings")  # fmt: skip
-    config = model.config
-    torch.set_grad_enabled(False)
+        raise CorruptArtifactError(f"model {name}: its tokenizer has more entries than its vocabulary of embeddings")
     return Tagger(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
-        labels=tuple(config.id2label[i] for i in range(config.num_labels)),
-        window=usable_window(config.to_dict(), tokenizer.wrapper.model_max_length, window),
+        labels=_labels(model.config.id2label, name),
+        window=usable_window(model.config.to_dict(), tokenizer.wrapper.model_max_length, window),
         device=device,
         ignored_keys=ignored,
     )
 
 
+def _labels(id2label: Mapping[int, str], name: str) -> tuple[str, ...]:
+    if sorted(id2label) != list(range(len(id2label))):
+        raise InputError(
+            f"model {name}", "its id2label does not number the labels 0, 1, 2, …", "correct its config.json"
+        )
+    return tuple(id2label[number] for number in range(len(id2label)))
+
+
 def _check_weights(loading: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    unexpected = sorted(loading.get("unexpected_keys") or ())
+    unexpected = sorted(loading["unexpected_keys"])
     for problem, keys in (
-        ("lacks weights", sorted(loading.get("missing_keys") or ())),
-        ("has weights of another shape", sorted(str(key) for key in loading.get("mismatched_keys") or ())),
+        ("lacks weights", sorted(loading["missing_keys"])),
+        ("has weights of another shape", sorted(key for key, *_ in loading["mismatched_keys"])),
         ("has weights that its architecture does not use", [k for k in unexpected if not HARMLESS_KEYS.search(k)]),
     ):
         if keys:
-            raise CorruptArtifactError(f"model {name}: {problem} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})")
+            shown = ", ".join([*keys[:3], "…"] if len(keys) > 3 else keys)
+            raise CorruptArtifactError(f"model {name}: {problem} ({shown})")
     return tuple(unexpected)

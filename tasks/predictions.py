@@ -1,7 +1,7 @@
 """The evaluation's result: one predicted tag a word, and the digest that identifies it.
 
-`predictions_digest` covers document, sentence, word and predicted tag, never scores; it does not depend on how the words were
-cut into blocks, batches or shards.
+`predictions_digest` covers document, sentence, word and predicted tag, never scores; it does not depend on how the
+words were cut into blocks, batches or shards.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ SCHEMA = pa.schema(
 class PredictionsDigest:
     """A running digest over prediction rows, equal however the rows are cut into pieces.
 
-    Each column is hashed on its own (integers as little-endian int32, -1 for no document; tags as lines of UTF-8), and the
-    digest is the sha256 of the four column digests.
+    Each column is hashed on its own (integers as little-endian int32, -1 for no document; tags as lines of UTF-8), and
+    the digest is the sha256 of the four column digests.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,9 @@ def digest_of(corpus: Corpus, tags: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def batch(rows: tuple[np.ndarray, np.ndarray, np.ndarray], names: Sequence[str], labels: np.ndarray, scores: np.ndarray) -> pa.RecordBatch:
+def batch(
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray], names: Sequence[str], labels: np.ndarray, scores: np.ndarray
+) -> pa.RecordBatch:
     """Predictions as a record batch of SCHEMA; a NaN score (a word without pieces) is null."""
     document, sentence, word = rows
     columns: list[Any] = [

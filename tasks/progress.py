@@ -23,7 +23,8 @@ def training_progress(name: str) -> Callable[[Job], None]:
         elif "loss" in event and now - last >= EVERY_S:
             last = now
             left = (now - started) / event["step"] * (event["steps"] - event["step"])
-            logger.info("%s: step %d of %d, loss %.3f, %s left", name, event["step"], event["steps"], event["loss"], clock(left))  # fmt: skip
+            at = f"step {event['step']} of {event['steps']}"
+            logger.info("%s: %s, loss %.3f, %s left", name, at, event["loss"], clock(left))
 
     return listen
 
@@ -39,7 +40,8 @@ def inference_progress(name: str, words: int) -> Callable[[int], None]:
         if now - last >= EVERY_S:
             last = now
             rate = done / (now - started)
-            logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, clock((words - done) / rate))
+            left = clock((words - done) / rate)
+            logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, left)
 
     return listen
 

@@ -90,13 +90,16 @@ def write_measurement(
         "batch_size": 1,
         "sequence_length": None,
     }
-    weights = sum(entry.size for entry in manifest.files if entry.path.endswith(".safetensors"))
     rows = {
-        "speed": known | {"host": platform.node(), "backend": "eager", "processes": 1, "status": "ok"} | measured["speed"],
-        "memory": known | {"weights_bytes": weights, "artifact_bytes": manifest.total_bytes} | measured["memory"],
+        "speed": known
+        | {"host": platform.node(), "backend": "eager", "processes": 1, "status": "ok"}
+        | measured["speed"],
+        "memory": known | {"artifact_bytes": manifest.total_bytes} | measured["memory"],
     }
     return {
-        table: write_table(run.results, table, [row], date=run.date, key=table_key(run.run_id, table, artifact.artifact_id))
+        table: write_table(
+            run.results, table, [row], date=run.date, key=table_key(run.run_id, table, artifact.artifact_id)
+        )
         for table, row in rows.items()
     }
 

@@ -29,4 +29,3 @@ class Run(BaseModel):
 def utc_now() -> datetime:
     """The time, as tables keep it."""
     return datetime.now(UTC)
-

@@ -30,8 +30,12 @@ def _column(row: Row) -> str | None:
         return row["label"] if (row["mode"], row["metric"]) == ("strict", "f1") else None
     if row["average"] != "micro":
         return None
-    names = {("strict", "precision"): "precision", ("strict", "recall"): "recall", ("strict", "f1"): "F1", ("conlleval", "f1"): "conlleval F1"}  # fmt: skip
-    return names.get((row["mode"], row["metric"]))
+    return {
+        ("strict", "precision"): "precision",
+        ("strict", "recall"): "recall",
+        ("strict", "f1"): "F1",
+        ("conlleval", "f1"): "conlleval F1",
+    }.get((row["mode"], row["metric"]))
 
 
 class RunResults(NamedTuple):
@@ -47,7 +51,9 @@ def newest_run(results: str, run_id: str | None = None) -> RunResults:
     """The rows of a run, the newest one with metrics by default; raises InputError where there is none."""
     metrics = read_results(results, "metrics")
     if not metrics.num_rows:
-        raise InputError(f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first")
+        raise InputError(
+            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
+        )
     started = dict(zip(metrics["run_id"].to_pylist(), metrics["started_at"].to_pylist(), strict=True))
     chosen = run_id or max(started, key=lambda run: started[run])
     if chosen not in started:

@@ -9,7 +9,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_tokenizer(sentences: Iterable[Iterable[str]], vocabulary: int, window: int) -> PreTrainedTokenizerFast:
-    """Train an uncased WordPiece tokenizer of at most `vocabulary` entries; the same words give the same tokenizer.
+    """Train a cased WordPiece tokenizer of at most `vocabulary` entries; the same words give the same tokenizer.
 
     The trainer numbers the continuation characters in a hash order that differs between processes. Naming them
     in sorted order beforehand, as special tokens, takes that freedom away; a tokenizer built anew from the vocabulary
@@ -25,10 +25,9 @@ def train_tokenizer(sentences: Iterable[Iterable[str]], vocabulary: int, window:
         show_progress=False,
     )
     draft.train_from_iterator(words, trainer)
-    tokenizer = _tokenizer(models.WordPiece(vocab=draft.get_vocab(), unk_token="[UNK]"))
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", tokenizer.token_to_id("[SEP]")), ("[CLS]", tokenizer.token_to_id("[CLS]"))
-    )
+    entries = draft.get_vocab()
+    tokenizer = _tokenizer(models.WordPiece(vocab=entries, unk_token="[UNK]"))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", entries["[SEP]"]), ("[CLS]", entries["[CLS]"]))
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         model_max_length=window,
@@ -42,6 +41,6 @@ def train_tokenizer(sentences: Iterable[Iterable[str]], vocabulary: int, window:
 
 def _tokenizer(model: models.Model) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer

@@ -10,7 +10,7 @@ from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDiges
 from artifacts.store import Store
 from tasks.child import Job, run_child
 from tasks.config import DatasetConfig, ModelConfig, Section
-from tasks.corpus import load_splits
+from tasks.corpus import load_splits, pick_split
 from tasks.environment import code_version, environment, library_versions
 from tasks.runs import utc_now
 
@@ -28,7 +28,7 @@ class TrainedModel(Section):
 
 
 def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], None]) -> TrainedModel:
-    """Fine-tune in a child process; `on_event` hears its steps and evaluations.
+    """Fine-tune in a child process; `on_event` hears its steps and evaluations. Raises like `run_child`.
 
     The working folder is named by the configuration and the corpora, and is emptied first.
     """
@@ -62,12 +62,13 @@ def publish(trained: TrainedModel, store: Store) -> ArtifactRef:
 
 
 def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
+    splits = load_splits(dataset)
+    seen = [pick_split(splits, split, dataset) for split in SEEN]
     return tuple(
         CorpusDigest(
-            dataset=dataset.name, split=split, words_sha256=corpus.words_sha256, gold_sha256=corpus.gold_sha256
+            dataset=dataset.name, split=corpus.split, words_sha256=corpus.words_sha256, gold_sha256=corpus.gold_sha256
         )
-        for split, corpus in load_splits(dataset).items()
-        if split in SEEN
+        for corpus in seen
     )
 
 

@@ -12,3 +12,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("no ../shared/data: the licensed CoNLL files are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT with two entity types, as `save_pretrained` makes it; not to be changed."""
+    from tiny_models import save_bert
+
+    return save_bert(tmp_path_factory.mktemp("models") / "tiny")

@@ -1,4 +1,4 @@
-"""Every contract runs on a local folder and on `memory://`."""
+"""Every contract runs on a local folder, on `memory://` and on `s3://`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,19 +7,47 @@ from uuid import uuid4
 import pytest
 from fake_models import MakeModel, save_fake_model
 from fsspec.implementations.memory import MemoryFileSystem
+from s3_server import running_s3
 
+from artifacts.filesystem import Root
+from artifacts.manifest import ArtifactRef, Provenance
 from artifacts.store import Store
 
 
-@pytest.fixture(params=["file", "memory"])
-def root_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "file":
-        yield str(tmp_path / "root")
-        return
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    with running_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def s3_url(bucket: str) -> str:
+    """A prefix that no other test uses."""
+    return f"{bucket}/{uuid4().hex}"
+
+
+@pytest.fixture
+def memory_url() -> Iterator[str]:
     name = uuid4().hex
     yield f"memory://{name}"
     for path in [path for path in MemoryFileSystem.store if path.startswith(f"/{name}/")]:
         del MemoryFileSystem.store[path]
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def root_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "file":
+        return str(tmp_path / "root")
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts, in which no test waits."""
+    seconds: list[float] = []
+    monkeypatch.setattr("artifacts.retries.sleep", seconds.append)
+    return seconds
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +67,14 @@ def make_model(tmp_path: Path) -> MakeModel:
 @pytest.fixture
 def store(root_url: str) -> Store:
     return Store(root_url)
+
+
+@pytest.fixture
+def root(root_url: str) -> Root:
+    return Root.open(root_url)
+
+
+@pytest.fixture
+def ref(store: Store, make_model: MakeModel) -> ArtifactRef:
+    """The model `toy`, trained with seed 7."""
+    return store.publish(make_model("toy"), "toy", Provenance(seed=7))

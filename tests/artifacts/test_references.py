@@ -48,22 +48,19 @@ def test_a_manifest_of_another_store(published: dict[str, ArtifactRef]) -> None:
     assert (materialise(ref) / "config.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("reference", "message"),
-    [
-        ("nobody", "model 'nobody': is not in the store .*it holds other, toy; "),
-        ("nobody@latest", "it holds other, toy"),
-        ("toy@unknown", "no such alias; toy has champion, latest"),
-        ("*@unknown", "no model of the store"),
-        ("toy@sha256:00000000", "no artifact of toy begins so"),
-        ("", "is not in the store"),
-        ("..", "is not in the store"),
-        ("./nothing/here", "is no folder with files"),
-    ],
-)
-def test_what_is_not_found(store: Store, published: dict[str, ArtifactRef], reference: str, message: str) -> None:
-    with pytest.raises(ArtifactNotFoundError, match=message):
-        resolve(reference, store.url)
+def test_what_is_not_found(store: Store, published: dict[str, ArtifactRef]) -> None:
+    for reference, message in {
+        "nobody": "model 'nobody': is not in the store .*it holds other, toy; ",
+        "nobody@latest": "it holds other, toy",
+        "toy@unknown": "no such alias; toy has champion, latest",
+        "*@unknown": "no model of the store",
+        "toy@sha256:00000000": "no artifact of toy begins so",
+        "": "is not in the store",
+        "..": "is not in the store",
+        "./nothing/here": "is no folder with files",
+    }.items():
+        with pytest.raises(ArtifactNotFoundError, match=message):
+            resolve(reference, store.url)
 
 
 def test_digests_must_be_plain_and_unique(store: Store, published: dict[str, ArtifactRef]) -> None:

@@ -67,9 +67,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         {
             "store": str(folder / "store"),
             "results": str(folder / "results"),
-            "datasets": [
-                {"name": "own", "files": {s: write_corpus(folder / f"{s}.txt", n) for s, n in files.items()}}
-            ],
+            "datasets": [{"name": "own", "files": {s: write_corpus(folder / f"{s}.txt", n) for s, n in files.items()}}],
             "models": [{"name": "tiny", "base": TINY, **model}, {"name": "tinier", "base": TINY, **model, "seed": 1}],
             "benchmark": {"speed": False, "device": "cpu"},
         }

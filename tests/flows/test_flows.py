@@ -174,7 +174,9 @@ def test_a_further_gold_is_scored_from_the_same_predictions(
     gold = {"name": "second", "dataset": "own", "file": str(other)}
     summary = benchmark(Config.model_validate(config.model_dump() | {"golds": [gold]}), models=["tiny"])
     assert {row["gold"] for row in summary["metrics"]} == {"own", "second"}
-    support = {row["gold"]: row["support"] for row in summary["metrics"] if row["label"] == "LOC" and row["mode"] == "strict"}
+    support = {
+        row["gold"]: row["support"] for row in summary["metrics"] if row["label"] == "LOC" and row["mode"] == "strict"
+    }
     assert support["own"] - support["second"] == 6
 
 

@@ -1,0 +1,281 @@
+"""From YAML, the environment and flags to a checked configuration, or to one line that says what to mend."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from artifacts.errors import ConfigError
+from tasks.config import Config
+
+DEFAULT_FILE = Path("nerbench.yaml")
+_VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
+_SECRET = re.compile(r"token|password|passwd|secret|credential|api_?key", re.IGNORECASE)
+_PATH_FIELDS = ("store", "results")
+
+Key = str | int
+Location = tuple[Key, ...]
+
+
+def load_config(
+    path: Path | None, overrides: Sequence[str] = (), *, store: str | None = None, results: str | None = None
+) -> Config:
+    """The configuration of a file (`nerbench.yaml` here, else the embedded demonstration), changed by flags.
+
+    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Raises ConfigError.
+    """
+    data = _read(path)
+    for override in overrides:
+        _override(data, override)
+    data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
+    expanded = _map_strings(data, (), _expand)
+    try:
+        config = Config.model_validate(expanded)
+    except ValidationError as error:
+        raise _first_problem(error, expanded) from None
+    absolute = Config.model_validate(_absolute(config.model_dump(exclude_unset=True)))
+    _check_files(absolute)
+    return absolute
+
+
+def absolute_reference(reference: str) -> str:
+    """A model reference with a relative folder made absolute; names and URLs stay as they are."""
+    is_folder = "/" in reference and "://" not in reference
+    return _absolute_path(reference) if is_folder else reference
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None and not DEFAULT_FILE.exists():
+        text, name = resources.files("tasks").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml"
+    else:
+        name = str(path or DEFAULT_FILE)
+        text = _read_text(Path(name))
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}", f"is not YAML: {error.problem}", "correct that line") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(name, f"is not YAML: {error}", "write plain text") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(
+            name, f"holds a {type(data).__name__}, not keys with values", "write e.g. `store: ./var/artifacts`"
+        )
+    return data
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            "-c", f"there is no file {path}", "check the path, or leave it out for the demonstration"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError("-c", f"{path} is a folder", f"name the file in it, e.g. {path / DEFAULT_FILE}") from None
+    except PermissionError:
+        raise ConfigError("-c", f"{path} may not be read", "change its permissions") from None
+    except UnicodeDecodeError:
+        raise ConfigError("-c", f"{path} is not UTF-8 text", "save it as UTF-8") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                mark = node.value[number][0].start_mark
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is written twice", problem_mark=mark)
+        return super().construct_mapping(node, deep)
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    name, found, text = override.partition("=")
+    if not found or not name:
+        raise ConfigError("--set", f"{override!r} is not KEY=VALUE", "write e.g. --set benchmark.split=validation")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {name}", f"{text!r} is not a YAML value", "quote it") from None
+    *parents, last = name.split(".")
+    at: Any = data
+    for part in parents:
+        at = at.setdefault(part, {}) if isinstance(at, dict) else _item(at, part, name)
+    if isinstance(at, dict):
+        at[last] = value
+    elif isinstance(at, list) and last.isdigit() and int(last) < len(at):
+        at[int(last)] = value
+    else:
+        raise ConfigError(f"--set {name}", f"there is no {last!r} to change", "name a key of the configuration")
+
+
+def _item(sequence: Any, part: str, name: str) -> Any:
+    if not isinstance(sequence, list) or not part.isdigit() or int(part) >= len(sequence):
+        raise ConfigError(
+            f"--set {name}", f"there is no entry {part!r}", "count list entries from 0, e.g. models.0.epochs"
+        )
+    return sequence[int(part)]
+
+
+def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
+    if isinstance(value, str):
+        return change(value, at)
+    if isinstance(value, dict):
+        return {key: _map_strings(item, (*at, key), change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_map_strings(item, (*at, number), change) for number, item in enumerate(value)]
+    return value
+
+
+def _expand(text: str, at: Location) -> str:
+    def value(found: re.Match[str]) -> str:
+        escaped, name = found.groups()
+        if escaped:
+            return f"${{{name}}}"
+        if not os.environ.get(name):
+            raise ConfigError(
+                _field(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _field(at: Sequence[Key]) -> str:
+    """`models[0].epochs`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
+
+
+def _absolute(data: dict[str, Any]) -> dict[str, Any]:
+    """Relative paths resolved against the working directory; URLs, names and Hub ids as they are."""
+    data = data | {name: _absolute_path(data[name]) for name in _PATH_FIELDS if name in data}
+    data["datasets"] = [_absolute_dataset(dataset) for dataset in data.get("datasets", ())]
+    data["golds"] = [gold | {"file": _absolute_path(gold["file"])} for gold in data.get("golds", ())]
+    data["models"] = [_absolute_base(model) for model in data.get("models", ())]
+    if "models" in data.get("benchmark", {}):
+        models = tuple(absolute_reference(reference) for reference in data["benchmark"]["models"])
+        data["benchmark"] = data["benchmark"] | {"models": models}
+    return data
+
+
+def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    changed = {"files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}}
+    if _is_folder(dataset.get("path")):
+        changed["path"] = _absolute_path(dataset["path"])
+    return dataset | changed
+
+
+def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
+    return model | {"base": _absolute_path(model["base"])} if _is_folder(model["base"]) else model
+
+
+def _is_folder(text: Any) -> bool:
+    """Whether a value means a folder rather than a Hub id: it looks like a path, or there is one."""
+    return isinstance(text, str) and (text.startswith((".", "/", "~")) or Path(text).is_dir())
+
+
+def _absolute_path(text: str) -> str:
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
+def _check_files(config: Config) -> None:
+    from tasks.demo import is_demo_file
+
+    for at, file in _named_files(config):
+        if "://" not in file and not is_demo_file(file) and not Path(file).is_file():
+            problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
+            raise ConfigError(_field(at), problem, "check the path; it is relative to the working directory")
+    for number, model in enumerate(config.models):
+        if isinstance(model.base, str) and model.base.startswith("/") and not Path(model.base).is_dir():
+            at = ("models", number, "base")
+            raise ConfigError(
+                _field(at), f"there is no folder {model.base}", "name a folder made by save_pretrained, or a Hub id"
+            )
+
+
+def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
+    for number, dataset in enumerate(config.datasets):
+        for split, file in dataset.files.items():
+            yield ("datasets", number, "files", split), file
+    for number, gold in enumerate(config.golds):
+        yield ("golds", number, "file"), gold.file
+
+
+def _first_problem(error: ValidationError, data: Any) -> ConfigError:
+    """The first validation error as one line, and how many more there are."""
+    problems = error.errors(include_url=False, include_context=True)
+    first = min(problems, key=lambda problem: -len(problem["loc"]) if problem["type"] == "extra_forbidden" else 0)
+    at = _real_location(first["loc"], data)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    problem, remedy = _explain(first, at)
+    return ConfigError(_field(at), problem, f"{remedy}{more}")
+
+
+def _real_location(location: Location, data: Any) -> Location:
+    """The location without the parts that pydantic adds for the branches of a union."""
+    real: list[Key] = []
+    for key in location:
+        if isinstance(data, dict) and (
+            key in data or not real or (isinstance(key, str) and "[" not in key and key not in {"str", "dict"})
+        ):
+            data = data.get(key)
+            real.append(key)
+        elif isinstance(data, list | tuple) and isinstance(key, int) and key < len(data):
+            data = data[key]
+            real.append(key)
+    return tuple(real)
+
+
+def _explain(problem: Any, at: Location) -> tuple[str, str]:
+    kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
+    shown = "its value" if any(_SECRET.search(str(key)) for key in at) else _shown(value)
+    if kind == "extra_forbidden":
+        known = _known_keys(at[:-1])
+        near = difflib.get_close_matches(str(at[-1]), known, n=1)
+        return "unknown key", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    if kind == "missing":
+        return "is missing", "add it"
+    if kind == "value_error":
+        text, _, remedy = str(context["error"]).partition(", e.g. ")
+        return text, f"write e.g. {remedy}" if remedy else "correct it"
+    if kind in {"literal_error", "enum"}:
+        return f"{shown} is not possible", f"give one of {context['expected'].replace(' or ', ', ')}"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+    return f"{shown} does not fit", _lower(problem["msg"])
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _lower(message: str) -> str:
+    return message.replace("Input should be", "give").replace("valid ", "")
+
+
+def _known_keys(at: Location) -> list[str]:
+    """The keys of the section at a location."""
+    section: type[BaseModel] = Config
+    for key in at:
+        if isinstance(key, str) and (found := _section_of(section, key)):
+            section = found
+    return list(section.model_fields)
+
+
+def _section_of(section: type[BaseModel], key: str) -> type[BaseModel] | None:
+    if key not in section.model_fields:
+        return None
+    annotation = section.model_fields[key].annotation
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

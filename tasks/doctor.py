@@ -1,0 +1,115 @@
+"""Is this machine fit for a run? One check a line, with the remedy."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from packaging.requirements import Requirement
+
+from artifacts.errors import NerbenchError
+from artifacts.filesystem import Root
+from tasks.environment import cpu_has_bf16, installed
+
+PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
+ENOUGH_DISK = 5 << 30
+
+
+class Check(NamedTuple):
+    """One line of the diagnosis."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str
+    """Empty where there is nothing to mend."""
+
+
+def checks(store: str, results: str) -> Iterator[Check]:
+    """Python, versions, device, threads, disk, store and results, in the order in which a run needs them."""
+    enough = sys.version_info >= (3, 11)
+    yield Check("python", enough, platform.python_version(), "" if enough else "install Python 3.11 or newer")
+    yield from _versions()
+    yield _device()
+    yield _threads()
+    for name, url in (("store", store), ("results", results)):
+        yield _probe(name, url)
+        if "://" not in url:
+            yield _disk(name, Path(url))
+
+
+def _versions() -> Iterator[Check]:
+    wanted = {r.name.lower(): r for r in map(Requirement, requires("nerbench") or ()) if not r.marker}
+    for name in PINNED:
+        found, requirement = installed(name), wanted[name]
+        fits = found is not None and requirement.specifier.contains(found.partition("+")[0])
+        remedy = "" if fits else f"pip install -c constraints.txt '{requirement}'"
+        yield Check(name, fits, f"{found or 'missing'} (wanted {requirement.specifier})", remedy)
+
+
+def _device() -> Check:
+    import torch
+
+    from tasks.modeling import resolve_device
+
+    device = resolve_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    bf16 = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bf16()
+    return Check("device", True, f"{name}, bf16 {'native' if bf16 else 'not native'}", "")
+
+
+def _threads() -> Check:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads, load = torch.get_num_threads(), os.getloadavg()[0]
+    # Threads that wait for one another spin: with more of them than free cores, work takes many times as long.
+    ok = threads <= cores and load < cores
+    remedy = "" if ok else f"end other work, or set OMP_NUM_THREADS to at most {max(1, int(cores - load))}"
+    return Check("threads", ok, f"{threads} on {cores} cores, load {load:.1f}", remedy)
+
+
+def _probe(name: str, url: str) -> Check:
+    """Create a file, be refused twice, read it back, delete it: what immutability rests on."""
+    path, data = f".probe-{uuid4().hex}", b"nerbench"
+    try:
+        root = Root.open(url)
+        root.create(path, data)
+        refused = [_is_refused(root, path) for _ in range(2)]
+        same = root.read(path) == data
+        root.delete(path)
+    except (NerbenchError, OSError) as error:
+        return Check(
+            name,
+            False,
+            f"{url}: {' '.join(str(error).split())}",
+            "check the address, the credentials and the permissions",
+        )
+    if not all(refused) or not same:
+        problem = "is overwritten" if not all(refused) else "reads back otherwise"
+        return Check(
+            name, False, f"{url}: an existing file {problem}", "choose a store that honours exclusive creation"
+        )
+    return Check(name, True, f"{url}: exclusive creation and read-after-write hold", "")
+
+
+def _is_refused(root: Root, path: str) -> bool:
+    try:
+        root.create(path, b"another")
+    except FileExistsError:
+        return True
+    return False
+
+
+def _disk(name: str, folder: Path) -> Check:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    ok = free >= ENOUGH_DISK
+    return Check(
+        f"{name} disk", ok, f"{free / 1e9:.0f} GB free", "" if ok else f"free at least {ENOUGH_DISK / 1e9:.0f} GB"
+    )

@@ -1,0 +1,82 @@
+"""A proxy on loopback that passes requests on to an S3 server, but for the faults it is told to make."""
+
+import socket
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+CODES = {403: "AccessDenied", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 503: "ServiceUnavailable"}
+_HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
+
+
+class FaultProxy(ThreadingHTTPServer):
+    """Serves until it is shut down."""
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = urlsplit(upstream).netloc
+        self.faults: list[int | str | None] = []
+        """What happens to the next requests, in turn, then to none: an HTTP status is answered without passing the
+        request on; `drop`: closed without an answer; `lost`: the same, but the request is passed on; `cut`: half of the
+        answer's body is sent; None: nothing."""
+        self.requests: list[str] = []
+        """The methods that were asked for."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: FaultProxy
+
+    def _relay(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.requests.append(self.command)
+        fault = self.server.faults.pop(0) if self.server.faults else None
+        if isinstance(fault, int):
+            code = CODES.get(fault, "Fault")
+            self._answer(fault, {}, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
+        elif fault == "drop":
+            self._hang_up()
+        else:
+            self._pass_on(body, fault)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _relay
+
+    def _pass_on(self, body: bytes, fault: str | None) -> None:
+        connection = HTTPConnection(self.server.upstream)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        response = connection.getresponse()
+        answer = response.read()
+        connection.close()
+        if fault == "lost":
+            self._hang_up()
+            return
+        headers = {name: value for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP}
+        length = response.headers.get("Content-Length") if self.command == "HEAD" else None
+        self._answer(response.status, headers, answer, length, cut=fault == "cut")
+
+    def _answer(
+        self, status: int, headers: dict[str, str], body: bytes, length: str | None = None, *, cut: bool = False
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", length or str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
