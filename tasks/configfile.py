@@ -16,8 +16,20 @@ from tasks.config import Config
 
 DEFAULT_FILE = Path("nerbench.yaml")
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
-_SECRET = re.compile(r"token|password|passwd|secret|credential|api_?key", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)token$|password|passwd|secret|credential|api_?key", re.IGNORECASE)
 _PATH_FIELDS = ("store", "results")
+
+REMEDIES = {
+    "model_type": "write keys with values",
+    "dict_type": "write keys with values",
+    "tuple_type": "write a list",
+    "list_type": "write a list",
+    "int_parsing": "give a whole number",
+    "float_parsing": "give a number",
+    "bool_parsing": "give true or false",
+    "string_type": "give text",
+}
+"""What to write instead, by pydantic's kind of error, where its own words are not plain enough."""
 
 Key = str | int
 Location = tuple[Key, ...]
@@ -39,7 +51,7 @@ def load_config(
         config = Config.model_validate(expanded)
     except ValidationError as error:
         raise _first_problem(error, expanded) from None
-    absolute = Config.model_validate(_absolute(config.model_dump(exclude_unset=True)))
+    absolute = Config.model_validate(_absolute(config.model_dump()))
     _check_files(absolute)
     return absolute
 
@@ -215,10 +227,12 @@ def _first_problem(error: ValidationError, data: Any) -> ConfigError:
     """The first validation error as one line, and how many more there are."""
     problems = error.errors(include_url=False, include_context=True)
     first = min(problems, key=lambda problem: -len(problem["loc"]) if problem["type"] == "extra_forbidden" else 0)
+    places = {_real_location(problem["loc"], data) for problem in problems}
     at = _real_location(first["loc"], data)
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     problem, remedy = _explain(first, at)
-    return ConfigError(_field(at), problem, f"{remedy}{more}")
+    field, separator, rest = problem.partition(": ") if not at else ("", "", "")  # a rule over several sections
+    return ConfigError(field or _field(at), rest if separator else problem, f"{remedy}{more}")
 
 
 def _real_location(location: Location, data: Any) -> Location:
@@ -252,7 +266,7 @@ def _explain(problem: Any, at: Location) -> tuple[str, str]:
         return f"{shown} is not possible", f"give one of {context['expected'].replace(' or ', ', ')}"
     if kind == "string_pattern_mismatch":
         return f"{shown} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-    return f"{shown} does not fit", _lower(problem["msg"])
+    return f"{shown} does not fit", REMEDIES.get(kind) or f"give {_lower(problem['msg'])}"
 
 
 def _shown(value: Any) -> str:
@@ -261,7 +275,7 @@ def _shown(value: Any) -> str:
 
 
 def _lower(message: str) -> str:
-    return message.replace("Input should be", "give").replace("valid ", "")
+    return message.replace("Input should be", "").replace("valid ", "").strip()
 
 
 def _known_keys(at: Location) -> list[str]:

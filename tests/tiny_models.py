@@ -24,12 +24,14 @@ SENTENCES = [
     "Nobody believed the unbelievable internationalization story , said Bob".split(),
 ]
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+VOCABULARY = 130
+"""Small enough that words have several pieces."""
 WORDS = sorted({word for sentence in SENTENCES for word in sentence})
 
 
 def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, positions: int = 64) -> Path:
     """A random BERT whose labels vary with every word of the context."""
-    tokenizer = train_tokenizer(SENTENCES, 200, positions)
+    tokenizer = train_tokenizer(SENTENCES, VOCABULARY, positions)
     config = BertConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=positions,
@@ -43,7 +45,7 @@ def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, po
 
 def save_bag(folder: Path, label_of: Callable[[int], int], *, positions: int = 512) -> Path:
     """A BERT that gives the piece `id` the label `label_of(id)`, whatever stands around it."""
-    tokenizer = train_tokenizer(SENTENCES, 200, positions)
+    tokenizer = train_tokenizer(SENTENCES, VOCABULARY, positions)
     config = BertConfig(
         vocab_size=len(tokenizer), max_position_embeddings=positions, intermediate_size=8, **_shape(LABELS)
     )

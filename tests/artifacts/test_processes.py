@@ -40,6 +40,17 @@ def test_one_winner(pool: ProcessPoolExecutor, shared_url: str) -> None:
         assert root.read(f"race-{turn}") == f"{winners[0]}".encode() * 1000
 
 
+def test_files_of_other_processes_are_seen(pool: ProcessPoolExecutor, shared_url: str) -> None:
+    root = Root.open(shared_url)
+    root.create("folder/first", b"")
+    assert root.files("folder") == root.files("folder", recursive=True) == ["folder/first"]
+    writers = [pool.submit(workers.race, shared_url, f"folder/{number}", number) for number in range(WORKERS)]
+    assert all(writer.result() for writer in writers)
+    expected = [*(f"folder/{number}" for number in range(WORKERS)), "folder/first"]
+    assert root.files("folder") == root.files("folder", recursive=True) == expected
+    assert all(root.exists(path) for path in expected)
+
+
 def test_all_that_is_acknowledged_is_read(pool: ProcessPoolExecutor, shared_url: str) -> None:
     assert read_results(shared_url, "runs").num_rows == 0
     writers = [pool.submit(workers.append, shared_url, number, TABLES) for number in range(WORKERS)]

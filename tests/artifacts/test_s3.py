@@ -40,7 +40,7 @@ def root(proxy: FaultProxy, s3_url: str) -> Root:
 
 
 def test_two_failures_make_three_attempts(root: Root, proxy: FaultProxy, pauses: list[float]) -> None:
-    proxy.faults = [503, 500]
+    proxy.faults = [503, 500]  # of which s3fs and botocore would each repeat one on their own
     root.create("a", b"1")
     assert proxy.requests == ["PUT"] * 3
     assert len(pauses) == 2
@@ -90,9 +90,9 @@ def test_every_operation_survives_a_fault(
 def test_a_store_that_does_not_answer_is_no_empty_store(
     proxy: FaultProxy, s3_url: str, operation: Callable[[str], object]
 ) -> None:
-    proxy.faults = [503] * 4
+    proxy.faults = [500] * 4
     with pytest.raises(
-        StoreUnreachableError, match="cannot be reached; the last of 3 attempts failed with 503"
+        StoreUnreachableError, match="cannot be reached; the last of 3 attempts failed with 500"
     ) as caught:
         operation(s3_url)
     assert caught.value.exit_status == 1
@@ -104,9 +104,17 @@ def test_an_outage_is_neither_damage_nor_an_absence(proxy: FaultProxy, s3_url: s
     store = Store(s3_url)
     ref = store.publish(make_model(), "toy", Provenance())
     for read in (lambda: store.verify(ref), lambda: store.manifest(ref), store.list):
-        proxy.faults = [None] * (read == store.list) + [503] * 3
+        proxy.faults = [None] * (read == store.list) + [500] * 3
         with pytest.raises(StoreUnreachableError):
             read()
+
+
+def test_a_permanent_failure_ends_after_three_attempts(root: Root, proxy: FaultProxy, pauses: list[float]) -> None:
+    proxy.faults = [503] * 20
+    with pytest.raises(StoreUnreachableError, match="failed with 503 SlowDown"):
+        root.create("a", b"1")
+    assert proxy.requests == ["PUT"] * 3
+    assert len(pauses) == 2
 
 
 def test_own_lost_writes_are_recognised(root: Root, proxy: FaultProxy) -> None:
@@ -130,7 +138,7 @@ def test_blobs_in_parts(root: Root, proxy: FaultProxy, tmp_path: Path, monkeypat
     monkeypatch.setattr(s3, "_PART", 5 << 20)
     data = os.urandom(11 << 20)
     (tmp_path / "weights").write_bytes(data)
-    proxy.faults = [None, None, None, 503]  # size, its listing, start, a part
+    proxy.faults = [None, None, None, 500]  # size, its listing, start, a part
     assert root.upload(tmp_path / "weights", "blob", sha256_hex(data))
     assert proxy.requests.count("POST") == 3  # started twice, completed once
     assert [len(chunk) for chunk in root.chunks("blob")] == [8 << 20, 3 << 20]

@@ -41,7 +41,7 @@ def write_corpus(path: Path, repeats: int) -> str:
     return str(path)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A real Prefect server in a home of its own, and a model cache of its own."""
     patch = pytest.MonkeyPatch()
@@ -58,7 +58,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+def config(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Two tiny models, a corpus of our own, local store and results."""
     folder = tmp_path_factory.mktemp("job")
     files = {"train": 30, "validation": 1, "test": 3}

@@ -1,0 +1,145 @@
+"""Wrong requests, one row each: one line on stderr that names field or file, value and remedy; status 2; nothing written.
+
+Later work extends the tables. `{own}` stands for a valid corpus file, `{broken}` for the file written by the row.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from conftest import write_corpus
+
+from flows.cli import status_of
+
+VALID: dict[str, Any] = {
+    "datasets": [{"name": "own", "files": {"train": "{own}", "validation": "{own}", "test": "{own}"}}],
+    "models": [{"name": "tiny", "base": {"model_type": "bert"}}],
+}
+
+
+class Row(NamedTuple):
+    """A wrong request."""
+
+    change: dict[str, Any]
+    """Dotted keys of VALID set anew."""
+    says: tuple[str, ...]
+    """What its line names."""
+    arguments: tuple[str, ...] = ("run",)
+    broken: bytes | None = None
+    """Content of the file `{broken}`."""
+
+
+CONFIGURATIONS = {
+    "unknown key": Row({"stoer": "x"}, ("stoer", "unknown key", "store")),
+    "unknown nested key": Row({"models.0.epoch": 3}, ("models[0].epoch", "unknown key", "epochs")),
+    "unknown benchmark key": Row({"benchmark.sped": True}, ("benchmark.sped", "speed")),
+    "text for a number": Row({"models.0.epochs": "many"}, ("models[0].epochs", "'many'")),
+    "no epochs": Row({"models.0.epochs": 0}, ("models[0].epochs", "0", "greater than 0")),
+    "negative learning rate": Row({"models.0.learning_rate": -1}, ("models[0].learning_rate", "-1")),
+    "tiny batch": Row({"models.0.batch_tokens": 1}, ("models[0].batch_tokens", "1", "8")),
+    "warm-up beyond the end": Row({"models.0.warmup": 1.5}, ("models[0].warmup", "1.5")),
+    "negative seed": Row({"models.0.seed": -1}, ("models[0].seed", "-1")),
+    "bad model name": Row({"models.0.name": "a/b"}, ("models[0].name", "'a/b'")),
+    "bad base": Row({"models.0.base": 3}, ("models[0].base", "3")),
+    "missing base folder": Row({"models.0.base": "./nowhere"}, ("models[0].base", "nowhere")),
+    "unknown precision": Row({"benchmark.precision": "fp8"}, ("benchmark.precision", "'fp8'", "fp32")),
+    "unknown split": Row({"benchmark.split": "dev"}, ("benchmark.split", "'dev'", "validation")),
+    "unknown vote": Row({"benchmark.vote": "last"}, ("benchmark.vote", "'last'", "first")),
+    "tiny window": Row({"benchmark.window": 2}, ("benchmark.window", "2", "8")),
+    "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
+    "half precision on a processor": Row(
+        {"benchmark.precision": "fp16", "benchmark.device": "cpu"}, ("benchmark.precision", "fp16", "bf16")
+    ),
+    "absent accelerator": Row({"benchmark.device": "cuda:9"}, ("benchmark.device", "cuda:9", "cpu")),
+    "unknown label": Row({"benchmark.labels": ["PRE"]}, ("benchmark.labels", "PRE", "PER")),
+    "unknown format": Row({"datasets.0.format": "xml"}, ("datasets[0].format", "'xml'", "conll")),
+    "no files": Row({"datasets.0.files": {}}, ("datasets[0]", "files")),
+    "unknown split of files": Row({"datasets.0.files.dev": "x"}, ("datasets[0].files", "dev", "validation")),
+    "missing file": Row({"datasets.0.files.test": "nowhere.txt"}, ("datasets[0].files.test", "nowhere.txt")),
+    "no train split": Row({"datasets.0.files": {"test": "{own}"}}, ("train", "files")),
+    "the same name twice": Row({"models": [{"name": "a", "base": "b/c"}] * 2}, ("models", "a", "twice")),
+    "gold of nothing": Row({"golds": [{"name": "g", "dataset": "x", "file": "{own}"}]}, ("golds", "x", "own")),
+    "model on nothing": Row({"models.0.dataset": "x"}, ("models", "x", "own")),
+    "no models": Row({"models": []}, ("models", "no model")),
+    "no data sets": Row({"datasets": []}, ("datasets", "no corpus"), ("benchmark",)),
+    "unset variable": Row({"store": "${NERBENCH_UNSET}"}, ("store", "NERBENCH_UNSET", "export")),
+    "list for a mapping": Row({"benchmark": []}, ("benchmark",)),
+}
+CORPORA = {
+    "a word without a tag": Row({}, ("broken.txt:2", "Berg"), broken=b"Anna B-PER\nBerg\n"),
+    "an unknown scheme": Row({}, ("broken.txt:1", "X-PER"), broken=b"Anna X-PER\n"),
+    "mixed schemes": Row({}, ("broken.txt",), broken=b"a I-X\n\nb B-X\nc B-X\n\nd B-Y\n\ne I-Y\n"),
+    "another encoding": Row({}, ("broken.txt", "utf-8"), broken=b"Andr\xe9 B-PER\n"),
+    "an empty split": Row({}, ("broken.txt",), broken=b"-DOCSTART- O\n\n"),
+}
+COMMANDS = {
+    "unknown command": Row({}, ("bench",), ("bench",)),
+    "unknown option": Row({}, ("--fast",), ("run", "--fast")),
+    "missing configuration": Row({}, ("-c", "nowhere.yaml"), ("run", "-c", "nowhere.yaml")),
+    "an override that is none": Row({}, ("--set", "epochs"), ("run", "--set", "epochs")),
+    "an override of nothing": Row({}, ("models.7.epochs", "7"), ("run", "--set", "models.7.epochs=1")),
+    "unknown model": Row({}, ("'nobody'", "store"), ("benchmark", "nobody")),
+    "missing folder": Row({}, ("nowhere", "folder"), ("benchmark", "./nowhere")),
+    "short digest": Row({}, ("tiny@sha256:12",), ("artifacts", "show", "tiny@sha256:12")),
+    "nothing to verify": Row({}, ("nobody",), ("artifacts", "verify", "nobody")),
+    "pushing an empty folder": Row({}, ("config.json",), ("artifacts", "push", ".", "--name", "a")),
+    "pushing under a bad name": Row({}, ("a/b",), ("artifacts", "push", ".", "--name", "a/b")),
+    "no results": Row({}, ("hold no metrics",), ("results", "show")),
+    "unknown protocol": Row({}, ("gopher",), ("artifacts", "ls", "--store", "gopher://x")),
+}
+ROWS = CONFIGURATIONS | CORPORA | COMMANDS
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working directory, which must hold afterwards what it held before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NERBENCH_UNSET", raising=False)
+    write_corpus(tmp_path / "own.txt", 1)
+    yield tmp_path
+
+
+def prepare(row: Row, folder: Path) -> None:
+    """Write the row's configuration, and its broken corpus."""
+    data = yaml.safe_load(yaml.safe_dump(VALID))
+    if row.broken is not None:
+        (folder / "broken.txt").write_bytes(row.broken)
+        data["datasets"][0]["files"]["test"] = "broken.txt"
+    for dotted, value in row.change.items():
+        *parents, last = dotted.split(".")
+        at = data
+        for key in parents:
+            at = at[int(key)] if key.isdigit() else at.setdefault(key, {})
+        at[last] = value
+    (folder / "nerbench.yaml").write_text(yaml.safe_dump(data).replace("{own}", "own.txt"))
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    row: Row, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(row, folder)
+    before = sorted(folder.rglob("*"))
+    status = status_of(list(row.arguments))
+    printed = capsys.readouterr()
+    assert status == 2, printed.err
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1, printed.err
+    for part in row.says:
+        assert part in printed.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_there_are_enough_rows() -> None:
+    assert len(ROWS) >= 45
+
+
+@pytest.mark.parametrize("text", ["store: [", "store: a\nstore: b\n", "- a\n", "store: \tx: y\n"])
+def test_a_broken_file_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (folder / "nerbench.yaml").write_text(text)
+    assert status_of(["run"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("nerbench: nerbench.yaml")
+    assert printed.count("\n") == 1

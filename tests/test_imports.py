@@ -1,0 +1,63 @@
+"""Imports point one way: deployments → flows → tasks.steps → (tasks.*, artifacts)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHADOWING = {"evaluate", "datasets", "tokenizers", "profile", "types", "logging"}
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it, dotted."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize("path", files("artifacts"), ids=lambda path: path.name)
+def test_artifacts_stand_alone(path: Path) -> None:
+    assert not roots(path) & {"tasks", "flows", "deployments", "prefect", "torch", "transformers"}
+
+
+@pytest.mark.parametrize("path", files("tasks"), ids=lambda path: path.name)
+def test_tasks_know_neither_flows_nor_prefect(path: Path) -> None:
+    forbidden = {"flows", "deployments"} | (set() if path.name == "steps.py" else {"prefect"})
+    assert not roots(path) & forbidden
+    assert path.name == "steps.py" or "tasks.steps" not in imported(path)
+
+
+@pytest.mark.parametrize("path", files("flows"), ids=lambda path: path.name)
+def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
+    assert "deployments" not in roots(path)
+    assert path.stem not in SHADOWING
+
+
+def test_the_rules_would_notice(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def f():\n    from prefect import task\n    import tasks.steps\n")
+    assert "prefect" in roots(wrong)
+    assert "tasks.steps" in imported(wrong)
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "prefect", "pyarrow", "pydantic", "numpy")
+    code = f"import flows.cli, sys; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
