@@ -21,7 +21,7 @@ from artifacts.errors import InputError, NerbenchError, RunFailedError
 
 Job = dict[str, Any]
 Emit = Callable[[Job], None]
-GRACE_S = 5.0
+GRACE_S = 8.0
 LAST = frozenset({"result", "input_error", "error"})
 """The events that end a child's report."""
 
@@ -124,6 +124,8 @@ def serve(work: Callable[[Job, Emit], Job]) -> None:
             emit({"event": "result", "result": work(json.load(sys.stdin), emit)})
         except InputError as error:
             emit({"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy})
+        except NerbenchError as error:
+            emit({"event": "error", "message": str(error)})
         except Exception as error:
             emit({"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
 

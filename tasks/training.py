@@ -1,11 +1,14 @@
 """The parent's side of training: start the child, keep its folder, and say where the model came from."""
 
+import fcntl
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from artifacts.cache import cache_folder
 from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, Provenance
 from artifacts.store import Store
 from tasks.child import Job, run_child
@@ -30,13 +33,14 @@ class TrainedModel(Section):
 def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], None]) -> TrainedModel:
     """Fine-tune in a child process; `on_event` hears its steps and evaluations. Raises like `run_child`.
 
-    The working folder is named by the configuration and the corpora, and is emptied first.
+    The working folder is named by the configuration and the corpora; training goes on from the newest checkpoint that an
+    interrupted run left there.
     """
     corpora = _corpora(dataset)
     identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])
     work = cache_folder() / "training" / sha256_hex(identity)[:32]
-    shutil.rmtree(work, ignore_errors=True)
     output = work / "model"
+    shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     job = {
         "model": model.model_dump(mode="json"),
@@ -44,13 +48,25 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
         "work": str(work / "checkpoints"),
         "output": str(output),
     }
-    result = run_child("tasks.finetune", job, what=f"training {model.name}", on_event=on_event)
+    with _alone_in(work, model.name):
+        result = run_child("tasks.finetune", job, what=f"training {model.name}", on_event=on_event)
     return TrainedModel(
         name=model.name,
         folder=str(output),
         provenance=_provenance(model, corpora, result),
         train_s=result["train_s"],
     )
+
+
+@contextmanager
+def _alone_in(work: Path, name: str) -> Iterator[None]:
+    """Hold the folder for this process: two trainings would tear each other's checkpoints."""
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunFailedError(f"{name} is being trained by another process; wait for it, or end it") from None
+        yield
 
 
 def publish(trained: TrainedModel, store: Store) -> ArtifactRef:

@@ -10,7 +10,7 @@ from artifacts.handle import ArtifactHandle
 from artifacts.manifest import Provenance
 from artifacts.store import Store
 
-MEGABYTES = 60
+MEGABYTES = 40
 ROOT = Path(__file__).parents[2]
 
 

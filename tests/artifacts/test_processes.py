@@ -33,7 +33,7 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str) -> s
 
 def test_one_winner(pool: ProcessPoolExecutor, shared_url: str) -> None:
     root = Root.open(shared_url)
-    for turn in range(10):
+    for turn in range(6):
         races = [pool.submit(workers.race, shared_url, f"race-{turn}", number) for number in range(WORKERS)]
         winners = [number for number, race in enumerate(races) if race.result()]
         assert len(winners) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
-from conftest import write_corpus
+from small_corpus import SENTENCES
 
 from artifacts.errors import InputError, RunFailedError
 from artifacts.references import resolve
@@ -70,7 +70,7 @@ def test_tables_have_every_declared_column(config: Config, finished: dict[str, A
 
 def test_every_word_has_one_prediction_row(config: Config, finished: dict[str, Any]) -> None:
     rows = read_results(config.results, "predictions", filters=[("model", "=", "tiny")])
-    words = sum(line.split("|")[0].count(" ") + 1 for line in __import__("conftest").SENTENCES) * 3
+    words = sum(line.split("|")[0].count(" ") + 1 for line in SENTENCES) * 3
     assert rows["word"].to_pylist() == list(range(words))
     assert rows["text"][:5].to_pylist() == ["Anna", "Berg", "visited", "Oslo", "."]
     assert rows["document"].to_pylist()[-1] == 2
@@ -187,7 +187,3 @@ def _pulled(config: Config, folder: Path) -> Path:
     pull(resolve("tiny", config.store)[0], target)
     (target / "manifest.json").unlink()
     return target
-
-
-def test_write_corpus_counts(tmp_path: Path) -> None:
-    assert Path(write_corpus(tmp_path / "c.txt", 2)).read_text().count("-DOCSTART-") == 2

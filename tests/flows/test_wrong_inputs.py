@@ -1,15 +1,14 @@
-"""Wrong requests, one row each: one line on stderr that names field or file, value and remedy; status 2; nothing written.
+"""Wrong requests, one row each: one line on stderr that names field or file, value and remedy; nothing is written.
 
 Later work extends the tables. `{own}` stands for a valid corpus file, `{broken}` for the file written by the row.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from conftest import write_corpus
+from small_corpus import write_corpus
 
 from flows.cli import status_of
 
@@ -93,12 +92,12 @@ ROWS = CONFIGURATIONS | CORPORA | COMMANDS
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, which must hold afterwards what it held before."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NERBENCH_UNSET", raising=False)
     write_corpus(tmp_path / "own.txt", 1)
-    yield tmp_path
+    return tmp_path
 
 
 def prepare(row: Row, folder: Path) -> None:

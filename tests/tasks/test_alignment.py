@@ -125,7 +125,9 @@ def test_a_window_without_room_is_refused() -> None:
 
 
 words = st.one_of(
-    st.sampled_from([*WORDS, "", "\u200b", " ", "a b", "[SEP]", "it's", "U.S.", "1,000", "naïve", "北京", "🙂", "\ufeff"]),
+    st.sampled_from(
+        [*WORDS, "", "\u200b", " ", "a b", "[SEP]", "it's", "U.S.", "1,000", "naïve", "北京", "🙂", "\ufeff"]
+    ),
     st.text(max_size=8),
 )
 
@@ -142,6 +144,12 @@ def test_words_are_neither_joined_nor_split_again(corpus: list[list[str]]) -> No
 
 def test_words_that_vanish_have_no_pieces_and_move_no_other() -> None:
     (pieces,) = tokenize(wordpiece(), [["", "Ada", "\u200b", "Bob", ""]])
-    assert [end - start > 0 for start, end in zip(pieces.starts, pieces.ends, strict=True)] == [False, True, False, True, False]
+    assert [end - start > 0 for start, end in zip(pieces.starts, pieces.ends, strict=True)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
     owners = Counter(word for window in windows([pieces], 16, SPECIAL) for word in window.words)
     assert owners == {1: 1, 3: 1}
