@@ -98,6 +98,8 @@ TABLES: dict[str, TableSchema] = {
         _value("n_documents", "documents counted over", "int64"),
         _key("status", "`ok`, or that there is no number"),
         _value("reason", "why there is no number", "string"),
+        _value("std", "standard deviation, where the value is a mean over seeds"),
+        _value("n_models", "models the value is a mean over; null for one model", "int32"),
         volatile=("started_at", "attempt"),
     ),
     "predictions": _table(

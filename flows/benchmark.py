@@ -11,10 +11,11 @@ from artifacts.manifest import ArtifactRef
 from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
 from tasks import steps
-from tasks.config import Config
+from tasks.config import Config, ModelConfig
 from tasks.corpora import CorpusRef
 from tasks.evaluation import EvaluationRecord
 from tasks.metrics import Row
+from tasks.seeds import seed_rows
 from tasks.summary import leaderboard
 
 
@@ -69,6 +70,8 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
     scored = [score_model(ledger, config, result) for result in evaluated]
     for one in scored:
         write_scores(ledger, one)
+    for model in config.models:
+        summarise_seeds(ledger, model)
     ledger.add_seconds("score_s", time.perf_counter() - started)
     if config.benchmark.speed:
         for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
@@ -106,6 +109,14 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
                 for label in counted.labels
             ]
     return Scored(artifact, evaluated.annotations[0].dataset.name, futures)
+
+
+def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
+    """Mean and standard deviation over a model's seeds, where all of them were scored."""
+    with ledger.guard(model.name):
+        if rows := seed_rows(model, ledger.metrics):
+            ledger.note({"metrics": steps.write_seeds(ledger.run, model, rows)})
+            ledger.metrics += rows
 
 
 def write_scores(ledger: Ledger, scored: Scored) -> None:

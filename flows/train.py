@@ -22,7 +22,7 @@ def train(config: Config) -> dict[str, Any]:
 def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     """Train one model after another, as they share the device; a failed one does not stop the next."""
     published = []
-    for model in config.models:
+    for model in config.trained_models:
         with ledger.guard(model.name):
             trained = steps.finetune(model, config.dataset_of(model))
             published.append(steps.save(trained, config.store))

@@ -10,6 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Split = Literal["train", "validation", "test"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Format = Literal["conll", "parquet", "json", "hub", "loader"]
+
+FIELDS_OF: dict[Format, tuple[str, ...]] = {
+    "conll": ("files", "columns", "delimiter", "encoding"),
+    "parquet": ("files", "columns", "labels"),
+    "json": ("files", "columns", "labels", "encoding"),
+    "hub": ("path", "config", "revision", "columns", "labels"),
+    "loader": ("loader", "options", "labels"),
+}
+"""What says how a data set of each format is read; the first is where it is, and is needed."""
+_EXAMPLES = {"files": "{test: data/test.txt}", "path": "ZihanWangKi/conllpp", "loader": "my_corpus:load"}
 
 
 class Section(BaseModel):
@@ -23,48 +34,70 @@ class DatasetConfig(Section):
 
     name: Name
     """The name it is known by in tables."""
-    format: Literal["conll", "hub"] = "conll"
-    """`conll`: text files with one word a line. `hub`: a data set of the Hugging Face Hub, or a folder in its layout."""
+    format: Format = "conll"
+    """`conll`: text files with one word a line. `parquet`, `json`: files with one sentence a row, or a line. `hub`: a
+    data set of the Hugging Face Hub, or a folder in its layout. `loader`: a function of your own."""
     files: dict[Split, str] = Field(default_factory=dict)
-    """conll: one file (path or fsspec URL) a split."""
+    """conll, parquet, json: one file (path or fsspec URL) a split."""
     path: str | None = None
     """hub: the data set's id, or a local folder."""
     config: str | None = None
     """hub: the configuration of a data set that has several."""
     revision: str | None = None
     """hub: branch, tag or commit."""
-    columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
+    loader: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None = None
+    """loader: `package.module:function`, called with a split's name; gives its sentences of words and tags."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """loader: further keyword arguments of the function."""
+    columns: dict[Literal["words", "tags", "document"], int | str] = Field(default_factory=dict)
     """Where words and tags stand. conll: 0-based positions, negative from the end (default 0 and -1), or names of a
-    `# global.columns =` header. hub: column names (default `tokens` and `ner_tags`)."""
+    `# global.columns =` header. parquet, json, hub: column names (default `tokens` or `words`, and `ner_tags` or
+    `tags`), and optionally that of a `document`, whose sentences stand together."""
     delimiter: Literal["auto", "tab", "space"] = "auto"
     """conll: what separates columns; `auto` is any white space."""
     encoding: str = "utf-8"
-    """conll: the files' text encoding."""
-    scheme: Literal["auto", "iob1", "iob2"] = "auto"
-    """The tag scheme; `auto` recognises it over all splits together."""
+    """conll, json: the files' text encoding."""
+    labels: tuple[str, ...] = ()
+    """parquet, json, hub, loader: what tags mean that are integers, e.g. `[O, B-PER, I-PER]`."""
+    scheme: Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"] = "auto"
+    """The tag scheme; `auto` recognises it over all splits together, bare types (`io`) excepted."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Entity types of the corpus renamed, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
     """Entity types of the corpus that are read as `O`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _loader_is_a_format(cls, data: Any) -> Any:
+        is_loader = isinstance(data, dict) and data.get("loader") and "format" not in data
+        return {**data, "format": "loader"} if is_loader else data
+
     @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        if self.format == "conll" and not self.files:
-            raise ValueError("a conll data set needs `files`, e.g. {test: data/test.txt}")
-        if self.format == "hub" and not self.path:
-            raise ValueError("a hub data set needs `path`, e.g. ZihanWangKi/conllpp")
+    def _has_one_source(self) -> Self:
+        read = FIELDS_OF[self.format]
+        if not getattr(self, read[0]):
+            raise ValueError(f"a {self.format} data set needs `{read[0]}`, e.g. {_EXAMPLES[read[0]]}")
+        for name in {field: None for fields in FIELDS_OF.values() for field in fields if field not in read}:
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
+                raise ValueError(f"`{name}` says nothing about a {self.format} data set, which has {', '.join(read)}")
+        if self.format == "conll" and "document" in self.columns:
+            raise ValueError("columns.document says nothing about a conll data set, whose -DOCSTART- lines do")
         return self
 
 
 class GoldConfig(Section):
-    """A further annotation of the words of a data set's benchmark split."""
+    """A further annotation of the words of a data set's benchmark split, with a tag scheme of its own."""
 
     name: Name
     """The name it is known by in the `gold` column."""
     dataset: Name
     """The data set whose words it annotates."""
     file: str
-    """A file in that data set's format and columns."""
+    """Where it is: what `files`, `path` or `loader` are in a data set of its format."""
+    format: Format | None = None
+    """Its format; that of the data set, with the same columns, labels, encoding and options, where None."""
+    columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
+    """Where its words and tags stand, if not where they do in the data set."""
 
 
 class ModelConfig(Section):
@@ -98,12 +131,24 @@ class ModelConfig(Section):
     """Size of a tokenizer that is trained (only when `base` is a configuration)."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of initialisation, order and dropout."""
+    seeds: tuple[int, ...] = ()
+    """Train once for each of these instead: `name-seed0`, `name-seed1`, …; scores then get a mean and deviation too."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better validation F1; never by default."""
     time_limit_s: float | None = Field(default=None, gt=0)
     """Stop after so many seconds, and keep the best so far; never by default."""
     checkpoint_s: float = Field(default=300.0, gt=0)
     """Seconds between checkpoints within an epoch; each epoch ends with one too."""
+
+    @property
+    def each_seed(self) -> "tuple[ModelConfig, ...]":
+        """This model, or one for each of its `seeds`."""
+        if not self.seeds:
+            return (self,)
+        return tuple(
+            self.model_copy(update={"name": f"{self.name}-seed{seed}", "seed": seed, "seeds": ()})
+            for seed in self.seeds
+        )
 
 
 class BenchmarkConfig(Section):
@@ -127,6 +172,8 @@ class BenchmarkConfig(Section):
     """Entity types of the models renamed to the corpus's, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
     """Entity types of the models that are read as `O`."""
+    labels_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By model name, the tags of its outputs in order, for a model that knows them as `LABEL_0`, `LABEL_1`, … only."""
     speed: bool = True
     """Also measure latency, load time and memory."""
     text: Literal["keep", "drop"] = "keep"
@@ -151,6 +198,11 @@ class Config(Section):
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
 
+    @property
+    def trained_models(self) -> tuple[ModelConfig, ...]:
+        """The models to train, one for each seed."""
+        return tuple(one for model in self.models for one in model.each_seed)
+
     def dataset_of(self, model: ModelConfig) -> DatasetConfig:
         """The data set that a model is trained on."""
         return next(d for d in self.datasets if model.dataset in (None, d.name))
@@ -167,7 +219,7 @@ class Config(Section):
     def _names_fit_together(self) -> Self:
         for field, names in (
             ("datasets", [d.name for d in self.datasets]),
-            ("models", [m.name for m in self.models]),
+            ("models", [m.name for m in self.trained_models] + [m.name for m in self.models if m.seeds]),
             ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
         ):
             if twice := sorted({n for n in names if names.count(n) > 1}):

@@ -1,6 +1,5 @@
 """From YAML, the environment and flags to a checked configuration, or to one line that says what to mend."""
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,30 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from artifacts.errors import ConfigError
-from tasks.config import Config
+from tasks.config import FIELDS_OF, Config, Format
+from tasks.configerrors import Location, field_name, first_problem
 
 DEFAULT_FILE = Path("nerbench.yaml")
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
-_SECRET = re.compile(r"(^|_)token$|password|passwd|secret|credential|api_?key", re.IGNORECASE)
 _PATH_FIELDS = ("store", "results")
-
-REMEDIES = {
-    "model_type": "write keys with values",
-    "dict_type": "write keys with values",
-    "tuple_type": "write a list",
-    "list_type": "write a list",
-    "int_parsing": "give a whole number",
-    "float_parsing": "give a number",
-    "bool_parsing": "give true or false",
-    "string_type": "give text",
-}
-"""What to write instead, by pydantic's kind of error, where its own words are not plain enough."""
-
-Key = str | int
-Location = tuple[Key, ...]
 
 
 def load_config(
@@ -50,7 +34,7 @@ def load_config(
     try:
         config = Config.model_validate(expanded)
     except ValidationError as error:
-        raise _first_problem(error, expanded) from None
+        raise first_problem(error, expanded) from None
     absolute = Config.model_validate(_absolute(config.model_dump()))
     _check_files(absolute)
     return absolute
@@ -156,23 +140,19 @@ def _expand(text: str, at: Location) -> str:
             return f"${{{name}}}"
         if not os.environ.get(name):
             raise ConfigError(
-                _field(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
+                field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
             )
         return os.environ[name]
 
     return _VARIABLE.sub(value, text)
 
 
-def _field(at: Sequence[Key]) -> str:
-    """`models[0].epochs`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
-
-
 def _absolute(data: dict[str, Any]) -> dict[str, Any]:
     """Relative paths resolved against the working directory; URLs, names and Hub ids as they are."""
     data = data | {name: _absolute_path(data[name]) for name in _PATH_FIELDS if name in data}
     data["datasets"] = [_absolute_dataset(dataset) for dataset in data.get("datasets", ())]
-    data["golds"] = [gold | {"file": _absolute_path(gold["file"])} for gold in data.get("golds", ())]
+    formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
+    data["golds"] = [_absolute_gold(gold, formats[gold["dataset"]]) for gold in data.get("golds", ())]
     data["models"] = [_absolute_base(model) for model in data.get("models", ())]
     if "models" in data.get("benchmark", {}):
         models = tuple(absolute_reference(reference) for reference in data["benchmark"]["models"])
@@ -181,10 +161,16 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
-    changed = {"files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}}
+    changed: dict[str, Any] = {"files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}}
     if _is_folder(dataset.get("path")):
         changed["path"] = _absolute_path(dataset["path"])
     return dataset | changed
+
+
+def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, Any]:
+    kind = gold.get("format") or format_of_words
+    is_path = "files" in FIELDS_OF[kind] or (kind == "hub" and _is_folder(gold["file"]))
+    return gold | {"file": _absolute_path(gold["file"])} if is_path else gold
 
 
 def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
@@ -206,12 +192,12 @@ def _check_files(config: Config) -> None:
     for at, file in _named_files(config):
         if "://" not in file and not is_demo_file(file) and not Path(file).is_file():
             problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
-            raise ConfigError(_field(at), problem, "check the path; it is relative to the working directory")
+            raise ConfigError(field_name(at), problem, "check the path; it is relative to the working directory")
     for number, model in enumerate(config.models):
         if isinstance(model.base, str) and model.base.startswith("/") and not Path(model.base).is_dir():
             at = ("models", number, "base")
             raise ConfigError(
-                _field(at), f"there is no folder {model.base}", "name a folder made by save_pretrained, or a Hub id"
+                field_name(at), f"there is no folder {model.base}", "name a folder made by save_pretrained, or a Hub id"
             )
 
 
@@ -219,77 +205,7 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, dataset in enumerate(config.datasets):
         for split, file in dataset.files.items():
             yield ("datasets", number, "files", split), file
+    formats = {dataset.name: dataset.format for dataset in config.datasets}
     for number, gold in enumerate(config.golds):
-        yield ("golds", number, "file"), gold.file
-
-
-def _first_problem(error: ValidationError, data: Any) -> ConfigError:
-    """The first validation error as one line, and how many more there are."""
-    problems = error.errors(include_url=False, include_context=True)
-    first = min(problems, key=lambda problem: -len(problem["loc"]) if problem["type"] == "extra_forbidden" else 0)
-    places = {_real_location(problem["loc"], data) for problem in problems}
-    at = _real_location(first["loc"], data)
-    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
-    problem, remedy = _explain(first, at)
-    field, separator, rest = problem.partition(": ") if not at else ("", "", "")  # a rule over several sections
-    return ConfigError(field or _field(at), rest if separator else problem, f"{remedy}{more}")
-
-
-def _real_location(location: Location, data: Any) -> Location:
-    """The location without the parts that pydantic adds for the branches of a union."""
-    real: list[Key] = []
-    for key in location:
-        if isinstance(data, dict) and (
-            key in data or not real or (isinstance(key, str) and "[" not in key and key not in {"str", "dict"})
-        ):
-            data = data.get(key)
-            real.append(key)
-        elif isinstance(data, list | tuple) and isinstance(key, int) and key < len(data):
-            data = data[key]
-            real.append(key)
-    return tuple(real)
-
-
-def _explain(problem: Any, at: Location) -> tuple[str, str]:
-    kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
-    shown = "its value" if any(_SECRET.search(str(key)) for key in at) else _shown(value)
-    if kind == "extra_forbidden":
-        known = _known_keys(at[:-1])
-        near = difflib.get_close_matches(str(at[-1]), known, n=1)
-        return "unknown key", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-    if kind == "missing":
-        return "is missing", "add it"
-    if kind == "value_error":
-        text, _, remedy = str(context["error"]).partition(", e.g. ")
-        return text, f"write e.g. {remedy}" if remedy else "correct it"
-    if kind in {"literal_error", "enum"}:
-        return f"{shown} is not possible", f"give one of {context['expected'].replace(' or ', ', ')}"
-    if kind == "string_pattern_mismatch":
-        return f"{shown} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-    return f"{shown} does not fit", REMEDIES.get(kind) or f"give {_lower(problem['msg'])}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _lower(message: str) -> str:
-    return message.replace("Input should be", "").replace("valid ", "").strip()
-
-
-def _known_keys(at: Location) -> list[str]:
-    """The keys of the section at a location."""
-    section: type[BaseModel] = Config
-    for key in at:
-        if isinstance(key, str) and (found := _section_of(section, key)):
-            section = found
-    return list(section.model_fields)
-
-
-def _section_of(section: type[BaseModel], key: str) -> type[BaseModel] | None:
-    if key not in section.model_fields:
-        return None
-    annotation = section.model_fields[key].annotation
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+        if "files" in FIELDS_OF[gold.format or formats[gold.dataset]]:
+            yield ("golds", number, "file"), gold.file

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from artifacts.errors import CorpusError, LabelError
 from tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
-from tasks.corpus import Corpus, load_gold, load_splits, pick_split
+from tasks.corpus import Corpus, load_splits, pick_split
+from tasks.golds import load_gold
 
 KEPT_IN_MEMORY = 8
 

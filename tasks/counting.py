@@ -12,10 +12,11 @@ from artifacts.filesystem import Root
 from tasks.config import BenchmarkConfig, Section
 from tasks.corpora import CorpusRef, open_corpus
 from tasks.evaluation import EvaluationRecord
-from tasks.labels import OUTSIDE, entity_types, match_labels
+from tasks.labels import entity_types
+from tasks.matching import match_labels
 from tasks.metrics import OVERALL, Row, score
 from tasks.predictions import digest_of
-from tasks.scoring import Counts, count_all, counts_from_table, counts_to_table, pair_corpus
+from tasks.scoring import Counts, changes, count_all, counts_from_table, counts_to_table, pair_corpus
 
 SCORING_VERSION = "1"
 """Raise it whenever the counts of the same predictions change."""
@@ -40,35 +41,35 @@ class NamedPredictions(NamedTuple):
 
     table: pa.Table
     """document, sentence, word, pred (as the model names it), score."""
-    tags: list[str]
-    """One a word, as the corpus names it."""
+    tags: pa.DictionaryArray
+    """One a word, as the corpus names it, in IOB2."""
     digest: str
 
 
 def name_predictions(
-    results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+    results: str, model: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
 ) -> NamedPredictions:
-    """Read stored predictions and name their tags as the corpus does.
+    """Read stored predictions of a model and name their tags as the corpus does.
 
     Raises:
         CorruptArtifactError: the stored file is not the one that was written.
         LabelError: the model's labels and the corpus's do not fit together.
     """
-    names = match_labels(record.labels, ref.types, benchmark.label_map, benchmark.ignore_labels)
-    meaning = dict(zip(record.labels, names, strict=True)) | {OUTSIDE: OUTSIDE}
+    reading = match_labels(model, record.labels, ref.types, benchmark)
     table = _read(results, record.path, record.sha256)
-    tags = [meaning[tag] for tag in table["pred"].to_pylist()]
+    labels = table["pred"].unify_dictionaries().combine_chunks()
+    tags = reading.read(labels, changes(table["sentence"].to_numpy()))
     return NamedPredictions(table, tags, digest_of(open_corpus(ref), tags))
 
 
 def count_predictions(
-    results: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+    results: str, model: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
 ) -> CountedPredictions:
     """Count stored predictions against one annotation and keep the counts, documents × labels, below the results.
 
     Raises like `name_predictions`.
     """
-    named = name_predictions(results, record, ref, benchmark)
+    named = name_predictions(results, model, record, ref, benchmark)
     corpus = open_corpus(ref)
     pairs = pair_corpus(corpus, named.tags, types=ref.types)
     sink = pa.BufferOutputStream()
@@ -77,7 +78,8 @@ def count_predictions(
     identity = {"predictions": named.digest, "gold": ref.gold_sha256, "types": ref.types, "version": SCORING_VERSION}
     path = f".cache/counts/{sha256_hex(canonical_json(identity))}.parquet"
     Root.open(results).replace(path, data)
-    kinds = benchmark.labels if benchmark.labels != "all" else sorted({*corpus.types, *entity_types(named.tags)})
+    predicted = entity_types(named.tags.unique().to_pylist())
+    kinds = benchmark.labels if benchmark.labels != "all" else sorted({*corpus.types, *predicted})
     return CountedPredictions(
         corpus=ref, counts=path, sha256=sha256_hex(data), labels=(OVERALL, *kinds), predictions_digest=named.digest
     )

@@ -69,7 +69,8 @@ def _gpu() -> dict[str, str | None]:
 def _cuda() -> str | None:
     import torch
 
-    return torch.version.cuda
+    number: str | None = torch.version.cuda
+    return number
 
 
 @cache

@@ -184,21 +184,20 @@ def _write_predictions(
 ) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
-    from tasks.inference import predict
+    from tasks.inference import BLOCK, predict
     from tasks.predictions import SCHEMA, PredictionsDigest, batch, positions
 
     names = (*tagger.labels, "O")  # index -1, a word without pieces, names the last one
-    rows = positions(corpus)
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        for block, elapsed in _timed(predict(tagger, corpus.words, vote=vote)):
+        blocks = _timed(predict(tagger, corpus.words, vote=vote))
+        for rows, (block, elapsed) in zip(positions(corpus, BLOCK), blocks, strict=True):
             seconds += elapsed
             labels = np.where(block.labels < 0, len(names) - 1, block.labels).astype(np.int32)
-            part = slice(done, done + len(labels))
-            here = (rows[0][part], rows[1][part], rows[2][part])
-            writer.write_batch(batch(here, names, labels, block.scores))
-            digest.update(*here, [names[i] for i in labels])
-            done, truncated, vanished = part.stop, truncated + block.truncated, vanished + int((block.labels < 0).sum())
+            writer.write_batch(batch(rows, names, labels, block.scores))
+            digest.update(*rows, [names[i] for i in labels])
+            done, truncated = done + len(labels), truncated + block.truncated
+            vanished += int((block.labels < 0).sum())
             on_progress(done)
     return {
         "predictions_digest": digest.hexdigest(),

@@ -26,8 +26,9 @@ class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[
 
     def _item(self, window: Window, number: dict[str, int]) -> dict[str, list[int]]:
         labels = [IGNORED] * len(window.ids)
+        tags = self.corpus.tags[window.sentence]
         for word, start in zip(window.words, window.starts, strict=True):
-            labels[start] = number.get(self.corpus.tags[window.sentence][word], 0)
+            labels[start] = number.get(tags[word], 0)
         return {"input_ids": window.ids, "labels": labels}
 
     def __len__(self) -> int:

@@ -91,7 +91,7 @@ def _metrics(held_out: Examples) -> Callable[[EvalPrediction], dict[str, float]]
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         predicted = held_out.tagged(np.asarray(prediction.predictions))
-        result = metric.compute(predictions=predicted, references=held_out.corpus.tags)
+        result = metric.compute(predictions=predicted, references=list(held_out.corpus.tags))
         return {name: float(value) for name, value in result.items() if value is not None}
 
     return compute

@@ -5,12 +5,13 @@ words were cut into blocks, batches or shards.
 """
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.columns import CHUNK
 from tasks.corpus import Corpus
 
 SCHEMA = pa.schema(
@@ -45,30 +46,44 @@ class PredictionsDigest:
         return hashlib.sha256(b"".join(column.digest() for column in self._columns)).hexdigest()
 
 
-def positions(corpus: Corpus) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Document (-1 without boundaries), sentence and word number of every word, int32."""
-    lengths = np.asarray(corpus.lengths, dtype=np.int64)
-    sentence = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    of_sentence = np.full(len(lengths), -1) if corpus.documents is None else np.asarray(corpus.documents)
-    return of_sentence.astype(np.int32)[sentence], sentence, np.arange(len(sentence), dtype=np.int32)
+class Positions(NamedTuple):
+    """Where words stand in their corpus: int32 arrays, one element a word."""
+
+    document: np.ndarray
+    """-1 in a corpus without boundaries."""
+    sentence: np.ndarray
+    word: np.ndarray
+    """0-based over the split."""
 
 
-def digest_of(corpus: Corpus, tags: Sequence[str]) -> str:
+def positions(corpus: Corpus, sentences: int) -> Iterator[Positions]:
+    """The positions of all words, in runs of so many sentences."""
+    done = 0
+    for first in range(0, len(corpus.lengths), sentences):
+        lengths = corpus.lengths[first : first + sentences]
+        numbers = np.arange(first, first + len(lengths), dtype=np.int32)
+        known = corpus.documents
+        documents = np.full(len(lengths), -1) if known is None else np.asarray(known[first : first + sentences])
+        words = np.arange(done, done + lengths.sum(), dtype=np.int32)
+        done += len(words)
+        yield Positions(np.repeat(documents.astype(np.int32), lengths), np.repeat(numbers, lengths), words)
+
+
+def digest_of(corpus: Corpus, tags: pa.DictionaryArray) -> str:
     """The predictions digest of one tag for every word of a corpus."""
     digest = PredictionsDigest()
-    digest.update(*positions(corpus), tags)
+    for rows in positions(corpus, CHUNK):
+        here = tags[rows.word[0] : rows.word[-1] + 1]
+        digest.update(*rows, here.dictionary_decode().to_pylist())
     return digest.hexdigest()
 
 
-def batch(
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray], names: Sequence[str], labels: np.ndarray, scores: np.ndarray
-) -> pa.RecordBatch:
+def batch(rows: Positions, names: Sequence[str], labels: np.ndarray, scores: np.ndarray) -> pa.RecordBatch:
     """Predictions as a record batch of SCHEMA; a NaN score (a word without pieces) is null."""
-    document, sentence, word = rows
     columns: list[Any] = [
-        pa.array(document, mask=document < 0),
-        pa.array(sentence),
-        pa.array(word),
+        pa.array(rows.document, mask=rows.document < 0),
+        pa.array(rows.sentence),
+        pa.array(rows.word),
         pa.DictionaryArray.from_arrays(pa.array(labels, pa.int32()), pa.array(list(names), pa.string())),
         pa.array(scores, pa.float32(), mask=np.isnan(scores)),
     ]

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 from artifacts.digests import canonical_json
 from artifacts.manifest import ArtifactRef, Manifest
 from artifacts.tables import find_table_file, table_key, write_table
+from tasks.columns import Column
 from tasks.config import BenchmarkConfig, Config
 from tasks.corpora import CorpusRef, open_corpus
 from tasks.counting import CountedPredictions, name_predictions
@@ -45,11 +45,18 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
+def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
+    """Write the `metrics` rows that are means over the seeds of one model; returns the location."""
+    return write_table(
+        run.results, "metrics", list(rows), date=run.date, key=table_key(run.run_id, "metrics", "seeds", name)
+    )
+
+
 def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
 ) -> str:
     """Write the `predictions` of a model beside one annotation, unless an earlier run did; returns the location."""
-    named = name_predictions(run.results, record, ref, benchmark)
+    named = name_predictions(run.results, artifact.name, record, ref, benchmark)
     key = table_key(artifact.artifact_id, ref.words_sha256, ref.gold_sha256, named.digest)
     if earlier := find_table_file(run.results, "predictions", key):
         return earlier
@@ -70,9 +77,9 @@ def write_predictions(
         name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in constants.items()
     }
     columns |= {name: named.table[name] for name in ("document", "sentence", "word", "score")}
-    columns["text"] = pa.array(chain.from_iterable(corpus.words)) if benchmark.text == "keep" else pa.nulls(n)
-    columns["gold_tag"] = pa.array(chain.from_iterable(corpus.tags))
-    columns["pred_tag"] = pa.array(named.tags)
+    columns["text"] = Column.of(corpus.words).flat if benchmark.text == "keep" else pa.nulls(n)
+    columns["gold_tag"] = Column.of(corpus.tags).flat
+    columns["pred_tag"] = named.tags
     return write_table(run.results, "predictions", pa.table(columns), date=run.date, key=key)
 
 

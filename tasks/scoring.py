@@ -5,7 +5,6 @@ Metrics of any slice or average come from sums over these, and so do resampling 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.columns import Column
 from tasks.corpus import Corpus
 from tasks.entities import MODES, Codes, Flags, Indices, Mode, encode, extract, matches
 from tasks.labels import tag_vocabulary
@@ -93,7 +93,7 @@ def pair(
     ids = [np.asarray(numbers) for numbers in ([sentences] if documents is None else [sentences, documents])]
     if len({len(first), len(second), *map(len, ids)}) > 1:
         raise ValueError(f"{len(first)} gold tags, {len(second)} predicted ones, for {len(ids[0])} words")
-    starts = [_changes(numbers) for numbers in ids]
+    starts = [changes(numbers) for numbers in ids]
     return TagPair(
         types=kinds,
         gold=first,
@@ -109,7 +109,7 @@ def pair_corpus(
 ) -> TagPair:
     """Pair a corpus's tags with predicted ones, one a word in corpus order."""
     return pair(
-        chain.from_iterable(corpus.tags),
+        Column.of(corpus.tags).flat,
         predicted,
         types=types,
         sentences=np.repeat(np.arange(len(corpus.lengths)), corpus.lengths),
@@ -181,7 +181,8 @@ def counts_from_table(table: pa.Table) -> list[Counts]:
     ]
 
 
-def _changes(numbers: npt.NDArray[np.generic]) -> Flags:
+def changes(numbers: npt.NDArray[np.generic]) -> Flags:
+    """(n,) where numbers are unlike the one before them, the first included."""
     changes = np.ones(len(numbers), np.bool_)
     np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
     return changes

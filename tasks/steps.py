@@ -102,7 +102,7 @@ def count(
     artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str
 ) -> CountedPredictions:
     """Count stored predictions of one model against one annotation."""
-    return counting.count_predictions(results, record, corpus, benchmark)
+    return counting.count_predictions(results, artifact.name, record, corpus, benchmark)
 
 
 @task(task_run_name="score {artifact.name} against {counted.corpus.gold_name}: {label}", **STORAGE)
@@ -115,6 +115,12 @@ def score(run: Run, artifact: ArtifactRef, counted: CountedPredictions, precisio
 def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, scored: Sequence[Row]) -> str:
     """Write the `metrics` of one model on one data set."""
     return rows.write_metrics(run, artifact, dataset, scored)
+
+
+@task(task_run_name="write mean and deviation of {model.name}", **STORAGE)
+def write_seeds(run: Run, model: ModelConfig, scored: Sequence[Row]) -> str:
+    """Write the `metrics` rows over the seeds of one model."""
+    return rows.write_seeds(run, model.name, scored)
 
 
 @task(task_run_name="measure {artifact.name}")

@@ -108,7 +108,7 @@ def test_a_child_that_ends_without_a_result_shows_its_last_words(module: Write) 
 
 
 def test_a_child_that_cannot_be_imported(module: Write) -> None:
-    with pytest.raises(RunFailedError, match="status 1 and no result: .*no_such_child"):
+    with pytest.raises(RunFailedError, match=r"status 1 and no result: .*no_such_child"):
         run_child("no_such_child", {"text": "x" * 200_000}, what="training x")
 
 
@@ -123,7 +123,8 @@ def test_what_libraries_print_is_no_event(module: Write, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_leaving_by_an_exception_leaves_no_process(module: Write, witness: Witness, error: type[BaseException]) -> None:
-    grandchild = f"import os, signal; {witness.hold}; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    grandchild = f"import os, signal; {witness.hold}; {deaf}; print(flush=True); signal.pause()"
     name = module(
         f"""{witness.hold}
 grandchild = subprocess.Popen([sys.executable, '-c', {grandchild!r}], stdout=subprocess.PIPE)
@@ -145,7 +146,7 @@ def test_a_child_that_ignores_termination_is_killed(
 ) -> None:
     monkeypatch.setattr(child, "GRACE_S", 0.1)
     name = module(
-        f"{witness.hold}\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nemit({{'event': 'step'}})\nwhile True: signal.pause()"
+        f"{witness.hold}\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nemit({{'event': 'step'}})\nsignal.pause()"
     )
 
     def listen(event: dict[str, Any]) -> None:
@@ -179,15 +180,8 @@ return {{}}"""
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_a_child_dies_with_its_parent(module: Write, witness: Witness) -> None:
     name = module(f"{witness.hold}\nemit({{'event': 'step'}})\nsignal.pause()")
-    parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"from tasks.child import run_child; run_child({name!r}, {{}}, what='x', on_event=lambda e: print(e, flush=True))",
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    listen = f"from tasks.child import run_child; run_child({name!r}, {{}}, what='x', on_event=print)"
+    parent = subprocess.Popen([sys.executable, "-u", "-c", listen], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     assert "step" in parent.stdout.readline()
     parent.kill()

@@ -9,13 +9,18 @@ import pytest
 from artifacts.errors import CorpusError
 from tasks.config import DatasetConfig
 from tasks.conll import read_conll
-from tasks.sentences import TaggedSentences
+from tasks.corpus import load_splits
+from tasks.sentences import Sentence
 
 
-def read(folder: Path, content: str | bytes, **options: Any) -> TaggedSentences:
+def dataset(folder: Path, content: str | bytes, **options: Any) -> DatasetConfig:
     path = folder / "a.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_conll(str(path), DatasetConfig(name="a", files={"test": str(path)}, **options))
+    return DatasetConfig(name="a", files={"test": str(path)}, **options)
+
+
+def read(folder: Path, content: str | bytes, **options: Any) -> list[Sentence]:
+    return list(read_conll(str(folder / "a.txt"), dataset(folder, content, **options)).sentences)
 
 
 @pytest.mark.parametrize(
@@ -40,9 +45,7 @@ def read(folder: Path, content: str | bytes, **options: Any) -> TaggedSentences:
 )
 def test_layouts(tmp_path: Path, content: str | bytes, options: dict[str, Any]) -> None:
     sentences = read(tmp_path, content, **options)
-    assert sentences.words == [["EU", "rejects"], ["."]]
-    assert sentences.tags == [["B-ORG", "O"], ["O"]]
-    assert sentences.documents is None
+    assert [sentence[:3] for sentence in sentences] == [(["EU", "rejects"], ["B-ORG", "O"], None), (["."], ["O"], None)]
 
 
 @pytest.mark.parametrize(
@@ -55,31 +58,32 @@ def test_layouts(tmp_path: Path, content: str | bytes, options: dict[str, Any]) 
     ids=["usual", "without blank lines", "only between"],
 )
 def test_documents(tmp_path: Path, content: str, documents: list[int]) -> None:
-    sentences = read(tmp_path, content)
-    assert sentences.words == [["A"], ["B"], ["C"]]
-    assert sentences.documents == documents
+    corpus = load_splits(dataset(tmp_path, content))["test"]
+    assert corpus.words == [["A"], ["B"], ["C"]]
+    assert list(corpus.documents or ()) == documents
 
 
 def test_only_blanks_and_tabs_part_columns(tmp_path: Path) -> None:
-    assert read(tmp_path, "10\u00a0000 O\nx\u2028y O\n\x85 O\n").words == [["10\u00a0000", "x\u2028y", "\x85"]]
-    assert read(tmp_path, "New York\tB-LOC\n", delimiter="tab").words == [["New York"]]
+    assert read(tmp_path, "10\u00a0000 O\nx\u2028y O\n\x85 O\n")[0].words == ["10\u00a0000", "x\u2028y", "\x85"]
+    assert read(tmp_path, "New York\tB-LOC\n", delimiter="tab")[0].words == ["New York"]
 
 
 def test_a_hash_is_a_word_where_no_header_says_otherwise(tmp_path: Path) -> None:
-    assert read(tmp_path, "# O\n1 O\n").words == [["#", "1"]]
+    assert read(tmp_path, "# O\n1 O\n")[0].words == ["#", "1"]
 
 
 def test_places_are_lines(tmp_path: Path) -> None:
-    sentences = read(tmp_path, "-DOCSTART- O\n\n\nA O\nB O\n \n\nC O\n")
-    assert [sentences.place(*at) for at in [(0, 0), (0, 1), (1, 0)]] == [f"{tmp_path}/a.txt:{n}" for n in (4, 5, 8)]
+    source = read_conll(f"{tmp_path}/a.txt", dataset(tmp_path, "-DOCSTART- O\n\n\nA O\nB O\n \n\nC O\n"))
+    places = [source.place(sentence.at, word) for sentence in source.sentences for word in range(len(sentence.words))]
+    assert places == [f"{tmp_path}/a.txt:{n}" for n in (4, 5, 8)]
 
 
 def test_urls() -> None:
     url = "memory://conll/a.txt"
     fsspec.filesystem("memory").pipe("/conll/a.txt", b"EU B-ORG\n")
-    assert read_conll(url, DatasetConfig(name="a", files={"test": url})).words == [["EU"]]
+    assert load_splits(DatasetConfig(name="a", files={"test": url}))["test"].words == [["EU"]]
     with pytest.raises(CorpusError, match=r"memory://conll/b.txt: cannot be read \(FileNotFoundError"):
-        read_conll("memory://conll/b.txt", DatasetConfig(name="a", files={"test": url}))
+        load_splits(DatasetConfig(name="a", files={"test": "memory://conll/b.txt"}))
 
 
 @pytest.mark.parametrize(
@@ -93,12 +97,18 @@ def test_urls() -> None:
         ("EU O\n", {"columns": {"words": 1}}, 1, "has 2 columns, no tag beside the word"),
         ("A\tO\nEU\t\n", {"delimiter": "tab"}, 2, "has no tag: 'EU\\t'; write O"),
         ("A\tO\n\tO\n", {"delimiter": "tab"}, 2, "has no word: '\\tO'"),
-        ("A O\nEU S-ORG\n", {}, 2, "the tag 'S-ORG' is neither O nor B-TYPE nor I-TYPE: 'EU S-ORG'; declare the tags'"),
-        ("A O\nEU E-ORG\n", {}, 2, "schemes such as BIOES are not read yet"),
-        ("EU NNP\n", {}, 1, "the tag 'NNP' is neither"),
-        ("A O\nB o\n", {}, 2, "the tag 'o' is neither"),
-        ("A O\nB B-\n", {}, 2, "the tag 'B-' is neither"),
-        (f"{'x' * 200} B\n", {}, 1, f"the tag 'B' is neither O nor B-TYPE nor I-TYPE: '{'x' * 79}…'"),
+        ("EU NNP\n", {}, 1, "the tag 'NNP' of the word 'EU' is neither O nor one of B-TYPE, I-TYPE, E-TYPE, S-TYPE, "),
+        (
+            "EU NNP\n",
+            {},
+            1,
+            "name the tags' place in `columns`, or declare the `scheme` (io where tags are bare types)",
+        ),
+        ("A O\nB o\n", {}, 2, "the tag 'o' of the word 'B' is neither"),
+        ("A O\nB B-\n", {}, 2, "the tag 'B-' of the word 'B' is neither"),
+        ("A O\nB B-\x07\n", {}, 2, "is neither"),
+        ("A O\nB S-X\n", {"scheme": "iob2"}, 2, "neither O nor one of B-TYPE, I-TYPE of the declared scheme iob2"),
+        (f"{'x' * 200} B\n", {}, 1, f"of the word '{'x' * 79}…' is neither"),
         (b"A O\n\nK\xf6ln B-LOC\n", {}, 3, "the byte 0xf6 at offset 6 is not utf-8; declare the file's `encoding`"),
         ("A O\n", {"columns": {"tags": "ner"}}, 1, "there is no `# global.columns =` header"),
         ("# global.columns = FORM NER\nA\tO\n", {"columns": {"tags": "ner"}}, 1, "columns.tags can be FORM, NER"),
@@ -108,7 +118,7 @@ def test_lines_that_cannot_be_read(
     tmp_path: Path, content: str | bytes, options: dict[str, Any], line: int, message: str
 ) -> None:
     with pytest.raises(CorpusError) as caught:
-        read(tmp_path, content, **options)
+        load_splits(dataset(tmp_path, content, **options))
     assert str(caught.value).startswith(f"{tmp_path}/a.txt:{line}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -116,8 +126,8 @@ def test_lines_that_cannot_be_read(
 
 @pytest.mark.parametrize("content", ["", "\n\t\n", "-DOCSTART- O\n\n"])
 def test_empty_files(tmp_path: Path, content: str) -> None:
-    with pytest.raises(CorpusError, match=r"a\.txt: holds no sentence; name a file"):
-        read(tmp_path, content)
+    with pytest.raises(CorpusError, match=r"a\.txt: holds no sentence; name a source"):
+        load_splits(dataset(tmp_path, content))
 
 
 def test_unknown_encoding(tmp_path: Path) -> None:
@@ -130,5 +140,5 @@ def test_unknown_encoding(tmp_path: Path) -> None:
 )
 def test_files_that_cannot_be_opened_are_named_as_given(path: str, problem: str) -> None:
     with pytest.raises(CorpusError, match=problem) as caught:
-        read_conll(path, DatasetConfig(name="a", files={"test": path}))
+        load_splits(DatasetConfig(name="a", files={"test": path}))
     assert str(caught.value).startswith(f"{path}: ")

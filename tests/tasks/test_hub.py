@@ -9,7 +9,8 @@ import pytest
 
 from artifacts.errors import CorpusError
 from tasks.config import DatasetConfig, GoldConfig
-from tasks.corpus import load_gold, load_splits
+from tasks.corpus import load_splits
+from tasks.golds import load_gold
 
 datasets = pytest.importorskip("datasets")
 NAMES = ["O", "B-PER", "I-PER"]
@@ -51,11 +52,11 @@ def test_string_tags_other_columns_documents_and_a_further_gold(tmp_path: Path) 
     write(tmp_path / "toy", "test", rows, class_label=False)
     named = config(tmp_path / "toy", columns={"words": "words", "tags": "ner"})
     text = load_splits(named)["test"]
-    assert (text.words, text.tags, text.documents) == ([["Ada"], ["in"]], [["B-PER"], ["O"]], [0, 1])
+    assert (text.words, text.tags, list(text.documents)) == ([["Ada"], ["in"]], [["B-PER"], ["O"]], [0, 1])
 
     write(tmp_path / "gold", "test", {"words": [["Ada"], ["in"]], "ner": [["B-X"], ["O"]]}, class_label=False)
     gold = load_gold(GoldConfig(name="gold", dataset="toy", file=str(tmp_path / "gold")), named, text)
-    assert (gold.tags, gold.documents) == ([["B-X"], ["O"]], [0, 1])
+    assert (gold.tags, list(gold.documents)) == ([["B-X"], ["O"]], [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -65,17 +66,22 @@ def test_string_tags_other_columns_documents_and_a_further_gold(tmp_path: Path) 
             "test",
             {"tokens": [["a"]], "ner": [["O"]]},
             {},
-            "there is no column 'ner_tags'; columns.tags can be one of tok",
+            "there is no column 'ner_tags' or 'tags'; columns.tags can be one of tok",
         ),
         ("test", {"tokens": ["a"], "ner_tags": [["O"]]}, {}, "tokens is no column of lists of words"),
         (
             "test",
             {"tokens": [["a"]], "ner_tags": [[3]]},
             {},
-            "ner_tags holds neither lists of strings nor of a ClassLabel",
+            "ner_tags holds integers without names; declare the data set's `labels`",
         ),
-        ("test", {"tokens": [["a"]], "ner_tags": [["S-X"]]}, {}, r"\[test\] row 0 word 0: the tag 'S-X' is neither"),
-        ("test", {"tokens": [["a"]], "ner_tags": [[None]]}, {}, "ner_tags holds neither"),
+        (
+            "test",
+            {"tokens": [["a"]], "ner_tags": [["N"]]},
+            {},
+            r"\[test\] row 0 word 0: the tag 'N' of the word 'a' is nei",
+        ),
+        ("test", {"tokens": [["a"]], "ner_tags": [[None]]}, {}, "ner_tags holds no lists of strings or integers but"),
         ("test", {"tokens": [["a"], ["b"]], "ner_tags": [["O"], ["O"] * 2]}, {}, "row 1: 1 words have 2 tags"),
         ("test", {"tokens": [["a"], ["b"]], "ner_tags": [["O"], None]}, {}, "row 1: 1 words have 0 tags"),
         (
@@ -98,7 +104,7 @@ def test_data_sets_that_cannot_be_used(
 
 def test_class_label_without_a_name(tmp_path: Path) -> None:
     write(tmp_path / "toy", "test", {"tokens": [["a"]], "ner_tags": [[-1]]})
-    with pytest.raises(CorpusError, match="row 0 word 0: the tag -1 is neither"):
+    with pytest.raises(CorpusError, match="row 0 word 0: the tag -1 is none of the 3 labels 'O, B-PER, I-PER'"):
         load_splits(config(tmp_path / "toy"))
 
 

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -150,4 +151,4 @@ def test_batches_follow_each_other_and_keep_the_budget(lengths: list[int], budge
     assert [i for run in runs for i in run] == list(range(len(lengths)))
     assert all(len(run) * lengths[run[-1]] <= budget or len(run) == 1 for run in runs)
     # no batch could have taken its successor's first item
-    assert all((len(a) + 1) * lengths[b[0]] > budget for a, b in zip(runs, runs[1:], strict=False))
+    assert all((len(a) + 1) * lengths[b[0]] > budget for a, b in pairwise(runs))

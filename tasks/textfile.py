@@ -1,0 +1,81 @@
+"""Files by path or fsspec URL: opened, or read as lines of text without holding more than a block of them."""
+
+import codecs
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+from artifacts.errors import CorpusError
+
+_BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 26
+
+
+def open_file(path: str) -> IO[bytes]:
+    """A file opened for reading.
+
+    Raises:
+        CorpusError: it does not exist or cannot be opened.
+        ConnectionError, TimeoutError: what may go away.
+    """
+    try:
+        if "://" not in path:
+            return Path(path).open("rb")
+        import fsspec
+
+        opened: IO[bytes] = fsspec.open(path, "rb").open()
+        return opened
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception as error:  # every file system has exceptions of its own
+        if "://" not in path:
+            problem = getattr(error, "strerror", None) or str(error)
+            raise CorpusError(path, problem, "name an existing, readable file") from error
+        problem = f"cannot be read ({type(error).__name__}: {error})"
+        raise CorpusError(path, problem, "check the URL and its access") from error
+
+
+def read_lines(path: str, encoding: str) -> Iterator[str]:
+    """The lines of a text file without their line feeds or a byte order mark.
+
+    Raises:
+        CorpusError: the file cannot be opened, is not in the encoding, or has a line of more than 64 MiB.
+    """
+    with closing(open_file(path)) as file:
+        rest, line = "", 1
+        for text in _decoded(path, file, encoding):
+            lines = (rest + text).split("\n")
+            rest = lines.pop()
+            line += len(lines)
+            yield from lines
+            if len(rest) > _LONGEST_LINE:
+                raise CorpusError(f"{path}:{line}", "is longer than 64 MiB", "name a text file with shorter lines")
+    if rest:
+        yield rest
+
+
+def _decoded(path: str, file: IO[bytes], encoding: str) -> Iterator[str]:
+    decoder = _decoder(encoding)
+    line, offset, block = 1, 0, b"-"
+    while block:
+        block = file.read(_BLOCK)
+        pending = len(decoder.getstate()[0])  # the beginning of a character that the block before was cut in
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            newlines = error.object.count(b"\n", 0, error.start)
+            place = f"{path}:{line + newlines}"
+            wrong = f"the byte 0x{error.object[error.start]:02x} at offset {offset - pending + error.start}"
+            remedy = "declare the file's `encoding`, e.g. latin-1"
+            raise CorpusError(place, f"{wrong} is not {encoding}", remedy) from error
+        yield text if offset else text.removeprefix("\ufeff")
+        line, offset = line + text.count("\n"), offset + len(block)
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        "".encode(encoding)  # refuses codecs that are not of text, such as zip
+        return codecs.getincrementaldecoder(encoding)()
+    except (LookupError, UnicodeError) as error:
+        raise CorpusError("encoding", f"{encoding!r} is not known", "use a name such as utf-8 or latin-1") from error
