@@ -123,6 +123,22 @@ TABLES: dict[str, TableSchema] = {
         # The file's key names words, tags and predictions by digest; what they are called, and scores, may differ.
         volatile=("model", "dataset", "gold", "split", "precision", "text", "score", "probabilities"),
     ),
+    "training": _table(
+        _RUN_ID,
+        _STARTED_AT,
+        _ARTIFACT_ID,
+        _MODEL,
+        _value("seed", "of initialisation, order and dropout", "int64"),
+        _key("step", "optimizer steps done", "int32"),
+        _value("epoch", "passes over the train split done"),
+        _value("loss", "mean loss of the train split since the row before"),
+        _value("learning_rate", "of that step"),
+        _value("grad_norm", "norm of the gradient, before clipping"),
+        *(_value(f"validation_{name}", f"{name} on the validation split") for name in ("loss", "accuracy")),
+        *(_value(f"validation_{name}", f"strict entity {name}, validation") for name in ("precision", "recall", "f1")),
+        _value("validation_conlleval_f1", "conlleval entity f1, validation"),
+        volatile=("started_at",),
+    ),
     "speed": _table(
         _RUN_ID,
         _ARTIFACT_ID,

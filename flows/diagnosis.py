@@ -3,10 +3,9 @@
 import time
 from typing import Any
 
-from tasks.doctor import Check, checks
-
 from flows.launch import quiet
 from tasks.config import Config
+from tasks.doctor import Check, checks
 
 
 def diagnose(config: Config) -> list[dict[str, Any]]:

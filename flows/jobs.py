@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.configfile import absolute_reference
-from tasks.demo import prepare_demo
-
 from artifacts.errors import ConfigError
 from flows.launch import quiet, running
 from tasks.config import Config
+from tasks.configfile import absolute_reference
+from tasks.demo import prepare_demo
 
 
 def run(config: Config) -> dict[str, Any]:

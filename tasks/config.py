@@ -148,6 +148,7 @@ class ModelConfig(Section):
         return tuple(
             self.model_copy(update={"name": f"{self.name}-seed{seed}", "seed": seed, "seeds": ()})
             for seed in self.seeds
+            for seed in self.seeds
         )
 
 

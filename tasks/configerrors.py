@@ -1,5 +1,6 @@
 """Validation errors of the configuration as one line: the field as the user writes it, its value, and the remedy."""
 
+import datetime
 import difflib
 import re
 from collections.abc import Sequence
@@ -10,84 +11,128 @@ from pydantic import BaseModel, ValidationError
 from artifacts.errors import ConfigError
 from tasks.config import Config
 
-_SECRET = re.compile(r"(^|_)token$|password|passwd|secret|credential|api_?key", re.IGNORECASE)
+_SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 REMEDIES = {
-    "model_type": "write keys with values",
-    "dict_type": "write keys with values",
-    "tuple_type": "write a list",
-    "list_type": "write a list",
-    "int_parsing": "give a whole number",
-    "float_parsing": "give a number",
     "bool_parsing": "give true or false",
-    "string_type": "give text",
+    "bool_type": "give true or false",
+    "dict_type": "write keys with values",
+    "finite_number": "give a finite number",
+    "float_parsing": "give a number",
+    "float_type": "give a number",
+    "greater_than": "give a number greater than {gt}",
+    "greater_than_equal": "give {ge} or more",
+    "int_from_float": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_type": "give a whole number",
+    "less_than": "give a number less than {lt}",
+    "less_than_equal": "give {le} or less",
+    "list_type": "write a list",
+    "literal_error": "give one of {expected}",
+    "model_type": "write keys with values",
+    "string_too_short": "give some text, or leave the key out",
+    "string_type": "give text, in quotes where it looks like a number or a date",
+    "tuple_type": "write a list",
 }
-"""What to write instead, by pydantic's kind of error, where its own words are not plain enough."""
+"""What to write instead, by pydantic's kind of error, with its context."""
 
 Key = str | int
 Location = tuple[Key, ...]
 
 
 def first_problem(error: ValidationError, data: Any) -> ConfigError:
-    """The first validation error as one line, and how many more there are."""
+    """The most telling validation error as one line, and how many further fields have one."""
     problems = error.errors(include_url=False, include_context=True)
-    first = min(problems, key=lambda problem: -len(problem["loc"]) if problem["type"] == "extra_forbidden" else 0)
-    places = {_real_location(problem["loc"], data) for problem in problems}
-    at = _real_location(first["loc"], data)
-    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
-    problem, remedy = _explain(first, at)
-    field, separator, rest = problem.partition(": ") if not at else ("", "", "")  # a rule over several sections
-    return ConfigError(field or field_name(at), rest if separator else problem, f"{remedy}{more}")
+    # An unknown key comes first: where it is a misspelling, the required key that seems to be missing follows from it.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    places = [_real_location(problem["loc"], problem["type"], data) for problem in problems]
+    # Each branch of a union complains; the one that got deepest into the value is the one that was meant.
+    at = max((place for place in places if place[: len(places[0])] == places[0]), key=len)
+    explained = [_explain(problem, at) for problem, place in zip(problems, places, strict=True) if place == at]
+    fields = {place for place in places if place != at[: len(place)]}
+    more = f" (and {len(fields)} more)" if fields else ""
+    remedies = dict.fromkeys(remedy for _, remedy in explained)
+    field, separator, rest = explained[0][0].partition(": ") if not at else ("", "", "")  # a rule over several sections
+    return ConfigError(
+        field or field_name(at), rest if separator else explained[0][0], f"{', or '.join(remedies)}{more}"
+    )
 
 
-def _real_location(location: Location, data: Any) -> Location:
-    """The location without the parts that pydantic adds for the branches of a union."""
+def field_name(at: Sequence[Key]) -> str:
+    """`models[0].epochs`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
+
+
+def looks_secret(at: Sequence[Key]) -> bool:
+    """Whether a value is not to be printed, by the keys that lead to it."""
+    return any(_SECRET.search(str(key)) for key in at)
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, without what it contains, and without the credentials of a URL."""
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "a mapping"
+    text = _CREDENTIALS.sub("://…@", str(value) if isinstance(value, datetime.date) else repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _real_location(location: Location, kind: str, data: Any) -> Location:
+    """The location as the user wrote it: without the names that pydantic gives to the branches of a union."""
     real: list[Key] = []
-    for key in location:
-        if isinstance(data, dict) and (
-            key in data or not real or (isinstance(key, str) and "[" not in key and key not in {"str", "dict"})
-        ):
-            data = data.get(key)
-            real.append(key)
-        elif isinstance(data, list | tuple) and isinstance(key, int) and key < len(data):
+    if location[:1] == ("datasets",) and isinstance(data, dict) and "datasets" not in data:
+        location, data, real = location[2:], data["dataset"], ["dataset"]
+    for number, key in enumerate(location, start=1):
+        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and key in range(len(data))):
             data = data[key]
+            real.append(key)
+        elif kind == "missing" and number == len(location):
             real.append(key)
     return tuple(real)
 
 
 def _explain(problem: Any, at: Location) -> tuple[str, str]:
+    """What is wrong, and the remedy."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
-    shown = "its value" if any(_SECRET.search(str(key)) for key in at) else _shown(value)
     if kind == "extra_forbidden":
-        known = _known_keys(at[:-1])
-        near = difflib.get_close_matches(str(at[-1]), known, n=1)
-        return "unknown key", f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+        return "unknown key", _better_key(at)
     if kind == "missing":
         return "is missing", "add it"
     if kind == "value_error":
-        text, _, remedy = str(context["error"]).partition(", e.g. ")
-        return text, f"write e.g. {remedy}" if remedy else "correct it"
-    if kind in {"literal_error", "enum"}:
-        return f"{shown} is not possible", f"give one of {context['expected'].replace(' or ', ', ')}"
-    if kind == "string_pattern_mismatch":
-        return f"{shown} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-    return f"{shown} does not fit", REMEDIES.get(kind) or f"give {_lower(problem['msg'])}"
+        text, separator, remedy = str(context["error"]).partition("; ")
+        return (text, remedy) if separator else _example(text)
+    if kind == "invalid_key":
+        return f"the key {value!r} is not text", "write it in quotes"
+    if kind == "string_pattern_mismatch" and at[-1] == "name":
+        return (
+            f"{shown(value)} cannot be a name",
+            "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+        )
+    what = "its value" if looks_secret(at) else shown(value)
+    message = problem["msg"].replace("Input should be", "").replace("valid ", "").strip()
+    remedy = REMEDIES.get(kind, f"give {message}").format(**context)
+    return "has no value" if value is None else f"{what} does not fit", remedy.replace("'", "")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _example(text: str) -> tuple[str, str]:
+    problem, _, example = text.partition(", e.g. ")
+    return problem, f"write e.g. {example}" if example else "correct it"
 
 
-def _lower(message: str) -> str:
-    return message.replace("Input should be", "").replace("valid ", "").strip()
+def _better_key(at: Location) -> str:
+    known = _known_keys(at[:-1])
+    elsewhere = [name for name in Config.model_fields if at[-1] in _known_keys((name,))[: None if len(at) == 1 else 0]]
+    if elsewhere and elsewhere[0] not in at:
+        return f"it belongs under {' or '.join(elsewhere)}"
+    near = difflib.get_close_matches(str(at[-1]), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
 
 def _known_keys(at: Location) -> list[str]:
     """The keys of the section at a location."""
     section: type[BaseModel] = Config
     for key in at:
-        if isinstance(key, str) and (found := _section_of(section, key)):
+        if isinstance(key, str) and (found := _section_of(section, "datasets" if key == "dataset" else key)):
             section = found
     return list(section.model_fields)
 
@@ -98,8 +143,3 @@ def _section_of(section: type[BaseModel], key: str) -> type[BaseModel] | None:
     annotation = section.model_fields[key].annotation
     candidates = [annotation, *getattr(annotation, "__args__", ())]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
-def field_name(at: Sequence[Key]) -> str:
-    """`models[0].epochs`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"

@@ -161,7 +161,9 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {"files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}}
+    changed: dict[str, Any] = {
+        "files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}
+    }
     if _is_folder(dataset.get("path")):
         changed["path"] = _absolute_path(dataset["path"])
     return dataset | changed

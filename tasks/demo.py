@@ -20,25 +20,39 @@ SENTENCES_PER_DOCUMENT = 10
 UNSEEN_SHARE = 0.5
 """How often a held-out split draws a name part from the words that the train split never uses."""
 
-_STEMS = """Alder Amber Ash Birch Black Brook Cedar Clay Copper Crane Crow Dale Drift Eagle Elder Elm Falcon Fern Flint
-Fox Frost Glen Gold Granite Green Hart Haven Hazel Heron Holly Iron Juniper Kings Lark Laurel Linden Maple Marsh Mill
-Moor North Oak Otter Pine Quarry Raven Red Ridge River Rock Rowan Sand Silver Stone Swan Thorn Vale Wester White Willow""".split()
-_FIRST = """Alice Adam Amira Andre Anna Anton Boris Bruno Carla Carlos Cecil Clara Clement Daniel Diana Dmitri Doris Edgar Elena
-Emil Erik Ethel Fatima Felix Fiona Gerald Gina Grace Hana Harold Helena Hugo Igor Ines Irene Ivan Jana Jasper Jordan Julia Karim
-Katrin Kenji Lars Laura Leila Leon Liam Lorna Lucia Marco Maria Martin Mei Milan Mina Nadia Nestor Nils Nora Olga Omar Oscar Paula
-Pavel Petra Philip Pierre Quentin Ramona Robert Rosa Ruben Sara Silas Simon Sofia Stefan Stella Tariq Tessa Thora Tomas Ursula
-Vera Victor Viola Walter Wanda Xavier Yara Yusuf Yuki Zelda Zoe""".split()
-_FAMILIES = """Abr Ald Ander Bak Bern Brand Cal Carl Dan Dor Dub Eck Eger Fisch Forst Garn Gom Grab Hal Hans Hoff Horv Ishi Ivan
-Jak Jans Kell Kim Kov Land Lehm Lop Mark Mart Mend Mor Nak Nils Nov Olm Os Palm Petr Quar Ram Riv Ros San Schm Sor Tak Tan Tor
-Ulr Varg Vog Wal Web Wins Yam Zell""".split()
-_COUNTRIES = """Albania Argentina Australia Austria Belgium Bolivia Brazil Bulgaria Canada Chile Colombia Croatia Cuba Denmark Ecuador
-Egypt Estonia Finland France Georgia Germany Ghana Greece Hungary Iceland India Indonesia Ireland Italy Jamaica Japan Jordan Kenya
-Latvia Lithuania Malaysia Mexico Mongolia Morocco Nigeria Norway Peru Poland Portugal Romania Russia Serbia Slovakia
-Slovenia Spain Sweden Tanzania Tunisia Turkey Uganda Ukraine Uruguay Zambia""".split()
-_NATIONS = """Albanian Argentinian Australian Austrian Belgian Bolivian Brazilian British Bulgarian Canadian Chilean Chinese Colombian
-Croatian Cuban Danish Dutch Ecuadorian Egyptian Estonian Finnish French Georgian German Ghanaian Greek Hungarian Indian Indonesian
-Irish Italian Jamaican Japanese Jordanian Kenyan Latvian Lithuanian Malaysian Mexican Mongolian Moroccan Nigerian Norwegian
-Peruvian Polish Portuguese Romanian Russian Serbian Slovakian Slovenian Spanish Swedish Swiss Tunisian Turkish Ugandan Ukrainian""".split()
+_STEMS = """
+Alder Amber Ash Birch Black Brook Cedar Clay Copper Crane Crow Dale Drift Eagle Elder Elm Falcon Fern Flint
+Fox Frost Glen Gold Granite Green Hart Haven Hazel Heron Holly Iron Juniper Kings Lark Laurel Linden Maple
+Marsh Mill Moor North Oak Otter Pine Quarry Raven Red Ridge River Rock Rowan Sand Silver Stone Swan Thorn Vale
+Wester White Willow
+""".split()
+_FIRST = """
+Alice Adam Amira Andre Anna Anton Boris Bruno Carla Carlos Cecil Clara Clement Daniel Diana Dmitri Doris Edgar
+Elena Emil Erik Ethel Fatima Felix Fiona Gerald Gina Grace Hana Harold Helena Hugo Igor Ines Irene Ivan Jana
+Jasper Jordan Julia Karim Katrin Kenji Lars Laura Leila Leon Liam Lorna Lucia Marco Maria Martin Mei Milan
+Mina Nadia Nestor Nils Nora Olga Omar Oscar Paula Pavel Petra Philip Pierre Quentin Ramona Robert Rosa Ruben
+Sara Silas Simon Sofia Stefan Stella Tariq Tessa Thora Tomas Ursula Vera Victor Viola Walter Wanda Xavier Yara
+Yusuf Yuki Zelda Zoe
+""".split()
+_FAMILIES = """
+Abr Ald Ander Bak Bern Brand Cal Carl Dan Dor Dub Eck Eger Fisch Forst Garn Gom Grab Hal Hans Hoff Horv Ishi
+Ivan Jak Jans Kell Kim Kov Land Lehm Lop Mark Mart Mend Mor Nak Nils Nov Olm Os Palm Petr Quar Ram Riv Ros San
+Schm Sor Tak Tan Tor Ulr Varg Vog Wal Web Wins Yam Zell
+""".split()
+_COUNTRIES = """
+Albania Argentina Australia Austria Belgium Bolivia Brazil Bulgaria Canada Chile Colombia Croatia Cuba Denmark
+Ecuador Egypt Estonia Finland France Georgia Germany Ghana Greece Hungary Iceland India Indonesia Ireland
+Italy Jamaica Japan Jordan Kenya Latvia Lithuania Malaysia Mexico Mongolia Morocco Nigeria Norway Peru Poland
+Portugal Romania Russia Serbia Slovakia Slovenia Spain Sweden Tanzania Tunisia Turkey Uganda Ukraine Uruguay
+Zambia
+""".split()
+_NATIONS = """
+Albanian Argentinian Australian Austrian Belgian Bolivian Brazilian British Bulgarian Canadian Chilean Chinese
+Colombian Croatian Cuban Danish Dutch Ecuadorian Egyptian Estonian Finnish French Georgian German Ghanaian
+Greek Hungarian Indian Indonesian Irish Italian Jamaican Japanese Jordanian Kenyan Latvian Lithuanian
+Malaysian Mexican Mongolian Moroccan Nigerian Norwegian Peruvian Polish Portuguese Romanian Russian Serbian
+Slovakian Slovenian Spanish Swedish Swiss Tunisian Turkish Ugandan Ukrainian
+""".split()
 
 _NAMES: dict[str, tuple[list[str], list[str]]] = {
     "first": (_FIRST, [""]),

@@ -3,28 +3,36 @@
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from tasks.child import Job
 
 EVERY_S = 1.0
 logger = logging.getLogger("nerbench.progress")
 
+T = TypeVar("T")
+
 
 def training_progress(name: str) -> Callable[[Job], None]:
-    """A listener for training events that logs loss, rate and remaining time, and every evaluation."""
+    """A listener for training events that logs loss and remaining time, and every evaluation."""
     started = time.monotonic()
-    last = 0.0
+    first = 0
+
+    def steps(event: Job) -> None:
+        nonlocal started, first
+        if not first:  # after a resumption the first step heard of is not the first one
+            started, first = time.monotonic(), event["step"]
+        rate = (event["step"] - first) / max(time.monotonic() - started, 1e-9)
+        left = f", {clock((event['steps'] - event['step']) / rate)} left" if rate else ""
+        logger.info("%s: step %d of %d, loss %.3f%s", name, event["step"], event["steps"], event["loss"], left)
+
+    throttled = at_most_every(EVERY_S, steps)
 
     def listen(event: Job) -> None:
-        nonlocal last
-        now = time.monotonic()
         if "eval_f1" in event:
             logger.info("%s: epoch %.0f, validation F1 %.2f", name, event["epoch"], 100 * event["eval_f1"])
-        elif "loss" in event and now - last >= EVERY_S:
-            last = now
-            left = (now - started) / event["step"] * (event["steps"] - event["step"])
-            at = f"step {event['step']} of {event['steps']}"
-            logger.info("%s: %s, loss %.3f, %s left", name, at, event["loss"], clock(left))
+        elif "loss" in event:
+            throttled(event)
 
     return listen
 
@@ -32,16 +40,34 @@ def training_progress(name: str) -> Callable[[Job], None]:
 def inference_progress(name: str, words: int) -> Callable[[int], None]:
     """A listener for the number of words done that logs rate and remaining time."""
     started = time.monotonic()
-    last = started
 
     def listen(done: int) -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        left = clock((words - done) / rate)
+        logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, left)
+
+    return at_most_every(EVERY_S, listen)
+
+
+def at_most_every(seconds: float, listen: Callable[[T], None]) -> Callable[[T], None]:
+    """A listener that hears the first event, and then at most one every so many seconds."""
+    last = float("-inf")
+
+    def throttled(event: T) -> None:
         nonlocal last
-        now = time.monotonic()
-        if now - last >= EVERY_S:
+        if (now := time.monotonic()) - last >= seconds:
             last = now
-            rate = done / (now - started)
-            left = clock((words - done) / rate)
-            logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, left)
+            listen(event)
+
+    return throttled
+
+
+def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
+    """A listener that hands every event to two."""
+
+    def listen(event: T) -> None:
+        first(event)
+        second(event)
 
     return listen
 

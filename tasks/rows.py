@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from artifacts.digests import canonical_json
-from artifacts.manifest import ArtifactRef, Manifest
+from artifacts.manifest import ArtifactRef, Manifest, Provenance
+from artifacts.schemas import TABLES
 from artifacts.tables import find_table_file, table_key, write_table
 from tasks.columns import Column
 from tasks.config import BenchmarkConfig, Config
@@ -43,6 +44,22 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
     """Write the `metrics` of one model on one data set, all annotations together; returns the location."""
     key = table_key(run.run_id, "metrics", artifact.artifact_id, dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+
+
+def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> str:
+    """Write the loss and validation curve of a trained model; returns the location."""
+    known = {
+        "run_id": run.run_id,
+        "started_at": run.started_at,
+        "artifact_id": artifact.artifact_id,
+        "model": artifact.name,
+        "seed": provenance.seed,
+    }
+    declared = {column.name for column in TABLES["training"].columns}
+    curve = [{name.replace("eval_", "validation_"): value for name, value in e.items()} for e in provenance.loss_curve]
+    rows = [known | {name: value for name, value in entry.items() if name in declared} for entry in curve]
+    key = table_key(run.run_id, "training", artifact.artifact_id)
+    return write_table(run.results, "training", rows, date=run.date, key=key)
 
 
 def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:

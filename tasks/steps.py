@@ -3,11 +3,12 @@
 Nothing large passes between them: references, digests, plain numbers.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from uuid import UUID
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.tasks import Task, exponential_backoff
@@ -16,15 +17,18 @@ from artifacts import references
 from artifacts.manifest import ArtifactRef
 from artifacts.store import Store
 from tasks import corpora, counting, evaluation, measuring, rows, training
+from tasks.child import Job
 from tasks.config import BenchmarkConfig, Config, DatasetConfig, ModelConfig
 from tasks.corpora import CorpusRef
 from tasks.counting import CountedPredictions
 from tasks.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.metrics import Row
-from tasks.progress import inference_progress, training_progress
+from tasks.progress import at_most_every, both, inference_progress, training_progress
 from tasks.runs import Run
 from tasks.training import TrainedModel
 
+PROGRESS_BAR_S = 5.0
+"""Seconds between two moves of a progress bar, each a request to the server."""
 PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 
 
@@ -54,16 +58,32 @@ def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     return corpora.describe(config, dataset)
 
 
+def _progress_bar(name: str) -> Callable[[Job], None]:
+    """A listener for training events that moves a Prefect progress artifact."""
+    bar = cast(UUID, create_progress_artifact(0.0, description=f"training {name}"))
+
+    def move(event: Job) -> None:
+        update_progress_artifact(bar, progress=100 * event["step"] / event["steps"])
+
+    return at_most_every(PROGRESS_BAR_S, move)
+
+
 @task(task_run_name="train {model.name}")
 def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
-    """Fine-tune one model into a local folder."""
-    return training.train(model, dataset, training_progress(model.name))
+    """Fine-tune one model into a local folder; a progress bar beside the run says how far it is."""
+    return training.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
 
 
 @task(task_run_name="save {trained.name}", **STORAGE)
 def save(trained: TrainedModel, store: str) -> ArtifactRef:
     """Publish a trained model."""
     return training.publish(trained, Store(store))
+
+
+@task(task_run_name="write training curve of {trained.name}", **STORAGE)
+def write_training(run: Run, artifact: ArtifactRef, trained: TrainedModel) -> str:
+    """Write the `training` rows of a model."""
+    return rows.write_training(run, artifact, trained.provenance)
 
 
 @task(task_run_name="look up {artifact.name} on {corpus.dataset.name}", **STORAGE)

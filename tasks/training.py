@@ -33,8 +33,8 @@ class TrainedModel(Section):
 def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], None]) -> TrainedModel:
     """Fine-tune in a child process; `on_event` hears its steps and evaluations. Raises like `run_child`.
 
-    The working folder is named by the configuration and the corpora; training goes on from the newest checkpoint that an
-    interrupted run left there.
+    The working folder is named by the configuration and the corpora; training goes on from the newest checkpoint
+    that an interrupted run left there.
     """
     corpora = _corpora(dataset)
     identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])

@@ -46,7 +46,7 @@ def test_the_pipeline_trains_stores_and_benchmarks(config: Config, finished: dic
     assert [a["name"] for a in finished["artifacts"]] == ["tiny", "tinier"]
     assert (finished["evaluated"], finished["cached"]) == (2, 0)
     assert min(strict_f1(finished).values()) > 0.9
-    assert set(finished["tables"]) == {"metrics", "predictions", "runs"}
+    assert set(finished["tables"]) == {"training", "metrics", "predictions", "runs"}
     store = Store(config.store)
     for artifact in finished["artifacts"]:
         assert store.aliases(artifact["name"]) == {"latest": artifact["artifact_id"]}
@@ -113,9 +113,11 @@ def test_a_changed_word_is_inferred_again(config: Config, finished: dict[str, An
 
 @pytest.mark.parametrize("damage", ["delete", "flip"])
 def test_damaged_cached_predictions_are_noticed(
-    config: Config, finished: dict[str, Any], damage: str, caplog: pytest.LogCaptureFixture
+    config: Config, finished: dict[str, Any], damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for file in Path(config.results).glob(".cache/evaluations/*/*.parquet"):
+    copy = shutil.copytree(config.results, tmp_path / "results")
+    config = config.model_copy(update={"results": str(copy)})
+    for file in copy.glob(".cache/evaluations/*/*.parquet"):
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.unlink() if damage == "delete" else file.write_bytes(data)
@@ -139,7 +141,9 @@ def test_one_broken_model_does_not_hide_the_others(config: Config, finished: dic
     labels = json.loads((folder / "config.json").read_text())
     labels["id2label"] = {number: f"LABEL_{number}" for number in labels["id2label"]}
     (folder / "config.json").write_text(json.dumps(labels))
-    with pytest.raises(RunFailedError, match=r"1 of the models failed: pulled: model pulled: its label LABEL_0") as failed:
+    with pytest.raises(
+        RunFailedError, match=r"1 of the models failed: pulled: model pulled: its label LABEL_0"
+    ) as failed:
         benchmark(config, models=[str(folder), "tiny"])
     assert failed.value.summary is not None
     assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}

@@ -185,9 +185,7 @@ MISTAKES = [
         "another scheme than declared",
         CONLL | {"scheme": "bilou"},
         {"a.txt": "Ada S-PER\n"},
-        (
-            "/a.txt:1: the tag 'S-PER' of the word 'Ada' is neither O nor one of B-TYPE, I-TYPE, L-TYPE, U-TYPE of the decl",
-        ),
+        ("the tag 'S-PER' of the word 'Ada' is neither O nor one of B-TYPE, I-TYPE, L-TYPE, U-TYPE of the declared",),
     ),
     Mistake(
         "a gold of other words",
