@@ -1,7 +1,9 @@
 """The `nerbench` command. Nothing heavy is imported before a command needs it."""
 
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
     from tasks.config import Config
 
 BUG_STATUS = 70
-INTERRUPTED_STATUS = 130
+INTERRUPTED_STATUS = 128 + signal.SIGINT
+TERMINATED_STATUS = 128 + signal.SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command in the same order as Ctrl-C."""
+
 
 app = typer.Typer(
     name="nerbench",
@@ -101,8 +109,13 @@ def report(summary: dict[str, Any], json: bool) -> None:
 
 
 def main() -> None:
-    """Run a command and end with its exit status."""
+    """Run a command and end with its exit status; at SIGTERM too, its children are ended first."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(status_of(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def status_of(arguments: list[str]) -> int:
@@ -117,6 +130,8 @@ def status_of(arguments: list[str]) -> int:
         if isinstance(error, RunFailedError) and error.summary:
             report(error.summary, json="--json" in arguments)
         return _refuse(error, error.exit_status)
+    except Terminated:
+        return _refuse("terminated", TERMINATED_STATUS)
     except (KeyboardInterrupt, typer.Abort):
         return _refuse("interrupted", INTERRUPTED_STATUS)
     except Exception as error:

@@ -51,8 +51,6 @@ def _from_configuration(
 ) -> tuple[PreTrainedModel, LoadedTokenizer]:
     field = f"models: {model.name}: base"
     settings = {**base, **model.config_overrides}
-    if "model_type" not in settings:
-        raise InputError(field, "has no model_type", "add one, e.g. `model_type: bert`")
     _check_settings(field, settings, AutoConfig.for_model(settings["model_type"]))
     limit = settings.get("max_position_embeddings", DEFAULT_WINDOW)
     tokenizer = prepare_tokenizer(train_tokenizer(train.words, model.vocabulary, limit))

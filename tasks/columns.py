@@ -47,6 +47,10 @@ class Column(Sequence[list[str]]):
         parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self._chunks]
         return np.concatenate([*parts, np.array([], np.int64)], dtype=np.int64)
 
+    def parts(self) -> Iterator["Column"]:
+        """Columns of CHUNK sentences; the last may have fewer."""
+        return (Column([chunk]) for chunk in self._chunks)
+
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 

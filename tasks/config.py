@@ -3,11 +3,13 @@
 `tasks.configfile` reads it from YAML and turns validation errors into single lines.
 """
 
+import codecs
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Format = Literal["conll", "parquet", "json", "hub", "loader"]
@@ -26,7 +28,15 @@ _EXAMPLES = {"files": "{test: data/test.txt}", "path": "ZihanWangKi/conllpp", "l
 class Section(BaseModel):
     """A part of the configuration: immutable, and without keys that nobody reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
+            raise ValueError(f"{str(value).lower()} is no number; give a number")
+        return value
 
 
 class DatasetConfig(Section):
@@ -37,9 +47,9 @@ class DatasetConfig(Section):
     format: Format = "conll"
     """`conll`: text files with one word a line. `parquet`, `json`: files with one sentence a row, or a line. `hub`: a
     data set of the Hugging Face Hub, or a folder in its layout. `loader`: a function of your own."""
-    files: dict[Split, str] = Field(default_factory=dict)
+    files: dict[Split, Text] = Field(default_factory=dict)
     """conll, parquet, json: one file (path or fsspec URL) a split."""
-    path: str | None = None
+    path: Text | None = None
     """hub: the data set's id, or a local folder."""
     config: str | None = None
     """hub: the configuration of a data set that has several."""
@@ -65,6 +75,15 @@ class DatasetConfig(Section):
     """Entity types of the corpus renamed, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
     """Entity types of the corpus that are read as `O`."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(f"{encoding} is no text encoding; give e.g. utf-8 or latin-1") from None
+        return encoding
 
     @model_validator(mode="before")
     @classmethod
@@ -92,7 +111,7 @@ class GoldConfig(Section):
     """The name it is known by in the `gold` column."""
     dataset: Name
     """The data set whose words it annotates."""
-    file: str
+    file: Text
     """Where it is: what `files`, `path` or `loader` are in a data set of its format."""
     format: Format | None = None
     """Its format; that of the data set, with the same columns, labels, encoding and options, where None."""
@@ -107,8 +126,8 @@ class ModelConfig(Section):
     """The name it is published under."""
     dataset: Name | None = None
     """The data set it is trained on; the first one by default."""
-    base: str | dict[str, Any]
-    """A folder, a Hub id, or a configuration (`{model_type: bert, …}`), whose tokenizer is then trained on the train split."""
+    base: Text | dict[str, Any]
+    """A folder, a Hub id, or a configuration (`{model_type: bert, …}`), whose tokenizer is then trained too."""
     revision: str | None = None
     """Branch, tag or commit of a Hub base."""
     config_overrides: dict[str, Any] = Field(default_factory=dict)
@@ -140,6 +159,13 @@ class ModelConfig(Section):
     checkpoint_s: float = Field(default=300.0, gt=0)
     """Seconds between checkpoints within an epoch; each epoch ends with one too."""
 
+    @field_validator("base")
+    @classmethod
+    def _configuration_has_a_type(cls, base: str | dict[str, Any]) -> str | dict[str, Any]:
+        if isinstance(base, dict) and not isinstance(base.get("model_type"), str):
+            raise ValueError("has no model_type; add one, e.g. `model_type: bert`")
+        return base
+
     @property
     def each_seed(self) -> "tuple[ModelConfig, ...]":
         """This model, or one for each of its `seeds`."""
@@ -147,7 +173,6 @@ class ModelConfig(Section):
             return (self,)
         return tuple(
             self.model_copy(update={"name": f"{self.name}-seed{seed}", "seed": seed, "seeds": ()})
-            for seed in self.seeds
             for seed in self.seeds
         )
 
@@ -186,9 +211,9 @@ class BenchmarkConfig(Section):
 class Config(Section):
     """Everything one run needs."""
 
-    store: str = "./var/artifacts"
+    store: Text = "./var/artifacts"
     """Where models are published: a folder or any fsspec URL."""
-    results: str = "./var/results"
+    results: Text = "./var/results"
     """Where result tables and cached predictions go: a folder or any fsspec URL."""
     datasets: tuple[DatasetConfig, ...] = ()
     """The corpora; `dataset:` with one mapping is accepted too."""
@@ -211,7 +236,9 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _single_dataset(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "dataset" in data and "datasets" not in data:
+        if isinstance(data, dict) and "dataset" in data:
+            if "datasets" in data:
+                raise ValueError("dataset: stands beside datasets; put it into that list")
             data = dict(data)
             data["datasets"] = [data.pop("dataset")]
         return data
@@ -224,12 +251,13 @@ class Config(Section):
             ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
         ):
             if twice := sorted({n for n in names if names.count(n) > 1}):
-                raise ValueError(f"{field}: the name {twice[0]} is used twice")
-        known = {d.name for d in self.datasets}
+                raise ValueError(f"{field}: the name {twice[0]} is used twice; rename one")
+        known = sorted(d.name for d in self.datasets)
+        remedy = f"name one of {', '.join(known)}" if known else "add that data set"
         for model in self.models:
             if model.dataset and model.dataset not in known:
-                raise ValueError(f"models: {model.name} trains on {model.dataset}, which is not one of {sorted(known)}")
+                raise ValueError(f"models: {model.name} trains on {model.dataset}; {remedy}")
         for gold in self.golds:
             if gold.dataset not in known:
-                raise ValueError(f"golds: {gold.name} annotates {gold.dataset}, which is not one of {sorted(known)}")
+                raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
         return self

@@ -21,18 +21,19 @@ REMEDIES = {
     "finite_number": "give a finite number",
     "float_parsing": "give a number",
     "float_type": "give a number",
-    "greater_than": "give a number greater than {gt}",
-    "greater_than_equal": "give {ge} or more",
+    "greater_than": "give a number greater than {gt:g}",
+    "greater_than_equal": "give {ge:g} or more",
     "int_from_float": "give a whole number",
     "int_parsing": "give a whole number",
     "int_type": "give a whole number",
-    "less_than": "give a number less than {lt}",
-    "less_than_equal": "give {le} or less",
+    "less_than": "give a number less than {lt:g}",
+    "less_than_equal": "give {le:g} or less",
     "list_type": "write a list",
     "literal_error": "give one of {expected}",
     "model_type": "write keys with values",
     "string_too_short": "give some text, or leave the key out",
-    "string_type": "give text, in quotes where it looks like a number or a date",
+    "string_pattern_mismatch": "give text that matches {pattern}",
+    "string_type": "give text",
     "tuple_type": "write a list",
 }
 """What to write instead, by pydantic's kind of error, with its context."""
@@ -52,11 +53,11 @@ def first_problem(error: ValidationError, data: Any) -> ConfigError:
     explained = [_explain(problem, at) for problem, place in zip(problems, places, strict=True) if place == at]
     fields = {place for place in places if place != at[: len(place)]}
     more = f" (and {len(fields)} more)" if fields else ""
-    remedies = dict.fromkeys(remedy for _, remedy in explained)
-    field, separator, rest = explained[0][0].partition(": ") if not at else ("", "", "")  # a rule over several sections
-    return ConfigError(
-        field or field_name(at), rest if separator else explained[0][0], f"{', or '.join(remedies)}{more}"
-    )
+    remedies = ", or ".join(dict.fromkeys(remedy for _, remedy in explained))
+    field, separator, rest = explained[0][0].partition(": ")
+    if not at and separator:  # a rule over several sections names the field itself
+        return ConfigError(field, rest, f"{remedies}{more}")
+    return ConfigError(field_name(at), explained[0][0], f"{remedies}{more}")
 
 
 def field_name(at: Sequence[Key]) -> str:
@@ -80,11 +81,14 @@ def shown(value: Any) -> str:
 def _real_location(location: Location, kind: str, data: Any) -> Location:
     """The location as the user wrote it: without the names that pydantic gives to the branches of a union."""
     real: list[Key] = []
+    if kind == "invalid_key":
+        location = location[:-1]
     if location[:1] == ("datasets",) and isinstance(data, dict) and "datasets" not in data:
         location, data, real = location[2:], data["dataset"], ["dataset"]
     for number, key in enumerate(location, start=1):
-        if (isinstance(data, dict) and key in data) or (isinstance(data, list) and key in range(len(data))):
-            data = data[key]
+        steps = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        if key in steps:
+            data = steps[key]
             real.append(key)
         elif kind == "missing" and number == len(location):
             real.append(key)
@@ -101,17 +105,20 @@ def _explain(problem: Any, at: Location) -> tuple[str, str]:
     if kind == "value_error":
         text, separator, remedy = str(context["error"]).partition("; ")
         return (text, remedy) if separator else _example(text)
+    return _misfit(kind, context, value, hidden=looks_secret(at), name=at[-1:] == ("name",))
+
+
+def _misfit(kind: str, context: dict[str, Any], value: Any, *, hidden: bool, name: bool) -> tuple[str, str]:
+    """A value of the wrong type, or beyond its limits."""
+    what = "its value" if hidden else shown(value)
     if kind == "invalid_key":
-        return f"the key {value!r} is not text", "write it in quotes"
-    if kind == "string_pattern_mismatch" and at[-1] == "name":
-        return (
-            f"{shown(value)} cannot be a name",
-            "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-        )
-    what = "its value" if looks_secret(at) else shown(value)
-    message = problem["msg"].replace("Input should be", "").replace("valid ", "").strip()
-    remedy = REMEDIES.get(kind, f"give {message}").format(**context)
-    return "has no value" if value is None else f"{what} does not fit", remedy.replace("'", "")
+        return f"the key {what} is not text", "write it in quotes"
+    if kind == "string_type" and isinstance(value, int | float | datetime.date):
+        return f"{what} is not text", "write it in quotes"
+    if kind == "string_pattern_mismatch" and name:
+        return f"{what} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+    remedy = REMEDIES.get(kind, "see the configuration in the README").format(**context).replace("'", "")
+    return "has no value" if value is None else f"{what} does not fit", remedy
 
 
 def _example(text: str) -> tuple[str, str]:
@@ -121,8 +128,8 @@ def _example(text: str) -> tuple[str, str]:
 
 def _better_key(at: Location) -> str:
     known = _known_keys(at[:-1])
-    elsewhere = [name for name in Config.model_fields if at[-1] in _known_keys((name,))[: None if len(at) == 1 else 0]]
-    if elsewhere and elsewhere[0] not in at:
+    elsewhere = [name for name in Config.model_fields if len(at) == 1 and at[0] in _known_keys((name,))]
+    if elsewhere:
         return f"it belongs under {' or '.join(elsewhere)}"
     near = difflib.get_close_matches(str(at[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from artifacts.errors import ConfigError
 from tasks.config import FIELDS_OF, Config, Format
-from tasks.configerrors import Location, field_name, first_problem
+from tasks.configerrors import Key, Location, field_name, first_problem, looks_secret, shown
+from tasks.yamlfile import parse_mapping, read_text
 
 DEFAULT_FILE = Path("nerbench.yaml")
-_VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
+_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH_FIELDS = ("store", "results")
 
 
@@ -48,79 +49,40 @@ def absolute_reference(reference: str) -> str:
 
 def _read(path: Path | None) -> dict[str, Any]:
     if path is None and not DEFAULT_FILE.exists():
-        text, name = resources.files("tasks").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml"
-    else:
-        name = str(path or DEFAULT_FILE)
-        text = _read_text(Path(name))
-    try:
-        data = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}", f"is not YAML: {error.problem}", "correct that line") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(name, f"is not YAML: {error}", "write plain text") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(
-            name, f"holds a {type(data).__name__}, not keys with values", "write e.g. `store: ./var/artifacts`"
-        )
-    return data
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            "-c", f"there is no file {path}", "check the path, or leave it out for the demonstration"
-        ) from None
-    except IsADirectoryError:
-        raise ConfigError("-c", f"{path} is a folder", f"name the file in it, e.g. {path / DEFAULT_FILE}") from None
-    except PermissionError:
-        raise ConfigError("-c", f"{path} may not be read", "change its permissions") from None
-    except UnicodeDecodeError:
-        raise ConfigError("-c", f"{path} is not UTF-8 text", "save it as UTF-8") from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                mark = node.value[number][0].start_mark
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is written twice", problem_mark=mark)
-        return super().construct_mapping(node, deep)
+        return parse_mapping(resources.files("tasks").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml")
+    file = path or DEFAULT_FILE
+    return parse_mapping(read_text(file), str(file))
 
 
 def _override(data: dict[str, Any], override: str) -> None:
     name, found, text = override.partition("=")
-    if not found or not name:
-        raise ConfigError("--set", f"{override!r} is not KEY=VALUE", "write e.g. --set benchmark.split=validation")
+    *parents, last = re.sub(r"\[(\d+)\]", r".\1", name).split(".")
+    if not found or not all([*parents, last]):
+        raise ConfigError(f"--set {name}", "is not KEY=VALUE", "write e.g. --set benchmark.split=validation")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {name}", f"{text!r} is not a YAML value", "quote it") from None
-    *parents, last = name.split(".")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        value_shown = "its value" if looks_secret((*parents, last)) else shown(text)
+        raise ConfigError(f"--set {name}", f"{value_shown} is not YAML", "quote it") from None
     at: Any = data
     for part in parents:
-        at = at.setdefault(part, {}) if isinstance(at, dict) else _item(at, part, name)
-    if isinstance(at, dict):
-        at[last] = value
-    elif isinstance(at, list) and last.isdigit() and int(last) < len(at):
-        at[int(last)] = value
-    else:
-        raise ConfigError(f"--set {name}", f"there is no {last!r} to change", "name a key of the configuration")
+        key = _key(at, part, name)
+        if isinstance(at, dict) and at.get(key) is None:
+            at[key] = {}
+        at = at[key]
+    at[_key(at, last, name)] = value
 
 
-def _item(sequence: Any, part: str, name: str) -> Any:
-    if not isinstance(sequence, list) or not part.isdigit() or int(part) >= len(sequence):
-        raise ConfigError(
-            f"--set {name}", f"there is no entry {part!r}", "count list entries from 0, e.g. models.0.epochs"
-        )
-    return sequence[int(part)]
+def _key(at: Any, part: str, name: str) -> Key:
+    """What selects `part` in a mapping or a list."""
+    if isinstance(at, dict) and not part.isdecimal():
+        return part
+    if isinstance(at, list) and part.isdecimal() and int(part) < len(at):
+        return int(part)
+    among = f" among its {len(at)}" if isinstance(at, list) else ""
+    raise ConfigError(
+        f"--set {name}", f"there is no entry {part!r}{among}", "count list entries from 0, e.g. models.0.epochs"
+    )
 
 
 def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
@@ -135,9 +97,13 @@ def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str
 
 def _expand(text: str, at: Location) -> str:
     def value(found: re.Match[str]) -> str:
-        escaped, name = found.groups()
-        if escaped:
-            return f"${{{name}}}"
+        name, closed = found.groups()
+        if name is None:
+            return "${"
+        if not closed or not name.isidentifier():
+            raise ConfigError(
+                field_name(at), f"${{{name} is not ${{NAME}}", "write `$${` for the characters themselves"
+            )
         if not os.environ.get(name):
             raise ConfigError(
                 field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
@@ -180,12 +146,19 @@ def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_folder(text: Any) -> bool:
-    """Whether a value means a folder rather than a Hub id: it looks like a path, or there is one."""
-    return isinstance(text, str) and (text.startswith((".", "/", "~")) or Path(text).is_dir())
+    """Whether a value means a folder rather than a Hub id, `model` or `organisation/model`."""
+    if not isinstance(text, str) or "://" in text:
+        return False
+    return text.startswith((".", "/", "~")) or text.count("/") > 1 or Path(text).is_dir()
 
 
 def _absolute_path(text: str) -> str:
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    if "://" in text:
+        return text
+    try:
+        return str(Path(text).expanduser().absolute())
+    except RuntimeError:
+        raise ConfigError(text, "there is no such home folder", "write the folder itself") from None
 
 
 def _check_files(config: Config) -> None:
@@ -195,12 +168,22 @@ def _check_files(config: Config) -> None:
         if "://" not in file and not is_demo_file(file) and not Path(file).is_file():
             problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
             raise ConfigError(field_name(at), problem, "check the path; it is relative to the working directory")
+    for at, folder, remedy in _named_folders(config):
+        if not Path(folder).is_dir():
+            raise ConfigError(field_name(at), f"there is no folder {folder}", remedy)
+
+
+def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
+    """Where a local folder is named, the folder, and what to do where it is missing."""
+    for number, dataset in enumerate(config.datasets):
+        if dataset.path and Path(dataset.path).is_absolute():
+            yield ("datasets", number, "path"), dataset.path, "name a folder, or the id of a data set of the Hub"
     for number, model in enumerate(config.models):
-        if isinstance(model.base, str) and model.base.startswith("/") and not Path(model.base).is_dir():
-            at = ("models", number, "base")
-            raise ConfigError(
-                field_name(at), f"there is no folder {model.base}", "name a folder made by save_pretrained, or a Hub id"
-            )
+        if isinstance(model.base, str) and Path(model.base).is_absolute():
+            yield ("models", number, "base"), model.base, "name a folder made by save_pretrained, or a Hub id"
+    for number, reference in enumerate(config.benchmark.models):
+        if Path(reference).is_absolute():
+            yield ("benchmark", "models", number), reference, "name a folder, a stored model, or hf://ORG/MODEL"
 
 
 def _named_files(config: Config) -> Iterator[tuple[Location, str]]:

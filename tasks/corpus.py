@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +39,14 @@ class Corpus:
     documents: Sequence[int] | None
     """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
 
+    def parts(self) -> Iterator["Corpus"]:
+        """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
+        done = 0
+        for words, tags in zip(Column.of(self.words).parts(), Column.of(self.tags).parts(), strict=True):
+            start, done = done, done + len(words)
+            documents = None if self.documents is None else self.documents[start:done]
+            yield replace(self, words=words, tags=tags, documents=documents)
+
     @cached_property
     def words_sha256(self) -> str:
         """Digest of the words with their sentence and document boundaries."""
@@ -58,6 +66,13 @@ class Corpus:
     def lengths(self) -> npt.NDArray[np.int64]:
         """(sentences,) words in each."""
         return Column.of(self.words).lengths
+
+    @property
+    def sentence_starts(self) -> npt.NDArray[np.bool_]:
+        """(words,) true at the first word of each sentence."""
+        starts = np.zeros(self.n_words, np.bool_)
+        starts[np.cumsum(self.lengths) - self.lengths] = True
+        return starts
 
     @cached_property
     def n_words(self) -> int:

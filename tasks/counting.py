@@ -1,5 +1,6 @@
 """From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,12 +12,13 @@ from artifacts.errors import CorruptArtifactError
 from artifacts.filesystem import Root
 from tasks.config import BenchmarkConfig, Section
 from tasks.corpora import CorpusRef, open_corpus
+from tasks.corpus import Corpus
 from tasks.evaluation import EvaluationRecord
 from tasks.labels import entity_types
 from tasks.matching import match_labels
 from tasks.metrics import OVERALL, Row, score
 from tasks.predictions import digest_of
-from tasks.scoring import Counts, changes, count_all, counts_from_table, counts_to_table, pair_corpus
+from tasks.scoring import Counts, concatenate, count_all, counts_from_table, counts_to_table, pair_corpus
 
 SCORING_VERSION = "1"
 """Raise it whenever the counts of the same predictions change."""
@@ -41,8 +43,8 @@ class NamedPredictions(NamedTuple):
 
     table: pa.Table
     """document, sentence, word, pred (as the model names it), score."""
-    tags: pa.DictionaryArray
-    """One a word, as the corpus names it, in IOB2."""
+    tags: pa.ChunkedArray
+    """One a word, as the corpus names it, in IOB2; a dictionary of strings."""
     digest: str
 
 
@@ -57,9 +59,10 @@ def name_predictions(
     """
     reading = match_labels(model, record.labels, ref.types, benchmark)
     table = _read(results, record.path, record.sha256)
-    labels = table["pred"].unify_dictionaries().combine_chunks()
-    tags = reading.read(labels, changes(table["sentence"].to_numpy()))
-    return NamedPredictions(table, tags, digest_of(open_corpus(ref), tags))
+    corpus = open_corpus(ref)
+    parts = _per_part(table["pred"].unify_dictionaries(), corpus)
+    tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
+    return NamedPredictions(table, tags, digest_of(corpus, tags))
 
 
 def count_predictions(
@@ -71,9 +74,8 @@ def count_predictions(
     """
     named = name_predictions(results, model, record, ref, benchmark)
     corpus = open_corpus(ref)
-    pairs = pair_corpus(corpus, named.tags, types=ref.types)
     sink = pa.BufferOutputStream()
-    pq.write_table(counts_to_table(count_all(pairs)), sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(counts_to_table(_count(corpus, named.tags, ref)), sink, compression="zstd", write_page_checksum=True)
     data = sink.getvalue().to_pybytes()
     identity = {"predictions": named.digest, "gold": ref.gold_sha256, "types": ref.types, "version": SCORING_VERSION}
     path = f".cache/counts/{sha256_hex(canonical_json(identity))}.parquet"
@@ -83,6 +85,24 @@ def count_predictions(
     return CountedPredictions(
         corpus=ref, counts=path, sha256=sha256_hex(data), labels=(OVERALL, *kinds), predictions_digest=named.digest
     )
+
+
+def _count(corpus: Corpus, tags: pa.ChunkedArray, ref: CorpusRef) -> list[Counts]:
+    """Part by part: pairing takes many times the memory of the tags."""
+    counts, shares_unit, last = [], [], None
+    for part, predicted in _per_part(tags, corpus):
+        counts.append(count_all(pair_corpus(part, predicted, types=ref.types)))
+        shares_unit.append(part.documents is not None and part.documents[0] == last)
+        last = part.documents and part.documents[-1]
+    return concatenate(counts, shares_unit)
+
+
+def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus, pa.ChunkedArray]]:
+    """The parts of a corpus, each with the elements of its words."""
+    done = 0
+    for part in corpus.parts():
+        yield part, column.slice(done, part.n_words)
+        done += part.n_words
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str) -> list[Row]:

@@ -76,6 +76,7 @@ _WORDS: dict[str, list[str]] = {
     "number": [str(n) for n in range(2, 99)],
     "goals": [str(n) for n in range(6)],
     "year": [str(n) for n in range(1981, 2025)],
+    "date": [f"{year}-{month:02}-{day}" for year in (1996, 2004, 2019) for month in range(1, 13) for day in (11, 28)],
     "goods": "steel wheat coffee cars ships paper timber copper phones medicines".split(),
     "change": "rose fell slipped climbed jumped dropped".split(),
     "job": "minister lawyer striker engineer goalkeeper banker teacher president coach spokesman".split(),
@@ -100,12 +101,12 @@ _KINDS: dict[str, tuple[str, list[str]]] = {
 
 _TEMPLATES = """
 {dateline} , {month} {number}
-{dateline} {year}-{number}
+{dateline} {date}
 {person} , a {job} from {place} , was born in {year} .
 {person} , {number} , moved to {place} last {month} .
 {person} told reporters in {city} that the talks had failed .
 {surname} said on {day} that he would not resign .
-{company} said on {day} that profits had {change} by {number} percent .
+{company} said on {day} that profits {change} by {number} percent .
 {country} said on {day} that it would cut exports of {goods} .
 {body} said on {day} that {number} people had been hurt .
 " We are not afraid , " {surname} said .
@@ -133,7 +134,7 @@ The {nation} {job} {person} won the {event} in {year} .
 {number} {group} from {place} were killed near {city} .
 Heavy rain fell across {place} on {day} .
 The road from {city} to {city} was closed for {number} days .
-{group} in {place} said the price of {goods} had {change} .
+{group} in {place} said the price of {goods} {change} .
 {country} exported {number} tonnes of {goods} to {country} in {year} .
 The president of {country} , {person} , will visit {place} in {month} .
 President {surname} arrived in {country} on {day} .
@@ -194,11 +195,11 @@ def prepare_demo(config: Config) -> None:
 
 
 def _corpus() -> dict[Split, bytes]:
-    seen: set[tuple[Token, ...]] = set()
+    seen: set[tuple[str, ...]] = set()
     return {split: _text(split, count, seen) for split, count in SENTENCES.items()}
 
 
-def _text(split: Split, count: int, seen: set[tuple[Token, ...]]) -> bytes:
+def _text(split: Split, count: int, seen: set[tuple[str, ...]]) -> bytes:
     lines = []
     for number, sentence in enumerate(_sentences(split, count, seen)):
         if number % SENTENCES_PER_DOCUMENT == 0:
@@ -207,23 +208,29 @@ def _text(split: Split, count: int, seen: set[tuple[Token, ...]]) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
-def _sentences(split: Split, count: int, seen: set[tuple[Token, ...]]) -> Iterator[tuple[Token, ...]]:
-    """`count` sentences, none of them in `seen`, which grows."""
+def _sentences(split: Split, count: int, seen: set[tuple[str, ...]]) -> Iterator[tuple[Token, ...]]:
+    """`count` sentences whose words are not in `seen`, which grows."""
     rng = Random(split)
     templates = _TEMPLATES.strip().splitlines()
-    for _ in range(count):
-        while (sentence := tuple(_fill(_draw(rng, templates), rng, split))) in seen:
-            pass
-        seen.add(sentence)
-        yield sentence
+    while count:
+        sentence = tuple(_fill(_draw(rng, templates), rng, split))
+        if (words := tuple(token.word for token in sentence)) not in seen:
+            seen.add(words)
+            count -= 1
+            yield sentence
 
 
 def _fill(template: str, rng: Random, split: Split) -> Iterator[Token]:
-    for slot in template.split():
-        kind, shapes = _KINDS.get(slot[1:-1], ("", [slot.strip("{}")])) if slot.startswith("{") else ("", [])
-        words = [_word(part, rng, split) for part in _draw(rng, shapes).split()] if shapes else [slot]
-        for position, word in enumerate(words):
-            yield Token(word, f"{'I' if position else 'B'}-{kind}" if kind else "O")
+    for part in template.split():
+        slot = part.strip("{}")
+        if slot == part:
+            yield Token(part, "O")
+        elif slot in _WORDS:
+            yield Token(_draw(rng, _WORDS[slot]), "O")
+        else:
+            kind, shapes = _KINDS[slot]
+            words = [_word(word, rng, split) for word in _draw(rng, shapes).split()]
+            yield from (Token(word, f"{'I' if position else 'B'}-{kind}") for position, word in enumerate(words))
 
 
 def _word(part: str, rng: Random, split: Split) -> str:

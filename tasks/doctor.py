@@ -4,8 +4,8 @@ import os
 import platform
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
-from importlib.metadata import requires
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from artifacts.errors import NerbenchError
 from artifacts.filesystem import Root
-from tasks.environment import cpu_has_bf16, installed
+from tasks.environment import PROJECT, cpu_has_bf16, installed
 
 PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
 ENOUGH_DISK = 5 << 30
@@ -44,7 +44,8 @@ def checks(store: str, results: str) -> Iterator[Check]:
 
 
 def _versions() -> Iterator[Check]:
-    wanted = {r.name.lower(): r for r in map(Requirement, requires("nerbench") or ()) if not r.marker}
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    wanted = {requirement.name.lower(): requirement for requirement in map(Requirement, declared)}
     for name in PINNED:
         found, requirement = installed(name), wanted[name]
         fits = found is not None and requirement.specifier.contains(found.partition("+")[0])

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "prefect", "datasets", "accelerate", "safetensors", "pyarrow")
+PROJECT = Path(__file__).resolve().parent.parent
+CPUINFO = Path("/proc/cpuinfo")
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Processor flags (x86, Arm) that mean bf16 is computed, not emulated."""
 
@@ -32,12 +34,15 @@ def environment() -> dict[str, Any]:
     }
 
 
-def code_version() -> dict[str, Any]:
-    """The commit of this project's checkout and whether it has uncommitted changes; None where there is no git."""
-    folder = Path(__file__).resolve().parent.parent
-    commit = _output("git", "-C", str(folder), "rev-parse", "HEAD")
-    status = _output("git", "-C", str(folder), "status", "--porcelain") if commit else None
-    return {"commit": commit or None, "dirty": bool(status) if commit else None}
+def code_version(folder: Path = PROJECT) -> dict[str, Any]:
+    """The `commit` of a checkout and whether it is `dirty`; None where the folder is not the top of a repository."""
+    known = {"commit": None, "dirty": None}
+    top = _output("git", "-C", str(folder), "rev-parse", "--show-toplevel")
+    if top is None or Path(top) != folder.resolve():  # a checkout that happens to lie around us says nothing about us
+        return known
+    commit = _output("git", "-C", str(folder), "rev-parse", "--verify", "HEAD")
+    status = _output("git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain")
+    return known if commit is None else {"commit": commit, "dirty": status != ""}
 
 
 def library_versions() -> dict[str, str]:
@@ -73,20 +78,21 @@ def _cuda() -> str | None:
     return number
 
 
-@cache
 def _cpu_flags() -> frozenset[str]:
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return frozenset()
-    lines = (line for line in cpuinfo.read_text().splitlines() if line.startswith(("flags", "Features")))
-    return frozenset(next(lines, "").partition(":")[2].split())
+    return frozenset((_cpu_field("flags") or _cpu_field("Features") or "").split())
 
 
 def _cpu_name() -> str | None:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, None) or platform.processor() or platform.machine() or None
+    return _cpu_field("model name") or platform.processor() or platform.machine() or None
+
+
+@cache
+def _cpu_field(name: str) -> str | None:
+    """What Linux says of the first core: `model name`, and `flags` (x86) or `Features` (Arm)."""
+    if not CPUINFO.exists():
+        return None
+    fields = (line.partition(":") for line in CPUINFO.read_text().splitlines())
+    return next((value.strip() for key, _, value in fields if key.strip() == name), None)
 
 
 def _ram_bytes() -> int:
@@ -96,7 +102,11 @@ def _ram_bytes() -> int:
 
 
 def _output(program: str, *arguments: str) -> str | None:
+    """What a program prints, stripped; None where there is none, or it fails."""
     if not shutil.which(program):
         return None
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=20)
+    try:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return done.stdout.strip() if done.returncode == 0 else None

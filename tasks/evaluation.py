@@ -22,6 +22,7 @@ from artifacts.handle import ArtifactHandle
 from artifacts.manifest import ArtifactRef
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpus import Corpus
+from tasks.labels import OUTSIDE
 
 log = logging.getLogger(__name__)
 
@@ -187,13 +188,14 @@ def _write_predictions(
     from tasks.inference import BLOCK, predict
     from tasks.predictions import SCHEMA, PredictionsDigest, batch, positions
 
-    names = (*tagger.labels, "O")  # index -1, a word without pieces, names the last one
+    # A dictionary with "O" twice makes the bytes of the file differ from run to run.
+    names = tagger.labels if OUTSIDE in tagger.labels else (*tagger.labels, OUTSIDE)
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         blocks = _timed(predict(tagger, corpus.words, vote=vote))
         for rows, (block, elapsed) in zip(positions(corpus, BLOCK), blocks, strict=True):
             seconds += elapsed
-            labels = np.where(block.labels < 0, len(names) - 1, block.labels).astype(np.int32)
+            labels = np.where(block.labels < 0, names.index(OUTSIDE), block.labels).astype(np.int32)
             writer.write_batch(batch(rows, names, labels, block.scores))
             digest.update(*rows, [names[i] for i in labels])
             done, truncated = done + len(labels), truncated + block.truncated

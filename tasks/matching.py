@@ -41,12 +41,17 @@ def match_labels(model: str, labels: Sequence[str], types: Collection[str], benc
 
 
 def _named(model: str, labels: Sequence[str], declared: Sequence[str] | None) -> Sequence[str]:
+    nameless = [label for label in labels if _NAMELESS.fullmatch(label)]
     if declared is not None:
+        field = f"benchmark.labels_of.{model}"
+        if len(nameless) < len(labels):
+            problem = f"the model itself names its outputs {_listed(labels)}"
+            raise LabelError(field, problem, "rename types in benchmark.label_map instead")
         if len(declared) != len(labels):
             problem = f"{len(declared)} tags are declared for the {len(labels)} outputs of the model"
-            raise LabelError(f"benchmark.labels_of.{model}", problem, "list one for each, in their order")
+            raise LabelError(field, problem, "list one for each, in their order")
         return declared
-    if nameless := [label for label in labels if _NAMELESS.fullmatch(label)]:
+    if nameless:
         raise LabelError(
             f"model {model}",
             f"its label {nameless[0]} names no tag",

@@ -69,12 +69,12 @@ def positions(corpus: Corpus, sentences: int) -> Iterator[Positions]:
         yield Positions(np.repeat(documents.astype(np.int32), lengths), np.repeat(numbers, lengths), words)
 
 
-def digest_of(corpus: Corpus, tags: pa.DictionaryArray) -> str:
-    """The predictions digest of one tag for every word of a corpus."""
+def digest_of(corpus: Corpus, tags: pa.DictionaryArray | pa.ChunkedArray) -> str:
+    """The predictions digest of one tag (of a dictionary of strings) for every word of a corpus."""
     digest = PredictionsDigest()
     for rows in positions(corpus, CHUNK):
         here = tags[rows.word[0] : rows.word[-1] + 1]
-        digest.update(*rows, here.dictionary_decode().to_pylist())
+        digest.update(*rows, here.cast(pa.string()).to_pylist())
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ Metrics of any slice or average come from sums over these, and so do resampling 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -93,7 +93,7 @@ def pair(
     ids = [np.asarray(numbers) for numbers in ([sentences] if documents is None else [sentences, documents])]
     if len({len(first), len(second), *map(len, ids)}) > 1:
         raise ValueError(f"{len(first)} gold tags, {len(second)} predicted ones, for {len(ids[0])} words")
-    starts = [changes(numbers) for numbers in ids]
+    starts = [_changes(numbers) for numbers in ids]
     return TagPair(
         types=kinds,
         gold=first,
@@ -162,6 +162,27 @@ def count_tokens(tags: TagPair) -> Counts:
     )
 
 
+def concatenate(parts: Sequence[Sequence[Counts]], shares_unit: Sequence[bool]) -> list[Counts]:
+    """The counts of a corpus from those of its consecutive parts, each as of `count_all`.
+
+    `shares_unit`: for each part, whether its first unit is the last one of the part before.
+    """
+    units = [len(part[0].n_words) for part in parts]
+    starts = np.cumsum([0, *units[:-1]]) - np.cumsum(shares_unit)
+
+    def joined(arrays: Sequence[Indices]) -> Indices:
+        total = np.zeros((starts[-1] + units[-1], *arrays[0].shape[1:]), np.int64)
+        for start, array in zip(starts, arrays, strict=True):
+            total[start : start + len(array)] += array
+        return total
+
+    names = ("tp", "n_pred", "n_gold", "n_words")
+    return [
+        replace(counts[0], **{name: joined([getattr(one, name) for one in counts]) for name in names})
+        for counts in zip(*parts, strict=True)
+    ]
+
+
 def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
     """One row a level, mode, unit and label (COUNTS_SCHEMA); `document` numbers the units, `n_words` is the unit's.
 
@@ -181,8 +202,7 @@ def counts_from_table(table: pa.Table) -> list[Counts]:
     ]
 
 
-def changes(numbers: npt.NDArray[np.generic]) -> Flags:
-    """(n,) where numbers are unlike the one before them, the first included."""
+def _changes(numbers: npt.NDArray[np.generic]) -> Flags:
     changes = np.ones(len(numbers), np.bool_)
     np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
     return changes

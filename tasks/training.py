@@ -40,8 +40,6 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
     identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])
     work = cache_folder() / "training" / sha256_hex(identity)[:32]
     output = work / "model"
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
     job = {
         "model": model.model_dump(mode="json"),
         "dataset": dataset.model_dump(mode="json"),
@@ -49,6 +47,8 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
         "output": str(output),
     }
     with _alone_in(work, model.name):
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir()
         result = run_child("tasks.finetune", job, what=f"training {model.name}", on_event=on_event)
     return TrainedModel(
         name=model.name,
@@ -61,6 +61,7 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
 @contextmanager
 def _alone_in(work: Path, name: str) -> Iterator[None]:
     """Hold the folder for this process: two trainings would tear each other's checkpoints."""
+    work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

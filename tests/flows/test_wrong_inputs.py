@@ -86,6 +86,24 @@ COMMANDS = {
     "pushing an empty folder": Row({}, ("config.json",), ("artifacts", "push", ".", "--name", "a")),
     "pushing under a bad name": Row({}, ("a/b",), ("artifacts", "push", ".", "--name", "a/b")),
     "no results": Row({}, ("hold no metrics",), ("results", "show")),
+    "exporting nowhere": Row({}, ("--bundle", "--to"), ("results", "export")),
+    "exporting twice": Row({}, ("one target",), ("results", "export", "--bundle", "a.zip", "--to", "a.csv")),
+    "exporting no table": Row({}, ("--table",), ("results", "export", "--to", "a.csv")),
+    "exporting an unknown table": Row(
+        {}, ("'scores'", "metrics"), ("results", "export", "--to", "a.csv", "--table", "scores")
+    ),
+    "exporting an empty table": Row(
+        {}, ("speed", "no rows"), ("results", "export", "--to", "a.csv", "--table", "speed")
+    ),
+    "exporting to an unknown kind": Row(
+        {}, ("a.xlsx", ".parquet or .csv"), ("results", "export", "--to", "a.xlsx", "--table", "metrics")
+    ),
+    "a bundle of an unknown kind": Row({}, ("a.tar", ".zip"), ("results", "export", "--bundle", "a.tar")),
+    "a bundle over a file": Row({}, ("old.zip", "--force"), ("results", "export", "--bundle", "old.zip")),
+    "a bundle since no date": Row(
+        {}, ("'yesterday'", "YYYY-MM-DD"), ("results", "export", "--bundle", "a.zip", "--since", "yesterday")
+    ),
+    "a bundle of nothing": Row({}, ("hold no rows", "benchmark"), ("results", "export", "--bundle", "a.zip")),
     "unknown protocol": Row({}, ("gopher",), ("artifacts", "ls", "--store", "gopher://x")),
 }
 ROWS = CONFIGURATIONS | CORPORA | COMMANDS
@@ -97,6 +115,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NERBENCH_UNSET", raising=False)
     write_corpus(tmp_path / "own.txt", 1)
+    (tmp_path / "old.zip").touch()
     return tmp_path
 
 

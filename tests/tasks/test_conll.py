@@ -130,11 +130,6 @@ def test_empty_files(tmp_path: Path, content: str) -> None:
         load_splits(dataset(tmp_path, content))
 
 
-def test_unknown_encoding(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="encoding: 'utf-9' is not known"):
-        read(tmp_path, "A O\n", encoding="utf-9")
-
-
 @pytest.mark.parametrize(
     ("path", "problem"), [("no/such.txt", "No such file"), (".", "Is a directory"), ("\0", "null"), ("x://y", "x://y")]
 )

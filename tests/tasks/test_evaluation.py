@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +22,39 @@ from tasks.evaluation import EvaluationPlan, EvaluationRecord, EvaluationSetting
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
 KEYED: dict[str, str] = {"model_sha256": "1" * 64, "words_sha256": "2" * 64}
-Plan = Callable[..., EvaluationPlan]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One model, one corpus, one place for results."""
+
+    artifact: ArtifactRef
+    corpus: Corpus
+    results: str
+
+    def plan(self, **changes: Any) -> EvaluationPlan:
+        benchmark = BenchmarkConfig.model_validate({"device": "cpu"} | changes)
+        return plan(self.artifact, self.corpus.words_sha256, benchmark, self.results)
+
+    def carry_out(self, found: EvaluationPlan, on_progress: Callable[[int], None] = print) -> EvaluationRecord:
+        return carry_out(found, self.artifact, self.corpus, self.results, on_progress)
 
 
 @pytest.fixture
-def corpus() -> Corpus:
+def case(tiny_model_folder: Path, tmp_path: Path) -> Case:
     words = [*SENTENCES, ["\u200b", "Ada"]]
-    return Corpus(
-        name="own", split="test", words=words, tags=[["O"] * len(s) for s in words], documents=[0, 0, 1, 1, 2]
+    tags = [["O"] * len(sentence) for sentence in words]
+    return Case(
+        artifact=resolve(str(tiny_model_folder), "")[0],
+        corpus=Corpus(name="own", split="test", words=words, tags=tags, documents=[0, 0, 1, 1, 2]),
+        results=str(tmp_path / "results"),
     )
 
 
 @pytest.fixture
-def artifact(tiny_model_folder: Path) -> ArtifactRef:
-    return resolve(str(tiny_model_folder), "")[0]
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> str:
-    return str(tmp_path / "results")
-
-
-@pytest.fixture
-def look_up(artifact: ArtifactRef, corpus: Corpus, results: str) -> Plan:
-    def look_up(**changes: Any) -> EvaluationPlan:
-        return plan(artifact, corpus.words_sha256, BenchmarkConfig(device="cpu", **changes), results)
-
-    return look_up
-
-
-@pytest.fixture
-def record(look_up: Plan, artifact: ArtifactRef, corpus: Corpus, results: str) -> EvaluationRecord:
+def record(case: Case) -> EvaluationRecord:
     """An evaluation that has been carried out."""
-    return carry_out(look_up(), artifact, corpus, results)
+    return case.carry_out(case.plan())
 
 
 def key(**changes: Any) -> str:
@@ -105,41 +106,39 @@ def test_devices_of_one_kind_share_predictions() -> None:
     assert (key(device="auto") == key(device="cpu")) is (modeling.resolve_device("auto").type == "cpu")
 
 
-def test_nothing_is_found_at_first(look_up: Plan) -> None:
-    found = look_up()
+def test_nothing_is_found_at_first(case: Case) -> None:
+    found = case.plan()
     assert (found.state, found.record) == ("missing", None)
 
 
-def test_what_was_inferred_is_found_again(look_up: Plan, record: EvaluationRecord) -> None:
-    found = look_up()
+def test_what_was_inferred_is_found_again(case: Case, record: EvaluationRecord) -> None:
+    found = case.plan()
     assert (found.state, found.record) == ("cached", record)
 
 
-def test_settings_that_change_predictions_miss(look_up: Plan, record: EvaluationRecord) -> None:
-    assert {look_up(**c).state for c in ({"vote": "max"}, {"window": 32}, {"precision": "bf16"})} == {"missing"}
+def test_settings_that_change_predictions_miss(case: Case, record: EvaluationRecord) -> None:
+    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"precision": "bf16"})} == {"missing"}
 
 
-def test_another_model_or_other_words_miss(
-    artifact: ArtifactRef, corpus: Corpus, record: EvaluationRecord, results: str, tmp_path: Path
-) -> None:
-    benchmark = BenchmarkConfig(device="cpu")
+def test_another_model_or_other_words_miss(case: Case, record: EvaluationRecord, tmp_path: Path) -> None:
     (other,) = resolve(str(save_bert(tmp_path / "other", seed=1)), "")
-    assert plan(other, corpus.words_sha256, benchmark, results).state == "missing"
-    words = [["Bob", *corpus.words[0][1:]], *list(corpus.words)[1:]]
-    changed = Corpus(name="own", split="test", words=words, tags=corpus.tags, documents=corpus.documents)
-    assert plan(artifact, changed.words_sha256, benchmark, results).state == "missing"
+    assert replace(case, artifact=other).plan().state == "missing"
+    words = [["Bob", *case.corpus.words[0][1:]], *list(case.corpus.words)[1:]]
+    assert replace(case, corpus=replace(case.corpus, words=words)).plan().state == "missing"
+
+
+def test_changed_tags_hit(case: Case, record: EvaluationRecord) -> None:
+    tags = [["B-LOC", *case.corpus.tags[0][1:]], *list(case.corpus.tags)[1:]]
+    assert replace(case, corpus=replace(case.corpus, tags=tags)).plan().record == record
 
 
 def test_the_cached_record_is_returned_without_inference(
-    look_up: Plan,
+    case: Case,
     record: EvaluationRecord,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    results: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(modeling, "load_tagger", None)
-    assert carry_out(look_up(), artifact, corpus, results) == record
+    assert case.carry_out(case.plan()) == record
 
 
 def delete(folder: Path) -> None:
@@ -165,39 +164,34 @@ def swap_the_key(folder: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [delete, flip_a_byte, tear_the_record, swap_the_key])
 def test_altered_predictions_are_said_and_inferred_again(
-    look_up: Plan,
+    case: Case,
     record: EvaluationRecord,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    results: str,
     caplog: pytest.LogCaptureFixture,
     spoil: Callable[[Path], None],
 ) -> None:
-    spoil(Path(results, record.path).parent)
+    spoil(Path(case.results, record.path).parent)
     with caplog.at_level(logging.WARNING):
-        found = look_up()
+        found = case.plan()
     assert (found.state, found.record) == ("altered", None)
     assert [message for message in caplog.messages if "tiny: " in message and "inferring again" in message]
-    again = carry_out(found, artifact, corpus, results)
+    again = case.carry_out(found)
     assert again.predictions_digest == record.predictions_digest
-    assert look_up().state == "cached"
+    assert case.plan().state == "cached"
 
 
-def test_a_refresh_infers_the_same_again(
-    look_up: Plan, record: EvaluationRecord, artifact: ArtifactRef, corpus: Corpus, results: str
-) -> None:
-    found = look_up(refresh=True)
+def test_a_refresh_infers_the_same_again(case: Case, record: EvaluationRecord) -> None:
+    found = case.plan(refresh=True)
     assert (found.state, found.key, found.record) == ("refresh", record.key, None)
-    again = carry_out(found, artifact, corpus, results)
-    assert again.model_dump(exclude={"evaluate_s"}) == record.model_dump(exclude={"evaluate_s"})
+    again = case.carry_out(found)
+    assert again.model_copy(update={"evaluate_s": record.evaluate_s}) == record
 
 
-def test_predictions_are_one_row_a_word(record: EvaluationRecord, corpus: Corpus, results: str) -> None:
-    rows = pq.read_table(Path(results, record.path)).to_pylist()
+def test_predictions_are_one_row_a_word(case: Case, record: EvaluationRecord) -> None:
+    rows = pq.read_table(Path(case.results, record.path)).to_pylist()
     assert [(row["document"], row["sentence"], row["word"]) for row in rows] == [
         (document, sentence, word)
         for word, (document, sentence) in enumerate(
-            (corpus.documents[n], n) for n, words in enumerate(corpus.words) for _ in words
+            (case.corpus.documents[n], n) for n, words in enumerate(case.corpus.words) for _ in words
         )
     ]
     assert {row["pred"] for row in rows} <= set(record.labels)
@@ -206,38 +200,37 @@ def test_predictions_are_one_row_a_word(record: EvaluationRecord, corpus: Corpus
     assert all(0 < row["score"] <= 1 for row in rows if row["score"] is not None)
 
 
-def test_a_record_says_what_was_done(record: EvaluationRecord, corpus: Corpus) -> None:
-    assert record.words == corpus.n_words
+def test_a_record_says_what_was_done(case: Case, record: EvaluationRecord) -> None:
+    assert record.words == case.corpus.n_words
     assert (record.vanished, record.truncated, record.ignored_keys) == (1, 0, ())
     assert record.evaluate_s > 0
 
 
 def test_the_digest_does_not_depend_on_blocks_and_progress_is_told(
-    look_up: Plan,
+    case: Case,
     record: EvaluationRecord,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    results: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inference, "BLOCK", 2)
     told: list[int] = []
-    again = carry_out(look_up(), artifact, corpus, results, told.append)
+    again = case.carry_out(case.plan(), told.append)
     assert again.key != record.key
     assert again.predictions_digest == record.predictions_digest
-    lengths = [len(words) for words in corpus.words]
+    lengths = [len(words) for words in case.corpus.words]
     assert told == [sum(lengths[:2]), sum(lengths[:4]), sum(lengths)]
 
 
-def test_an_inference_that_fails_leaves_nothing_behind(
-    look_up: Plan, artifact: ArtifactRef, corpus: Corpus, results: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("broken")
+def test_an_inference_that_fails_leaves_nothing_behind(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([inference.predict_block])
+
+    def fail_later(*arguments: Any, **options: Any) -> Any:
+        if (answer := next(answers, None)) is None:
+            raise RuntimeError("broken")
+        return answer(*arguments, **options)
 
     monkeypatch.setattr(inference, "BLOCK", 2)
-    monkeypatch.setattr(inference, "truncated_words", fail)
+    monkeypatch.setattr(inference, "predict_block", fail_later)
     with pytest.raises(RuntimeError, match="broken"):
-        carry_out(look_up(), artifact, corpus, results)
-    assert look_up().state == "missing"
-    assert not list(Path(results).rglob("*.parquet"))
+        case.carry_out(case.plan())
+    assert case.plan().state == "missing"
+    assert not list(Path(case.results).rglob("*.parquet"))

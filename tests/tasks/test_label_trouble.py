@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -128,6 +129,23 @@ def test_an_io_model_begins_entities_where_types_change(relabel: Relabel, config
     rows = score_counts(config.results, counted, "overall")
     f1 = {row["mode"]: row["value"] for row in rows if (row["metric"], row["average"]) == ("f1", "micro")}
     assert f1["strict"] == f1["conlleval"] > 0
+
+
+def test_parts_of_a_corpus_make_no_difference(
+    relabel: Relabel, configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = configure(), relabel(("LOC", "O", "PER"), (1, 0, 3))
+    results = []
+    for size in (2048, 7):
+        monkeypatch.setattr("tasks.columns.CHUNK", size)
+        monkeypatch.setattr("tasks.corpora._open", OrderedDict())
+        (ref,) = describe(config, config.datasets[0])
+        (artifact,) = resolve(str(folder), config.store)
+        planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
+        record = carry_out(planned, artifact, open_corpus(ref), config.results)
+        counted = count_predictions(config.results, artifact.name, record, ref, config.benchmark)
+        results.append(counted.model_dump())
+    assert results[0] == results[1]
 
 
 def test_a_model_without_some_type(

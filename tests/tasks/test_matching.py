@@ -89,7 +89,14 @@ def test_labels_that_do_not_fit(labels: list[str], types: set[str], message: str
     assert message in str(caught.value)
 
 
-def test_names_must_be_as_many_as_outputs() -> None:
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["LABEL_0", "LABEL_1"], "1 tags are declared for the 2 outputs of the model; list one for each"),
+        (["B-PER"], "the model itself names its outputs B-PER; rename types in benchmark.label_map instead"),
+    ],
+)
+def test_names_are_declared_for_all_outputs_or_none(labels: list[str], message: str) -> None:
     benchmark = BenchmarkConfig(labels_of={"tagger": ("O",)})
-    with pytest.raises(LabelError, match=r"benchmark.labels_of.tagger: 1 tags are declared for the 2 outputs"):
-        match_labels("tagger", ["LABEL_0", "LABEL_1"], {"PER"}, benchmark)
+    with pytest.raises(LabelError, match=f"benchmark.labels_of.tagger: {message}"):
+        match_labels("tagger", labels, {"PER"}, benchmark)

@@ -1,0 +1,74 @@
+"""A YAML file as plain keys and values; what is wrong with it is one line with the file and the line number."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from artifacts.errors import ConfigError
+
+MAX_VALUES, MAX_DEPTH = 10_000, 20
+"""Aliases can make a small file endless; no configuration comes near these."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file. Raises ConfigError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            "-c", f"there is no file {path}", "check the path, or leave it out for the demonstration"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError("-c", f"{path} is a folder", "name a file in it, e.g. nerbench.yaml") from None
+    except UnicodeDecodeError:
+        raise ConfigError("-c", f"{path} is not UTF-8 text", "save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError("-c", f"{path} cannot be read ({error})", "check the path and its permissions") from None
+
+
+def parse_mapping(text: str, name: str) -> dict[str, Any]:
+    """The keys and values of a YAML text; an empty one has none. `name` is the file's. Raises ConfigError."""
+    try:
+        data = _plain(yaml.load(text, Loader=_UniqueKeys), iter(range(MAX_VALUES)))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}", f"is not YAML: {error.problem}", "correct that line") from None
+    except yaml.YAMLError:
+        raise ConfigError(name, "holds characters that YAML does not allow", "write plain text") from None
+    except (RecursionError, OverflowError):
+        raise ConfigError(name, "is nested too deeply, or repeats itself endlessly", "write it flat") from None
+    except ValueError as error:
+        raise ConfigError(name, f"holds an impossible value: {error}", "put it in quotes") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        kind = "a list" if isinstance(data, list) else "a single value"
+        raise ConfigError(name, f"holds {kind}, not keys with values", "write e.g. `store: ./var/artifacts`")
+    return data
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice, of which YAML would silently take the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return node
+
+
+def _plain(value: Any, left: Iterator[int], depth: int = 0) -> Any:
+    """A copy that shares nothing, so that what changes one place leaves an alias of it alone."""
+    if next(left, None) is None or depth > MAX_DEPTH:
+        raise OverflowError
+    if isinstance(value, dict):
+        return {key: _plain(item, left, depth + 1) for key, item in value.items()}
+    return [_plain(item, left, depth + 1) for item in value] if isinstance(value, list) else value

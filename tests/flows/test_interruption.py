@@ -1,0 +1,115 @@
+"""Commands that are killed: no process is left, nothing is lost, and a rerun does only what is missing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from small_corpus import TINY, write_corpus
+
+GONE_WITHIN_S = 10.0
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with a configuration of two models that train for a while."""
+    corpus = write_corpus(tmp_path / "corpus.txt", 40)
+    model = {"base": TINY, "vocabulary": 200, "batch_tokens": 64, "learning_rate": 5e-3, "checkpoint_s": 0.5}
+    config = {
+        "datasets": [{"name": "own", "files": {"train": corpus, "validation": corpus, "test": corpus}}],
+        "models": [{"name": "first", **model, "epochs": 2}, {"name": "second", **model, "epochs": 2, "seed": 1}],
+        "benchmark": {"speed": False, "device": "cpu"},
+    }
+    (tmp_path / "nerbench.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts a nerbench command in the folder, with a Prefect home and a model cache of its own."""
+    env = os.environ | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "NERBENCH_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    env.pop("PREFECT_API_URL", None)
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *arguments],
+            cwd=folder,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # a shell's background job ignores SIGINT, and its children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """The training child, and the Prefect server that the command started for itself."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_an_interrupted_training_leaves_no_process_and_is_resumed(folder: Path, start: Any, number: int) -> None:
+    command = ("train", "--set", "models.0.epochs=40", "--json")
+    process = start(*command)
+    wait_for(lambda: list(folder.glob("cache/training/*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
+    members = descendants(process)
+    trainer = next(member for member in members if "tasks.finetune" in member.cmdline())
+    process.send_signal(number)
+    # Nothing can be done at SIGKILL: the server notices it by itself, later; the training child dies with its parent.
+    _, alive = psutil.wait_procs(members if number != signal.SIGKILL else [trainer], timeout=GONE_WITHIN_S)
+    assert alive == []
+    process.communicate(timeout=GONE_WITHIN_S)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert not list(folder.glob("var/artifacts/models/*/manifests/*"))
+    out, _ = finish(start(*command))
+    (first, _) = json.loads(out)["artifacts"]
+    (manifest,) = (json.loads(path.read_text()) for path in folder.glob(f"**/manifests/{first['artifact_id']}.json"))
+    assert manifest["provenance"]["training"]["resumed_from"] > 0
+
+
+def test_a_killed_benchmark_repeats_no_finished_inference(folder: Path, start: Any) -> None:
+    finish(start("train"))
+    process = start("benchmark")
+    wait_for(lambda: list(folder.glob("var/results/.cache/evaluations/*/record.json")), "the first evaluation")
+    process.kill()
+    process.communicate()
+    done = len(list(folder.glob("var/results/.cache/evaluations/*/record.json")))
+    out, _ = finish(start("benchmark", "--json"))
+    summary = json.loads(out)
+    assert summary["cached"] >= done >= 1
+    assert summary["cached"] + summary["evaluated"] == 2
+    assert {row["model"] for row in summary["metrics"]} == {"first", "second"}

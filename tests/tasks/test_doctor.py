@@ -1,0 +1,121 @@
+"""The doctor: what is well, and what is said where it is not."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from artifacts.filesystem import Root
+from tasks import doctor
+from tasks.doctor import Check, checks
+
+
+def found(store: str, results: str) -> dict[str, Check]:
+    return {check.name: check for check in checks(store, results)}
+
+
+@pytest.fixture
+def url() -> str:
+    """A store of its own in memory."""
+    return f"memory://doctor-{uuid4().hex}"
+
+
+def test_a_fit_machine_passes_and_is_left_as_it_was(tmp_path: Path, url: str) -> None:
+    results = found(str(tmp_path), url)
+    assert next(iter(results)) == "python"
+    assert {"prefect", "fastapi", "sqlalchemy", "torch", "device", "threads", "store", "results"} <= set(results)
+    for check in results.values():
+        assert check.ok or check.name in {"threads", "store disk"}, check
+        assert bool(check.remedy) is not check.ok
+    assert list(tmp_path.iterdir()) == []
+    assert Root.open(url).files(recursive=True) == []
+
+
+def test_a_store_below_a_file_is_refused_in_one_line(tmp_path: Path, url: str) -> None:
+    (tmp_path / "file").write_text("")
+    check = found(str(tmp_path / "file" / "store"), url)["store"]
+    assert not check.ok
+    assert str(tmp_path / "file") in check.detail
+    assert "permissions" in check.remedy
+    assert "\n" not in check.detail
+
+
+def test_an_unknown_protocol_is_refused(tmp_path: Path) -> None:
+    check = found(str(tmp_path), "gopher://x")["results"]
+    assert not check.ok
+    assert "gopher" in check.detail
+
+
+class Forgetful:
+    """A store that overwrites what is there, or gives back something else."""
+
+    def __init__(self, overwrites: bool) -> None:
+        self.overwrites, self.held = overwrites, False
+
+    def create(self, path: str, data: bytes) -> None:
+        if self.held and not self.overwrites:
+            raise FileExistsError
+        self.held = True
+
+    def read(self, path: str) -> bytes:
+        return b"nerbench" if self.overwrites else b"stale"
+
+    def delete(self, path: str) -> None:
+        self.held = False
+
+
+@pytest.mark.parametrize(("overwrites", "says"), [(True, "overwritten"), (False, "reads back otherwise")])
+def test_a_store_without_exclusive_creation_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, overwrites: bool, says: str
+) -> None:
+    monkeypatch.setattr(doctor.Root, "open", staticmethod(lambda url: Forgetful(overwrites)))
+    check = doctor._probe("store", "odd://x")
+    assert not check.ok
+    assert says in check.detail
+    assert "exclusive creation" in check.remedy
+
+
+@pytest.mark.parametrize("version", [None, "0.151.0", "0.1"])
+def test_a_version_outside_the_range_names_the_command(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda name: version)
+    check = next(check for check in doctor._versions() if check.name == "fastapi")
+    assert not check.ok
+    assert (version or "missing") in check.detail
+    assert check.remedy.startswith("pip install -c constraints.txt 'fastapi")
+
+
+def test_a_build_suffix_is_no_other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda name: "2.13.0+cpu")
+    assert next(check for check in doctor._versions() if check.name == "torch").ok
+
+
+def test_a_full_disk_is_seen_before_the_folder_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", ["total", "used", "free"])
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10, 10, 1_000_000))
+    check = doctor._disk("store", tmp_path / "not" / "yet")
+    assert not check.ok
+    assert "GB" in check.remedy
+
+
+@pytest.mark.parametrize(("load", "ok"), [(0.1, True), (99.0, False)])
+def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch, load: float, ok: bool) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    check = doctor._threads()
+    assert check.ok is ok
+    assert ("OMP_NUM_THREADS" in check.remedy) is not ok
+
+
+def test_whatever_fails_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", ["total", "used", "free"])
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
+    monkeypatch.setattr("os.getloadavg", lambda: (999.0, 999.0, 999.0))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10, 10, 0))
+    monkeypatch.setattr("sys.version_info", (3, 10, 9))
+    results = found(str(tmp_path / "file" / "store"), str(tmp_path / "file" / "results"))
+    assert {name for name, check in results.items() if check.ok} == {"device"}
+    for check in results.values():
+        assert bool(check.remedy) is not check.ok, check
+        assert "\n" not in check.detail + check.remedy
