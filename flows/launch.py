@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tasks.child import CALM
+
 # Prefect and transformers read these when they are imported. What the user has set stays.
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -19,6 +21,7 @@ QUIET = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "true",
+    **CALM,
 }
 OURS = ("tasks", "artifacts")
 

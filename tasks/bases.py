@@ -70,10 +70,32 @@ def _from_checkpoint(model: ModelConfig, base: str, labels: dict[str, Any]) -> t
     known = AutoConfig.from_pretrained(base, **source)
     _check_settings(f"models: {model.name}: config_overrides", model.config_overrides, known)
     config = AutoConfig.from_pretrained(base, **source, **model.config_overrides, **labels)
-    network = AutoModelForTokenClassification.from_pretrained(
-        base, config=config, use_safetensors=True, dtype=torch.float32, **source
+    network, loading = AutoModelForTokenClassification.from_pretrained(
+        base,
+        config=config,
+        use_safetensors=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,  # a head for other labels
+        output_loading_info=True,
+        **source,
     )
+    body = f"{network.base_model_prefix}."
+    misfits = {key for key, *_ in loading["mismatched_keys"]}
+    if of_body := sorted(key for key in misfits if key.startswith(body)):
+        problem = f"the weights of {base} have another shape ({of_body[0]})"
+        raise InputError(f"models: {model.name}: config_overrides", problem, "override nothing that they depend on")
+    taken_over = all(key.startswith(body) for key in misfits | loading["missing_keys"])
+    if taken_over and known.id2label != config.id2label:
+        _renew_head(network)
     return network, tokenizer
+
+
+def _renew_head(network: PreTrainedModel) -> None:
+    """Replace the head of a classifier of just as many labels, but other ones, or in another order."""
+    fresh = AutoModelForTokenClassification.from_config(network.config, dtype=torch.float32)
+    for name, module in fresh.named_children():
+        if name != network.base_model_prefix:
+            setattr(network, name, module)
 
 
 def _check_settings(field: str, settings: Iterable[str], known: PreTrainedConfig) -> None:

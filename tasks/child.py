@@ -19,6 +19,9 @@ from typing import IO, Any
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
 
+CALM = {"OMP_WAIT_POLICY": "passive"}
+"""Environment for arithmetic: threads that spin while they wait take the cores from whatever else the machine does."""
+
 Job = dict[str, Any]
 Emit = Callable[[Job], None]
 GRACE_S = 8.0
@@ -45,7 +48,7 @@ def run_child(module: str, job: Job, *, what: str, on_event: Emit = lambda event
                 text=True,
                 start_new_session=True,
                 pass_fds=(writing,),
-                env={**os.environ, "NERBENCH_PARENT": str(os.getpid()), "NERBENCH_EVENTS": str(writing)},
+                env={**CALM, **os.environ, "NERBENCH_PARENT": str(os.getpid()), "NERBENCH_EVENTS": str(writing)},
             )
         finally:
             os.close(writing)

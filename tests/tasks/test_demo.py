@@ -1,5 +1,6 @@
 """The embedded corpus: the same bytes everywhere, and hard enough to mean something."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -54,6 +55,11 @@ def test_every_process_writes_the_same_bytes(seed: str, folder: Path, tmp_path: 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed})
     for split in SENTENCES:
         assert (tmp_path / f"{split}.txt").read_bytes() == (folder / f"{split}.txt").read_bytes()
+
+
+def test_every_machine_writes_the_same_bytes(folder: Path) -> None:
+    text = b"".join((folder / f"{split}.txt").read_bytes() for split in SENTENCES)
+    assert hashlib.sha256(text).hexdigest() == "85ed327620677efae7b96fe044693f23320ebfc6df13904de548866e18659604"
 
 
 def test_a_second_time_writes_nothing_and_mends_what_was_changed(folder: Path, tmp_path: Path) -> None:

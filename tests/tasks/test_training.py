@@ -17,6 +17,7 @@ from tasks.config import DatasetConfig, ModelConfig
 from tasks.corpus import load_splits
 from tasks.training import TrainedModel, publish, train
 
+TYPES = ("LOC", "MISC", "ORG", "PER")
 SETTINGS = {"epochs": 12, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary": 200, "precision": "fp32"}
 
 
@@ -73,9 +74,6 @@ def test_the_folder_holds_a_model_and_nothing_else(finished: Training) -> None:
     assert labels == {str(i): tag for i, tag in enumerate(["O", *(f"{p}-{t}" for t in TYPES for p in "BI")])}
 
 
-TYPES = ("LOC", "MISC", "ORG", "PER")
-
-
 def test_the_provenance_is_complete(finished: Training) -> None:
     known = finished.trained.provenance
     splits = load_splits(finished.dataset)
@@ -96,6 +94,7 @@ def test_the_provenance_is_complete(finished: Training) -> None:
     assert TrainedModel.model_validate_json(finished.trained.model_dump_json()) == finished.trained
 
 
+@pytest.mark.slow
 def test_a_wrong_request_is_found_in_the_child_and_stays_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no setting hiden_size"):
         train(own_model(base={**TINY, "hiden_size": 3}), own_dataset(tmp_path), print)
