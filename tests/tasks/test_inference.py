@@ -84,6 +84,21 @@ def test_a_block_of_nothing_but_vanished_words(tagger: Tagger) -> None:
     assert (block.pieces, block.truncated) == (0, 0)
 
 
+def test_batches_hold_similar_lengths_within_the_budget(tagger: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(inference.BATCH_PIECES, "cpu", 256)
+    shapes: list[tuple[int, ...]] = []
+    hook = tagger.model.register_forward_pre_hook(
+        lambda model, arguments, inputs: shapes.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
+    )
+    block = predict_block(tagger, random_sentences(200))
+    hook.remove()
+    widths = [width for _, width in shapes]
+    assert widths == sorted(widths)
+    assert max(rows * width for rows, width in shapes) <= 256
+    specials = 2 * 200
+    assert sum(rows * width for rows, width in shapes) < 1.1 * (block.pieces + specials)
+
+
 def test_no_sentences_no_blocks(tagger: Tagger) -> None:
     assert list(predict(tagger, [])) == []
 
