@@ -12,11 +12,11 @@ from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
 from tasks import steps
 from tasks.config import Config, ModelConfig
-from tasks.corpora import CorpusRef
-from tasks.evaluation import EvaluationRecord
-from tasks.metrics import Row
-from tasks.seeds import seed_rows
-from tasks.summary import leaderboard
+from tasks.corpora.refs import CorpusRef
+from tasks.inference.evaluation import EvaluationRecord
+from tasks.results.summary import leaderboard
+from tasks.scoring.metrics import Row
+from tasks.scoring.seeds import seed_rows
 
 
 class Evaluated(NamedTuple):

@@ -97,7 +97,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
     if json:
         print_json(summary)
         return
-    from tasks.summary import leaderboard
+    from tasks.results.summary import leaderboard
 
     if summary["metrics"]:
         print_table(leaderboard(summary["metrics"]), title="entity scores in points, strict unless named")

@@ -26,7 +26,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 @configured
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores of a run, with its speed and memory."""
-    from tasks.summary import leaderboard, newest_run, speed_and_memory
+    from tasks.results.summary import leaderboard, newest_run, speed_and_memory
 
     found = newest_run(config.results, run)
     if json:
@@ -52,7 +52,7 @@ def export(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Write tables for someone else: all in one zip, or one as a file; without host names, secrets and folders."""
     from artifacts.errors import InputError
-    from tasks.export import Selection, export_bundle, export_table
+    from tasks.results.export import Selection, export_bundle, export_table
 
     selection = Selection(since=since, text=not without_text)
     if bundle and not (to or table):

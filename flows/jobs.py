@@ -6,8 +6,8 @@ from typing import Any
 from artifacts.errors import ConfigError
 from flows.launch import quiet, running
 from tasks.config import Config
-from tasks.configfile import absolute_reference
-from tasks.demo import prepare_demo
+from tasks.configuration.configfile import absolute_reference
+from tasks.corpora.demo import prepare_demo
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def _check_training(config: Config) -> None:
 
 
 def _check_benchmark(config: Config) -> None:
-    from tasks.corpora import describe
-    from tasks.modeling import dtype_of, resolve_device
+    from tasks.corpora.refs import describe
+    from tasks.inference.loading import dtype_of, resolve_device
 
     if not config.datasets:
         raise ConfigError(

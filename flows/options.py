@@ -34,7 +34,7 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        from tasks.configfile import load_config
+        from tasks.configuration.configfile import load_config
 
         described = {name: given.pop(name) for name in SHARED}
         path, changes = described["config_file"], described["changes"] or ()

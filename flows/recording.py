@@ -10,8 +10,8 @@ from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
 from tasks import steps
 from tasks.config import Config
-from tasks.metrics import Row
 from tasks.runs import Run
+from tasks.scoring.metrics import Row
 
 
 @dataclass(kw_only=True)

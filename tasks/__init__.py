@@ -1,4 +1,4 @@
-"""The work, one stage a file; pure functions that import no Prefect (only `steps` does).
+"""The work, a folder a stage; pure functions that import no Prefect (only `steps` does).
 
-Read in this order: config → corpus → alignment → modeling → inference → evaluation → scoring → steps, then `flows/`.
+Read in this order: config → corpora (fed by sources) → training → inference → scoring → results → steps, then `flows/`.
 """

@@ -1,6 +1,6 @@
 """The configuration: one frozen model behind the YAML file, the flags and Prefect's form.
 
-`tasks.configfile` reads it from YAML and turns validation errors into single lines.
+`tasks.configuration.configfile` reads it from YAML and turns validation errors into single lines.
 """
 
 import codecs

@@ -56,7 +56,7 @@ def _versions() -> Iterator[Check]:
 def _device() -> Check:
     import torch
 
-    from tasks.modeling import resolve_device
+    from tasks.inference.loading import resolve_device
 
     device = resolve_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -16,16 +16,21 @@ from prefect.tasks import Task, exponential_backoff
 from artifacts import references
 from artifacts.manifest import ArtifactRef
 from artifacts.store import Store
-from tasks import corpora, counting, evaluation, measuring, rows, training
 from tasks.child import Job
 from tasks.config import BenchmarkConfig, Config, DatasetConfig, ModelConfig
-from tasks.corpora import CorpusRef
-from tasks.counting import CountedPredictions
-from tasks.evaluation import EvaluationPlan, EvaluationRecord
-from tasks.metrics import Row
+from tasks.corpora import refs
+from tasks.corpora.refs import CorpusRef
+from tasks.inference import evaluation
+from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from tasks.measuring import measurement
 from tasks.progress import at_most_every, both, inference_progress, training_progress
+from tasks.results import rows
 from tasks.runs import Run
-from tasks.training import TrainedModel
+from tasks.scoring import counting
+from tasks.scoring.counting import CountedPredictions
+from tasks.scoring.metrics import Row
+from tasks.training import launch
+from tasks.training.launch import TrainedModel
 
 PROGRESS_BAR_S = 5.0
 """Seconds between two moves of a progress bar, each a request to the server."""
@@ -55,7 +60,7 @@ def resolve(reference: str, store: str) -> list[ArtifactRef]:
 @task(task_run_name="read {dataset.name}", **STORAGE)
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     """The benchmark split of a data set under each of its annotations."""
-    return corpora.describe(config, dataset)
+    return refs.describe(config, dataset)
 
 
 def _progress_bar(name: str) -> Callable[[Job], None]:
@@ -71,13 +76,13 @@ def _progress_bar(name: str) -> Callable[[Job], None]:
 @task(task_run_name="train {model.name}")
 def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
     """Fine-tune one model into a local folder; a progress bar beside the run says how far it is."""
-    return training.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
+    return launch.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
 
 
 @task(task_run_name="save {trained.name}", **STORAGE)
 def save(trained: TrainedModel, store: str) -> ArtifactRef:
     """Publish a trained model."""
-    return training.publish(trained, Store(store))
+    return launch.publish(trained, Store(store))
 
 
 @task(task_run_name="write training curve of {trained.name}", **STORAGE)
@@ -104,7 +109,7 @@ def _evaluation_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
 )
 def evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
     """Predictions of one model on one corpus, as their record: from the results' cache, or inferred."""
-    words = corpora.open_corpus(corpus)
+    words = refs.open_corpus(corpus)
     progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
     return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
 
@@ -146,7 +151,7 @@ def write_seeds(run: Run, model: ModelConfig, scored: Sequence[Row]) -> str:
 @task(task_run_name="measure {artifact.name}")
 def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig) -> dict[str, str]:
     """Latency, load time and memory of one model, taken in a process of its own; never cached."""
-    return measuring.measure_and_write(run, artifact, corpora.open_corpus(corpus), benchmark)
+    return measurement.measure_and_write(run, artifact, refs.open_corpus(corpus), benchmark)
 
 
 @task(task_run_name="record the run", **STORAGE)

@@ -15,7 +15,7 @@ import typer.main
 
 from artifacts.schemas import TABLES
 from flows.cli import app
-from tasks.export import ROW_OF
+from tasks.results.export import ROW_OF
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"

@@ -15,7 +15,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from tasks.tokenizer_training import train_tokenizer
+from tasks.training.tokenizer import train_tokenizer
 
 SENTENCES = [
     "Ada Lovelace lives in Zanzibar .".split(),

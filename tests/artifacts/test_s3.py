@@ -170,7 +170,7 @@ def test_listings_of_many_pages(s3_url: str) -> None:
         (None, {"AWS_ENDPOINT_URL": "nonsense"}, "Invalid endpoint: nonsense; check"),
     ],
 )
-def test_wrong_settings(  # noqa: PLR0917
+def test_wrong_settings(
     s3_url: str,
     url: str | None,
     environment: dict[str, str | None],

@@ -39,7 +39,7 @@ def no_inference(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("inferred although predictions are cached")
 
-    monkeypatch.setattr("tasks.modeling.load_tagger", refuse)
+    monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
 
 
 def test_the_pipeline_trains_stores_and_benchmarks(config: Config, finished: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def test_damaged_cached_predictions_are_noticed(
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.unlink() if damage == "delete" else file.write_bytes(data)
-    with caplog.at_level(logging.WARNING, "tasks.evaluation"):
+    with caplog.at_level(logging.WARNING, "tasks.inference.evaluation"):
         again = benchmark(config, models=["tiny"])
     assert (again["evaluated"], again["cached"]) == (1, 0)
     assert "missing or altered" in caplog.text

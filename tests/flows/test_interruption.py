@@ -53,7 +53,7 @@ def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # a shell's background job ignores SIGINT, and its children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one thread only
         )
         started.append(process)
         return process
@@ -87,7 +87,7 @@ def test_an_interrupted_training_leaves_no_process_and_is_resumed(folder: Path, 
     process = start(*command)
     wait_for(lambda: list(folder.glob("cache/training/*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
     members = descendants(process)
-    trainer = next(member for member in members if "tasks.finetune" in member.cmdline())
+    trainer = next(member for member in members if "tasks.training.finetune" in member.cmdline())
     process.send_signal(number)
     # Nothing can be done at SIGKILL: the server notices it by itself, later; the training child dies with its parent.
     _, alive = psutil.wait_procs(members if number != signal.SIGKILL else [trainer], timeout=GONE_WITHIN_S)

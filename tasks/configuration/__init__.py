@@ -1,0 +1,1 @@
+"""From a YAML file and flags to the checked configuration."""

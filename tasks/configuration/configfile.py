@@ -1,0 +1,198 @@
+"""From YAML, the environment and flags to a checked configuration, or to one line that says what to mend."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from artifacts.errors import ConfigError
+from tasks.config import FIELDS_OF, Config, Format
+from tasks.configuration.configerrors import Key, Location, field_name, first_problem, looks_secret, shown
+from tasks.configuration.yamlfile import parse_mapping, read_text
+
+DEFAULT_FILE = Path("nerbench.yaml")
+_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_PATH_FIELDS = ("store", "results")
+
+
+def load_config(
+    path: Path | None, overrides: Sequence[str] = (), *, store: str | None = None, results: str | None = None
+) -> Config:
+    """The configuration of a file (`nerbench.yaml` here, else the embedded demonstration), changed by flags.
+
+    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Raises ConfigError.
+    """
+    data = _read(path)
+    for override in overrides:
+        _override(data, override)
+    data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
+    expanded = _map_strings(data, (), _expand)
+    try:
+        config = Config.model_validate(expanded)
+    except ValidationError as error:
+        raise first_problem(error, expanded) from None
+    absolute = Config.model_validate(_absolute(config.model_dump()))
+    _check_files(absolute)
+    return absolute
+
+
+def absolute_reference(reference: str) -> str:
+    """A model reference with a relative folder made absolute; names and URLs stay as they are."""
+    is_folder = "/" in reference and "://" not in reference
+    return _absolute_path(reference) if is_folder else reference
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None and not DEFAULT_FILE.exists():
+        return parse_mapping(
+            resources.files("tasks.corpora").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml"
+        )
+    file = path or DEFAULT_FILE
+    return parse_mapping(read_text(file), str(file))
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    name, found, text = override.partition("=")
+    *parents, last = re.sub(r"\[(\d+)\]", r".\1", name).split(".")
+    if not found or not all([*parents, last]):
+        raise ConfigError(f"--set {name}", "is not KEY=VALUE", "write e.g. --set benchmark.split=validation")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        value_shown = "its value" if looks_secret((*parents, last)) else shown(text)
+        raise ConfigError(f"--set {name}", f"{value_shown} is not YAML", "quote it") from None
+    at: Any = data
+    for part in parents:
+        key = _key(at, part, name)
+        if isinstance(at, dict) and at.get(key) is None:
+            at[key] = {}
+        at = at[key]
+    at[_key(at, last, name)] = value
+
+
+def _key(at: Any, part: str, name: str) -> Key:
+    """What selects `part` in a mapping or a list."""
+    if isinstance(at, dict) and not part.isdecimal():
+        return part
+    if isinstance(at, list) and part.isdecimal() and int(part) < len(at):
+        return int(part)
+    among = f" among its {len(at)}" if isinstance(at, list) else ""
+    raise ConfigError(
+        f"--set {name}", f"there is no entry {part!r}{among}", "count list entries from 0, e.g. models.0.epochs"
+    )
+
+
+def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
+    if isinstance(value, str):
+        return change(value, at)
+    if isinstance(value, dict):
+        return {key: _map_strings(item, (*at, key), change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_map_strings(item, (*at, number), change) for number, item in enumerate(value)]
+    return value
+
+
+def _expand(text: str, at: Location) -> str:
+    def value(found: re.Match[str]) -> str:
+        name, closed = found.groups()
+        if name is None:
+            return "${"
+        if not closed or not name.isidentifier():
+            raise ConfigError(
+                field_name(at), f"${{{name} is not ${{NAME}}", "write `$${` for the characters themselves"
+            )
+        if not os.environ.get(name):
+            raise ConfigError(
+                field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _absolute(data: dict[str, Any]) -> dict[str, Any]:
+    """Relative paths resolved against the working directory; URLs, names and Hub ids as they are."""
+    data = data | {name: _absolute_path(data[name]) for name in _PATH_FIELDS if name in data}
+    data["datasets"] = [_absolute_dataset(dataset) for dataset in data.get("datasets", ())]
+    formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
+    data["golds"] = [_absolute_gold(gold, formats[gold["dataset"]]) for gold in data.get("golds", ())]
+    data["models"] = [_absolute_base(model) for model in data.get("models", ())]
+    if "models" in data.get("benchmark", {}):
+        models = tuple(absolute_reference(reference) for reference in data["benchmark"]["models"])
+        data["benchmark"] = data["benchmark"] | {"models": models}
+    return data
+
+
+def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {
+        "files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}
+    }
+    if _is_folder(dataset.get("path")):
+        changed["path"] = _absolute_path(dataset["path"])
+    return dataset | changed
+
+
+def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, Any]:
+    kind = gold.get("format") or format_of_words
+    is_path = "files" in FIELDS_OF[kind] or (kind == "hub" and _is_folder(gold["file"]))
+    return gold | {"file": _absolute_path(gold["file"])} if is_path else gold
+
+
+def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
+    return model | {"base": _absolute_path(model["base"])} if _is_folder(model["base"]) else model
+
+
+def _is_folder(text: Any) -> bool:
+    """Whether a value means a folder rather than a Hub id, `model` or `organisation/model`."""
+    if not isinstance(text, str) or "://" in text:
+        return False
+    return text.startswith((".", "/", "~")) or text.count("/") > 1 or Path(text).is_dir()
+
+
+def _absolute_path(text: str) -> str:
+    if "://" in text:
+        return text
+    try:
+        return str(Path(text).expanduser().absolute())
+    except RuntimeError:
+        raise ConfigError(text, "there is no such home folder", "write the folder itself") from None
+
+
+def _check_files(config: Config) -> None:
+    from tasks.corpora.demo import is_demo_file
+
+    for at, file in _named_files(config):
+        if "://" not in file and not is_demo_file(file) and not Path(file).is_file():
+            problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
+            raise ConfigError(field_name(at), problem, "check the path; it is relative to the working directory")
+    for at, folder, remedy in _named_folders(config):
+        if not Path(folder).is_dir():
+            raise ConfigError(field_name(at), f"there is no folder {folder}", remedy)
+
+
+def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
+    """Where a local folder is named, the folder, and what to do where it is missing."""
+    for number, dataset in enumerate(config.datasets):
+        if dataset.path and Path(dataset.path).is_absolute():
+            yield ("datasets", number, "path"), dataset.path, "name a folder, or the id of a data set of the Hub"
+    for number, model in enumerate(config.models):
+        if isinstance(model.base, str) and Path(model.base).is_absolute():
+            yield ("models", number, "base"), model.base, "name a folder made by save_pretrained, or a Hub id"
+    for number, reference in enumerate(config.benchmark.models):
+        if Path(reference).is_absolute():
+            yield ("benchmark", "models", number), reference, "name a folder, a stored model, or hf://ORG/MODEL"
+
+
+def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
+    for number, dataset in enumerate(config.datasets):
+        for split, file in dataset.files.items():
+            yield ("datasets", number, "files", split), file
+    formats = {dataset.name: dataset.format for dataset in config.datasets}
+    for number, gold in enumerate(config.golds):
+        if "files" in FIELDS_OF[gold.format or formats[gold.dataset]]:
+            yield ("golds", number, "file"), gold.file

@@ -1,0 +1,157 @@
+"""A corpus as everything else sees it: sentences of words with IOB2 tags, and digests that identify both."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.errors import CorpusError
+from tasks.config import DatasetConfig
+from tasks.corpora.columns import Column
+from tasks.corpora.labels import entity_types
+from tasks.corpora.spool import Spooled, spool
+from tasks.sources.readers import read_splits
+from tasks.sources.schemes import Scheme, SchemeEvidence, Tag, read_tags, split_tag
+from tasks.sources.sentences import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """One split under one annotation.
+
+    The digests are sha256 over UTF-8 lines that end in a line feed: for each sentence one compact JSON array
+    (`["EU","rejects"]`, not escaped to ASCII) of its words or tags; and an empty line before the first sentence of each
+    document, where the source has documents. They depend on nothing else: not on names, files or original schemes.
+    """
+
+    name: str
+    """The data set's name, or a further gold's."""
+    split: str
+    """`train`, `validation` or `test`."""
+    words: Sequence[list[str]]
+    """Sentences of at least one word; those of a file are read from disk as they are looked at."""
+    tags: Sequence[list[str]]
+    """One IOB2 tag a word."""
+    documents: Sequence[int] | None
+    """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
+
+    def parts(self) -> Iterator["Corpus"]:
+        """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
+        done = 0
+        for words, tags in zip(Column.of(self.words).parts(), Column.of(self.tags).parts(), strict=True):
+            start, done = done, done + len(words)
+            documents = None if self.documents is None else self.documents[start:done]
+            yield replace(self, words=words, tags=tags, documents=documents)
+
+    @cached_property
+    def words_sha256(self) -> str:
+        """Digest of the words with their sentence and document boundaries."""
+        return _digest(self.words, self.documents)
+
+    @cached_property
+    def gold_sha256(self) -> str:
+        """Digest of the tags with their sentence and document boundaries."""
+        return _digest(self.tags, self.documents)
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The entity types in the tags, sorted."""
+        return entity_types(Column.of(self.tags).flat.unique().to_pylist())
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(sentences,) words in each."""
+        return Column.of(self.words).lengths
+
+    @property
+    def sentence_starts(self) -> npt.NDArray[np.bool_]:
+        """(words,) true at the first word of each sentence."""
+        starts = np.zeros(self.n_words, np.bool_)
+        starts[np.cumsum(self.lengths) - self.lengths] = True
+        return starts
+
+    @cached_property
+    def n_words(self) -> int:
+        """Words in all sentences."""
+        return int(self.lengths.sum())
+
+
+def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
+    """All splits of a data set, normalised to IOB2, its types renamed and ignored as `config` says.
+
+    The scheme is recognised over all splits together. Where it is declared, the tags' letters are taken at their word:
+    in `iob2`, an entity that begins with `I-` is one by conlleval's rules and none by the strict ones.
+
+    Raises:
+        CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, or label_map or
+            ignore_labels name a type that no split has.
+    """
+    evidence = SchemeEvidence(config.scheme)
+    spooled = {split: read_whole(source, evidence) for split, source in read_splits(config).items()}
+    scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
+    _check_named_types(config, (split_tag(label, scheme) for read in spooled.values() for label in read.labels))
+    return {
+        split: Corpus(
+            name=config.name,
+            split=split,
+            words=read.words,
+            tags=iob2_tags(read, scheme, config),
+            documents=read.documents,
+        )
+        for split, read in spooled.items()
+    }
+
+
+def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig) -> Corpus:
+    """The split of that name.
+
+    Raises:
+        CorpusError: the data set has none; lists those it has.
+    """
+    if split not in corpora:
+        raise CorpusError(
+            f"dataset {config.name}", f"it has no {split} split", f"declare one, or choose among {', '.join(corpora)}"
+        )
+    return corpora[split]
+
+
+def read_whole(source: Source, evidence: SchemeEvidence) -> Spooled:
+    """Read a source to its end, its tags watched by `evidence`; raises CorpusError, also where it has no sentence."""
+    read = spool(source, evidence.watch(source))
+    if not len(read.words):
+        raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+    return read
+
+
+def iob2_tags(read: Spooled, scheme: Scheme, config: DatasetConfig) -> Column:
+    """The tags of a source in IOB2, renamed and ignored as `config` says."""
+    reading = read_tags(
+        {label: tag for label in read.labels if (tag := split_tag(label, scheme))},
+        inside_begins=scheme in ("iob1", "io"),
+        label_map=config.label_map,
+        ignore_labels=frozenset(config.ignore_labels),
+    )
+    return read.tags(reading)
+
+
+def _check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:
+    types = sorted({tag.type for tag in tags if tag and tag.type})
+    for field, names in (("label_map", config.label_map), ("ignore_labels", config.ignore_labels)):
+        if unknown := sorted(set(names) - set(types)):
+            problem = f"{config.name} has no entity type {', '.join(unknown)}"
+            raise CorpusError(f"dataset {config.name}: {field}", problem, f"its types are {', '.join(types) or 'none'}")
+
+
+def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> str:
+    digest = hashlib.sha256()
+    previous = None
+    for number, sentence in enumerate(sentences):
+        if documents is not None and documents[number] != previous:
+            previous = documents[number]
+            digest.update(b"\n")
+        digest.update(json.dumps(sentence, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()

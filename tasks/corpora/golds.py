@@ -1,0 +1,71 @@
+"""Further annotations of a corpus's words."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from artifacts.errors import CorpusError
+from tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
+from tasks.corpora.corpus import Corpus, iob2_tags, read_whole
+from tasks.sources.readers import read_splits
+from tasks.sources.schemes import SchemeEvidence
+from tasks.sources.sentences import Sentence, Source
+
+
+def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
+    """A further annotation of the sentences of `words`, whose documents it takes: only sentences are compared.
+
+    Its scheme is recognised on its own (unless the data set's is declared as `io`); its types are renamed and ignored
+    as the data set's.
+
+    Raises:
+        CorpusError: it cannot be read, or its words are not those of `words`; names the first that differs.
+    """
+    its = _as_dataset(config, dataset, words.split)
+    sources = read_splits(its)
+    if words.split not in sources:
+        problem = f"{config.file} has no {words.split} split"
+        raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")
+    source = sources[words.split]
+    evidence = SchemeEvidence(its.scheme)
+    read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
+    scheme = evidence.scheme("write the whole annotation in one scheme")
+    return replace(words, name=config.name, tags=iob2_tags(read, scheme, dataset))
+
+
+def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
+    kind = config.format or dataset.format
+    base = dataset if kind == dataset.format else DatasetConfig.model_construct(name=dataset.name, format=kind)
+    where = FIELDS_OF[kind][0]
+    return base.model_copy(
+        update={
+            where: {split: config.file} if where == "files" else config.file,
+            "columns": config.columns or base.columns,
+            "scheme": "io" if dataset.scheme == "io" else "auto",
+            "config": None,
+            "revision": None,
+        }
+    )
+
+
+def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
+    """The sentences of a gold, whose words must be those of `corpus`."""
+    remedy = f"a gold annotates the very words of {corpus.name}'s {corpus.split} split"
+    words = iter(corpus.words)
+    count = 0
+    for theirs in source.sentences:
+        ours = next(words, theirs.words)
+        if theirs.words != ours:
+            word = _first_difference(theirs.words, ours)
+            there, here = (repr(s[word]) if word < len(s) else "the end of the sentence" for s in (theirs.words, ours))
+            problem = f"{there} stands where {corpus.name} has {here} (sentence {count}, word {word})"
+            raise CorpusError(source.place(theirs.at, min(word, len(theirs.words) - 1)), problem, remedy)
+        count += 1
+        yield theirs
+    if count != len(corpus.words):
+        problem = f"it has {count} sentences, {corpus.name} has {len(corpus.words)}"
+        raise CorpusError(source.name, problem, remedy)
+
+
+def _first_difference(theirs: list[str], ours: list[str]) -> int:
+    shorter = min(len(theirs), len(ours))
+    return next((i for i in range(shorter) if theirs[i] != ours[i]), shorter)

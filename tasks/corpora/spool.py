@@ -1,0 +1,113 @@
+"""Reads a source once, to an unnamed file on disk: what stays in memory is 4 bytes a word and 8 a sentence.
+
+The words are mapped back from the file, so that the system drops them from memory when it needs room and no corpus is
+too large; the file goes with the last use of them.
+"""
+
+import mmap
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artifacts.cache import cache_folder
+from artifacts.errors import CorpusError
+from tasks.corpora.columns import Column, chunked
+from tasks.sources.schemes import TagReading
+from tasks.sources.sentences import Sentence, Source
+
+_WORDS = pa.schema({"words": pa.list_(pa.string())})
+
+
+class Spooled(NamedTuple):
+    """A source as it was read."""
+
+    words: Column
+    labels: tuple[str, ...]
+    """The distinct tags, as written."""
+    codes: npt.NDArray[np.intc]
+    """(words,) positions in `labels`."""
+    documents: Sequence[int] | None
+    """(sentences,) 0-based numbers of the documents; None where the source has none."""
+
+    def tags(self, reading: TagReading) -> Column:
+        """The tags in IOB2."""
+        chunks, done = [], 0
+        for lengths in chunked(self.words.lengths.tolist()):
+            ends = np.cumsum([0, *lengths])
+            starts = np.zeros(ends[-1], np.bool_)
+            starts[ends[:-1]] = True
+            labels = pa.DictionaryArray.from_arrays(self.codes[done : done + ends[-1]], list(self.labels))
+            chunks.append(pa.ListArray.from_arrays(ends.astype(np.int32), reading.read(labels, starts)))
+            done += ends[-1]
+        return Column(chunks)
+
+
+def spool(source: Source, sentences: Iterable[Sentence]) -> Spooled:
+    """Read `sentences` of `source` to their end.
+
+    Raises:
+        CorpusError: a word is no Unicode text; or what reading raises.
+    """
+    labels: dict[str, int] = {}
+    codes, documents = array("i"), array("i")
+    marks = _Marks()
+
+    def words() -> Iterator[pa.RecordBatch]:
+        for run in chunked(sentences):
+            for sentence in run:
+                codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
+                documents.append(marks.number(sentence.document))
+            yield _batch(run, source)
+
+    column = _on_disk(words())
+    return Spooled(column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None)
+
+
+class _Marks:
+    """Numbers documents by their changes, so that one without sentences has no number."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._document: object = None
+        self._number = -1
+
+    def number(self, document: object) -> int:
+        self.any |= document is not None
+        if self._number < 0 or document != self._document:
+            self._document = document
+            self._number += 1
+        return self._number
+
+
+def _batch(run: Sequence[Sentence], source: Source) -> pa.RecordBatch:
+    try:
+        return pa.record_batch([pa.array([sentence.words for sentence in run], _WORDS.field(0).type)], schema=_WORDS)
+    except UnicodeEncodeError:
+        sentence, position = next((s, i) for s in run for i, word in enumerate(s.words) if not _is_text(word))
+        problem = f"the word {sentence.words[position]!r} holds half a character (a lone surrogate)"
+        raise CorpusError(source.place(sentence.at, position), problem, "write the whole character") from None
+
+
+def _is_text(word: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in word)
+
+
+def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:  # not in /tmp, which is memory on many machines
+        with pa.ipc.new_file(file, _WORDS) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        file.flush()
+        return Column(_mapped(file))
+
+
+def _mapped(file: IO[bytes]) -> list[pa.ListArray]:
+    reader = pa.ipc.open_file(pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+    return [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]

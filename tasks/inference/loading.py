@@ -1,0 +1,208 @@
+"""Loading token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from tasks.inference.alignment import SpecialTokens
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+HARMLESS_KEYS = re.compile(
+    r"(^|\.)(pooler|cls\.predictions|cls\.seq_relationship|lm_head|vocab_transform|vocab_projector|"
+    r"vocab_layer_norm|position_ids|mask_predictions|lm_predictions)(\.|$)"
+)
+"""Weights that older token classifiers carry and nothing reads: a pooler, a language-model head, position ids."""
+
+OFFSET_POSITIONS = frozenset(
+    {
+        *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text"),
+        *("esm", "ibert", "longformer", "luke", "mpnet", "xmod"),
+    }
+)
+"""Architectures that count positions from the padding id on (RoBERTa's kin): pad + 1 positions are never used."""
+
+DEFAULT_WINDOW = 512
+LONGEST_REASON = 300
+REACHABLE = "name a folder made by save_pretrained, or a model of the Hub that can be reached"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTokenizer:
+    """A fast tokenizer with truncation and padding switched off, and the special tokens that its model expects."""
+
+    wrapper: "PreTrainedTokenizerBase"
+    backend: "Tokenizer"
+    special: SpecialTokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tagger:
+    """A token classifier ready for inference."""
+
+    model: "PreTrainedModel"
+    tokenizer: LoadedTokenizer
+    labels: tuple[str, ...]
+    """The model's label names by output index."""
+    window: int
+    """Pieces a window, special tokens included."""
+    device: "torch.device"
+    ignored_keys: tuple[str, ...] = ()
+    """Weights of the file that this architecture does not use."""
+
+
+def resolve_device(device: str) -> "torch.device":
+    """The device asked for; `auto` is the first accelerator or the CPU. A device that is absent is an InputError."""
+    import torch
+
+    if device == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(name)
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise InputError("benchmark.device", f"{device!r} is no device", "give auto, cpu, cuda, cuda:1 or mps")
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    chosen = torch.device(device)
+    if (chosen.index or 0) >= present[chosen.type]:
+        remedy = "use auto or cpu, or install the driver and a torch built for it"
+        raise InputError("benchmark.device", f"{device} is not available here", remedy)
+    return chosen
+
+
+def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
+    """The torch dtype of an inference precision."""
+    import torch
+
+    if precision == "fp16" and device.type == "cpu":
+        raise InputError("benchmark.precision", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int | None = None) -> int:
+    """Pieces a window: the smallest of the wanted one, the model's positions and the tokenizer's limit.
+
+    RoBERTa's kin lose `pad_token_id + 1` positions. Raises InputError where the wanted window exceeds the model's.
+    """
+    positions = config.get("max_position_embeddings") or DEFAULT_WINDOW
+    if config.get("model_type") in OFFSET_POSITIONS:
+        positions -= (config.get("pad_token_id") or 0) + 1
+    limit = int(min(positions, tokenizer_limit))
+    if wanted and wanted > limit:
+        problem = f"{wanted} pieces are more than the model's {limit}"
+        raise InputError("window", problem, f"give at most {limit}, or leave it out")
+    return wanted or limit
+
+
+@contextmanager
+def one_line(field: str, remedy: str) -> Iterator[None]:
+    """Raise whatever libraries raise over files and settings of the user's as an InputError."""
+    try:
+        yield
+    except (NerbenchError, MemoryError):
+        raise
+    except Exception as error:  # tokenizers raises nothing more special
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            field, text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …", remedy
+        ) from error
+
+
+def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bool = True) -> LoadedTokenizer:
+    """Load a fast tokenizer for pre-split words from a folder (or, with `local=False`, a Hub id)."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import AutoTokenizer
+
+    options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False, "revision": revision or "main"}
+    with one_line(f"tokenizer of {source}", REACHABLE):
+        wrapper = AutoTokenizer.from_pretrained(str(source), **options)
+        if not wrapper.is_fast:
+            raise InputError(f"tokenizer of {source}", "is a slow one", "save it again with its tokenizer.json")
+        if isinstance(wrapper.backend_tokenizer.pre_tokenizer, ByteLevel):
+            # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
+            wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
+            wrapper.backend_tokenizer.pre_tokenizer.add_prefix_space = True  # some classes ignore the option
+    for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
+        wrapper.init_kwargs.pop(option, None)
+    return prepare_tokenizer(wrapper)
+
+
+def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:
+    """Switch off what a saved tokenizer may do silently (truncate, pad) and find its special tokens."""
+    backend: Tokenizer = wrapper.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    around = backend.encode(["a"], is_pretokenized=True, add_special_tokens=True)
+    inner = [i for i, word in enumerate(around.word_ids) if word is not None]
+    special = SpecialTokens(
+        prefix=tuple(around.ids[: inner[0]]),
+        suffix=tuple(around.ids[inner[-1] + 1 :]),
+        pad=wrapper.pad_token_id if wrapper.pad_token_id is not None else 0,
+    )
+    return LoadedTokenizer(wrapper=wrapper, backend=backend, special=special)
+
+
+def load_tagger(
+    folder: Path, *, device: "torch.device", precision: str = "fp32", window: int | None = None, name: str = ""
+) -> Tagger:
+    """Load a saved token classifier for inference, known as `name` in messages.
+
+    Raises CorruptArtifactError where weights are missing (transformers would fill them with random numbers), are not
+    used, or do not fit the configuration; InputError where the folder cannot be loaded at all.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    name = name or str(folder)
+    dtype = dtype_of(precision, device)
+    with one_line(f"model {name}", REACHABLE):
+        model, loading = AutoModelForTokenClassification.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=dtype,  # without it, a checkpoint's own would be taken
+            ignore_mismatched_sizes=True,  # said by _check_weights, which names them
+            output_loading_info=True,
+        )
+    ignored = _check_weights(loading, name)
+    tokenizer = load_tokenizer(folder)
+    if len(tokenizer.wrapper) > model.get_input_embeddings().weight.shape[0]:
+        raise CorruptArtifactError(f"model {name}: its tokenizer has more entries than its vocabulary of embeddings")
+    return Tagger(
+        model=model.to(device).eval(),
+        tokenizer=tokenizer,
+        labels=_labels(model.config.id2label, name),
+        window=usable_window(model.config.to_dict(), tokenizer.wrapper.model_max_length, window),
+        device=device,
+        ignored_keys=ignored,
+    )
+
+
+def _labels(id2label: Mapping[int, str], name: str) -> tuple[str, ...]:
+    if sorted(id2label) != list(range(len(id2label))):
+        raise InputError(
+            f"model {name}", "its id2label does not number the labels 0, 1, 2, …", "correct its config.json"
+        )
+    return tuple(id2label[number] for number in range(len(id2label)))
+
+
+def _check_weights(loading: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    unexpected = sorted(loading["unexpected_keys"])
+    for problem, keys in (
+        ("lacks weights", sorted(loading["missing_keys"])),
+        ("has weights of another shape", sorted(key for key, *_ in loading["mismatched_keys"])),
+        ("has weights that its architecture does not use", [k for k in unexpected if not HARMLESS_KEYS.search(k)]),
+    ):
+        if keys:
+            shown = ", ".join([*keys[:3], "…"] if len(keys) > 3 else keys)
+            raise CorruptArtifactError(f"model {name}: {problem} ({shown})")
+    return tuple(unexpected)

@@ -1,0 +1,1 @@
+"""Latency, load time and memory, taken in a process of their own."""

@@ -1,0 +1,183 @@
+"""Result tables for someone else: one of them as a file, or all of them with their environment in one zip.
+
+The same rows, exported in the same environment, give the same bytes.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from artifacts.digests import sha256_hex
+from artifacts.errors import InputError
+from artifacts.paths import write_whole
+from artifacts.schemas import TABLES
+from artifacts.tables import read_results
+from tasks.environment import environment, library_versions
+from tasks.results.sharing import shareable, shareable_host
+
+ROW_OF: dict[str, str] = {
+    "metrics": "one row a score",
+    "predictions": "one row a word, with the annotation's tag and the model's",
+    "training": "one row a logged training step",
+    "speed": "one row a measurement of latency and throughput",
+    "memory": "one row a measurement of memory and load time",
+    "runs": "one row a run, with its configuration, machine, versions, durations and outcome",
+}
+"""What a row of each table is."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip can hold: a member's own would make every bundle differ."""
+
+
+class Selection(NamedTuple):
+    """Which rows are exported."""
+
+    since: str | None = None
+    """The first logical date, YYYY-MM-DD; all by default."""
+    text: bool = True
+    """Whether with the corpus's words, where the tables hold them."""
+
+
+def export_table(results: str, table: str, target: Path, selection: Selection, *, force: bool = False) -> int:
+    """Write one table to a `.parquet` or `.csv` file; returns how many rows it has.
+
+    Raises InputError for another ending, an existing file without `force`, an unknown or empty table, or no date.
+    """
+    _check_target("--to", target, (".parquet", ".csv"), force)
+    rows = _read(results, table, selection)
+    if not rows.num_rows:
+        raise InputError(f"table {table}", f"has no rows{_since(selection)} in {results}", "benchmark first")
+    write_whole(target, [_csv(rows) if target.suffix == ".csv" else _parquet(rows)])
+    count: int = rows.num_rows
+    return count
+
+
+def export_bundle(results: str, target: Path, selection: Selection, *, force: bool = False) -> dict[str, int]:
+    """Write every table that has rows, the environment, an explanation and digests to a zip; returns rows by table.
+
+    Raises InputError for another ending, an existing file without `force`, empty results, or no date.
+    """
+    _check_target("--bundle", target, (".zip",), force)
+    read = {table: _read(results, table, selection) for table in TABLES}
+    tables = {table: rows for table, rows in read.items() if rows.num_rows}
+    if not tables:
+        raise InputError(f"results {results}", f"hold no rows{_since(selection)}", "run `nerbench benchmark` first")
+    members = {f"tables/{table}.parquet": _parquet(rows) for table, rows in tables.items()}
+    members["environment.json"] = _json({"exported_from": _environment(), "newest_run": _newest(read["runs"])})
+    members["README.txt"] = _explanation(tables, selection).encode()
+    members["manifest.json"] = _json(_manifest(members, tables, selection))
+    write_whole(target, [_zip(members)])
+    return {table: rows.num_rows for table, rows in tables.items()}
+
+
+def _check_target(option: str, target: Path, endings: tuple[str, ...], force: bool) -> None:
+    field = f"{option} {target}"
+    if target.suffix not in endings:
+        raise InputError(
+            field, f"{target.suffix!r} is not a kind of file it can be", f"end it in {' or '.join(endings)}"
+        )
+    if target.is_dir():
+        raise InputError(field, "is a folder", "name a file in it")
+    if target.exists() and not force:
+        raise InputError(field, "exists already", "choose another name, or overwrite it with --force")
+
+
+def _since(selection: Selection) -> str:
+    return f" since {selection.since}" if selection.since else ""
+
+
+def _read(results: str, table: str, selection: Selection) -> pa.Table:
+    return shareable(read_results(results, table, since=selection.since), text=selection.text)
+
+
+def _parquet(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _csv(rows: pa.Table) -> bytes:
+    """UTF-8 with a heading; lists as numbers with blanks between, null as nothing, empty text as `""`."""
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_list(field.type):
+            numbers = rows[field.name].combine_chunks().cast(pa.list_(pa.float64())).cast(pa.list_(pa.string()))
+            rows = rows.set_column(position, field.name, pc.binary_join(numbers, " "))
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(rows, sink)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _zip(members: Mapping[str, bytes]) -> bytes:
+    """Members in order of their names, uncompressed: what is large is compressed in itself."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(members.items()):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.create_system, info.external_attr = 3, 0o644 << 16  # Unix and rw-r--r--, wherever it is made
+            archive.writestr(info, data)
+    return sink.getvalue()
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, default=datetime.isoformat, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _environment() -> dict[str, Any]:
+    found = environment()
+    return found | {"host": shareable_host(found["host"]), "libraries": library_versions()}
+
+
+def _newest(runs: pa.Table) -> dict[str, Any] | None:
+    rows: list[dict[str, Any]] = runs.to_pylist()
+    if not rows:
+        return None
+    newest = max(rows, key=lambda row: (row["started_at"], row["run_id"]))
+    return newest | {"configuration": json.loads(newest["configuration"] or "null")}
+
+
+def _manifest(members: Mapping[str, bytes], tables: Mapping[str, pa.Table], selection: Selection) -> dict[str, Any]:
+    return {
+        "format": "nerbench-results/1",
+        **selection._asdict(),
+        "tables": {table: {"schema": TABLES[table].version, "rows": rows.num_rows} for table, rows in tables.items()},
+        "files": [
+            {"path": name, "size": len(data), "sha256": sha256_hex(data)} for name, data in sorted(members.items())
+        ],
+    }
+
+
+def _explanation(tables: Mapping[str, pa.Table], selection: Selection) -> str:
+    words = "predictions" in tables and tables["predictions"]["text"].null_count < tables["predictions"].num_rows
+    first = next(iter(tables))
+    return f"""Result tables of nerbench: named-entity taggers, benchmarked{_since(selection)}.
+
+tables/*.parquet   the tables, one plain Parquet file each
+environment.json   the machine and the versions of this export, and the newest run with its configuration
+manifest.json      size and sha256 of every other file here
+
+Open one with any reader of Parquet:
+  pandas   pandas.read_parquet("tables/{first}.parquet")
+  polars   polars.read_parquet("tables/{first}.parquet")
+  DuckDB   SELECT * FROM 'tables/{first}.parquet'
+
+{"The words of the corpus are in it: mind its licence." if words else "The words of the corpus are not in it."}
+Host names are digests. Secrets, and the folders of paths, are left out of configurations.
+
+{"".join(_columns(table, rows) for table, rows in tables.items())}"""
+
+
+def _columns(table: str, rows: pa.Table) -> str:
+    declared = TABLES[table].columns
+    width = max(len(column.name) for column in declared)
+    lines = "".join(f"  {c.name:<{width}}  {c.type:<24}  {c.meaning}\n" for c in declared)
+    return f"\ntables/{table}.parquet: {ROW_OF[table]} ({rows.num_rows})\n{lines}"

@@ -1,0 +1,67 @@
+"""What of the result tables may be handed on: no secrets, no paths of a user's machine, no host names."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from artifacts.digests import canonical_json, sha256_hex
+from tasks.configuration.configerrors import looks_secret
+
+HIDDEN = "…"
+
+_LOCAL = re.compile(r"/|~|\\\\|[A-Za-z]:[\\/]|(file|local)://")
+_LOGIN = re.compile(r"(?<=://)[^/@]*@")
+
+
+def shareable(rows: pa.Table, *, text: bool) -> pa.Table:
+    """Rows of a result table to hand on, with the corpus's words (column `text`) or nulls instead.
+
+    A `host` becomes a name made of its digest, so that machines can still be told apart; a `configuration` loses what
+    `shareable_value` takes from it.
+    """
+    for name, change in _CHANGES.items():
+        if name in rows.column_names:
+            values = [value and change(value) for value in rows[name].to_pylist()]
+            rows = _with_column(rows, name, pa.array(values, pa.string()))
+    if not text and "text" in rows.column_names:
+        rows = _with_column(rows, "text", pa.nulls(rows.num_rows, pa.string()))
+    return rows
+
+
+def shareable_host(host: str) -> str:
+    """A name that is the same for the same host."""
+    return f"host-{sha256_hex(host.encode())[:8]}"
+
+
+def shareable_value(value: Any) -> Any:
+    """A value of a configuration without secrets (by key), and with absolute paths cut down to their last part.
+
+    URLs of stores stay, without user, password and query.
+    """
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if looks_secret([key]) else shareable_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shareable_value(item) for item in value]
+    return _shareable_text(value) if isinstance(value, str) else value
+
+
+def _shareable_text(text: str) -> str:
+    if _LOCAL.match(text):
+        parts = re.split(r"[/\\]", text.rstrip("/\\"))
+        return f"{HIDDEN}/{parts[-1]}"
+    return _LOGIN.sub("", text).partition("?")[0] if "://" in text else text
+
+
+def _shareable_configuration(configuration: str) -> str:
+    return canonical_json(shareable_value(json.loads(configuration))).decode()
+
+
+_CHANGES: dict[str, Callable[[str], str]] = {"host": shareable_host, "configuration": _shareable_configuration}
+
+
+def _with_column(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    position = rows.column_names.index(name)
+    return rows.set_column(position, rows.schema.field(position), values)

@@ -1,0 +1,92 @@
+"""The few numbers that people look at first, from rows of the result tables."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from artifacts.errors import InputError
+from artifacts.tables import read_results
+from tasks.scoring.metrics import OVERALL, Row
+
+
+def leaderboard(metrics: Iterable[Row]) -> list[Row]:
+    """One row a model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity type."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in metrics:
+        if row["level"] != "entity" or row["value"] is None:
+            continue
+        entry = found.setdefault(
+            (row["artifact_id"], row["dataset"], row["gold"]),
+            {"model": row["model"], "dataset": row["dataset"], "gold": row["gold"]},
+        )
+        if name := _column(row):
+            entry[name] = round(100 * row["value"], 2)
+    return sorted(found.values(), key=lambda entry: (entry["dataset"], entry["gold"], -entry.get("F1", 0.0)))
+
+
+def _column(row: Row) -> str | None:
+    if row["label"] != OVERALL:
+        return row["label"] if (row["mode"], row["metric"]) == ("strict", "f1") else None
+    if row["average"] != "micro":
+        return None
+    return {
+        ("strict", "precision"): "precision",
+        ("strict", "recall"): "recall",
+        ("strict", "f1"): "F1",
+        ("conlleval", "f1"): "conlleval F1",
+    }.get((row["mode"], row["metric"]))
+
+
+class RunResults(NamedTuple):
+    """The rows of one run."""
+
+    run_id: str
+    metrics: list[Row]
+    speed: list[Row]
+    memory: list[Row]
+
+
+def newest_run(results: str, run_id: str | None = None) -> RunResults:
+    """The rows of a run, the newest one with metrics by default; raises InputError where there is none."""
+    metrics = read_results(results, "metrics")
+    if not metrics.num_rows:
+        raise InputError(
+            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
+        )
+    started = dict(zip(metrics["run_id"].to_pylist(), metrics["started_at"].to_pylist(), strict=True))
+    chosen = run_id or max(started, key=lambda run: started[run])
+    if chosen not in started:
+        raise InputError("--run", f"{chosen} has no metrics", f"choose among {', '.join(sorted(started)[-5:])}")
+    of_run = [("run_id", "=", chosen)]
+    speed, memory = (read_results(results, table, filters=of_run).to_pylist() for table in ("speed", "memory"))
+    return RunResults(chosen, metrics.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory)
+
+
+def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
+    """One row a model: latency percentiles in milliseconds, words a second, load time, memory in MB."""
+    used = {row["artifact_id"]: row for row in memory}
+    return [
+        {
+            "model": row["model"],
+            "device": row["device"],
+            "precision": row["precision"],
+            "p50 ms": 1e3 * row["p50_s"],
+            "p90 ms": 1e3 * row["p90_s"],
+            "words/s": round(row["words_per_s"]),
+            **_memory_columns(used.get(row["artifact_id"])),
+        }
+        for row in speed
+        if row["status"] == "ok"
+    ]
+
+
+def _memory_columns(row: Row | None) -> Row:
+    if row is None:
+        return {}
+    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
+    return {
+        "load s": row["load_s"],
+        "weights MB": row["weights_bytes"] / 1e6,
+        "peak over baseline MB": (peak - baseline) / 1e6 if peak and baseline else None,
+    }

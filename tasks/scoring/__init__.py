@@ -1,0 +1,1 @@
+"""Entities, counts and metrics; nothing here infers."""

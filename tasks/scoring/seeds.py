@@ -1,0 +1,51 @@
+"""One model trained with several seeds: mean and standard deviation of every number."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import fmean, stdev
+
+from artifacts.digests import canonical_json, sha256_hex
+from tasks.config import ModelConfig
+from tasks.scoring.metrics import Row
+
+SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric")
+"""What rows of different seeds must share to be one number."""
+KEPT = (
+    *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "precision"),
+    *("slice", "level", "mode", "label", "average", "metric", "n_gold", "support", "n_documents"),
+)
+"""Columns that the mean's row takes from theirs."""
+
+
+def seed_rows(model: ModelConfig, metrics: Iterable[Row]) -> list[Row]:
+    """A row a number under the model's own name: its mean over the seeds, and their standard deviation (n - 1).
+
+    Nothing where the model has one seed, or where not every seed was scored. A number that is undefined for a seed is
+    undefined. The row's digests are those of its members' digests.
+    """
+    members = {one.name for one in model.each_seed}
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in metrics:
+        if row["model"] in members:
+            groups[tuple(row[column] for column in SAME)].append(row)
+    complete = [rows for rows in groups.values() if len(rows) == len(members) > 1]
+    return [_mean(model.name, sorted(rows, key=lambda row: row["model"])) for rows in complete]
+
+
+def _mean(name: str, rows: list[Row]) -> Row:
+    values = [row["value"] for row in rows]
+    defined = None not in values
+    return {column: rows[0][column] for column in KEPT} | {
+        "model": name,
+        "artifact_id": _joint_digest(rows, "artifact_id"),
+        "model_sha256": _joint_digest(rows, "model_sha256"),
+        "value": fmean(values) if defined else None,
+        "std": stdev(values) if defined else None,
+        "n_models": len(rows),
+        "status": "ok" if defined else "undefined",
+        "reason": None if defined else "undefined for a seed",
+    }
+
+
+def _joint_digest(rows: list[Row], column: str) -> str:
+    return sha256_hex(canonical_json([row[column] for row in rows]))

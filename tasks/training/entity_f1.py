@@ -1,0 +1,54 @@
+"""Entity scores as an `evaluate.Metric`: `EntityF1()`, or offline `evaluate.load("tasks/training/entity_f1.py")`.
+
+`evaluate` copies the file before importing it, so that it must stand alone: the scoring is imported on first use.
+"""
+
+from importlib import import_module
+from typing import Any
+
+import datasets
+import evaluate
+
+_DESCRIPTION = "Entity precision, recall and F1 (strict IOB2, micro), F1 by conlleval's rules, and token accuracy."
+_INPUTS = "predictions, references: one list of IOB2 tags (O, B-TYPE, I-TYPE) a sentence."
+
+
+class EntityF1(evaluate.Metric):  # type: ignore[misc]
+    """Micro-averaged scores of IOB2 tags. What is undefined, as precision without predictions, is 0, as in seqeval."""
+
+    def _info(self) -> Any:
+        tags = datasets.List(datasets.Value("string"))
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=datasets.Features({"predictions": tags, "references": tags}),
+        )
+
+    def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+        for number, (predicted, gold) in enumerate(zip(predictions, references, strict=True)):
+            if len(predicted) != len(gold):
+                raise ValueError(f"sentence {number} has {len(gold)} tags and {len(predicted)} predicted ones")
+        return _scores(predictions, references)
+
+
+def _scores(predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+    scoring, metrics, labels = (
+        import_module(f"tasks.{name}") for name in ("scoring.counts", "scoring.metrics", "corpora.labels")
+    )
+    predicted, gold = ([tag for sentence in tags for tag in sentence] for tags in (predictions, references))
+    tags = scoring.pair(
+        gold,
+        predicted,
+        types=labels.entity_types([*gold, *predicted]),
+        sentences=[number for number, sentence in enumerate(references) for _ in sentence],
+    )
+    rows = [row for counts in scoring.count_all(tags) for row in metrics.score_overall(counts)]
+    micro = {(row["mode"], row["metric"]): row["value"] or 0.0 for row in rows if row["average"] == "micro"}
+    return {
+        "precision": micro["strict", "precision"],
+        "recall": micro["strict", "recall"],
+        "f1": micro["strict", "f1"],
+        "conlleval_f1": micro["conlleval", "f1"],
+        "accuracy": micro["tag", "accuracy"],
+    }

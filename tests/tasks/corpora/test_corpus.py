@@ -1,0 +1,172 @@
+"""Schemes, renamed types, digests and further golds; and the real CoNLLpp where it lies beside the checkout."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts.errors import CorpusError
+from tasks.config import DatasetConfig, GoldConfig
+from tasks.corpora.corpus import Corpus, load_splits, pick_split
+from tasks.corpora.golds import load_gold
+
+
+def write(folder: Path, name: str, tags: str, words: str = "") -> str:
+    """A CoNLL file of sentences parted by `/`; words are a, b, c, … where none are given."""
+    blocks = []
+    for number, sentence in enumerate(tags.split("/")):
+        its_words = words.split("/")[number].split() if words else "abcdefghij"
+        blocks.append("\n".join(f"{w} {t}" for w, t in zip(its_words, sentence.split(), strict=False)))
+    (folder / name).write_text("\n\n".join(blocks) + "\n")
+    return str(folder / name)
+
+
+def load(folder: Path, *splits: str, **options: Any) -> dict[str, Corpus]:
+    files = {n: write(folder, n, tags) for n, tags in zip(("train", "validation", "test"), splits, strict=False)}
+    return load_splits(DatasetConfig.model_validate({"name": "toy", "files": files, **options}))
+
+
+def corpus(**changes: Any) -> Corpus:
+    given: dict[str, Any] = {"words": [["A", "b"], ["C"]], "tags": [["B-X", "O"], ["O"]], "documents": None}
+    return Corpus(name="toy", split="test", **{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("I-X I-X O I-Y", "B-X I-X O B-Y"),
+        ("I-X B-X I-X", "B-X B-X I-X"),
+        ("I-X I-Y O", "B-X B-Y O"),
+        ("O I-X/I-X O", "O B-X/B-X O"),
+        ("B-X I-X O B-Y", "B-X I-X O B-Y"),
+        ("O O", "O O"),
+    ],
+)
+def test_schemes_are_recognised(tmp_path: Path, written: str, read: str) -> None:
+    assert load(tmp_path, written)["train"].tags == [sentence.split() for sentence in read.split("/")]
+
+
+def test_scheme_is_recognised_over_all_splits_together(tmp_path: Path) -> None:
+    # The first split alone could be either; B- where an entity could begin with I- in the second tells that it is IOB2.
+    assert load(tmp_path, "O O", "I-X B-X")["train"].tags == [["O", "O"]]
+
+
+def test_declared_schemes_are_taken_at_their_word(tmp_path: Path) -> None:
+    mixed = "B-X O I-X I-Y"
+    assert load(tmp_path, mixed, scheme="iob2")["train"].tags == [["B-X", "O", "I-X", "I-Y"]]
+    assert load(tmp_path, mixed, scheme="iob1")["train"].tags == [["B-X", "O", "B-X", "B-Y"]]
+
+
+def test_types_are_renamed_and_ignored(tmp_path: Path) -> None:
+    tags = "B-PERSON I-PERSON B-DATE I-DATE B-LOC"
+    loaded = load(tmp_path, tags, label_map={"PERSON": "PER"}, ignore_labels=("DATE",))["train"]
+    assert loaded.tags == [["B-PER", "I-PER", "O", "O", "B-LOC"]]
+    assert loaded.types == ["LOC", "PER"]
+
+
+@pytest.mark.parametrize("field", ["label_map", "ignore_labels"])
+def test_unknown_types_are_an_error_that_lists_the_known(tmp_path: Path, field: str) -> None:
+    value = {"PERSON": "PER"} if field == "label_map" else ("PERSON",)
+    with pytest.raises(
+        CorpusError, match=f"dataset toy: {field}: toy has no entity type PERSON; its types are LOC, PER"
+    ):
+        load(tmp_path, "B-PER O", "B-LOC", **{field: value})
+
+
+def test_missing_split_lists_those_there_are(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "O", "O")
+    config = DatasetConfig(name="toy", files={"train": "x"})
+    assert pick_split(loaded, "train", config) is loaded["train"]
+    with pytest.raises(
+        CorpusError, match="dataset toy: it has no test split; declare one, or choose among train, valid"
+    ):
+        pick_split(loaded, "test", config)
+
+
+def test_digests_are_as_documented() -> None:
+    three = corpus(words=[["Ö", '"'], ["C"], ["d"]], tags=[["B-X", "O"], ["O"], ["O"]], documents=[0, 0, 1])
+    assert three.words_sha256 == hashlib.sha256('\n["Ö","\\""]\n["C"]\n\n["d"]\n'.encode()).hexdigest()
+    assert three.gold_sha256 == hashlib.sha256(b'\n["B-X","O"]\n["O"]\n\n["O"]\n').hexdigest()
+    assert corpus().words_sha256 == hashlib.sha256(b'["A","b"]\n["C"]\n').hexdigest()
+
+
+def test_digests_change_with_words_tags_and_boundaries_alone() -> None:
+    same = corpus()
+    assert replace(same, name="other", split="train").words_sha256 == same.words_sha256
+    assert corpus(tags=[["O", "O"], ["O"]]).words_sha256 == same.words_sha256
+    assert corpus(tags=[["O", "O"], ["O"]]).gold_sha256 != same.gold_sha256
+    for words, documents in (
+        ([["A", "c"], ["C"]], None),
+        ([["A"], ["b", "C"]], None),
+        ([["A", "b"], ["C"]], [0, 0]),
+        ([["A", "b"], ["C"]], [0, 1]),
+    ):
+        assert corpus(words=words, documents=documents).words_sha256 != same.words_sha256
+
+
+def test_sizes() -> None:
+    assert (corpus().n_words, corpus().lengths.tolist()) == (3, [2, 1])
+
+
+def gold_of(folder: Path, tags: str, words: str = "", **options: Any) -> Corpus:
+    files = {"test": write(folder, "test", "B-X I-X/O")}
+    dataset = DatasetConfig.model_validate({"name": "toy", "files": files, **options})
+    text = replace(load_splits(dataset)["test"], documents=[0, 1])
+    return load_gold(GoldConfig(name="other", dataset="toy", file=write(folder, "gold", tags, words)), dataset, text)
+
+
+def test_gold_has_a_scheme_of_its_own_and_the_words_documents(tmp_path: Path) -> None:
+    gold = gold_of(tmp_path, "O I-Z/I-X", label_map={"X": "Y"})
+    assert gold.tags == [["O", "B-Z"], ["B-Y"]]
+    assert (gold.name, gold.split, gold.documents, gold.words) == ("other", "test", [0, 1], [["a", "b"], ["a"]])
+
+
+@pytest.mark.parametrize(
+    ("tags", "words", "message"),
+    [
+        ("O O/O", "a x/a", r"gold:2: 'x' stands where toy has 'b' \(sentence 0, word 1\); a gold annotates the very"),
+        ("O O/O O", "a b/a c", r"gold:5: 'c' stands where toy has the end of the sentence \(sentence 1, word 1\)"),
+        ("O/O", "a/a", r"gold:1: the end of the sentence stands where toy has 'b'"),
+        ("O O/O/O", "a b/a/a", "gold: it has 3 sentences, toy has 2"),
+        ("O O", "a b", "gold: it has 1 sentences, toy has 2"),
+        (
+            "B-X O/I-X",
+            "",
+            "gold:4: an entity begins with I- .* at .*/gold:1 .*; write the whole annotation in one scheme",
+        ),
+    ],
+)
+def test_gold_of_other_words_or_mixed_schemes(tmp_path: Path, tags: str, words: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        gold_of(tmp_path, tags, words)
+
+
+@pytest.fixture(scope="module")
+def conllpp(shared: Path) -> DatasetConfig:
+    folder = shared / "data" / "conllpp"
+    names = {"train": "train", "validation": "valid", "test": "test"}
+    return DatasetConfig.model_validate(
+        {"name": "conllpp", "files": {s: f"{folder}/{n}.txt" for s, n in names.items()}}
+    )
+
+
+def entities(loaded: Corpus) -> Counter[str]:
+    return Counter(tag[2:] for tag in chain.from_iterable(loaded.tags) if tag[0] == "B")
+
+
+def test_conllpp_and_the_original_gold(conllpp: DatasetConfig, shared: Path) -> None:
+    loaded = load_splits(conllpp)
+    sizes = {split: (len(c.words), c.n_words, len(set(c.documents or []))) for split, c in loaded.items()}
+    assert sizes == {"train": (14041, 203621, 946), "validation": (3250, 51362, 216), "test": (3453, 46435, 231)}
+    assert entities(loaded["test"]) == {"LOC": 1646, "MISC": 723, "ORG": 1715, "PER": 1618}
+
+    config = GoldConfig(name="conll2003", dataset="conllpp", file=str(shared / "data/conll2003/test.txt"))
+    original = load_gold(config, conllpp, loaded["test"])
+    assert entities(original) == {"LOC": 1668, "PER": 1617, "ORG": 1661, "MISC": 702}
+    assert sum(a != b for a, b in zip(original.tags, loaded["test"].tags, strict=True)) == 186
+    assert original.words_sha256 == loaded["test"].words_sha256
+    assert original.gold_sha256 != loaded["test"].gold_sha256

@@ -1,0 +1,79 @@
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tiny_models import SENTENCES
+
+from artifacts.errors import InputError
+from artifacts.references import resolve
+from artifacts.tables import read_results
+from tasks.config import BenchmarkConfig
+from tasks.corpora.corpus import Corpus
+from tasks.measuring.measure import Call, _speed
+from tasks.measuring.measurement import measure_and_write
+from tasks.runs import Run
+from tasks.scoring.metrics import Row
+
+WORDS = SENTENCES * 3
+CORPUS = Corpus(name="own", split="test", words=WORDS, tags=[["O"] * len(s) for s in WORDS], documents=None)
+
+
+def own_run(folder: Path) -> Run:
+    return Run(
+        run_id="r",
+        flow="benchmark",
+        date="2030-01-02",
+        started_at=datetime(2030, 1, 2, tzinfo=UTC),
+        attempt=1,
+        results=str(folder / "results"),
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
+    """The `speed` and the `memory` row of one tiny model, measured in a child."""
+    run = own_run(tmp_path_factory.mktemp("measured"))
+    (artifact,) = resolve(str(tiny_model_folder), "")
+    written = measure_and_write(run, artifact, CORPUS, BenchmarkConfig(device="cpu"))
+    assert set(written) == {"speed", "memory"}
+    tables = {name: read_results(run.results, name).to_pylist() for name in written}
+    return {name: row for name, (row,) in tables.items()}
+
+
+def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
+    row = rows["speed"]
+    empty = {name for name, value in row.items() if value is None}
+    assert empty == {"sequence_length", "ci_low_s", "ci_high_s"}, "intervals come with the sweeps"
+    assert (row["run_id"], row["model"], row["device"], row["precision"]) == ("r", "tiny", "cpu", "fp32")
+    assert (row["workload"], row["batch_size"], row["status"], row["processes"]) == ("inference", 1, "ok", 1)
+    assert row["n"] == len(row["samples_s"]) == len(WORDS)
+    assert 0 < row["p50_s"] <= row["p90_s"] <= row["p95_s"] <= row["p99_s"] <= max(row["samples_s"])
+    assert row["mean_s"] == pytest.approx(sum(row["samples_s"]) / row["n"])
+    assert row["words_per_s"] == pytest.approx(CORPUS.n_words / sum(row["samples_s"]))
+    assert row["tokens_per_s"] > row["words_per_s"] > row["sentences_per_s"]
+
+
+def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
+    row = rows["memory"]
+    assert {name for name, value in row.items() if value is None} == {"sequence_length", "peak_device_bytes"}
+    assert row["peak_rss_bytes"] >= row["baseline_rss_bytes"] > 10e6
+    assert row["weights_bytes"] == 4 * row["parameters"] > 0
+    assert row["artifact_bytes"] > row["weights_bytes"]
+    assert row["load_s"] > 0
+    assert row["first_call_s"] > 0
+
+
+def test_what_cannot_be_measured_is_a_wrong_request(tiny_model_folder: Path, tmp_path: Path) -> None:
+    (artifact,) = resolve(str(tiny_model_folder), "")
+    with pytest.raises(InputError, match=r"benchmark\.precision"):
+        measure_and_write(own_run(tmp_path), artifact, CORPUS, BenchmarkConfig(device="cpu", precision="fp16"))
+    assert not (tmp_path / "results").exists()
+
+
+def test_speed_of_known_calls() -> None:
+    row = _speed([Call(0.1, 10, 20), Call(0.3, 30, 40)])
+    expected = {"n": 2, "mean_s": 0.2, "std_s": math.sqrt(0.02), "p50_s": 0.2, "p90_s": 0.28}
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    assert [row["sentences_per_s"], row["words_per_s"], row["tokens_per_s"]] == pytest.approx([5, 100, 150])
+    assert _speed([Call(0.1, 1, 1)])["std_s"] is None

@@ -1,0 +1,328 @@
+"""From stored predictions to the rows of the result tables, and to the numbers that people look at first."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+from tiny_models import SENTENCES, save_bert
+
+from artifacts.errors import CorruptArtifactError, InputError, LabelError
+from artifacts.manifest import ArtifactRef
+from artifacts.references import resolve
+from artifacts.tables import read_results
+from tasks.config import Config
+from tasks.corpora import refs as corpora
+from tasks.corpora.refs import CorpusRef, describe, open_corpus
+from tasks.inference import loading as modeling
+from tasks.inference.evaluation import EvaluationRecord, carry_out, plan
+from tasks.results import rows
+from tasks.results.summary import leaderboard, newest_run, speed_and_memory
+from tasks.runs import Run
+from tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
+from tasks.scoring.metrics import Row
+
+TAGS = [
+    "B-PER I-PER O O B-LOC O".split(),
+    "O O O O B-LOC O B-PER I-PER O O O".split(),
+    "O O O O O O O B-LOC I-LOC O".split(),
+    "O O O O O O O O B-PER".split(),
+]
+
+
+class Bench(NamedTuple):
+    """A configuration and what a benchmark makes of it, step by step."""
+
+    config: Config
+    artifact: ArtifactRef
+
+    @property
+    def results(self) -> str:
+        return self.config.results
+
+    def run(self, run_id: str = "first", day: int = 2) -> Run:
+        moment = datetime(2030, 1, day, tzinfo=UTC)
+        return Run(
+            run_id=run_id,
+            flow="benchmark",
+            date=moment.date().isoformat(),
+            started_at=moment,
+            attempt=1,
+            results=self.results,
+        )
+
+    def refs(self) -> list[CorpusRef]:
+        corpora._open.clear()
+        return describe(self.config, self.config.datasets[0])
+
+    def record(self, ref: CorpusRef) -> EvaluationRecord:
+        found = plan(self.artifact, ref.words_sha256, self.config.benchmark, self.results)
+        return carry_out(found, self.artifact, open_corpus(ref), self.results)
+
+    def counted(self, ref: CorpusRef) -> CountedPredictions:
+        return count_predictions(self.results, self.artifact.name, self.record(ref), ref, self.config.benchmark)
+
+    def scores(self, ref: CorpusRef) -> list[Row]:
+        counted = self.counted(ref)
+        return [row for label in counted.labels for row in score_counts(self.results, counted, label)]
+
+    def write_predictions(self, ref: CorpusRef, **run: Any) -> str:
+        benchmark = self.config.benchmark
+        return rows.write_predictions(self.run(**run), self.artifact, self.record(ref), ref, benchmark)
+
+    def write_metrics(self, ref: CorpusRef, **run: Any) -> str:
+        scored = rows.metric_rows(self.run(**run), self.artifact, self.counted(ref), self.scores(ref), "fp32")
+        return rows.write_metrics(self.run(**run), self.artifact, ref.dataset.name, scored)
+
+
+def write_conll(path: Path, tags: list[list[str]]) -> str:
+    sentences = (
+        "".join(f"{word} {tag}\n" for word, tag in zip(words, labels, strict=True))
+        for words, labels in zip(SENTENCES, tags, strict=True)
+    )
+    path.write_text("\n".join(["-DOCSTART- O\n", *sentences]))
+    return str(path)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_model_folder: Path) -> Callable[..., Bench]:
+    """Makes a benchmark of the tiny model on our four sentences, with these settings and further golds."""
+
+    def make(model: Path = tiny_model_folder, golds: Any = None, **benchmark: Any) -> Bench:
+        files = {"test": write_conll(tmp_path / "test.txt", TAGS)}
+        further = [
+            {"name": name, "dataset": "own", "file": write_conll(tmp_path / f"{name}.txt", tags)}
+            for name, tags in (golds or {}).items()
+        ]
+        config = Config.model_validate(
+            {
+                "results": str(tmp_path / "results"),
+                "datasets": [{"name": "own", "files": files}],
+                "golds": further,
+                "benchmark": {"device": "cpu", **benchmark},
+            }
+        )
+        return Bench(config, resolve(str(model), "")[0])
+
+    return make
+
+
+@pytest.fixture
+def no_inference(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    def forbid() -> None:
+        def load_tagger(*_: Any, **__: Any) -> None:
+            raise AssertionError("there is nothing to infer")
+
+        monkeypatch.setattr(modeling, "load_tagger", load_tagger)
+
+    return forbid
+
+
+def f1(scores: list[Row], label: str = "overall") -> Row:
+    wanted = {"label": label, "mode": "strict", "metric": "f1", "average": "" if label != "overall" else "micro"}
+    (row,) = [row for row in scores if row.items() >= wanted.items()]
+    return row
+
+
+def test_a_changed_tag_is_scored_again_without_inference(
+    bench: Callable[..., Bench], no_inference: Callable[[], None], tmp_path: Path
+) -> None:
+    own = bench()
+    before = own.scores(own.refs()[0])
+    no_inference()
+    write_conll(tmp_path / "test.txt", [["O"] * 6, *TAGS[1:]])
+    after = own.scores(own.refs()[0])
+    assert f1(before)["n_gold"] == 6
+    assert f1(after)["n_gold"] == 4
+    assert f1(before)["n_pred"] == f1(after)["n_pred"] > 0
+
+
+def test_a_changed_word_is_inferred_again(
+    bench: Callable[..., Bench], no_inference: Callable[[], None], tmp_path: Path
+) -> None:
+    own = bench()
+    own.scores(own.refs()[0])
+    no_inference()
+    path = tmp_path / "test.txt"
+    path.write_text(path.read_text().replace("Zanzibar", "London"))
+    with pytest.raises(AssertionError, match="nothing to infer"):
+        own.scores(own.refs()[0])
+
+
+def test_a_second_gold_is_scored_without_inference(
+    bench: Callable[..., Bench], no_inference: Callable[[], None]
+) -> None:
+    own = bench(golds={"second": [TAGS[0], *([["O"] * len(tags) for tags in TAGS[1:]])]})
+    first, second = own.refs()
+    scores = own.scores(first)
+    no_inference()
+    assert [f1(scores)["n_gold"], f1(own.scores(second))["n_gold"]] == [6, 2]
+    assert own.counted(first).predictions_digest == own.counted(second).predictions_digest
+
+
+def test_a_perfect_gold_scores_one(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    own = bench()
+    uri = own.write_predictions(own.refs()[0])
+    predicted = iter(pq.read_table(uri)["pred_tag"].to_pylist())
+    write_conll(tmp_path / "test.txt", [[next(predicted) for _ in tags] for tags in TAGS])
+    own = own._replace(config=own.config.model_copy(update={"datasets": (declared(own, scheme="iob2"),)}))
+    scores = own.scores(own.refs()[0])
+    (accuracy,) = [row for row in scores if (row["metric"], row["label"]) == ("accuracy", "overall")]
+    assert accuracy["value"] == 1
+
+
+def declared(own: Bench, **changes: Any) -> Any:
+    return own.config.datasets[0].model_copy(update=changes)
+
+
+def test_labels_of_the_model_are_read_by_name(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    labels = ("B-PERSON", "I-PERSON", "O", "I-LOC", "B-LOC")
+    renamed = save_bert(tmp_path / "renamed", labels=labels)
+    own = bench(model=renamed)
+    with pytest.raises(LabelError, match="PERSON"):
+        own.counted(own.refs()[0])
+    own = bench(model=renamed, label_map={"PERSON": "PER"})
+    ref = own.refs()[0]
+    assert set(own.counted(ref).labels) == {"overall", "LOC", "PER"}
+    table = pq.read_table(own.write_predictions(ref))
+    assert set(table["pred_tag"].to_pylist()) <= {"O", "B-PER", "I-PER", "B-LOC", "I-LOC"}
+    meaning = dict(zip(labels, ("B-PER", "I-PER", "O", "I-LOC", "B-LOC"), strict=True))
+    stored = pq.read_table(Path(own.results, own.record(ref).path))["pred"].to_pylist()
+    assert table["pred_tag"].to_pylist() == [meaning[label] for label in stored]
+
+
+def test_only_the_labels_asked_for_are_scored(bench: Callable[..., Bench]) -> None:
+    own = bench(labels=["LOC"])
+    assert {row["label"] for row in own.scores(own.refs()[0])} == {"overall", "LOC", "B-LOC", "I-LOC", "O"}
+    with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is no entity type of own; choose among LOC, PER"):
+        bench(labels=["LOC", "GPE"]).refs()
+
+
+def test_altered_counts_are_noticed(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    counted = own.counted(own.refs()[0])
+    path = Path(own.results, counted.counts)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(CorruptArtifactError, match="not what was written"):
+        score_counts(own.results, counted, "overall")
+
+
+def test_predictions_stand_beside_words_and_gold(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    (ref,) = own.refs()
+    table = read_results(own.results, "predictions") if own.write_predictions(ref) else None
+    assert table is not None
+    assert table["text"].to_pylist() == [word for words in SENTENCES for word in words]
+    assert table["gold_tag"].to_pylist() == [tag for tags in TAGS for tag in tags]
+    assert table["word"].to_pylist() == list(range(table.num_rows))
+    assert table["sentence"].to_pylist() == [n for n, words in enumerate(SENTENCES) for _ in words]
+    assert set(table["document"].to_pylist()) == {0}
+    assert set(table["artifact_id"].to_pylist()) == {own.artifact.artifact_id}
+    assert {table[name][0].as_py() for name in ("dataset", "gold", "split")} == {"own", "test"}
+    assert all(0 < score <= 1 for score in table["score"].to_pylist())
+
+
+def test_text_may_be_left_out(bench: Callable[..., Bench]) -> None:
+    own = bench(text="drop")
+    uri = own.write_predictions(own.refs()[0])
+    assert pq.read_table(uri)["text"].null_count == sum(map(len, SENTENCES))
+    for path in Path(own.results).rglob("*.parquet"):
+        assert "internationalization" not in str(pq.read_table(path).to_pydict())
+
+
+def test_predictions_are_written_once_whatever_the_run(bench: Callable[..., Bench]) -> None:
+    own = bench(golds={"second": [["O"] * len(tags) for tags in TAGS]})
+    first, second = own.refs()
+    uri = own.write_predictions(first)
+    assert own.write_predictions(first, run_id="second", day=3) == uri
+    assert own.write_predictions(second) != uri
+    assert len(list(Path(own.results, "predictions").rglob("*.parquet"))) == 2
+
+
+def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    (ref,) = own.refs()
+    uri = own.write_metrics(ref)
+    assert own.write_metrics(ref) == uri, "a retry writes the same"
+    found = read_results(own.results, "metrics").to_pylist()
+    known = {
+        "run_id": "first",
+        "attempt": 1,
+        "artifact_id": own.artifact.artifact_id,
+        "model_sha256": own.artifact.model_sha256,
+        "model": "tiny",
+        "dataset": "own",
+        "gold": "own",
+        "split": "test",
+        "words_sha256": ref.words_sha256,
+        "gold_sha256": ref.gold_sha256,
+        "predictions_digest": own.counted(ref).predictions_digest,
+        "precision": "fp32",
+    }
+    assert all(row.items() >= known.items() for row in found)
+    assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}
+    assert f1(found)["support"] == 6
+
+
+def test_the_runs_row_holds_configuration_and_environment(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    totals = {"evaluated": 1, "cached": 0, "train_s": None, "evaluate_s": 0.5, "score_s": 0.1}
+    rows.write_run(own.run(), own.config, totals, "ok")
+    (row,) = read_results(own.results, "runs").to_pylist()
+    assert Config.model_validate_json(row["configuration"]) == own.config
+    assert (row["run_id"], row["flow"], row["outcome"], row["evaluated"]) == ("first", "benchmark", "ok", 1)
+    assert all(row[name] for name in ("host", "cpu", "threads", "ram_bytes", "python", "torch", "transformers"))
+    assert row["total_s"] is not None
+
+
+def test_the_newest_run_is_shown(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    with pytest.raises(InputError, match="hold no metrics yet"):
+        newest_run(own.results)
+    (ref,) = own.refs()
+    own.write_metrics(ref, run_id="late", day=4)
+    own.write_metrics(ref, run_id="early", day=3)
+    assert newest_run(own.results).run_id == "late"
+    early = newest_run(own.results, "early")
+    assert {row["run_id"] for row in early.metrics} == {"early"}
+    assert early.speed == early.memory == []
+    with pytest.raises(InputError, match="nothing has no metrics; choose among early, late"):
+        newest_run(own.results, "nothing")
+
+
+def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
+    def row(model: str, label: str, value: float | None, **changes: Any) -> Row:
+        common = {"artifact_id": model, "model": model, "dataset": "d", "gold": "d", "level": "entity"}
+        kind = {"mode": "strict", "metric": "f1", "average": "micro" if label == "overall" else "", "slice": "all"}
+        return {**common, **kind, "label": label, "value": value, **changes}
+
+    found = leaderboard(
+        [
+            row("worse", "overall", 0.5),
+            row("better", "overall", 0.87654),
+            row("better", "PER", 0.9),
+            row("better", "LOC", None),
+            row("better", "overall", 0.8, mode="conlleval"),
+            row("better", "overall", 0.1, average="macro"),
+            row("better", "overall", 0.2, level="token", mode="tag"),
+            row("better", "overall", 0.75, metric="recall"),
+        ]
+    )
+    assert found == [
+        {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval F1": 80, "recall": 75},
+        {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
+    ]
+
+
+def test_speed_and_memory_side_by_side() -> None:
+    speed = {"artifact_id": "a", "model": "m", "device": "cpu", "precision": "fp32", "status": "ok"}
+    speed |= {"p50_s": 0.002, "p90_s": 0.004, "words_per_s": 1234.5}
+    memory = {"artifact_id": "a", "load_s": 0.5, "weights_bytes": 4e6, "peak_rss_bytes": 30e6}
+    shown = {"model": "m", "device": "cpu", "precision": "fp32", "p50 ms": 2.0, "p90 ms": 4.0, "words/s": 1234}
+    more = {"load s": 0.5, "weights MB": 4.0, "peak over baseline MB": 10.0}
+    assert speed_and_memory([speed], [memory | {"baseline_rss_bytes": 20e6}]) == [shown | more]
+    unknown = memory | {"baseline_rss_bytes": None}
+    assert speed_and_memory([speed], [unknown])[0]["peak over baseline MB"] is None
+    assert speed_and_memory([speed, speed | {"status": "out of memory"}], []) == [shown]

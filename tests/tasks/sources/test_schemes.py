@@ -1,0 +1,137 @@
+"""Every scheme read back as the IOB2 it was written from, and tags that contradict each other."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifacts.errors import CorpusError
+from tasks.config import DatasetConfig
+from tasks.corpora.corpus import iob2_tags, read_whole
+from tasks.sources.schemes import Declared, Scheme, SchemeEvidence, Tag, split_tag
+from tasks.sources.sentences import Sentence, Source
+
+
+class Span(NamedTuple):
+    """An entity of some words, or (without a type) words of none."""
+
+    type: str
+    length: int
+
+
+Spans = list[Span]
+spans = st.lists(st.builds(Span, st.sampled_from(["", "X", "Y", "a-b"]), st.integers(1, 3)), min_size=1, max_size=5)
+
+
+def written(sentence: Spans, scheme: Scheme) -> list[str]:
+    """The tags of a sentence by the definition of a scheme."""
+    tags: list[str] = []
+    for before, (kind, length) in pairwise([Span("", 0), *sentence]):
+        if not kind:
+            tags += ["O"] * length
+            continue
+        touches = before.type == kind
+        first, inside, last, alone = {
+            "io": "IIII",
+            "iob1": "BIIB" if touches else "IIII",
+            "iob2": "BIIB",
+            "bioes": "BIES",
+            "bilou": "BILU",
+        }[scheme]
+        letters = alone if length == 1 else first + inside * (length - 2) + last
+        tags += [f"{letter}-{kind}" for letter in letters]
+    return tags
+
+
+def read(sentences: list[list[str]], declared: Declared = "auto") -> list[list[str]]:
+    """The tags of sentences as a corpus would have them; places are `sentence:word`."""
+    items = [Sentence(["w"] * len(tags), tags, None, number) for number, tags in enumerate(sentences)]
+    evidence = SchemeEvidence(declared)
+    whole = read_whole(Source("here", items, lambda at, word: f"{at}:{word}"), evidence)
+    return list(iob2_tags(whole, evidence.scheme("mend it"), DatasetConfig(name="toy", files={"test": "x"})))
+
+
+@given(st.lists(spans, min_size=1, max_size=4), st.sampled_from(["iob1", "iob2", "bioes", "bilou"]))
+def test_schemes_are_recognised_and_read_as_the_entities_they_stand_for(sentences: list[Spans], scheme: Scheme) -> None:
+    tags = [written(sentence, scheme) for sentence in sentences]
+    assert read(tags) == read(tags, scheme) == [written(sentence, "iob2") for sentence in sentences]
+
+
+@given(st.lists(spans, min_size=1, max_size=4))
+def test_io_joins_neighbours_of_one_type(sentences: list[Spans]) -> None:
+    joined = []
+    for sentence in sentences:
+        tags = written(sentence, "iob2")
+        joined.append([f"I-{t[2:]}" if p[2:] == t[2:] != "" else t for p, t in pairwise(["O", *tags])])
+    io = [written(sentence, "io") for sentence in sentences]
+    bare = [[tag.removeprefix("I-") for tag in sentence] for sentence in io]
+    assert read(io) == read(io, "io") == read(bare, "io") == joined
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        ("B-X O I-X", "0:2: an entity begins with I- as in IOB1, but at 0:0 an entity begins with B- as in IOB2"),
+        ("O/S-X/B-X I-X O", "1:0: a tag has a letter of BIOES, but at 2:1 an entity ends with B- or I- as in IOB"),
+        ("S-X O/I-X", "0:0: a tag has a letter of BIOES, but at 1:0 an entity begins with I- as in IOB1; mend it"),
+        ("B-X I-X O/B-X L-X", "1:1: a tag has a letter of BILOU, but at 0:1 an entity ends with B- or I- as in IOB"),
+        ("S-X O O/U-X", "0:0: a tag has a letter of BIOES, but at 1:0 a tag has a letter of BILOU"),
+        ("S-X O/O E-X", "1:1: a tag ends an entity that did not begin, but at 0:0 a tag has a letter of BIOES"),
+        ("B-X E-Y", "a tag ends an entity that did not begin, but at"),
+        ("B-X E-X I-X E-X", "0:1: a tag has a letter of BIOES, but at 0:2 an entity begins with I- as in IOB1"),
+    ],
+)
+def test_contradictions_name_two_places(sentences: str, message: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        read([sentence.split() for sentence in sentences.split("/")])
+    assert message in str(caught.value)
+    assert caught.value.remedy == "mend it"
+
+
+@pytest.mark.parametrize(
+    ("declared", "tags", "iob2"),
+    [
+        ("iob2", "B-X O I-X I-Y", "B-X O I-X I-Y"),
+        ("iob1", "B-X O I-X I-Y", "B-X O B-X B-Y"),
+        ("bioes", "B-X O E-X S-Y", "B-X O I-X B-Y"),
+        ("bilou", "U-X L-X I-X O", "B-X I-X I-X O"),
+        ("io", "PER PER O B", "B-PER I-PER O B-B"),
+    ],
+)
+def test_declared_letters_are_taken_at_their_word(declared: Scheme, tags: str, iob2: str) -> None:
+    assert read([tags.split()], declared) == [iob2.split()]
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "tag"),
+    [
+        ("O", "io", Tag("O", "")),
+        ("B-PER", "auto", Tag("B", "PER")),
+        ("I-LOC-deriv", "iob1", Tag("I", "LOC-deriv")),
+        ("U-Ö", "bilou", Tag("U", "Ö")),
+        ("I-a b", "auto", Tag("I", "a b")),
+        ("B--", "iob2", Tag("B", "-")),
+        ("PER", "io", Tag("I", "PER")),
+        ("I-PER", "io", Tag("I", "PER")),
+        *(("S-PER", scheme, None) for scheme in ("io", "iob1", "iob2", "bilou")),
+        *(("U-PER", scheme, None) for scheme in ("io", "iob1", "iob2", "bioes")),
+        *(
+            (text, "auto", None)
+            for text in ("", "o", "PER", "B", "B-", "I- ", "B- X", "B_PER", "O ", "O-PER", "B-a\nb")
+        ),
+        *((text, "io", None) for text in ("", " ", "B-PER", "PER ", "\ud800")),
+    ],
+)
+def test_tags_are_split_by_their_scheme(text: str, scheme: Declared, tag: Tag | None) -> None:
+    assert split_tag(text, scheme) == tag
+
+
+def test_renaming_leaves_neighbours_apart() -> None:
+    # Y becomes X only after entities are found: two entities side by side stay two.
+    items = [Sentence(["a", "b", "c"], ["I-X", "I-Y", "I-Z"], None, 0)]
+    evidence = SchemeEvidence("auto")
+    whole = read_whole(Source("here", items, lambda at, word: ""), evidence)
+    config = DatasetConfig(name="toy", files={"test": "x"}, label_map={"Y": "X"}, ignore_labels=("Z",))
+    assert iob2_tags(whole, evidence.scheme(""), config) == [["B-X", "B-X", "O"]]

@@ -1,0 +1,147 @@
+"""Training as flows do it: in a child process, into a folder that is then published."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from small_corpus import TINY, write_corpus
+
+from artifacts.digests import sha256_file
+from artifacts.errors import CorpusError, InputError, RunFailedError
+from artifacts.store import Store
+from tasks.config import DatasetConfig, ModelConfig
+from tasks.corpora.corpus import load_splits
+from tasks.training import launch as training
+from tasks.training.launch import TrainedModel, publish, train
+
+TYPES = ("LOC", "MISC", "ORG", "PER")
+SETTINGS = {"epochs": 12, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary": 200, "precision": "fp32"}
+
+
+class Training(NamedTuple):
+    model: ModelConfig
+    dataset: DatasetConfig
+    trained: TrainedModel
+    events: list[dict[str, Any]]
+
+
+def own_dataset(folder: Path) -> DatasetConfig:
+    """Sixty sentences, to learn from and to be judged by."""
+    path = write_corpus(folder / "corpus.txt", 10)
+    return DatasetConfig(name="own", files={"train": path, "validation": path})
+
+
+def own_model(**changes: Any) -> ModelConfig:
+    return ModelConfig.model_validate({"name": "tiny", "base": TINY} | SETTINGS | changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    folder = tmp_path_factory.mktemp("training")
+    model, dataset = own_model(), own_dataset(folder)
+    events: list[dict[str, Any]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NERBENCH_CACHE", str(folder / "cache"))
+        return Training(model, dataset, train(model, dataset, events.append), events)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_model_learns_its_corpus(finished: Training) -> None:
+    assert finished.trained.provenance.metrics["validation_f1"] > 0.9
+
+
+def test_steps_and_evaluations_are_told_in_order(finished: Training) -> None:
+    steps = [event["step"] for event in finished.events]
+    assert steps == sorted(steps)
+    assert {event["event"] for event in finished.events} == {"log"}
+    assert sum("eval_f1" in event for event in finished.events) == 12
+    assert all(0 < event["step"] <= event["steps"] for event in finished.events)
+
+
+def test_the_folder_holds_a_model_and_nothing_else(finished: Training) -> None:
+    files = {path.name: path for path in Path(finished.trained.folder).iterdir()}
+    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
+    labels = json.loads(files["config.json"].read_text())["id2label"]
+    assert labels == {str(i): tag for i, tag in enumerate(["O", *(f"{p}-{t}" for t in TYPES for p in "BI")])}
+
+
+def test_the_provenance_is_complete(finished: Training) -> None:
+    known = finished.trained.provenance
+    splits = load_splits(finished.dataset)
+    assert [(c.split, c.words_sha256, c.gold_sha256) for c in known.corpora] == [
+        (split, splits[split].words_sha256, splits[split].gold_sha256) for split in ("train", "validation")
+    ]
+    assert known.base_model is None
+    assert known.seed == 0
+    assert known.training.items() >= ({**SETTINGS, "base": TINY, "window": 64}).items()
+    assert {"steps", "parameters", "threads", "device", "train_s"} <= set(known.training)
+    assert known.loss_curve
+    assert all("step" in entry and ("loss" in entry or "eval_f1" in entry) for entry in known.loss_curve)
+    assert {"python", "torch", "transformers", "tokenizers"} <= set(known.versions)
+    assert known.hardware["cpu"]
+    assert known.hardware["threads"] >= 1
+    assert known.created_at is not None
+    assert finished.trained.train_s > 0
+    assert TrainedModel.model_validate_json(finished.trained.model_dump_json()) == finished.trained
+
+
+@pytest.mark.slow
+def test_a_wrong_request_is_found_in_the_child_and_stays_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no setting hiden_size"):
+        train(own_model(base={**TINY, "hiden_size": 3}), own_dataset(tmp_path), print)
+
+
+def test_a_corpus_without_validation_starts_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "run_child", None)
+    dataset = DatasetConfig(name="own", files={"train": write_corpus(tmp_path / "corpus.txt", 1)})
+    with pytest.raises(CorpusError, match="no validation split"):
+        train(own_model(), dataset, print)
+
+
+def test_two_trainings_of_one_model_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = own_dataset(tmp_path)
+
+    def meanwhile(module: str, job: dict[str, Any], **_: Any) -> dict[str, Any]:
+        kept = Path(job["output"]) / "kept"
+        kept.touch()
+        with pytest.raises(RunFailedError, match="tiny is being trained by another process"):
+            train(own_model(), dataset, print)
+        assert kept.exists()
+        raise RunFailedError("enough")
+
+    monkeypatch.setattr(training, "run_child", meanwhile)
+    with pytest.raises(RunFailedError, match="enough"):
+        train(own_model(), dataset, print)
+
+
+def test_publishing_empties_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Training
+) -> None:
+    work = tmp_path / "work"
+    (work / "checkpoints").mkdir(parents=True)
+    model = work / "model"
+    model.mkdir()
+    for path in Path(finished.trained.folder).iterdir():
+        os.link(path, model / path.name)
+    store = Store(str(tmp_path / "store"))
+    artifact = publish(finished.trained.model_copy(update={"folder": str(model)}), store)
+    assert not work.exists()
+    manifest = store.manifest(artifact)
+    assert manifest.provenance == finished.trained.provenance
+    assert manifest.labels[0] == "O"
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_in_every_process(tmp_path: Path, finished: Training) -> None:
+    again = train(finished.model, own_dataset(tmp_path), print)
+    first, second = (sha256_file(Path(t.folder) / "model.safetensors") for t in (finished.trained, again))
+    assert first == second

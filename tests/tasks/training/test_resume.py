@@ -1,0 +1,159 @@
+"""Training that is interrupted goes on where it stopped, and ends with the very weights of an uninterrupted one."""
+
+import math
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_corpus import TINY, write_corpus
+
+from artifacts.digests import sha256_file
+from artifacts.errors import RunFailedError
+from tasks.config import DatasetConfig, ModelConfig
+from tasks.training import finetune as finetuning
+from tasks.training import trainer as training
+from tasks.training.finetune import finetune
+from tasks.training.trainer import newest_checkpoint
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Makes a training job with changed model settings, in a folder of its own."""
+    corpus = write_corpus(tmp_path / "corpus.txt", 12)
+    dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
+    settings = {"name": "tiny", "base": TINY, "epochs": 3, "learning_rate": 5e-3, "batch_tokens": 64}
+
+    def make(folder: str, **changes: Any) -> dict[str, Any]:
+        model = ModelConfig.model_validate(settings | {"vocabulary": 200, "precision": "fp32"} | changes)
+        output = tmp_path / folder / "model"
+        output.mkdir(parents=True, exist_ok=True)
+        return {
+            "model": model.model_dump(mode="json"),
+            "dataset": dataset.model_dump(mode="json"),
+            "work": str(tmp_path / folder / "checkpoints"),
+            "output": str(output),
+        }
+
+    return make
+
+
+def weights(job: dict[str, Any]) -> str:
+    return sha256_file(Path(job["output"]) / "model.safetensors")
+
+
+def ignore(event: dict[str, Any]) -> None:
+    """Hears nothing."""
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """End the training, like a kill, right after a step."""
+    original = training.Stopping.on_step_end
+
+    def on_step_end(self: Any, args: Any, state: Any, control: Any, **options: Any) -> None:
+        if state.global_step == step:
+            raise Killed
+        original(self, args, state, control, **options)
+
+    monkeypatch.setattr(training.Stopping, "on_step_end", on_step_end)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_s", "step", "resumed"), [(1e-9, 13, 12), (1e9, 13, 9)], ids=["mid-epoch", "epoch"]
+)
+def test_a_killed_training_ends_with_the_same_weights(
+    job: Any, monkeypatch: pytest.MonkeyPatch, checkpoint_s: float, step: int, resumed: int
+) -> None:
+    whole, killed = job("whole", checkpoint_s=checkpoint_s), job("killed", checkpoint_s=checkpoint_s)
+    result = finetune(whole, ignore)
+    with monkeypatch.context() as patch:
+        kill_at(patch, step)
+        with pytest.raises(Killed):
+            finetune(killed, ignore)
+    again = finetune(killed, ignore)
+    assert result["resumed_from"] is None
+    assert again["resumed_from"] == resumed
+    assert again["steps"] == result["steps"]
+    assert weights(killed) == weights(whole)
+
+
+def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -> None:
+    for number, complete in ((9, True), (100, True), (101, False)):
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        if complete:
+            (folder / "trainer_state.json").write_text("{}")
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
+    assert not (tmp_path / "checkpoint-101").exists()
+    assert newest_checkpoint(tmp_path / "nothing") is None
+
+
+def test_sigterm_ends_training_after_a_checkpoint(job: Any) -> None:
+    stopped = job("stopped")
+    told = []
+
+    def terminate(event: dict[str, Any]) -> None:
+        told.append(event)
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(RunFailedError, match=r"stopped at step \d+; run again"):
+        finetune(stopped, terminate)
+    assert told
+    assert newest_checkpoint(Path(stopped["work"])) is not None
+    assert finetune(stopped, ignore)["resumed_from"]
+
+
+def test_a_time_limit_keeps_the_best_so_far(job: Any) -> None:
+    limited = job("limited", time_limit_s=1e-6, epochs=50)
+    result = finetune(limited, ignore)
+    assert result["stopped_by"] == "time limit"
+    assert result["steps"] < 50
+    assert weights(limited)
+
+
+def test_early_stopping_ends_training_without_progress(job: Any) -> None:
+    result = finetune(job("early", early_stopping=1, learning_rate=1e-12, epochs=30), ignore)
+    assert result["stopped_by"] == "early stopping"
+    assert result["steps"] < 30 * 9
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = finetuning.build
+
+    def poisoned(*arguments: Any) -> Any:
+        base = original(*arguments)
+        base.network.classifier.bias.data.fill_(math.nan)
+        return base
+
+    monkeypatch.setattr(finetuning, "build", poisoned)
+    with pytest.raises(RunFailedError, match="the loss is nan at step 1; lower learning_rate"):
+        finetune(job("nan"), ignore)
+
+
+def test_running_out_of_memory_is_said_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(training.TaggerTrainer, "training_step", exhausted)
+    with pytest.raises(RunFailedError, match=r"out of memory with batch_tokens 64.*halve batch_tokens"):
+        finetune(job("memory"), ignore)
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_as_it_was() -> Any:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_working_folder_is_not_the_artifact(job: Any) -> None:
+    made = job("clean")
+    finetune(made, ignore)
+    assert not {p.suffix for p in Path(made["output"]).iterdir()} & {".bin", ".pt", ".pth"}
+    shutil.rmtree(made["work"])
