@@ -12,10 +12,10 @@ from tasks.corpora.demo import prepare_demo
 
 def run(config: Config) -> dict[str, Any]:
     """Train, save and benchmark."""
+    quiet()
     prepare_demo(config)
     _check_training(config)
     _check_benchmark(config)
-    quiet()
     from flows.pipeline import pipeline
 
     with running():
@@ -24,9 +24,9 @@ def run(config: Config) -> dict[str, Any]:
 
 def train(config: Config) -> dict[str, Any]:
     """Train and save."""
+    quiet()
     prepare_demo(config)
     _check_training(config)
-    quiet()
     from flows.train import train
 
     with running():
@@ -35,6 +35,7 @@ def train(config: Config) -> dict[str, Any]:
 
 def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
     """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
+    quiet()
     from artifacts.references import resolve
 
     if speed is not None:
@@ -44,7 +45,6 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     models = [absolute_reference(reference) for reference in references or config.benchmark.models]
     for reference in models:
         resolve(reference, config.store)
-    quiet()
     from flows.benchmark import benchmark
 
     with running():
@@ -53,18 +53,20 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
 
 def what_next(config: Config) -> str:
     """Commands to try after a run."""
-    names = " ".join(f"{model.name}@latest" for model in config.models)
+    names = " ".join(f"{model.name}@latest" for model in config.trained_models)
     return f"""next: nerbench benchmark {names}    again, from cached predictions
       nerbench artifacts ls    what is stored
       nerbench results show    the newest run's scores, speed and memory"""
 
 
 def _check_training(config: Config) -> None:
+    from tasks.inference.loading import resolve_device
+
     if not config.models:
-        raise ConfigError(
-            "models", "there is no model to train", "add one, e.g. {name: tagger, base: bert-base-uncased}"
-        )
+        remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
+        raise ConfigError("models", "there is no model to train", remedy)
     for model in config.models:
+        resolve_device(model.device, f"models: {model.name}: device")
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
             if dataset.format == "conll" and split not in dataset.files:

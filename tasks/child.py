@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -29,8 +29,10 @@ LAST = frozenset({"result", "input_error", "error"})
 """The events that end a child's report."""
 
 
-def run_child(module: str, job: Job, *, what: str, on_event: Emit = lambda event: None) -> Job:
-    """Run `python -m module` on a job and return its result.
+def run_child(
+    module: str, job: Job, *, what: str, on_event: Emit = lambda event: None, env: Mapping[str, str] | None = None
+) -> Job:
+    """Run `python -m module` on a job, with `env` added to the environment, and return its result.
 
     Raises InputError where the child found the request wrong, RunFailedError where it failed or died. However this
     function is left (an exception of `on_event` and a cancelled thread included), the child's process group is gone
@@ -48,7 +50,13 @@ def run_child(module: str, job: Job, *, what: str, on_event: Emit = lambda event
                 text=True,
                 start_new_session=True,
                 pass_fds=(writing,),
-                env={**CALM, **os.environ, "NERBENCH_PARENT": str(os.getpid()), "NERBENCH_EVENTS": str(writing)},
+                env={
+                    **CALM,
+                    **os.environ,
+                    **(env or {}),
+                    "NERBENCH_PARENT": str(os.getpid()),
+                    "NERBENCH_EVENTS": str(writing),
+                },
             )
         finally:
             os.close(writing)

@@ -152,6 +152,8 @@ class ModelConfig(Section):
     """Seed of initialisation, order and dropout."""
     seeds: tuple[int, ...] = ()
     """Train once for each of these instead: `name-seed0`, `name-seed1`, …; scores then get a mean and deviation too."""
+    device: str = "auto"
+    """Where it is trained: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better validation F1; never by default."""
     time_limit_s: float | None = Field(default=None, gt=0)

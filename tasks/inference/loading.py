@@ -58,7 +58,7 @@ class Tagger:
     """Weights of the file that this architecture does not use."""
 
 
-def resolve_device(device: str) -> "torch.device":
+def resolve_device(device: str, field: str = "benchmark.device") -> "torch.device":
     """The device asked for; `auto` is the first accelerator or the CPU. A device that is absent is an InputError."""
     import torch
 
@@ -66,7 +66,7 @@ def resolve_device(device: str) -> "torch.device":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(name)
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise InputError("benchmark.device", f"{device!r} is no device", "give auto, cpu, cuda, cuda:1 or mps")
+        raise InputError(field, f"{device!r} is no device", "give auto, cpu, cuda, cuda:1 or mps")
     present = {
         "cpu": 1,
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
@@ -75,7 +75,7 @@ def resolve_device(device: str) -> "torch.device":
     chosen = torch.device(device)
     if (chosen.index or 0) >= present[chosen.type]:
         remedy = "use auto or cpu, or install the driver and a torch built for it"
-        raise InputError("benchmark.device", f"{device} is not available here", remedy)
+        raise InputError(field, f"{device} is not available here", remedy)
     return chosen
 
 

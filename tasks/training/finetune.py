@@ -66,7 +66,7 @@ def finetune(job: Job, emit: Emit) -> Job:
         "resumed_from": int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
         "stopped_by": stopping.reason or _stopped_early(trainer),
         "window": window,
-        "precision": resolve_precision(model.precision),
+        "precision": resolve_precision(model),
     }
 
 

@@ -1,6 +1,7 @@
 """The parent's side of training: start the child, keep its folder, and say where the model came from."""
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,13 +50,24 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
     with _alone_in(work, model.name):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
-        result = run_child("tasks.training.finetune", job, what=f"training {model.name}", on_event=on_event)
+        result = run_child(
+            "tasks.training.finetune", job, what=f"training {model.name}", on_event=on_event, env=_one_gpu(model.device)
+        )
     return TrainedModel(
         name=model.name,
         folder=str(output),
         provenance=_provenance(model, corpora, result),
         train_s=result["train_s"],
     )
+
+
+def _one_gpu(device: str) -> dict[str, str]:
+    """Show the child one GPU only: given several, Trainer would spread a batch over all of them."""
+    if device in {"cpu", "mps"}:
+        return {}
+    number = int(device.partition(":")[2] or 0)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[number] if visible else str(number)}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from artifacts.errors import InputError, RunFailedError
 from tasks.child import Emit
 from tasks.config import ModelConfig
 from tasks.environment import cpu_has_bf16
+from tasks.inference.loading import resolve_device
 from tasks.inference.prediction import BATCH_PIECES, batches
 from tasks.training.batching import TokenBatches
 from tasks.training.examples import Examples, collate
@@ -116,19 +117,25 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def resolve_precision(precision: str) -> str:
+def training_device(model: ModelConfig) -> torch.device:
+    """Where this process trains; of several GPUs it was shown the chosen one only. Raises InputError."""
+    return resolve_device("cuda" if model.device.startswith("cuda") else model.device, f"models: {model.name}: device")
+
+
+def resolve_precision(model: ModelConfig) -> str:
     """`auto` is bf16 where the hardware computes it natively. Raises InputError for fp16 without a GPU."""
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise InputError("models: precision", "fp16 is trained on a CUDA GPU only", "use auto, fp32 or bf16")
-    if precision != "auto":
-        return precision
-    native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu_has_bf16()
-    return "bf16" if native else "fp32"
+    on_gpu = training_device(model).type == "cuda"
+    if model.precision == "fp16" and not on_gpu:
+        field = f"models: {model.name}: precision"
+        raise InputError(field, "fp16 is trained on a CUDA GPU only", "use auto, fp32 or bf16")
+    if model.precision != "auto":
+        return model.precision
+    return "bf16" if (torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()) else "fp32"
 
 
 def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
     """The Trainer's settings for a model; checkpoints go to `work`."""
-    precision = resolve_precision(model.precision)
+    precision = resolve_precision(model)
     return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=model.epochs,
@@ -139,7 +146,7 @@ def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
         optim="adamw_torch_fused",
         bf16=precision == "bf16",
         fp16=precision == "fp16",
-        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        use_cpu=training_device(model).type == "cpu",
         seed=model.seed,
         data_seed=model.seed,
         eval_strategy="epoch",

@@ -184,6 +184,21 @@ def test_a_further_gold_is_scored_from_the_same_predictions(
     assert support["own"] - support["second"] == 6
 
 
+def test_several_data_sets_of_several_formats_in_one_run(
+    config: Config, finished: dict[str, Any], tmp_path: Path
+) -> None:
+    sentences = [{"tokens": ["Anna", "left", "Oslo"], "ner_tags": ["B-PER", "O", "B-LOC"]}] * 3
+    sentences += [{"tokens": ["German", "Acme", "Corp"], "ner_tags": ["B-MISC", "B-ORG", "I-ORG"]}]
+    lines = tmp_path / "test.jsonl"
+    lines.write_text("".join(json.dumps(sentence) + "\n" for sentence in sentences))
+    other = {"name": "lines", "format": "json", "files": {"test": str(lines)}}
+    datasets = [*config.model_dump()["datasets"], other]
+    summary = benchmark(Config.model_validate(config.model_dump() | {"datasets": datasets}), models=["tiny"])
+    assert (summary["evaluated"], summary["cached"]) == (1, 1)
+    assert {row["dataset"] for row in summary["metrics"]} == {"own", "lines"}
+    assert len(summary["tables"]["metrics"]) == 2
+
+
 def _pulled(config: Config, folder: Path) -> Path:
     from artifacts.references import pull
 

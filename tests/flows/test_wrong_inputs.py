@@ -48,6 +48,7 @@ CONFIGURATIONS = {
     "unknown vote": Row({"benchmark.vote": "last"}, ("benchmark.vote", "'last'", "first")),
     "tiny window": Row({"benchmark.window": 2}, ("benchmark.window", "2", "8")),
     "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
+    "training on an absent accelerator": Row({"models.0.device": "cuda:9"}, ("models: tiny: device", "cuda:9", "cpu")),
     "half precision on a processor": Row(
         {"benchmark.precision": "fp16", "benchmark.device": "cpu"}, ("benchmark.precision", "fp16", "bf16")
     ),

@@ -17,6 +17,7 @@ from tasks.corpora.corpus import Corpus, load_splits
 from tasks.inference.loading import load_tagger
 from tasks.inference.prediction import predict_block
 from tasks.training.bases import build
+from tasks.training.batching import TokenBatches
 from tasks.training.finetune import finetune
 from tasks.training.trainer import resolve_precision
 
@@ -101,6 +102,19 @@ def test_a_byte_level_model_is_trained_and_loaded_with_the_same_pieces(train: Tr
     assert json.loads((folder / "tokenizer.json").read_text())["pre_tokenizer"]["add_prefix_space"] is True
 
 
+def test_every_epoch_has_an_order_of_its_own(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[int] = []
+    original = TokenBatches.__iter__
+
+    def watched(self: TokenBatches) -> Iterator[list[int]]:
+        epochs.append(self.epoch)
+        return original(self)
+
+    monkeypatch.setattr(TokenBatches, "__iter__", watched)
+    train(epochs=3)
+    assert epochs == [0, 1, 2]
+
+
 def test_part_of_an_epoch_is_enough(train: Train) -> None:
     folder, result = train(epochs=0.5)
     assert result["metrics"]["validation_f1"] >= 0
@@ -163,8 +177,8 @@ def test_a_data_set_without_validation_is_refused(tmp_path: Path) -> None:
 
 
 def test_precisions() -> None:
-    assert resolve_precision("bf16") == "bf16"
-    assert resolve_precision("auto") in {"fp32", "bf16"}
+    assert resolve_precision(ModelConfig(name="m", base="b/c", precision="bf16")) == "bf16"
+    assert resolve_precision(ModelConfig(name="m", base="b/c")) in {"fp32", "bf16"}
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="fp16 is trained on a CUDA GPU only"):
-            resolve_precision("fp16")
+            resolve_precision(ModelConfig(name="m", base="b/c", precision="fp16"))

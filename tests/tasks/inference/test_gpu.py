@@ -1,0 +1,23 @@
+"""What only a CUDA device can show: the same tags as on the CPU, and half precision. `pytest -m gpu`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import SENTENCES, save_bert
+
+from tasks.inference.loading import load_tagger
+from tasks.inference.prediction import predict
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_tags_on_the_gpu_are_those_of_the_cpu(tmp_path: Path, precision: str) -> None:
+    folder = save_bert(tmp_path / "model")
+    labels = []
+    for device, arithmetic in (("cpu", "fp32"), ("cuda", precision)):
+        tagger = load_tagger(folder, device=torch.device(device), precision=arithmetic)
+        labels.append([int(label) for block in predict(tagger, SENTENCES * 50) for label in block.labels])
+    same = sum(a == b for a, b in zip(*labels, strict=True)) / len(labels[0])
+    assert same == 1.0 if precision == "fp32" else same > 0.95
