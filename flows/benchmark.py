@@ -13,7 +13,7 @@ from flows.recording import Ledger, recorded
 from tasks import steps
 from tasks.config import Config, ModelConfig
 from tasks.corpora.refs import CorpusRef
-from tasks.inference.evaluation import EvaluationRecord
+from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.results.summary import leaderboard
 from tasks.scoring.metrics import Row
 from tasks.scoring.seeds import seed_rows
@@ -91,8 +91,18 @@ def evaluate_model(
         evaluate = steps.evaluate.with_options(refresh_cache=again)
         record = EvaluationRecord.model_validate(evaluate(artifact, annotations[0], plan, results))
         ledger.note_evaluation(artifact, record.evaluate_s if again else None)
+        if config.benchmark.canary and not again:
+            check_canary(ledger, config, artifact, annotations[0], plan)
         return Evaluated(artifact, annotations, record)
     return None
+
+
+def check_canary(
+    ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan
+) -> None:
+    """Let the run fail, its rows all written, where cached predictions are no longer what the model says here."""
+    with ledger.guard(f"{artifact.name} (canary)"):
+        steps.check_canary(artifact, corpus, plan, config.benchmark.canary, config.results)
 
 
 def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:

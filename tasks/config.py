@@ -202,6 +202,8 @@ class BenchmarkConfig(Section):
     """Entity types of the models that are read as `O`."""
     labels_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """By model name, the tags of its outputs in order, for a model that knows them as `LABEL_0`, `LABEL_1`, … only."""
+    canary: float = Field(default=0.0, ge=0, le=1)
+    """Share of a cached model's sentences, in whole blocks of 2,048, that is inferred again and compared."""
     speed: bool = True
     """Also measure latency, load time and memory."""
     text: Literal["keep", "drop"] = "keep"

@@ -20,7 +20,7 @@ from tasks.child import Job
 from tasks.config import BenchmarkConfig, Config, DatasetConfig, ModelConfig
 from tasks.corpora import refs
 from tasks.corpora.refs import CorpusRef
-from tasks.inference import evaluation
+from tasks.inference import canary, evaluation
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.measuring import measurement
 from tasks.progress import at_most_every, both, inference_progress, training_progress
@@ -112,6 +112,12 @@ def evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, res
     words = refs.open_corpus(corpus)
     progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
     return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
+
+
+@task(task_run_name="infer a share again: {artifact.name} on {corpus.dataset.name}")
+def check_canary(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float, results: str) -> int:
+    """Infer a share of a cached evaluation again and compare the tags; never cached."""
+    return canary.check(artifact, refs.open_corpus(corpus), plan, share, results)
 
 
 @task(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)

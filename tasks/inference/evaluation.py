@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -23,6 +23,9 @@ from artifacts.manifest import ArtifactRef
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import OUTSIDE
+
+if TYPE_CHECKING:
+    from tasks.inference.loading import Tagger
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +144,7 @@ def _look_up(results: str, key: str, name: str) -> tuple[State, EvaluationRecord
     if not intact:
         log.warning("%s: its cached predictions are missing or altered; inferring again", name)
         return "altered", None
+    _say_what_was_lost(record, name)
     return "cached", record
 
 
@@ -154,19 +158,9 @@ def carry_out(
     """The planned evaluation's record: the cached one, or that of a new inference, whose model is evicted again."""
     if plan.record:
         return plan.record
-    from tasks.inference.loading import load_tagger, resolve_device
-
-    settings = plan.settings
-    load = partial(
-        load_tagger,
-        device=resolve_device(settings.device),
-        precision=settings.precision,
-        window=settings.window,
-        name=artifact.name,
-    )
-    with ArtifactHandle(artifact, load) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+    with tagger_handle(artifact, plan.settings) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
-        written = _write_predictions(path, handle.value, corpus, settings.vote, on_progress)
+        written = _write_predictions(path, handle.value, corpus, plan.settings.vote, on_progress)
         record = EvaluationRecord(
             key=plan.key,
             sha256=sha256_file(path),
@@ -177,7 +171,29 @@ def carry_out(
         root = Root.open(results)
         root.replace(record.path, path.read_bytes())
     root.replace(f"{_folder(plan.key)}/record.json", canonical_json(record.model_dump(mode="json")))
+    _say_what_was_lost(record, artifact.name)
     return record
+
+
+def tagger_handle(artifact: ArtifactRef, settings: EvaluationSettings) -> "ArtifactHandle[Tagger]":
+    """A lazy handle of the model as it is evaluated with these settings."""
+    from tasks.inference.loading import load_tagger, resolve_device
+
+    load = partial(
+        load_tagger,
+        device=resolve_device(settings.device),
+        precision=settings.precision,
+        window=settings.window,
+        name=artifact.name,
+    )
+    return ArtifactHandle(artifact, load)
+
+
+def _say_what_was_lost(record: EvaluationRecord, name: str) -> None:
+    if record.truncated:
+        log.warning("%s: %d words are longer than its window; their first pieces decide", name, record.truncated)
+    if record.vanished:
+        log.warning("%s: %d words have no piece for its tokenizer; they count as O", name, record.vanished)
 
 
 def _write_predictions(

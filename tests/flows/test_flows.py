@@ -90,6 +90,32 @@ def test_refresh_recomputes_the_same_predictions(config: Config, finished: dict[
     assert {row["predictions_digest"] for row in again["metrics"]} == {digests["tiny"]}
 
 
+def test_the_canary_infers_a_share_again(config: Config, finished: dict[str, Any]) -> None:
+    watched = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"canary": 0.05})})
+    summary = benchmark(watched)
+    assert (summary["evaluated"], summary["cached"]) == (0, 2)
+
+
+def test_the_canary_fails_the_run_where_the_model_says_something_else(
+    config: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.inference import prediction
+
+    honest = prediction.predict_block
+
+    def altered(*arguments: Any, **options: Any) -> Any:
+        block = honest(*arguments, **options)
+        block.labels[3] = (block.labels[3] + 1) % 9
+        return block
+
+    monkeypatch.setattr(prediction, "predict_block", altered)
+    watched = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"canary": 1.0})})
+    with pytest.raises(RunFailedError, match=r"tiny \(canary\): 1 of \d+ words inferred again.* word 3 ") as failed:
+        benchmark(watched, models=["tiny"])
+    assert failed.value.summary is not None
+    assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}
+
+
 def test_a_changed_tag_is_scored_again_without_inference(
     config: Config, finished: dict[str, Any], no_inference: None, tmp_path: Path
 ) -> None:

@@ -1,0 +1,42 @@
+"""The numbers that people look at first, from rows of known values."""
+
+from typing import Any
+
+from tasks.results.summary import leaderboard, speed_and_memory
+from tasks.scoring.metrics import Row
+
+
+def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
+    def row(model: str, label: str, value: float | None, **changes: Any) -> Row:
+        common = {"artifact_id": model, "model": model, "dataset": "d", "gold": "d", "level": "entity"}
+        kind = {"mode": "strict", "metric": "f1", "average": "micro" if label == "overall" else "", "slice": "all"}
+        return {**common, **kind, "label": label, "value": value, **changes}
+
+    found = leaderboard(
+        [
+            row("worse", "overall", 0.5),
+            row("better", "overall", 0.87654),
+            row("better", "PER", 0.9),
+            row("better", "LOC", None),
+            row("better", "overall", 0.8, mode="conlleval"),
+            row("better", "overall", 0.1, average="macro"),
+            row("better", "overall", 0.2, level="token", mode="tag"),
+            row("better", "overall", 0.75, metric="recall"),
+        ]
+    )
+    assert found == [
+        {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval F1": 80, "recall": 75},
+        {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
+    ]
+
+
+def test_speed_and_memory_side_by_side() -> None:
+    speed = {"artifact_id": "a", "model": "m", "device": "cpu", "precision": "fp32", "status": "ok"}
+    speed |= {"p50_s": 0.002, "p90_s": 0.004, "words_per_s": 1234.5}
+    memory = {"artifact_id": "a", "load_s": 0.5, "weights_bytes": 4e6, "peak_rss_bytes": 30e6}
+    shown = {"model": "m", "device": "cpu", "precision": "fp32", "p50 ms": 2.0, "p90 ms": 4.0, "words/s": 1234}
+    more = {"load s": 0.5, "weights MB": 4.0, "peak over baseline MB": 10.0}
+    assert speed_and_memory([speed], [memory | {"baseline_rss_bytes": 20e6}]) == [shown | more]
+    unknown = memory | {"baseline_rss_bytes": None}
+    assert speed_and_memory([speed], [unknown])[0]["peak over baseline MB"] is None
+    assert speed_and_memory([speed, speed | {"status": "out of memory"}], []) == [shown]
