@@ -19,8 +19,8 @@ from typing import IO, Any
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
 
-CALM = {"OMP_WAIT_POLICY": "passive"}
-"""Environment for arithmetic: threads that spin while they wait take the cores from whatever else the machine does."""
+CALM = {"GOMP_SPINCOUNT": "1000"}
+"""Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
 
 Job = dict[str, Any]
 Emit = Callable[[Job], None]

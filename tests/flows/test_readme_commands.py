@@ -15,7 +15,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 pytestmark = pytest.mark.e2e
 PRINTS = {
     "artifacts ls": r"name +artifact +created +MB +aliases\n.*\btiny-bert +[0-9a-f]{12} +\d{4}-\d\d-\d\d",
-    "artifacts show": r"tiny-bert\n.*key +value\n",
+    "artifacts show": r"^tiny-bert\s.*key +value",
     "artifacts verify": r"^[0-9a-f]{12}: ok, \d+ files$",
     "benchmark": r"model +dataset +gold +precision +recall +F1 +conlleval F1",
     "results show": r"model +dataset +gold +precision +recall +F1 +conlleval F1",
