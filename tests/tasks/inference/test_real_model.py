@@ -1,0 +1,54 @@
+"""What only a trained model can show: short windows cost next to nothing, and no word or entity is lost.
+
+`NERBENCH_MODEL=folder pytest -m slow tests/tasks/inference/test_real_model.py`, with a model fine-tuned on CoNLLpp.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks.config import DatasetConfig
+from tasks.corpora.corpus import Corpus, load_splits
+from tasks.inference.loading import load_tagger
+from tasks.inference.prediction import predict
+from tasks.scoring.counts import count_entities, pair_corpus
+from tasks.scoring.metrics import score_overall
+
+SUPPORT = 5702
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def corpus(shared: Path) -> Corpus:
+    """CoNLLpp's test split."""
+    return load_splits(DatasetConfig(name="conllpp", files={"test": str(shared / "data/conllpp/test.txt")}))["test"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    """A model fine-tuned on CoNLLpp."""
+    if not (folder := os.environ.get("NERBENCH_MODEL")):
+        pytest.skip("NERBENCH_MODEL names no model fine-tuned on CoNLLpp")
+    return Path(folder)
+
+
+def strict_f1(model: Path, corpus: Corpus, window: int) -> float:
+    tagger = load_tagger(model, device=torch.device("cpu"), window=window)
+    labels = [int(label) for block in predict(tagger, corpus.words) for label in block.labels]
+    assert len(labels) == corpus.n_words
+    tags = [tagger.labels[label] if label >= 0 else "O" for label in labels]
+    counts = count_entities(pair_corpus(corpus, tags, types=corpus.types), "strict")
+    assert counts.n_gold.sum() == SUPPORT
+    (f1,) = (r["value"] for r in score_overall(counts) if (r["metric"], r["average"]) == ("f1", "micro"))
+    return float(f1)
+
+
+def test_a_window_of_64_pieces_scores_as_one_of_512(model: Path, corpus: Corpus) -> None:
+    assert strict_f1(model, corpus, 64) == pytest.approx(strict_f1(model, corpus, 512), abs=0.001)
+
+
+@pytest.mark.parametrize("window", [16, 32])
+def test_the_support_does_not_depend_on_the_window(model: Path, corpus: Corpus, window: int) -> None:
+    assert strict_f1(model, corpus, window) > 0.8
