@@ -43,7 +43,7 @@ Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure 
 
 
 @app.command()
-@configured
+@configured("datasets", "golds", "models", "benchmark")
 def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models of the configuration."""
     from flows import jobs
@@ -54,7 +54,7 @@ def run(config: "Config", json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured("datasets", "models")
 def train(config: "Config", json: Json = False) -> None:
     """Fine-tune the models of the configuration and publish them."""
     from flows import jobs
@@ -63,7 +63,7 @@ def train(config: "Config", json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured("datasets", "golds", "benchmark")
 def benchmark(
     config: "Config",
     references: References = None,
@@ -78,7 +78,7 @@ def benchmark(
 
 
 @app.command()
-@configured
+@configured()
 def doctor(config: "Config", json: Json = False) -> None:
     """Check Python, versions, device, store and disk; one line each, with the remedy."""
     from flows.diagnosis import diagnose

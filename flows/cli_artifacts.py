@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to p
 
 
 @app.command()
-@configured
+@configured()
 def ls(config: "Config", json: Json = False) -> None:
     """List every artifact of the store, the newest first."""
     from artifacts.store import Store
@@ -45,7 +45,7 @@ def ls(config: "Config", json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured()
 def show(config: "Config", reference: Reference, json: Json = False) -> None:
     """Show the manifest of an artifact: files, labels, corpora, training and environment."""
     from artifacts.references import load_manifest, resolve
@@ -63,7 +63,7 @@ def show(config: "Config", reference: Reference, json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured()
 def verify(config: "Config", reference: Reference, json: Json = False) -> None:
     """Read every stored byte of an artifact again and compare digests; exit status 1 if one differs."""
     from artifacts.references import verify as verify_all
@@ -83,7 +83,7 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured()
 def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
     from artifacts.errors import InputError
@@ -98,7 +98,7 @@ def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
 
 
 @app.command()
-@configured
+@configured()
 def push(config: "Config", folder: SavedFolder, name: Name, json: Json = False) -> None:
     """Publish a folder made by `save_pretrained` elsewhere."""
     from artifacts.manifest import Provenance

@@ -23,7 +23,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
 
 @app.command()
-@configured
+@configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores of a run, with its speed and memory."""
     from tasks.results.summary import leaderboard, newest_run, speed_and_memory
@@ -39,7 +39,7 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 
 
 @app.command()
-@configured
+@configured()
 def export(  # noqa: PLR0913 - one parameter an option
     config: "Config",
     *,

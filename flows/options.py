@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +24,15 @@ SHARED: dict[str, Any] = {
 }
 
 
-def configured(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command whose first parameter is the configuration the options that describe it."""
+def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command whose first parameter is the configuration the options that describe it.
+
+    `needs`: the sections whose files must exist for this command.
+    """
+    return partial(_configured, needs=needs)
+
+
+def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -38,7 +45,8 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
 
         described = {name: given.pop(name) for name in SHARED}
         path, changes = described["config_file"], described["changes"] or ()
-        command(load_config(path, changes, store=described["store"], results=described["results"]), **given)
+        where = {name: described[name] for name in ("store", "results")}
+        command(load_config(path, changes, **where, needs=needs), **given)
 
     parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

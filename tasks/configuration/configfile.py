@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,34 @@ from tasks.configuration.yamlfile import parse_mapping, read_text
 DEFAULT_FILE = Path("nerbench.yaml")
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH_FIELDS = ("store", "results")
+SECTIONS = frozenset({"datasets", "golds", "models", "benchmark"})
+"""The keys of a configuration that not every command needs."""
 
 
 def load_config(
-    path: Path | None, overrides: Sequence[str] = (), *, store: str | None = None, results: str | None = None
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    store: str | None = None,
+    results: str | None = None,
+    needs: Collection[str] = SECTIONS,
 ) -> Config:
     """The configuration of a file (`nerbench.yaml` here, else the embedded demonstration), changed by flags.
 
-    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Raises ConfigError.
+    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. In sections that are not needed, files
+    may be missing and variables unset: whoever benchmarks needs no base model. Raises ConfigError.
     """
     data = _read(path)
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
-    expanded = _map_strings(data, (), _expand)
+    expanded = _map_strings(data, (), partial(_expand, needs=needs))
     try:
         config = Config.model_validate(expanded)
     except ValidationError as error:
         raise first_problem(error, expanded) from None
     absolute = Config.model_validate(_absolute(config.model_dump()))
-    _check_files(absolute)
+    _check_files(absolute, needs)
     return absolute
 
 
@@ -97,7 +106,7 @@ def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str
     return value
 
 
-def _expand(text: str, at: Location) -> str:
+def _expand(text: str, at: Location, needs: Collection[str]) -> str:
     def value(found: re.Match[str]) -> str:
         name, closed = found.groups()
         if name is None:
@@ -107,6 +116,8 @@ def _expand(text: str, at: Location) -> str:
                 field_name(at), f"${{{name} is not ${{NAME}}", "write `$${` for the characters themselves"
             )
         if not os.environ.get(name):
+            if at and at[0] in SECTIONS - set(needs):
+                return found[0]
             raise ConfigError(
                 field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
             )
@@ -163,15 +174,15 @@ def _absolute_path(text: str) -> str:
         raise ConfigError(text, "there is no such home folder", "write the folder itself") from None
 
 
-def _check_files(config: Config) -> None:
+def _check_files(config: Config, needs: Collection[str]) -> None:
     from tasks.corpora.demo import is_demo_file
 
     for at, file in _named_files(config):
-        if "://" not in file and not is_demo_file(file) and not Path(file).is_file():
+        if at[0] in needs and "://" not in file and not is_demo_file(file) and not Path(file).is_file():
             problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
             raise ConfigError(field_name(at), problem, "check the path; it is relative to the working directory")
     for at, folder, remedy in _named_folders(config):
-        if not Path(folder).is_dir():
+        if at[0] in needs and not Path(folder).is_dir():
             raise ConfigError(field_name(at), f"there is no folder {folder}", remedy)
 
 

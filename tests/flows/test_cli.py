@@ -89,6 +89,23 @@ def test_verify_fails_on_a_flipped_byte(
     assert "model.safetensors: has sha256" in capsys.readouterr().out
 
 
+@pytest.mark.e2e
+def test_a_benchmark_needs_no_base_model_and_a_listing_no_corpus(
+    config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NERBENCH_UNSET", raising=False)
+    data = config.model_dump(mode="json")
+    data["models"] = [{"name": "a", "base": "${NERBENCH_UNSET}"}, {"name": "b", "base": "/nowhere/at/all"}]
+    path = tmp_path / "nerbench.yaml"
+    path.write_text(yaml.safe_dump(data))
+    assert status_of(["benchmark", "tiny", "-c", str(path)]) == 0
+    assert status_of(["train", "-c", str(path)]) == 2
+    data["datasets"][0]["files"] = {"test": "nowhere.txt"}
+    path.write_text(yaml.safe_dump(data))
+    assert status_of(["artifacts", "ls", "-c", str(path)]) == 0
+    assert status_of(["benchmark", "tiny", "-c", str(path)]) == 2
+
+
 def test_a_wrong_option_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["benchmark", "--nope"]) == 2
     printed = capsys.readouterr()
