@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 128 + signal.SIGINT
-TERMINATED_STATUS = 128 + signal.SIGTERM
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a command in the same order as Ctrl-C."""
 
 
 app = typer.Typer(
@@ -109,13 +104,13 @@ def report(summary: dict[str, Any], json: bool) -> None:
 
 
 def main() -> None:
-    """Run a command and end with its exit status; at SIGTERM too, its children are ended first."""
+    """Run a command and end with its exit status; SIGTERM ends it as Ctrl-C does, its children first."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(status_of(sys.argv[1:]))
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise KeyboardInterrupt
 
 
 def status_of(arguments: list[str]) -> int:
@@ -125,15 +120,15 @@ def status_of(arguments: list[str]) -> int:
     """
     try:
         result = app(arguments, prog_name="nerbench", standalone_mode=False)
+        if result == INTERRUPTED_STATUS:  # typer ends a command at Ctrl-C without a word
+            return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
         return result if isinstance(result, int) else 0
     except NerbenchError as error:
         if isinstance(error, RunFailedError) and error.summary:
             report(error.summary, json="--json" in arguments)
         return _refuse(error, error.exit_status)
-    except Terminated:
-        return _refuse("terminated", TERMINATED_STATUS)
-    except (KeyboardInterrupt, typer.Abort):
-        return _refuse("interrupted", INTERRUPTED_STATUS)
+    except KeyboardInterrupt:
+        return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
     except Exception as error:
         if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
             return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
