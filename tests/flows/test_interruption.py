@@ -111,8 +111,11 @@ def test_a_killed_benchmark_repeats_no_finished_inference(folder: Path, start: A
     finish(start("train"))
     process = start("benchmark")
     wait_for(lambda: list(folder.glob("var/results/.cache/evaluations/*/record.json")), "the first evaluation")
+    members = descendants(process)
     process.kill()
-    process.communicate()
+    process.wait(GONE_WITHIN_S)
+    for member in alive_of(members):  # the server holds the command's pipes open
+        member.kill()
     done = len(list(folder.glob("var/results/.cache/evaluations/*/record.json")))
     out, _ = finish(start("benchmark", "--json"))
     summary = json.loads(out)
