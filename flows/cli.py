@@ -11,7 +11,7 @@ import typer
 from artifacts.errors import NerbenchError, RunFailedError
 from flows import cli_artifacts, cli_results
 from flows.options import Json, configured
-from flows.terminal import print_json, print_table, say
+from flows.terminal import print_json, print_scores, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -95,7 +95,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
     from tasks.results.summary import leaderboard
 
     if summary["metrics"]:
-        print_table(leaderboard(summary["metrics"]), title="entity scores in points, strict unless named")
+        print_scores(leaderboard(summary["metrics"]))
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
     for artifact in summary["artifacts"]:
         say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")

@@ -33,6 +33,14 @@ def print_table(rows: Iterable[Row], *, title: str | None = None) -> None:
     console.print(table)
 
 
+def print_scores(rows: Iterable[Row]) -> None:
+    """A leaderboard; data set and annotation move to the title where they are the same for all, to spare the width."""
+    rows = list(rows)
+    same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
+    title = f"strict entity scores in points{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
+    print_table(({name: value for name, value in row.items() if name not in same} for row in rows), title=title)
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal, on stderr."""
     print(text, file=sys.stderr)

@@ -34,7 +34,7 @@ def _column(row: Row) -> str | None:
         ("strict", "precision"): "precision",
         ("strict", "recall"): "recall",
         ("strict", "f1"): "F1",
-        ("conlleval", "f1"): "conlleval F1",
+        ("conlleval", "f1"): "conlleval",
     }.get((row["mode"], row["metric"]))
 
 

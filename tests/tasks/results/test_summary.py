@@ -25,7 +25,7 @@ def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
         ]
     )
     assert found == [
-        {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval F1": 80, "recall": 75},
+        {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval": 80, "recall": 75},
         {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
     ]
 
