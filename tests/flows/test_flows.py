@@ -225,6 +225,22 @@ def test_several_data_sets_of_several_formats_in_one_run(
     assert len(summary["tables"]["metrics"]) == 2
 
 
+def test_seeds_give_an_artifact_each_and_a_row_with_mean_and_deviation(config: Config, tmp_path: Path) -> None:
+    from flows.pipeline import pipeline
+
+    model = config.models[0].model_copy(update={"name": "seeded", "seeds": (0, 1), "epochs": 4.0})
+    changes = {"models": (model,), "store": str(tmp_path / "store"), "results": str(tmp_path / "results")}
+    summary = pipeline(config.model_copy(update=changes))
+    assert [artifact["name"] for artifact in summary["artifacts"]] == ["seeded-seed0", "seeded-seed1"]
+    f1 = strict_f1(summary)
+    rows = read_results(str(tmp_path / "results"), "metrics", filters=[("model", "=", "seeded")]).to_pylist()
+    wanted = {"level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
+    (mean,) = (row for row in rows if wanted.items() <= row.items())
+    assert mean["value"] == pytest.approx((f1["seeded-seed0"] + f1["seeded-seed1"]) / 2)
+    assert mean["n_models"] == 2
+    assert mean["std"] >= 0
+
+
 def _pulled(config: Config, folder: Path) -> Path:
     from artifacts.references import pull
 
