@@ -22,7 +22,7 @@ WORDS = ["Zanzibar", "is", "far"]
 HOST = "build-server-17.example.org"
 CONFIGURATION = {
     "store": "s3://anna:pa55word@bucket/models?key=1",
-    "results": "/home/anna/work/results",
+    "results": "/home/anna/results",
     "datasets": [{"files": {"test": "/home/anna/data/test.txt"}, "options": {"api_key": "hunter2", "size": 3}}],
     "models": [{"base": "~/encoders/small", "batch_tokens": 512}, {"base": "bert-base-uncased"}],
 }
