@@ -1,0 +1,25 @@
+"""The configuration: one frozen model behind the YAML file, the flags and Prefect's form.
+
+`tasks.configuration.configfile` reads it from YAML and turns validation errors into single lines.
+"""
+
+from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
+from tasks.config.job import Config
+from tasks.config.models import ModelConfig
+from tasks.config.section import Name, Precision, Section, Split, Text
+
+__all__ = [
+    "FIELDS_OF",
+    "BenchmarkConfig",
+    "Config",
+    "DatasetConfig",
+    "Format",
+    "GoldConfig",
+    "ModelConfig",
+    "Name",
+    "Precision",
+    "Section",
+    "Split",
+    "Text",
+]

@@ -1,0 +1,65 @@
+"""The whole configuration of a run."""
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.datasets import DatasetConfig, GoldConfig
+from tasks.config.models import ModelConfig
+from tasks.config.section import Section, Text
+
+
+class Config(Section):
+    """Everything one run needs."""
+
+    store: Text = "./var/artifacts"
+    """Where models are published: a folder or any fsspec URL."""
+    results: Text = "./var/results"
+    """Where result tables and cached predictions go: a folder or any fsspec URL."""
+    datasets: tuple[DatasetConfig, ...] = ()
+    """The corpora; `dataset:` with one mapping is accepted too."""
+    golds: tuple[GoldConfig, ...] = ()
+    """Further annotations of the same words."""
+    models: tuple[ModelConfig, ...] = ()
+    """The models to train."""
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+    """What the benchmark measures."""
+
+    @property
+    def trained_models(self) -> tuple[ModelConfig, ...]:
+        """The models to train, one for each seed."""
+        return tuple(one for model in self.models for one in model.each_seed)
+
+    def dataset_of(self, model: ModelConfig) -> DatasetConfig:
+        """The data set that a model is trained on."""
+        return next(d for d in self.datasets if model.dataset in (None, d.name))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_dataset(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dataset" in data:
+            if "datasets" in data:
+                raise ValueError("dataset: stands beside datasets; put it into that list")
+            data = dict(data)
+            data["datasets"] = [data.pop("dataset")]
+        return data
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Self:
+        for field, names in (
+            ("datasets", [d.name for d in self.datasets]),
+            ("models", [m.name for m in self.trained_models] + [m.name for m in self.models if m.seeds]),
+            ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
+        ):
+            if twice := sorted({n for n in names if names.count(n) > 1}):
+                raise ValueError(f"{field}: the name {twice[0]} is used twice; rename one")
+        known = sorted(d.name for d in self.datasets)
+        remedy = f"name one of {', '.join(known)}" if known else "add that data set"
+        for model in self.models:
+            if model.dataset and model.dataset not in known:
+                raise ValueError(f"models: {model.name} trains on {model.dataset}; {remedy}")
+        for gold in self.golds:
+            if gold.dataset not in known:
+                raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
+        return self

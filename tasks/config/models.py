@@ -1,0 +1,67 @@
+"""Which models are trained, and how."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from tasks.config.section import Name, Section, Text
+
+
+class ModelConfig(Section):
+    """A model to fine-tune and publish under `name`."""
+
+    name: Name
+    """The name it is published under."""
+    dataset: Name | None = None
+    """The data set it is trained on; the first one by default."""
+    base: Text | dict[str, Any]
+    """A folder, a Hub id, or a configuration (`{model_type: bert, …}`), whose tokenizer is then trained too."""
+    revision: str | None = None
+    """Branch, tag or commit of a Hub base."""
+    config_overrides: dict[str, Any] = Field(default_factory=dict)
+    """Changes to the base's configuration, e.g. `{num_hidden_layers: 3}`."""
+    epochs: float = Field(default=3.0, gt=0)
+    """Passes over the train split."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak of the linear schedule."""
+    batch_tokens: int = Field(default=1024, ge=8)
+    """Pieces a batch, padding included."""
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decay."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of training; `auto` is bf16 where the hardware has it."""
+    window: int | None = Field(default=None, ge=8)
+    """Pieces a window, special tokens included; the model's own by default."""
+    vocabulary: int = Field(default=4096, ge=100)
+    """Size of a tokenizer that is trained (only when `base` is a configuration)."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of initialisation, order and dropout."""
+    seeds: tuple[int, ...] = ()
+    """Train once for each of these instead: `name-seed0`, `name-seed1`, …; scores then get a mean and deviation too."""
+    device: str = "auto"
+    """Where it is trained: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Stop after so many epochs without a better validation F1; never by default."""
+    time_limit_s: float | None = Field(default=None, gt=0)
+    """Stop after so many seconds, and keep the best so far; never by default."""
+    checkpoint_s: float = Field(default=300.0, gt=0)
+    """Seconds between checkpoints within an epoch; each epoch ends with one too."""
+
+    @field_validator("base")
+    @classmethod
+    def _configuration_has_a_type(cls, base: str | dict[str, Any]) -> str | dict[str, Any]:
+        if isinstance(base, dict) and not isinstance(base.get("model_type"), str):
+            raise ValueError("has no model_type; add one, e.g. `model_type: bert`")
+        return base
+
+    @property
+    def each_seed(self) -> "tuple[ModelConfig, ...]":
+        """This model, or one for each of its `seeds`."""
+        if not self.seeds:
+            return (self,)
+        return tuple(
+            self.model_copy(update={"name": f"{self.name}-seed{seed}", "seed": seed, "seeds": ()})
+            for seed in self.seeds
+        )
