@@ -5,9 +5,11 @@
 
 from tasks.config.benchmark import BenchmarkConfig
 from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
+from tasks.config.gate import GateConfig, GateRule
 from tasks.config.job import Config
 from tasks.config.models import ModelConfig
 from tasks.config.section import Name, Precision, Section, Split, Text
+from tasks.config.slices import SliceConfig
 
 __all__ = [
     "FIELDS_OF",
@@ -15,11 +17,14 @@ __all__ = [
     "Config",
     "DatasetConfig",
     "Format",
+    "GateConfig",
+    "GateRule",
     "GoldConfig",
     "ModelConfig",
     "Name",
     "Precision",
     "Section",
+    "SliceConfig",
     "Split",
     "Text",
 ]

@@ -32,6 +32,12 @@ class BenchmarkConfig(Section):
     """By model name, the tags of its outputs in order, for a model that knows them as `LABEL_0`, `LABEL_1`, … only."""
     canary: float = Field(default=0.0, ge=0, le=1)
     """Share of a cached model's sentences, in whole blocks of 2,048, that is inferred again and compared."""
+    frozen: bool = True
+    """Fail where an unchanged model says something else than in an earlier run with the same settings."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of the intervals of the scores."""
+    tags: tuple[str, ...] = ()
+    """Only metrics that have one of these tags; all by default."""
     speed: bool = True
     """Also measure latency, load time and memory."""
     text: Literal["keep", "drop"] = "keep"

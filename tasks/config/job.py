@@ -6,8 +6,10 @@ from pydantic import model_validator
 
 from tasks.config.benchmark import BenchmarkConfig
 from tasks.config.datasets import DatasetConfig, GoldConfig
+from tasks.config.gate import GateConfig
 from tasks.config.models import ModelConfig
 from tasks.config.section import Section, Text
+from tasks.config.slices import SliceConfig
 
 
 class Config(Section):
@@ -25,6 +27,12 @@ class Config(Section):
     """The models to train."""
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
+    metrics: tuple[Text, ...] = ()
+    """Files with metrics of your own, e.g. `my_metrics.py`."""
+    slices: tuple[SliceConfig, ...] = ()
+    """Parts of the entities of your own that are scored too."""
+    gate: GateConfig | None = None
+    """What lets a benchmark fail; nothing by default."""
 
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
@@ -51,6 +59,7 @@ class Config(Section):
             ("datasets", [d.name for d in self.datasets]),
             ("models", [m.name for m in self.trained_models] + [m.name for m in self.models if m.seeds]),
             ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
+            ("slices", [s.name for s in self.slices]),
         ):
             if twice := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"{field}: the name {twice[0]} is used twice; rename one")
@@ -62,4 +71,14 @@ class Config(Section):
         for gold in self.golds:
             if gold.dataset not in known:
                 raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
+        return self
+
+    @model_validator(mode="after")
+    def _promotion_is_decided_elsewhere(self) -> Self:
+        gate = self.gate
+        if gate and gate.promote and gate.promote_on == self.benchmark.split and not gate.promote_on_reported:
+            raise ValueError(
+                f"gate: promote_on is {gate.promote_on}, which is the reported split; "
+                "name another one, or insist with promote_on_reported: true"
+            )
         return self

@@ -19,7 +19,7 @@ from tasks.configuration.yamlfile import parse_mapping, read_text
 DEFAULT_FILE = Path("nerbench.yaml")
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH_FIELDS = ("store", "results")
-SECTIONS = frozenset({"datasets", "golds", "models", "benchmark"})
+SECTIONS = frozenset({"datasets", "golds", "models", "benchmark", "metrics", "slices", "gate"})
 """The keys of a configuration that not every command needs."""
 
 
@@ -133,6 +133,10 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
     formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
     data["golds"] = [_absolute_gold(gold, formats[gold["dataset"]]) for gold in data.get("golds", ())]
     data["models"] = [_absolute_base(model) for model in data.get("models", ())]
+    data["metrics"] = [_absolute_path(file) for file in data.get("metrics", ())]
+    data["slices"] = [_absolute_function(one) for one in data.get("slices", ())]
+    if gate := data.get("gate"):
+        data["gate"] = gate | {"baseline": absolute_reference(gate["baseline"])}
     if "models" in data.get("benchmark", {}):
         models = tuple(absolute_reference(reference) for reference in data["benchmark"]["models"])
         data["benchmark"] = data["benchmark"] | {"models": models}
@@ -156,6 +160,11 @@ def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, A
 
 def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
     return model | {"base": _absolute_path(model["base"])} if _is_folder(model["base"]) else model
+
+
+def _absolute_function(one: dict[str, Any]) -> dict[str, Any]:
+    file, _, name = (one.get("function") or "").rpartition(":")
+    return one | {"function": f"{_absolute_path(file)}:{name}"} if file.endswith(".py") else one
 
 
 def _is_folder(text: Any) -> bool:
@@ -207,3 +216,9 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, gold in enumerate(config.golds):
         if "files" in FIELDS_OF[gold.format or formats[gold.dataset]]:
             yield ("golds", number, "file"), gold.file
+    for number, file in enumerate(config.metrics):
+        yield ("metrics", number), file
+    for number, one in enumerate(config.slices):
+        file, _, _ = (one.function or "").rpartition(":")
+        if file.endswith(".py"):
+            yield ("slices", number, "function"), file

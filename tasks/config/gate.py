@@ -1,0 +1,47 @@
+"""Which differences from the baseline let a run fail, and which move the baseline."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.config.section import Name, Section, Split, Text
+
+
+class GateRule(Section):
+    """One number that must not fall."""
+
+    metric: Literal["precision", "recall", "f1"] = "f1"
+    """Which."""
+    label: Text = "overall"
+    """An entity type, or `overall` (micro average)."""
+    slice: Text = "all"
+    """Which entities, e.g. `unseen`."""
+    mode: Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"] = "strict"
+    """How entities are matched."""
+    dataset: Name | None = None
+    """The data set; every one by default."""
+    gold: Name | None = None
+    """The annotation; the data set's own by default."""
+    margin: float | None = Field(default=None, ge=0, le=100)
+    """Points that it may fall; the gate's margin by default."""
+
+
+class GateConfig(Section):
+    """What is compared with the baseline after every benchmark; what fails lets the run fail."""
+
+    baseline: Text = "champion"
+    """The alias under which each model's baseline stands, or a reference to one baseline for all models."""
+    rules: tuple[GateRule, ...] = Field(default=(GateRule(),), min_length=1)
+    """Each is judged for every model; overall strict F1 by default."""
+    margin: float = Field(default=0.5, ge=0, le=100)
+    """Points that a number may fall without being a regression."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Of the intervals of the differences."""
+    strict: bool = False
+    """Fail where the data cannot tell (`inconclusive`), too."""
+    promote: bool = False
+    """Move the alias `champion` to a model that is an improvement by the first rule and fails none."""
+    promote_on: Split = "validation"
+    """The split that decides about promotion; not the one that is reported."""
+    promote_on_reported: bool = False
+    """Decide on the reported split all the same; recorded with the promotion."""

@@ -1,0 +1,24 @@
+"""Parts of the entities of a user's own."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from tasks.config.section import Name, Section, Text
+
+
+class SliceConfig(Section):
+    """Entities whose first word satisfies a condition, scored on their own under `name` in the `slice` column."""
+
+    name: Name
+    """The name in the `slice` column."""
+    where: Text | None = None
+    """An expression over the predictions' columns, e.g. `sentence_length > 40 and text != lower(text)`."""
+    function: Text | None = None
+    """`file.py:name` or `package.module:name`, a function of a table of those columns: one truth value a word."""
+
+    @model_validator(mode="after")
+    def _has_one_definition(self) -> Self:
+        if (self.where is None) == (self.function is None):
+            raise ValueError("a slice needs either `where` or `function`")
+        return self
