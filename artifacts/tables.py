@@ -4,10 +4,11 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date as calendar_date
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +25,14 @@ Filter = tuple[str, str, Any]
 _DATE = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/[^/]+\.parquet$")
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _READERS = 8
+
+
+class DatedRows(NamedTuple):
+    """Rows of a table with the same logical date."""
+
+    date: str
+    """YYYY-MM-DD."""
+    rows: pa.Table
 
 
 def table_key(*parts: str) -> str:
@@ -70,11 +79,48 @@ def read_results(
     `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. Raises
     CorruptArtifactError naming a damaged file, InputError for an unknown table or column or a date that is none.
     """
-    declared = _declared(table)
     first = _checked_date(since) if since else ""
+    root, dated = _dated(results_url, table)
+    paths = [path for date, found in dated.items() if date >= first for path in found]
+    return _read_all(root, table, sorted(paths), columns, filters)
+
+
+def read_newest_first(
+    results_url: str,
+    table: str,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Sequence[Filter] | None = None,
+    date: str | None = None,
+) -> Iterator[DatedRows]:
+    """The rows of each logical date that has some, the newest date first, read only when they are asked for.
+
+    `date`: this one alone. Raises like `read_results`.
+    """
+    only = _checked_date(date) if date else None
+    root, dated = _dated(results_url, table)
+    for day in sorted(dated, reverse=True):
+        if only in (None, day):
+            rows = _read_all(root, table, dated[day], columns, filters)
+            if rows.num_rows:
+                yield DatedRows(day, rows)
+
+
+def _dated(results_url: str, table: str) -> tuple[Root, dict[str, list[str]]]:
+    """The paths of a table's files by their logical date."""
+    _declared(table)
     root = Root.open(results_url)
-    dated = ((path, _DATE.search(path)) for path in root.files(table, recursive=True))
-    paths = [path for path, match in dated if match and match[1] >= first]
+    dated: defaultdict[str, list[str]] = defaultdict(list)
+    for path in root.files(table, recursive=True):
+        if match := _DATE.search(path):
+            dated[match[1]].append(path)
+    return root, dated
+
+
+def _read_all(
+    root: Root, table: str, paths: list[str], columns: Sequence[str] | None, filters: Sequence[Filter] | None
+) -> pa.Table:
+    declared = _declared(table)
     wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
 
     def read(path: str) -> pa.Table:

@@ -2,37 +2,18 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefect import flow
-from prefect.futures import PrefectFuture
 
 from artifacts.manifest import ArtifactRef
+from flows.gate import find_baselines, hold_to_gate
 from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
+from flows.scoring import evaluate_models, score_model, score_own, summarise_seeds, write_scores
 from tasks import steps
-from tasks.config import Config, ModelConfig
-from tasks.corpora.refs import CorpusRef
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from tasks.config import Config
 from tasks.results.summary import leaderboard
-from tasks.scoring.metrics import Row
-from tasks.scoring.seeds import seed_rows
-
-
-class Evaluated(NamedTuple):
-    """One model's predictions on one data set, and the annotations to score them against."""
-
-    artifact: ArtifactRef
-    annotations: list[CorpusRef]
-    record: EvaluationRecord
-
-
-class Scored(NamedTuple):
-    """The scores of one model on one data set, one future an annotation and label."""
-
-    artifact: ArtifactRef
-    dataset: str
-    rows: list[PrefectFuture[list[Row]]]
 
 
 @flow(name="benchmark", flow_run_name=benchmark_name)
@@ -58,80 +39,25 @@ def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
 
 
 def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
-    """Evaluate and score models; measure them when nothing else runs; a failed one does not stop the others."""
+    """Evaluate and score models, hold them to the gate, measure them when nothing else runs.
+
+    A failed one does not stop the others.
+    """
     corpora = [steps.read_corpus(config, dataset) for dataset in config.datasets]
-    evaluated = [
-        result
-        for artifact in artifacts
-        for annotations in corpora
-        if (result := evaluate_model(ledger, config, artifact, annotations))
-    ]
+    baselines = find_baselines(ledger, config, artifacts)
+    evaluated = evaluate_models(ledger, config, [*artifacts, *baselines.values()], corpora)
     started = time.perf_counter()
     scored = [score_model(ledger, config, result) for result in evaluated]
     for one in scored:
         write_scores(ledger, one)
+        if config.metrics:
+            score_own(ledger, config, one)
     for model in config.models:
         summarise_seeds(ledger, model)
     ledger.add_seconds("score_s", time.perf_counter() - started)
+    hold_to_gate(ledger, config, artifacts, baselines)
     if config.benchmark.speed:
         for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
             with ledger.guard(artifact.name):
                 ledger.note(steps.measure(ledger.run, artifact, corpora[0][0], config.benchmark))
     steps.show("nerbench-results", leaderboard(ledger.metrics))
-
-
-def evaluate_model(
-    ledger: Ledger, config: Config, artifact: ArtifactRef, annotations: list[CorpusRef]
-) -> Evaluated | None:
-    """Predictions of one model on one data set: from the cache if they are intact, else inferred."""
-    results = config.results
-    with ledger.guard(artifact.name):
-        plan = steps.look_up(artifact, annotations[0], config.benchmark, results)
-        again = plan.state != "cached"
-        evaluate = steps.evaluate.with_options(refresh_cache=again)
-        record = EvaluationRecord.model_validate(evaluate(artifact, annotations[0], plan, results))
-        ledger.note_evaluation(artifact, record.evaluate_s if again else None)
-        if config.benchmark.canary and not again:
-            check_canary(ledger, config, artifact, annotations[0], plan)
-        return Evaluated(artifact, annotations, record)
-    return None
-
-
-def check_canary(
-    ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan
-) -> None:
-    """Let the run fail, its rows all written, where cached predictions are no longer what the model says here."""
-    with ledger.guard(f"{artifact.name} (canary)"):
-        steps.check_canary(artifact, corpus, plan, config.benchmark.canary, config.results)
-
-
-def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
-    """Count predictions against every annotation, then score the labels side by side."""
-    artifact, run = evaluated.artifact, ledger.run
-    futures: list[PrefectFuture[list[Row]]] = []
-    with ledger.guard(artifact.name):
-        for corpus in evaluated.annotations:
-            counted = steps.count(artifact, evaluated.record, corpus, config.benchmark, config.results)
-            uri = steps.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
-            ledger.note({"predictions": uri})
-            futures += [
-                steps.score.submit(run, artifact, counted, config.benchmark.precision, label)
-                for label in counted.labels
-            ]
-    return Scored(artifact, evaluated.annotations[0].dataset.name, futures)
-
-
-def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
-    """Mean and standard deviation over a model's seeds, where all of them were scored."""
-    with ledger.guard(model.name):
-        if rows := seed_rows(model, ledger.metrics):
-            ledger.note({"metrics": steps.write_seeds(ledger.run, model, rows)})
-            ledger.metrics += rows
-
-
-def write_scores(ledger: Ledger, scored: Scored) -> None:
-    """Write the rows of one model on one data set."""
-    with ledger.guard(scored.artifact.name):
-        rows = [row for future in scored.rows for row in future.result()]
-        ledger.note({"metrics": steps.write_metrics(ledger.run, scored.artifact, scored.dataset, rows)})
-        ledger.metrics += rows

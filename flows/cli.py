@@ -3,15 +3,16 @@
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from artifacts.errors import NerbenchError, RunFailedError
-from flows import cli_artifacts, cli_results
+from flows import cli_artifacts, cli_compare, cli_results
 from flows.options import Json, configured
-from flows.terminal import print_json, print_scores, print_table, say
+from flows.terminal import columns, print_json, print_scores, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -28,17 +29,24 @@ app = typer.Typer(
 )
 app.add_typer(cli_artifacts.app, name="artifacts")
 app.add_typer(cli_results.app, name="results")
+app.command()(cli_compare.compare)
 
 References = Annotated[
     list[str] | None,
     typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
 ]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Infer again even where predictions are cached.")]
+Tags = Annotated[str | None, typer.Option("--tags", metavar="A,B", help="Only metrics that have one of these tags.")]
+Metrics = Annotated[
+    list[Path] | None,
+    typer.Option("--metrics", metavar="FILE", help="Metrics of your own, beside those configured."),
+]
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
 Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
 
 
 @app.command()
-@configured("datasets", "golds", "models", "benchmark")
+@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models of the configuration."""
     from flows import jobs
@@ -58,18 +66,40 @@ def train(config: "Config", json: Json = False) -> None:
 
 
 @app.command()
-@configured("datasets", "golds", "benchmark")
-def benchmark(
+@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
+def benchmark(  # noqa: PLR0913 - one parameter an option
     config: "Config",
     references: References = None,
+    *,
     refresh: Refresh = False,
     speed: Speed = None,
+    metrics: Metrics = None,
+    tags: Tags = None,
     json: Json = False,
 ) -> None:
     """Benchmark stored models: those named, or every model of the store."""
     from flows import jobs
 
+    config = jobs.with_metrics(config, metrics, tags)
     report(jobs.benchmark(config, references, refresh=refresh, speed=speed), json)
+
+
+@app.command()
+@configured("metrics", "slices")
+def score(
+    config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
+) -> None:
+    """Score stored predictions again, with metrics of your own or newer built-in ones; no inference."""
+    from flows import jobs
+
+    summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
+    if json:
+        print_json(summary)
+        return
+    own = [row for row in summary["metrics"] if row["source"]]
+    if own:
+        print_table(columns(own, ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")))
+    say(f"{len(summary['metrics'])} numbers added to the tables; what stood there stays")
 
 
 @app.command()

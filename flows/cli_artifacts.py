@@ -9,6 +9,7 @@ from flows.options import Json, configured
 from flows.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
+    from artifacts.manifest import ArtifactRef
     from tasks.config import Config
 
 app = typer.Typer(help="List, show, verify, pull and push stored models.", no_args_is_help=True)
@@ -16,6 +17,7 @@ app = typer.Typer(help="List, show, verify, pull and push stored models.", no_ar
 Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, or a published URI.")]
 NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")]
 SavedFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What `save_pretrained` wrote.")]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="e.g. champion; `latest` moves by itself.")]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to publish it under.")]
 
 
@@ -84,17 +86,28 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 
 @app.command()
 @configured()
+def alias(config: "Config", reference: Reference, alias: Alias) -> None:
+    """Let an alias of a model's name mean this artifact, e.g. `champion`."""
+    from artifacts.store import Store
+
+    ref = _single(reference, config.store)
+    if ref.store is None:
+        from artifacts.errors import InputError
+
+        raise InputError(f"model {reference!r}", "is not published, so it has no aliases", "publish it first")
+    Store(ref.store).set_alias(ref.name, alias, ref.artifact_id)
+    say(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
+
+
+@app.command()
+@configured()
 def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
-    from artifacts.errors import InputError
     from artifacts.references import pull as pull_one
-    from artifacts.references import resolve
 
-    refs = resolve(reference, config.store)
-    if len(refs) > 1:
-        raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
-    pull_one(refs[0], folder)
-    say(f"{refs[0].name}@sha256:{refs[0].artifact_id[:12]} is in {folder}")
+    ref = _single(reference, config.store)
+    pull_one(ref, folder)
+    say(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
 
 
 @app.command()
@@ -109,3 +122,13 @@ def push(config: "Config", folder: SavedFolder, name: Name, json: Json = False) 
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri})
     else:
         say(f"published {ref.name}@sha256:{ref.artifact_id[:12]}: {ref.uri}")
+
+
+def _single(reference: str, store: str) -> "ArtifactRef":
+    from artifacts.errors import InputError
+    from artifacts.references import resolve
+
+    refs = resolve(reference, store)
+    if len(refs) > 1:
+        raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
+    return refs[0]

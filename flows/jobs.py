@@ -1,6 +1,7 @@
 """What `run`, `train` and `benchmark` check before a flow starts, so that a wrong request writes nothing."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from artifacts.errors import ConfigError
@@ -51,6 +52,29 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
         return benchmark(config, models=models, refresh=refresh)
 
 
+def score(config: Config, since: str | None) -> dict[str, Any]:
+    """Score stored predictions again."""
+    quiet()
+    from flows.score import score
+    from tasks.results.nights import scored_predictions
+    from tasks.scoring.counting import selected_metrics
+    from tasks.slicing.choice import user_slices
+
+    selected_metrics(config)
+    user_slices(config.slices)
+    scored_predictions(config.results, since)
+    with running():
+        return score(config, since=since)
+
+
+def with_metrics(config: Config, files: Sequence[Path] | None, tags: str | None) -> Config:
+    """The configuration with further files of metrics, and with the tags given in place of its own."""
+    paths = [str(file.absolute()) for file in files or ()]
+    wanted = config.benchmark.tags if tags is None else tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    benchmark = config.benchmark.model_copy(update={"tags": wanted})
+    return config.model_copy(update={"metrics": (*config.metrics, *paths), "benchmark": benchmark})
+
+
 def what_next(config: Config) -> str:
     """Commands to try after a run."""
     names = " ".join(f"{model.name}@latest" for model in config.trained_models)
@@ -79,11 +103,15 @@ def _check_training(config: Config) -> None:
 def _check_benchmark(config: Config) -> None:
     from tasks.corpora.refs import describe
     from tasks.inference.loading import dtype_of, resolve_device
+    from tasks.scoring.counting import selected_metrics
+    from tasks.slicing.choice import user_slices
 
     if not config.datasets:
         raise ConfigError(
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
+    selected_metrics(config)
+    user_slices(config.slices)
     dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):

@@ -10,6 +10,7 @@ from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
 from tasks import steps
 from tasks.config import Config
+from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
 
@@ -22,6 +23,10 @@ class Ledger:
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
+    predicted: list[Predicted] = field(default_factory=list)
+    """What was scored."""
+    judged: list[Row] = field(default_factory=list)
+    """What the gate said: rows of `gate`."""
     evaluated: int = 0
     cached: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -44,6 +49,17 @@ class Ledger:
             if uri not in uris:
                 uris.append(uri)
 
+    def note_predictions(self, predicted: Predicted) -> None:
+        """Remember predictions that are scored, and their table."""
+        self.note({"predictions": predicted.uri})
+        self.predicted.append(predicted)
+
+    def predictions(self, artifact: ArtifactRef, dataset: str | None = None) -> list[Predicted]:
+        """The predictions of a model, on one data set or all, in every annotation."""
+        return [
+            one for one in self.predicted if one.artifact_id == artifact.artifact_id and dataset in (None, one.dataset)
+        ]
+
     def note_evaluation(self, artifact: ArtifactRef, evaluate_s: float | None) -> None:
         """Remember that a model was evaluated, or (None) that its predictions were cached."""
         if artifact not in self.artifacts:
@@ -65,6 +81,7 @@ class Ledger:
             "evaluated": self.evaluated,
             "cached": self.cached,
             "metrics": self.metrics,
+            "gate": self.judged,
         }
 
     def failure(self) -> Exception | None:
@@ -75,7 +92,7 @@ class Ledger:
         if not self.artifacts and all(isinstance(error, InputError) for error in errors):
             return errors[0]
         reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
-        return RunFailedError(f"{len(errors)} of the models failed: {reasons}", self.summary())
+        return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
 
 
 def _reason(error: Exception) -> str:

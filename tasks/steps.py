@@ -16,15 +16,21 @@ from prefect.tasks import Task, exponential_backoff
 from artifacts import references
 from artifacts.manifest import ArtifactRef
 from artifacts.store import Store
+from tasks.analysis import writing
+from tasks.analysis.writing import Analysed
 from tasks.child import Job
-from tasks.config import BenchmarkConfig, Config, DatasetConfig, ModelConfig
+from tasks.comparison import frozen, gate
+from tasks.config import BenchmarkConfig, Config, DatasetConfig, GateConfig, GateRule, ModelConfig
 from tasks.corpora import refs
 from tasks.corpora.refs import CorpusRef
+from tasks.custom import own
 from tasks.inference import canary, evaluation
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.measuring import measurement
 from tasks.progress import at_most_every, both, inference_progress, training_progress
-from tasks.results import rows
+from tasks.results import nights, rows
+from tasks.results.nights import ScoredPredictions
+from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring import counting
 from tasks.scoring.counting import CountedPredictions
@@ -123,29 +129,95 @@ def check_canary(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan,
 @task(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)
 def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
-) -> str:
+) -> Predicted:
     """Write the `predictions` of one model beside one annotation, unless they stand there already."""
     return rows.write_predictions(run, artifact, record, corpus, benchmark)
 
 
 @task(task_run_name="count {artifact.name} against {corpus.gold_name}", **STORAGE)
 def count(
-    artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str
+    artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config, results: str
 ) -> CountedPredictions:
-    """Count stored predictions of one model against one annotation."""
-    return counting.count_predictions(results, artifact.name, record, corpus, benchmark)
+    """Count stored predictions of one model against one annotation, slice by slice."""
+    return counting.count_predictions(results, artifact, record, corpus, config)
 
 
-@task(task_run_name="score {artifact.name} against {counted.corpus.gold_name}: {label}", **STORAGE)
-def score(run: Run, artifact: ArtifactRef, counted: CountedPredictions, precision: str, label: str) -> list[Row]:
+@task(task_run_name="score {predicted.model} against {predicted.gold}: {label}", **STORAGE)
+def score(run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, label: str) -> list[Row]:
     """The `metrics` rows of one label."""
-    return rows.metric_rows(run, artifact, counted, counting.score_counts(run.results, counted, label), precision)
+    return rows.metric_rows(run, predicted, counting.score_counts(run.results, counted, label, config))
+
+
+@task(task_run_name="score {predicted.model} against {predicted.gold}: metrics of your own")
+def score_own(run: Run, predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
+    """The `metrics` rows of a user's own metrics that look at predictions, or at the model; never cached."""
+    return rows.metric_rows(run, predicted, own.score_own(predicted, config, artifact))
+
+
+@task(task_run_name="analyse {predicted.model} against {predicted.gold}", **STORAGE)
+def analyse(run: Run, predicted: Predicted) -> Analysed:
+    """Write `confusion`, `errors` and `calibration`, unless they stand there already."""
+    return writing.analyse(run, predicted)
 
 
 @task(task_run_name="write metrics of {artifact.name} on {dataset}", **STORAGE)
 def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, scored: Sequence[Row]) -> str:
     """Write the `metrics` of one model on one data set."""
     return rows.write_metrics(run, artifact, dataset, scored)
+
+
+@task(task_run_name="write your own metrics of {artifact.name} on {dataset}", **STORAGE)
+def write_own(run: Run, artifact: ArtifactRef, dataset: str, scored: Sequence[Row]) -> str:
+    """Write the rows of a user's own metrics of one model on one data set."""
+    return rows.write_own(run, artifact, dataset, scored)
+
+
+@task(task_run_name="find what was scored since {since}", **STORAGE)
+def find_scored(results: str, since: str | None) -> list[ScoredPredictions]:
+    """All predictions that runs since that date have scored."""
+    return nights.scored_predictions(results, since)
+
+
+@task(task_run_name="score {predicted.model} against {predicted.gold} again", **STORAGE)
+def score_stored(predicted: Predicted, config: Config) -> list[Row]:
+    """Every number of stored predictions."""
+    return own.score_stored(predicted, config)
+
+
+@task(task_run_name="add to the metrics of {run.run_id}", **STORAGE)
+def write_missing(run: Run, predicted: Predicted, scored: Sequence[Row]) -> tuple[str | None, list[Row]]:
+    """Add to an earlier run's `metrics` what it lacks."""
+    return nights.write_missing(run, predicted, scored)
+
+
+@task(task_run_name="compare with earlier runs", **STORAGE)
+def check_frozen(run: Run, config: Config, predicted: Sequence[Predicted]) -> list[Row]:
+    """A row of `gate` for each unchanged model that predicts differently than before."""
+    return frozen.changed(run, config, predicted)
+
+
+@task(task_run_name="find the baseline of {artifact.name}", **STORAGE)
+def find_baseline(gate_config: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
+    """What a model is compared with; None where it will be the first."""
+    return gate.find_baseline(gate_config, artifact, store)
+
+
+@task(task_run_name="judge {candidate.model} on {candidate.dataset} against {candidate.gold}", **STORAGE)
+def judge(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
+    """The rows of `gate` of one model beside its baseline under one annotation."""
+    return gate.judge_stored(config, rules, candidate, base)
+
+
+@task(task_run_name="write the gate's verdicts on {name}", **STORAGE)
+def write_gate(run: Run, name: str, judged: Sequence[Row]) -> str:
+    """Write rows of `gate`."""
+    return rows.write_gate(run, name, judged)
+
+
+@task(task_run_name="promote {artifact.name}", **STORAGE)
+def promote(artifact: ArtifactRef, store: str, alias: str) -> None:
+    """Move the alias of the baseline to a model."""
+    Store(store).set_alias(artifact.name, alias, artifact.artifact_id)
 
 
 @task(task_run_name="write mean and deviation of {model.name}", **STORAGE)

@@ -1,8 +1,8 @@
 """Which differences from the baseline let a run fail, and which move the baseline."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.config.section import Name, Section, Split, Text
 
@@ -30,7 +30,7 @@ class GateConfig(Section):
     """What is compared with the baseline after every benchmark; what fails lets the run fail."""
 
     baseline: Text = "champion"
-    """The alias under which each model's baseline stands, or a reference to one baseline for all models."""
+    """The alias under which each model's baseline stands, or a reference (with `@` or `/`) to one for all models."""
     rules: tuple[GateRule, ...] = Field(default=(GateRule(),), min_length=1)
     """Each is judged for every model; overall strict F1 by default."""
     margin: float = Field(default=0.5, ge=0, le=100)
@@ -40,8 +40,19 @@ class GateConfig(Section):
     strict: bool = False
     """Fail where the data cannot tell (`inconclusive`), too."""
     promote: bool = False
-    """Move the alias `champion` to a model that is an improvement by the first rule and fails none."""
+    """Move the alias to a model that is an improvement by the first rule and fails none, and to the first model."""
     promote_on: Split = "validation"
     """The split that decides about promotion; not the one that is reported."""
     promote_on_reported: bool = False
     """Decide on the reported split all the same; recorded with the promotion."""
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether `baseline` is an alias of each model's name."""
+        return not {"@", "/"} & set(self.baseline)
+
+    @model_validator(mode="after")
+    def _promotes_an_alias(self) -> Self:
+        if self.promote and not self.is_alias:
+            raise ValueError(f"promote moves an alias, and baseline is {self.baseline}; give one, e.g. champion")
+        return self

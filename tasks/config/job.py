@@ -71,6 +71,12 @@ class Config(Section):
         for gold in self.golds:
             if gold.dataset not in known:
                 raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
+        for rule in self.gate.rules if self.gate else ():
+            if rule.dataset and rule.dataset not in known:
+                raise ValueError(f"gate: a rule is about the data set {rule.dataset}; {remedy}")
+            annotations = {g.name for g in self.golds} | {*known}
+            if rule.gold and rule.gold not in annotations:
+                raise ValueError(f"gate: a rule is about the gold {rule.gold}; name one of {', '.join(annotations)}")
         return self
 
     @model_validator(mode="after")

@@ -81,6 +81,13 @@ class EvaluationPlan(Section):
     """Where the predictions are, if `cached`."""
 
 
+def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
+    """What of a benchmark can change a prediction."""
+    return EvaluationSettings(
+        device=benchmark.device, precision=benchmark.precision, window=benchmark.window, vote=benchmark.vote
+    )
+
+
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
     """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
     from tasks.inference.loading import resolve_device
@@ -117,9 +124,7 @@ def _folder(key: str) -> str:
 
 def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
     """Look up finished predictions and check them against their digest; what is missing or altered is said."""
-    settings = EvaluationSettings(
-        device=benchmark.device, precision=benchmark.precision, window=benchmark.window, vote=benchmark.vote
-    )
+    settings = settings_of(benchmark)
     key = evaluation_key(artifact.model_sha256, words_sha256, settings)
     state: State = "refresh"
     record = None

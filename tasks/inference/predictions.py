@@ -39,7 +39,7 @@ class PredictionsDigest:
         """Add rows."""
         for column, values in zip(self._columns, (document, sentence, word), strict=False):
             column.update(np.ascontiguousarray(values, dtype="<i4").tobytes())
-        self._columns[3].update("".join(f"{tag}\n" for tag in tags).encode())
+        self._columns[3].update("\n".join((*tags, "")).encode())
 
     def hexdigest(self) -> str:
         """The digest of all rows so far."""

@@ -22,11 +22,15 @@ from artifacts.paths import write_whole
 from artifacts.schemas import TABLES
 from artifacts.tables import read_results
 from tasks.environment import environment, library_versions
-from tasks.results.sharing import shareable, shareable_host
+from tasks.results.sharing import TEXTS, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
     "metrics": "one row a score",
     "predictions": "one row a word, with the annotation's tag and the model's",
+    "confusion": "one row a pair of types, with how often the model takes one for the other (`strict` entities)",
+    "errors": "one row an entity missed, made up, or given another type or other boundaries (`strict`)",
+    "calibration": "one row a bin of confidence, or a point of the risk–coverage curve (`strict` entities)",
+    "gate": "one row a rule of the gate for one model, an unchanged model that predicts differently, or a promotion",
     "training": "one row a logged training step",
     "speed": "one row a measurement of latency and throughput",
     "memory": "one row a measurement of memory and load time",
@@ -157,7 +161,8 @@ def _manifest(members: Mapping[str, bytes], tables: Mapping[str, pa.Table], sele
 
 
 def _explanation(tables: Mapping[str, pa.Table], selection: Selection) -> str:
-    words = "predictions" in tables and tables["predictions"]["text"].null_count < tables["predictions"].num_rows
+    texts = [rows[name] for rows in tables.values() for name in TEXTS if name in rows.column_names]
+    words = any(column.null_count < len(column) for column in texts)
     first = next(iter(tables))
     return f"""Result tables of nerbench: named-entity taggers, benchmarked{_since(selection)}.
 

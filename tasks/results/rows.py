@@ -1,7 +1,7 @@
 """Rows of the result tables, complete with what identifies model, corpus and run."""
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,30 +13,18 @@ from artifacts.schemas import TABLES
 from artifacts.tables import find_table_file, table_key, write_table
 from tasks.config import BenchmarkConfig, Config
 from tasks.corpora.columns import Column
-from tasks.corpora.refs import CorpusRef, open_corpus
+from tasks.corpora.refs import CorpusRef
 from tasks.environment import environment
 from tasks.inference.evaluation import EvaluationRecord
+from tasks.results.predicted import Predicted, predictions_key
 from tasks.runs import Run, utc_now
-from tasks.scoring.counting import CountedPredictions, name_predictions
+from tasks.scoring.counting import NamedPredictions, name_predictions
 from tasks.scoring.metrics import Row
 
 
-def metric_rows(
-    run: Run, artifact: ArtifactRef, counted: CountedPredictions, scored: Iterable[Row], precision: str
-) -> list[Row]:
+def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
     """The `metrics` rows of one model under one annotation."""
-    known = {
-        "artifact_id": artifact.artifact_id,
-        "model_sha256": artifact.model_sha256,
-        "model": artifact.name,
-        "dataset": counted.corpus.dataset.name,
-        "split": counted.corpus.split,
-        "words_sha256": counted.corpus.words_sha256,
-        "gold": counted.corpus.gold_name,
-        "gold_sha256": counted.corpus.gold_sha256,
-        "predictions_digest": counted.predictions_digest,
-        "precision": precision,
-    }
+    known = predicted.model_dump(exclude={"uri"})
     return [run.columns | known | row for row in scored]
 
 
@@ -44,6 +32,22 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
     """Write the `metrics` of one model on one data set, all annotations together; returns the location."""
     key = table_key(run.run_id, "metrics", artifact.artifact_id, dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+
+
+def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+    """Write the rows of a user's own metrics; returns the location.
+
+    An attempt has a file of its own: a metric that times the model says something else the next time.
+    """
+    key = table_key(run.run_id, "own", artifact.artifact_id, dataset, str(run.attempt))
+    return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+
+
+def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:
+    """Write what the gate said of one model, or of unchanged ones; returns the location."""
+    columns = run.columns
+    judged = [columns | row for row in rows]
+    return write_table(run.results, "gate", judged, date=run.date, key=table_key(run.run_id, "gate", name))
 
 
 def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> str:
@@ -71,14 +75,10 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
 
 def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
-) -> str:
-    """Write the `predictions` of a model beside one annotation, unless an earlier run did; returns the location."""
+) -> Predicted:
+    """Write the `predictions` of a model beside one annotation, unless an earlier run did."""
     named = name_predictions(run.results, artifact.name, record, ref, benchmark)
-    key = table_key(artifact.artifact_id, ref.words_sha256, ref.gold_sha256, named.digest)
-    if earlier := find_table_file(run.results, "predictions", key):
-        return earlier
-    corpus = open_corpus(ref)
-    constants = {
+    about = {
         "artifact_id": artifact.artifact_id,
         "words_sha256": ref.words_sha256,
         "gold_sha256": ref.gold_sha256,
@@ -89,15 +89,24 @@ def write_predictions(
         "split": ref.split,
         "precision": benchmark.precision,
     }
-    n = corpus.n_words
+    key = predictions_key(about)
+    uri = find_table_file(run.results, "predictions", key)
+    if uri is None:
+        rows = _prediction_rows(named, about, text=benchmark.text == "keep")
+        uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
+    return Predicted(uri=uri, model_sha256=artifact.model_sha256, **about)
+
+
+def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text: bool) -> pa.Table:
+    n = named.corpus.n_words
     columns: dict[str, Any] = {
-        name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in constants.items()
+        name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in about.items()
     }
     columns |= {name: named.table[name] for name in ("document", "sentence", "word", "score")}
-    columns["text"] = Column.of(corpus.words).flat if benchmark.text == "keep" else pa.nulls(n)
-    columns["gold_tag"] = Column.of(corpus.tags).flat
+    columns["text"] = Column.of(named.corpus.words).flat if text else pa.nulls(n)
+    columns["gold_tag"] = Column.of(named.corpus.tags).flat
     columns["pred_tag"] = named.tags
-    return write_table(run.results, "predictions", pa.table(columns), date=run.date, key=key)
+    return pa.table(columns)
 
 
 def write_measurement(

@@ -11,13 +11,15 @@ from artifacts.digests import canonical_json, sha256_hex
 from tasks.configuration.configerrors import looks_secret
 
 HIDDEN = "…"
+TEXTS = ("text", "gold_text", "pred_text", "sentence_text")
+"""Columns of any table that hold words of a corpus."""
 
 _LOCAL = re.compile(r"/|~|\\\\|[A-Za-z]:[\\/]|(file|local)://")
 _LOGIN = re.compile(r"(?<=://)[^/@]*@")
 
 
 def shareable(rows: pa.Table, *, text: bool) -> pa.Table:
-    """Rows of a result table to hand on, with the corpus's words (column `text`) or nulls instead.
+    """Rows of a result table to hand on, with the corpus's words (TEXTS) or nulls instead.
 
     A `host` becomes a name made of its digest, so that machines can still be told apart; a `configuration` loses what
     `shareable_value` takes from it.
@@ -26,8 +28,9 @@ def shareable(rows: pa.Table, *, text: bool) -> pa.Table:
         if name in rows.column_names:
             values = [value and change(value) for value in rows[name].to_pylist()]
             rows = _with_column(rows, name, pa.array(values, pa.string()))
-    if not text and "text" in rows.column_names:
-        rows = _with_column(rows, "text", pa.nulls(rows.num_rows, pa.string()))
+    for name in () if text else TEXTS:
+        if name in rows.column_names:
+            rows = _with_column(rows, name, pa.nulls(rows.num_rows, pa.string()))
     return rows
 
 

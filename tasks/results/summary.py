@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from artifacts.errors import InputError
 from artifacts.tables import read_results
-from tasks.scoring.metrics import OVERALL, Row
+from tasks.scoring.counts import OVERALL
+from tasks.scoring.metrics import Row
 
 
 def leaderboard(metrics: Iterable[Row]) -> list[Row]:

@@ -1,27 +1,34 @@
 """From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.digests import canonical_json, sha256_hex
+from artifacts.digests import sha256_hex
 from artifacts.errors import CorruptArtifactError
 from artifacts.filesystem import Root
-from tasks.config import BenchmarkConfig, Section
+from artifacts.manifest import ArtifactRef
+from artifacts.references import load_manifest
+from tasks.config import BenchmarkConfig, Config, Section
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import entity_types
 from tasks.corpora.matching import match_labels
 from tasks.corpora.refs import CorpusRef, open_corpus
+from tasks.custom.running import collect
 from tasks.inference.evaluation import EvaluationRecord
 from tasks.inference.predictions import digest_of
-from tasks.scoring.counts import Counts, concatenate, count_all, counts_from_table, counts_to_table, pair_corpus
-from tasks.scoring.metrics import OVERALL, Row, score
-
-SCORING_VERSION = "1"
-"""Raise it whenever the counts of the same predictions change."""
+from tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
+from tasks.scoring.intervals import BootstrapIntervals
+from tasks.scoring.metrics import BUILTIN, Row
+from tasks.scoring.registry import Metric, select
+from tasks.scoring.score import ROW, score
+from tasks.scoring.tagged import TaggedWords, from_corpus
+from tasks.slicing.choice import slices_for
+from tasks.slicing.training_mentions import find_training
+from tasks.statistics.bootstrap import seed_of
 
 
 class CountedPredictions(Section):
@@ -36,6 +43,8 @@ class CountedPredictions(Section):
     """What is scored: `overall` and entity types."""
     predictions_digest: str
     """Of the predicted tags as the corpus names them."""
+    unavailable: dict[str, str]
+    """Slices that cannot be counted, and why."""
 
 
 class NamedPredictions(NamedTuple):
@@ -46,6 +55,12 @@ class NamedPredictions(NamedTuple):
     tags: pa.ChunkedArray
     """One a word, as the corpus names it, in IOB2; a dictionary of strings."""
     digest: str
+    corpus: Corpus
+    types: tuple[str, ...]
+
+    def parts(self) -> Iterator[TaggedWords]:
+        """The words with both tags, from the start of the corpus."""
+        return from_corpus(self.corpus, self.tags, types=self.types, scores=self.table["score"])
 
 
 def name_predictions(
@@ -62,39 +77,65 @@ def name_predictions(
     corpus = open_corpus(ref)
     parts = _per_part(table["pred"].unify_dictionaries(), corpus)
     tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
-    return NamedPredictions(table, tags, digest_of(corpus, tags))
+    return NamedPredictions(table, tags, digest_of(corpus, tags), corpus, ref.types)
 
 
 def count_predictions(
-    results: str, model: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+    results: str, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, config: Config
 ) -> CountedPredictions:
-    """Count stored predictions against one annotation and keep the counts, documents × labels, below the results.
+    """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
-    Raises like `name_predictions`.
+    Raises like `name_predictions`, and InputError for a slice of the user's own that fails.
     """
-    named = name_predictions(results, model, record, ref, benchmark)
-    corpus = open_corpus(ref)
+    named = name_predictions(results, artifact.name, record, ref, config.benchmark)
+    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
+    slices = slices_for(config.slices, parts=named.parts, training=training)
     sink = pa.BufferOutputStream()
-    pq.write_table(counts_to_table(_count(corpus, named.tags, ref)), sink, compression="zstd", write_page_checksum=True)
+    counts = counts_to_table(count(named.parts(), slices.ready))
+    pq.write_table(counts, sink, compression="zstd", write_page_checksum=True)
     data = sink.getvalue().to_pybytes()
-    identity = {"predictions": named.digest, "gold": ref.gold_sha256, "types": ref.types, "version": SCORING_VERSION}
-    path = f".cache/counts/{sha256_hex(canonical_json(identity))}.parquet"
+    sha256 = sha256_hex(data)
+    path = f".cache/counts/{sha256}.parquet"
     Root.open(results).replace(path, data)
     predicted = entity_types(named.tags.unique().to_pylist())
-    kinds = benchmark.labels if benchmark.labels != "all" else sorted({*corpus.types, *predicted})
+    wanted = config.benchmark.labels
     return CountedPredictions(
-        corpus=ref, counts=path, sha256=sha256_hex(data), labels=(OVERALL, *kinds), predictions_digest=named.digest
+        corpus=ref,
+        counts=path,
+        sha256=sha256,
+        labels=(OVERALL, *(wanted if wanted != "all" else sorted({*named.corpus.types, *predicted}))),
+        predictions_digest=named.digest,
+        unavailable=slices.unavailable,
     )
 
 
-def _count(corpus: Corpus, tags: pa.ChunkedArray, ref: CorpusRef) -> list[Counts]:
-    """Part by part: pairing takes many times the memory of the tags."""
-    counts, shares_unit, last = [], [], None
-    for part, predicted in _per_part(tags, corpus):
-        counts.append(count_all(pair_corpus(part, predicted, types=ref.types)))
-        shares_unit.append(part.documents is not None and part.documents[0] == last)
-        last = part.documents and part.documents[-1]
-    return concatenate(counts, shares_unit)
+def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:
+    """Every metric of counts of one label, or of `overall`, in every slice, level and mode, with its interval.
+
+    `overall` brings a row for each slice that cannot be counted, which says why.
+    """
+    seed = seed_of(counted.corpus.words_sha256, counted.corpus.gold_sha256)
+    intervals = BootstrapIntervals(seed=seed, confidence=config.benchmark.confidence)
+    counts = _counts(results, counted.counts, counted.sha256)
+    rows = score(counts, label, metrics=selected_metrics(config), intervals=intervals)
+    return rows + (missing_slices(counted.unavailable) if label == OVERALL else [])
+
+
+def selected_metrics(config: Config) -> list[Metric]:
+    """The built-in metrics and those of the user's files that have one of the wanted tags.
+
+    Raises InputError for a file or a tag that cannot be used.
+    """
+    return select([*BUILTIN, *collect(config.metrics)], config.benchmark.tags)
+
+
+def missing_slices(unavailable: Mapping[str, str]) -> list[Row]:
+    """A row for each slice that cannot be counted, with the reason."""
+    headline = {"level": "entity", "mode": "strict", "label": OVERALL, "average": "micro", "metric": "f1"}
+    return [
+        ROW | headline | {"slice": name, "status": "unavailable", "reason": reason}
+        for name, reason in unavailable.items()
+    ]
 
 
 def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus, pa.ChunkedArray]]:
@@ -103,11 +144,6 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
     for part in corpus.parts():
         yield part, column.slice(done, part.n_words)
         done += part.n_words
-
-
-def score_counts(results: str, counted: CountedPredictions, label: str) -> list[Row]:
-    """Every metric of one label, or of `overall`, at every level and mode."""
-    return score(_counts(results, counted.counts, counted.sha256), label)
 
 
 @lru_cache(maxsize=16)

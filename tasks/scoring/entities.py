@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from tasks.corpora.labels import tag_vocabulary
 
-Mode = Literal["strict", "conlleval"]
-MODES: tuple[Mode, ...] = ("strict", "conlleval")
+Mode = Literal["strict", "conlleval", "discard"]
+MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
+"""What is made of tags that are not valid IOB2: see `extract`."""
 Codes = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
@@ -29,7 +30,11 @@ class Entities(NamedTuple):
     type: Indices
     """Index of the entity type."""
     n_invalid: int
-    """Words tagged `I-` that continue no entity of their type, in either mode."""
+    """Words tagged `I-` that continue no entity of their type, whatever the mode makes of them."""
+
+    def at(self, which: Flags | Indices) -> "Entities":
+        """Some of the entities, by a mask or by their numbers; `n_invalid` stays that of the words."""
+        return Entities(self.start[which], self.end[which], self.type[which], self.n_invalid)
 
 
 def encode(tags: Iterable[str] | pa.Array | pa.ChunkedArray, types: Sequence[str]) -> Codes:
@@ -50,9 +55,11 @@ def encode(tags: Iterable[str] | pa.Array | pa.ChunkedArray, types: Sequence[str
 def extract(codes: Codes, sentence_starts: Flags, mode: Mode) -> Entities:
     """The entities of a sequence of words.
 
-    `conlleval` (Tjong Kim Sang's script; seqeval's default): an entity begins at `B-`, and at an `I-` after `O`, after
-    another type or at a sentence's start; the `I-` of its type that follow belong to it. `strict` (seqeval's
-    `mode="strict", scheme=IOB2`): those of them that begin with `B-`.
+    - `conlleval` (Tjong Kim Sang's script; seqeval's default): an entity begins at `B-`, and at an `I-` after `O`,
+      after another type or at a sentence's start; the `I-` of its type that follow belong to it.
+    - `strict` (seqeval's `mode="strict", scheme=IOB2`): those of them that begin with `B-`.
+    - `discard` (SeqScore's repair, Palen-Michel et al. 2021): an `I-` that continues no entity of its type is read as
+      `O`, and so are those that continue it. What remains begins with `B-`: the same entities as in `strict`.
 
     Args:
         codes: (words,) as of `encode`.
@@ -62,29 +69,26 @@ def extract(codes: Codes, sentence_starts: Flags, mode: Mode) -> Entities:
     continues = np.zeros(len(codes), np.bool_)
     np.equal(types[1:], types[:-1], out=continues[1:])
     continues &= ~sentence_starts
-    is_inside = (codes > 0) & (codes & 1 == 0)
-    invalid = is_inside & ~continues
-    begins = (codes & 1 == 1) | invalid
-    breaks = np.flatnonzero(begins | (codes == 0))
+    is_begin = (codes & 1).astype(np.bool_)
+    is_outside = codes == 0
+    begins = ~(is_outside | (continues & ~is_begin))
+    breaks = np.flatnonzero(begins | is_outside)
     positions = np.flatnonzero(begins[breaks])
     start, end = breaks[positions], np.append(breaks, len(codes))[positions + 1]
-    if mode == "strict":
-        kept = codes[start] & 1 == 1
-        start, end = start[kept], end[kept]
-    return Entities(start=start, end=end, type=types[start].astype(np.int64), n_invalid=int(np.count_nonzero(invalid)))
+    valid = is_begin[start]
+    n_invalid = len(valid) - int(np.count_nonzero(valid))
+    entities = Entities(start=start, end=end, type=types[start].astype(np.int64), n_invalid=n_invalid)
+    return entities if mode == "conlleval" else entities.at(valid)
 
 
-def matches(gold: Entities, predicted: Entities, n_words: int) -> Flags:
-    """For each gold entity, whether an entity of the same words and type was predicted."""
-    at = np.full(n_words, -1, np.int64)
-    at[predicted.start] = np.arange(len(predicted.start))
-    candidate = at[gold.start]
-    found = candidate >= 0
-    same: Flags = found.copy()
-    same[found] = (predicted.end[candidate[found]] == gold.end[found]) & (
-        predicted.type[candidate[found]] == gold.type[found]
-    )
-    return same
+def identical(gold: Entities, predicted: Entities, n_words: int) -> Indices:
+    """For each gold entity the number of the predicted one of the same words and type, -1 where there is none."""
+    number = np.full(n_words, -1, np.int64)
+    number[predicted.start] = np.arange(len(predicted.start))
+    found = number[gold.start]
+    if len(predicted.start):
+        found[(predicted.end[found] != gold.end) | (predicted.type[found] != gold.type)] = -1
+    return found
 
 
 def _encode_column(column: pa.Array | pa.ChunkedArray, codes: dict[str, int]) -> Codes:
@@ -94,6 +98,8 @@ def _encode_column(column: pa.Array | pa.ChunkedArray, codes: dict[str, int]) ->
         column = column.unify_dictionaries().combine_chunks()
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    table = np.array([codes[tag] for tag in column.dictionary.to_pylist()], np.int32)
-    encoded: Codes = table[column.indices.to_numpy(zero_copy_only=False)]
+    names = column.dictionary.to_pylist()
+    encoded: Codes = np.array([codes.get(tag, -1) for tag in names], np.int32)[column.indices.to_numpy()]
+    if len(encoded) and encoded.min() < 0:
+        raise KeyError(column[int(encoded.argmin())].as_py())
     return encoded

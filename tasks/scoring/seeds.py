@@ -8,11 +8,12 @@ from artifacts.digests import canonical_json, sha256_hex
 from tasks.config import ModelConfig
 from tasks.scoring.metrics import Row
 
-SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric")
-"""What rows of different seeds must share to be one number."""
+SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric", "parameters")
+"""What rows of different seeds must share to be one number; a row may lack columns that are null."""
 KEPT = (
     *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "precision"),
-    *("slice", "level", "mode", "label", "average", "metric", "n_gold", "support", "n_documents"),
+    *("slice", "level", "mode", "label", "average", "metric", "parameters", "source"),
+    *("n_gold", "support", "n_documents"),
 )
 """Columns that the mean's row takes from theirs."""
 
@@ -24,10 +25,10 @@ def seed_rows(model: ModelConfig, metrics: Iterable[Row]) -> list[Row]:
     undefined. The row's digests are those of its members' digests.
     """
     members = {one.name for one in model.each_seed}
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str | None, ...], list[Row]] = defaultdict(list)
     for row in metrics:
         if row["model"] in members:
-            groups[tuple(row[column] for column in SAME)].append(row)
+            groups[tuple(row.get(column) for column in SAME)].append(row)
     complete = [rows for rows in groups.values() if len(rows) == len(members) > 1]
     return [_mean(model.name, sorted(rows, key=lambda row: row["model"])) for rows in complete]
 
@@ -35,7 +36,7 @@ def seed_rows(model: ModelConfig, metrics: Iterable[Row]) -> list[Row]:
 def _mean(name: str, rows: list[Row]) -> Row:
     values = [row["value"] for row in rows]
     defined = None not in values
-    return {column: rows[0][column] for column in KEPT} | {
+    return {column: rows[0].get(column) for column in KEPT} | {
         "model": name,
         "artifact_id": _joint_digest(rows, "artifact_id"),
         "model_sha256": _joint_digest(rows, "model_sha256"),

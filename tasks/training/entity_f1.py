@@ -33,17 +33,16 @@ class EntityF1(evaluate.Metric):  # type: ignore[misc]
 
 
 def _scores(predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
-    scoring, metrics, labels = (
-        import_module(f"tasks.{name}") for name in ("scoring.counts", "scoring.metrics", "corpora.labels")
-    )
+    names = ("scoring.counts", "scoring.score", "scoring.tagged", "corpora.labels")
+    counts, score, tagged, labels = (import_module(f"tasks.{name}") for name in names)
     predicted, gold = ([tag for sentence in tags for tag in sentence] for tags in (predictions, references))
-    tags = scoring.pair(
+    words = tagged.from_tags(
         gold,
         predicted,
         types=labels.entity_types([*gold, *predicted]),
         sentences=[number for number, sentence in enumerate(references) for _ in sentence],
     )
-    rows = [row for counts in scoring.count_all(tags) for row in metrics.score_overall(counts)]
+    rows = [row for row in score.score(counts.count([words]), counts.OVERALL) if row["label"] == counts.OVERALL]
     micro = {(row["mode"], row["metric"]): row["value"] or 0.0 for row in rows if row["average"] == "micro"}
     return {
         "precision": micro["strict", "precision"],

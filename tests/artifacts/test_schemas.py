@@ -10,6 +10,13 @@ DESIGN = {
         tp n_pred n_gold support n_documents status reason""",
     "predictions": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
         document sentence word text gold_tag pred_tag score probabilities""",
+    "confusion": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+        gold_label pred_label boundaries n""",
+    "errors": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+        kind document sentence gold_start gold_end gold_label gold_text pred_start pred_end pred_label pred_text
+        sentence_text score invalid""",
+    "calibration": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+        kind label position low high coverage n mean_confidence accuracy""",
     "speed": """run_id artifact_id model device host precision backend threads processes workload batch_size
         sequence_length status n mean_s std_s p50_s p90_s p95_s p99_s sentences_per_s words_per_s tokens_per_s
         ci_low_s ci_high_s samples_s""",
@@ -42,6 +49,14 @@ def test_no_table_is_missing() -> None:
         ("predictions", "document", "int32"),
         ("predictions", "score", "float"),
         ("predictions", "probabilities", "list<item: halffloat>"),
+        ("metrics", "n_partial", "int64"),
+        ("metrics", "n_invalid", "int64"),
+        ("metrics", "parameters", "string"),
+        ("metrics", "source", "string"),
+        ("confusion", "n", "int64"),
+        ("errors", "gold_start", "int32"),
+        ("errors", "invalid", "bool"),
+        ("calibration", "mean_confidence", "double"),
         ("speed", "samples_s", "list<item: double>"),
         ("runs", "code_dirty", "bool"),
     ],

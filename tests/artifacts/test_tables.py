@@ -12,7 +12,7 @@ import pytest
 from artifacts.errors import ConflictError, CorruptArtifactError, InputError
 from artifacts.filesystem import Root
 from artifacts.schemas import TABLES, schema
-from artifacts.tables import find_table_file, read_results, table_key, write_table
+from artifacts.tables import find_table_file, read_newest_first, read_results, table_key, write_table
 
 KEY = table_key("run", "model", "corpus")
 
@@ -162,6 +162,28 @@ def test_since_filters_and_columns(root_url: str) -> None:
     assert read_results(root_url, "metrics", since="2026-01-02").num_rows == 4
     found = read_results(root_url, "metrics", columns=["value"], filters=[("label", "=", "LOC"), ("value", ">", 0.15)])
     assert found.to_pydict() == {"value": [0.2, 0.3]}
+
+
+def test_the_newest_date_is_read_first(root_url: str) -> None:
+    for day in (2, 1, 3):
+        write(root_url, metric(value=day / 10), date=f"2026-01-0{day}", key=table_key(str(day)))
+    columns = ["value"]
+    days = read_newest_first(root_url, "metrics", columns=columns, filters=[("value", "<", 0.25)])
+    assert [(day.date, day.rows.to_pydict()) for day in days] == [
+        ("2026-01-02", {"value": [0.2]}),
+        ("2026-01-01", {"value": [0.1]}),
+    ]
+    (day,) = read_newest_first(root_url, "metrics", columns=columns, date="2026-01-03")
+    assert (day.date, day.rows["value"].to_pylist()) == ("2026-01-03", [0.3])
+    assert list(read_newest_first(root_url, "metrics", date="2026-01-04")) == []
+    older_file(root_url, [])  # from another version, and the only one of its date
+    Root.open(root_url).replace("metrics/schema=0/date=2025-01-01/old.parquet", b"damaged")
+    days = read_newest_first(root_url, "metrics")
+    assert [next(days).date for _ in range(3)] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    with pytest.raises(CorruptArtifactError, match="old"):
+        next(days)
+    with pytest.raises(InputError, match="YYYY-MM-DD"):
+        next(read_newest_first(root_url, "metrics", date="yesterday"))
 
 
 def older_file(root_url: str, drop: list[str], **extra: Any) -> None:

@@ -131,11 +131,11 @@ def test_a_failed_run_still_prints_what_it_made(
     summary = {"run_id": "r", "artifacts": [], "tables": {}, "evaluated": 0, "cached": 0, "metrics": []}
 
     def fail(*_: Any, **__: Any) -> None:
-        raise RunFailedError("1 of the models failed: a: no", summary)
+        raise RunFailedError("1 failed: a: no", summary)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("flows.jobs.benchmark", fail)
     assert status_of(["benchmark", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out) == summary
-    assert printed.err == "nerbench: 1 of the models failed: a: no\n"
+    assert printed.err == "nerbench: 1 failed: a: no\n"

@@ -6,6 +6,7 @@
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 
@@ -13,8 +14,9 @@ from tasks.config import DatasetConfig
 from tasks.corpora.corpus import Corpus, load_splits
 from tasks.inference.loading import load_tagger
 from tasks.inference.prediction import predict
-from tasks.scoring.counts import count_entities, pair_corpus
-from tasks.scoring.metrics import score_overall
+from tasks.scoring.counts import OVERALL, count
+from tasks.scoring.score import score
+from tasks.scoring.tagged import from_corpus
 
 SUPPORT = 5702
 pytestmark = pytest.mark.slow
@@ -39,10 +41,10 @@ def strict_f1(model: Path, corpus: Corpus, window: int) -> float:
     labels = [int(label) for block in predict(tagger, corpus.words) for label in block.labels]
     assert len(labels) == corpus.n_words
     tags = [tagger.labels[label] if label >= 0 else "O" for label in labels]
-    counts = count_entities(pair_corpus(corpus, tags, types=corpus.types), "strict")
-    assert counts.n_gold.sum() == SUPPORT
-    (f1,) = (r["value"] for r in score_overall(counts) if (r["metric"], r["average"]) == ("f1", "micro"))
-    return float(f1)
+    counts = count(from_corpus(corpus, pa.chunked_array([tags]), types=corpus.types))
+    strict = {(row["metric"], row["average"]): row for row in score(counts, OVERALL) if row["mode"] == "strict"}
+    assert strict["f1", "micro"]["n_gold"] == SUPPORT
+    return float(strict["f1", "micro"]["value"])
 
 
 def test_a_window_of_64_pieces_scores_as_one_of_512(model: Path, corpus: Corpus) -> None:

@@ -16,7 +16,7 @@ from artifacts.schemas import TABLES, schema
 from artifacts.tables import read_results, write_table
 from flows.cli import status_of
 from tasks.results.export import ROW_OF, Selection, export_bundle, export_table
-from tasks.results.sharing import shareable_value
+from tasks.results.sharing import TEXTS, shareable_value
 
 WORDS = ["Zanzibar", "is", "far"]
 HOST = "build-server-17.example.org"
@@ -141,6 +141,24 @@ def test_words_are_kept_or_left_out(results: str, tmp_path: Path) -> None:
         assert read["word"].to_pylist() == [0, 1, 2]
         assert (WORDS[0].encode() in (folder / "tables" / "predictions.parquet").read_bytes()) == text
         assert ("not in it" in (folder / "README.txt").read_text()) != text
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_errors_lose_all_their_words_too(tmp_path: Path, text: bool) -> None:
+    url, said = str(tmp_path / "results"), dict(zip(("gold_text", "pred_text", "sentence_text"), WORDS, strict=True))
+    write_table(url, "errors", [fill("errors", gold_label="LOC", **said)], date="2026-01-02", key="e")
+    export_bundle(url, tmp_path / "b.zip", Selection(text=text))
+    folder = unpacked(tmp_path / "b.zip", tmp_path / "b")
+    (row,) = pq.read_table(folder / "tables" / "errors.parquet").to_pylist()
+    assert {name: row[name] for name in said} == (said if text else dict.fromkeys(said))
+    assert row["gold_label"] == "LOC"
+    assert (WORDS[0].encode() in (folder / "tables" / "errors.parquet").read_bytes()) == text
+    assert ("mind its licence" in (folder / "README.txt").read_text()) == text
+
+
+def test_every_column_of_text_is_known_to_hold_words() -> None:
+    columns = {column.name for table in TABLES.values() for column in table.columns}
+    assert {name for name in columns if name == "text" or name.endswith("_text")} == set(TEXTS)
 
 
 def test_since_leaves_out_earlier_nights(results: str, tmp_path: Path) -> None:

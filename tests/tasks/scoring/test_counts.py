@@ -1,6 +1,6 @@
-"""Counts for each document and label, against the textbook and real data, and their way through a table."""
+"""Counts of every unit and label add up over parts and slices, hold for odd corpora, and survive a table."""
 
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,138 +8,144 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
-from tagging import TYPES, Sentences, annotated, paired, random_sentences, textbook
+from hypothesis import strategies as st
+from tagging import TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
 
 from tasks.config import DatasetConfig
-from tasks.corpora.corpus import Corpus, load_splits
+from tasks.corpora.corpus import load_splits
 from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.counts import (
-    Counts,
-    count_all,
-    count_entities,
-    count_tokens,
-    counts_from_table,
-    counts_to_table,
-    invalid_transitions,
-    pair,
-    pair_corpus,
-)
-from tasks.scoring.entities import MODES, Mode
-
-
-def as_dict(numbers: np.ndarray, labels: tuple[str, ...]) -> dict[tuple[int, str], int]:
-    return {(int(unit), labels[label]): int(numbers[unit, label]) for unit, label in np.argwhere(numbers)}
+from tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table
+from tasks.scoring.entities import MODES, Entities, Flags
+from tasks.scoring.tagged import TaggedWords, from_corpus, from_tags
+from tasks.slicing.slices import Slice
 
 
 def assert_same(one: Counts, other: Counts) -> None:
-    assert (one.level, one.mode, one.labels, one.unit) == (other.level, other.mode, other.labels, other.unit)
-    for field in ("tp", "n_pred", "n_gold", "n_words"):
-        assert getattr(one, field).tolist() == getattr(other, field).tolist()
+    names = ("level", "mode", "slice", "labels", "units")
+    assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
+    np.testing.assert_array_equal(one.values, other.values)
+    np.testing.assert_array_equal(one.n_words, other.n_words)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_entities_of_each_document_and_type(mode: Mode) -> None:
-    for seed in range(20):
-        gold, predicted = random_sentences(seed, 60)
-        documents = [n // 7 for n in range(60)]
-        counts = count_entities(paired(gold, predicted, documents), mode)
-        in_gold, in_predicted = set(textbook(gold, mode)), set(textbook(predicted, mode))
-        for field, entities in (("tp", in_gold & in_predicted), ("n_pred", in_predicted), ("n_gold", in_gold)):
-            expected = Counter((documents[e.sentence], e.type) for e in entities)
-            assert as_dict(getattr(counts, field), counts.labels) == expected
-        assert counts.n_words.tolist() == [sum(map(len, gold[n : n + 7])) for n in range(0, 60, 7)]
-        assert (counts.unit, counts.labels) == ("document", TYPES)
-
-
-def test_tokens_of_each_document_and_tag() -> None:
-    gold, predicted = random_sentences(1, 40)
-    counts = count_tokens(paired(gold, predicted, [n // 3 for n in range(40)]))
-    words = [(n // 3, g, p) for n, s in enumerate(gold) for g, p in zip(s, predicted[n], strict=True)]
-    assert as_dict(counts.tp, counts.labels) == Counter((d, g) for d, g, p in words if g == p)
-    assert as_dict(counts.n_pred, counts.labels) == Counter((d, p) for d, _, p in words)
-    assert as_dict(counts.n_gold, counts.labels) == Counter((d, g) for d, g, _ in words)
-    assert counts.labels == tuple(tag_vocabulary(TYPES))
+def test_what_is_counted() -> None:
+    counts = count([paired(*random_sentences(0, 5))], [Slice(name="none", mentions=lambda _, found: found.start < 0)])
+    entity = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
+    expected = [("entity", mode, "all") for mode in entity] + [("token", "tag", "all")]
+    assert [(one.level, one.mode, one.slice) for one in counts] == expected + [("entity", m, "none") for m in MODES]
+    labels = {one.mode: one.labels for one in counts}
+    assert labels == dict.fromkeys(entity, TYPES) | {"span": ("overall",), "tag": tuple(tag_vocabulary(TYPES))}
+    assert all(one.values.shape == (5, len(one.labels), len(COLUMNS)) for one in counts)
 
 
 def test_units_are_sentences_without_documents() -> None:
     gold, predicted = random_sentences(2, 9)
-    counts = count_tokens(paired(gold, predicted))
-    assert counts.unit == "sentence"
+    counts = counted(gold, predicted)["tag"]
+    assert counts.units == ("sentence", 1, 9, None)
     assert counts.n_words.tolist() == [len(sentence) for sentence in gold]
 
 
-def test_a_document_ends_an_entity_even_if_the_sentence_number_goes_on() -> None:
-    tags = ["B-PER", "I-PER"]
-    counts = count_entities(pair(tags, tags, types=TYPES, sentences=[0, 0], documents=[0, 1]), "conlleval")
-    assert counts.n_gold[:, TYPES.index("PER")].tolist() == [1, 1]
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(annotated(), st.sets(st.integers(1, 5)), st.booleans())
+def test_parts_cut_anywhere_give_the_same_counts(
+    data: tuple[Sentences, Sentences, list[int]], firsts: set[int], with_documents: bool
+) -> None:
+    gold, predicted, documents = data
+    whole = paired(gold, predicted, documents if with_documents else None)
+    slices = [Slice(name="long", mentions=lambda _, found: found.end - found.start > 1)]
+    in_parts = count(cut(whole, sorted(firsts)), slices)
+    for one, other in zip(in_parts, count([whole], slices), strict=True):
+        assert_same(one, other)
 
 
-def test_invalid_transitions_are_those_of_the_predictions() -> None:
-    assert invalid_transitions(paired([["I-PER", "O"]], [["I-LOC", "I-PER"]])) == 2
-    assert invalid_transitions(paired([["I-PER", "O"]], [["B-LOC", "I-LOC"]])) == 0
+def test_units_of_several_sentences() -> None:
+    gold, predicted = random_sentences(4, 50)
+    words = paired(gold, predicted)
+    grouped = replace(words, units=words.units._replace(size=7, n=8))
+    for one, other in zip(count(cut(grouped, [3, 20, 21])), count([words]), strict=True):
+        sums = [other.values[start : start + 7].sum(0) for start in range(0, 50, 7)]
+        np.testing.assert_array_equal(one.values, sums)
 
 
-def test_corpora_are_paired_with_their_sentences_and_documents() -> None:
-    words = [["a", "b"], ["c"], ["d"]]
-    tags = [["B-PER", "I-PER"], ["B-PER"], ["O"]]
-    corpus = Corpus(name="x", split="test", words=words, tags=tags, documents=[0, 0, 1])
-    predicted = ["B-PER", "I-PER", "I-PER", "O"]
-    expected = count_all(paired(tags, [["B-PER", "I-PER"], ["I-PER"], ["O"]], [0, 0, 1]))
-    for column in (predicted, pa.chunked_array([predicted])):
-        for one, other in zip(count_all(pair_corpus(corpus, column, types=TYPES)), expected, strict=True):
-            assert_same(one, other)
+def in_first_half(tagged: TaggedWords, entities: Entities) -> Flags:
+    return tagged.sentence[entities.start] < 15
 
 
-def test_lengths_must_fit() -> None:
-    with pytest.raises(ValueError, match="2 gold tags, 1 predicted ones, for 2 words"):
-        pair(["O", "O"], ["O"], types=TYPES, sentences=[0, 0])
+@pytest.mark.parametrize("mode", MODES)
+def test_slices_split_what_is_counted(mode: str) -> None:
+    for seed in range(5):
+        gold, predicted = random_sentences(seed, 30)
+        halves = [
+            Slice(name="first", mentions=in_first_half),
+            Slice(name="second", mentions=lambda tagged, found: ~in_first_half(tagged, found)),
+        ]
+        counts = {one.slice: one for one in count([paired(gold, predicted)], halves) if one.mode == mode}
+        np.testing.assert_array_equal(counts["first"].values + counts["second"].values, counts["all"].values)
+        alone = counted(gold[:15], predicted[:15])[mode]
+        np.testing.assert_array_equal(counts["first"].values[:15], alone.values)
+
+
+def test_one_sentence_of_ten_thousand_words() -> None:
+    gold = (["B-PER", "I-PER"] * 5_000)[:10_000]
+    counts = counted([gold], [[*gold[1:], "O"]])
+    assert totals(counts["strict"], "n_gold") == totals(counts["conlleval"], "n_gold") == {"PER": 5_000}
+    assert counts["strict"].column("tp").sum() == 0
+    assert totals(counts["partial"], "n_partial") == {"PER": 4_999}
+    assert totals(counts["type"], "tp") == {"PER": 4_999}
+    assert totals(counts["strict"], "n_invalid") == {"PER": 1}
+
+
+def test_types_may_be_any_text() -> None:
+    tags = ["B-人名", "I-人名", "B-LOC-deriv", "B-é"]
+    words = from_tags(tags, [*tags[:3], "O"], types=["人名", "LOC-deriv", "é"], sentences=[0] * 4)
+    strict = count([words])[0]
+    assert totals(strict, "tp") == {"人名": 1, "LOC-deriv": 1}
+    assert totals(strict, "n_gold") == {"人名": 1, "LOC-deriv": 1, "é": 1}
+
+
+def test_labels_on_one_side_only_and_nothing_at_all() -> None:
+    one_sided = counted([["B-PER", "O"]], [["O", "B-LOC"]])
+    nothing = counted([["O", "O"]], [["O", "O"]])
+    for mode in set(one_sided) - {"span", "tag"}:
+        assert totals(one_sided[mode], "n_gold") == {"PER": 1}
+        assert totals(one_sided[mode], "n_pred") == {"LOC": 1}
+        assert totals(one_sided[mode], "tp") == totals(one_sided[mode], "n_partial") == {}
+        assert not nothing[mode].values.any()
+    assert totals(nothing["tag"], "tp") == {"O": 2}
 
 
 @pytest.mark.parametrize("documents", [None, [n // 4 for n in range(30)]])
 def test_counts_survive_a_parquet_file(tmp_path: Path, documents: list[int] | None) -> None:
-    counts = count_all(paired(*random_sentences(3, 30), documents))
+    halves = [Slice(name="first", mentions=in_first_half)]
+    counts = count([paired(*random_sentences(3, 30), documents)], halves)
     pq.write_table(counts_to_table(counts), tmp_path / "counts.parquet")
     for one, other in zip(counts_from_table(pq.read_table(tmp_path / "counts.parquet")), counts, strict=True):
         assert_same(one, other)
 
 
-def test_counts_without_labels_are_no_table() -> None:
-    with pytest.raises(ValueError, match="no entity types"):
-        counts_to_table(count_all(pair(["O"], ["O"], types=[], sentences=[0])))
+def test_counts_without_labels_survive_a_table() -> None:
+    counts = count([from_tags(["O"], ["O"], types=[], sentences=[0])])
+    assert counts[0].values.shape == (1, 0, 5)
+    for one, other in zip(counts_from_table(counts_to_table(counts)), counts, strict=True):
+        assert_same(one, other)
 
 
-@settings(max_examples=60)
-@given(annotated())
-def test_perfect_predictions_are_all_right(example: tuple[Sentences, Sentences, list[int]]) -> None:
-    gold, _, documents = example
-    for counts in count_all(paired(gold, gold, documents)):
-        assert counts.tp.tolist() == counts.n_pred.tolist() == counts.n_gold.tolist()
-
-
-@settings(max_examples=60)
-@given(annotated(), annotated())
-def test_counts_of_a_concatenation_are_those_of_its_parts(
-    first: tuple[Sentences, Sentences, list[int]], second: tuple[Sentences, Sentences, list[int]]
-) -> None:
-    shifted = [number + first[2][-1] + 1 for number in second[2]]
-    both = count_all(paired(first[0] + second[0], first[1] + second[1], first[2] + shifted))
-    swapped = count_all(paired(second[0] + first[0], second[1] + first[1], shifted + first[2]))
-    parts = zip(count_all(paired(*first)), count_all(paired(*second)), strict=True)
-    for whole, other, (one, two) in zip(both, swapped, parts, strict=True):
-        for field in ("tp", "n_pred", "n_gold"):
-            total = getattr(whole, field).sum(axis=0).tolist()
-            assert total == (getattr(one, field).sum(axis=0) + getattr(two, field).sum(axis=0)).tolist()
-            assert total == getattr(other, field).sum(axis=0).tolist()
+def test_no_words() -> None:
+    assert not any(one.values.any() for one in count([from_tags([], [], types=TYPES, sentences=[])]))
+    with pytest.raises(ValueError, match="no words to count"):
+        count([])
 
 
 def test_support_of_conllpp(shared: Path) -> None:
     files = {"test": str(shared / "data/conllpp/test.txt")}
     corpus = load_splits(DatasetConfig.model_validate({"name": "conllpp", "files": files}))["test"]
-    nothing = ["O"] * corpus.n_words
-    strict, conlleval, token = count_all(pair_corpus(corpus, nothing, types=corpus.types))
-    for counts in (strict, conlleval):
-        support = dict(zip(counts.labels, counts.n_gold.sum(axis=0).tolist(), strict=True))
-        assert support == {"LOC": 1646, "MISC": 723, "ORG": 1715, "PER": 1618}
-        assert counts.n_gold.shape == (231, 4)
+    nothing = pa.chunked_array([["O"] * corpus.n_words])
+    counts = {one.mode: one for one in count(from_corpus(corpus, nothing, types=corpus.types))}
+    token = counts.pop("tag")
+    assert totals(counts.pop("span"), "n_gold") == {"overall": 5702}
+    for one in counts.values():
+        assert totals(one, "n_gold") == {"LOC": 1646, "MISC": 723, "ORG": 1715, "PER": 1618}
+        assert one.values.shape == (231, 4, 5)
     assert token.n_words.sum() == 46435
-    assert round(token.tp.sum() / 46435, 3) == 0.822  # the accuracy of a tagger that says O always
+    assert round(token.column("tp").sum() / 46435, 3) == 0.822  # the accuracy of a tagger that says O always
+    sentences = np.array(corpus.documents), corpus.lengths
+    assert token.n_words.tolist() == np.bincount(sentences[0], weights=sentences[1]).tolist()

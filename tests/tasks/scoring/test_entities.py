@@ -1,4 +1,4 @@
-"""Entities out of tags, against the textbook."""
+"""Entities out of tags, against the textbook, seqeval and a word-by-word repair."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,7 @@ import pytest
 from tagging import TYPES, Sentences, paired, random_sentences, textbook
 
 from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.entities import Mode, encode, extract
+from tasks.scoring.entities import Entities, Mode, encode, extract, identical
 
 
 def found(sentences: Sentences, mode: Mode) -> tuple[list[tuple[int, int, str]], int]:
@@ -34,7 +34,7 @@ def test_by_hand(
 ) -> None:
     sentences = [sentence.split() for sentence in tags.split("/")]
     assert found(sentences, "conlleval") == (conlleval, n_invalid)
-    assert found(sentences, "strict") == (strict, n_invalid)
+    assert found(sentences, "strict") == found(sentences, "discard") == (strict, n_invalid)
 
 
 @pytest.mark.parametrize("mode", ["strict", "conlleval"])
@@ -46,6 +46,23 @@ def test_thousands_of_random_sentences(mode: Mode) -> None:
                 (starts[e.sentence] + e.start, starts[e.sentence] + e.end, e.type) for e in textbook(sentences, mode)
             ]
             assert found(sentences, mode)[0] == expected
+
+
+def discarded(tags: list[str]) -> list[str]:
+    """SeqScore's repair: what may not follow the tag before it, itself repaired, becomes `O`."""
+    repaired: list[str] = []
+    for tag in tags:
+        allowed = {f"{prefix}-{tag[2:]}" for prefix in "BI"}
+        repaired.append("O" if tag[0] == "I" and (repaired or ["O"])[-1] not in allowed else tag)
+    return repaired
+
+
+def test_discard_against_the_repair_and_equal_to_strict() -> None:
+    for seed in range(30):
+        for sentences in random_sentences(seed, 100):
+            repaired = [discarded(tags) for tags in sentences]
+            assert found(sentences, "discard")[0] == found(repaired, "conlleval")[0] == found(sentences, "strict")[0]
+            assert found(repaired, "discard")[1] == 0
 
 
 def test_no_words() -> None:
@@ -67,6 +84,30 @@ def test_no_words() -> None:
 def test_codes_of_lists_and_columns(column: pa.Array) -> None:
     assert encode(column, ["A", "B"]).tolist() == [0, 4, 1]
     assert tag_vocabulary(["A", "B"])[4] == "I-B"
+
+
+def test_what_a_dictionary_holds_but_no_word_has_is_no_matter() -> None:
+    column = pa.DictionaryArray.from_arrays([0, 0], ["O", "B-C"])
+    assert encode(column, ["A"]).tolist() == [0, 0]
+
+
+def entities(*spans: tuple[int, int, int]) -> Entities:
+    start, end, kind = np.array(spans, np.int64).reshape(-1, 3).T
+    return Entities(start, end, kind, 0)
+
+
+def test_identical_entities() -> None:
+    gold = entities((0, 1, 0), (1, 3, 1), (4, 5, 0), (6, 7, 1))
+    predicted = entities((1, 3, 1), (4, 6, 0), (6, 7, 0))
+    assert identical(gold, predicted, 7).tolist() == [-1, 0, -1, -1]
+    assert identical(gold, gold, 7).tolist() == [0, 1, 2, 3]
+    assert identical(gold, entities(), 7).tolist() == [-1] * 4
+    assert identical(entities(), gold, 7).tolist() == []
+
+
+def test_some_entities() -> None:
+    some = entities((0, 1, 0), (1, 3, 1)).at(np.array([False, True]))
+    assert (some.start.tolist(), some.end.tolist(), some.type.tolist()) == ([1], [3], [1])
 
 
 def test_codes_of_an_empty_column() -> None:

@@ -1,82 +1,101 @@
-"""Metrics against seqeval and scikit-learn, and what happens where they are undefined."""
+"""Definitions: against seqeval, scikit-learn and plain Python, and what is undefined where."""
 
 import warnings
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from tagging import Sentences, annotated, paired, random_sentences
 
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.counts import Counts, count_all, count_entities, count_tokens
-from tasks.scoring.metrics import METRICS, Row, score, score_label, score_overall
+from tasks.corpora.labels import OUTSIDE
+from tasks.scoring.counts import COLUMNS, OVERALL, Counts, count
+from tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Quantity, Sums, evaluate, quantities, ratio
+from tasks.scoring.registry import Metric
+from tasks.scoring.tagged import Units
 
-seqeval_metrics = pytest.importorskip("seqeval.metrics")
-sklearn_metrics = pytest.importorskip("sklearn.metrics")
+Values = dict[tuple[str, str, str], float]
+NAMES = ("precision", "recall", "f1")
 
 
-def values(rows: list[Row]) -> dict[tuple[str, str], float]:
-    """(average, metric) → value, undefined as 0."""
-    return {(row["average"], row["metric"]): row["value"] or 0.0 for row in rows}
+def counted(gold: str, predicted: str) -> dict[str, Counts]:
+    """Counts of one sentence in one document, by mode."""
+    return {one.mode: one for one in count([paired([gold.split()], [predicted.split()], [0])])}
+
+
+def total(quantity: Quantity, counts: Counts) -> float:
+    return float(evaluate(quantity, counts.labels, counts.values.sum(0), counts.n_words.sum()))
+
+
+def values(counts: Counts, *labels: str, undefined: float = 0.0) -> Values:
+    """(label, average, metric) → value over all documents."""
+    asked = [one for label in labels or (OVERALL,) for one in quantities(counts, label)]
+    return {
+        (one.label, one.average, one.metric.name): undefined if np.isnan(value := total(one, counts)) else value
+        for one in asked
+    }
 
 
 def seqeval_report(gold: Sentences, predicted: Sentences, mode: str) -> dict[str, dict[str, float]]:
+    from seqeval.metrics import classification_report
     from seqeval.scheme import IOB2
 
-    options: dict[str, Any] = {"mode": "strict", "scheme": IOB2} if mode == "strict" else {}
+    options: dict[str, Any] = {} if mode == "conlleval" else {"mode": "strict", "scheme": IOB2}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        report: dict[str, dict[str, float]] = seqeval_metrics.classification_report(
+        report: dict[str, dict[str, float]] = classification_report(
             gold, predicted, output_dict=True, zero_division=0, **options
         )
     return report
 
 
-@pytest.mark.parametrize("mode", ["strict", "conlleval"])
-def test_entities_against_seqeval(mode: Any) -> None:
-    for seed in range(50):
+@pytest.mark.parametrize("mode", ["strict", "conlleval", "discard"])
+def test_entities_against_seqeval(mode: str) -> None:
+    for seed in range(30):
         gold, predicted = random_sentences(seed, 40)
-        counts = count_entities(paired(gold, predicted), mode)
+        (counts,) = (one for one in count([paired(gold, predicted)]) if one.mode == mode)
         report = seqeval_report(gold, predicted, mode)
-        scored = values(score_overall(counts))
-        names = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
-        for average in ("micro", "macro", "weighted"):
-            theirs = report.pop(f"{average} avg")
-            assert [scored[average, n] for n in names] == pytest.approx([theirs[n] for n in names.values()])
-        assert set(report) == {
-            label for label, n in zip(counts.labels, (counts.n_gold + counts.n_pred).sum(0), strict=True) if n
+        ours = values(counts, OVERALL, *counts.labels)
+        theirs = {
+            (OVERALL, label.removesuffix(" avg"), name) if label.endswith(" avg") else (label, "", name): numbers[key]
+            for label, numbers in report.items()
+            for name, key in zip(NAMES, ("precision", "recall", "f1-score"), strict=True)
         }
-        for label, theirs in report.items():
-            rows = score_label(counts, label)
-            assert [values(rows)["", n] for n in names] == pytest.approx([theirs[n] for n in names.values()])
-            assert {row["support"] for row in rows} == {theirs["support"]}
+        missing = dict.fromkeys(ours.keys() - theirs.keys(), 0.0)
+        assert ours == pytest.approx(theirs | missing)
 
 
-def test_tokens_against_scikit_learn() -> None:
+@pytest.mark.parametrize("label", [OVERALL, OVERALL_WITH_O])
+def test_tokens_against_scikit_learn(label: str) -> None:
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
     for seed in range(5):
         gold, predicted = random_sentences(seed, 60)
-        counts = count_tokens(paired(gold, predicted))
+        counts = count([paired(gold, predicted)])[-1]
         flat = [list(chain.from_iterable(tags)) for tags in (gold, predicted)]
-        occurring = sorted(set(flat[0] + flat[1]) - {"O"})
-        scored = values(score_overall(counts))
+        occurring = sorted(set(flat[0] + flat[1]) - ({OUTSIDE} if label == OVERALL else set()))
+        ours = values(counts)
         for average in ("micro", "macro", "weighted"):
-            theirs = sklearn_metrics.precision_recall_fscore_support(
-                *flat, labels=occurring, average=average, zero_division=0
-            )
-            assert [scored[average, m] for m in ("precision", "recall", "f1")] == pytest.approx(theirs[:3])
-        assert scored["micro", "accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(*flat))
-        for tag in ("O", *occurring):
-            binary = [[word == tag for word in tags] for tags in flat]
-            theirs = sklearn_metrics.precision_recall_fscore_support(*binary, average="binary", zero_division=0)
-            ours = values(score_label(counts, tag))
-            assert [ours["", m] for m in ("precision", "recall", "f1")] == pytest.approx(theirs[:3])
-            assert ours["", "accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(*binary))
+            theirs = precision_recall_fscore_support(*flat, labels=occurring, average=average, zero_division=0)
+            assert [ours[label, average, name] for name in NAMES] == pytest.approx(theirs[:3])
+        assert ours[OVERALL, "micro", "accuracy"] == pytest.approx(accuracy_score(*flat))
+        assert ours[OVERALL_WITH_O, "micro", "f1"] == ours[OVERALL, "micro", "accuracy"]
+        assert (OVERALL_WITH_O, "micro", "accuracy") not in ours
 
 
-def counted(gold: str, predicted: str) -> tuple[Counts, Counts]:
-    tags = paired([gold.split()], [predicted.split()], [0])
-    return count_entities(tags, "strict"), count_tokens(tags)
+def test_single_tags_against_scikit_learn() -> None:
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    gold, predicted = random_sentences(1, 60)
+    counts = count([paired(gold, predicted)])[-1]
+    flat = [list(chain.from_iterable(tags)) for tags in (gold, predicted)]
+    ours = values(counts, OVERALL, "LOC", "ORG", "PER")
+    for tag in counts.labels:
+        binary = [[word == tag for word in tags] for tags in flat]
+        theirs = precision_recall_fscore_support(*binary, average="binary", zero_division=0)
+        assert [ours[tag, "", name] for name in NAMES] == pytest.approx(theirs[:3])
+        assert ours[tag, "", "accuracy"] == pytest.approx(accuracy_score(*binary))
 
 
 @pytest.mark.parametrize(
@@ -88,99 +107,157 @@ def counted(gold: str, predicted: str) -> tuple[Counts, Counts]:
         ("O B-PER", "O B-PER", 1.0, 1.0, 1.0),
     ],
 )
-def test_undefined_values(
+def test_zero_division(
     gold: str, predicted: str, precision: float | None, recall: float | None, f1: float | None
 ) -> None:
-    entities, _ = counted(gold, predicted)
-    rows = {row["metric"]: row for row in score_label(entities, "PER")}
-    micro = {row["metric"]: row for row in score_overall(entities) if row["average"] == "micro"}
-    reasons = {
-        "precision": "nothing predicted",
-        "recall": "none in the gold",
-        "f1": "neither predicted nor in the gold",
-    }
-    for name, expected in (("precision", precision), ("recall", recall), ("f1", f1)):
-        for row in (rows[name], micro[name]):
-            assert row["value"] == expected
-            assert row["status"] == ("undefined" if expected is None else "ok")
-            assert row["reason"] == (reasons[name] if expected is None else None)
+    expected = [-1.0 if value is None else value for value in (precision, recall, f1)]
+    for mode, counts in counted(gold, predicted).items():
+        if mode in {"tag", "span"}:
+            continue
+        found = values(counts, OVERALL, "PER", undefined=-1.0)
+        assert [found["PER", "", name] for name in NAMES] == expected
+        assert [found[OVERALL, "micro", name] for name in NAMES] == expected
+        # Averages count an undefined value of an occurring label 0; without such labels, or gold, they are undefined.
+        macro, weighted = ([found[OVERALL, average, name] for name in NAMES] for average in ("macro", "weighted"))
+        assert macro == ([-1.0] * 3 if f1 is None else [max(0.0, value) for value in expected])
+        assert weighted == ([-1.0] * 3 if recall is None else [max(0.0, value) for value in expected])
 
 
-def test_averages_leave_out_what_does_not_occur_and_count_undefined_as_zero() -> None:
+def test_averages_leave_out_what_does_not_occur() -> None:
     # LOC is right, PER is missed, ORG is only predicted; nothing of a fourth type.
-    entities, tokens = counted("B-LOC O B-PER O", "B-LOC B-ORG O O")
-    scored = values(score_overall(entities))
-    assert scored["macro", "precision"] == pytest.approx(1 / 3)
-    assert scored["weighted", "precision"] == pytest.approx(1 / 2)
-    assert scored["micro", "precision"] == pytest.approx(1 / 2)
-    assert values(score_overall(tokens))["micro", "accuracy"] == 0.5
-    nothing = {(r["average"], r["metric"]): r["status"] for r in score_overall(counted("O", "O")[0])}
-    assert set(nothing.values()) == {"undefined"}
+    counts = counted("B-LOC O B-PER O", "B-LOC B-ORG O O")
+    strict = values(counts["strict"])
+    assert strict[OVERALL, "macro", "precision"] == pytest.approx(1 / 3)
+    assert strict[OVERALL, "weighted", "precision"] == pytest.approx(1 / 2)
+    assert strict[OVERALL, "micro", "precision"] == pytest.approx(1 / 2)
+    assert values(counts["tag"])[OVERALL, "micro", "accuracy"] == 0.5
 
 
-def test_a_tagger_that_says_o_always_is_accurate_but_for_every_other_metric_nothing() -> None:
-    _, tokens = counted("O O O B-PER", "O O O O")
-    rows = {(r["average"], r["metric"]): r for r in score_overall(tokens)}
-    assert rows["micro", "accuracy"]["value"] == 0.75
-    assert ("macro", "accuracy") not in rows
-    assert [rows["micro", "accuracy"][k] for k in ("tp", "n_pred", "n_gold")] == [3, 4, 4]
-    assert rows["micro", "f1"]["value"] == 0.0
-    assert [rows["micro", "f1"][k] for k in ("tp", "n_pred", "n_gold")] == [0, 0, 1]
+def test_half_right_ones_give_half_a_credit() -> None:
+    # PER is right, LOC too long, ORG missed: credit 1.5 of 2 predicted and 3 in the gold.
+    partial = values(counted("B-PER O B-LOC O O B-ORG", "B-PER O B-LOC I-LOC O O")["partial"], OVERALL, "LOC")
+    assert [partial[OVERALL, "micro", name] for name in NAMES] == pytest.approx([1.5 / 2, 1.5 / 3, 3 / 5])
+    assert [partial["LOC", "", name] for name in NAMES] == [0.5, 0.5, 0.5]
 
 
-def test_rows_say_what_they_are_about() -> None:
-    entities, _ = counted("B-PER O", "B-PER B-PER")
-    assert score_label(entities, "PER")[0] == {
-        "slice": "all",
-        "level": "entity",
-        "mode": "strict",
-        "label": "PER",
-        "average": "",
-        "metric": "precision",
-        "value": 0.5,
-        "tp": 1,
-        "n_pred": 2,
-        "n_gold": 1,
-        "support": 1,
-        "n_documents": 1,
-        "status": "ok",
-        "reason": None,
-    }
-    assert score_label(count_tokens(paired([["O"]], [["O"]])), "O")[0]["n_documents"] is None
+def test_span_has_micro_alone() -> None:
+    span = counted("B-PER O B-LOC O", "B-LOC O B-LOC I-LOC")["span"]
+    assert values(span, OVERALL, "PER") == {(OVERALL, "micro", name): 0.5 for name in NAMES}
 
 
-def test_labels_that_were_never_counted() -> None:
-    rows = score_label(counted("O", "O")[0], "DATE")
-    assert {(row["label"], row["status"], row["support"]) for row in rows} == {("DATE", "undefined", 0)}
+def test_a_tagger_that_says_o_always_is_accurate_and_nothing_else() -> None:
+    tokens = values(counted("O O O B-PER", "O O O O")["tag"], OVERALL)
+    assert tokens[OVERALL, "micro", "accuracy"] == tokens[OVERALL_WITH_O, "micro", "f1"] == 0.75
+    assert tokens[OVERALL_WITH_O, "macro", "f1"] == pytest.approx(6 / 7 / 2)
+    assert tokens[OVERALL, "micro", "f1"] == 0.0
 
 
-def test_a_type_brings_its_tags_and_overall_the_tag_o() -> None:
-    counts = count_all(paired(*random_sentences(0, 10), list(range(10))))
-    labels = {label: {(r["mode"], r["label"]) for r in score(counts, label)} for label in ("PER", "overall")}
-    assert labels["PER"] == {("strict", "PER"), ("conlleval", "PER"), ("tag", "B-PER"), ("tag", "I-PER")}
-    assert labels["overall"] == {(m, "overall") for m in ("strict", "conlleval", "tag")} | {("tag", "O")}
+def test_a_label_that_was_never_counted_is_undefined() -> None:
+    assert set(values(counted("O", "O")["strict"], "DATE", undefined=-1.0).values()) == {-1.0}
 
 
-@settings(max_examples=60)
+def random_counts(level: Any, mode: str, labels: tuple[str, ...]) -> Counts:
+    """Any numbers, labels without any among them."""
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 4, (50, len(labels), len(COLUMNS)))
+    numbers[:, -1] = 0
+    units = Units("document", 1, 50, 50)
+    n_words = numbers.sum((1, 2)) + 1
+    return Counts(level=level, mode=mode, slice="all", labels=labels, units=units, values=numbers, n_words=n_words)
+
+
+def by_hand(one: Quantity, counts: Counts, sums: list[list[int]], n_words: int) -> float | None:
+    """The definitions in plain Python, on the counts of one sum."""
+    at = dict(zip(counts.labels, sums, strict=True))
+
+    def of(row: list[int], n_right: float) -> float | None:
+        tp, n_partial, n_pred, n_gold, _ = row
+        part, whole = {
+            "precision": (tp + n_partial / 2, n_pred),
+            "recall": (tp + n_partial / 2, n_gold),
+            "f1": (2 * tp + n_partial, n_pred + n_gold),
+            "accuracy": (n_right, n_words),
+        }[one.metric.name]
+        return part / whole if whole else None
+
+    if one.label not in {OVERALL, OVERALL_WITH_O}:
+        tp, _, n_pred, n_gold, _ = at[one.label]
+        return of(at[one.label], n_words - (n_pred - tp) - (n_gold - tp))
+    rows = [row for label, row in at.items() if label != OUTSIDE or one.label == OVERALL_WITH_O]
+    if one.average == "micro":
+        return of([sum(column) for column in zip(*rows, strict=True)], sum(row[0] for row in sums))
+    weights = [row[3] if one.average == "weighted" else int(row[2] + row[3] > 0) for row in rows]
+    parts = [(of(row, 0) or 0.0) * weight for row, weight in zip(rows, weights, strict=True)]
+    return sum(parts) / sum(weights) if sum(weights) else None
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [random_counts("entity", "partial", ("LOC", "ORG", "PER")), random_counts("token", "tag", ("O", "B-LOC", "I-LOC"))],
+    ids=["entity", "token"],
+)
+def test_many_sums_at_once_are_each_by_hand(counts: Counts) -> None:
+    sums = counts.values.reshape(5, 10, len(counts.labels), len(COLUMNS))
+    words = counts.n_words.reshape(5, 10)
+    for one in [q for label in (OVERALL, "LOC") for q in quantities(counts, label)]:
+        found = evaluate(one, counts.labels, sums, words)
+        expected = [by_hand(one, counts, s, w) for s, w in zip(counts.values.tolist(), counts.n_words, strict=True)]
+        assert found.shape == (5, 10)
+        assert found.ravel().tolist() == pytest.approx(
+            [np.nan if value is None else value for value in expected], nan_ok=True
+        )
+
+
+@settings(max_examples=40)
 @given(annotated())
-def test_every_row_is_consistent(example: tuple[Sentences, Sentences, list[int]]) -> None:
-    counts = count_all(paired(*example))
-    rows = [row for label in ("overall", "LOC", "ORG", "PER") for row in score(counts, label)]
-    assert {row["metric"] for row in rows} == set(METRICS)
-    keys = [(r["mode"], r["label"], r["average"], r["metric"]) for r in rows]
-    assert len(set(keys)) == len(keys)
-    assert {r["label"] for r in rows if r["mode"] == "tag"} == {"overall", *tag_vocabulary(("LOC", "ORG", "PER"))}
-    for row in rows:
-        assert (row["value"] is None) == (row["status"] == "undefined") == (row["reason"] is not None)
-        assert row["value"] is None or 0 <= row["value"] <= 1 + 1e-12
-        assert row["tp"] <= min(row["n_pred"], row["n_gold"])
-
-
-@settings(max_examples=60)
-@given(annotated())
-def test_perfect_predictions_score_one(example: tuple[Sentences, Sentences, list[int]]) -> None:
+def test_a_perfect_prediction_scores_one_in_every_mode(example: tuple[Sentences, Sentences, list[int]]) -> None:
     gold, _, documents = example
-    rows = [row for counts in count_all(paired(gold, gold, documents)) for row in score_overall(counts)]
-    defined = [row["value"] for row in rows if row["status"] == "ok"]
-    assert defined == pytest.approx([1.0] * len(defined))
-    assert len(defined) >= 1
+    every = count([paired(gold, gold, documents)])
+    assert len(every) == 8
+    for counts in every:
+        found = values(counts, OVERALL, "LOC", "ORG", undefined=1.0)
+        assert found == pytest.approx(dict.fromkeys(found, 1.0))
+        if any(tag[0] == "B" for tags in gold for tag in tags):
+            assert values(counts, undefined=-1.0)[OVERALL, "micro", "f1"] == 1.0
+
+
+@settings(max_examples=40)
+@given(annotated())
+def test_no_number_leaves_the_unit_interval(example: tuple[Sentences, Sentences, list[int]]) -> None:
+    for counts in count([paired(*example)]):
+        found = values(counts, OVERALL, "LOC", "ORG", "PER")
+        assert all(0 <= value <= 1 + 1e-12 for value in found.values())
+
+
+def test_relabelling_types_permutes_the_numbers() -> None:
+    other = {"LOC": "PER", "ORG": "LOC", "PER": "ORG"}
+    gold, predicted = random_sentences(4, 60)
+    renamed = [[[t if t == "O" else t[:2] + other[t[2:]] for t in tags] for tags in s] for s in (gold, predicted)]
+    for before, after in zip(count([paired(gold, predicted)]), count([paired(*renamed)]), strict=True):
+        ours = {key: value for label in other for key, value in values(before, label).items()}
+        theirs = {key: value for label in other for key, value in values(after, label).items()}
+        moved = {
+            (key[0][:-3] + other[key[0][-3:]], *key[1:]): value for key, value in ours.items()
+        }  # a tag's prefix stays
+        assert moved == pytest.approx(theirs)
+        assert values(before) == pytest.approx(values(after))
+
+
+def test_a_metric_of_counts_has_every_mode_average_and_parameter() -> None:
+    def fbeta(sums: Sums, *, beta: float) -> Any:
+        return ratio((1 + beta**2) * sums.credit, beta**2 * sums.n_gold + sums.n_pred)
+
+    builtin = {one.name: one for one in BUILTIN}
+    mine = Metric(**(vars(builtin["f1"]) | {"name": "fbeta", "compute": fbeta, "parameters": {"beta": (1, 2)}}))
+    for counts in counted("B-PER B-LOC O O B-PER", "B-PER O B-LOC O I-PER").values():
+        for label in (OVERALL, "PER"):
+            first = quantities(counts, label, [mine])
+            f1 = quantities(counts, label, [builtin["f1"]])
+            assert len(first) == 2 * len(f1)
+            of_one = [total(one, counts) for one in first if one.arguments == {"beta": 1}]
+            assert of_one == pytest.approx([total(one, counts) for one in f1], nan_ok=True)
+
+
+def test_ratio_is_undefined_where_the_whole_is_nothing() -> None:
+    assert ratio(np.array([1, 2, 0]), np.array([2, 0, 0])).tolist() == pytest.approx([0.5, np.nan, np.nan], nan_ok=True)
+    assert np.isnan(ratio(np.array(1), np.array(0)))

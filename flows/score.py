@@ -1,0 +1,33 @@
+"""Score what earlier runs predicted with today's metrics: no model is loaded, nothing is inferred."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.recording import Ledger, recorded
+from tasks import steps
+from tasks.config import Config
+from tasks.results.nights import ScoredPredictions
+
+
+@flow(name="score")
+def score(config: Config, since: str | None = None) -> dict[str, Any]:
+    """Add to every run of the date `since` and later the numbers that its tables lack; what is there stays.
+
+    Predictions that several runs share are scored once. A metric that fails is a row that says why.
+    """
+    with recorded(config) as ledger:
+        for scored in steps.find_scored(config.results, since):
+            score_again(ledger, config, scored)
+    return ledger.summary()
+
+
+def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
+    """Score predictions once, and add to each run what it lacks."""
+    predicted = scored.predicted
+    with ledger.guard(f"{predicted.model} on {predicted.dataset}"):
+        rows = steps.score_stored(predicted, config)
+        for run in scored.runs:
+            uri, added = steps.write_missing(run, predicted, rows)
+            ledger.note({"metrics": uri} if uri else {})
+            ledger.metrics += added

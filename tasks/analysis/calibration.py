@@ -1,0 +1,186 @@
+"""Whether a model knows when it is right: calibration of entity confidence, and risk against coverage.
+
+The confidence of a predicted entity, read as `strict`, is the least score (probability of the predicted tag) of its
+words. The entity is right, its words and its type, only if each of those tags is, so it is no likelier than the least
+likely of them; a product would take the words for independent and make every long entity unsure, a mean would hide the
+one word in doubt.
+
+- ece, the expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over the entities of
+  |accuracy − mean confidence| of their bin. The 15 bins hold equally many entities, from the surest on: those of equal
+  width, as in the papers, put nearly all entities of a tagger into the last one, and are the more biased ones (Nixon et
+  al. 2019; Roelofs et al. 2022). Undefined with fewer than ten entities a bin, where chance alone makes it large.
+- brier (Brier 1950): the mean of (confidence − 1 if right else 0)².
+- Risk–coverage (Geifman & El-Yaniv 2017): the share of wrong ones among the surest entities, against the share of
+  entities that they are. aurc (Geifman et al. 2019) is the area below it: the mean, over the entities, of the share of
+  wrong ones among those at least as sure.
+
+Entities of the same confidence are never told apart: they share a bin, and are kept or left out together. All three
+are 0 at best.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from tasks.analysis.aligned import Numbers, lowest_scores
+from tasks.scoring.counts import OVERALL
+from tasks.scoring.entities import Flags, Indices, extract, identical
+from tasks.scoring.metrics import Row
+from tasks.scoring.score import ROW
+from tasks.scoring.tagged import TaggedWords
+
+N_BINS = 15
+N_POINTS = 20
+LEAST_IN_BIN = 10
+"""Entities a bin, on average, below which there are no bins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How confidence and correctness of the predicted entities go together, by predicted type and `overall`."""
+
+    rows: list[Row]
+    """Of the table `calibration`, without its identity columns."""
+    metrics: list[Row]
+    """`ece`, `brier` and `aurc`, as rows of the table `metrics`, without run and identity."""
+    reason: str | None
+    """Why nothing could be judged; None where everything could."""
+
+
+class Judged(NamedTuple):
+    """Predicted entities with their confidence; all arrays have one element an entity."""
+
+    type: Indices
+    confidence: Numbers
+    """NaN where it is unknown."""
+    right: Flags
+
+
+class Ranked(NamedTuple):
+    """Entities with a confidence, the surest first; all arrays have one element an entity."""
+
+    confidence: Numbers
+    right: Flags
+    n_as_sure: Indices
+    """How many are at least as sure."""
+
+    @classmethod
+    def of(cls, confidence: Numbers, right: Flags) -> "Ranked":
+        """The entities, given in any order."""
+        order = np.argsort(-confidence, kind="stable")
+        ranked = confidence[order]
+        return cls(ranked, right[order], np.searchsorted(-ranked, -ranked, side="right"))
+
+    def surest(self, n: int) -> Indices:
+        """(n,) how many are the surest 1/n, 2/n, …, 1 of them, with those that are as sure as the last of these."""
+        shares = np.arange(1, n + 1)
+        return self.n_as_sure[-(-shares * len(self.right) // n) - 1]
+
+
+def calibration(parts: Iterable[TaggedWords]) -> Calibration:
+    """Judge the predicted entities of a corpus, whose parts know the same types; those without a score are left out.
+
+    Each of these types has its metrics, undefined ones with a reason. Held in memory are three numbers an entity.
+    """
+    types: tuple[str, ...] = ()
+    found = []
+    for part in parts:
+        types = part.types
+        found.append(_judge(part))
+    judged = Judged(*(np.concatenate(arrays) for arrays in zip(*found, strict=True))) if found else NOTHING
+    known = ~np.isnan(judged.confidence)
+    reason = "the predictions have no scores" if len(known) and not known.any() else None
+    rows, metrics = [], []
+    for number, label in enumerate((OVERALL, *types), start=-1):
+        chosen = known if label == OVERALL else known & (judged.type == number)
+        ranked = Ranked.of(judged.confidence[chosen], judged.right[chosen])
+        rows += [{"label": label, **row} for row in (*_bins(ranked), *_curve(ranked))]
+        metrics += [_metric(label, ranked, name, reason) for name in METRICS]
+    return Calibration(rows=rows, metrics=metrics, reason=reason)
+
+
+def expected_error(ranked: Ranked) -> float | None:
+    """None where there are too few entities for bins."""
+    bins = _bins(ranked)
+    if not bins:
+        return None
+    gaps = [row["n"] * abs(row["accuracy"] - row["mean_confidence"]) for row in bins if row["n"]]
+    return float(sum(gaps) / len(ranked.right))
+
+
+def brier(ranked: Ranked) -> float | None:
+    """None where there are no entities."""
+    return float(np.mean((ranked.confidence - ranked.right) ** 2)) if len(ranked.right) else None
+
+
+def area_under_risk(ranked: Ranked) -> float | None:
+    """None where there are no entities."""
+    n_wrong = np.cumsum(~ranked.right)
+    return float(np.mean(n_wrong[ranked.n_as_sure - 1] / ranked.n_as_sure)) if len(n_wrong) else None
+
+
+METRICS: dict[str, Callable[[Ranked], float | None]] = {
+    "ece": expected_error,
+    "brier": brier,
+    "aurc": area_under_risk,
+}
+NOTHING = Judged(np.array([], np.int64), np.array([]), np.array([], np.bool_))
+
+
+def _judge(part: TaggedWords) -> Judged:
+    starts = part.sentence_starts
+    gold, predicted = (extract(codes, starts, "strict") for codes in (part.gold, part.predicted))
+    confidence = lowest_scores(part, predicted.start, predicted.end)
+    return Judged(predicted.type, confidence, identical(predicted, gold, len(part.gold)) >= 0)
+
+
+def _bins(ranked: Ranked) -> list[Row]:
+    """One row a bin, also for one that entities of equal confidence leave empty; none where there are too few."""
+    if len(ranked.right) < N_BINS * LEAST_IN_BIN:
+        return []
+    bounds = [0, *ranked.surest(N_BINS).tolist()]
+    return [_row("bin", i, ranked, start, end) for i, (start, end) in enumerate(pairwise(bounds), start=1)]
+
+
+def _curve(ranked: Ranked) -> list[Row]:
+    if not len(ranked.right):
+        return []
+    return [_row("risk_coverage", i, ranked, 0, end) for i, end in enumerate(ranked.surest(N_POINTS).tolist(), start=1)]
+
+
+def _row(kind: str, position: int, ranked: Ranked, start: int, end: int) -> Row:
+    """What there is to say of the entities from rank `start` to before `end`."""
+    confidence, n = ranked.confidence[start:end], end - start
+    return {
+        "kind": kind,
+        "position": position,
+        "low": float(confidence[-1]) if n else None,
+        "high": float(confidence[0]) if n else None,
+        "coverage": n / len(ranked.right),
+        "n": n,
+        "mean_confidence": float(confidence.mean()) if n else None,
+        "accuracy": float(ranked.right[start:end].mean()) if n else None,
+    }
+
+
+def _metric(label: str, ranked: Ranked, name: str, reason: str | None) -> Row:
+    value = METRICS[name](ranked)
+    n = len(ranked.right)
+    if value is None and reason is None:
+        reason = f"fewer than {N_BINS * LEAST_IN_BIN} entities are predicted" if n else "no entity is predicted"
+    return ROW | {
+        "slice": "all",
+        "level": "entity",
+        "mode": "strict",
+        "label": label,
+        "average": "micro" if label == OVERALL else "",
+        "metric": name,
+        "value": value,
+        "tp": int(np.count_nonzero(ranked.right)),
+        "n_pred": n,
+        "status": "undefined" if value is None else "ok",
+        "reason": reason,
+    }

@@ -1,0 +1,153 @@
+"""The error table: every entity that is missed, made up, or given another type or other boundaries."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artifacts.schemas import IDENTITY, schema
+from tasks.analysis.aligned import Aligned, align, lowest_scores
+from tasks.scoring.entities import Entities, Flags, Indices, extract
+from tasks.scoring.tagged import TaggedWords
+
+SCHEMA = pa.schema([field for field in schema("errors") if field.name not in IDENTITY])
+KINDS = ("missed", "spurious", "type", "boundary", "type+boundary")
+MISSED, SPURIOUS, TYPE, BOUNDARY, TYPE_AND_BOUNDARY = range(len(KINDS))
+LONGEST = 200
+"""Words of a sentence that are given whole. A sentence of 10,000 words, given with each of its errors, fills a disk."""
+NONE = -1
+
+
+class Spans(NamedTuple):
+    """The gold or the predicted entities of the errors, one element an error; NONE where it has none."""
+
+    start: Indices
+    end: Indices
+    type: Indices
+
+    @property
+    def there(self) -> Flags:
+        """(errors,) whether the error has such an entity."""
+        there: Flags = self.start != NONE
+        return there
+
+
+class Wrong(NamedTuple):
+    """Errors in the order of their words; all arrays have one element an error, positions count the part's words."""
+
+    gold: Spans
+    predicted: Spans
+    kind: Indices
+    """Index in KINDS."""
+    low: Indices
+    """First word of either entity."""
+    high: Indices
+    """After the last word of either."""
+
+
+def errors(parts: Iterable[TaggedWords]) -> pa.Table:
+    """Rows of the table `errors` without its identity columns, in the order of the words.
+
+    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`tasks.scoring.pairing`),
+    so that each stands in at most one row: `type` (same boundaries, other type), `boundary` (same type, other
+    boundaries), `type+boundary`, `missed` (a gold entity without a pair), `spurious` (a predicted one). So all but
+    `spurious` are n_gold − tp rows, all but `missed` n_pred − tp. Of a sentence of more than LONGEST words, the text
+    is that of the entities and of LONGEST / 2 words on either side.
+    """
+    return pa.Table.from_batches([_batch(part, _wrong(align(part))) for part in parts], SCHEMA)
+
+
+def _wrong(aligned: Aligned) -> Wrong:
+    wrong = ~(aligned.same_boundaries & aligned.same_type)
+    kind = np.select([aligned.same_boundaries[wrong], aligned.same_type[wrong]], [TYPE, BOUNDARY], TYPE_AND_BOUNDARY)
+    missed = np.delete(np.arange(len(aligned.gold.start)), aligned.pairs.gold)
+    spurious = np.delete(np.arange(len(aligned.predicted.start)), aligned.pairs.predicted)
+    gold = _spans(aligned.gold, [aligned.pairs.gold[wrong], missed, np.full_like(spurious, NONE)])
+    predicted = _spans(aligned.predicted, [aligned.pairs.predicted[wrong], np.full_like(missed, NONE), spurious])
+    kind = np.concatenate([kind, np.full_like(missed, MISSED), np.full_like(spurious, SPURIOUS)])
+    low = np.minimum(
+        np.where(gold.there, gold.start, predicted.start), np.where(predicted.there, predicted.start, gold.start)
+    )
+    high = np.maximum(gold.end, predicted.end)
+    order = np.lexsort((kind, high, low))
+    gold, predicted = (Spans(*(values[order] for values in spans)) for spans in (gold, predicted))
+    return Wrong(gold, predicted, kind[order], low[order], high[order])
+
+
+def _spans(entities: Entities, at: Sequence[Indices]) -> Spans:
+    """The entities at these positions, NONE where that is the position."""
+    indices = np.concatenate(at)
+    # What NONE, the last position, picks: an element more than there are entities.
+    return Spans(*(np.append(values, NONE)[indices] for values in (entities.start, entities.end, entities.type)))
+
+
+def _batch(part: TaggedWords, wrong: Wrong) -> pa.RecordBatch:
+    gold, predicted = wrong.gold, wrong.predicted
+    bounds = np.append(np.flatnonzero(part.sentence_starts), len(part.gold))
+    sentence = np.searchsorted(bounds, wrong.low, side="right") - 1
+    first, last = bounds[sentence], bounds[sentence + 1]
+    judged = [np.where(predicted.there, ours, theirs) for ours, theirs in zip(predicted[:2], gold[:2], strict=True)]
+    score = lowest_scores(part, *judged)
+    columns = {
+        "kind": pa.array(np.array(KINDS)[wrong.kind], pa.string()),
+        "document": _numbers(part.document, wrong.low),
+        "sentence": _numbers(part.sentence, wrong.low),
+        **_entity("gold", gold, part, first),
+        **_entity("pred", predicted, part, first),
+        "sentence_text": _joined(part.text, *_context(wrong, first, last)),
+        "score": pa.array(score, pa.float32(), mask=np.isnan(score)),
+        "invalid": pa.array(_read_otherwise(part, wrong.low, wrong.high)),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _entity(side: str, spans: Spans, part: TaggedWords, first: Indices) -> dict[str, pa.Array]:
+    """Columns about the gold (`gold`) or the predicted (`pred`) entities; nulls where there is none."""
+    none = ~spans.there
+    labels = np.array([*part.types, ""], object)
+    return {
+        f"{side}_start": pa.array(spans.start - first, pa.int32(), mask=none),
+        f"{side}_end": pa.array(spans.end - first, pa.int32(), mask=none),
+        f"{side}_label": pa.array(labels[spans.type], pa.string(), mask=none),
+        f"{side}_text": pc.if_else(pa.array(none), None, _joined(part.text, spans.start, spans.end)),
+    }
+
+
+def _numbers(numbers: Indices | None, at: Indices) -> pa.Array:
+    return pa.nulls(len(at), pa.int32()) if numbers is None else pa.array(numbers[at], pa.int32())
+
+
+def _context(wrong: Wrong, first: Indices, last: Indices) -> tuple[Indices, Indices]:
+    """Where the text of each error's sentence starts and ends."""
+    fits = last - first <= LONGEST
+    start = np.where(fits, first, np.maximum(first, wrong.low - LONGEST // 2))
+    return start, np.where(fits, last, np.minimum(last, wrong.high + LONGEST // 2))
+
+
+def _joined(text: pa.ChunkedArray | None, start: Indices, end: Indices) -> pa.Array:
+    """(spans,) the words from each `start` to before its `end` with blanks between; null where words are not known."""
+    if text is None:
+        return pa.nulls(len(start), pa.string())
+    lengths = end - start
+    offsets = np.append(0, np.cumsum(lengths))
+    words = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
+    taken = text.take(pa.array(words)).cast(pa.string()).combine_chunks()
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), taken), " ")
+
+
+def _read_otherwise(part: TaggedWords, low: Indices, high: Indices) -> Flags:
+    """Whether among the words from each `low` to before its `high` conlleval reads an entity that strict does not.
+
+    Those are the ones that begin with `I-`, in the predictions or in the annotation.
+    """
+    opened = np.zeros(len(part.gold) + 1, np.int64)
+    for codes in (part.gold, part.predicted):
+        read = extract(codes, part.sentence_starts, "conlleval")
+        loose = codes[read.start] & 1 == 0
+        opened[read.start[loose]] += 1
+        opened[read.end[loose]] -= 1
+    before = np.append(0, np.cumsum(np.cumsum(opened) > 0))
+    found: Flags = before[high] > before[low]
+    return found

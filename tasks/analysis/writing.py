@@ -1,0 +1,81 @@
+"""The analyses of one model's predictions beside one annotation, written to their result tables once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from artifacts.schemas import IDENTITY
+from artifacts.tables import find_table_file, write_table
+from tasks.analysis.calibration import calibration
+from tasks.analysis.confusion import confusion
+from tasks.analysis.errors import errors
+from tasks.results.predicted import Predicted, predictions_key
+from tasks.results.rows import metric_rows
+from tasks.runs import Run
+from tasks.scoring.metrics import Row
+from tasks.scoring.reading import read_predictions
+from tasks.scoring.tagged import TaggedWords
+
+Parts = Iterable[TaggedWords]
+
+
+class Analysed(NamedTuple):
+    """What the analyses of one model's predictions give to a run."""
+
+    tables: dict[str, str]
+    """Location by table."""
+    metrics: list[Row]
+    """Rows of `metrics`: the calibration."""
+
+
+def analyse(run: Run, predicted: Predicted) -> Analysed:
+    """Analyse stored predictions; their tables are written once, the numbers belong to each run.
+
+    Raises CorruptArtifactError where the file is not what was written.
+    """
+    file = read_predictions(run.results, predicted.uri)
+    tables = write_analysis(run.results, run.date, predicted.identity, file.parts)
+    return Analysed(tables, metric_rows(run, predicted, calibration(file.parts()).metrics))
+
+
+def write_analysis(
+    results_url: str, date: str, identity: Mapping[str, str], read_parts: Callable[[], Parts]
+) -> dict[str, str]:
+    """Write `confusion`, `errors` and `calibration`, unless an earlier run did; returns their locations by table.
+
+    `identity` holds the columns that `artifacts.schemas.IDENTITY` names; `read_parts` gives the corpus from its start,
+    each time it is called. Predictions without scores have no `calibration`.
+    """
+    key = predictions_key(identity)
+    written = {}
+    for table, made_of in ANALYSES.items():
+        location = find_table_file(results_url, table, key)
+        if location is None and (rows := made_of(read_parts())) is not None:
+            location = write_table(results_url, table, _identified(rows, identity), date=date, key=key)
+        if location:
+            written[table] = location
+    return written
+
+
+def _calibrated(parts: Parts) -> list[Row] | None:
+    """None where there are no scores: a file without rows would keep those from being written when there are."""
+    found = calibration(parts)
+    return None if found.reason else found.rows
+
+
+ANALYSES: dict[str, Callable[[Parts], pa.Table | list[Row] | None]] = {
+    "confusion": confusion,
+    "errors": errors,
+    "calibration": _calibrated,
+}
+
+
+def _identified(rows: pa.Table | list[Row], identity: Mapping[str, str]) -> pa.Table | list[Row]:
+    if isinstance(rows, list):
+        return [{name: identity[name] for name in IDENTITY} | row for row in rows]
+    same = np.zeros(rows.num_rows, np.int32)
+    for name in IDENTITY:
+        rows = rows.append_column(name, pa.DictionaryArray.from_arrays(same, [identity[name]]))
+    return rows

@@ -1,0 +1,168 @@
+"""Two scored artifacts beside each other: what differs, whether it is more than noise, and which entities flipped."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tasks.comparison.deltas import deltas
+from tasks.comparison.environments import difference, same_settings
+from tasks.comparison.flips import Flip, flips, to_json
+from tasks.comparison.sides import Pair, Side, common, find_side
+from tasks.config import Config
+from tasks.scoring.counts import OVERALL
+from tasks.scoring.metrics import Row
+from tasks.scoring.reading import read_predictions
+from tasks.scoring.stored import count_stored
+from tasks.statistics.bootstrap import seed_of
+from tasks.statistics.verdicts import Verdict, verdict, worst
+
+
+class Asked(NamedTuple):
+    """What of two sides is compared, and what is concluded from it."""
+
+    dataset: str | None = None
+    """Every one by default."""
+    gold: str | None = None
+    """The annotation that decides; the data set's own by default."""
+    margin: float = 0.5
+    """Points that a number may fall without being a regression."""
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlippedOn:
+    """The flips on one data set beside one annotation."""
+
+    dataset: str
+    gold: str
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Everything that is known of the difference between two sides."""
+
+    base: Side
+    candidate: Side
+    verdict: Verdict | None
+    """None where the two are not comparable."""
+    frozen: bool
+    """Whether the two are one model with the same settings, of which any flip is real."""
+    reasons: tuple[str, ...]
+    """Why something of them, or all of it, is not comparable, and what decided otherwise than by an interval."""
+    deltas: tuple[Row, ...]
+    flipped: tuple[FlippedOn, ...]
+    """Beside the annotation that decides."""
+    environment: dict[str, dict[str, Any]]
+
+    @property
+    def primary(self) -> list[Row]:
+        """The rows that decide: overall strict F1."""
+        return [row for row in self.deltas if row["primary"]]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `compare --json` prints."""
+        found: dict[str, list[Row]] = {"gained": [], "lost": [], "changed": []}
+        for one in self.flipped:
+            for kind, listed in to_json(one.flips).items():
+                found[kind] += [{"dataset": one.dataset, "gold_name": one.gold} | flip for flip in listed]
+        return {
+            "verdict": self.verdict,
+            "comparable": self.verdict is not None,
+            "reasons": self.reasons,
+            "frozen": self.frozen,
+            "base": _identity(self.base),
+            "candidate": _identity(self.candidate),
+            "compared": "two artifacts, not two recipes: another seed of either may differ by more",
+            "deltas": self.deltas,
+            "flips": found,
+            "environment": self.environment,
+        }
+
+
+def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparison:
+    """Compare what two references mean (as of `sides.find_side`) from their stored predictions.
+
+    Verdicts are those of `tasks.statistics.verdicts` on overall strict F1, the worst of the data sets. Identical
+    predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
+    Raises InputError where a side cannot be found.
+    """
+    sides = [find_side(one, config.store, config.results, dataset=asked.dataset) for one in (base, candidate)]
+    pairs = common(*sides)
+    deciding = _deciding(pairs, asked.gold)
+    reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
+    if not deciding or any(pair.reasons for pair in deciding):
+        return _comparison(sides, reasons or ["the two were scored on no common data set"])
+    rows = [row for pair in pairs if not pair.reasons for row in _deltas(pair, config, asked, pair in deciding)]
+    found = tuple(_flipped(pair, config.results) for pair in deciding)
+    frozen = _is_frozen(sides, deciding)
+    reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
+    decided = _verdict(rows, deciding, frozen=frozen, margin=asked.margin / 100)
+    return _comparison(sides, reasons, verdict=decided, frozen=frozen, deltas=tuple(rows), flipped=found)
+
+
+def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> Comparison:
+    base, candidate = sides
+    nothing = {"verdict": None, "frozen": False, "deltas": (), "flipped": ()}
+    precisions = [", ".join(sorted({one.precision for one in side.scored})) for side in sides]
+    environment = difference(base.run, candidate.run, *precisions)
+    return Comparison(
+        base=base, candidate=candidate, reasons=tuple(reasons), environment=environment, **(nothing | found)
+    )
+
+
+def _deciding(pairs: Iterable[Pair], gold: str | None) -> list[Pair]:
+    """Of each data set the annotation asked for, else its own."""
+    return [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
+
+
+def _deltas(pair: Pair, config: Config, asked: Asked, decides: bool) -> list[Row]:
+    base, candidate = (count_stored(one, config)[0] for one in pair.both)
+    seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
+    rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
+    about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": asked.confidence}
+    return [about | row | {"primary": decides and _is_headline(row)} for row in rows]
+
+
+def _is_headline(row: Row) -> bool:
+    headline = {"mode": "strict", "slice": "all", "label": OVERALL, "metric": "f1", "average": "micro"}
+    return all(row[name] == value for name, value in headline.items())
+
+
+def _flipped(pair: Pair, results: str) -> FlippedOn:
+    parts = [read_predictions(results, one.uri).parts() for one in pair.both]
+    return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=tuple(flips(*parts)))
+
+
+def _is_frozen(sides: Sequence[Side], deciding: Iterable[Pair]) -> bool:
+    base, candidate = sides
+    return base.model_sha256 == candidate.model_sha256 and all(
+        same_settings(base.run, candidate.run, pair.base.precision, pair.candidate.precision)
+        for pair in deciding
+        if pair.base and pair.candidate
+    )
+
+
+def _changed(pair: Pair) -> str:
+    return f"one model with the same settings predicts differently on {pair.dataset}, so any flip is real"
+
+
+def _verdict(rows: Iterable[Row], deciding: Iterable[Pair], *, frozen: bool, margin: float) -> Verdict:
+    same = {(pair.dataset, pair.gold): pair.is_identical for pair in deciding}
+    if all(same.values()):
+        return "pass"
+    if frozen:
+        return "regression"
+    return worst(
+        "pass"
+        if same[row["dataset"], row["gold"]]
+        else "inconclusive"
+        if row["ci_low"] is None
+        else verdict(row["ci_low"], row["ci_high"], margin)
+        for row in rows
+        if row["primary"]
+    )
+
+
+def _identity(side: Side) -> dict[str, Any]:
+    return {name: getattr(side, name) for name in ("model", "artifact_id", "model_sha256", "run_id", "date")}

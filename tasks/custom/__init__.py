@@ -1,0 +1,1 @@
+"""Metrics of a user's own, over predictions or with the model."""

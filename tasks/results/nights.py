@@ -1,0 +1,72 @@
+"""What earlier runs scored, and how rows are added to them later without touching what stands there."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date as calendar_date
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import InputError
+from artifacts.tables import Filter, read_newest_first, table_key, write_table
+from tasks.config import Section
+from tasks.results.predicted import Predicted, stored
+from tasks.runs import Run
+from tasks.scoring.metrics import Row
+
+SAME = ("slice", "level", "mode", "label", "average", "metric", "parameters", "source")
+"""What tells the numbers of one model, run and annotation from each other."""
+_OF_PREDICTIONS = tuple(name for name in Predicted.model_fields if name != "uri")
+
+
+class ScoredPredictions(Section):
+    """Predictions, and every run whose scores rest on them."""
+
+    predicted: Predicted
+    runs: tuple[Run, ...]
+    """The newest first."""
+
+
+def scored_predictions(results: str, since: str | None) -> list[ScoredPredictions]:
+    """All predictions that runs of this logical date (YYYY-MM-DD) and later have scored; means over seeds have none.
+
+    Raises InputError where there are none, for a date that is none, and where a file of predictions is gone.
+    """
+    first = "" if since is None else _checked(since)
+    columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
+    found: dict[tuple[str, ...], tuple[Row, list[Run]]] = {}
+    for dated in read_newest_first(results, "metrics", columns=[*columns, "n_models"]):
+        if dated.date < first:
+            break
+        for row in dated.rows.group_by([*columns, "n_models"], use_threads=False).aggregate([]).to_pylist():
+            if row["n_models"] is None and row["predictions_digest"]:
+                key = tuple(row[name] for name in _OF_PREDICTIONS)
+                of_run = {name: row[name] for name in ("run_id", "started_at", "attempt")}
+                found.setdefault(key, (row, []))[1].append(Run(flow="", date=dated.date, results=results, **of_run))
+    if not found:
+        when = f" since {since}" if since else ""
+        raise InputError(f"results {results}", f"hold no scores{when}", "run `nerbench benchmark` first")
+    return [ScoredPredictions(predicted=stored(results, row), runs=tuple(runs)) for row, runs in found.values()]
+
+
+def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[str | None, list[Row]]:
+    """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them."""
+    same = ("artifact_id", "dataset", "gold")
+    filters: list[Filter] = [("run_id", "=", run.run_id), *((name, "=", getattr(predicted, name)) for name in same)]
+    dated = next(read_newest_first(run.results, "metrics", columns=SAME, filters=filters, date=run.date), None)
+    known = set() if dated is None else {_key(row) for row in dated.rows.to_pylist()}
+    about = run.columns | predicted.model_dump(exclude={"uri"})
+    missing = [about | row for row in rows if _key(row) not in known]
+    if not missing:
+        return None, []
+    digest = sha256_hex(canonical_json([_key(row) for row in missing]))
+    key = table_key(run.run_id, "later", predicted.artifact_id, predicted.dataset, predicted.gold, digest)
+    return write_table(run.results, "metrics", missing, date=run.date, key=key), missing
+
+
+def _key(row: Row) -> Sequence[str | None]:
+    return tuple(row.get(name) for name in SAME)
+
+
+def _checked(since: str) -> str:
+    try:
+        return calendar_date.fromisoformat(since).isoformat()
+    except ValueError:
+        raise InputError(f"date {since!r}", "is no date", "write it as YYYY-MM-DD") from None

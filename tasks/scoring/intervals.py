@@ -1,0 +1,76 @@
+"""Confidence intervals of numbers made of counts: the bootstrap of `tasks.statistics` over documents."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tasks.scoring.counts import COLUMNS, Counts
+from tasks.scoring.metrics import Numbers, Quantity, evaluate
+from tasks.statistics.bootstrap import left_out, resampled
+from tasks.statistics.intervals import METHOD, interval, too_small
+
+RESAMPLES = 1000
+
+
+class Found(NamedTuple):
+    """An interval, or why there is none."""
+
+    low: float | None
+    high: float | None
+    reason: str | None
+
+
+class BootstrapIntervals:
+    """Intervals of the numbers of one model on one corpus.
+
+    The resamples depend on the corpus alone, so that all labels, modes and models of it share them.
+    """
+
+    method = METHOD
+
+    def __init__(self, *, seed: int, confidence: float) -> None:
+        self.seed, self.confidence = seed, confidence
+
+    def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
+        """One interval a quantity, which must have a value."""
+        columns = columns_of(counts)
+        point, drawn, without = (
+            statistics(quantities, counts, sums)
+            for sums in (columns.sum(0), _resampled(counts, self.seed), left_out(columns))
+        )
+        low, high = interval(point, drawn, without, self.confidence)
+        return [
+            Found(None, None, reason) if (reason := too_few(counts, one)) else _found(low[at], high[at])
+            for at, one in enumerate(quantities)
+        ]
+
+
+def columns_of(counts: Counts) -> Numbers:
+    """(units, labels × 5 + 1): all counts of a unit in one row, its words last."""
+    return np.column_stack([counts.values.reshape(len(counts.values), -1), counts.n_words])
+
+
+def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) -> Numbers:
+    """(..., quantities) from sums (..., labels × 5 + 1) of `columns_of`."""
+    values = sums[..., :-1].reshape(*sums.shape[:-1], len(counts.labels), len(COLUMNS))
+    return np.stack([evaluate(one, counts.labels, values, sums[..., -1]) for one in quantities], axis=-1)
+
+
+def too_few(counts: Counts, quantity: Quantity) -> str | None:
+    """Why a number rests on too little for an interval; None where it does not."""
+    at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
+    n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
+    return too_small(int(n_gold.sum()), int(np.count_nonzero(n_gold)))
+
+
+@lru_cache(maxsize=64)
+def _resampled(counts: Counts, seed: int) -> Numbers:
+    return resampled(columns_of(counts), seed=seed, n=RESAMPLES)
+
+
+def _found(low: float, high: float) -> Found:
+    if np.isnan(low) or np.isnan(high):
+        return Found(None, None, "undefined in too many resamples for an interval")
+    return Found(float(low), float(high), None)

@@ -1,0 +1,201 @@
+"""Stored predictions as tagged words: a `predictions` file of a results store, checked, then streamed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.errors import CorruptArtifactError
+from artifacts.filesystem import Root
+from tasks.corpora.labels import entity_types, tag_vocabulary
+from tasks.inference.predictions import PredictionsDigest
+from tasks.scoring.entities import encode
+from tasks.scoring.tagged import TaggedWords, Units, known_scores
+
+Numbers = npt.NDArray[np.int32]
+PART = 100_000
+"""Words a part, about: parts are whole sentences."""
+_POSITIONS = ("document", "sentence", "word")
+_TAGS = ("gold_tag", "pred_tag")
+
+
+class PredictionsIdentity(NamedTuple):
+    """What stands in every row of a file: columns of the `predictions` table."""
+
+    model: str
+    artifact_id: str
+    dataset: str
+    gold: str
+    split: str
+    words_sha256: str
+    gold_sha256: str
+    predictions_digest: str
+    precision: str
+
+
+_NEEDED = (*PredictionsIdentity._fields, *_POSITIONS, *_TAGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionsFile:
+    """A file of the `predictions` table whose rows are complete and in order."""
+
+    uri: str
+    identity: PredictionsIdentity
+    types: tuple[str, ...]
+    """Entity types of its gold and predicted tags, sorted."""
+    units: Units
+    n_words: int
+    _source: str | pa.Buffer
+
+    def parts(self, *, text: bool = True, score: bool = True) -> Iterator[TaggedWords]:
+        """Its words, part by part, with their text and scores if these are wanted and were kept.
+
+        Raises CorruptArtifactError where the file cannot be read.
+        """
+        wanted = [*_POSITIONS, *_TAGS, *(name for name, is_wanted in (("text", text), ("score", score)) if is_wanted)]
+        with _opened(self.uri, self._source) as file:
+            present = [name for name in wanted if name in file.schema_arrow.names]
+            for rows in _whole_sentences(file.iter_batches(PART, columns=present)):
+                yield self._part(rows)
+
+    def _part(self, rows: pa.Table) -> TaggedWords:
+        document, sentence = (rows[name].to_numpy() for name in ("document", "sentence"))
+        has_text = "text" in rows.column_names and rows["text"].null_count == 0
+        return TaggedWords(
+            types=self.types,
+            units=self.units,
+            gold=encode(rows["gold_tag"], self.types),
+            predicted=encode(rows["pred_tag"], self.types),
+            sentence=sentence.astype(np.int64),
+            document=document.astype(np.int64) if self.units.kind == "document" else None,
+            first_word=rows["word"][0].as_py(),
+            text=rows["text"] if has_text else None,
+            score=known_scores(rows["score"]) if "score" in rows.column_names else None,
+        )
+
+
+def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
+    """Check a stored predictions file, in one pass, and learn what is in it.
+
+    A local file stays on disk; of any other store its bytes are held.
+
+    Args:
+        uri_or_path: of the file, as `artifacts.tables` gives it, or below the results.
+
+    Raises:
+        CorruptArtifactError: it is missing or damaged; rows are missing, out of order or not those of its
+            `predictions_digest`; or a tag is null or not IOB2.
+    """
+    root = Root.open(results_url)
+    path = uri_or_path.removeprefix(f"{root.url}/")
+    uri = root.uri(path)
+    if not root.exists(path):
+        raise CorruptArtifactError(f"{uri} is not there")
+    source = pa.py_buffer(root.read(path)) if "://" in uri else uri
+    with _opened(uri, source) as file:
+        return _surveyed(uri, source, file)
+
+
+def _surveyed(uri: str, source: str | pa.Buffer, file: pq.ParquetFile) -> PredictionsFile:
+    if not file.metadata.num_rows:
+        raise ValueError("it holds no word")
+    (first,) = next(file.iter_batches(1, columns=PredictionsIdentity._fields)).to_pylist()
+    identity, survey = PredictionsIdentity(**first), _Survey()
+    for batch in file.iter_batches(PART, columns=[*_POSITIONS, *_TAGS]):
+        survey.add(batch)
+    units, types = survey.units(), survey.types()
+    if survey.digest.hexdigest() != identity.predictions_digest:
+        raise ValueError("its rows are not those of its predictions_digest")
+    return PredictionsFile(uri=uri, identity=identity, types=types, units=units, n_words=survey.n_words, _source=source)
+
+
+class _Survey:
+    """What all rows of a file tell together, batch by batch."""
+
+    def __init__(self) -> None:
+        self.n_words = 0
+        self.n_without_document = 0
+        self.last_sentence = self.last_document = -1
+        self.tags: set[str] = set()
+        self.digest = PredictionsDigest()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the next rows; raises ValueError for what no complete file can hold."""
+        for name in ("sentence", "word", *_TAGS):
+            if batch[name].null_count:
+                raise ValueError(f"a {name} is null")
+        document = batch["document"].fill_null(-1).to_numpy()
+        sentence, word = (batch[name].to_numpy() for name in ("sentence", "word"))
+        self._check_numbers(document, sentence, word)
+        self.n_words += len(word)
+        self.n_without_document += batch["document"].null_count
+        self.last_document, self.last_sentence = int(document[-1]), int(sentence[-1])
+        for name in _TAGS:
+            self.tags |= _distinct(batch[name])
+        names = np.array(batch["pred_tag"].dictionary.to_pylist(), object)
+        self.digest.update(document, sentence, word, names[batch["pred_tag"].indices.to_numpy()].tolist())
+
+    def _check_numbers(self, document: Numbers, sentence: Numbers, word: Numbers) -> None:
+        begins_sentence = np.diff(sentence, prepend=self.last_sentence)
+        begins_document = np.diff(document, prepend=self.last_document)
+        if not np.array_equal(word, np.arange(self.n_words, self.n_words + len(word))):
+            raise ValueError(f"word numbers do not go on from {self.n_words} one by one")
+        if not np.isin(begins_sentence, (0, 1)).all() or (self.n_words == 0 and sentence[0] != 0):
+            raise ValueError(f"sentence numbers do not go on from {self.last_sentence} one by one")
+        if not np.isin(begins_document, (0, 1)).all() or (begins_document > begins_sentence).any():
+            raise ValueError(
+                f"document numbers do not go on from {self.last_document} one by one, sentence by sentence"
+            )
+
+    def units(self) -> Units:
+        """The units of the corpus, once all rows are there; raises ValueError where only some have a document."""
+        if self.n_without_document not in (0, self.n_words):
+            raise ValueError("only some words have a document")
+        n_documents = None if self.n_without_document else self.last_document + 1
+        return Units.of(n_sentences=self.last_sentence + 1, n_documents=n_documents)
+
+    def types(self) -> tuple[str, ...]:
+        """The entity types; raises ValueError for a tag that is not IOB2."""
+        types = tuple(entity_types(self.tags))
+        if strange := sorted(self.tags - set(tag_vocabulary(types)) | ({"B-", "I-"} & self.tags)):
+            raise ValueError(f"{strange[0]!r} is no IOB2 tag")
+        return types
+
+
+def _distinct(column: pa.DictionaryArray) -> set[str]:
+    """The texts that occur: a file's dictionary may hold more."""
+    used = np.flatnonzero(np.bincount(column.indices.to_numpy()))
+    return set(column.dictionary.take(pa.array(used)).to_pylist())
+
+
+def _whole_sentences(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The same rows, cut where a sentence ends."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        last = held[-1]["sentence"][-1].as_py() if held else -1
+        n_continuing = int(np.searchsorted(batch["sentence"].to_numpy(), last, side="right"))
+        if held and n_continuing < len(batch):
+            yield pa.Table.from_batches([*held, batch.slice(0, n_continuing)])
+            held = [batch.slice(n_continuing)]
+        else:
+            held.append(batch)
+    yield pa.Table.from_batches(held)
+
+
+@contextmanager
+def _opened(uri: str, source: str | pa.Buffer) -> Iterator[pq.ParquetFile]:
+    """The file at `source`; raises CorruptArtifactError for whatever its bytes or rows are not."""
+    try:
+        metadata = pq.read_metadata(source)
+        if lacking := [name for name in _NEEDED if name not in metadata.schema.names]:
+            raise ValueError(f"it has no column {lacking[0]}")
+        with pq.ParquetFile(source, metadata=metadata, read_dictionary=_TAGS, page_checksum_verification=True) as file:
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptArtifactError(f"{uri} cannot be read: {error}") from error

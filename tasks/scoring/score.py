@@ -1,0 +1,151 @@
+"""Rows of the `metrics` table from counts; what their numbers mean is said in `tasks.scoring.metrics`."""
+
+import logging
+import math
+import traceback
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tasks.configuration.usercode import explain
+from tasks.scoring.counts import COLUMNS, Counts
+from tasks.scoring.entities import MODES
+from tasks.scoring.metrics import BUILTIN, Numbers, Quantity, Row, evaluate, quantities, summed_columns
+from tasks.scoring.registry import Metric
+
+ROW: Row = dict.fromkeys(
+    (
+        *("slice", "level", "mode", "label", "average", "metric", "parameters", "source", "value"),
+        *("ci_low", "ci_high", "ci_method", "confidence", *COLUMNS, "support", "n_documents", "status", "reason"),
+    )
+)
+"""The columns of the `metrics` table that scoring fills."""
+LONGEST_REASON = 300
+_log = logging.getLogger(__name__)
+
+
+class Interval(Protocol):
+    """A confidence interval, or why there is none."""
+
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+class Intervals(Protocol):
+    """Finds confidence intervals of quantities, one for each. It is called several times with the same counts."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    def of(self, counts: Counts, quantities: Sequence[Quantity]) -> Sequence[Interval]: ...
+
+
+def score(
+    counts: Iterable[Counts],
+    label: str,
+    *,
+    metrics: Sequence[Metric] = BUILTIN,
+    intervals: Intervals | None = None,
+) -> list[Row]:
+    """All rows (the columns of ROW) of one label, or of `overall`, as of `quantities`.
+
+    A metric of a user's own that raises, or gives what is no number, has rows that say so. The counts of macro and
+    weighted rows are the sums over their labels.
+    """
+    built_in = [one for one in metrics if one.source is None]
+    groups = [built_in, *([one] for one in metrics if one.source is not None)]  # one that fails stops no other
+    rows = [row for one in counts for group in groups for row in _rows(one, quantities(one, label, group), intervals)]
+    warn_of_failures(rows)
+    return rows
+
+
+def parameters_of(arguments: dict[str, Any]) -> str | None:
+    """`k=2, threshold=0.5`; None without parameters."""
+    return ", ".join(f"{key}={arguments[key]}" for key in sorted(arguments)) or None
+
+
+def valued(value: float, undefined: str) -> Row:
+    """What a row says of a number: NaN is undefined, for the reason given; an infinite one is a failure."""
+    if math.isnan(value):
+        return {"value": None, "status": "undefined", "reason": undefined}
+    return failed(f"it gave {value}") if math.isinf(value) else {"value": value, "status": "ok", "reason": None}
+
+
+def reason_of(error: BaseException, metric: Metric) -> str:
+    """`ValueError: what it says (my_metrics.py:7)`, with the last line of the metric's file that it passed."""
+    file = metric.place.rpartition(":")[0]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    at = f" ({Path(file).name}:{lines[-1]})" if lines else ""
+    return explain(error)[: LONGEST_REASON - len(at)] + at
+
+
+def warn_of_failures(rows: Iterable[Row]) -> None:
+    """Log each failure of a metric once."""
+    failures = ((row["metric"], row["source"], row["reason"]) for row in rows if row["status"] == "failed")
+    for failure in dict.fromkeys(failures):
+        _log.warning("metric %s of %s failed: %s", *failure)
+
+
+def failed(reason: str) -> Row:
+    """What a row says where there should be a number."""
+    return {"value": None, "status": "failed", "reason": reason[:LONGEST_REASON]}
+
+
+def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | None) -> list[Row]:
+    # Two sums: a function that takes single numbers only fails here, not first where intervals are asked for.
+    total = counts.values.sum(0)
+    sums, n_words = np.stack([total, np.zeros_like(total)]), np.array([counts.n_words.sum(), 0])
+    rows = [_row(counts, one, sums) | _value(one, counts.labels, sums, n_words) for one in wanted]
+    if intervals is not None:
+        defined = [at for at, row in enumerate(rows) if row["status"] == "ok"]
+        found = _intervals(counts, [wanted[at] for at in defined], intervals)
+        for at, interval in zip(defined, found, strict=True):
+            rows[at] |= interval
+    return rows
+
+
+def _row(counts: Counts, quantity: Quantity, sums: Numbers) -> Row:
+    summed = dict(zip(COLUMNS, sums[0, summed_columns(quantity, counts.labels)].sum(0).tolist(), strict=True))
+    return ROW | {
+        **{name: getattr(quantity, name) for name in ("slice", "level", "mode", "label", "average")},
+        "metric": quantity.metric.name,
+        "parameters": parameters_of(quantity.arguments),
+        "source": quantity.metric.source,
+        **summed,
+        "n_partial": summed["n_partial"] if counts.mode == "partial" else None,
+        "n_invalid": summed["n_invalid"] if counts.mode in MODES else None,
+        "support": summed["n_gold"],
+        "n_documents": counts.units.n_documents,
+    }
+
+
+def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Row:
+    try:
+        value = float(evaluate(quantity, labels, sums, n_words)[0])
+    except Exception as error:
+        if quantity.metric.source is None:
+            raise
+        return failed(reason_of(error, quantity.metric))
+    return valued(value, quantity.metric.undefined)
+
+
+def _intervals(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals) -> list[Row]:
+    try:
+        found = intervals.of(counts, wanted) if wanted else []
+    except Exception as error:
+        if any(one.metric.source is None for one in wanted):
+            raise
+        return [{"reason": f"no interval: {explain(error)}"[:LONGEST_REASON]} for _ in wanted]
+    method, confidence = intervals.method, intervals.confidence
+    return [
+        {"ci_low": one.low, "ci_high": one.high, "reason": one.reason}
+        | ({} if one.low is None else {"ci_method": method, "confidence": confidence})
+        for one in found
+    ]

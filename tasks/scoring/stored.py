@@ -1,0 +1,29 @@
+"""Counts of predictions that an earlier run stored, from the `predictions` table alone."""
+
+from artifacts.errors import NerbenchError
+from artifacts.manifest import ArtifactKey
+from artifacts.store import Store
+from tasks.config import Config
+from tasks.results.predicted import Predicted
+from tasks.scoring.counts import Counts, count
+from tasks.scoring.reading import read_predictions
+from tasks.slicing.choice import Slices, slices_for
+from tasks.slicing.training_mentions import Mentions, Unavailable, find_training
+
+
+def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Slices]:
+    """Counts in every mode and slice that can be had, and the slices.
+
+    Raises CorruptArtifactError where the file is damaged, InputError for a slice of the user's own that fails.
+    """
+    file = read_predictions(config.results, predicted.uri)
+    slices = slices_for(config.slices, parts=file.parts, training=_training(predicted, config))
+    return count(file.parts(), slices.ready), slices
+
+
+def _training(predicted: Predicted, config: Config) -> Mentions | Unavailable:
+    try:
+        key = ArtifactKey(name=predicted.model, artifact_id=predicted.artifact_id)
+        return find_training(Store(config.store).manifest(key).provenance.corpora, config.datasets)
+    except NerbenchError as error:
+        return Unavailable(f"its manifest cannot be read ({error})")

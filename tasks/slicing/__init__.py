@@ -1,0 +1,1 @@
+"""Parts of the entities that are scored on their own."""

@@ -1,0 +1,1 @@
+"""Resampling statistics over sums: intervals, paired tests and verdicts; nothing here knows what was counted."""

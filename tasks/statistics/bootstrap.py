@@ -1,0 +1,54 @@
+"""Sums over resampled units: what every interval and paired test is made of.
+
+A unit is what errors cluster by: a document. `values` are (units, k): k counts of every unit. A statistic is any
+vectorised function of sums, (..., k) -> (...), so that one product of matrices resamples all of them alike.
+"""
+
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+CHUNK_BYTES = 2**26
+"""Of the largest matrix of weights in memory."""
+
+
+def seed_of(words_sha256: str, gold_sha256: str) -> int:
+    """The seed of a corpus: whatever is computed on it, in whichever process, shares its resamples."""
+    return int.from_bytes(sha256(f"{words_sha256} {gold_sha256}".encode()).digest()[:8], "big")
+
+
+def resampled(values: npt.ArrayLike, *, seed: int, n: int = 1000) -> Floats:
+    """Sums over n bootstrap resamples of the units: (units, k) -> (n, k).
+
+    A resample draws as many units as there are, with replacement. Which ones depends on the seed and the number of
+    units alone, so calls with other columns share their resamples. Sums of counts are exact.
+
+    Raises:
+        ValueError: no units.
+    """
+    counts = np.asarray(values, np.float64)
+    n_units = len(counts)
+    if not n_units:
+        raise ValueError("there are no units to resample")
+    generator = np.random.default_rng(seed)
+    even = np.full(n_units, 1 / n_units)
+    sums = np.empty((n, counts.shape[1]))
+    for rows in chunks(n, n_units):
+        weights = generator.multinomial(n_units, even, size=rows.stop - rows.start)
+        np.matmul(weights.astype(np.float64), counts, out=sums[rows])
+    return sums
+
+
+def left_out(values: npt.ArrayLike) -> Floats:
+    """Sums over all units but one: (units, k) -> (units, k), row i without unit i."""
+    counts = np.asarray(values, np.float64)
+    sums: Floats = counts.sum(axis=0) - counts
+    return sums
+
+
+def chunks(n: int, n_units: int) -> list[slice]:
+    """Slices of n rows of weights, each of at most CHUNK_BYTES."""
+    rows = max(1, CHUNK_BYTES // (8 * n_units))
+    return [slice(start, min(start + rows, n)) for start in range(0, n, rows)]

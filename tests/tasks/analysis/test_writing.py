@@ -1,0 +1,101 @@
+"""The analyses in their tables: written once, about the predictions they name."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from brute_force import IDENTITY, described
+from tagging import Sentences, predictions_table, random_sentences
+
+from artifacts.schemas import IDENTITY as COLUMNS
+from artifacts.schemas import schema
+from artifacts.tables import read_results, write_table
+from tasks.analysis.calibration import calibration
+from tasks.analysis.confusion import confusion
+from tasks.analysis.errors import errors
+from tasks.analysis.writing import analyse, write_analysis
+from tasks.results.predicted import Predicted
+from tasks.runs import Run
+from tasks.scoring.tagged import TaggedWords
+
+GOLD, PREDICTED = random_sentences(1, 300)
+WORDS = described(GOLD, PREDICTED)
+TABLES = ("confusion", "errors", "calibration")
+
+
+def write(folder: Path, words: TaggedWords = WORDS, date: str = "2026-01-02", **identity: str) -> dict[str, str]:
+    return write_analysis(str(folder), date, IDENTITY | identity, lambda: [words])
+
+
+def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
+    assert set(write(tmp_path)) == set(TABLES)
+    found = {table: read_results(str(tmp_path), table) for table in TABLES}
+    for table, rows in found.items():
+        assert rows.column_names == schema(table).names
+        assert rows.select(COLUMNS).to_pylist() == [IDENTITY] * rows.num_rows
+    assert found["confusion"].drop(list(COLUMNS)).to_pylist() == confusion([WORDS])
+    assert found["errors"].drop(list(COLUMNS)).to_pylist() == errors([WORDS]).to_pylist()
+    assert found["calibration"].drop(list(COLUMNS)).to_pylist() == [
+        {name: row[name] for name in found["calibration"].column_names if name not in COLUMNS}
+        for row in calibration([WORDS]).rows
+    ]
+
+
+def test_a_later_night_finds_them_without_reading_a_word(tmp_path: Path) -> None:
+    def unread() -> Iterator[TaggedWords]:
+        raise AssertionError("read again")
+
+    first = write(tmp_path)
+    assert write_analysis(str(tmp_path), "2026-01-03", IDENTITY, unread) == first
+
+
+@pytest.mark.parametrize("column", ["artifact_id", "words_sha256", "gold_sha256", "predictions_digest"])
+def test_other_predictions_have_files_of_their_own(tmp_path: Path, column: str) -> None:
+    assert not set(write(tmp_path).values()) & set(write(tmp_path, **{column: "other"}).values())
+
+
+def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if none had found the file of the other yet."""
+    monkeypatch.setattr("tasks.analysis.writing.find_table_file", lambda *_: None)
+    assert WORDS.score is not None
+    first = write(tmp_path)
+    assert write(tmp_path, replace(WORDS, score=WORDS.score**2, text=None), model="renamed") == first
+
+
+def test_a_model_that_predicts_nothing_is_analysed_once_too(tmp_path: Path) -> None:
+    words = described(GOLD, [["O"] * len(tags) for tags in GOLD])
+    assert set(write(tmp_path, words)) == set(TABLES)
+    assert read_results(str(tmp_path), "calibration").num_rows == 0
+
+
+def test_without_scores_calibration_waits_until_there_are_some(tmp_path: Path) -> None:
+    assert set(write(tmp_path, replace(WORDS, score=None))) == {"confusion", "errors"}
+    assert set(write(tmp_path, WORDS)) == set(TABLES)
+
+
+def stored(folder: Path, gold: Sentences, predicted: Sentences) -> Predicted:
+    rows = predictions_table(gold, predicted)
+    uri = write_table(str(folder), "predictions", rows, date="2026-01-02", key="k")
+    (row,) = rows.slice(0, 1).to_pylist()
+    known = {name: row[name] for name in COLUMNS}
+    return Predicted(uri=uri, model_sha256="the model_sha256", **known)
+
+
+def test_stored_predictions_are_analysed_for_a_run(tmp_path: Path) -> None:
+    run = Run(
+        run_id="r",
+        flow="benchmark",
+        date="2026-01-02",
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+        attempt=1,
+        results=str(tmp_path),
+    )
+    found = analyse(run, stored(tmp_path, GOLD, PREDICTED))
+    assert set(found.tables) == set(TABLES)
+    assert set(read_results(str(tmp_path), "errors")["gold_sha256"].to_pylist()) == {"the gold_sha256"}
+    write_table(str(tmp_path), "metrics", found.metrics, date="2026-01-02", key="k")
+    metrics = read_results(str(tmp_path), "metrics")
+    assert set(metrics["metric"].to_pylist()) == {"ece", "brier", "aurc"}
+    assert set(metrics["run_id"].to_pylist()) == {"r"}
