@@ -31,7 +31,7 @@ def shell_lines(text: str) -> list[str]:
 def nerbench_commands(text: str) -> Iterator[list[str]]:
     """The arguments of every `nerbench` that a document runs or mentions, with whatever is set before it."""
     for line in [*shell_lines(text), *INLINE.findall(text)]:
-        words = shlex.split(line.replace("…", ""), comments=True)
+        words = shlex.split(re.sub(r"(^|\s)#.*", "", line.replace("…", "")))
         for number, word in enumerate(words):
             if Path(word).name == "nerbench" and all("=" in earlier for earlier in words[:number]):
                 yield words[number + 1 :]

@@ -53,7 +53,7 @@ QUALITY: dict[str, TableSchema] = {
             "`micro`, `macro` (labels in gold or predicted), `weighted` (support); empty for one label",
             "string",
         ),
-        key("metric", "`precision`, `recall`, `f1`; tokens: `accuracy`; confidence: `ece`, `brier`, `aurc` (0 is best)"),
+        key("metric", "`precision`, `recall`, `f1`; tokens `accuracy`; confidence `ece`, `brier`, `aurc` (0 is best)"),
         value("value", "in 0…1, but for metrics of your own; null where undefined"),
         value("ci_low", "lower end of the confidence interval; null where not asked for"),
         value("ci_high", "upper end of the confidence interval; null where not asked for"),
