@@ -8,15 +8,16 @@ from pathlib import Path
 
 from artifacts.digests import sha256_file
 from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.filesystem import Root
+from artifacts.filesystem import Root, Told
 from artifacts.folder import refuse_unsafe
 from artifacts.manifest import MANIFEST_FILE, FileEntry, Manifest
 from artifacts.paths import temporary_sibling, write_whole
+from artifacts.transfers import transfer
 
 _logger = logging.getLogger(__name__)
 
-Fetch = Callable[[FileEntry, Path], str]
-"""Puts a file of an artifact at a local path and returns the sha256 of what it wrote."""
+Fetch = Callable[[FileEntry, Path, Told], str]
+"""Puts a file of an artifact at a local path, and returns the sha256 of what it wrote."""
 
 
 def cache_folder() -> Path:
@@ -32,14 +33,19 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
     Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded.
     """
     cache = cache_folder()
-    blobs = {entry.path: _verified_blob(cache, manifest.name, entry, fetch) for entry in manifest.files}
+
+    def verified(entry: FileEntry, told: Told) -> Path:
+        return _verified_blob(cache, manifest.name, entry, lambda target: fetch(entry, target, told))
+
+    found = transfer(f"fetching {manifest.name}", manifest.files, verified)
+    blobs = {entry.path: blob for entry, blob in zip(manifest.files, found, strict=True)}
     # One folder a model, filled with links that are replaced one by one, so that processes can do this side by side.
     snapshot = cache / "snapshots" / manifest.model_sha256
-    for path, blob in blobs.items():
-        _link(blob, snapshot / path, cache / "temporary")
-    for found in [path for path in snapshot.rglob("*") if not path.is_dir()]:
-        if found.relative_to(snapshot).as_posix() not in blobs:
-            found.unlink(missing_ok=True)
+    for name, blob in blobs.items():
+        _link(blob, snapshot / name, cache / "temporary")
+    for path in [path for path in snapshot.rglob("*") if not path.is_dir()]:
+        if path.relative_to(snapshot).as_posix() not in blobs:
+            path.unlink(missing_ok=True)
     refuse_unsafe(Root.open(str(snapshot)))
     return snapshot
 
@@ -52,9 +58,12 @@ def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"folder {folder}", "is not empty", "name a new one")
     existed = folder.exists()
+
+    def copy(entry: FileEntry, told: Told) -> None:
+        _check(manifest.name, entry, fetch(entry, folder / entry.path, told))
+
     try:
-        for entry in manifest.files:
-            _check(manifest.name, entry, fetch(entry, folder / entry.path))
+        transfer(f"fetching {manifest.name}", manifest.files, copy)
         write_whole(folder / MANIFEST_FILE, [manifest.to_bytes()])
     except BaseException:
         for path in folder.iterdir() if folder.exists() else ():
@@ -64,7 +73,7 @@ def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
         raise
 
 
-def _verified_blob(cache: Path, name: str, entry: FileEntry, fetch: Fetch) -> Path:
+def _verified_blob(cache: Path, name: str, entry: FileEntry, fetch: Callable[[Path], str]) -> Path:
     blob = cache / "blobs" / entry.sha256
     if blob.exists():
         if sha256_file(blob) == entry.sha256:
@@ -72,7 +81,7 @@ def _verified_blob(cache: Path, name: str, entry: FileEntry, fetch: Fetch) -> Pa
         _logger.warning("the cached copy of %s of %s is damaged and fetched again: %s", entry.path, name, blob)
     temporary = temporary_sibling(blob)
     try:
-        _check(name, entry, fetch(entry, temporary))
+        _check(name, entry, fetch(temporary))
         temporary.replace(blob)
     finally:
         temporary.unlink(missing_ok=True)

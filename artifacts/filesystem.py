@@ -7,13 +7,24 @@ import errno
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from artifacts.digests import file_chunks, sha256_chunks
-from artifacts.paths import is_temporary, publish_new, relative_path, write_whole
+from artifacts.errors import InputError
+from artifacts.paths import is_leftover, is_temporary, locked, publish_new, relative_path, write_whole
+
+FRESH = timedelta(hours=1)
+"""An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
+Told = Callable[[int], None]
+"""Hears how many bytes of a file are done."""
 
 _logger = logging.getLogger(__name__)
+
+
+def unheard(done: int) -> None:
+    """The listener of transfers that nobody follows."""
 
 
 class Root(ABC):
@@ -53,8 +64,24 @@ class Root(ABC):
         """Write a whole file over whatever was there; readers see the old bytes or the new."""
 
     @abstractmethod
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        """Write a whole file where `expected` are its bytes now (None: there is no file); whether it was written.
+
+        Of concurrent writers that expect the same, one succeeds: locally, in memory and on S3. Another fsspec
+        filesystem may let two succeed, unless they expect no file.
+        """
+
+    @abstractmethod
     def read(self, path: str) -> bytes:
         """The bytes of a file; raises FileNotFoundError."""
+
+    @abstractmethod
+    def part(self, path: str, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` to before `end`, or to its end; raises FileNotFoundError."""
+
+    @abstractmethod
+    def modified(self, path: str) -> datetime:
+        """When a file was written last; raises FileNotFoundError."""
 
     @abstractmethod
     def size(self, path: str) -> int:
@@ -73,8 +100,16 @@ class Root(ABC):
         """Remove a file, if it is there."""
 
     @abstractmethod
-    def _put(self, local: Path, path: str) -> None:
-        """Copy a local file over whatever was there."""
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        """Copy a local file, which should have this `sha256`, over whatever was there; the sha256 it has now."""
+
+    @abstractmethod
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        """Let a file that is the same as a local one count as just written."""
+
+    def leftovers(self) -> list[str]:
+        """The paths of unfinished writes, which crashes leave behind; none where a file appears whole by itself."""
+        return []
 
     def _holds(self, path: str, size: int, sha256: str) -> bool:
         """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
@@ -88,27 +123,40 @@ class Root(ABC):
             return False
         return True
 
-    def upload(self, local: Path, path: str, sha256: str) -> bool:
-        """Copy a local file to a path that is made of its `sha256`; False if it is there already.
+    def upload(self, local: Path, path: str, sha256: str, told: Told = unheard) -> bool:
+        """Copy a local file to a path that is made of its `sha256`; False if it is there already, renewed if old.
 
         Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
+        Raises InputError where the local file has another content by now.
         """
         try:
             if self._holds(path, local.stat().st_size, sha256):
+                if datetime.now(UTC) - self.modified(path) > FRESH:
+                    self._renew(local, path, sha256)
                 return False
             _logger.warning("%s is damaged; it is written again", self.uri(path))
         except FileNotFoundError:
             pass
-        self._put(local, path)
+        if self._put(local, path, sha256, told) != sha256:
+            self.delete(path)
+            raise InputError(f"file {local}", "changed while it was published", "publish it once it is finished")
         return True
 
     def sha256(self, path: str) -> str:
         """The sha256 of a file as it is stored, streamed; raises FileNotFoundError."""
         return sha256_chunks(self.chunks(path))
 
-    def download(self, path: str, target: Path) -> str:
+    def download(self, path: str, target: Path, told: Told = unheard) -> str:
         """Stream a file to the local `target`, which appears whole or not at all; the sha256 of what was written."""
-        return write_whole(target, self.chunks(path))
+        return write_whole(target, counted(self.chunks(path), told))
+
+
+def counted(chunks: Iterable[bytes], told: Told) -> Iterator[bytes]:
+    """The same pieces; `told` hears how many bytes were taken so far."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        told(done := done + len(chunk))
 
 
 class _LocalRoot(Root):
@@ -127,8 +175,24 @@ class _LocalRoot(Root):
     def replace(self, path: str, data: bytes) -> None:
         write_whole(self._path(path), [data])
 
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        target = self._path(path)
+        with locked(target.parent):
+            if (target.read_bytes() if target.exists() else None) != expected:
+                return False
+            self.replace(path, data)
+            return True
+
     def read(self, path: str) -> bytes:
         return self._path(path).read_bytes()
+
+    def part(self, path: str, start: int, end: int) -> bytes:
+        with self._path(path).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
 
     def size(self, path: str) -> int:
         found = self._path(path)
@@ -144,11 +208,18 @@ class _LocalRoot(Root):
                 folders.clear()
         return sorted(path.relative_to(self._folder).as_posix() for path in found)
 
+    def leftovers(self) -> list[str]:
+        found = (Path(current, name) for current, _, names in os.walk(self._folder) for name in names)
+        return sorted(path.relative_to(self._folder).as_posix() for path in found if is_leftover(path.name))
+
     def chunks(self, path: str) -> Iterator[bytes]:
         return file_chunks(self._path(path))
 
     def delete(self, path: str) -> None:
         self._path(path).unlink(missing_ok=True)
 
-    def _put(self, local: Path, path: str) -> None:
-        write_whole(self._path(path), file_chunks(local))
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        return write_whole(self._path(path), counted(file_chunks(local), told))
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        os.utime(self._path(path))

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from artifacts.errors import InputError, UnsafeArtifactError
 from artifacts.filesystem import Root
-from artifacts.manifest import FileEntry, Manifest, Provenance
+from artifacts.header import read_tensors
+from artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
 
 SAFE_FILES = (
     "model.safetensors",
@@ -42,7 +44,7 @@ _MAX_JSON_BYTES = 8 << 20
 _SAVE_AGAIN = "save the model with save_pretrained"
 
 
-def describe_folder(folder: Path | str, name: str, provenance: Provenance) -> Manifest:
+def describe_folder(folder: Path | str, name: str, provenance: Provenance, golden: Golden | None = None) -> Manifest:
     """The manifest of a folder (path or URL) that `save_pretrained` of model and tokenizer made; reads all its bytes.
 
     Raises InputError where a part is missing, UnsafeArtifactError for what must not be loaded.
@@ -53,10 +55,21 @@ def describe_folder(folder: Path | str, name: str, provenance: Provenance) -> Ma
     if "://" not in root.url:
         _refuse_links(Path(root.url), chosen)
     _require_parts(root, present)
+    sizes = {file: root.size(file) for file in chosen}
+    if sum(sizes.values()) > MAX_BYTES:  # before they are read
+        problem = f"has {sum(sizes.values())} bytes, more than {MAX_BYTES}"
+        raise UnsafeArtifactError(f"folder {root.url}", problem, "publish a smaller model")
     config = refuse_unsafe(root)
-    files = tuple(FileEntry(path=file, size=root.size(file), sha256=root.sha256(file)) for file in chosen)
-    labels = _labels(root, config)
-    return Manifest(format_version=1, name=name, files=files, labels=labels, provenance=provenance)
+    files = tuple(FileEntry(path=file, size=size, sha256=root.sha256(file)) for file, size in sizes.items())
+    described = {"golden": golden} if golden else {}
+    return Manifest(
+        format_version=1,
+        name=name,
+        files=files,
+        labels=_labels(root, config),
+        provenance=provenance,
+        **described,
+    )
 
 
 def refuse_unsafe(root: Root) -> dict[str, Any]:
@@ -68,6 +81,9 @@ def refuse_unsafe(root: Root) -> dict[str, Any]:
     _refuse_code(root.uri("config.json"), config)
     if root.exists("tokenizer_config.json"):
         _refuse_code(root.uri("tokenizer_config.json"), _read_json(root, "tokenizer_config.json"))
+    for file in root.files():
+        if fnmatchcase(file, "model*.safetensors"):
+            read_tensors(partial(root.part, file), root.size(file), root.uri(file))
     return config
 
 

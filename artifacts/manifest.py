@@ -66,6 +66,15 @@ class BaseSource(Record):
     """Digest of its files, where known."""
 
 
+class CorpusFile(Record):
+    """A file that a split was read from."""
+
+    name: str
+    """Without its folder, which says more of a machine than of the corpus."""
+    sha256: Digest
+    """Of its content."""
+
+
 class CorpusDigest(Record):
     """The words and tags of one split that the model has seen, or was chosen by."""
 
@@ -77,6 +86,8 @@ class CorpusDigest(Record):
     """Of the words with sentence and document boundaries."""
     gold_sha256: str
     """Of the tags."""
+    files: tuple[CorpusFile, ...] = ()
+    """What was read, where it was files."""
 
 
 class CodeVersion(Record):
@@ -99,6 +110,12 @@ class Provenance(Record):
     """What it was trained and validated on."""
     training: dict[str, Any] = Field(default_factory=dict)
     """The training configuration as plain JSON values."""
+    configuration_sha256: Digest | None = None
+    """Of the canonical JSON of the model's and the data set's configuration."""
+    run_id: str | None = None
+    """The run that made it."""
+    train_s: float | None = Field(default=None, allow_inf_nan=False)
+    """Seconds that its training took, without loading and saving."""
     seed: int | None = None
     """Of initialisation, order and dropout."""
     metrics: dict[str, _Finite] = Field(default_factory=dict)
@@ -111,6 +128,19 @@ class Provenance(Record):
     """Of Python and the libraries."""
     hardware: dict[str, Any] = Field(default_factory=dict)
     """Processor, memory, accelerator."""
+
+
+class Golden(Record):
+    """What a model says of a few sentences of ours, so that whoever loads it knows that it still says so."""
+
+    sentences: int
+    """Which sentences: their version."""
+    limit: int = Field(ge=1)
+    """Pieces that a sentence was cut to, special tokens included."""
+    pieces: Annotated[tuple[tuple[int, ...], ...], Field(max_length=20)]
+    """The numbers of every sentence's pieces."""
+    logits: Annotated[tuple[tuple[tuple[_Finite, ...], ...], ...], Field(max_length=20)]
+    """For every sentence, piece and label, computed in fp32 on a CPU."""
 
 
 class Manifest(Record):
@@ -126,6 +156,8 @@ class Manifest(Record):
     """The tags the model can give, by their number."""
     provenance: Provenance
     """Where it comes from."""
+    golden: Golden | None = None
+    """What it said when it was published."""
 
     @model_validator(mode="after")
     def _files_fit_together(self) -> Self:

@@ -3,14 +3,19 @@
 import errno
 import hashlib
 import os
+import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from artifacts.errors import InputError
 
+LOCK = ".lock.tmp"
+"""Held by who compares and replaces a file of the same folder; it counts as no file of the folder."""
 _MODE = 0o644
+_LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -28,9 +33,34 @@ def is_temporary(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a file has the name of an unfinished write, which a crash may have left behind."""
+    return _LEFTOVER.fullmatch(name) is not None
+
+
 def temporary_sibling(path: Path) -> Path:
     """A fresh name in the folder of `path`, from which a finished file can be renamed to `path`."""
     return path.with_name(f".{uuid4().hex}.tmp")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other thread and process that does the same out of a folder; a killed one lets go.
+
+    Raises InputError for an unwritable folder.
+    """
+    import fcntl  # which Windows lacks; reading needs no locks
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, _MODE)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, Path], None] = os.replace) -> str:
@@ -43,8 +73,7 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     except OSError as error:
-        problem = f"cannot be written to ({error.strerror})"
-        raise InputError(f"folder {target.parent}", problem, "choose another, or change its permissions") from error
+        raise _unwritable(target.parent, error) from error
     digest = hashlib.sha256()
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -58,6 +87,11 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return digest.hexdigest()
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    problem = f"cannot be written to ({error.strerror})"
+    return InputError(f"folder {folder}", problem, "choose another, or change its permissions")
 
 
 def publish_new(temporary: Path, target: Path) -> None:

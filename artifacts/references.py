@@ -6,14 +6,17 @@ location: a folder, an fsspec URL of one, a published manifest in any store, or 
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from artifacts import cache, hub
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.filesystem import Root
+from artifacts.filesystem import Root, Told
+from artifacts.findings import Verification
 from artifacts.folder import describe_folder
-from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Manifest, Provenance
-from artifacts.store import LATEST, Store, Verification
+from artifacts.header import Part, Tensor, read_tensors
+from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from artifacts.store import LATEST, Store
 
 _PUBLISHED = re.compile(
     r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"
@@ -30,6 +33,14 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
         return [_folder_ref(reference)]
     store, keys = _locate(reference, store_url)
     return [store.ref(key) for key in keys]
+
+
+def resolve_one(reference: str, store_url: str) -> ArtifactRef:
+    """The one artifact a reference means now. Raises like `resolve`, and InputError where it means several."""
+    refs = resolve(reference, store_url)
+    if len(refs) > 1:
+        raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
+    return refs[0]
 
 
 def verify(reference: str, store_url: str) -> list[Verification]:
@@ -55,6 +66,23 @@ def load_manifest(ref: ArtifactRef) -> Manifest:
     return manifest
 
 
+def golden_of(ref: ArtifactRef) -> Golden | None:
+    """What a published model said when it was published, where that was recorded. Raises like `load_manifest`."""
+    return Store(ref.store).manifest(ref).golden if ref.store is not None else None
+
+
+def tensors_of(ref: ArtifactRef, manifest: Manifest) -> list[Tensor]:
+    """The tensors of an artifact, by the headers of its files: no weights are read. Raises UnsafeArtifactError."""
+    weights = [entry for entry in manifest.files if entry.path.endswith(".safetensors")]
+    return [tensor for entry in weights for tensor in read_tensors(_part_of(ref, entry), entry.size, entry.path)]
+
+
+def _part_of(ref: ArtifactRef, entry: FileEntry) -> Part:
+    if ref.store is not None:
+        return partial(Store(ref.store).part, entry)
+    return partial(Root.open(_local(_require_folder(ref))).part, entry.path)
+
+
 def materialise(ref: ArtifactRef) -> Path:
     """A local folder to load the model from, every byte just verified. Raises like `load_manifest`."""
     if ref.store is not None:
@@ -73,8 +101,8 @@ def pull(ref: ArtifactRef, folder: Path) -> None:
 
 
 def _fetch_from(root: Root) -> cache.Fetch:
-    def fetch(entry: FileEntry, target: Path) -> str:
-        return root.download(entry.path, target)
+    def fetch(entry: FileEntry, target: Path, told: Told) -> str:
+        return root.download(entry.path, target, told)
 
     return fetch
 

@@ -2,18 +2,20 @@
 
 import errno
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 from urllib.parse import urlsplit
 
+from artifacts.digests import sha256_file, sha256_hex
 from artifacts.errors import InputError
-from artifacts.filesystem import Root
+from artifacts.filesystem import Root, Told
 from artifacts.paths import is_temporary, relative_path
 from artifacts.retries import Unanswered, attempt
 
 _BLOCK = 8 << 20
-_memory_lock = Lock()
+_memory_lock = RLock()
 
 
 def open_remote(url: str) -> Root:
@@ -51,16 +53,15 @@ class RemoteRoot(Root):
 
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """A method of the filesystem, with retries, and exceptions that mean what `Root` says they mean."""
+        return attempt(lambda: self._once(method, *arguments, **options), self.url)
 
-        def once() -> Any:
-            try:
-                return getattr(self._fs, method)(*arguments, **options)
-            except Exception as error:
-                if meaning := self._meaning(error):
-                    raise meaning from error
-                raise
-
-        return attempt(once, self.url)
+    def _once(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._fs, method)(*arguments, **options)
+        except Exception as error:
+            if meaning := self._meaning(error):
+                raise meaning from error
+            raise
 
     def _meaning(self, error: Exception) -> Exception | None:
         """What is to be raised instead of the filesystem's own exception, if anything."""
@@ -69,10 +70,16 @@ class RemoteRoot(Root):
         return Unanswered(str(error)) if isinstance(error, ConnectionError | TimeoutError) else None
 
     def create(self, path: str, data: bytes) -> None:
+        attempt(lambda: self._create_once(path, data), self.url)
+
+    def _create_once(self, path: str, data: bytes) -> None:
         try:
-            self._call("pipe_file", self._path(path), data, mode="create")
+            self._once("pipe_file", self._path(path), data, mode="create")
         except FileExistsError as error:
-            if self._reads(path) != data:  # else it is our own write, whose reply was lost
+            found = self._reads(path)
+            if found is None:
+                raise Unanswered(f"{self.uri(path)} is said to exist, but it does not") from error
+            if found != data:  # else it is our own write, whose reply was lost
                 raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
 
     def _reads(self, path: str) -> bytes | None:
@@ -84,9 +91,32 @@ class RemoteRoot(Root):
     def replace(self, path: str, data: bytes) -> None:
         self._call("pipe_file", self._path(path), data)
 
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        if expected is not None:
+            if same := self._reads(path) == expected:
+                self.replace(path, data)
+            return same
+        try:
+            self.create(path, data)
+        except FileExistsError:
+            return False
+        return True
+
     def read(self, path: str) -> bytes:
         data: bytes = self._call("cat_file", self._path(path))
         return data
+
+    def part(self, path: str, start: int, end: int) -> bytes:
+        data: bytes = self._call("cat_file", self._path(path), start=start, end=end)
+        return data
+
+    def modified(self, path: str) -> datetime:
+        try:
+            when: datetime = self._call("modified", self._path(path))
+        except NotImplementedError:
+            remedy = "use a folder, memory:// or s3://"
+            raise InputError(f"location {self.url}", "does not tell when files were written", remedy) from None
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
 
     def size(self, path: str) -> int:
         info: dict[str, Any] = self._call("info", self._path(path))
@@ -111,19 +141,18 @@ class RemoteRoot(Root):
     def chunks(self, path: str) -> Iterator[bytes]:
         size = self.size(path)
         for start in range(0, size, _BLOCK):  # each with its own attempts
-            yield self._call("cat_file", self._path(path), start=start, end=min(start + _BLOCK, size))
+            yield self.part(path, start, min(start + _BLOCK, size))
 
     def delete(self, path: str) -> None:
         if self.exists(path):
             self._call("rm_file", self._path(path))
 
-    def _put(self, local: Path, path: str) -> None:
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
         self._call("put_file", str(local), self._path(path))
+        return sha256_file(local)
 
-    def _holds(self, path: str, size: int, sha256: str) -> bool:
-        # By size alone: reading it would cost a download for every upload, and an object store shows an object only
-        # once it has all of it and has compared checksums. `Store.verify` reads everything.
-        return self.size(path) == size
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        self._call("put_file", str(local), self._path(path))
 
 
 class _MemoryRoot(RemoteRoot):
@@ -133,11 +162,18 @@ class _MemoryRoot(RemoteRoot):
         with _memory_lock:
             self._call("pipe_file", self._path(path), data, mode="create")
 
-    def _put(self, local: Path, path: str) -> None:
-        self.replace(path, local.read_bytes())  # put_file would show other threads a half-written file
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        with _memory_lock:
+            return super().swap(path, data, expected)
 
-    def _holds(self, path: str, size: int, sha256: str) -> bool:
-        return Root._holds(self, path, size, sha256)
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        data = local.read_bytes()
+        self.replace(path, data)  # put_file would show other threads a half-written file
+        told(len(data))
+        return sha256_hex(data)
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        self.replace(path, local.read_bytes())
 
 
 def _check_url(url: str) -> None:

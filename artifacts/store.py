@@ -1,59 +1,51 @@
-"""A store of published models at any URL: blobs by digest, one manifest an artifact, aliases that move.
+"""A store of published models at any URL: blobs by digest, one manifest an artifact, aliases that move."""
 
-blobs/sha256/<ab>/<hex>                      the files
-models/<name>/manifests/<artifact_id>.json   written last; without it there is no artifact
-models/<name>/aliases/<alias>.json           {"artifact_id", "updated_at"}
-"""
-
-import json
 import logging
-import re
-from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from artifacts import cache
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.filesystem import Root
+from artifacts.aliases import move_alias, read_aliases
+from artifacts.digests import sha256_hex
+from artifacts.errors import (
+    ArtifactNotFoundError,
+    ConflictError,
+    CorruptArtifactError,
+    InputError,
+    UnsafeArtifactError,
+)
+from artifacts.filesystem import Root, Told
+from artifacts.findings import ArtifactSummary, Verification
 from artifacts.folder import describe_folder
-from artifacts.manifest import ArtifactKey, ArtifactName, ArtifactRef, FileEntry, Manifest, Provenance, Record
+from artifacts.layout import blob_path, manifest_path, published
+from artifacts.manifest import (
+    ArtifactKey,
+    ArtifactName,
+    ArtifactRef,
+    FileEntry,
+    Golden,
+    Manifest,
+    Provenance,
+)
+from artifacts.transfers import transfer
 
 LATEST = "latest"
-_MANIFEST = re.compile(r"models/([A-Za-z0-9][A-Za-z0-9._-]*)/manifests/([0-9a-f]{64})\.json")
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)
 _DAMAGED = (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError)
 _logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
-class ArtifactSummary(ArtifactKey):
-    """One line of a listing."""
+class Expected(Enum):
+    """What an alias may point to before it is moved, where it is no artifact."""
 
-    created_at: AwareDatetime | None
-    """When it was published."""
-    aliases: tuple[str, ...]
-    """Those that point to it now."""
-    bytes: int
-    """Of all its files."""
-    labels: tuple[str, ...]
-    """The tags the model can give."""
-    uri: str
-    """Where its manifest is."""
-
-
-class Verification(Record):
-    """What was found when every stored byte of an artifact was read again."""
-
-    artifact_id: str
-    """The sha256 its manifest should have."""
-    ok: bool
-    """Whether there are no problems."""
-    files: int
-    """How many were read, the manifest not counted."""
-    problems: tuple[str, ...]
-    """One line each, naming the file."""
+    ANYTHING = "anything"
+    NOTHING = "none"
 
 
 class Store:
@@ -63,23 +55,27 @@ class Store:
         self._root = Root.open(url)
         self.url = self._root.url
 
-    def publish(self, folder: Path, name: str, provenance: Provenance) -> ArtifactRef:
-        """Store a folder that `save_pretrained` made and let `latest` point to it; dated now unless it has a date.
+    def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
+        """Store a folder that `save_pretrained` made; dated now unless it has a date.
 
-        Raises InputError and UnsafeArtifactError for what cannot be published (see `describe_folder`).
+        `latest` then points to it, unless it points to what was published later. What an interrupted publication left
+        is completed by the next one. Raises InputError and UnsafeArtifactError for what cannot be published (see
+        `describe_folder`).
         """
-        _check_name("name", name)
+        check_name("name", name)
         if provenance.created_at is None:
             provenance = provenance.model_copy(update={"created_at": datetime.now(UTC)})
-        manifest = describe_folder(folder, name, provenance)
-        for entry in manifest.files:
-            self._upload(folder / entry.path, entry)
+        manifest = describe_folder(folder, name, provenance, golden)
+        self._upload(folder, manifest)
         key = ArtifactKey(name=name, artifact_id=manifest.artifact_id)
         try:
-            self._root.create(_manifest_path(key), manifest.to_bytes())
+            self._root.create(manifest_path(key), manifest.to_bytes())
         except FileExistsError:
             self.manifest(key)  # the same artifact, published before: it must be intact
-        self.set_alias(name, LATEST, key.artifact_id)
+        # Who collects garbage keeps what a manifest names, but may have removed an old blob just before.
+        if not all(self._root.exists(blob_path(entry)) for entry in manifest.files):
+            self._upload(folder, manifest)
+        move_alias(self._root, name, LATEST, key.artifact_id, lambda now: self._is_newer(manifest, now))
         return self._ref(manifest)
 
     def ref(self, key: ArtifactKey) -> ArtifactRef:
@@ -91,7 +87,7 @@ class Store:
 
         Raises ArtifactNotFoundError, CorruptArtifactError where they differ, UnsafeArtifactError.
         """
-        path = _manifest_path(key)
+        path = manifest_path(key)
         try:
             data = self._root.read(path)
         except FileNotFoundError:
@@ -108,11 +104,7 @@ class Store:
 
     def keys(self) -> dict[str, list[str]]:
         """The artifact ids of every model, both sorted."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for path in self._root.files("models", recursive=True):
-            if match := _MANIFEST.fullmatch(path):
-                found[match[1]].append(match[2])
-        return dict(sorted(found.items()))
+        return published(self._root)
 
     def names(self) -> list[str]:
         """The models that have an artifact."""
@@ -134,22 +126,27 @@ class Store:
 
     def aliases(self, name: str) -> dict[str, str]:
         """The aliases of a model and the artifact ids they point to. Raises CorruptArtifactError."""
-        _check_name("name", name)
-        found = {}
-        for path in self._root.files(f"models/{name}/aliases"):
-            try:
-                key = ArtifactKey(name=name, artifact_id=json.loads(self._root.read(path))["artifact_id"])
-            except (ValueError, TypeError, KeyError):
-                raise CorruptArtifactError(f"{name}: the alias {self._root.uri(path)} names no artifact") from None
-            found[Path(path).stem] = key.artifact_id
-        return found
+        check_name("name", name)
+        return read_aliases(self._root, name)
 
-    def set_alias(self, name: str, alias: str, artifact_id: str) -> None:
-        """Let an alias point to a published artifact; of two writers at once the last wins. Raises like `manifest`."""
-        _check_name("alias", alias)
+    def set_alias(
+        self, name: str, alias: str, artifact_id: str, *, expected: str | Expected = Expected.ANYTHING
+    ) -> None:
+        """Let an alias point to a published artifact; of two writers at once the last wins.
+
+        With `expected`, only if it points to that artifact id until then: ConflictError otherwise. Raises like
+        `manifest`.
+        """
+        check_name("alias", alias)
         self.manifest(ArtifactKey(name=name, artifact_id=artifact_id))
-        record = {"artifact_id": artifact_id, "updated_at": datetime.now(UTC).isoformat()}
-        self._root.replace(f"models/{name}/aliases/{alias}.json", canonical_json(record))
+
+        def as_expected(now: str | None) -> bool:
+            if expected is not Expected.ANYTHING and (now or Expected.NOTHING) != expected:
+                is_now = f"is {name}@sha256:{now[:12]} now" if now else "does not exist"
+                raise ConflictError(f"{name}@{alias} {is_now}, and is left as it is")
+            return True
+
+        move_alias(self._root, name, alias, artifact_id, as_expected)
 
     def verify(self, key: ArtifactKey) -> Verification:
         """Read every byte of an artifact where it is stored, never a local copy, and compare digests."""
@@ -174,7 +171,7 @@ class Store:
             name=key.name,
             artifact_id=key.artifact_id,
             model_sha256=manifest.model_sha256,
-            uri=self._root.uri(_manifest_path(key)),
+            uri=self._root.uri(manifest_path(key)),
             labels=manifest.labels,
             store=self.url,
         )
@@ -188,35 +185,53 @@ class Store:
             aliases=aliases,
             bytes=manifest.total_bytes,
             labels=manifest.labels,
-            uri=self._root.uri(_manifest_path(key)),
+            uri=self._root.uri(manifest_path(key)),
         )
 
-    def _upload(self, local: Path, entry: FileEntry) -> None:
-        self._root.upload(local, _blob_path(entry), entry.sha256)
+    def part(self, entry: FileEntry, start: int, end: int) -> bytes:
+        """Some bytes of a file of an artifact, as they are stored. Raises CorruptArtifactError where it is missing."""
+        return self._stored(entry, lambda path: self._root.part(path, start, end))
 
-    def _fetch(self, entry: FileEntry, target: Path) -> str:
+    def _is_newer(self, manifest: Manifest, other: str | None) -> bool:
+        """Whether nothing published later than `manifest` is meant: a slow writer must not turn `latest` back."""
+        if other is None:
+            return True
         try:
-            return self._root.download(_blob_path(entry), target)
+            there = self.manifest(ArtifactKey(name=manifest.name, artifact_id=other)).provenance.created_at
+        except _DAMAGED:
+            return True
+        here = manifest.provenance.created_at
+        return there is None or here is None or here >= there
+
+    def _upload(self, folder: Path, manifest: Manifest) -> None:
+        def upload(entry: FileEntry, told: Told) -> bool:
+            return self._root.upload(folder / entry.path, blob_path(entry), entry.sha256, told)
+
+        transfer(f"storing {manifest.name}", manifest.files, upload)
+
+    def _fetch(self, entry: FileEntry, target: Path, told: Told) -> str:
+        size = self._stored(entry, self._root.size)
+        if size != entry.size:  # said before anything is copied: it might be without end
+            raise CorruptArtifactError(f"{entry.path} has {size} bytes instead of {entry.size}")
+        return self._stored(entry, lambda path: self._root.download(path, target, told))
+
+    def _stored(self, entry: FileEntry, read: Callable[[str], T]) -> T:
+        path = blob_path(entry)
+        try:
+            return read(path)
         except FileNotFoundError:
-            raise CorruptArtifactError(f"{entry.path} is missing: {self._root.uri(_blob_path(entry))}") from None
+            raise CorruptArtifactError(f"{entry.path} is missing: {self._root.uri(path)}") from None
 
     def _problem(self, entry: FileEntry) -> str | None:
         try:
-            found = self._root.sha256(_blob_path(entry))
+            found = self._root.sha256(blob_path(entry))
         except FileNotFoundError:
             return f"{entry.path}: missing"
         return None if found == entry.sha256 else f"{entry.path}: has sha256 {found} instead of {entry.sha256}"
 
 
-def _manifest_path(key: ArtifactKey) -> str:
-    return f"models/{key.name}/manifests/{key.artifact_id}.json"
-
-
-def _blob_path(entry: FileEntry) -> str:
-    return f"blobs/sha256/{entry.sha256[:2]}/{entry.sha256}"
-
-
-def _check_name(field: str, name: str) -> None:
+def check_name(field: str, name: str) -> None:
+    """Raise InputError for what cannot be the name of a model or an alias."""
     try:
         _NAME.validate_python(name)
     except ValidationError:

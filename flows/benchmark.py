@@ -45,12 +45,13 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
     """
     corpora = [steps.read_corpus(config, dataset) for dataset in config.datasets]
     baselines = find_baselines(ledger, config, artifacts)
-    evaluated = evaluate_models(ledger, config, [*artifacts, *baselines.values()], corpora)
+    evaluated = evaluate_models(ledger, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
     scored = [score_model(ledger, config, result) for result in evaluated]
     for one in scored:
         write_scores(ledger, one)
-        if config.metrics:
+    if config.metrics:
+        for one in scored:
             score_own(ledger, config, one)
     for model in config.models:
         summarise_seeds(ledger, model)

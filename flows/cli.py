@@ -4,13 +4,14 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from textwrap import shorten
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artifacts.errors import NerbenchError, RunFailedError
-from flows import cli_artifacts, cli_compare, cli_results
+from artifacts.errors import InputError, NerbenchError, RunFailedError
+from flows import cli_artifacts, cli_compare, cli_publish, cli_results
 from flows.options import Json, configured
 from flows.terminal import columns, print_json, print_scores, print_table, say
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(cli_artifacts.app, name="artifacts")
 app.add_typer(cli_results.app, name="results")
 app.command()(cli_compare.compare)
+app.command()(cli_publish.publish)
 
 References = Annotated[
     list[str] | None,
@@ -41,6 +43,10 @@ Metrics = Annotated[
     list[Path] | None,
     typer.Option("--metrics", metavar="FILE", help="Metrics of your own, beside those configured."),
 ]
+Audited = Annotated[
+    str | None, typer.Argument(metavar="[REF]", help="With --audit, the model; the newest of the store by default.")
+]
+Audit = Annotated[bool, typer.Option("--audit", help="Plant faults into copies and show that each trips its gate.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
 Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
 
@@ -96,24 +102,43 @@ def score(
     if json:
         print_json(summary)
         return
-    own = [row for row in summary["metrics"] if row["source"]]
-    if own:
-        print_table(columns(own, ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")))
+    print_own(summary["metrics"])
     say(f"{len(summary['metrics'])} numbers added to the tables; what stood there stays")
 
 
 @app.command()
 @configured()
-def doctor(config: "Config", json: Json = False) -> None:
-    """Check Python, versions, device, store and disk; one line each, with the remedy."""
+def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False, json: Json = False) -> None:
+    """Check Python, versions, device, store and disk; one line each, with the remedy. Or audit the gates."""
     from flows.diagnosis import diagnose
 
+    if audit:
+        show_audit(config, reference, json)
+        return
+    if reference:
+        raise InputError(f"model {reference!r}", "says nothing to a check of the machine", "add --audit")
     found = diagnose(config)
     if json:
         print_json({"ok": all(check["ok"] for check in found), "checks": found})
     else:
         print_table({**check, "ok": "ok" if check["ok"] else "FAILED"} for check in found)
     if not all(check["ok"] for check in found):
+        raise typer.Exit(1)
+
+
+def show_audit(config: "Config", reference: str | None, json: bool) -> None:
+    """Print what every gate said; exit status 1 where one missed its fault."""
+    from flows.diagnosis import audit
+
+    found = audit(config, reference)
+    if json:
+        print_json(found)
+    else:
+        rows = columns(found["faults"], ("fault", "gate", "outcome", "said"))
+        where = f"the first {found['sentences']} sentences of {found['dataset']}, {found['split']}"
+        shortened = ({**row, "said": shorten(row["said"], 120, placeholder=" …")} for row in rows)
+        print_table(shortened, title=f"{found['model']} on {where}")
+    if not found["ok"]:
         raise typer.Exit(1)
 
 
@@ -126,11 +151,20 @@ def report(summary: dict[str, Any], json: bool) -> None:
 
     if summary["metrics"]:
         print_scores(leaderboard(summary["metrics"]))
+        print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
     for artifact in summary["artifacts"]:
         say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():
         say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+
+
+def print_own(metrics: list[dict[str, Any]]) -> None:
+    """Print what metrics of the user's own say, if there are some."""
+    from tasks.results.summary import own_numbers
+
+    if rows := own_numbers(metrics):
+        print_table(rows, title="metrics of your own")
 
 
 def main() -> None:

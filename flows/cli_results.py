@@ -1,5 +1,6 @@
 """`nerbench results`: the result tables."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from flows.terminal import print_json, print_scores, print_table, say
 if TYPE_CHECKING:
     from tasks.config import Config
 
-app = typer.Typer(help="Show and export the result tables.", no_args_is_help=True)
+app = typer.Typer(help="Show, compact and export the result tables.", no_args_is_help=True)
 
 RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A run; the newest by default.")]
 Bundle = Annotated[Path | None, typer.Option("--bundle", metavar="FILE.zip", help="All tables, with environment.")]
@@ -19,6 +20,10 @@ To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="One table
 Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Which table goes --to a file.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
 WithoutText = Annotated[bool, typer.Option("--without-text", help="Leave out the words of the corpus.")]
+Tables = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
+Grace = Annotated[
+    float, typer.Option("--grace", metavar="DAYS", min=0, help="Keep replaced files so long for those who still read.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
 
@@ -36,6 +41,22 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     if found.speed:
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time")
     say(f"run {found.run_id}")
+
+
+@app.command()
+@configured()
+def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
+    """Make one file of the many small ones of each day that is over; a later call deletes what they replaced."""
+    from artifacts.compaction import COMPACTABLE
+    from artifacts.compaction import compact as compact_tables
+    from tasks.runs import utc_now
+
+    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
+    if json:
+        print_json({"tables": [one._asdict() for one in done]})
+        return
+    print_table(one._asdict() for one in done if one.packed or one.deleted)
+    say(f"{sum(one.packed for one in done)} files packed; {sum(one.deleted for one in done)} deleted")
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""What `nerbench doctor` checks: everything a run needs, the Prefect server included."""
+"""What `nerbench doctor` checks: everything a run needs, the Prefect server included; or, by an audit, the gates."""
 
 import time
 from typing import Any
 
 from flows.launch import quiet
+from flows.terminal import say
 from tasks.config import Config
 from tasks.doctor import Check, checks
 
@@ -11,6 +12,22 @@ from tasks.doctor import Check, checks
 def diagnose(config: Config) -> list[dict[str, Any]]:
     """All checks, in the order in which a run needs them."""
     return [check._asdict() for check in (*checks(config.store, config.results), _prefect())]
+
+
+def audit(config: Config, reference: str | None) -> dict[str, Any]:
+    """Whether every gate notices the fault that is planted for it: what `doctor --audit --json` prints.
+
+    `reference`: to one model; the newest of the store by default. Needs no Prefect server.
+    """
+    quiet()
+    from tasks.audit import audit as audits
+    from tasks.corpora.demo import prepare_demo
+
+    artifact = audits.find_model(config.store, reference)
+    prepare_demo(config)
+    found = audits.audit(config, artifact, say)
+    about = {name: value for name, value in found._asdict().items() if name != "outcomes"}
+    return {"ok": found.ok, **about, "faults": [outcome._asdict() for outcome in found.outcomes]}
 
 
 def _prefect() -> Check:

@@ -2,28 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 
+from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
 from flows.scoring import evaluate_models
 from tasks import steps
-from tasks.comparison.gate import is_improvement, promotion, refuse
-from tasks.config import Config, GateConfig
+from tasks.comparison.gate import absent_models, first_promotion, is_improvement, missing, promotion, refuse
+from tasks.config import Config, GateConfig, GateRule
 from tasks.results.predicted import Predicted
 from tasks.scoring.metrics import Row
 
-Baselines = Mapping[str, ArtifactRef]
-"""By the artifact_id of the model that is held to it."""
+Baselines = Mapping[str, ArtifactRef | None]
+"""By the artifact_id of the model that is held to it; None for a model that is to be the first baseline."""
 
 
 def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> Baselines:
-    """The baseline of every model: what its alias means now, or the one reference for all."""
-    found: dict[str, ArtifactRef] = {}
+    """The baseline of every model, before any moves: what its alias means now, or the one reference for all.
+
+    A model whose baseline cannot be found is left out, and its gate has failed.
+    """
+    found: dict[str, ArtifactRef | None] = {}
     if config.gate is None:
         return found
     for artifact in artifacts:
         with ledger.guard(gate_of(artifact)):
-            baseline = steps.find_baseline(config.gate, artifact, config.store)
-            found |= {artifact.artifact_id: baseline} if baseline else {}
+            found[artifact.artifact_id] = steps.find_baseline(config.gate, artifact, config.store)
     return found
 
 
@@ -34,55 +37,68 @@ def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
             enforce(ledger, "unchanged models", steps.check_frozen(ledger.run, config, ledger.predicted))
     if config.gate is None:
         return
+    for name in absent_models(config, [artifact.name for artifact in artifacts]):
+        with ledger.guard(f"gate, {name}"):
+            raise RunFailedError("the store has no such model, which `models` names")
     for artifact in artifacts:
         with ledger.guard(gate_of(artifact)):
-            baseline = baselines.get(artifact.artifact_id)
-            rows = judge(ledger, config, config.gate, artifact, baseline)
-            if config.gate.promote and not any(row["failed"] for row in rows):
-                rows += promote(ledger, config, config.gate, artifact, baseline)
-            enforce(ledger, artifact.name, rows)
+            enforce(ledger, _exact_name(artifact), judge(ledger, config, config.gate, artifact, baselines))
+            if config.gate.promote and artifact.artifact_id in baselines:
+                baseline = baselines[artifact.artifact_id]
+                promoted = promote(ledger, config, config.gate, artifact, baseline)
+                enforce(ledger, f"promotion of {_exact_name(artifact)}", promoted)
 
 
-def judge(
-    ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
-) -> list[Row]:
-    """Every rule on every data set and annotation that it is about."""
+def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baselines: Baselines) -> list[Row]:
+    """Every rule on every data set and annotation that it is about; what was not scored fails.
+
+    A model that is to be the first baseline must only have been scored.
+    """
+    predicted = {(one.dataset, one.gold): one for one in ledger.predictions(artifact)}
+    rows = missing(config, gate.rules, artifact, predicted)
+    baseline = baselines.get(artifact.artifact_id)
+    if baseline is None and artifact.artifact_id in baselines:
+        return rows
     base = {(one.dataset, one.gold): one for one in ledger.predictions(baseline)} if baseline else {}
-    return [
-        row
-        for one in ledger.predictions(artifact)
-        for row in steps.judge(config, gate.rules, one, base.get((one.dataset, one.gold)))
-    ]
+    judged = (steps.judge(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
+    return [row for found in judged for row in found] + rows
 
 
 def promote(
     ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
 ) -> list[Row]:
     """Move the alias of the baseline if the model is better on the split that decides, or the first one."""
-    decisive = [] if baseline is None else judge_elsewhere(ledger, config, gate, artifact, baseline)
-    if is_promoted := baseline is None or is_improvement(decisive):
+    if baseline is None:
         steps.promote(artifact, config.store, gate.baseline)
-    return promotion(config, gate, artifact, baseline, decisive, is_promoted=is_promoted)
+        return [first_promotion(gate, artifact)]
+    if baseline.artifact_id == artifact.artifact_id:
+        return []
+    decisive = judge_elsewhere(ledger, config, gate, artifact, baseline)
+    if is_promoted := is_improvement(decisive):
+        steps.promote(artifact, config.store, gate.baseline)
+    return promotion(config, gate, decisive, is_promoted=is_promoted)
 
 
 def judge_elsewhere(
     ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef
 ) -> list[Row]:
-    """The first rule on the split that decides about promotion."""
+    """The first rule on the split that decides about promotion, beside each data set's own annotation."""
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
     config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
+    rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
     corpora = [steps.read_corpus(config, dataset) for dataset in config.datasets]
     found: dict[tuple[str, str], Predicted] = {}
     for one in evaluate_models(ledger, config, [artifact, baseline], corpora):
         corpus = one.annotations[0]
         predicted = steps.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
         found[one.artifact.artifact_id, corpus.dataset.name] = predicted
-    return [
-        row
-        for dataset in config.datasets
-        if (candidate := found.get((artifact.artifact_id, dataset.name)))
-        for row in steps.judge(config, gate.rules[:1], candidate, found.get((baseline.artifact_id, dataset.name)))
-    ]
+    names = [dataset.name for dataset in config.datasets if (artifact.artifact_id, dataset.name) in found]
+    judged = (
+        steps.judge(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
+        for name in names
+    )
+    absent = missing(config, rules, artifact, [(name, name) for name in names])
+    return [row for rows in judged for row in rows] + absent
 
 
 def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
@@ -96,3 +112,7 @@ def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
 def gate_of(artifact: ArtifactRef) -> str:
     """What a failure of the gate is noted under."""
     return f"gate, {artifact.name}"
+
+
+def _exact_name(artifact: ArtifactRef) -> str:
+    return f"{artifact.name}@sha256:{artifact.artifact_id[:12]}"

@@ -14,6 +14,7 @@ from tasks.corpora.demo import prepare_demo
 def run(config: Config) -> dict[str, Any]:
     """Train, save and benchmark."""
     quiet()
+    _check_own_code(config)
     prepare_demo(config)
     _check_training(config)
     _check_benchmark(config)
@@ -41,6 +42,7 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
 
     if speed is not None:
         config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
+    _check_own_code(config)
     prepare_demo(config)
     _check_benchmark(config)
     models = [absolute_reference(reference) for reference in references or config.benchmark.models]
@@ -57,11 +59,8 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
     quiet()
     from flows.score import score
     from tasks.results.nights import scored_predictions
-    from tasks.scoring.counting import selected_metrics
-    from tasks.slicing.choice import user_slices
 
-    selected_metrics(config)
-    user_slices(config.slices)
+    _check_own_code(config)
     scored_predictions(config.results, since)
     with running():
         return score(config, since=since)
@@ -69,10 +68,10 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
 
 def with_metrics(config: Config, files: Sequence[Path] | None, tags: str | None) -> Config:
     """The configuration with further files of metrics, and with the tags given in place of its own."""
-    paths = [str(file.absolute()) for file in files or ()]
+    paths = dict.fromkeys([*config.metrics, *(str(file.expanduser().absolute()) for file in files or ())])
     wanted = config.benchmark.tags if tags is None else tuple(tag.strip() for tag in tags.split(",") if tag.strip())
     benchmark = config.benchmark.model_copy(update={"tags": wanted})
-    return config.model_copy(update={"metrics": (*config.metrics, *paths), "benchmark": benchmark})
+    return config.model_copy(update={"metrics": tuple(paths), "benchmark": benchmark})
 
 
 def what_next(config: Config) -> str:
@@ -100,18 +99,22 @@ def _check_training(config: Config) -> None:
                 )
 
 
+def _check_own_code(config: Config) -> None:
+    from tasks.scoring.counting import selected_metrics
+    from tasks.slicing.choice import user_slices
+
+    selected_metrics(config)
+    user_slices(config.slices)
+
+
 def _check_benchmark(config: Config) -> None:
     from tasks.corpora.refs import describe
     from tasks.inference.loading import dtype_of, resolve_device
-    from tasks.scoring.counting import selected_metrics
-    from tasks.slicing.choice import user_slices
 
     if not config.datasets:
         raise ConfigError(
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
-    selected_metrics(config)
-    user_slices(config.slices)
     dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):

@@ -35,16 +35,25 @@ def quiet() -> None:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """While a flow runs: our warnings as lines on stderr, and progress as one live line if that is a terminal."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    """While a flow runs: what `told` does."""
+    with told("starting Prefect"):
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        # The heartbeat's thread holds every exit up for a second, and nobody watches a run in a terminal by heartbeat.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+
+
+@contextmanager
+def told(first: str = "working") -> Iterator[None]:
+    """Meanwhile, our warnings are lines on stderr, and progress is one live line if that is a terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)
     warner = _Lines(logging.WARNING, lambda text: console.print(f"warning: {text}", style="yellow", soft_wrap=True))
-    with _listening(OURS, warner), console.status("starting Prefect") as status:
+    with _listening(OURS, warner), console.status(first) as status:
         teller = _Lines(logging.INFO, status.update if sys.stderr.isatty() else lambda text: None)
-        # The heartbeat's thread holds every exit up for a second, and nobody watches a run in a terminal by heartbeat.
-        with _listening(("nerbench.progress",), teller), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with _listening(("nerbench.progress",), teller):
             yield
 
 

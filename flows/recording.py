@@ -89,7 +89,7 @@ class Ledger:
         if not self.failures:
             return None
         errors = list(self.failures.values())
-        if not self.artifacts and all(isinstance(error, InputError) for error in errors):
+        if not (self.artifacts or self.tables) and all(isinstance(error, InputError) for error in errors):
             return errors[0]
         reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
         return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())

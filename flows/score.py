@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import flow
+from prefect.utilities.annotations import quote
 
 from flows.recording import Ledger, recorded
 from tasks import steps
@@ -28,6 +29,6 @@ def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> No
     with ledger.guard(f"{predicted.model} on {predicted.dataset}"):
         rows = steps.score_stored(predicted, config)
         for run in scored.runs:
-            uri, added = steps.write_missing(run, predicted, rows)
+            uri, added = steps.write_missing(run, predicted, quote(rows))
             ledger.note({"metrics": uri} if uri else {})
             ledger.metrics += added

@@ -1,9 +1,13 @@
-"""From artifacts and corpora to scores: evaluate, store the predictions, count, score, write."""
+"""From artifacts and corpora to scores: evaluate, store the predictions, count, score, write.
+
+Rows are quoted where they are passed to a step: Prefect looks for futures in everything else, value by value.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import quote
 
 from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
@@ -81,7 +85,7 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
             predicted = steps.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
             ledger.note_predictions(predicted)
             counted = steps.count(artifact, evaluated.record, corpus, config, config.results)
-            scored.analysed.append(steps.analyse.submit(run, predicted))
+            scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
             for label in counted.labels:
                 scored.rows.append(steps.score.submit(run, predicted, counted, config, label))
     return scored
@@ -95,7 +99,7 @@ def write_scores(ledger: Ledger, scored: Scored) -> None:
             analysed = future.result()
             ledger.note(analysed.tables)
             rows += analysed.metrics
-        ledger.note({"metrics": steps.write_metrics(ledger.run, scored.artifact, scored.dataset, rows)})
+        ledger.note({"metrics": steps.write_metrics(ledger.run, scored.artifact, scored.dataset, quote(rows))})
         ledger.metrics += rows
 
 
@@ -108,7 +112,7 @@ def score_own(ledger: Ledger, config: Config, scored: Scored) -> None:
             for row in steps.score_own(ledger.run, predicted, config, scored.artifact)
         ]
         if rows:
-            ledger.note({"metrics": steps.write_own(ledger.run, scored.artifact, scored.dataset, rows)})
+            ledger.note({"metrics": steps.write_own(ledger.run, scored.artifact, scored.dataset, quote(rows))})
             ledger.metrics += rows
 
 
@@ -116,5 +120,5 @@ def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
     """Mean and standard deviation over a model's seeds, where all of them were scored."""
     with ledger.guard(model.name):
         if rows := seed_rows(model, ledger.metrics):
-            ledger.note({"metrics": steps.write_seeds(ledger.run, model, rows)})
+            ledger.note({"metrics": steps.write_seeds(ledger.run, model, quote(rows))})
             ledger.metrics += rows

@@ -25,7 +25,7 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     for model in config.trained_models:
         with ledger.guard(model.name):
             trained = steps.finetune(model, config.dataset_of(model))
-            published.append(artifact := steps.save(trained, config.store))
+            published.append(artifact := steps.save(ledger.run, trained, config.store))
             ledger.note({"training": steps.write_training(ledger.run, artifact, trained)})
             ledger.add_seconds("train_s", trained.train_s)
     ledger.artifacts = published

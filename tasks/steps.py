@@ -28,6 +28,9 @@ from tasks.inference import canary, evaluation
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.measuring import measurement
 from tasks.progress import at_most_every, both, inference_progress, training_progress
+from tasks.publishing import card, hub
+from tasks.publishing.card import Card
+from tasks.publishing.hub import Publication
 from tasks.results import nights, rows
 from tasks.results.nights import ScoredPredictions
 from tasks.results.predicted import Predicted
@@ -63,6 +66,12 @@ def resolve(reference: str, store: str) -> list[ArtifactRef]:
     return references.resolve(reference, store)
 
 
+@task(task_run_name="resolve {reference}", **STORAGE)
+def resolve_one(reference: str, store: str) -> ArtifactRef:
+    """The one artifact that a reference means now."""
+    return references.resolve_one(reference, store)
+
+
 @task(task_run_name="read {dataset.name}", **STORAGE)
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     """The benchmark split of a data set under each of its annotations."""
@@ -86,9 +95,9 @@ def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
 
 
 @task(task_run_name="save {trained.name}", **STORAGE)
-def save(trained: TrainedModel, store: str) -> ArtifactRef:
+def save(run: Run, trained: TrainedModel, store: str) -> ArtifactRef:
     """Publish a trained model."""
-    return launch.publish(trained, Store(store))
+    return launch.publish(trained, Store(store), run.run_id)
 
 
 @task(task_run_name="write training curve of {trained.name}", **STORAGE)
@@ -155,9 +164,9 @@ def score_own(run: Run, predicted: Predicted, config: Config, artifact: Artifact
 
 
 @task(task_run_name="analyse {predicted.model} against {predicted.gold}", **STORAGE)
-def analyse(run: Run, predicted: Predicted) -> Analysed:
+def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analysed:
     """Write `confusion`, `errors` and `calibration`, unless they stand there already."""
-    return writing.analyse(run, predicted)
+    return writing.analyse(run, predicted, benchmark)
 
 
 @task(task_run_name="write metrics of {artifact.name} on {dataset}", **STORAGE)
@@ -230,6 +239,20 @@ def write_seeds(run: Run, model: ModelConfig, scored: Sequence[Row]) -> str:
 def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig) -> dict[str, str]:
     """Latency, load time and memory of one model, taken in a process of its own; never cached."""
     return measurement.measure_and_write(run, artifact, refs.open_corpus(corpus), benchmark)
+
+
+@task(task_run_name="write the card of {artifact.name}", **STORAGE)
+def render_card(artifact: ArtifactRef, config: Config, repository: str) -> Card:
+    """The model card of an artifact."""
+    return card.render_card(artifact, config, repository)
+
+
+@task(task_run_name="publish {artifact.name} to {repository}")
+def publish_on_hub(
+    artifact: ArtifactRef, card: Card, repository: str, *, public: bool, message: str | None
+) -> Publication:
+    """Publish an artifact with its card; it asks again by itself."""
+    return hub.publish(artifact, card.text, repository, public=public, message=message)
 
 
 @task(task_run_name="record the run", **STORAGE)

@@ -1,4 +1,4 @@
-"""An S3 of our own on loopback: moto's server in a process, and the environment that leads to it."""
+"""An S3 of our own on loopback: a server in a process, and the environment that leads to it."""
 
 import os
 import socket
@@ -7,7 +7,9 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 import pytest
 
@@ -15,13 +17,32 @@ BUCKET = "nerbench-tests"
 _START_S = 60
 
 
+class Server(NamedTuple):
+    """How a server is started; `PORT` stands for its port."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+
+MOTO = Server(
+    (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "PORT"),
+    {"MOTO_S3_DEFAULT_MAX_KEYS": "10"},  # so that every longer listing is one of several pages
+)
+
+
+def ministack(python: Path) -> Server:
+    """Another server, which compares digests; `python` is of an environment of its own."""
+    environment = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": "PORT", "LOG_LEVEL": "ERROR"}
+    return Server((str(python), "-m", "ministack"), environment)
+
+
 @contextmanager
-def running_s3() -> Iterator[str]:
+def running_s3(server: Server = MOTO) -> Iterator[str]:
     """The URL of a bucket; meanwhile credentials and endpoint are in the environment, for child processes too."""
     port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    paged = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "10"}  # so that every longer listing is one of several pages
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=paged) as process:
+    command = [part.replace("PORT", str(port)) for part in server.command]
+    environment = os.environ | {name: value.replace("PORT", str(port)) for name, value in server.environment.items()}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         try:
             _await(process, port)
             endpoint = f"http://127.0.0.1:{port}"
@@ -68,4 +89,4 @@ def _await(process: subprocess.Popen[bytes], port: int) -> None:
             break
         except subprocess.TimeoutExpired:
             pass
-    pytest.fail("moto's server does not start")
+    pytest.fail("the S3 server does not start")

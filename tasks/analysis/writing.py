@@ -1,6 +1,7 @@
 """The analyses of one model's predictions beside one annotation, written to their result tables once."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,11 @@ from artifacts.tables import find_table_file, write_table
 from tasks.analysis.calibration import calibration
 from tasks.analysis.confusion import confusion
 from tasks.analysis.errors import errors
+from tasks.config import BenchmarkConfig
 from tasks.results.predicted import Predicted, predictions_key
 from tasks.results.rows import metric_rows
 from tasks.runs import Run
+from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.scoring.reading import read_predictions
 from tasks.scoring.tagged import TaggedWords
@@ -30,14 +33,23 @@ class Analysed(NamedTuple):
     """Rows of `metrics`: the calibration."""
 
 
-def analyse(run: Run, predicted: Predicted) -> Analysed:
+def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analysed:
     """Analyse stored predictions; their tables are written once, the numbers belong to each run.
 
     Raises CorruptArtifactError where the file is not what was written.
     """
     file = read_predictions(run.results, predicted.uri)
-    tables = write_analysis(run.results, run.date, predicted.identity, file.parts)
-    return Analysed(tables, metric_rows(run, predicted, calibration(file.parts()).metrics))
+    parts = partial(file.parts, text=benchmark.text == "keep")
+    tables = write_analysis(run.results, run.date, predicted.identity, parts)
+    return Analysed(tables, metric_rows(run, predicted, calibration_rows(parts, benchmark)))
+
+
+def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig) -> list[Row]:
+    """The calibration as rows of `metrics`, of the labels that are asked for; the tag of these metrics is `builtin`."""
+    if benchmark.tags and "builtin" not in benchmark.tags:
+        return []
+    rows = calibration(read_parts()).metrics
+    return [row for row in rows if benchmark.labels == "all" or row["label"] in {OVERALL, *benchmark.labels}]
 
 
 def write_analysis(

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tasks.comparison.deltas import deltas
+from artifacts.errors import InputError
+from tasks.comparison.deltas import deltas, slices_apart
 from tasks.comparison.environments import difference, same_settings
 from tasks.comparison.flips import Flip, flips, to_json
 from tasks.comparison.sides import Pair, Side, common, find_side
@@ -56,6 +57,20 @@ class Comparison:
     environment: dict[str, dict[str, Any]]
 
     @property
+    def is_one_model(self) -> bool:
+        """Whether both sides are the same weights, configuration and tokenizer."""
+        return self.base.model_sha256 == self.candidate.model_sha256
+
+    @property
+    def compared(self) -> str:
+        """What a difference says, and what it does not."""
+        if self.frozen:
+            return "one model with the same settings in two runs: every flip is real, and intervals play no part"
+        if self.is_one_model:
+            return "one model with other settings, or in runs whose settings nobody knows"
+        return "two artifacts, not two recipes: another seed of either may differ by more"
+
+    @property
     def primary(self) -> list[Row]:
         """The rows that decide: overall strict F1."""
         return [row for row in self.deltas if row["primary"]]
@@ -73,7 +88,7 @@ class Comparison:
             "frozen": self.frozen,
             "base": _identity(self.base),
             "candidate": _identity(self.candidate),
-            "compared": "two artifacts, not two recipes: another seed of either may differ by more",
+            "compared": self.compared,
             "deltas": self.deltas,
             "flips": found,
             "environment": self.environment,
@@ -87,18 +102,39 @@ def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparis
     predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
     Raises InputError where a side cannot be found.
     """
-    sides = [find_side(one, config.store, config.results, dataset=asked.dataset) for one in (base, candidate)]
+    sides = [_find(one, config, asked) for one in (base, candidate)]
     pairs = common(*sides)
     deciding = _deciding(pairs, asked.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
-    if not deciding or any(pair.reasons for pair in deciding):
-        return _comparison(sides, reasons or ["the two were scored on no common data set"])
-    rows = [row for pair in pairs if not pair.reasons for row in _deltas(pair, config, asked, pair in deciding)]
-    found = tuple(_flipped(pair, config.results) for pair in deciding)
+    if any(pair.reasons for pair in deciding):
+        return _comparison(sides, reasons)
+    decisions = {(pair.dataset, pair.gold) for pair in deciding}
+    rows: list[Row] = []
+    for pair in pairs:
+        if not pair.reasons:
+            found = _deltas(pair, config, asked)
+            reasons += found.reasons
+            is_deciding = (pair.dataset, pair.gold) in decisions
+            rows += [row | {"primary": is_deciding and _is_headline(row)} for row in found.rows]
+    flipped = tuple(_flipped(pair, config.results) for pair in deciding)
     frozen = _is_frozen(sides, deciding)
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
     decided = _verdict(rows, deciding, frozen=frozen, margin=asked.margin / 100)
-    return _comparison(sides, reasons, verdict=decided, frozen=frozen, deltas=tuple(rows), flipped=found)
+    return _comparison(sides, reasons, verdict=decided, frozen=frozen, deltas=tuple(rows), flipped=flipped)
+
+
+def _find(reference: str, config: Config, asked: Asked) -> Side:
+    """A side; of the data set asked for, where it was scored on that."""
+    try:
+        return find_side(reference, config.store, config.results, dataset=asked.dataset)
+    except InputError:
+        if asked.dataset is None:
+            raise
+        there = {one.dataset for one in find_side(reference, config.store, config.results).scored}
+        if asked.dataset in there:
+            raise
+        problem = f"{reference} was not scored on {asked.dataset}"
+        raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
 def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> Comparison:
@@ -111,17 +147,29 @@ def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> 
     )
 
 
-def _deciding(pairs: Iterable[Pair], gold: str | None) -> list[Pair]:
-    """Of each data set the annotation asked for, else its own."""
-    return [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
+def _deciding(pairs: Sequence[Pair], gold: str | None) -> list[Pair]:
+    """Of each data set the annotation asked for, else its own. Raises InputError where none has it."""
+    found = [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
+    if not found:
+        there = ", ".join(sorted({pair.gold for pair in pairs}))
+        raise InputError("--gold", f"neither was scored against {gold}", f"choose among {there}")
+    return found
 
 
-def _deltas(pair: Pair, config: Config, asked: Asked, decides: bool) -> list[Row]:
+class _Deltas(NamedTuple):
+    rows: list[Row]
+    reasons: list[str]
+    """Which slices could not be compared."""
+
+
+def _deltas(pair: Pair, config: Config, asked: Asked) -> _Deltas:
     base, candidate = (count_stored(one, config)[0] for one in pair.both)
     seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
     rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
     about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": asked.confidence}
-    return [about | row | {"primary": decides and _is_headline(row)} for row in rows]
+    apart = ", ".join(slices_apart(base, candidate))
+    problem = f"{pair.dataset} against {pair.gold}: only one side has the slice, or other entities in it: {apart}"
+    return _Deltas([about | row for row in rows], [problem] if apart else [])
 
 
 def _is_headline(row: Row) -> bool:

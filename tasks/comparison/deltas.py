@@ -6,19 +6,19 @@ itself; its labels are one family, whose p-values are adjusted by Holm's method.
 much another seed of the same recipe would differ is not in it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from tasks.scoring.intervals import RESAMPLES, columns_of, statistics, too_few
-from tasks.scoring.metrics import Numbers, Quantity, Row, quantities
-from tasks.statistics.bootstrap import left_out, resampled
+from tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics, too_few
+from tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
+from tasks.statistics.bootstrap import left_out
 from tasks.statistics.intervals import interval
-from tasks.statistics.paired import detectable, holm, p_values, permuted
+from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
@@ -32,53 +32,80 @@ def deltas(
     *,
     seed: int,
     confidence: float,
-    wanted: Wanted = lambda quantity: quantity.level == "entity",
+    wanted: Wanted = lambda _: True,
 ) -> list[Row]:
-    """One row a number that both counts give.
+    """One row an entity-level number that both counts give of the same gold; overall ones first, then those of labels.
 
     Each with level, mode, slice, label, average, metric; base, candidate, delta; ci_low, ci_high, p_value, p_adjusted,
     detectable (the smallest true difference that this pair of models on this corpus would show with 80 % power, at the
-    level of the interval); support and reason (why there is no interval).
+    level of the interval); support and reason (why there is no delta, or no interval).
     """
+    return _adjusted([row for pair in _pairs(base, candidate) for row in _rows(pair, seed, confidence, wanted)])
+
+
+def slices_apart(base: Sequence[Counts], candidate: Sequence[Counts]) -> list[str]:
+    """The slices that cannot be compared: only one side has them, or they hold other gold entities on each."""
+    compared = {pair.base.slice for pair in _pairs(base, candidate)}
+    return sorted({one.slice for one in (*base, *candidate)} - compared)
+
+
+class _Pair(NamedTuple):
+    """Counts of the same gold entities, with the same labels."""
+
+    base: Counts
+    candidate: Counts
+
+
+def _pairs(base: Iterable[Counts], candidate: Iterable[Counts]) -> Iterator[_Pair]:
     others = {_kind(one): one for one in candidate}
-    rows = [
-        row for one in base if _kind(one) in others for row in _rows(one, others[_kind(one)], seed, confidence, wanted)
-    ]
-    return _adjusted(rows)
+    for one in base:
+        if one.level == "entity" and (other := others.get(_kind(one))):
+            labels = tuple(sorted({*one.labels, *other.labels}))
+            pair = _Pair(_with_labels(one, labels), _with_labels(other, labels))
+            if np.array_equal(pair.base.column("n_gold"), pair.candidate.column("n_gold")):
+                yield pair
 
 
 def _kind(counts: Counts) -> tuple[str, str, str]:
     return counts.level, counts.mode, counts.slice
 
 
-def _rows(base: Counts, candidate: Counts, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
-    labels = tuple(sorted({*base.labels, *candidate.labels}))
-    base, candidate = _with_labels(base, labels), _with_labels(candidate, labels)
-    asked = [one for label in {OVERALL: 0, **dict.fromkeys(labels)} for one in quantities(base, label) if wanted(one)]
-    if not asked or not np.array_equal(base.column("n_gold"), candidate.column("n_gold")):
+def _rows(pair: _Pair, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
+    asked = [one for label in {OVERALL: 0, **dict.fromkeys(pair.base.labels)} for one in quantities(pair.base, label)]
+    asked = [one for one in asked if wanted(one)]
+    if not asked:
         return []
-    pair = [columns_of(one) for one in (base, candidate)]
+    sums = [columns_of(one).sum(0) for one in pair]
+    points = [statistics(asked, pair.base, one) for one in sums]
+    defined = [at for at, delta in enumerate(points[1] - points[0]) if not np.isnan(delta)]
+    tested = _tested(pair, [asked[at] for at in defined], seed, confidence) if defined else []
+    known = dict(zip(defined, tested, strict=True))
+    return [
+        _row(pair.base, one, _number(before), _number(after), known.get(at))
+        for at, (one, before, after) in enumerate(zip(asked, *points, strict=True))
+    ]
 
-    def delta(sums: Sequence[Numbers]) -> Numbers:
-        return statistics(asked, base, sums[1]) - statistics(asked, base, sums[0])
 
-    points = [statistics(asked, base, columns.sum(0)) for columns in pair]
-    drawn = delta([resampled(columns, seed=seed, n=RESAMPLES) for columns in pair])
-    low, high = interval(points[1] - points[0], drawn, delta([left_out(columns) for columns in pair]), confidence)
-    p = p_values(points[1] - points[0], delta(permuted(*pair, n=PERMUTATIONS, seed=seed)))
-    least = detectable(drawn, confidence)
-    numbers = {
-        "base": points[0],
-        "candidate": points[1],
-        "delta": points[1] - points[0],
+def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
+    """What resampling says of deltas that are defined."""
+    columns = [columns_of(one) for one in pair]
+
+    def delta(sums: Iterable[Numbers]) -> Numbers:
+        before, after = (statistics(asked, pair.base, side) for side in sums)
+        return after - before
+
+    point = delta(side.sum(0) for side in columns)
+    drawn = delta(paired_bootstrap(*columns, seed=seed, n=RESAMPLES))
+    low, high = interval(point, drawn, delta(map(left_out, columns)), confidence)
+    moved = delta(permuted(*columns, seed=seed, n=PERMUTATIONS))
+    found = {
+        "delta": point,
         "ci_low": low,
         "ci_high": high,
-        "p_value": p,
-        "detectable": least,
+        "p_value": p_value(point, moved),
+        "detectable": detectable(drawn, confidence),
     }
-    return [
-        _row(base, one, {name: _number(column[i]) for name, column in numbers.items()}) for i, one in enumerate(asked)
-    ]
+    return [{name: _number(column[at]) for name, column in found.items()} for at in range(len(asked))]
 
 
 def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
@@ -88,16 +115,20 @@ def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
     return replace(counts, labels=labels, values=values)
 
 
-def _row(counts: Counts, one: Quantity, numbers: Row) -> Row:
-    undefined = one.metric.undefined if numbers["delta"] is None else None
-    reason = undefined or too_few(counts, one)
-    gold = counts.column("n_gold").sum(0)
+def _row(counts: Counts, one: Quantity, before: float | None, after: float | None, tested: Row | None) -> Row:
+    row = dict.fromkeys(("delta", "ci_low", "ci_high", "p_value", "detectable")) | (tested or {})
+    reason = too_few(counts, one) if tested else one.metric.undefined
+    if reason is None and row["ci_low"] is None:
+        reason = UNSTABLE
+    support = counts.column("n_gold")[:, summed_columns(one, counts.labels)].sum()
     return {
         **{name: getattr(one, name) for name in ("level", "mode", "slice", "label", "average")},
         "metric": one.metric.name,
-        **numbers,
+        "base": before,
+        "candidate": after,
+        **row,
         **(dict.fromkeys(("ci_low", "ci_high", "detectable")) if reason else {}),
-        "support": int(gold.sum() if one.label == OVERALL else gold[counts.labels.index(one.label)]),
+        "support": int(support),
         "reason": reason,
     }
 

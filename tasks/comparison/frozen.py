@@ -5,9 +5,11 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from artifacts.digests import canonical_json
-from artifacts.tables import Filter, read_newest_first, read_results
+from artifacts.errors import InputError
+from artifacts.tables import Filter, read_newest_first
 from tasks.comparison.environments import difference, same_settings
 from tasks.comparison.flips import KINDS, flips
+from tasks.comparison.sides import row_of_run
 from tasks.config import Config
 from tasks.environment import environment
 from tasks.results.predicted import Predicted, stored
@@ -25,12 +27,15 @@ _HEADLINE: list[Filter] = [
     ("metric", "=", "f1"),
     ("average", "=", "micro"),
 ]
+_SAME = ("model_sha256", "words_sha256", "gold_sha256", "precision", "dataset", "gold")
+_COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
 
 
 class Earlier(NamedTuple):
     """What a model predicted the last time."""
 
-    predicted: Predicted
+    row: Row
+    """Of `metrics`, the columns of `Predicted`."""
     run: Mapping[str, Any]
     """That run's row of `runs`."""
 
@@ -38,48 +43,55 @@ class Earlier(NamedTuple):
 def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
     """A row of the gate for each model that predicts differently than in the newest earlier run with its settings.
 
-    The row has the flips by kind, and says which run that was and how the environments differ.
+    The row has the flips by kind, and says which run that was and how the environments differ. Predictions of that run
+    that are gone from the results leave no flips to be told, but the change all the same.
     """
     configuration = canonical_json(config.model_dump(mode="json")).decode()
     here = environment() | {"run_id": run.run_id, "configuration": configuration}
     rows = []
     for one in now:
         before = _newest(run.results, run.run_id, one, here)
-        if before and before.predicted.predictions_digest != one.predictions_digest:
+        if before and before.row["predictions_digest"] != one.predictions_digest:
             rows.append(_row(run, one, before, here))
     return rows
 
 
 def _newest(results: str, run_id: str, now: Predicted, here: Mapping[str, Any]) -> Earlier | None:
-    same = ("model_sha256", "words_sha256", "gold_sha256", "precision", "dataset", "gold")
-    filters: list[Filter] = [*_HEADLINE, ("run_id", "!=", run_id), *((name, "=", getattr(now, name)) for name in same)]
-    for found in islice(read_newest_first(results, "metrics", filters=filters), NIGHTS):
+    filters: list[Filter] = [*_HEADLINE, ("run_id", "!=", run_id), *((name, "=", getattr(now, name)) for name in _SAME)]
+    for found in islice(read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters), NIGHTS):
         for row in sorted(found.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True):
-            of_run: list[Filter] = [("run_id", "=", row["run_id"])]
-            runs = read_results(results, "runs", since=found.date, filters=of_run).to_pylist()
-            if runs and same_settings(runs[-1], here, row["precision"], now.precision):
-                return Earlier(stored(results, row), runs[-1])
+            earlier = row_of_run(results, row["run_id"], found.date)
+            if earlier and same_settings(earlier, here, row["precision"], now.precision):
+                return Earlier(row, earlier)
     return None
 
 
 def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:
-    parts = (read_predictions(run.results, uri).parts() for uri in (before.predicted.uri, now.uri))
-    kinds = [flip.kind for flip in flips(*parts)]
-    counts: Row = {kind: kinds.count(kind) for kind in KINDS}
+    flipped = _flipped(run.results, before.row, now)
     environments = difference(before.run, here, now.precision, now.precision)
     changes = [f"{name} {sides['base']} then, {sides['candidate']} now" for name, sides in environments.items()]
-    flipped = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
     return {
         "kind": "frozen",
         "model": now.model,
         "artifact_id": now.artifact_id,
-        "baseline_artifact_id": before.predicted.artifact_id,
+        "baseline_artifact_id": before.row["artifact_id"],
         "dataset": now.dataset,
         "split": now.split,
         "gold": now.gold,
         "verdict": "regression",
         "failed": True,
-        **counts,
+        **flipped,
         "reason": f"the same model and settings predict differently than in the run {before.run['run_id']}: "
-        f"entities {flipped}; {'; '.join(changes) or 'the environment is the same'}",
+        f"entities {counts}; {'; '.join(changes) or 'the environment is the same'}",
     }
+
+
+def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:
+    """How many entities flipped, by kind; nothing where the earlier predictions are gone."""
+    try:
+        uris = (stored(results, before).uri, now.uri)
+    except InputError:
+        return {}
+    kinds = [flip.kind for flip in flips(*(read_predictions(results, uri).parts(text=False) for uri in uris))]
+    return {kind: kinds.count(kind) for kind in KINDS}

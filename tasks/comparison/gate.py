@@ -1,9 +1,9 @@
 """The quality gate: rules that a model is held to beside its baseline, what they found, and what follows from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from artifacts.errors import RunFailedError
+from artifacts.errors import InputError, RunFailedError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import resolve
 from artifacts.store import Store
@@ -19,8 +19,11 @@ from tasks.statistics.bootstrap import seed_of
 from tasks.statistics.verdicts import verdict
 
 RULE_FIELDS = ("mode", "slice", "label", "metric")
+NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
 MISSING = "missing"
 """The verdict where a rule's number is not there, which fails: a gate that judges nothing must not pass."""
+Annotation = tuple[str | None, str | None]
+"""The names of a data set and of one of its annotations."""
 
 
 def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
@@ -29,22 +32,22 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
     None where there is no such alias yet and the model is to be the first that gets it. Raises RunFailedError where
     there is none and none is to be set, and InputError for a reference that means nothing, or several.
     """
-    if not gate.is_alias:
-        (found,) = resolve(gate.baseline, store)
-        return found
-    if gate.baseline in Store(store).aliases(artifact.name):
-        (found,) = resolve(f"{artifact.name}@{gate.baseline}", store)
-        return found
-    if gate.promote:
-        return None
-    remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"
-    raise RunFailedError(f"there is no {artifact.name}@{gate.baseline} to be compared with; give it one: {remedy}")
+    reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
+    if gate.is_alias and gate.baseline not in Store(store).aliases(artifact.name):
+        if gate.promote:
+            return None
+        remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"
+        raise RunFailedError(f"there is no {reference} to be compared with; give it one: {remedy}")
+    found = resolve(reference, store)
+    if len(found) > 1:
+        raise InputError("gate.baseline", f"{reference} means {len(found)} models", "name one, or an alias")
+    return found[0]
 
 
 def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
     """Rows of `gate`: the rules about this data set and annotation. Raises CorruptArtifactError for a damaged file."""
     gate = config.gate or GateConfig()
-    mine = [rule for rule in rules if _concerns(rule, candidate)]
+    mine = [rule for rule in rules if (candidate.dataset, candidate.gold) in _annotations(config, rule)]
     about = {
         "model": candidate.model,
         "artifact_id": candidate.artifact_id,
@@ -52,7 +55,7 @@ def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold")},
     }
-    if not mine or (base is None and gate.promote):
+    if not mine:
         return []
     if base is None:
         return [about | _row(gate, rule, {}, MISSING, "the baseline was not scored") for rule in mine]
@@ -60,10 +63,33 @@ def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted
     judged = judge(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
     if base.predictions_digest == candidate.predictions_digest:
         judged = [_identical(row) for row in judged]
-    parts = (read_predictions(config.results, one.uri).parts() for one in (base, candidate))
+    parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
     kinds = [flip.kind for flip in flips(*parts)]
     flipped = {kind: kinds.count(kind) for kind in KINDS}
     return [about | flipped | row for row in judged]
+
+
+def missing(
+    config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
+) -> list[Row]:
+    """Rows of `gate`: a failure for everything that the rules are about and that was not judged."""
+    gate = config.gate or GateConfig()
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    return [
+        about
+        | {"dataset": dataset, "split": config.benchmark.split, "gold": gold}
+        | _row(gate, rule, {}, MISSING, "there are no scores to be judged")
+        for rule in rules
+        for dataset, gold in _annotations(config, rule) or [(rule.dataset, rule.gold)]
+        if (dataset, gold) not in judged
+    ]
+
+
+def absent_models(config: Config, there: Collection[str]) -> list[str]:
+    """The configured models that should be benchmarked, as every model of the store is, and are not `there`."""
+    if not any(reference.startswith("*") for reference in config.benchmark.models):
+        return []
+    return [model.name for model in config.trained_models if model.name not in there]
 
 
 def is_improvement(rows: Sequence[Row]) -> bool:
@@ -72,54 +98,61 @@ def is_improvement(rows: Sequence[Row]) -> bool:
     return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
 
 
-def promotion(  # noqa: PLR0913 - what the row says
-    config: Config,
-    gate: GateConfig,
-    artifact: ArtifactRef,
-    baseline: ArtifactRef | None,
-    decisive: Sequence[Row],
-    *,
-    is_promoted: bool,
-) -> list[Row]:
+def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
+    """The row of `gate` that says that a model got the alias of the baseline because nothing had it."""
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
+    return {"kind": "promotion", **about, **found}
+
+
+def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_promoted: bool) -> list[Row]:
     """The rows of `gate` that say whether the alias of the baseline moved, and by what."""
-    if baseline is None:
-        first = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
-        found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
-        return [{"kind": "promotion", **first, **found}]
     reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None
-    same = {"kind": "promotion", "failed": False, "promoted": is_promoted}
-    return [row | same | {"reason": row["reason"] or reason} for row in decisive]
+    about = {"kind": "promotion", "failed": False, "promoted": is_promoted}
+    return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
 
 
 def refuse(rows: Iterable[Row]) -> None:
     """Raises RunFailedError with every row that failed, in words."""
     if failed := [row for row in rows if row["failed"]]:
-        raise RunFailedError("; ".join(_failure(row) for row in failed))
+        raise RunFailedError("; ".join(map(said, failed)))
+
+
+def said(row: Row) -> str:
+    """A row of `gate` in words: `tagger on own: pass: overall strict F1 rose 0.10 points (95% CI …), margin 0.50`."""
+    where = row["model"]
+    if row.get("dataset"):
+        where += f" on {row['dataset']}" + (f" ({row['gold']})" if row["gold"] != row["dataset"] else "")
+    words = [in_words(row)] if row.get("metric") else []
+    if row["kind"] == "rule" and row["verdict"] != MISSING:
+        words.append(f"margin {100 * row['margin']:.2f} points")
+    if row["kind"] == "promotion":
+        where += f": {'became' if row['promoted'] else 'did not become'} {row['baseline']}"
+    elif row["kind"] == "rule":
+        where += f": {row['verdict']}"
+    return f"{where}: {', '.join([*words, *([row['reason']] if row['reason'] else [])])}"
 
 
 def judge(
     gate: GateConfig, rules: Sequence[GateRule], base: Sequence[Counts], candidate: Sequence[Counts], *, seed: int
 ) -> list[Row]:
-    """One row a rule: the difference with its interval, the verdict, whether it fails, and why.
-
-    Identical predictions pass.
-    """
+    """One row a rule: the difference with its interval, the verdict, whether it fails, and why."""
 
     def wanted(quantity: Quantity) -> bool:
-        return quantity.level == "entity" and any(_key(rule) == _key_of(quantity) for rule in rules)
+        return any(_key(rule) == _key_of(quantity) for rule in rules)
 
     found = deltas(base, candidate, seed=seed, confidence=gate.confidence, wanted=wanted)
-    by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found if row["average"] in {"", "micro"}}
+    by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found}
     return [_judged(gate, rule, by_key.get(_key(rule))) for rule in rules]
 
 
 def in_words(row: Row) -> str:
-    """`overall strict F1 fell 1.90 points (95 % CI −3.10 … −0.80)`, of a delta or a row of the gate."""
+    """`overall strict F1 fell 1.90 points (95% CI -3.10 … -0.80)`, of a delta or a row of the gate."""
     name = f"{row['label']} {row['mode']} {row['metric'].replace('f1', 'F1')}"
     if row["slice"] != "all":
         name += f" ({row['slice']})"
     if row["delta"] is None:
-        return f"{name} is missing"
+        return f"{name} has no difference"
     points = 100 * row["delta"]
     moved = f"{'fell' if points < 0 else 'rose'} {abs(points):.2f} points" if points else "did not move"
     if row["ci_low"] is None:
@@ -128,16 +161,11 @@ def in_words(row: Row) -> str:
     return f"{name} {moved} ({row['confidence']:.0%} CI {interval})"
 
 
-def _failure(row: Row) -> str:
-    where = f"{row['model']} on {row['dataset']}" + (f" ({row['gold']})" if row["gold"] != row["dataset"] else "")
-    if row["kind"] == "frozen":
-        return f"{where}: {row['reason']}"
-    reason = f", {row['reason']}" if row["reason"] else ""
-    return f"{where}: {row['verdict']}: {in_words(row)}, margin {100 * row['margin']:.2f}{reason}"
-
-
-def _concerns(rule: GateRule, predicted: Predicted) -> bool:
-    return rule.dataset in {None, predicted.dataset} and predicted.gold == (rule.gold or predicted.dataset)
+def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
+    """What a rule is about: of each data set its own annotation, or the one that the rule names."""
+    known = {(one.name, one.name) for one in config.datasets} | {(one.dataset, one.name) for one in config.golds}
+    named = ((one.name, rule.gold or one.name) for one in config.datasets if rule.dataset in {None, one.name})
+    return [annotation for annotation in named if annotation in known]
 
 
 def _identical(row: Row) -> Row:
@@ -150,13 +178,16 @@ def _key(rule: GateRule) -> tuple[Any, ...]:
 
 
 def _key_of(quantity: Quantity) -> tuple[Any, ...]:
-    return quantity.mode, quantity.slice, quantity.label, quantity.metric.name
+    is_micro = quantity.average in {"", "micro"}
+    return quantity.mode, quantity.slice, quantity.label, quantity.metric.name if is_micro else None
 
 
 def _judged(gate: GateConfig, rule: GateRule, delta: Row | None) -> Row:
-    if delta is None or delta["delta"] is None:
+    if delta is None:
         what = f"{rule.label} in the slice {rule.slice}"
-        return _row(gate, rule, delta or {}, MISSING, (delta and delta["reason"]) or f"there is no number of {what}")
+        return _row(gate, rule, {}, MISSING, f"the two have no common number of {what}")
+    if delta["delta"] is None:
+        return _row(gate, rule, delta, MISSING, f"undefined: {delta['reason']}")
     if delta["ci_low"] is None:
         return _row(gate, rule, delta, "inconclusive", delta["reason"])
     return _row(gate, rule, delta, verdict(delta["ci_low"], delta["ci_high"], _margin(gate, rule) / 100), None)
@@ -167,12 +198,11 @@ def _margin(gate: GateConfig, rule: GateRule) -> float:
 
 
 def _row(gate: GateConfig, rule: GateRule, delta: Row, found: str, reason: str | None) -> Row:
-    numbers = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
     return {
         "kind": "rule",
         "level": "entity",
         **{name: getattr(rule, name) for name in RULE_FIELDS},
-        **{name: delta.get(name) for name in numbers},
+        **{name: delta.get(name) for name in NUMBERS},
         "average": "micro" if rule.label == OVERALL else "",
         "margin": _margin(gate, rule) / 100,
         "confidence": gate.confidence,

@@ -100,7 +100,7 @@ def find_side(reference: str, store: str, results: str, *, dataset: str | None =
         reference=reference,
         date=found.date,
         scored=tuple(stored(results, row) for row in rows),
-        run=_row_of_run(results, rows[0]["run_id"], found.date),
+        run=row_of_run(results, rows[0]["run_id"], found.date),
         **{name: rows[0][name] for name in ("run_id", "started_at", "artifact_id", "model_sha256", "model")},
     )
 
@@ -189,6 +189,7 @@ def _nothing_found(reference: str, store: str, results: str, filters: Sequence[F
     )
 
 
-def _row_of_run(results: str, run_id: str, date: str) -> Mapping[str, Any] | None:
+def row_of_run(results: str, run_id: str, date: str) -> Mapping[str, Any] | None:
+    """A run's row of `runs`, of its last attempt; None where it wrote none."""
     found = next(read_newest_first(results, "runs", filters=[("run_id", "=", run_id)], date=date), None)
     return max(found.rows.to_pylist(), key=lambda row: row["started_at"]) if found else None

@@ -4,6 +4,7 @@
 """
 
 from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.card import CardConfig
 from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
 from tasks.config.gate import GateConfig, GateRule
 from tasks.config.job import Config
@@ -14,6 +15,7 @@ from tasks.config.slices import SliceConfig
 __all__ = [
     "FIELDS_OF",
     "BenchmarkConfig",
+    "CardConfig",
     "Config",
     "DatasetConfig",
     "Format",

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from tasks.config.section import Name, Section, Split, Text
 
+EXACT_MATCH = ("strict", "conlleval", "discard")
+
 
 class GateRule(Section):
     """One number that must not fall."""
@@ -24,6 +26,14 @@ class GateRule(Section):
     """The annotation; the data set's own by default."""
     margin: float | None = Field(default=None, ge=0, le=100)
     """Points that it may fall; the gate's margin by default."""
+
+    @model_validator(mode="after")
+    def _is_counted(self) -> Self:
+        if self.slice != "all" and self.mode not in EXACT_MATCH:
+            raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MATCH)} only, not in {self.mode}")
+        if self.mode == "span" and self.label != "overall":
+            raise ValueError(f"the mode span has no types; give the label overall instead of {self.label}")
+        return self
 
 
 class GateConfig(Section):
@@ -52,7 +62,9 @@ class GateConfig(Section):
         return not {"@", "/"} & set(self.baseline)
 
     @model_validator(mode="after")
-    def _promotes_an_alias(self) -> Self:
+    def _has_one_baseline(self) -> Self:
+        if "*" in self.baseline:
+            raise ValueError(f"baseline is {self.baseline}, which means several models; give an alias, e.g. champion")
         if self.promote and not self.is_alias:
             raise ValueError(f"promote moves an alias, and baseline is {self.baseline}; give one, e.g. champion")
         return self

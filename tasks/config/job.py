@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.card import CardConfig
 from tasks.config.datasets import DatasetConfig, GoldConfig
 from tasks.config.gate import GateConfig
 from tasks.config.models import ModelConfig
@@ -33,6 +34,8 @@ class Config(Section):
     """Parts of the entities of your own that are scored too."""
     gate: GateConfig | None = None
     """What lets a benchmark fail; nothing by default."""
+    card: CardConfig = CardConfig()
+    """Metadata of model cards."""
 
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
@@ -76,7 +79,8 @@ class Config(Section):
                 raise ValueError(f"gate: a rule is about the data set {rule.dataset}; {remedy}")
             annotations = {g.name for g in self.golds} | {*known}
             if rule.gold and rule.gold not in annotations:
-                raise ValueError(f"gate: a rule is about the gold {rule.gold}; name one of {', '.join(annotations)}")
+                choices = ", ".join(sorted(annotations))
+                raise ValueError(f"gate: a rule is about the gold {rule.gold}; name one of {choices}")
         return self
 
     @model_validator(mode="after")

@@ -20,5 +20,6 @@ class SliceConfig(Section):
     @model_validator(mode="after")
     def _has_one_definition(self) -> Self:
         if (self.where is None) == (self.function is None):
-            raise ValueError("a slice needs either `where` or `function`")
+            problem = "neither `where` nor `function`" if self.where is None else "both `where` and `function`"
+            raise ValueError(f"the slice {self.name} has {problem}; give one of them")
         return self

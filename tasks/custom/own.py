@@ -1,7 +1,7 @@
 """A user's own metrics of stored predictions: which are asked for, and what they say."""
 
 from artifacts.manifest import ArtifactRef
-from tasks.analysis.calibration import calibration
+from tasks.analysis.writing import calibration_rows
 from tasks.config import Config
 from tasks.custom.predictions import Identity, Predictions
 from tasks.custom.running import run_custom
@@ -17,17 +17,14 @@ from tasks.scoring.stored import count_stored
 from tasks.statistics.bootstrap import seed_of
 
 
-def has_own_metrics(config: Config) -> bool:
-    """Whether metrics are asked for that look at predictions or at the model. Raises InputError like `collect`."""
-    return any(one.needs != "counts" for one in selected_metrics(config))
-
-
 def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
     """Rows of the metrics that need predictions, or, where the artifact is given, the model, which is loaded once."""
+    metrics = [one for one in selected_metrics(config) if one.needs != "counts"]
+    if not metrics:
+        return []
     file = read_predictions(config.results, predicted.uri)
     identity = Identity(**{name: getattr(predicted, name) for name in Identity._fields})
     predictions = Predictions(identity=identity, types=file.types, parts=file.parts)
-    metrics = selected_metrics(config)
     if artifact is None:
         return run_custom(metrics, predictions)
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
@@ -35,13 +32,14 @@ def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None
 
 
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:
-    """Every number of stored predictions: built-in metrics, calibration, and the user's own that need no model."""
+    """Every number of stored predictions that is asked for; metrics that need the model have rows that say so."""
     counts, slices = count_stored(predicted, config)
     intervals = BootstrapIntervals(
         seed=seed_of(predicted.words_sha256, predicted.gold_sha256), confidence=config.benchmark.confidence
     )
     metrics = selected_metrics(config)
-    labels = (OVERALL, *counts[0].labels)
+    wanted = config.benchmark.labels
+    labels = (OVERALL, *(counts[0].labels if wanted == "all" else wanted))
     rows = [row for label in labels for row in score(counts, label, metrics=metrics, intervals=intervals)]
-    calibrated = calibration(read_predictions(config.results, predicted.uri).parts()).metrics
-    return [*rows, *missing_slices(slices.unavailable), *calibrated, *score_own(predicted, config, None)]
+    calibrated = calibration_rows(read_predictions(config.results, predicted.uri).parts, config.benchmark)
+    return [*rows, *missing_slices(slices.unavailable, metrics), *calibrated, *score_own(predicted, config, None)]

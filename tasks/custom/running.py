@@ -7,8 +7,10 @@ import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifacts.errors import InputError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 CUSTOM = "custom"
 """Level and mode of these rows."""
+_collecting = Lock()
 NO_MODEL = "it needs the model, which is not loaded for scoring stored predictions"
 
 
@@ -74,15 +77,25 @@ def run_custom(
     return rows
 
 
-def _collect(path: Path) -> list[Metric]:
+def _collect(path: Path) -> tuple[Metric, ...]:
+    """Every label that is scored asks for them; a file runs once as long as it stays as it is."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:  # which `load_file` explains
+        digest = ""
+    with _collecting:  # labels are scored side by side
+        return _defined(path, digest)
+
+
+@lru_cache(maxsize=32)
+def _defined(path: Path, digest: str) -> tuple[Metric, ...]:
     try:
         module = load_file(path)
     except InputError as error:
         if isinstance(cause := error.__cause__, InputError):  # of the decorator: says itself what is wrong
             raise InputError(f"{path}: {cause.field}", cause.problem, cause.remedy) from error
         raise
-    source = f"{path.name}@{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    found = [replace(one, source=source) for one in registered(vars(module))]
+    found = tuple(replace(one, source=f"{path.name}@{digest}") for one in registered(vars(module)))
     if not found:
         remedy = 'decorate a function with @metric("its_name") of tasks.scoring.registry'
         raise InputError(str(path), "it defines no metric", remedy)

@@ -8,7 +8,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +19,7 @@ from artifacts.digests import canonical_json, sha256_file, sha256_hex
 from artifacts.filesystem import Root
 from artifacts.handle import ArtifactHandle
 from artifacts.manifest import ArtifactRef
+from artifacts.references import golden_of
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import OUTSIDE
@@ -184,13 +184,18 @@ def tagger_handle(artifact: ArtifactRef, settings: EvaluationSettings) -> "Artif
     """A lazy handle of the model as it is evaluated with these settings."""
     from tasks.inference.loading import load_tagger, resolve_device
 
-    load = partial(
-        load_tagger,
-        device=resolve_device(settings.device),
-        precision=settings.precision,
-        window=settings.window,
-        name=artifact.name,
-    )
+    device = resolve_device(settings.device)
+
+    def load(folder: Path) -> "Tagger":
+        return load_tagger(
+            folder,
+            device=device,
+            precision=settings.precision,
+            window=settings.window,
+            name=artifact.name,
+            golden=golden_of(artifact),
+        )
+
     return ArtifactHandle(artifact, load)
 
 

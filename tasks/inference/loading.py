@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from artifacts.manifest import Golden
 from tasks.inference.alignment import SpecialTokens
+from tasks.inference.golden import check
 
 if TYPE_CHECKING:
     import torch
@@ -151,13 +153,20 @@ def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:
     return LoadedTokenizer(wrapper=wrapper, backend=backend, special=special)
 
 
-def load_tagger(
-    folder: Path, *, device: "torch.device", precision: str = "fp32", window: int | None = None, name: str = ""
+def load_tagger(  # noqa: PLR0913 - one keyword a setting
+    folder: Path,
+    *,
+    device: "torch.device",
+    precision: str = "fp32",
+    window: int | None = None,
+    name: str = "",
+    golden: Golden | None = None,
 ) -> Tagger:
     """Load a saved token classifier for inference, known as `name` in messages.
 
     Raises CorruptArtifactError where weights are missing (transformers would fill them with random numbers), are not
-    used, or do not fit the configuration; InputError where the folder cannot be loaded at all.
+    used, or do not fit the configuration or the tokenizer, or where the model no longer says what `golden` recorded;
+    InputError where the folder cannot be loaded at all.
     """
     from transformers import AutoModelForTokenClassification
 
@@ -175,9 +184,8 @@ def load_tagger(
         )
     ignored = _check_weights(loading, name)
     tokenizer = load_tokenizer(folder)
-    if len(tokenizer.wrapper) > model.get_input_embeddings().weight.shape[0]:
-        raise CorruptArtifactError(f"model {name}: its tokenizer has more entries than its vocabulary of embeddings")
-    return Tagger(
+    _check_vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0], name)
+    tagger = Tagger(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
         labels=_labels(model.config.id2label, name),
@@ -185,6 +193,17 @@ def load_tagger(
         device=device,
         ignored_keys=ignored,
     )
+    if golden:
+        check(tagger, golden, precision, name)
+    return tagger
+
+
+def _check_vocabulary(tokenizer: LoadedTokenizer, embeddings: int, name: str) -> None:
+    # Numbers may have gaps, so their count does not say which is the highest.
+    highest = max(tokenizer.backend.get_vocab(with_added_tokens=True).values(), default=-1)
+    if highest >= embeddings:
+        problem = f"its tokenizer numbers pieces up to {highest}, and there are {embeddings} embeddings"
+        raise CorruptArtifactError(f"model {name}: {problem}")
 
 
 def _labels(id2label: Mapping[int, str], name: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def scored_predictions(results: str, since: str | None) -> list[ScoredPrediction
     """
     first = "" if since is None else _checked(since)
     columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
-    found: dict[tuple[str, ...], tuple[Row, list[Run]]] = {}
+    found: dict[tuple[str, ...], tuple[Row, dict[str, Run]]] = {}
     for dated in read_newest_first(results, "metrics", columns=[*columns, "n_models"]):
         if dated.date < first:
             break
@@ -39,26 +39,38 @@ def scored_predictions(results: str, since: str | None) -> list[ScoredPrediction
             if row["n_models"] is None and row["predictions_digest"]:
                 key = tuple(row[name] for name in _OF_PREDICTIONS)
                 of_run = {name: row[name] for name in ("run_id", "started_at", "attempt")}
-                found.setdefault(key, (row, []))[1].append(Run(flow="", date=dated.date, results=results, **of_run))
+                runs = found.setdefault(key, (row, {}))[1]
+                runs.setdefault(row["run_id"], Run(flow="", date=dated.date, results=results, **of_run))
     if not found:
         when = f" since {since}" if since else ""
         raise InputError(f"results {results}", f"hold no scores{when}", "run `nerbench benchmark` first")
-    return [ScoredPredictions(predicted=stored(results, row), runs=tuple(runs)) for row, runs in found.values()]
+    return [
+        ScoredPredictions(predicted=stored(results, row), runs=tuple(runs.values())) for row, runs in found.values()
+    ]
 
 
 def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[str | None, list[Row]]:
-    """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them."""
+    """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them.
+
+    Where a row says why there is no number, and now there is one, it is added; the row that stands there stays too.
+    """
     same = ("artifact_id", "dataset", "gold")
     filters: list[Filter] = [("run_id", "=", run.run_id), *((name, "=", getattr(predicted, name)) for name in same)]
-    dated = next(read_newest_first(run.results, "metrics", columns=SAME, filters=filters, date=run.date), None)
-    known = set() if dated is None else {_key(row) for row in dated.rows.to_pylist()}
+    columns = [*SAME, "status"]
+    dated = next(read_newest_first(run.results, "metrics", columns=columns, filters=filters, date=run.date), None)
+    there = [] if dated is None else dated.rows.to_pylist()
+    known, computed = {_key(row) for row in there}, {_key(row) for row in there if _is_computed(row)}
     about = run.columns | predicted.model_dump(exclude={"uri"})
-    missing = [about | row for row in rows if _key(row) not in known]
+    missing = [about | row for row in rows if _key(row) not in (computed if _is_computed(row) else known)]
     if not missing:
         return None, []
-    digest = sha256_hex(canonical_json([_key(row) for row in missing]))
+    digest = sha256_hex(canonical_json([[*_key(row), row["status"]] for row in missing]))
     key = table_key(run.run_id, "later", predicted.artifact_id, predicted.dataset, predicted.gold, digest)
     return write_table(run.results, "metrics", missing, date=run.date, key=key), missing
+
+
+def _is_computed(row: Row) -> bool:
+    return row["status"] in {"ok", "undefined"}
 
 
 def _key(row: Row) -> Sequence[str | None]:

@@ -37,10 +37,11 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
 def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
     """Write the rows of a user's own metrics; returns the location.
 
-    An attempt has a file of its own: a metric that times the model says something else the next time.
+    What an earlier attempt wrote stays: a metric that times the model says something else the next time.
     """
-    key = table_key(run.run_id, "own", artifact.artifact_id, dataset, str(run.attempt))
-    return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+    key = table_key(run.run_id, "own", artifact.artifact_id, dataset)
+    written = find_table_file(run.results, "metrics", key, run.date)
+    return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:

@@ -7,26 +7,29 @@ import pyarrow.compute as pc
 
 from artifacts.errors import InputError
 from artifacts.tables import read_results
+from tasks.custom.running import CUSTOM
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
+from tasks.slicing.slices import EVERYTHING
 
 
 def leaderboard(metrics: Iterable[Row]) -> list[Row]:
     """One row a model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity type."""
     found: dict[tuple[str, ...], Row] = {}
     for row in metrics:
-        if row["level"] != "entity" or row["value"] is None:
-            continue
-        entry = found.setdefault(
-            (row["artifact_id"], row["dataset"], row["gold"]),
-            {"model": row["model"], "dataset": row["dataset"], "gold": row["gold"]},
-        )
-        if name := _column(row):
+        name = _column(row)
+        if name and row["value"] is not None:
+            entry = found.setdefault(
+                (row["artifact_id"], row["dataset"], row["gold"]),
+                {"model": row["model"], "dataset": row["dataset"], "gold": row["gold"]},
+            )
             entry[name] = round(100 * row["value"], 2)
     return sorted(found.values(), key=lambda entry: (entry["dataset"], entry["gold"], -entry.get("F1", 0.0)))
 
 
 def _column(row: Row) -> str | None:
+    if row["level"] != "entity" or row["slice"] != EVERYTHING:
+        return None
     if row["label"] != OVERALL:
         return row["label"] if (row["mode"], row["metric"]) == ("strict", "f1") else None
     if row["average"] != "micro":
@@ -37,6 +40,18 @@ def _column(row: Row) -> str | None:
         ("strict", "f1"): "F1",
         ("conlleval", "f1"): "conlleval",
     }.get((row["mode"], row["metric"]))
+
+
+def own_numbers(metrics: Iterable[Row]) -> list[Row]:
+    """What metrics of a user's own say: of counts, the strict micro and label values of all entities alone."""
+    return [
+        {name: row[name] for name in ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")}
+        for row in metrics
+        if row.get("source")
+        and row["slice"] == EVERYTHING
+        and row["mode"] in {"strict", CUSTOM}
+        and row["average"] in {"", "micro"}
+    ]
 
 
 class RunResults(NamedTuple):

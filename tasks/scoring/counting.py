@@ -1,6 +1,6 @@
 """From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,6 +30,9 @@ from tasks.slicing.choice import slices_for
 from tasks.slicing.training_mentions import find_training
 from tasks.statistics.bootstrap import seed_of
 
+HEADLINE = "f1"
+"""The metric that says for all of them why a slice has none."""
+
 
 class CountedPredictions(Section):
     """Predictions counted against one annotation: what the scoring of single labels starts from."""
@@ -45,6 +48,13 @@ class CountedPredictions(Section):
     """Of the predicted tags as the corpus names them."""
     unavailable: dict[str, str]
     """Slices that cannot be counted, and why."""
+
+
+class _Ready(NamedTuple):
+    """Counts, and what finds the intervals of their numbers."""
+
+    counts: list[Counts]
+    intervals: BootstrapIntervals
 
 
 class NamedPredictions(NamedTuple):
@@ -115,10 +125,10 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
     `overall` brings a row for each slice that cannot be counted, which says why.
     """
     seed = seed_of(counted.corpus.words_sha256, counted.corpus.gold_sha256)
-    intervals = BootstrapIntervals(seed=seed, confidence=config.benchmark.confidence)
-    counts = _counts(results, counted.counts, counted.sha256)
-    rows = score(counts, label, metrics=selected_metrics(config), intervals=intervals)
-    return rows + (missing_slices(counted.unavailable) if label == OVERALL else [])
+    ready = _ready(results, counted.counts, counted.sha256, seed, config.benchmark.confidence)
+    metrics = selected_metrics(config)
+    rows = score(ready.counts, label, metrics=metrics, intervals=ready.intervals)
+    return rows + (missing_slices(counted.unavailable, metrics) if label == OVERALL else [])
 
 
 def selected_metrics(config: Config) -> list[Metric]:
@@ -126,12 +136,14 @@ def selected_metrics(config: Config) -> list[Metric]:
 
     Raises InputError for a file or a tag that cannot be used.
     """
-    return select([*BUILTIN, *collect(config.metrics)], config.benchmark.tags)
+    return select([*BUILTIN, *collect(config.metrics)], config.benchmark.tags, "tags")
 
 
-def missing_slices(unavailable: Mapping[str, str]) -> list[Row]:
-    """A row for each slice that cannot be counted, with the reason."""
-    headline = {"level": "entity", "mode": "strict", "label": OVERALL, "average": "micro", "metric": "f1"}
+def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) -> list[Row]:
+    """A row of F1 for each slice that cannot be counted, with the reason; none where F1 is not asked for."""
+    headline = {"level": "entity", "mode": "strict", "label": OVERALL, "average": "micro", "metric": HEADLINE}
+    if not any(one.name == HEADLINE for one in metrics):
+        return []
     return [
         ROW | headline | {"slice": name, "status": "unavailable", "reason": reason}
         for name, reason in unavailable.items()
@@ -146,9 +158,11 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
         done += part.n_words
 
 
-@lru_cache(maxsize=16)
-def _counts(results: str, path: str, sha256: str) -> list[Counts]:
-    return counts_from_table(_read(results, path, sha256))
+@lru_cache(maxsize=8)
+def _ready(results: str, path: str, sha256: str, seed: int, confidence: float) -> _Ready:
+    """Kept for the labels, which are scored side by side."""
+    counts = counts_from_table(_read(results, path, sha256))
+    return _Ready(counts, BootstrapIntervals(seed=seed, confidence=confidence))
 
 
 def _read(results: str, path: str, sha256: str) -> pa.Table:

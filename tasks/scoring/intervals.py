@@ -1,7 +1,6 @@
 """Confidence intervals of numbers made of counts: the bootstrap of `tasks.statistics` over documents."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from tasks.statistics.bootstrap import left_out, resampled
 from tasks.statistics.intervals import METHOD, interval, too_small
 
 RESAMPLES = 1000
+UNSTABLE = "undefined in too many resamples for an interval"
 
 
 class Found(NamedTuple):
@@ -25,26 +25,33 @@ class Found(NamedTuple):
 class BootstrapIntervals:
     """Intervals of the numbers of one model on one corpus.
 
-    The resamples depend on the corpus alone, so that all labels, modes and models of it share them.
+    The resamples depend on the corpus alone, so that all labels, modes and models of it share them. The sums over them
+    are kept as long as this object, so that the labels do not draw them anew.
     """
 
     method = METHOD
 
     def __init__(self, *, seed: int, confidence: float) -> None:
         self.seed, self.confidence = seed, confidence
+        self._drawn: dict[Counts, Numbers] = {}
 
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
         """One interval a quantity, which must have a value."""
         columns = columns_of(counts)
         point, drawn, without = (
             statistics(quantities, counts, sums)
-            for sums in (columns.sum(0), _resampled(counts, self.seed), left_out(columns))
+            for sums in (columns.sum(0), self._resampled(counts, columns), left_out(columns))
         )
         low, high = interval(point, drawn, without, self.confidence)
         return [
-            Found(None, None, reason) if (reason := too_few(counts, one)) else _found(low[at], high[at])
+            _found(low[at], high[at], too_few(counts, one, varies=low[at] != high[at]))
             for at, one in enumerate(quantities)
         ]
+
+    def _resampled(self, counts: Counts, columns: Numbers) -> Numbers:
+        if counts not in self._drawn:
+            self._drawn[counts] = resampled(columns, seed=self.seed, n=RESAMPLES)
+        return self._drawn[counts]
 
 
 def columns_of(counts: Counts) -> Numbers:
@@ -58,19 +65,15 @@ def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) ->
     return np.stack([evaluate(one, counts.labels, values, sums[..., -1]) for one in quantities], axis=-1)
 
 
-def too_few(counts: Counts, quantity: Quantity) -> str | None:
+def too_few(counts: Counts, quantity: Quantity, *, varies: bool = True) -> str | None:
     """Why a number rests on too little for an interval; None where it does not."""
     at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
     n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
-    return too_small(int(n_gold.sum()), int(np.count_nonzero(n_gold)))
+    n_units = int(np.count_nonzero(n_gold))
+    return too_small(int(n_gold.sum()), n_units, unit=counts.units.kind, varies=varies)
 
 
-@lru_cache(maxsize=64)
-def _resampled(counts: Counts, seed: int) -> Numbers:
-    return resampled(columns_of(counts), seed=seed, n=RESAMPLES)
-
-
-def _found(low: float, high: float) -> Found:
-    if np.isnan(low) or np.isnan(high):
-        return Found(None, None, "undefined in too many resamples for an interval")
+def _found(low: float, high: float, reason: str | None) -> Found:
+    if reason or np.isnan(low) or np.isnan(high):
+        return Found(None, None, reason or UNSTABLE)
     return Found(float(low), float(high), None)

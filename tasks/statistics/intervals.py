@@ -1,18 +1,35 @@
-"""Confidence intervals from bootstrap resamples, and when there are too few entities for one."""
+"""Confidence intervals from bootstrap resamples, and when there is too little to show one.
+
+The interval is BCa (bias-corrected and accelerated; Efron 1987, Efron & Tibshirani 1993 §14.3), with one change: where
+the textbook has the normal quantile z, this has t · √(u / (u − 1)) for u units (Hesterberg 2015 expands percentile
+intervals so), and t has as many degrees of freedom as the spread of the units' influences allows,
+2u / (kurtosis − 1) (Satterthwaite), between 1 and u − 1. Few documents with most of the errors make it wider.
+
+Why not something simpler: simulated with errors clustered by document, F1 0.6…0.97, 50 and 231 documents, 100…5,700
+entities and an intra-document correlation of 0.1 (MiniLM on CoNLLpp test has 0.12), 2,000 simulations each, nominal
+95 % covers 93.2…96.3 % where it varies and 10 errors are expected. Percentile intervals cover 89.1…94.7 % and miss the
+truth on one side, the textbook's BCa 89.6…95.0 %. `tests/tasks/statistics/test_simulations.py` prints the table.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.statistics.bootstrap import Floats
 
 METHOD = "bca-t"
+"""What the interval is called in result tables."""
+MIN_SUPPORT = 30
+MIN_UNITS = 20
 MIN_DEFINED = 0.9
+"""Share of the resamples in which a statistic must be defined to have an interval."""
 TIE = 1e-12
+"""Relative difference below which two values are the same: sums of other shapes round otherwise."""
 
 
 class Interval(NamedTuple):
-    """Ends of confidence intervals, one a statistic; NaN where there is none."""
+    """Ends of the confidence intervals of m statistics; NaN where there is none."""
 
     low: Floats
     """(m,)"""
@@ -21,67 +38,101 @@ class Interval(NamedTuple):
 
 
 def interval(estimate: Floats, resampled: Floats, left_out: Floats, confidence: float = 0.95) -> Interval:
+    """Confidence intervals of m statistics, as this module's docstring defines them.
+
+    Args:
+        estimate: (m,) the statistics on all units; NaN where undefined.
+        resampled: (n, m) the same on resamples; those where a statistic is undefined are left out of its interval.
+        left_out: (units, m) the same on all units but one.
+        confidence: probability to cover the true value.
+
+    Returns:
+        NaN where the estimate is undefined, or is without one of the units or in more than a tenth of the resamples,
+        and for fewer than two units; the estimate itself twice where no resample differs. Ends lie within the
+        resampled values.
+    """
     from scipy.special import stdtrit
 
-    n_units = len(left_out)
-    if n_units < 2:
+    units = len(left_out)
+    if units < 2:
         return Interval(np.full_like(estimate, np.nan), np.full_like(estimate, np.nan))
-    quantile = stdtrit(_degrees_of_freedom(left_out), 0.5 + confidence / 2) * np.sqrt(n_units / (n_units - 1))
-    return bca(estimate, resampled, left_out, quantile)
+    t = stdtrit(_degrees_of_freedom(left_out), 0.5 + confidence / 2)
+    return bca(estimate, resampled, left_out, t * np.sqrt(units / (units - 1)))
 
 
-def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: Floats | float) -> Interval:
-    """The textbook's BCa"""
+def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.ArrayLike) -> Interval:
+    """BCa intervals that reach `quantile`, a scalar or (m,), to both sides: the textbook's for that of the normal.
+
+    Other arguments, and where there is none, as of `interval`.
+    """
     from scipy.special import ndtr
 
     ordered = np.sort(resampled.T, axis=1)
-    n_defined = np.isfinite(ordered).sum(axis=1)
+    n_defined = np.count_nonzero(~np.isnan(ordered), axis=1)
+    defined = ~np.isnan(estimate + left_out.sum(axis=0)) & (n_defined >= MIN_DEFINED * len(resampled))
     bias, acceleration = _bias(estimate, ordered, n_defined), _acceleration(left_out)
-    defined = np.isfinite(estimate + left_out.sum(axis=0)) & (n_defined >= MIN_DEFINED * ordered.shape[1])
     ends = []
     for z in (-np.asarray(quantile), np.asarray(quantile)):
-        shifted = bias + z
-        scale = 1 - acceleration * shifted
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moved = np.where(scale > 0, bias + shifted / scale, np.copysign(np.inf, shifted))
-        ends.append(np.where(defined, _quantiles(ordered, n_defined, ndtr(moved)), np.nan))
+        shift = bias + z
+        scale = 1 - acceleration * shift
+        # From scale 0 on the formula turns round; its limit is the last resample.
+        moved = np.where(scale > 0, bias + shift / np.where(scale > 0, scale, 1), np.copysign(np.inf, shift))
+        ends.append(np.where(defined, _quantile(ordered, n_defined, ndtr(moved)), np.nan))
     return Interval(*ends)
 
 
+def too_small(support: int, units: int, *, unit: str = "document", varies: bool = True) -> str | None:
+    """Why no interval is shown, or None if one is.
+
+    There is none for fewer than 30 entities (`support`), for fewer than 20 units that hold one, or where no resample
+    differs (`varies` is false): a model without an error gives no idea of how errors scatter. What is shown for at
+    least 30 entities in 20 documents covers 90 % or more at a nominal 95 %, up to an F1 of 0.9 with an intra-document
+    correlation of 0.3, and up to 0.97 with 0.1; with 15 documents it is 87 %.
+    """
+    if support < MIN_SUPPORT:
+        return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
+    if units < MIN_UNITS:
+        return f"no interval: they stand in {units} {unit}s, fewer than {MIN_UNITS}"
+    return None if varies else f"no interval: the same in every resample of the {unit}s"
+
+
 def _degrees_of_freedom(left_out: Floats) -> Floats:
-    spread = left_out - left_out.mean(axis=0)
-    n_units = len(left_out)
+    """(m,) of the t quantile."""
+    units = len(left_out)
+    squares = (left_out - left_out.mean(axis=0)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        kurtosis = n_units * (spread**4).sum(axis=0) / (spread**2).sum(axis=0) ** 2
-        return np.nan_to_num(np.clip(2 * n_units / (kurtosis - 1), 1, n_units - 1), nan=n_units - 1)
+        kurtosis = units * (squares**2).sum(axis=0) / squares.sum(axis=0) ** 2
+        freedom: Floats = np.clip(2 * units / (kurtosis - 1), 1, units - 1)
+    return np.where(np.isnan(freedom), units - 1, freedom)
 
 
-def _bias(estimate, ordered, n_defined):
+def _bias(estimate: Floats, ordered: Floats, n_defined: npt.NDArray[np.intp]) -> Floats:
+    """(m,) normal quantile of the share of resamples below the estimate, equal ones counting half."""
     from scipy.special import ndtri
 
-    tie = TIE * np.abs(estimate)[:, None]
-    below = (ordered < estimate[:, None] - tie).sum(axis=1)
-    ties = (ordered <= estimate[:, None] + tie).sum(axis=1) - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return ndtri(np.clip((below + ties / 2) / n_defined, 1 / (n_defined + 1), n_defined / (n_defined + 1)))
+    tie = TIE * np.abs(estimate)
+    below = (ordered < (estimate - tie)[:, None]).sum(axis=1)
+    below_or_equal = (ordered <= (estimate + tie)[:, None]).sum(axis=1)
+    n = np.maximum(n_defined, 1)
+    share = (below + below_or_equal) / (2 * n)
+    quantile: Floats = ndtri(np.clip(share, 1 / (n + 1), n / (n + 1)))
+    return quantile
 
 
-def _acceleration(left_out):
+def _acceleration(left_out: Floats) -> Floats:
+    """(m,) from the skewness of the units' influences; 0 where there is none."""
     influence = left_out.mean(axis=0) - left_out
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num((influence**3).sum(axis=0) / (6 * (influence**2).sum(axis=0) ** 1.5))
+        acceleration: Floats = (influence**3).sum(axis=0) / (6 * (influence**2).sum(axis=0) ** 1.5)
+    return np.nan_to_num(acceleration)
 
 
-def _quantiles(ordered, n_defined, q):
-    at = np.nan_to_num(q) * np.maximum(n_defined - 1, 0)
+def _quantile(ordered: Floats, n_defined: npt.NDArray[np.intp], q: Floats) -> Floats:
+    """(m,) quantiles q of the first n_defined values of each row, between two of them linearly."""
+    last = np.maximum(n_defined - 1, 0)
+    at = np.nan_to_num(q) * last
     below = np.floor(at).astype(np.intp)
-    above = np.minimum(below + 1, np.maximum(n_defined - 1, 0))
     rows = np.arange(len(ordered))
-    return ordered[rows, below] + (at - below) * (ordered[rows, above] - ordered[rows, below])
-
-
-def too_small(support: int, n_units: int) -> str | None:
-    """Why an interval would mean little: fewer than 30 gold entities, or fewer than 15 units that hold some."""
-    if support < 30:
-        return f"only {support} gold entities, fewer than 30: no interval"
-    return f"only {n_units} units with gold entities, fewer than 15: no interval" if n_units < 15 else None
+    low, high = ordered[rows, below], ordered[rows, np.minimum(below + 1, last)]
+    value: Floats = low + (at - below) * (high - low)
+    return value

@@ -1,18 +1,22 @@
-"""Two models on the same units: what their difference would be by chance, and what difference could be seen."""
+"""Two models on the same units: is the difference more than chance?
 
+Whole units are resampled or swapped, never single entities: errors within a document hang together.
+"""
+
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.statistics.bootstrap import Floats, chunks
+from tasks.statistics.bootstrap import Floats, chunks, resampled
 
 TIE = 1e-9
-"""Differences closer than this, relative to the observed one, are the same difference."""
+"""Relative difference below which a permuted statistic is as extreme as the observed one: both are rounded."""
 
 
-class Permuted(NamedTuple):
-    """Sums of both models after units were swapped between them, one row a permutation."""
+class PairedSums(NamedTuple):
+    """Sums over the same resamples, or after the same swaps, of both models' units."""
 
     base: Floats
     """(n, k)"""
@@ -20,46 +24,75 @@ class Permuted(NamedTuple):
     """(n, k)"""
 
 
-def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 10_000) -> Permuted:
-    """Swap each unit of two models with probability one half: (units, k) each -> (n, k) each.
+def paired_bootstrap(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 1000) -> PairedSums:
+    """Sums of both models, (units, k) each, over the same resamples: those of `bootstrap.resampled`.
 
-    Which units depends on the seed and the number of units alone.
+    Raises:
+        ValueError: no units, or other units or columns in the two.
     """
-    before, after = np.asarray(base, np.float64), np.asarray(candidate, np.float64)
+    both = np.concatenate(_same_shape(base, candidate), axis=1)
+    return PairedSums(*np.hsplit(resampled(both, seed=seed, n=n), 2))
+
+
+def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 10_000) -> PairedSums:
+    """Sums of both models, (units, k) each, after swapping them in every unit with a chance of one half, n times.
+
+    If both models are equally good, and in the same way, no swap makes any difference to how likely the counts are.
+
+    Raises:
+        ValueError: other units or columns in the two.
+    """
+    first, second = _same_shape(base, candidate)
+    difference = second - first
     generator = np.random.default_rng(seed)
-    moved = np.empty((n, before.shape[1]))
-    for rows in chunks(n, len(before)):
-        swaps = generator.integers(0, 2, size=(rows.stop - rows.start, len(before)), dtype=np.int8)
-        np.matmul(swaps.astype(np.float64), after - before, out=moved[rows])
-    return Permuted(before.sum(axis=0) + moved, after.sum(axis=0) - moved)
+    moved = np.empty((n, first.shape[1]))
+    for rows in chunks(n, max(1, len(first))):
+        swapped = generator.integers(0, 2, size=(rows.stop - rows.start, len(first)), dtype=np.int8)
+        np.matmul(swapped.astype(np.float64), difference, out=moved[rows])
+    return PairedSums(first.sum(axis=0) + moved, second.sum(axis=0) - moved)
 
 
-def p_values(observed: Floats, permutations: Floats) -> Floats:
-    """Two-sided p = (b + 1) / (m + 1), b of m permutations being as far from 0 as the observed difference.
+def p_value(observed: Floats, permuted: Floats) -> Floats:
+    """Two-sided p-values of m differences: (b + 1) / (n + 1), where b of n permuted ones are at least as large.
 
-    (m,) statistics and (n, m) -> (m,). A permutation in which the statistic is undefined counts as that far; NaN where
-    the observed one is undefined.
+    Large means far from 0. An undefined permuted difference counts as large (that makes p larger); p is NaN where the
+    observed one is undefined. Never 0 (Phipson & Smyth 2010).
+
+    Args:
+        observed: (m,)
+        permuted: (n, m)
     """
-    far = np.abs(observed) * (1 - TIE) - TIE * TIE
-    b = np.count_nonzero(~(np.abs(permutations) < far), axis=0)
-    return np.where(np.isnan(observed), np.nan, (b + 1) / (len(permutations) + 1))
+    smaller = (np.abs(permuted) < np.abs(observed) * (1 - TIE)).sum(axis=0)
+    n = len(permuted)
+    return np.where(np.isnan(observed), np.nan, (n - smaller + 1) / (n + 1))
 
 
-def holm(p: Floats) -> Floats:
-    """P-values of one family, adjusted by Holm's (1979) step-down method; NaN ones are no part of it."""
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    steps = np.arange(len(order), 0, -1) * p[order]
+def holm(p: npt.ArrayLike) -> Floats:
+    """Adjusted p-values (m,) of one family of tests (Holm 1979); NaN stays NaN and does not count.
+
+    Rejecting what is at most α makes one false alarm or more in the family with a probability of at most α.
+    """
+    values = np.asarray(p, np.float64)
+    adjusted = np.full_like(values, np.nan)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]
+    steps = values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
 
 
-def detectable(deltas: Floats, confidence: float = 0.95, power: float = 0.8) -> Floats:
-    """The smallest true difference that these two models on these words show with this power: (n, m) -> (m,).
+def detectable(resampled_deltas: Floats, confidence: float = 0.95, power: float = 0.8) -> Floats:
+    """The smallest true differences (m,) that a comparison of this pair on this corpus would find with this power.
 
-    (z of the confidence + z of the power) × standard error, the deviation of the resampled differences.
+    (z₁₋α⸝₂ + z_power) standard errors, those of the differences over n resamples, (n, m); NaN where one is undefined.
     """
-    from scipy.special import ndtri
+    normal = NormalDist()
+    quantiles = normal.inv_cdf(0.5 + confidence / 2) + normal.inv_cdf(power)
+    errors: Floats = resampled_deltas.std(axis=0, ddof=1)
+    return quantiles * errors
 
-    return (ndtri(0.5 + confidence / 2) + ndtri(power)) * np.nanstd(deltas, axis=0, ddof=1)
+
+def _same_shape(base: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[Floats, Floats]:
+    first, second = np.asarray(base, np.float64), np.asarray(candidate, np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"counts of {first.shape} and {second.shape} units and columns cannot be paired")
+    return first, second

@@ -1,17 +1,19 @@
-"""What an interval of candidate − base means."""
+"""What an interval of a difference means for whoever must decide."""
 
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-Verdict = Literal["regression", "inconclusive", "pass", "improvement"]
-"""From the worst to the best."""
+Verdict = Literal["improvement", "pass", "inconclusive", "regression"]
+"""From best to worst."""
+MARGIN = 0.005
+"""The loss that does not matter: half a point."""
 
 
-def verdict(low: float, high: float, margin: float) -> Verdict:
-    """The verdict on a difference that lies in [low, high], where a fall by less than `margin` is none.
+def verdict(low: float, high: float, margin: float = MARGIN) -> Verdict:
+    """The verdict on the interval [low, high] of candidate − base, in fractions of 1.
 
-    `improvement`: low > 0. `pass`: low > −margin, or no difference at all. `regression`: high < 0 and not `pass`. Else
-    the data cannot tell: `inconclusive`. All three arguments are fractions: half a point is 0.005.
+    improvement: low > 0; pass: low > −margin; regression: high < 0 and not pass; else inconclusive. A difference
+    without an interval (NaN) is inconclusive. Identical predictions have the interval [0, 0] and pass at any margin.
     """
     if low > 0:
         return "improvement"
@@ -21,5 +23,5 @@ def verdict(low: float, high: float, margin: float) -> Verdict:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of several. Raises ValueError where there is none."""
-    return min(verdicts, key=get_args(Verdict).index)
+    """The worst of some verdicts. Raises ValueError where there are none: nothing compared is nothing passed."""
+    return max(verdicts, key=get_args(Verdict).index)

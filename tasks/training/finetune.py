@@ -20,7 +20,8 @@ from tasks.child import Emit, Job, serve
 from tasks.config import DatasetConfig, ModelConfig
 from tasks.corpora.corpus import load_splits, pick_split
 from tasks.corpora.labels import tag_vocabulary
-from tasks.inference.loading import LoadedTokenizer
+from tasks.inference.golden import record
+from tasks.inference.loading import LoadedTokenizer, load_tagger
 from tasks.training.bases import build
 from tasks.training.examples import Examples
 from tasks.training.trainer import TaggerTrainer, arguments, callbacks, newest_checkpoint, resolve_precision
@@ -63,6 +64,8 @@ def finetune(job: Job, emit: Emit) -> Job:
     _save(trainer.model, tokenizer, Path(job["output"]))
     return _summary(trainer, sum(examples.lengths)) | {
         "train_s": time.perf_counter() - started,
+        "golden": _golden(Path(job["output"]), model.name),
+        "base_commit": getattr(network.config, "_commit_hash", None),
         "resumed_from": int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
         "stopped_by": stopping.reason or _stopped_early(trainer),
         "window": window,
@@ -103,6 +106,11 @@ def _save(network: PreTrainedModel, tokenizer: LoadedTokenizer, output: Path) ->
     tokenizer.wrapper.save_pretrained(output)
     for path in output.iterdir():
         path.chmod(0o644)  # safetensors writes 0600, which keeps colleagues out of a shared folder
+
+
+def _golden(output: Path, name: str) -> Job:
+    """What the saved model says, loaded as a stranger would load it."""
+    return record(load_tagger(output, device=torch.device("cpu"), name=name)).model_dump(mode="json")
 
 
 def _stopped_early(trainer: Trainer) -> str | None:

@@ -9,8 +9,18 @@ from pathlib import Path
 
 from artifacts.cache import cache_folder
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import RunFailedError
-from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, Provenance
+from artifacts.errors import InputError, RunFailedError
+from artifacts.filesystem import Root
+from artifacts.folder import describe_folder, refuse_unsafe
+from artifacts.manifest import (
+    ArtifactRef,
+    BaseSource,
+    CodeVersion,
+    CorpusDigest,
+    CorpusFile,
+    Golden,
+    Provenance,
+)
 from artifacts.store import Store
 from tasks.child import Job, run_child
 from tasks.config import DatasetConfig, ModelConfig, Section
@@ -18,6 +28,8 @@ from tasks.corpora.corpus import load_splits, pick_split
 from tasks.environment import code_version, environment, library_versions
 from tasks.runs import utc_now
 
+KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "base_commit"})
+"""What the child tells that has a field of its own."""
 SEEN = ("train", "validation")
 """The splits that training reads: one to learn from, one to choose the best epoch by."""
 
@@ -28,6 +40,7 @@ class TrainedModel(Section):
     name: str
     folder: str
     provenance: Provenance
+    golden: Golden | None = None
     train_s: float
 
 
@@ -37,6 +50,7 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
     The working folder is named by the configuration and the corpora; training goes on from the newest checkpoint
     that an interrupted run left there.
     """
+    base = _base(model)
     corpora = _corpora(dataset)
     identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])
     work = cache_folder() / "training" / sha256_hex(identity)[:32]
@@ -56,7 +70,8 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
     return TrainedModel(
         name=model.name,
         folder=str(output),
-        provenance=_provenance(model, corpora, result),
+        provenance=_provenance(model, dataset, corpora, base, result),
+        golden=Golden.model_validate(result["golden"]),
         train_s=result["train_s"],
     )
 
@@ -82,10 +97,11 @@ def _alone_in(work: Path, name: str) -> Iterator[None]:
         yield
 
 
-def publish(trained: TrainedModel, store: Store) -> ArtifactRef:
-    """Publish a trained model and remove its working folder."""
+def publish(trained: TrainedModel, store: Store, run_id: str | None = None) -> ArtifactRef:
+    """Publish a trained model, as what that run made, and remove its working folder."""
     folder = Path(trained.folder)
-    artifact = store.publish(folder, trained.name, trained.provenance)
+    provenance = trained.provenance.model_copy(update={"run_id": run_id} if run_id else {})
+    artifact = store.publish(folder, trained.name, provenance, trained.golden)
     shutil.rmtree(folder.parent, ignore_errors=True)
     return artifact
 
@@ -95,21 +111,52 @@ def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
     seen = [pick_split(splits, split, dataset) for split in SEEN]
     return tuple(
         CorpusDigest(
-            dataset=dataset.name, split=corpus.split, words_sha256=corpus.words_sha256, gold_sha256=corpus.gold_sha256
+            dataset=dataset.name,
+            split=corpus.split,
+            words_sha256=corpus.words_sha256,
+            gold_sha256=corpus.gold_sha256,
+            files=_files(dataset, corpus.split),
         )
         for corpus in seen
     )
 
 
-def _provenance(model: ModelConfig, corpora: tuple[CorpusDigest, ...], result: Job) -> Provenance:
+def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
+    if split not in dataset.files:
+        return ()
+    folder, _, name = dataset.files[split].rpartition("/")
+    return (CorpusFile(name=name, sha256=Root.open(folder or ".").sha256(name)),)
+
+
+def _base(model: ModelConfig) -> BaseSource | None:
+    """What is fine-tuned, if it is a model. Raises UnsafeArtifactError for a folder that must not be loaded."""
+    if not isinstance(model.base, str):
+        return None
+    if not Path(model.base).is_dir():
+        return BaseSource(name=model.base, revision=model.revision)
+    refuse_unsafe(Root.open(model.base))
+    try:
+        digest = describe_folder(model.base, "base", Provenance()).model_sha256
+    except InputError:  # what it is needed for will say what is wrong with it
+        digest = None
+    return BaseSource(name=model.base, sha256=digest)
+
+
+def _provenance(
+    model: ModelConfig, dataset: DatasetConfig, corpora: tuple[CorpusDigest, ...], base: BaseSource | None, result: Job
+) -> Provenance:
     here = environment()
-    facts = {key: value for key, value in result.items() if key not in {"metrics", "loss_curve"}}
-    base = BaseSource(name=model.base, revision=model.revision) if isinstance(model.base, str) else None
+    facts = {key: value for key, value in result.items() if key not in KEPT_ELSEWHERE}
+    configuration = [model.model_dump(mode="json"), dataset.model_dump(mode="json")]
+    if base and result["base_commit"]:
+        base = base.model_copy(update={"revision": result["base_commit"]})
     return Provenance(
         created_at=utc_now(),
         base_model=base,
         corpora=corpora,
         training=model.model_dump(mode="json") | facts,
+        configuration_sha256=sha256_hex(canonical_json(configuration)),
+        train_s=result["train_s"],
         seed=model.seed,
         metrics=result["metrics"],
         loss_curve=result["loss_curve"],

@@ -1,11 +1,9 @@
 """How models are named, and what is said when none is meant."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from fake_models import LABELS, MakeModel
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from artifacts import references
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
@@ -131,38 +129,3 @@ def test_verify_by_reference(store: Store, published: dict[str, ArtifactRef], ma
     assert "does not have its digest" in broken.problems[0]
     with pytest.raises(InputError, match="no manifest"):
         references.verify(str(make_model("folder")), store.url)
-
-
-COMMIT = "c0ffee" * 6 + "c0ff"
-
-
-def test_hub_models(make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = tmp_path / "snapshots" / COMMIT
-    shutil.copytree(make_model(), snapshot)
-    asked = []
-
-    def download(repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
-        assert not [pattern for pattern in allow_patterns if pattern.endswith((".bin", ".py", "*"))]
-        asked.append((repo_id, revision))
-        return str(snapshot)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    ref = resolve("hf://org/model@v1", "memory://empty")[0]
-    assert (ref.name, ref.uri) == ("org/model", f"hf://org/model@{COMMIT}")
-    base = load_manifest(ref).provenance.base_model
-    assert base is not None
-    assert (base.name, base.revision) == ("org/model", COMMIT)
-    assert materialise(ref) == snapshot
-    assert asked[0] == ("org/model", "v1")
-    assert set(asked[1:]) == {("org/model", COMMIT)}
-
-
-def test_hub_models_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(repo_id: str, **options: object) -> str:
-        raise LocalEntryNotFoundError("offline")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    with pytest.raises(ArtifactNotFoundError, match="cannot be had from the Hub"):
-        resolve("hf://org/model", "memory://empty")
-    with pytest.raises(InputError, match="write hf://org/model"):
-        resolve("hf://model", "memory://empty")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from artifacts.errors import RunFailedError
+from artifacts.store import Store
 from flows.cli import status_of
 from tasks.config import Config
 
@@ -26,7 +27,7 @@ def test_benchmark_json_is_one_object_on_stdout(
 ) -> None:
     assert status_of(["benchmark", "tiny@latest", "-c", config_file, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert set(printed) == {"run_id", "artifacts", "tables", "evaluated", "cached", "metrics"}
+    assert set(printed) == {"run_id", "artifacts", "tables", "evaluated", "cached", "metrics", "gate"}
     assert printed["cached"] == 1
     assert set(printed["artifacts"][0]) == {"name", "artifact_id", "uri"}
 
@@ -69,6 +70,27 @@ def test_artifacts_are_listed_shown_verified_pulled_and_pushed(
     pushed = json.loads(run("push", str(tmp_path / "copy"), "--name", "imported", "--store", other, "--json"))
     assert pushed["name"] == "imported"
     run("show", "imported", "--store", other)
+
+
+@pytest.mark.e2e
+def test_an_alias_moves_to_what_it_is_told(
+    config_file: str, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, other = str(tmp_path / "copy"), str(tmp_path / "store")
+    assert status_of(["artifacts", "pull", "tiny", copy, "-c", config_file]) == 0
+    assert status_of(["artifacts", "push", copy, "--name", "mine", "-c", config_file, "--store", other]) == 0
+    here = ["-c", config_file, "--store", other]
+    assert status_of(["artifacts", "alias", "mine@latest", "champion", *here]) == 0
+    assert status_of(["artifacts", "show", "mine@champion", *here]) == 0
+    for reference, alias, says in (
+        ("mine@nobody", "champion", "nobody"),
+        ("mine", "a/b", "alias 'a/b': cannot be used"),
+        (copy, "champion", "is not published, so it has no aliases"),
+    ):
+        capsys.readouterr()
+        assert status_of(["artifacts", "alias", reference, alias, *here]) == 2
+        assert says in capsys.readouterr().err
+    assert list(Store(other).aliases("mine")) == ["champion", "latest"]
 
 
 @pytest.mark.e2e

@@ -19,11 +19,19 @@ from tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 
+STRICT_F1 = {
+    "slice": "all",
+    "level": "entity",
+    "mode": "strict",
+    "label": "overall",
+    "average": "micro",
+    "metric": "f1",
+}
+
 
 def strict_f1(summary: dict[str, Any]) -> dict[str, float]:
     """Overall strict micro F1 by model."""
-    wanted = {"level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
-    return {row["model"]: row["value"] for row in summary["metrics"] if wanted.items() <= row.items()}
+    return {row["model"]: row["value"] for row in summary["metrics"] if STRICT_F1.items() <= row.items()}
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
@@ -46,7 +54,8 @@ def test_the_pipeline_trains_stores_and_benchmarks(config: Config, finished: dic
     assert [a["name"] for a in finished["artifacts"]] == ["tiny", "tinier"]
     assert (finished["evaluated"], finished["cached"]) == (2, 0)
     assert min(strict_f1(finished).values()) > 0.9
-    assert set(finished["tables"]) == {"training", "metrics", "predictions", "runs"}
+    analysed = {"confusion", "errors", "calibration"}
+    assert set(finished["tables"]) == {"training", "metrics", "predictions", "runs"} | analysed
     store = Store(config.store)
     for artifact in finished["artifacts"]:
         assert store.aliases(artifact["name"]) == {"latest": artifact["artifact_id"]}
@@ -167,9 +176,7 @@ def test_one_broken_model_does_not_hide_the_others(config: Config, finished: dic
     labels = json.loads((folder / "config.json").read_text())
     labels["id2label"] = {number: f"LABEL_{number}" for number in labels["id2label"]}
     (folder / "config.json").write_text(json.dumps(labels))
-    with pytest.raises(
-        RunFailedError, match=r"1 failed: pulled: model pulled: its label LABEL_0"
-    ) as failed:
+    with pytest.raises(RunFailedError, match=r"1 failed: pulled: model pulled: its label LABEL_0") as failed:
         benchmark(config, models=[str(folder), "tiny"])
     assert failed.value.summary is not None
     assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}
@@ -204,9 +211,8 @@ def test_a_further_gold_is_scored_from_the_same_predictions(
     gold = {"name": "second", "dataset": "own", "file": str(other)}
     summary = benchmark(Config.model_validate(config.model_dump() | {"golds": [gold]}), models=["tiny"])
     assert {row["gold"] for row in summary["metrics"]} == {"own", "second"}
-    support = {
-        row["gold"]: row["support"] for row in summary["metrics"] if row["label"] == "LOC" and row["mode"] == "strict"
-    }
+    loc = {"slice": "all", "mode": "strict", "label": "LOC", "metric": "f1"}
+    support = {row["gold"]: row["support"] for row in summary["metrics"] if loc.items() <= row.items()}
     assert support["own"] - support["second"] == 6
 
 
@@ -234,8 +240,7 @@ def test_seeds_give_an_artifact_each_and_a_row_with_mean_and_deviation(config: C
     assert [artifact["name"] for artifact in summary["artifacts"]] == ["seeded-seed0", "seeded-seed1"]
     f1 = strict_f1(summary)
     rows = read_results(str(tmp_path / "results"), "metrics", filters=[("model", "=", "seeded")]).to_pylist()
-    wanted = {"level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
-    (mean,) = (row for row in rows if wanted.items() <= row.items())
+    (mean,) = (row for row in rows if STRICT_F1.items() <= row.items())
     assert mean["value"] == pytest.approx((f1["seeded-seed0"] + f1["seeded-seed1"]) / 2)
     assert mean["n_models"] == 2
     assert mean["std"] >= 0

@@ -71,8 +71,14 @@ def test_dropped_words_are_in_no_file_and_in_no_output(
     said = table.out + table.err + plain.out + plain.err + caplog.text
     assert not [word for word in words if word in said]
     assert found_in(tmp_path / "drop", words) == set()
+    assert {path.name for path in (tmp_path / "drop").iterdir()} >= {
+        "predictions",
+        "errors",
+        "confusion",
+        "calibration",
+    }
 
 
-def test_kept_words_are_in_the_predictions_alone(config: Config, words: set[str], tmp_path: Path) -> None:
+def test_kept_words_are_in_predictions_and_errors_alone(config: Config, words: set[str], tmp_path: Path) -> None:
     assert benchmark(config, tmp_path, "keep") == 0
-    assert found_in(tmp_path / "keep", words) == {"predictions"}
+    assert found_in(tmp_path / "keep", words) == {"predictions", "errors"}

@@ -66,6 +66,42 @@ CONFIGURATIONS = {
     "no data sets": Row({"datasets": []}, ("datasets", "no corpus"), ("benchmark",)),
     "unset variable": Row({"store": "${NERBENCH_UNSET}"}, ("store", "NERBENCH_UNSET", "export")),
     "list for a mapping": Row({"benchmark": []}, ("benchmark",)),
+    "slice without a condition": Row({"slices": [{"name": "s"}]}, ("slices[0]", "slice s", "where", "function")),
+    "slice with two conditions": Row(
+        {"slices": [{"name": "s", "where": "word > 1", "function": "a:b"}]}, ("slices[0]", "slice s", "both")
+    ),
+    "slice of a condition that is none": Row({"slices": [{"name": "s", "where": "word >"}]}, ("slice s", "word >")),
+    "slice of a number": Row({"slices": [{"name": "s", "where": "word + 1"}]}, ("slice s", "a condition is needed")),
+    "slice of an unknown column": Row(
+        {"slices": [{"name": "s", "where": "length > 3"}]}, ("slice s", "no column length", "sentence_length")
+    ),
+    "slice called as a standard one": Row(
+        {"slices": [{"name": "unseen", "where": "word > 1"}]}, ("slice unseen", "is there already")
+    ),
+    "slice called all": Row({"slices": [{"name": "all", "where": "word > 1"}]}, ("slice all", "is there already")),
+    "slices of one name": Row({"slices": [{"name": "s", "where": "word > 1"}] * 2}, ("slices", "s", "twice")),
+    "slice of a missing file": Row(
+        {"slices": [{"name": "s", "function": "nowhere.py:f"}]}, ("slices[0].function", "nowhere.py")
+    ),
+    "slice of a missing function": Row({"slices": [{"name": "s", "function": "own.py:f"}]}, ("own.py", "'f'")),
+    "missing metrics": Row({"metrics": ["nowhere.py"]}, ("metrics[0]", "nowhere.py")),
+    "file without a metric": Row({"metrics": ["own.py"]}, ("own.py", "no metric", "@metric")),
+    "metrics with a syntax error": Row({"metrics": ["{broken}"]}, ("broken.txt:2", "SyntaxError"), broken=b"\nf(\n"),
+    "unknown tag": Row({"benchmark.tags": ["shape"]}, ("tags", "'shape'", "builtin")),
+    "confidence of a coin": Row({"benchmark.confidence": 0.5}, ("benchmark.confidence", "0.5")),
+    "rule on an unknown data set": Row({"gate.rules": [{"dataset": "x"}]}, ("gate", "data set x", "own")),
+    "rule on an unknown gold": Row({"gate.rules": [{"gold": "x"}]}, ("gate", "gold x", "own")),
+    "rule on an unknown metric": Row({"gate.rules": [{"metric": "f2"}]}, ("gate.rules[0].metric", "'f2'", "f1")),
+    "rule with a negative margin": Row({"gate.rules": [{"margin": -1}]}, ("gate.rules[0].margin", "-1")),
+    "gate without rules": Row({"gate.rules": []}, ("gate.rules",)),
+    "negative margin": Row({"gate.margin": -0.5}, ("gate.margin", "-0.5")),
+    "unknown key of the gate": Row({"gate.champion": "x"}, ("gate.champion", "unknown key")),
+    "promotion of a reference": Row(
+        {"gate.promote": True, "gate.baseline": "tiny@champion"}, ("gate", "promote", "tiny@champion", "champion")
+    ),
+    "promotion on the reported split": Row(
+        {"gate.promote": True, "gate.promote_on": "test"}, ("gate", "promote_on", "test", "promote_on_reported")
+    ),
 }
 CORPORA = {
     "a word without a tag": Row({}, ("broken.txt:2", "Berg"), broken=b"Anna B-PER\nBerg\n"),
@@ -105,6 +141,16 @@ COMMANDS = {
         {}, ("'yesterday'", "YYYY-MM-DD"), ("results", "export", "--bundle", "a.zip", "--since", "yesterday")
     ),
     "a bundle of nothing": Row({}, ("hold no rows", "benchmark"), ("results", "export", "--bundle", "a.zip")),
+    "metrics of no file": Row({}, ("nowhere.py", "no such file"), ("benchmark", "--metrics", "nowhere.py")),
+    "metrics of no file, scored": Row({}, ("nowhere.py", "no such file"), ("score", "--metrics", "nowhere.py")),
+    "metrics without a metric": Row({}, ("own.py", "no metric"), ("score", "--metrics", "own.py")),
+    "metrics that are no Python": Row({}, ("own.txt", "SyntaxError"), ("score", "--metrics", "own.txt")),
+    "metrics with an unknown tag": Row({}, ("'shape'", "builtin"), ("benchmark", "--tags", "builtin,shape")),
+    "scoring nothing": Row({}, ("hold no scores", "benchmark"), ("score",)),
+    "scoring since no date": Row({}, ("'monday'", "YYYY-MM-DD"), ("score", "--since", "monday")),
+    "scoring since tomorrow": Row({}, ("hold no scores since 2999-01-01",), ("score", "--since", "2999-01-01")),
+    "an alias of nothing": Row({}, ("'nobody'",), ("artifacts", "alias", "nobody", "champion")),
+    "an alias of a missing folder": Row({}, ("nowhere",), ("artifacts", "alias", "./nowhere", "champion")),
     "unknown protocol": Row({}, ("gopher",), ("artifacts", "ls", "--store", "gopher://x")),
 }
 ROWS = CONFIGURATIONS | CORPORA | COMMANDS
@@ -117,6 +163,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NERBENCH_UNSET", raising=False)
     write_corpus(tmp_path / "own.txt", 1)
     (tmp_path / "old.zip").touch()
+    (tmp_path / "own.py").write_text("answer = 42\n")
     return tmp_path
 
 
@@ -132,7 +179,9 @@ def prepare(row: Row, folder: Path) -> None:
         for key in parents:
             at = at[int(key)] if key.isdigit() else at.setdefault(key, {})
         at[last] = value
-    (folder / "nerbench.yaml").write_text(yaml.safe_dump(data).replace("{own}", "own.txt"))
+    (folder / "nerbench.yaml").write_text(
+        yaml.safe_dump(data).replace("{own}", "own.txt").replace("{broken}", "broken.txt")
+    )
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())

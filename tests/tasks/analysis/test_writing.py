@@ -16,6 +16,7 @@ from tasks.analysis.calibration import calibration
 from tasks.analysis.confusion import confusion
 from tasks.analysis.errors import errors
 from tasks.analysis.writing import analyse, write_analysis
+from tasks.config import BenchmarkConfig
 from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.tagged import TaggedWords
@@ -92,7 +93,7 @@ def test_stored_predictions_are_analysed_for_a_run(tmp_path: Path) -> None:
         attempt=1,
         results=str(tmp_path),
     )
-    found = analyse(run, stored(tmp_path, GOLD, PREDICTED))
+    found = analyse(run, stored(tmp_path, GOLD, PREDICTED), BenchmarkConfig())
     assert set(found.tables) == set(TABLES)
     assert set(read_results(str(tmp_path), "errors")["gold_sha256"].to_pylist()) == {"the gold_sha256"}
     write_table(str(tmp_path), "metrics", found.metrics, date="2026-01-02", key="k")

@@ -19,10 +19,12 @@ from tasks.corpora.refs import CorpusRef, describe, open_corpus
 from tasks.inference import loading as modeling
 from tasks.inference.evaluation import EvaluationRecord, carry_out, plan
 from tasks.results import rows
+from tasks.results.predicted import Predicted
 from tasks.results.summary import newest_run
 from tasks.runs import Run
 from tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from tasks.scoring.metrics import Row
+from tasks.scoring.score import ROW
 
 TAGS = [
     "B-PER I-PER O O B-LOC O".split(),
@@ -62,18 +64,21 @@ class Bench(NamedTuple):
         return carry_out(found, self.artifact, open_corpus(ref), self.results)
 
     def counted(self, ref: CorpusRef) -> CountedPredictions:
-        return count_predictions(self.results, self.artifact.name, self.record(ref), ref, self.config.benchmark)
+        return count_predictions(self.results, self.artifact, self.record(ref), ref, self.config)
 
     def scores(self, ref: CorpusRef) -> list[Row]:
         counted = self.counted(ref)
-        return [row for label in counted.labels for row in score_counts(self.results, counted, label)]
+        return [row for label in counted.labels for row in score_counts(self.results, counted, label, self.config)]
 
-    def write_predictions(self, ref: CorpusRef, **run: Any) -> str:
+    def predicted(self, ref: CorpusRef, **run: Any) -> Predicted:
         benchmark = self.config.benchmark
         return rows.write_predictions(self.run(**run), self.artifact, self.record(ref), ref, benchmark)
 
+    def write_predictions(self, ref: CorpusRef, **run: Any) -> str:
+        return self.predicted(ref, **run).uri
+
     def write_metrics(self, ref: CorpusRef, **run: Any) -> str:
-        scored = rows.metric_rows(self.run(**run), self.artifact, self.counted(ref), self.scores(ref), "fp32")
+        scored = rows.metric_rows(self.run(**run), self.predicted(ref, **run), self.scores(ref))
         return rows.write_metrics(self.run(**run), self.artifact, ref.dataset.name, scored)
 
 
@@ -121,7 +126,13 @@ def no_inference(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def f1(scores: list[Row], label: str = "overall") -> Row:
-    wanted = {"label": label, "mode": "strict", "metric": "f1", "average": "" if label != "overall" else "micro"}
+    wanted = {
+        "slice": "all",
+        "label": label,
+        "mode": "strict",
+        "metric": "f1",
+        "average": "" if label != "overall" else "micro",
+    }
     (row,) = [row for row in scores if row.items() >= wanted.items()]
     return row
 
@@ -195,7 +206,14 @@ def test_labels_of_the_model_are_read_by_name(bench: Callable[..., Bench], tmp_p
 
 def test_only_the_labels_asked_for_are_scored(bench: Callable[..., Bench]) -> None:
     own = bench(labels=["LOC"])
-    assert {row["label"] for row in own.scores(own.refs()[0])} == {"overall", "LOC", "B-LOC", "I-LOC", "O"}
+    assert {row["label"] for row in own.scores(own.refs()[0])} == {
+        "overall",
+        "overall_with_O",
+        "LOC",
+        "B-LOC",
+        "I-LOC",
+        "O",
+    }
     with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is no entity type of own; choose among LOC, PER"):
         bench(labels=["LOC", "GPE"]).refs()
 
@@ -206,7 +224,7 @@ def test_altered_counts_are_noticed(bench: Callable[..., Bench]) -> None:
     path = Path(own.results, counted.counts)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(CorruptArtifactError, match="not what was written"):
-        score_counts(own.results, counted, "overall")
+        score_counts(own.results, counted, "overall", own.config)
 
 
 def test_predictions_stand_beside_words_and_gold(bench: Callable[..., Bench]) -> None:
@@ -264,6 +282,18 @@ def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
     assert all(row.items() >= known.items() for row in found)
     assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}
     assert f1(found)["support"] == 6
+
+
+def test_a_retry_keeps_what_ones_own_metrics_said(bench: Callable[..., Bench]) -> None:
+    own = bench()
+    predicted = own.predicted(own.refs()[0])
+    uris = []
+    for seconds in (1.0, 2.0):
+        row = ROW | {"metric": "seconds", "value": seconds, "slice": "all", "mode": "custom", "level": "custom"}
+        scored = rows.metric_rows(own.run(), predicted, [row | {"label": "overall", "average": "", "status": "ok"}])
+        uris.append(rows.write_own(own.run(), own.artifact, "own", scored))
+    assert uris[0] == uris[1] != own.write_metrics(own.refs()[0])
+    assert [row["value"] for row in read_results(own.results, "metrics").to_pylist() if row["mode"] == "custom"] == [1]
 
 
 def test_the_runs_row_holds_configuration_and_environment(bench: Callable[..., Bench]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.results.summary import leaderboard, speed_and_memory
+from tasks.results.summary import leaderboard, own_numbers, speed_and_memory
 from tasks.scoring.metrics import Row
 
 
@@ -22,12 +22,36 @@ def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
             row("better", "overall", 0.1, average="macro"),
             row("better", "overall", 0.2, level="token", mode="tag"),
             row("better", "overall", 0.75, metric="recall"),
+            row("better", "overall", 0.3, slice="unseen"),
+            row("better", "PER", 0.4, slice="unseen"),
+            row("better", "overall", 0.6, metric="ece"),
+            row("better", "overall", 7.0, metric="mine", level="custom", mode="custom", average=""),
+            row("unscored", "overall", 7.0, metric="mine", level="custom", mode="custom", average=""),
         ]
     )
     assert found == [
         {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval": 80, "recall": 75},
         {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
     ]
+
+
+def test_own_numbers_are_those_of_all_entities() -> None:
+    common = {"model": "m", "dataset": "d", "gold": "g", "label": "LOC", "parameters": None, "reason": None}
+
+    def row(value: float, **changes: str | None) -> Row:
+        kind = {"source": "mine.py@1", "metric": "mine", "slice": "all", "mode": "strict", "average": ""}
+        return common | {"value": value} | kind | changes
+
+    rows = [
+        row(1, source=None),
+        row(2),
+        row(3, slice="unseen"),
+        row(4, mode="conlleval"),
+        row(5, average="macro"),
+        row(6, average="micro"),
+        row(7, mode="custom"),
+    ]
+    assert own_numbers(rows) == [common | {"metric": "mine", "value": value} for value in (2, 6, 7)]
 
 
 def test_speed_and_memory_side_by_side() -> None:

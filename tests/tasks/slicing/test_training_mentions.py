@@ -12,8 +12,8 @@ from artifacts.manifest import CorpusDigest
 from tasks.config import DatasetConfig
 from tasks.corpora.columns import CHUNK
 from tasks.corpora.corpus import Corpus, load_splits
-from tasks.scoring import training_mentions as module
 from tasks.scoring.entities import Entities, encode, extract
+from tasks.slicing import training_mentions as module
 from tasks.slicing.training_mentions import (
     Unavailable,
     find_training,

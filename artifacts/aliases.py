@@ -1,0 +1,64 @@
+"""Names that move: which artifact of a model each alias means now, changed by compare-and-swap.
+
+models/<name>/aliases/<alias>.json           {"artifact_id", "updated_at"}
+"""
+
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from time import sleep
+
+from artifacts.digests import canonical_json
+from artifacts.errors import ConflictError, CorruptArtifactError
+from artifacts.filesystem import Root
+from artifacts.manifest import ArtifactKey
+
+_TRIES = 50
+_PAUSE_S = 0.05
+
+
+def read_aliases(root: Root, name: str) -> dict[str, str]:
+    """The aliases of a model and the artifact ids they point to. Raises CorruptArtifactError."""
+    return {PurePosixPath(path).stem: _target(root, name, path) for path in root.files(f"models/{name}/aliases")}
+
+
+def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Callable[[str | None], bool]) -> bool:
+    """Let an alias point to an artifact if, when it is written, `wanted` still holds of what it points to.
+
+    `wanted` is asked again after every lost race. None: there is no alias yet, or it names no artifact. Raises what
+    `wanted` raises, and ConflictError where other writers were faster _TRIES times.
+    """
+    path = f"models/{name}/aliases/{alias}.json"
+    for _ in range(_TRIES):
+        before = _bytes(root, path)
+        if not wanted(_artifact_id(name, before)):
+            return False
+        record = {"artifact_id": artifact_id, "updated_at": datetime.now(UTC).isoformat()}
+        if root.swap(path, canonical_json(record), before):
+            return True
+        sleep(random.uniform(0, _PAUSE_S))
+    raise ConflictError(f"{name}@{alias} was moved by others {_TRIES} times meanwhile; try again")
+
+
+def _bytes(root: Root, path: str) -> bytes | None:
+    try:
+        return root.read(path)
+    except FileNotFoundError:
+        return None
+
+
+def _target(root: Root, name: str, path: str) -> str:
+    if target := _artifact_id(name, root.read(path)):
+        return target
+    raise CorruptArtifactError(f"{name}: the alias {root.uri(path)} names no artifact")
+
+
+def _artifact_id(name: str, record: bytes | None) -> str | None:
+    if record is None:
+        return None
+    try:
+        return ArtifactKey(name=name, artifact_id=json.loads(record)["artifact_id"]).artifact_id
+    except (ValueError, TypeError, KeyError):
+        return None

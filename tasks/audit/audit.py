@@ -1,0 +1,176 @@
+"""The self-audit: does every gate notice the fault that it is there for, and let everything else pass?"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from artifacts.cache import cache_folder
+from artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
+from artifacts.manifest import ArtifactRef
+from artifacts.references import resolve
+from artifacts.store import Store
+from tasks.audit import faults, gates
+from tasks.audit.copies import Copy, own_cache, prepare
+from tasks.config import Config
+from tasks.corpora.refs import open_corpus
+
+Tell = Callable[[str], None]
+NOTHING = "none, the control"
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+
+
+class Gate(NamedTuple):
+    """What must notice a fault."""
+
+    name: str
+    ask: Callable[[Copy], str | None]
+    """Raises its objection; returns None or a remark where it lets the copy pass."""
+
+
+class Answer(NamedTuple):
+    """What a gate did."""
+
+    objected: bool
+    said: str
+
+
+class Fault(NamedTuple):
+    """What is planted, and what must notice it."""
+
+    name: str
+    plant: Callable[[Copy], Copy]
+    gate: Gate
+    says: str
+    """Part of the objection: one for another reason does not count."""
+
+
+class Outcome(NamedTuple):
+    """One line of the report."""
+
+    fault: str
+    gate: str
+    said: str
+    ok: bool
+    outcome: str
+    """`caught`, `NOT CAUGHT`; for the control `passes`, `FALSE ALARM`."""
+
+
+class Audit(NamedTuple):
+    """What was audited, and how it went."""
+
+    model: str
+    artifact_id: str
+    dataset: str
+    split: str
+    sentences: int
+    words: int
+    outcomes: list[Outcome]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every fault was caught and nothing else."""
+        return all(outcome.ok for outcome in self.outcomes)
+
+
+QUALITY = Gate("quality gate", gates.quality_gate)
+FROZEN = Gate("frozen-model gate", gates.frozen_gate)
+COMPARE = Gate("nerbench compare", gates.comparison)
+VERIFY = Gate("artifacts verify", gates.verification)
+LOAD = Gate("loading the model", gates.loading)
+CANARY = Gate("canary", gates.canary_gate)
+CACHE = Gate("cached predictions", gates.cached_predictions)
+TABLE = Gate("stored predictions", gates.stored_predictions)
+
+FAULTS = (
+    Fault("shuffled label order", faults.shuffle_labels, QUALITY, "regression"),
+    Fault("truncation: ends of sentences are O", faults.truncate_sentences, QUALITY, "regression"),
+    Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers do not go on"),
+    Fault("dropped model: not scored", faults.drop_score, QUALITY, "there are no scores to be judged"),
+    Fault("dropped baseline: not scored", faults.drop_baseline_score, QUALITY, "the baseline was not scored"),
+    Fault("dropped baseline: gone from the store", faults.drop_baseline, QUALITY, "is not in the store"),
+    Fault("one flipped weight byte", faults.flip_weight_byte, VERIFY, "has sha256"),
+    Fault("one flipped weight byte", faults.flip_weight_byte, LOAD, "has sha256"),
+    Fault("a changed gold", faults.change_gold, COMPARE, "different gold tags"),
+    Fault("a tag swapped in cached predictions", faults.swap_cached_tag, CACHE, f"altered; {gates.SAME_AGAIN}"),
+    Fault("a tag swapped in stored predictions", faults.swap_stored_tag, TABLE, "not those of its predictions_digest"),
+    Fault("the same model predicts otherwise", faults.predict_otherwise, FROZEN, "predict differently"),
+    Fault("the same model predicts otherwise", faults.predict_otherwise, CANARY, "have another tag"),
+)
+
+
+def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None) -> Audit:
+    """Plant every fault into a copy of its own and ask its gate; all gates are asked about a copy without one, too.
+
+    Only a temporary folder below the cache is written to. Raises like `prepare`.
+    """
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="audit-", dir=cache_folder()) as folder:
+        honest = Path(folder) / "honest"
+        with own_cache(honest / "cache"):
+            tell(
+                f"audit of {artifact.name}@sha256:{artifact.artifact_id[:12]}: it is copied and scored without a fault"
+            )
+            copy = prepare(config, artifact, honest)
+            corpus = copy.corpus()
+            words = open_corpus(corpus)
+        outcomes = [_control(copy, tell), *(_outcome(copy, fault, tell) for fault in FAULTS)]
+    return Audit(
+        model=artifact.name,
+        artifact_id=artifact.artifact_id,
+        dataset=corpus.dataset.name,
+        split=corpus.split,
+        sentences=len(words.words),
+        words=words.n_words,
+        outcomes=outcomes,
+    )
+
+
+def find_model(store: str, reference: str | None) -> ArtifactRef:
+    """The one that is meant, or the newest of the store; raises InputError where there is none, or several."""
+    if reference is None:
+        if not (summaries := Store(store).list()):
+            remedy = "train one with `nerbench train`, or name one: nerbench doctor --audit FOLDER"
+            raise ArtifactNotFoundError(f"store {store}", "holds no model to audit with", remedy)
+        return Store(store).ref(summaries[0])
+    found = resolve(reference, store)
+    if len(found) > 1:
+        raise InputError(f"model {reference!r}", f"means {len(found)} models", "audit with one")
+    return found[0]
+
+
+def _control(honest: Copy, tell: Tell) -> Outcome:
+    tell("planting: nothing; asking: every gate")
+    answers = {gate.name: _asked(honest, gate) for gate in dict.fromkeys(fault.gate for fault in FAULTS)}
+    objections = "; ".join(f"{name}: {answer.said}" for name, answer in answers.items() if answer.objected)
+    outcome = "FALSE ALARM" if objections else "passes"
+    said = objections or f"no objection of {len(answers)} gates"
+    return Outcome(NOTHING, "all of these", said, not objections, outcome)
+
+
+def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
+    tell(f"planting: {fault.name}; asking: {fault.gate.name}")
+    answer = _asked(honest, fault.gate, fault.plant)
+    caught = answer.objected and fault.says in answer.said
+    return Outcome(fault.name, fault.gate.name, answer.said, caught, "caught" if caught else "NOT CAUGHT")
+
+
+def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
+    """What a gate says to a copy in which something was planted: a line without its folder, digests shortened."""
+    folder = honest.folder.parent / "copy"
+    with own_cache(folder / "cache"):
+        try:
+            copy = plant(honest.duplicate(folder))
+            objected, said = _answer(gate, copy)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Answer(objected, _DIGEST.sub(r"\1…", " ".join(said.replace(f"{folder}/", "").split())))
+
+
+def _answer(gate: Gate, copy: Copy) -> Answer:
+    try:
+        return Answer(False, gate.ask(copy) or "nothing")
+    except NerbenchError as error:
+        return Answer(True, str(error))

@@ -1,0 +1,202 @@
+"""Copies of all that a benchmark reads and writes, in folders of their own, in which faults can be planted.
+
+A copy has a store with the model twice, as the baseline and as the candidate; the first sentences of the corpus; and
+results with one run, which scored the baseline. What is done here is done by the functions that flows call.
+"""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from artifacts.errors import ConfigError, InputError
+from artifacts.filesystem import Root
+from artifacts.manifest import ArtifactRef, Provenance
+from artifacts.references import pull, resolve
+from artifacts.store import LATEST, Store
+from tasks.audit.excerpt import write_excerpt
+from tasks.config import Config, DatasetConfig, GateConfig
+from tasks.corpora.refs import CorpusRef, describe, open_corpus
+from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from tasks.results.predicted import Predicted
+from tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
+from tasks.runs import Run, utc_now
+from tasks.scoring.counting import count_predictions, score_counts
+from tasks.scoring.counts import OVERALL
+
+BASELINE, CANDIDATE = "champion", LATEST
+"""Aliases of the two artifacts."""
+BEFORE, TONIGHT = "before", "tonight"
+"""Runs: the one that every copy holds, and the one that a gate is asked about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """Store, corpus, results and cache below one folder."""
+
+    folder: Path
+    model: str
+    """The name it is published under."""
+    settings: Config
+    """What of the user's configuration holds here too; `config` says where things are."""
+    types: tuple[str, ...]
+    """The entity types of the whole data set: the copied sentences may lack one."""
+    scored: tuple[str, ...] = (CANDIDATE, BASELINE)
+    """Aliases of what a run scores."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of a run on this copy."""
+        benchmark = self.settings.benchmark
+        dataset = self.settings.datasets[0].model_copy(update={"files": {benchmark.split: str(self.corpus_file)}})
+        where = {"store": str(self.folder / "store"), "results": str(self.folder / "results")}
+        return self.settings.model_copy(update=where | {"datasets": (dataset,)})
+
+    @property
+    def corpus_file(self) -> Path:
+        """JSON lines."""
+        return self.folder / "corpus.jsonl"
+
+    @property
+    def model_folder(self) -> Path:
+        """The model as `save_pretrained` made it."""
+        return self.folder / "model"
+
+    def corpus(self) -> CorpusRef:
+        """The sentences as they are in the file now."""
+        return describe(self.config, self.config.datasets[0])[0].model_copy(update={"types": self.types})
+
+    def artifact(self, alias: str) -> ArtifactRef:
+        """What the alias means now; raises ArtifactNotFoundError."""
+        (found,) = resolve(f"{self.model}@{alias}", self.config.store)
+        return found
+
+    def duplicate(self, folder: Path) -> "Copy":
+        """Another copy. Its files are links, so they may be replaced but never written to."""
+        shutil.copytree(self.folder, folder, copy_function=os.link)
+        return replace(self, folder=folder)
+
+    def publish_named(self, labels: Sequence[str]) -> ArtifactRef:
+        """Publish the model with these names for its outputs, in their order."""
+        ids = {label: number for number, label in enumerate(labels)}
+        return self.publish(id2label=dict(enumerate(labels)), label2id=ids)
+
+    def publish(self, **changes: Any) -> ArtifactRef:
+        """Publish the model with changes of its config.json; it becomes the candidate."""
+        root = Root.open(str(self.model_folder))
+        told = json.loads(root.read("config.json")) | changes
+        root.replace("config.json", json.dumps(told, indent=2).encode())
+        return Store(self.config.store).publish(self.model_folder, self.model, Provenance())
+
+
+@contextmanager
+def own_cache(folder: Path) -> Iterator[None]:
+    """Let models be kept below this folder, so that the user's cache neither answers nor grows."""
+    before = os.environ.get("NERBENCH_CACHE")
+    os.environ["NERBENCH_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["NERBENCH_CACHE"]
+        else:
+            os.environ["NERBENCH_CACHE"] = before
+
+
+def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
+    """Copy the model and the first sentences of the first data set, and score the baseline, without any fault.
+
+    The rule of the gate is the default one, with the configuration's margin and confidence.
+
+    Raises:
+        ConfigError: there is no data set.
+        CorpusError, LabelError, CorruptArtifactError: corpus or model cannot be used.
+        InputError: the model predicts the same for every word, so that no fault would change anything.
+    """
+    if not config.datasets:
+        remedy = "add one, e.g. {name: mine, files: {test: test.txt}}"
+        raise ConfigError("datasets", "there is no corpus to audit with", remedy)
+    whole = describe(config.model_copy(update={"golds": ()}), config.datasets[0])[0]
+    name = artifact.name.rpartition("/")[2]
+    copy = Copy(folder=folder, model=name, settings=_settings(config, whole), types=whole.types)
+    pull(artifact, copy.model_folder)
+    write_excerpt(open_corpus(whole), copy.corpus_file)
+    declared = config.benchmark.labels_of.get(artifact.name)
+    first = copy.publish_named(declared) if declared else copy.publish()
+    Store(copy.config.store).set_alias(name, BASELINE, first.artifact_id)
+    copy.publish()
+    score(copy, BEFORE, BASELINE)
+    _require_different_tags(copy)
+    return copy
+
+
+def look_up(copy: Copy, alias: str) -> EvaluationPlan:
+    """What the results hold of an evaluation."""
+    config = copy.config
+    return plan(copy.artifact(alias), copy.corpus().words_sha256, config.benchmark, config.results)
+
+
+def evaluate(copy: Copy, alias: str) -> EvaluationRecord:
+    """The record of an evaluation: the cached one, or that of an inference."""
+    return carry_out(look_up(copy, alias), copy.artifact(alias), open_corpus(copy.corpus()), copy.config.results)
+
+
+def predict(copy: Copy, run_id: str, alias: str) -> Predicted:
+    """Store the predictions of an artifact, as a run does."""
+    record = evaluate(copy, alias)
+    return write_predictions(run_of(copy, run_id), copy.artifact(alias), record, copy.corpus(), copy.config.benchmark)
+
+
+def score(copy: Copy, run_id: str, alias: str) -> Predicted:
+    """Store the predictions and overall scores of an artifact, and the run's own row."""
+    predicted, run, config = predict(copy, run_id, alias), run_of(copy, run_id), copy.config
+    artifact, corpus = copy.artifact(alias), copy.corpus()
+    counted = count_predictions(config.results, artifact, evaluate(copy, alias), corpus, config)
+    scored = score_counts(config.results, counted, OVERALL, config)
+    write_metrics(run, artifact, predicted.dataset, metric_rows(run, predicted, scored))
+    write_run(run, config, {}, "ok")
+    return predicted
+
+
+def run_of(copy: Copy, run_id: str) -> Run:
+    """A run that writes into the copy's results."""
+    now = utc_now()
+    return Run(
+        run_id=run_id,
+        flow="audit",
+        date=now.date().isoformat(),
+        started_at=now,
+        attempt=0,
+        results=copy.config.results,
+    )
+
+
+def _require_different_tags(copy: Copy) -> None:
+    data = Root.open(copy.config.results).read(evaluate(copy, BASELINE).path)
+    tags = pq.read_table(io.BytesIO(data))["pred"].unique()
+    if len(tags) < 2:
+        remedy = "name a trained one: nerbench doctor --audit REF"
+        raise InputError(f"model {copy.model}", f"predicts {tags[0]} for every word", remedy)
+
+
+def _settings(config: Config, whole: CorpusRef) -> Config:
+    documents = open_corpus(whole).documents
+    dataset = DatasetConfig(
+        name=whole.dataset.name,
+        format="json",
+        files={whole.split: "corpus.jsonl"},
+        columns={} if documents is None else {"document": "document"},
+        scheme="iob2",
+    )
+    always = {"labels": "all", "labels_of": {}, "refresh": False}
+    gate = (config.gate or GateConfig()).model_copy(
+        update={"baseline": BASELINE, "rules": GateConfig().rules, "promote": False}
+    )
+    return Config(datasets=(dataset,), benchmark=config.benchmark.model_copy(update=always), gate=gate)

@@ -1,0 +1,86 @@
+"""The gates that a fault must trip: each asks the function that the commands use, and says what it objected.
+
+A gate raises its objection as a NerbenchError. One that returns has let the copy pass, perhaps with a remark.
+"""
+
+from artifacts.errors import CorruptArtifactError, RunFailedError
+from artifacts.references import materialise, verify
+from tasks.audit.copies import BASELINE, BEFORE, CANDIDATE, TONIGHT, Copy, look_up, own_cache, predict, run_of, score
+from tasks.comparison.compare import Asked, compare
+from tasks.comparison.frozen import changed
+from tasks.comparison.gate import find_baseline, judge_stored, missing, refuse, said
+from tasks.comparison.sides import find_side
+from tasks.config import GateConfig
+from tasks.corpora.refs import open_corpus
+from tasks.inference import canary
+from tasks.results.predicted import Predicted
+from tasks.scoring.reading import read_predictions
+
+SAME_AGAIN = "inferred again, the same tags as before"
+
+
+def quality_gate(copy: Copy) -> str:
+    """The candidate beside its baseline, by the rule of the gate; other verdicts than `pass` are remarked on."""
+    config = copy.config
+    gate = config.gate or GateConfig()
+    candidate = copy.artifact(CANDIDATE)
+    baseline = find_baseline(gate, candidate, config.store)
+    scored = {one.artifact_id: one for one in (predict(copy, TONIGHT, alias) for alias in copy.scored)}
+    mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
+    base = scored.get(baseline.artifact_id) if baseline else None
+    rows = [row for one in mine for row in judge_stored(config, gate.rules, one, base)]
+    rows += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
+    refuse(rows)
+    return "; ".join(said(row) for row in rows if row["verdict"] != "pass")
+
+
+def frozen_gate(copy: Copy) -> None:
+    """The unchanged model beside what it predicted in the run before."""
+    predicted = predict(copy, TONIGHT, CANDIDATE)
+    refuse(changed(run_of(copy, TONIGHT), copy.config, [predicted]))
+
+
+def comparison(copy: Copy) -> None:
+    """What `nerbench compare` says of the run before and tonight's."""
+    score(copy, TONIGHT, CANDIDATE)
+    found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{TONIGHT}", copy.config, Asked())
+    if found.verdict != "pass":
+        raise RunFailedError("; ".join([found.verdict or "not comparable", *found.reasons]))
+
+
+def verification(copy: Copy) -> None:
+    """What `nerbench artifacts verify` says of the store."""
+    (found,) = verify(f"{copy.model}@{BASELINE}", copy.config.store)
+    if not found.ok:
+        raise CorruptArtifactError("; ".join(found.problems))
+
+
+def loading(copy: Copy) -> None:
+    """Fetching the model to a machine that never loaded it."""
+    with own_cache(copy.folder / "empty cache"):
+        materialise(copy.artifact(BASELINE))
+
+
+def cached_predictions(copy: Copy) -> None:
+    """Looking up an evaluation, and inferring again where its predictions cannot be trusted."""
+    found = look_up(copy, CANDIDATE)
+    if found.state != "cached":
+        same = predict(copy, TONIGHT, CANDIDATE).predictions_digest == scored_before(copy).predictions_digest
+        raise CorruptArtifactError(f"{found.state}; {SAME_AGAIN if same else 'inferred again, other tags than before'}")
+
+
+def canary_gate(copy: Copy) -> None:
+    """Inferring all of a cached evaluation again."""
+    artifact, corpus, found = copy.artifact(CANDIDATE), open_corpus(copy.corpus()), look_up(copy, CANDIDATE)
+    canary.check(artifact, corpus, found, 1.0, copy.config.results)
+
+
+def stored_predictions(copy: Copy) -> None:
+    """Reading the table that every score and comparison starts from."""
+    read_predictions(copy.config.results, scored_before(copy).uri)
+
+
+def scored_before(copy: Copy) -> Predicted:
+    """The predictions that the run before stored."""
+    (found,) = find_side(f"{copy.model}@{BASELINE}#{BEFORE}", copy.config.store, copy.config.results).scored
+    return found

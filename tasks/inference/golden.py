@@ -1,0 +1,88 @@
+"""The golden check: what a model said of a few sentences of ours when it was published, it must still say when loaded.
+
+Digests prove that the files are the same. This proves that they still mean the same: to this version of the libraries,
+on this hardware.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from artifacts.errors import CorruptArtifactError
+from artifacts.manifest import Golden
+
+if TYPE_CHECKING:
+    from tasks.inference.loading import Tagger
+
+VERSION = 1
+"""Of SENTENCES: changed sentences are another version."""
+SENTENCES = (
+    ("Ada", "Lovelace", "left", "London", "for", "Geneva", "in", "1842", "."),
+    ("The", "University", "of", "Oslo", "beat", "Siemens", "AG", "at", "chess", ",", "said", "Reuters", "."),
+    ("nobody", "at", "the", "office", "had", "seen", "the", "rain", "coming"),
+)
+"""Ours, never a user's; names of all common types, and a sentence without any."""
+PIECES = 24
+"""Pieces a sentence at most, special tokens included: enough to notice, few enough to keep."""
+DIGITS = 5
+
+TOLERANCES: Mapping[str, float] = {"fp32": 2e-3, "fp16": 5e-2, "bf16": 0.25}
+"""Largest difference of a logit, as a share of the largest recorded one (at least 1), by precision."""
+
+_logger = logging.getLogger(__name__)
+
+
+def record(tagger: "Tagger") -> Golden:
+    """What a model says, to be kept in its manifest; `tagger` computes in fp32 on a CPU."""
+    limit = min(PIECES, tagger.window)
+    pieces = [_pieces(tagger, sentence, limit) for sentence in SENTENCES]
+    logits = tuple(_nested(_logits(tagger, ids)) for ids in pieces)
+    return Golden(sentences=VERSION, limit=limit, pieces=tuple(pieces), logits=logits)
+
+
+def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
+    """Compare with what was recorded. Raises CorruptArtifactError where pieces or logits differ.
+
+    Sentences that this version of ours does not know are left out, with a warning.
+    """
+    if golden.sentences != VERSION:
+        _logger.warning("%s: its golden sentences are of version %d; not compared", name, golden.sentences)
+        return
+    for sentence, pieces, logits in zip(SENTENCES, golden.pieces, golden.logits, strict=True):
+        if _pieces(tagger, sentence, golden.limit) != pieces:
+            raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other pieces")
+        expected, found = np.asarray(logits), _logits(tagger, pieces)
+        if expected.shape != found.shape:
+            raise _changed(name, f"it gives {found.shape[-1]} logits a piece")
+        furthest = float(np.abs(found - expected).max())
+        allowed = TOLERANCES[precision] * max(1.0, float(np.abs(expected).max()))
+        if not furthest <= allowed:  # so that NaN is refused too
+            raise _changed(name, f"its logits differ by {furthest:.3g}, more than {allowed:.3g} in {precision}")
+
+
+def _changed(name: str, how: str) -> CorruptArtifactError:
+    remedy = "install the versions that `nerbench artifacts show` names, or publish it again"
+    return CorruptArtifactError(f"model {name}: no longer says what it said when it was published: {how}; {remedy}")
+
+
+def _pieces(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
+    special = tagger.tokenizer.special
+    encoded = tagger.tokenizer.backend.encode(list(sentence), is_pretokenized=True, add_special_tokens=False)
+    room = limit - len(special.prefix) - len(special.suffix)
+    return (*special.prefix, *encoded.ids[:room], *special.suffix)
+
+
+def _logits(tagger: "Tagger", pieces: Sequence[int]) -> np.ndarray:
+    """Logits (pieces, labels) of one sentence, without padding."""
+    import torch
+
+    with torch.inference_mode():
+        logits = tagger.model(input_ids=torch.tensor([pieces], device=tagger.device)).logits[0]
+    found: np.ndarray = logits.float().cpu().numpy()
+    return found
+
+
+def _nested(logits: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(round(float(number), DIGITS) for number in row) for row in logits)

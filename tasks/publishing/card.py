@@ -1,0 +1,136 @@
+"""The model card of an artifact: metadata for the Hub, and the sections that `card.md.jinja` puts together."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from artifacts.manifest import ArtifactRef, Manifest
+from artifacts.references import load_manifest
+from tasks.config import CardConfig, Config
+from tasks.publishing import sections
+from tasks.publishing.evidence import Annotation, Evidence, find_evidence
+from tasks.publishing.markdown import line
+from tasks.publishing.numbers import MODES
+from tasks.publishing.regions import BEGIN, END
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+TEMPLATE = Path(__file__).with_name("card.md.jinja")
+TAGS = ("nerbench", "named-entity-recognition", "ner")
+EXACT_MATCH = ("strict", "conlleval")
+"""Modes whose precision and recall are in the metadata too; of the others it is F1."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+class Card(NamedTuple):
+    """A rendered model card."""
+
+    text: str
+    """The whole README.md."""
+    missing: list[str]
+    """What it cannot say, one line each, with the remedy."""
+
+
+def render_card(artifact: ArtifactRef, config: Config, repository: str | None = None) -> Card:
+    """The card of an artifact, from its manifest and the newest rows of the result tables.
+
+    Args:
+        repository: `org/name` where it is published; without, the card shows how to use it from there all the same.
+
+    Raises:
+        CorruptArtifactError: the manifest or a table is damaged.
+    """
+    from huggingface_hub import ModelCard
+
+    manifest = load_manifest(artifact)
+    evidence = find_evidence(config.results, artifact.artifact_id)
+    about = metadata(manifest, evidence, _completed(config, manifest), repository or artifact.name)
+    card = ModelCard.from_template(
+        about,
+        template_str=TEMPLATE.read_text(encoding="utf-8"),
+        begin=BEGIN,
+        end=END,
+        **sections.render(artifact, manifest, evidence, about, repository),
+    )
+    return Card(str(card), _missing(about, evidence))
+
+
+def metadata(manifest: Manifest, evidence: Evidence, card: CardConfig, model_name: str) -> "ModelCardData":
+    """What the Hub reads of a card. What is not known is not there."""
+    from huggingface_hub import ModelCardData
+
+    results = [result for one in evidence.annotations for result in _eval_results(one)]
+    return ModelCardData(
+        license=card.license,
+        language=list(card.language) or None,
+        base_model=card.base_model,
+        datasets=list(card.datasets) or None,
+        library_name="transformers",
+        pipeline_tag="token-classification",
+        tags=list(TAGS),
+        metrics=["precision", "recall", "f1"] if results else None,
+        model_name=model_name.rpartition("/")[2] if results else None,
+        eval_results=results or None,
+    )
+
+
+def _completed(config: Config, manifest: Manifest) -> CardConfig:
+    """The configured metadata, with what manifest and data sets tell where they do."""
+    card, origin = config.card, manifest.provenance
+    seen = {corpus.dataset for corpus in origin.corpora}
+    of_hub = tuple(d.path for d in config.datasets if d.name in seen and d.format == "hub" and _is_hub_id(d.path))
+    base = origin.base_model.name if origin.base_model else None
+    return card.model_copy(
+        update={
+            "base_model": card.base_model or (base if _is_hub_id(base) else None),
+            "datasets": card.datasets or of_hub,
+        }
+    )
+
+
+def _is_hub_id(base: str | None) -> bool:
+    return bool(base and _HUB_ID.fullmatch(base))
+
+
+def _eval_results(scored: Annotation) -> "list[EvalResult]":
+    """F1 overall in every mode, in 0…1; `metric_args` says which mode, and the interval."""
+    from huggingface_hub import EvalResult
+
+    found = []
+    for mode in MODES:
+        for metric in ("precision", "recall", "f1") if mode in EXACT_MATCH else ("f1",):
+            row = scored.find(mode, metric)
+            if row is None or row["value"] is None:
+                continue
+            interval = {key: round(row[key], 6) for key in ("ci_low", "ci_high", "confidence") if row[key] is not None}
+            found.append(
+                EvalResult(
+                    task_type="token-classification",
+                    task_name="Named-entity recognition",
+                    dataset_type=line(scored.dataset),
+                    dataset_name=line(
+                        scored.dataset
+                        if scored.gold == scored.dataset
+                        else f"{scored.dataset}, annotation {scored.gold}"
+                    ),
+                    dataset_config=None if scored.gold == scored.dataset else line(scored.gold),
+                    dataset_split=line(scored.split),
+                    metric_type=metric,
+                    metric_name=f"{metric} ({mode}, micro)",
+                    metric_value=round(row["value"], 6),
+                    metric_args={"mode": mode, "average": "micro", **interval},
+                )
+            )
+    return found
+
+
+def _missing(about: "ModelCardData", evidence: Evidence) -> list[str]:
+    remedies = {
+        "license": "licence: set `card.license` in the configuration",
+        "language": "language: set `card.language`",
+        "base_model": "base model on the Hub: set `card.base_model`",
+        "datasets": "training data on the Hub: set `card.datasets`",
+    }
+    absent = [remedy for key, remedy in remedies.items() if not about.get(key)]
+    return absent if evidence.annotations else [*absent, "scores: run `nerbench benchmark` first"]

@@ -1,0 +1,67 @@
+"""What of a model card is the user's: everything outside our two marks, and metadata that we say nothing about."""
+
+import re
+from itertools import pairwise
+from typing import Any
+
+BEGIN = "<!-- nerbench:begin; what stands between these marks is written anew by every publication -->"
+END = "<!-- nerbench:end -->"
+# A mark has a line to itself, which text from data, being one line inside of others, can never have.
+_MARK = re.compile(r"^<!-- nerbench:(begin|end)\b[^\n]*-->[ \t]*\r?$", re.MULTILINE)
+
+
+def merge(ours: str, existing: str | None) -> str:
+    """A freshly rendered card, with what a user has added to the card that is there (None: there is none).
+
+    Text outside the marks stays where it is; a card without both marks keeps all its text, and ours follows it. Keys
+    of the metadata that ours lacks stay, and tags of both are kept. Metadata that is no mapping is replaced.
+    """
+    if not existing:
+        return ours
+    from huggingface_hub import ModelCard
+
+    new, (old, text) = ModelCard(ours), _read(existing)
+    known: dict[str, Any] = new.data.to_dict()  # type: ignore[no-untyped-call]
+    before, after = _outside(text)
+    new.data = type(new.data)(**_joined(known, old), ignore_metadata_errors=True)
+    new.text = before + _marked(new.text) + after
+    return str(new)
+
+
+def _read(card: str) -> tuple[dict[str, Any], str]:
+    """Metadata and text of a card that anybody may have written."""
+    import yaml
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    card = card.replace("\r\n", "\n").removeprefix("\ufeff")
+    match = REGEX_YAML_BLOCK.search(card)
+    if not match:
+        return {}, card
+    try:
+        data = yaml.safe_load(match.group(2))
+    except yaml.YAMLError:
+        data = None
+    return data if isinstance(data, dict) else {}, card[match.end() :]
+
+
+def _joined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    # An older `model-index` holds the scores of another model than this; the others mean something to the client.
+    dropped = {*new, "model-index", "model_name", "eval_results", "ignore_metadata_errors"}
+    kept = {str(key): value for key, value in old.items() if key not in dropped}
+    tags = old.get("tags")
+    further = [tag for tag in tags if isinstance(tag, str) and tag not in new["tags"]] if isinstance(tags, list) else []
+    return new | {"tags": [*new["tags"], *further]} | kept
+
+
+def _outside(text: str) -> tuple[str, str]:
+    """The text before and after our part, which lies between the first two marks that are a pair; without others."""
+    marks = list(_MARK.finditer(text))
+    for begin, end in pairwise(marks):
+        if (begin[1], end[1]) == ("begin", "end"):
+            return _MARK.sub("", text[: begin.start()]), _MARK.sub("", text[end.end() :])
+    return _MARK.sub("", text).rstrip() + "\n\n", "\n"
+
+
+def _marked(text: str) -> str:
+    begin, end = (next(mark for mark in _MARK.finditer(text) if mark[1] == which) for which in ("begin", "end"))
+    return text[begin.start() : end.end()]

@@ -1,0 +1,123 @@
+"""A published model whose predictions are what a test says, as an evaluation leaves them: scoring begins here."""
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tagging import TYPES, Sentences
+from tiny_models import save_bert
+
+from artifacts.digests import sha256_hex
+from artifacts.filesystem import Root
+from artifacts.manifest import ArtifactRef, CorpusDigest, Provenance
+from artifacts.store import Store
+from tasks.config import Config
+from tasks.corpora.corpus import load_splits
+from tasks.corpora.labels import tag_vocabulary
+from tasks.corpora.refs import CorpusRef, describe
+from tasks.inference.evaluation import EvaluationRecord
+from tasks.results.predicted import Predicted
+from tasks.results.rows import write_predictions
+from tasks.runs import Run
+
+LABELS = tag_vocabulary(TYPES)
+
+
+def run_of(results: str, run_id: str = "first", day: int = 2, attempt: int = 1) -> Run:
+    """A run on a day of January 2030."""
+    moment = datetime(2030, 1, day, tzinfo=UTC)
+    date = moment.date().isoformat()
+    return Run(run_id=run_id, flow="benchmark", date=date, started_at=moment, attempt=attempt, results=results)
+
+
+def valid(sentences: Sentences) -> Sentences:
+    """The same tags, where an `I-` that continues nothing begins an entity."""
+    found = []
+    for sentence in sentences:
+        tags: list[str] = []
+        for tag in sentence:
+            continues = bool(tags) and tags[-1][1:] == tag[1:]
+            tags.append(f"B{tag[1:]}" if tag[0] == "I" and not continues else tag)
+        found.append(tags)
+    return found
+
+
+def write_conll(path: Path, sentences: Sentences, documents: Sequence[int] | None = None) -> str:
+    """A CoNLL file with the words w0, w1, …"""
+    lines, word = [], 0
+    for number, tags in enumerate(sentences):
+        if documents is not None and (number == 0 or documents[number] != documents[number - 1]):
+            lines += ["-DOCSTART- O", ""]
+        lines += [f"w{word + at} {tag}" for at, tag in enumerate(tags)] + [""]
+        word += len(tags)
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+class Benched(NamedTuple):
+    """A model, a corpus, and the model's stored predictions."""
+
+    config: Config
+    artifact: ArtifactRef
+    ref: CorpusRef
+    record: EvaluationRecord
+
+    @property
+    def results(self) -> str:
+        return self.config.results
+
+    def predicted(self) -> Predicted:
+        """The `predictions` table of the first run."""
+        return write_predictions(run_of(self.results), self.artifact, self.record, self.ref, self.config.benchmark)
+
+    def configured(self, **changes: Any) -> Config:
+        """The configuration with other sections."""
+        return Config.model_validate(self.config.model_dump() | changes)
+
+
+def bench(
+    folder: Path, gold: Sentences, predicted: Sentences, documents: Sequence[int] | None = None, **sections: Any
+) -> Benched:
+    """Publish a model that was trained on the words and tags of the test split; `sections` of the configuration."""
+    file = write_conll(folder / "own.txt", gold, documents)
+    own = {"name": "own", "scheme": "iob2", "files": {"train": file, "test": file}}
+    places = {"store": str(folder / "store"), "results": str(folder / "results")}
+    config = Config.model_validate(places | {"datasets": [own]} | sections)
+    train = load_splits(config.datasets[0])["train"]
+    seen = CorpusDigest(dataset="own", split="train", words_sha256=train.words_sha256, gold_sha256=train.gold_sha256)
+    model = save_bert(folder / "model", labels=LABELS)
+    artifact = Store(config.store).publish(model, "tiny", Provenance(corpora=(seen,)))
+    (ref,) = describe(config, config.datasets[0])
+    return Benched(config, artifact, ref, _evaluated(config.results, predicted, documents))
+
+
+def _evaluated(results: str, predicted: Sentences, documents: Sequence[int] | None) -> EvaluationRecord:
+    sentence = np.repeat(np.arange(len(predicted), dtype=np.int32), [len(tags) for tags in predicted])
+    tags = [tag for sentence in predicted for tag in sentence]
+    columns = {
+        "document": pa.nulls(len(tags), pa.int32()) if documents is None else np.array(documents, np.int32)[sentence],
+        "sentence": sentence,
+        "word": np.arange(len(tags), dtype=np.int32),
+        "pred": pa.array(tags).dictionary_encode(),
+        "score": np.linspace(0.5, 1, len(tags), dtype=np.float32),
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    record = EvaluationRecord(
+        key="0" * 64,
+        predictions_digest="unused",
+        sha256=sha256_hex(sink.getvalue()),
+        labels=tuple(LABELS),
+        words=len(tags),
+        truncated=0,
+        vanished=0,
+        ignored_keys=(),
+        evaluate_s=0.0,
+    )
+    Root.open(results).replace(record.path, sink.getvalue())
+    return record

@@ -1,0 +1,44 @@
+"""How a run ends, by what failed and what it made."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from artifacts.errors import InputError, RunFailedError
+from flows.recording import Ledger
+from tasks.runs import Run
+
+WRONG = InputError("slice mine", "fails", "correct it")
+
+
+def ledger() -> Ledger:
+    moment = datetime(2030, 1, 2, tzinfo=UTC)
+    return Ledger(run=Run(run_id="r", flow="f", date="2030-01-02", started_at=moment, attempt=1, results="nowhere"))
+
+
+def failed(*errors: Exception) -> Ledger:
+    found = ledger()
+    for number, error in enumerate(errors):
+        with found.guard(f"m{number}"):
+            raise error
+    return found
+
+
+def test_a_run_without_failures_ends_well() -> None:
+    assert ledger().failure() is None
+
+
+def test_a_wrong_request_that_made_nothing_is_told_as_it_is() -> None:
+    assert failed(WRONG, WRONG).failure() is WRONG
+
+
+@pytest.mark.parametrize("errors", [(WRONG,), (WRONG, ValueError("two\nlines"))])
+def test_what_was_written_before_a_failure_is_kept_in_mind(errors: tuple[Exception, ...]) -> None:
+    found = failed(*errors)
+    found.note({"metrics": "there.parquet"})
+    failure = found.failure()
+    assert isinstance(failure, RunFailedError)
+    assert str(failure).startswith(f"{len(errors)} failed: m0: slice mine: fails; correct it")
+    assert failure.summary is not None
+    assert failure.summary["tables"] == {"metrics": ["there.parquet"]}
+    assert len(errors) == 1 or str(failure).endswith("m1: ValueError: two lines")

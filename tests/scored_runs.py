@@ -1,0 +1,75 @@
+"""Results as benchmarks of earlier nights left them: predictions, their headline score and the row of the run."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+from tagging import Sentences, predictions_table
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.schemas import TABLES
+from artifacts.tables import table_key, write_table
+from tasks.config import Config
+from tasks.results.predicted import Predicted, predictions_key
+
+
+def digest(*parts: Any) -> str:
+    return sha256_hex(canonical_json(parts))
+
+
+def score(
+    results: str,
+    night: int,
+    gold: Sentences,
+    predicted: Sentences,
+    *,
+    documents: Sequence[int] | None = None,
+    model: str = "tagger",
+    version: int = 1,
+    dataset: str = "own",
+    gold_name: str | None = None,
+    benchmark: dict[str, Any] | None = None,
+    run: bool = True,
+    **environment: Any,
+) -> Predicted:
+    """What the run `night-3` of 2030-01-03 left of one version of a model."""
+    table = predictions_table(gold, predicted, documents)
+    about = {
+        "model": model,
+        "artifact_id": digest(model, version),
+        "dataset": dataset,
+        "gold": gold_name or dataset,
+        "split": "test",
+        "words_sha256": digest([len(tags) for tags in gold], documents),
+        "gold_sha256": digest(gold),
+        "predictions_digest": table["predictions_digest"][0].as_py(),
+        "precision": "fp32",
+    }
+    for name, value in about.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array([value] * len(table)))
+    date, model_sha256 = f"2030-01-{night:02}", digest(version)
+    uri = write_table(results, "predictions", table, date=date, key=predictions_key(about))
+    of_run = {"run_id": f"night-{night}", "started_at": datetime(2030, 1, night, tzinfo=UTC), "attempt": 1}
+    headline = {"level": "entity", "mode": "strict", "slice": "all", "label": "overall", "metric": "f1"}
+    row = of_run | about | headline | {"average": "micro", "model_sha256": model_sha256, "status": "ok"}
+    key = table_key(of_run["run_id"], about["artifact_id"], dataset, about["gold"])
+    write_table(results, "metrics", [row], date=date, key=key)
+    if run:
+        write_run(results, night, benchmark or {}, **environment)
+    return Predicted(uri=uri, model_sha256=model_sha256, **about)
+
+
+def write_run(
+    results: str, night: int, benchmark: dict[str, Any], *, attempt_hour: int = 0, **environment: Any
+) -> None:
+    """The row of a night's run, of one attempt."""
+    columns = TABLES["runs"].columns
+    required = {one.name: "x" for one in columns if one.type == "string" and not one.nullable}
+    row = required | {
+        "run_id": f"night-{night}",
+        "started_at": datetime(2030, 1, night, attempt_hour, tzinfo=UTC),
+        "configuration": Config.model_validate({"benchmark": benchmark}).model_dump_json(),
+        **environment,
+    }
+    write_table(results, "runs", [row], date=f"2030-01-{night:02}", key=f"run-{night}-{attempt_hour}")

@@ -1,0 +1,70 @@
+"""What a user wrote into a card stays, whatever it is, and a second rendering changes nothing."""
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.publishing.regions import BEGIN, END, merge
+
+OURS = f"---\nlibrary_name: transformers\ntags:\n- ner\n---\n\n{BEGIN}\n# tagger\n\nnew\n{END}\n"
+
+
+def split(card: str) -> tuple[dict[str, object], str]:
+    _, data, text = card.split("---\n", 2)
+    return yaml.safe_load(data), text
+
+
+def test_a_first_card_is_ours() -> None:
+    assert merge(OURS, None) == merge(OURS, "") == OURS
+    assert merge(OURS, OURS) == OURS
+
+
+def test_text_around_the_marks_stays() -> None:
+    existing = OURS.replace("new", "old").replace(BEGIN, f"Our own introduction.\n\n{BEGIN}") + "\n## Contact\n\nAda\n"
+    merged = merge(OURS, existing)
+    assert merged == existing.replace("old", "new")
+    assert merge(OURS, merged) == merged
+
+
+def test_a_card_of_someone_else_is_kept_whole() -> None:
+    data, text = split(merge(OURS, "---\nlicense: mit\ntags: [legal, ner]\n---\n# Theirs\n\ntext\n"))
+    assert data == {"library_name": "transformers", "tags": ["ner", "legal"], "license": "mit"}
+    assert text == f"# Theirs\n\ntext\n\n{BEGIN}\n# tagger\n\nnew\n{END}\n"
+
+
+def test_what_we_say_of_the_model_is_renewed() -> None:
+    stale = {"name": "old", "results": [{"task": {"type": "x"}, "dataset": {"type": "y", "name": "y"}, "metrics": []}]}
+    existing = OURS.replace("transformers", "flair").replace("tags", f"model-index: {[stale]}\ntags")
+    assert merge(OURS, existing) == OURS
+
+
+def test_a_broken_card_costs_nothing_but_its_metadata() -> None:
+    for metadata in ("a: [", "- list", "x", "eval_results: 3\nmodel_name: x"):
+        assert "kept" in merge(OURS, f"---\n{metadata}\n---\nkept\n")
+    half = OURS.replace(END, "") + "kept\n"
+    once = merge(OURS, half)
+    assert "kept" in once
+    assert merge(OURS, once) == once
+    assert once.count(BEGIN) == once.count(END) == 1
+
+
+def test_windows_line_ends() -> None:
+    merged = merge(OURS, OURS.replace("new", "old").replace("\n", "\r\n") + "kept\r\n")
+    assert merged == OURS + "kept\n"
+
+
+lines = st.lists(st.sampled_from(["text", "", BEGIN, END, "---", "# heading", f"a {END}", "| a |"]), max_size=8)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(user=lines)
+def test_no_line_outside_the_marks_is_lost(user: list[str]) -> None:
+    once = merge(OURS, "---\nlicense: mit\n---\n" + "\n".join(["first", *user, "last"]) + "\n")
+    assert merge(OURS, once) == once
+    assert once.splitlines().count(BEGIN) == once.splitlines().count(END) == 1
+    pairs = [(b, e) for b, e in zip(user, user[1:], strict=False) if (b, e) == (BEGIN, END)]
+    shown = split(once)[1].splitlines()
+    kept = [line for line in shown[: shown.index(BEGIN)] + shown[shown.index(END) + 1 :] if line]
+    if pairs or BEGIN not in user or END not in user:  # nothing stands between marks
+        assert kept == [line for line in ["first", *user, "last"] if line and line not in (BEGIN, END)]
+    assert (kept[0], kept[-1]) == ("first", "last")

@@ -1,0 +1,74 @@
+"""What the processes that are killed do, a step at a time; all results are plain JSON."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from artifacts.compaction import compact as compact_tables
+from artifacts.garbage import find_garbage, remove_garbage
+from artifacts.manifest import ArtifactKey, Provenance
+from artifacts.store import Store
+from artifacts.tables import write_table
+
+TABLE, DATE = "speed", "2026-01-02"
+ROWS = 3
+"""In each file of the table, so that a file that lost some is noticed."""
+
+
+def publish(url: str, folder: str, name: str) -> str:
+    """Publish a folder, always with the same date, so that trying again means the same artifact; its id."""
+    when = Provenance(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    return Store(url).publish(Path(folder), name, when).artifact_id
+
+
+def write(url: str, key: str, value: int) -> str:
+    """Write a file of ROWS rows, and return its key."""
+    write_table(url, TABLE, rows(key, value), date=DATE, key=key)
+    return key
+
+
+def alias(url: str, name: str, alias: str, artifact_id: str) -> str:
+    """Move an alias; where it points to."""
+    Store(url).set_alias(name, alias, artifact_id)
+    return artifact_id
+
+
+def load(url: str, name: str, artifact_id: str) -> dict[str, str]:
+    """Materialise an artifact; its files in hex."""
+    folder = Store(url).materialise(ArtifactKey(name=name, artifact_id=artifact_id))
+    return contents(folder)
+
+
+def collect(url: str) -> list[str]:
+    """Remove what no artifact needs, as if its time of grace were over; what was removed."""
+    store, grace = Store(url), timedelta(hours=1)
+    found = find_garbage(store, grace=grace, now=datetime.now(UTC) + 2 * grace)
+    return [one.path for one in remove_garbage(store, found)]
+
+
+def compact(url: str) -> list[int]:
+    """Compact the table once, as if every time of grace were over; how many files were packed, and deleted."""
+    done = compact_tables(url, [TABLE], grace=timedelta(0), now=datetime(2030, 1, 1, tzinfo=UTC))
+    return [done[0].packed, done[0].deleted]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The files of a folder, in hex."""
+    return {path.name: path.read_bytes().hex() for path in sorted(folder.iterdir())}
+
+
+def rows(key: str, value: int) -> list[dict[str, Any]]:
+    """The rows of one file: its key is their run, and they are numbered by their batch size."""
+    texts = dict.fromkeys(("artifact_id", "model", "device", "precision", "workload", "status"), "x")
+    return [{**texts, "run_id": key, "batch_size": number, "sequence_length": value} for number in range(ROWS)]
+
+
+STEPS: dict[str, Callable[..., Any]] = {
+    "publish": publish,
+    "alias": alias,
+    "load": load,
+    "collect": collect,
+    "write": write,
+    "compact": compact,
+}
