@@ -136,7 +136,7 @@ def _opened(root: Root, path: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(pa.BufferReader(root.read(path)), page_checksum_verification=True) as file:
             yield file
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

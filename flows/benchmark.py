@@ -6,22 +6,31 @@ from typing import Any
 
 from prefect import flow
 
+from artifacts.errors import CorruptArtifactError
 from artifacts.manifest import ArtifactRef
 from flows.gate import find_baselines, hold_to_gate
 from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
+from flows.request import Request, configuration
 from flows.scoring import evaluate_models, score_model, score_own, summarise_seeds, write_scores
 from tasks import steps
 from tasks.config import Config
 from tasks.results.summary import leaderboard
 
 
+NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
+
+
 @flow(name="benchmark", flow_run_name=benchmark_name)
-def benchmark(config: Config, models: list[str] | None = None, refresh: bool = False) -> dict[str, Any]:
+def benchmark(config: Request = None, models: list[str] | None = None, refresh: bool = False) -> dict[str, Any]:
     """Benchmark stored models on every data set of the configuration; nothing is trained.
 
-    `models` are references in place of the configuration's; `refresh` infers again what is cached.
+    Args:
+        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+        models: References in place of the configuration's, e.g. minilm-l6@latest or a location; `*@latest` is all.
+        refresh: Infer again what is cached.
     """
+    config = configuration(config, NEEDS)
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
     with recorded(config) as ledger:
@@ -30,11 +39,14 @@ def benchmark(config: Config, models: list[str] | None = None, refresh: bool = F
 
 
 def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
-    """What the references mean now, each artifact once."""
+    """What the references mean now, each artifact once; one whose files are not all in the store lets the run fail."""
     found: dict[str, ArtifactRef] = {}
     for reference in config.benchmark.models:
         with ledger.guard(reference):
             found |= {artifact.artifact_id: artifact for artifact in steps.resolve(reference, config.store)}
+    for artifact_id, problem in steps.find_incomplete(list(found.values())).items():
+        with ledger.guard(found[artifact_id].name):  # what is cached is scored all the same, and the run fails
+            raise CorruptArtifactError(problem)
     return list(found.values())
 
 

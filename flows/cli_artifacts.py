@@ -1,5 +1,6 @@
 """`nerbench artifacts`: what the store holds, and whether it is intact."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -193,6 +194,10 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     check_name("name", name)
     with told():
         ref = import_model(source, name, Store(config.store), check=check)
+    if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
+        from flows.events import announce
+
+        announce(ref, "push")
     if json:
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri})
     else:

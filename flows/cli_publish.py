@@ -47,7 +47,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     from flows.publish import publish as publish_flow
 
     with running():
-        done = publish_flow(config, model=reference, to=to, public=public, message=message)
+        done = publish_flow(reference, to, config=config, public=public, message=message)
     _note(done["missing"])
     if json:
         print_json(done)

@@ -1,9 +1,12 @@
 """Which run this is, and what it is called."""
 
+from collections.abc import Callable
 from datetime import UTC
 
 from prefect.runtime import deployment, flow_run
 
+from artifacts.errors import InputError
+from flows.request import configuration
 from tasks.config import Config
 from tasks.runs import Run, utc_now
 
@@ -11,9 +14,10 @@ from tasks.runs import Run, utc_now
 def current_run(results: str) -> Run:
     """The logical run. A deployment's is named by its scheduled time, so that a rerun of a night is the same run."""
     scheduled = flow_run.scheduled_start_time.astimezone(UTC)
-    name = f"{deployment.name}@{scheduled.isoformat(timespec='microseconds')}" if deployment.name else str(flow_run.id)
+    moment = scheduled.isoformat(timespec="microseconds")
+    of_deployment = f"{flow_run.flow_name}-{deployment.name}@{moment}"
     return Run(
-        run_id=name,
+        run_id=of_deployment if deployment.name else str(flow_run.id),
         flow=flow_run.flow_name,
         date=scheduled.date().isoformat(),
         started_at=utc_now(),
@@ -24,21 +28,34 @@ def current_run(results: str) -> Run:
 
 def training_name() -> str:
     """`train minilm-l6, minilm-l3`."""
-    return f"train {', '.join(model.name for model in _config().models)}"
+    return _named(_training)
 
 
 def benchmark_name() -> str:
     """`benchmark minilm-l6@latest on conllpp`."""
-    config = _config()
-    models = flow_run.parameters.get("models") or config.benchmark.models
-    return f"benchmark {', '.join(models)} on {', '.join(dataset.name for dataset in config.datasets)}"
+    return _named(_benchmark)
 
 
 def pipeline_name() -> str:
     """`train minilm-l6, minilm-l3 and benchmark on conllpp`."""
-    datasets = ", ".join(dataset.name for dataset in _config().datasets)
-    return f"{training_name()} and benchmark on {datasets}"
+    return _named(lambda config: f"{_training(config)} and benchmark on {_datasets(config)}")
 
 
-def _config() -> Config:
-    return Config.model_validate(flow_run.parameters["config"])
+def _named(name: Callable[[Config], str]) -> str:
+    try:
+        return name(configuration(flow_run.parameters.get("config"), needs=()))
+    except InputError:  # the flow itself will say it
+        return str(flow_run.flow_name)
+
+
+def _training(config: Config) -> str:
+    return f"train {', '.join(model.name for model in config.models)}"
+
+
+def _benchmark(config: Config) -> str:
+    models = flow_run.parameters.get("models") or config.benchmark.models
+    return f"benchmark {', '.join(models)} on {_datasets(config)}"
+
+
+def _datasets(config: Config) -> str:
+    return ", ".join(dataset.name for dataset in config.datasets)

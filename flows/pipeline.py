@@ -7,13 +7,19 @@ from prefect import flow
 from flows.benchmark import benchmark_models
 from flows.identity import pipeline_name
 from flows.recording import recorded
+from flows.request import Request, configuration
 from flows.train import train_models
-from tasks.config import Config
+from tasks.configuration.configfile import SECTIONS
 
 
 @flow(name="pipeline", flow_run_name=pipeline_name)
-def pipeline(config: Config) -> dict[str, Any]:
-    """Fine-tune the models of the configuration, publish them, and benchmark what was published."""
+def pipeline(config: Request = None) -> dict[str, Any]:
+    """Fine-tune the models of the configuration, publish them, and benchmark what was published.
+
+    Args:
+        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+    """
+    config = configuration(config, SECTIONS)
     with recorded(config) as ledger:
         artifacts = train_models(ledger, config)
         benchmark_models(ledger, config, artifacts)

@@ -5,16 +5,26 @@ from typing import Any
 from prefect import flow
 
 from flows.recording import recorded
+from flows.request import Request, configuration
 from tasks import steps
-from tasks.config import Config
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")
-def publish(config: Config, model: str, to: str, public: bool = False, message: str | None = None) -> dict[str, Any]:
-    """Publish one model as `to` (`org/name`), in one commit; the same content again is none.
+def publish(
+    model: str, to: str, config: Request = None, public: bool = False, message: str | None = None
+) -> dict[str, Any]:
+    """Publish one model on the Hugging Face Hub, in one commit; the same content again is none.
 
-    The token is that of the worker's environment or login. A repository that is made is private unless `public`.
+    The token is that of the worker's environment or login.
+
+    Args:
+        model: A reference to one stored model, e.g. minilm-l6@champion.
+        to: The repository, ORG/NAME; made if it is missing.
+        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+        public: Make it for everybody to see; a repository that is made is private otherwise.
+        message: The commit's first line.
     """
+    config = configuration(config, ())
     with recorded(config) as ledger:
         artifact = steps.resolve_one(model, config.store)
         ledger.artifacts.append(artifact)

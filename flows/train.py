@@ -5,15 +5,25 @@ from typing import Any
 from prefect import flow
 
 from artifacts.manifest import ArtifactRef
+from flows.events import announce
 from flows.identity import training_name
 from flows.recording import Ledger, recorded
+from flows.request import Request, configuration
 from tasks import steps
 from tasks.config import Config
 
 
+NEEDS = ("datasets", "models")
+
+
 @flow(name="train", flow_run_name=training_name)
-def train(config: Config) -> dict[str, Any]:
-    """Fine-tune every model of the configuration on its data set, and publish each in the store."""
+def train(config: Request = None) -> dict[str, Any]:
+    """Fine-tune every model of the configuration on its data set, and publish each in the store.
+
+    Args:
+        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+    """
+    config = configuration(config, NEEDS)
     with recorded(config) as ledger:
         train_models(ledger, config)
     return ledger.summary()
@@ -26,6 +36,7 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
         with ledger.guard(model.name):
             trained = steps.finetune(model, config.dataset_of(model))
             published.append(artifact := steps.save(ledger.run, trained, config.store))
+            announce(artifact, ledger.run.flow)
             ledger.note({"training": steps.write_training(ledger.run, artifact, trained)})
             ledger.add_seconds("train_s", trained.train_s)
     ledger.artifacts = published

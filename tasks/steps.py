@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.tasks import Task, exponential_backoff
 
-from artifacts import references
+from artifacts import presence, references
 from artifacts.manifest import ArtifactRef
 from artifacts.store import Store
 from tasks.analysis import writing
@@ -70,6 +70,12 @@ def resolve(reference: str, store: str) -> list[ArtifactRef]:
 def resolve_one(reference: str, store: str) -> ArtifactRef:
     """The one artifact that a reference means now."""
     return references.resolve_one(reference, store)
+
+
+@task(task_run_name="look for the files of the models", **STORAGE)
+def find_incomplete(artifacts: Sequence[ArtifactRef]) -> dict[str, str]:
+    """By artifact_id, what is missing in the store of each artifact that is not all there."""
+    return presence.find_incomplete(artifacts)
 
 
 @task(task_run_name="read {dataset.name}", **STORAGE)

@@ -34,9 +34,8 @@ def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:
     """Every number of stored predictions that is asked for; metrics that need the model have rows that say so."""
     counts, slices = count_stored(predicted, config)
-    intervals = BootstrapIntervals(
-        seed=seed_of(predicted.words_sha256, predicted.gold_sha256), confidence=config.benchmark.confidence
-    )
+    seed = seed_of(predicted.words_sha256, predicted.gold_sha256)
+    intervals = BootstrapIntervals(counts, seed=seed, confidence=config.benchmark.confidence)
     metrics = selected_metrics(config)
     wanted = config.benchmark.labels
     labels = (OVERALL, *(counts[0].labels if wanted == "all" else wanted))

@@ -2,12 +2,21 @@
 
 import re
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 BEGIN = "<!-- nerbench:begin; what stands between these marks is written anew by every publication -->"
 END = "<!-- nerbench:end -->"
 # A mark has a line to itself, which text from data, being one line inside of others, can never have.
 _MARK = re.compile(r"^<!-- nerbench:(begin|end)\b[^\n]*-->[ \t]*\r?$", re.MULTILINE)
+
+
+class _Parts(NamedTuple):
+    """A card, taken apart."""
+
+    block: str
+    """The metadata as it is written."""
+    data: dict[str, Any]
+    text: str
 
 
 def merge(ours: str, existing: str | None) -> str:
@@ -18,30 +27,37 @@ def merge(ours: str, existing: str | None) -> str:
     """
     if not existing:
         return ours
-    from huggingface_hub import ModelCard
-
-    new, (old, text) = ModelCard(ours), _read(existing)
-    known: dict[str, Any] = new.data.to_dict()  # type: ignore[no-untyped-call]
-    before, after = _outside(text)
-    new.data = type(new.data)(**_joined(known, old), ignore_metadata_errors=True)
-    new.text = before + _marked(new.text) + after
-    return str(new)
+    new, old = _read(ours), _read(existing)
+    before, after = _outside(old.text)
+    data = _joined(new.data, old.data)
+    # What says the same already stays as its user wrote it, comments included.
+    block = old.block if data == old.data else _written(data, [*old.data, *new.data])
+    return f"---\n{block}\n---\n{before}{_marked(new.text)}{after}"
 
 
-def _read(card: str) -> tuple[dict[str, Any], str]:
-    """Metadata and text of a card that anybody may have written."""
+def _read(card: str) -> _Parts:
+    """A card that anybody may have written."""
     import yaml
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     card = card.replace("\r\n", "\n").removeprefix("\ufeff")
     match = REGEX_YAML_BLOCK.search(card)
     if not match:
-        return {}, card
+        return _Parts("", {}, card)
     try:
         data = yaml.safe_load(match.group(2))
     except yaml.YAMLError:
         data = None
-    return data if isinstance(data, dict) else {}, card[match.end() :]
+    return _Parts(match.group(2), data if isinstance(data, dict) else {}, card[match.end() :])
+
+
+def _written(data: dict[str, Any], order: list[str]) -> str:
+    from huggingface_hub import CardData
+
+    card = CardData()
+    for key in dict.fromkeys(key for key in order if key in data):
+        card[key] = data[key]
+    return card.to_yaml()
 
 
 def _joined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:

@@ -45,10 +45,12 @@ def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]
 
 
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:
-    """Write what the gate said of one model, or of unchanged ones; returns the location."""
-    columns = run.columns
-    judged = [columns | row for row in rows]
-    return write_table(run.results, "gate", judged, date=run.date, key=table_key(run.run_id, "gate", name))
+    """Write what the gate said of one model, or of unchanged ones; returns the location.
+
+    An attempt has a file of its own: where an earlier one moved the alias, the baseline is another now.
+    """
+    key = table_key(run.run_id, "gate", name, str(run.attempt))
+    return write_table(run.results, "gate", [run.columns | row for row in rows], date=run.date, key=key)
 
 
 def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -32,6 +33,9 @@ from tasks.statistics.bootstrap import seed_of
 
 HEADLINE = "f1"
 """The metric that says for all of them why a slice has none."""
+
+
+_reading = Lock()
 
 
 class CountedPredictions(Section):
@@ -125,7 +129,8 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
     `overall` brings a row for each slice that cannot be counted, which says why.
     """
     seed = seed_of(counted.corpus.words_sha256, counted.corpus.gold_sha256)
-    ready = _ready(results, counted.counts, counted.sha256, seed, config.benchmark.confidence)
+    with _reading:  # labels are scored side by side: the first one reads and draws for all
+        ready = _ready(results, counted.counts, counted.sha256, seed, config.benchmark.confidence)
     metrics = selected_metrics(config)
     rows = score(ready.counts, label, metrics=metrics, intervals=ready.intervals)
     return rows + (missing_slices(counted.unavailable, metrics) if label == OVERALL else [])
@@ -160,9 +165,8 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
 
 @lru_cache(maxsize=8)
 def _ready(results: str, path: str, sha256: str, seed: int, confidence: float) -> _Ready:
-    """Kept for the labels, which are scored side by side."""
     counts = counts_from_table(_read(results, path, sha256))
-    return _Ready(counts, BootstrapIntervals(seed=seed, confidence=confidence))
+    return _Ready(counts, BootstrapIntervals(counts, seed=seed, confidence=confidence))
 
 
 def _read(results: str, path: str, sha256: str) -> pa.Table:

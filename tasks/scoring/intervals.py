@@ -25,33 +25,31 @@ class Found(NamedTuple):
 class BootstrapIntervals:
     """Intervals of the numbers of one model on one corpus.
 
-    The resamples depend on the corpus alone, so that all labels, modes and models of it share them. The sums over them
-    are kept as long as this object, so that the labels do not draw them anew.
+    The resamples depend on the corpus alone, so that all labels, modes and models of it share them. All counts are
+    summed over them together: to draw them takes longer than to sum.
     """
 
     method = METHOD
 
-    def __init__(self, *, seed: int, confidence: float) -> None:
-        self.seed, self.confidence = seed, confidence
-        self._drawn: dict[Counts, Numbers] = {}
+    def __init__(self, counts: Sequence[Counts], *, seed: int, confidence: float) -> None:
+        """`counts`: all that numbers are made of, of the same units."""
+        self.confidence = confidence
+        columns = [columns_of(one) for one in counts]
+        ends = np.cumsum([one.shape[1] for one in columns])
+        drawn = resampled(np.hstack(columns), seed=seed, n=RESAMPLES)
+        self._drawn = dict(zip(counts, np.split(drawn, ends[:-1], axis=1), strict=True))
 
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
         """One interval a quantity, which must have a value."""
         columns = columns_of(counts)
         point, drawn, without = (
-            statistics(quantities, counts, sums)
-            for sums in (columns.sum(0), self._resampled(counts, columns), left_out(columns))
+            statistics(quantities, counts, sums) for sums in (columns.sum(0), self._drawn[counts], left_out(columns))
         )
         low, high = interval(point, drawn, without, self.confidence)
         return [
             _found(low[at], high[at], too_few(counts, one, varies=low[at] != high[at]))
             for at, one in enumerate(quantities)
         ]
-
-    def _resampled(self, counts: Counts, columns: Numbers) -> Numbers:
-        if counts not in self._drawn:
-            self._drawn[counts] = resampled(columns, seed=self.seed, n=RESAMPLES)
-        return self._drawn[counts]
 
 
 def columns_of(counts: Counts) -> Numbers:

@@ -47,7 +47,7 @@ def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int
     generator = np.random.default_rng(seed)
     moved = np.empty((n, first.shape[1]))
     for rows in chunks(n, max(1, len(first))):
-        swapped = generator.integers(0, 2, size=(rows.stop - rows.start, len(first)), dtype=np.int8)
+        swapped = generator.integers(0, 2, size=(rows.stop - rows.start, len(first)))
         np.matmul(swapped.astype(np.float64), difference, out=moved[rows])
     return PairedSums(first.sum(axis=0) + moved, second.sum(axis=0) - moved)
 

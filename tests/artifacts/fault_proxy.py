@@ -1,11 +1,15 @@
 """A proxy on loopback that passes requests on to an S3 server, but for the faults it is told to make."""
 
 import socket
-from http.client import HTTPConnection
+from email.message import Message
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Timer
+from time import sleep
 from urllib.parse import urlsplit
 
 CODES = {403: "AccessDenied", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 503: "SlowDown"}
+_DELAY_S = 0.05
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
 
 
@@ -19,14 +23,21 @@ class FaultProxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.faults: list[int | str | None] = []
         """What happens to the next requests, in turn, then to none: an HTTP status is answered without passing the
-        request on; `drop`: closed without an answer; `lost`: the same, but the request is passed on; `cut`: half of the
-        answer's body is sent; None: nothing."""
+        request on; `drop`: closed without an answer; `lost`: the same, but the request is passed on; `late`: the same,
+        but only after a while; `refused`: the request is passed on, and 412 is answered, naming the condition; `delay`:
+        it is passed on after a while; `cut`: half of the answer's body is sent; None: nothing."""
         self.requests: list[str] = []
         """The methods that were asked for."""
+        self.late: list[Timer] = []
+        """Will pass requests on."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def next_fault(self, method: str, path: str, headers: Message) -> int | str | None:
+        """What happens to this request."""
+        return self.faults.pop(0) if self.faults else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,25 +48,40 @@ class _Handler(BaseHTTPRequestHandler):
     def _relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append(self.command)
-        fault = self.server.faults.pop(0) if self.server.faults else None
+        fault = self.server.next_fault(self.command, self.path, self.headers)
         if isinstance(fault, int):
-            code = CODES.get(fault, "Fault")
-            self._answer(fault, {}, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
+            self._refuse(fault)
         elif fault == "drop":
             self._hang_up()
+        elif fault == "late":
+            self.server.late.append(Timer(_DELAY_S, self._ask, [body]))
+            self.server.late[-1].start()
+            self._hang_up()
         else:
+            sleep(_DELAY_S if fault == "delay" else 0)
             self._pass_on(body, fault)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _relay
 
-    def _pass_on(self, body: bytes, fault: str | None) -> None:
+    def _refuse(self, status: int, condition: str = "") -> None:
+        code = CODES.get(status, "Fault")
+        self._answer(status, {}, f"<Error><Code>{code}</Code><Message>{code}</Message>{condition}</Error>".encode())
+
+    def _ask(self, body: bytes) -> tuple[HTTPResponse, bytes]:
         connection = HTTPConnection(self.server.upstream)
         connection.request(self.command, self.path, body, dict(self.headers))
         response = connection.getresponse()
         answer = response.read()
         connection.close()
+        return response, answer
+
+    def _pass_on(self, body: bytes, fault: str | None) -> None:
+        response, answer = self._ask(body)
         if fault == "lost":
             self._hang_up()
+            return
+        if fault == "refused":
+            self._refuse(412, "<Condition>If-None-Match</Condition>")
             return
         headers = {name: value for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP}
         length = response.headers.get("Content-Length") if self.command == "HEAD" else None

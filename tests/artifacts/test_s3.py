@@ -47,8 +47,11 @@ def test_two_failures_make_three_attempts(root: Root, proxy: FaultProxy, pauses:
     assert root.read("a") == b"1"
 
 
-@pytest.mark.parametrize("fault", [500, 409, 429, "drop", "lost", "cut"])
-@pytest.mark.parametrize("operation", ["create", "replace", "read", "size", "chunks", "files", "upload", "delete"])
+@pytest.mark.parametrize("fault", [500, 503, 409, 429, 412, "drop", "lost", "refused", "cut"])
+@pytest.mark.parametrize(
+    "operation",
+    ["create", "replace", "swap", "read", "part", "size", "modified", "chunks", "files", "upload", "delete"],
+)
 def test_every_operation_survives_a_fault(
     root: Root, proxy: FaultProxy, tmp_path: Path, operation: str, fault: int | str
 ) -> None:
@@ -58,7 +61,10 @@ def test_every_operation_survives_a_fault(
         "create": lambda: root.create("new", b"12345"),
         "replace": lambda: root.replace("new", b"12345"),
         "upload": lambda: root.upload(tmp_path / "local", "new", sha256_hex(b"12345")),
+        "swap": lambda: root.swap("folder/old", b"new", b"old") or pytest.fail("nothing"),
         "read": lambda: root.read("folder/old") == b"old" or pytest.fail("other bytes"),
+        "part": lambda: root.part("folder/old", 1, 2) == b"l" or pytest.fail("other bytes"),
+        "modified": lambda: root.modified("folder/old"),
         "size": lambda: root.size("folder/old") == 3 or pytest.fail("another size"),
         "chunks": lambda: list(root.chunks("folder/old")) == [b"old"] or pytest.fail("other bytes"),
         "files": lambda: root.files("folder") == ["folder/old"] or pytest.fail("another list"),
@@ -68,7 +74,7 @@ def test_every_operation_survives_a_fault(
     run[operation]()
     assert proxy.faults == []
     after = {path: root.read(path) for path in root.files(recursive=True)}
-    old = {} if operation == "delete" else {"folder/old": b"old"}
+    old = {} if operation == "delete" else {"folder/old": b"new" if operation == "swap" else b"old"}
     new = {"new": b"12345"} if operation in ("create", "replace", "upload") else {}
     assert after == old | new
 
@@ -130,15 +136,48 @@ def test_own_lost_writes_are_recognised(root: Root, proxy: FaultProxy) -> None:
 
 def test_a_refusal_though_nothing_is_there(root: Root, proxy: FaultProxy) -> None:
     proxy.faults = [412]
-    with pytest.raises(FileExistsError):
-        root.create("a", b"mine")
+    root.create("a", b"mine")
+    assert root.read("a") == b"mine"
+
+
+@pytest.mark.parametrize("fault", [503, 409, "drop", "lost", "refused", 412])
+def test_a_swap_knows_its_own_write(root: Root, proxy: FaultProxy, fault: int | str) -> None:
+    root.create("a", b"old")
+    proxy.faults = [None, None, fault]
+    swapped = root.swap("a", b"new", b"old")
+    assert proxy.faults == []
+    assert swapped is (fault != 412)  # it was refused for no reason, and whoever asked looks again
+    assert root.read("a") == (b"new" if swapped else b"old")
+
+
+def test_a_swap_that_is_overtaken_writes_nothing(root: Root, proxy: FaultProxy) -> None:
+    root.create("a", b"old")
+    read = root.read
+
+    def overtaken(path: str) -> bytes:
+        found = read(path)
+        root.replace("a", b"theirs")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(root, "read", overtaken)
+        assert not root.swap("a", b"mine", b"old")
+    assert root.read("a") == b"theirs"
+
+
+def test_what_an_upload_vouches_for_is_not_read_again(root: Root, proxy: FaultProxy, tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"12345")
+    root.upload(tmp_path / "weights", "blobs/w", sha256_hex(b"12345"))
+    proxy.requests.clear()
+    assert not root.upload(tmp_path / "weights", "blobs/w", sha256_hex(b"12345"))
+    assert proxy.requests == ["HEAD", "HEAD"]
 
 
 def test_blobs_in_parts(root: Root, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3, "_PART", 5 << 20)
     data = os.urandom(11 << 20)
     (tmp_path / "weights").write_bytes(data)
-    proxy.faults = [None, None, None, 500]  # size, its listing, start, a part
+    proxy.faults = [None, None, 500]  # what is there, start, a part
     assert root.upload(tmp_path / "weights", "blob", sha256_hex(data))
     assert proxy.requests.count("POST") == 3  # started twice, completed once
     assert [len(chunk) for chunk in root.chunks("blob")] == [8 << 20, 3 << 20]

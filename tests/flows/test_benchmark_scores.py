@@ -25,7 +25,8 @@ ENTITIES = sum(line.count("B-") for line in SENTENCES)
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
     from flows.benchmark import benchmark
 
-    return benchmark(config, **options)
+    summary: dict[str, Any] = benchmark(config, **options)
+    return summary
 
 
 def changed(config: Config, results: Path, test: str, **sections: Any) -> Config:

@@ -13,6 +13,8 @@ from small_corpus import SENTENCES
 from artifacts.tables import read_results
 from flows.cli import status_of
 from tasks.config import Config
+from tasks.custom import own
+from tasks.results.predicted import Predicted
 from tasks.scoring.metrics import Row
 
 pytestmark = pytest.mark.e2e
@@ -42,7 +44,8 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
 
 
 def of_run(results: str, run_id: str) -> list[Row]:
-    return read_results(results, "metrics", filters=[("run_id", "=", run_id)]).to_pylist()
+    rows: list[Row] = read_results(results, "metrics", filters=[("run_id", "=", run_id)]).to_pylist()
+    return rows
 
 
 def test_a_past_night_is_scored_with_a_new_metric(
@@ -92,11 +95,14 @@ def test_predictions_of_several_nights_are_scored_once_and_added_to_each(
     other.parent.mkdir()
     run_id = rows.column_names.index("run_id")
     pq.write_table(rows.set_column(run_id, rows.schema.field(run_id), [["past"] * rows.num_rows]), other)
-    opened = []
-    from tasks.custom import own
-
+    opened: list[str] = []
     honest = own.score_stored
-    monkeypatch.setattr(own, "score_stored", lambda *given: opened.append(given[0].model) or honest(*given))
+
+    def noted(predicted: Predicted, config: Config) -> list[Row]:
+        opened.append(predicted.model)
+        return honest(predicted, config)
+
+    monkeypatch.setattr(own, "score_stored", noted)
     added = score(night)["metrics"]
     assert sorted(opened) == ["tinier", "tiny"]
     words = [(row["run_id"], row["model"]) for row in added if row["metric"] == "words"]

@@ -152,6 +152,14 @@ COMMANDS = {
     "an alias of nothing": Row({}, ("'nobody'",), ("artifacts", "alias", "nobody", "champion")),
     "an alias of a missing folder": Row({}, ("nowhere",), ("artifacts", "alias", "./nowhere", "champion")),
     "unknown protocol": Row({}, ("gopher",), ("artifacts", "ls", "--store", "gopher://x")),
+    "comparing with one side": Row({}, ("CANDIDATE",), ("compare", "tiny")),
+    "comparing nobody": Row({}, ("'nobody'", "store"), ("compare", "nobody", "nobody#2030-01-01")),
+    "comparing a run that is not said": Row({}, ("'tiny#'", "REF#RUN_ID"), ("compare", "tiny#", "tiny")),
+    "comparing with a negative margin": Row({}, ("--margin",), ("compare", "a", "b", "--margin", "-1")),
+    "rule on a slice of a mode without": Row(
+        {"gate.rules": [{"slice": "unseen", "mode": "type"}]}, ("gate.rules[0]", "slices", "strict", "type")
+    ),
+    "several baselines": Row({"gate.baseline": "*@champion"}, ("gate", "*@champion", "champion")),
 }
 ROWS = CONFIGURATIONS | CORPORA | COMMANDS
 

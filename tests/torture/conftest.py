@@ -9,11 +9,18 @@ from figures import Count, table
 from s3_server import MOTO, ministack, running_s3
 
 _FIGURES = pytest.StashKey[list[Count]]()
+_PAGED = MOTO._replace(environment={"MOTO_S3_DEFAULT_MAX_KEYS": "100"})  # it makes a page as slowly as the whole list
 _MINISTACK = Path(__file__).resolve().parents[2] / ".venv-ministack/bin/python"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FIGURES] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("torture"):
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -43,16 +50,23 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def moto_bucket() -> Iterator[str]:
-    with running_s3(MOTO) as url:
+    with running_s3(_PAGED) as url:
         yield url
 
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
-def any_bucket(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A bucket of the one and of the other server; its endpoint is in the environment."""
-    if request.param == "ministack" and not _MINISTACK.exists():
+def server_name(request: pytest.FixtureRequest) -> str:
+    """The one and the other server."""
+    name: str = request.param
+    if name == "ministack" and not _MINISTACK.exists():
         pytest.skip("no .venv-ministack: `make torture` installs it where a package index can be reached")
-    with running_s3(MOTO if request.param == "moto" else ministack(_MINISTACK)) as url:
+    return name
+
+
+@pytest.fixture(scope="module")
+def any_bucket(server_name: str) -> Iterator[str]:
+    """A bucket of the one and of the other server; its endpoint is in the environment."""
+    with running_s3(_PAGED if server_name == "moto" else ministack(_MINISTACK)) as url:
         yield url
 
 

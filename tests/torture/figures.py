@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass, field
 
+from ledger import Findings
+
 SEED = int(os.environ.get("TORTURE_SEED", "20260101"))
 """Of every random choice; set TORTURE_SEED to that of a failure to repeat it."""
 
@@ -30,9 +32,16 @@ class Count:
     duplicates: list[str] = field(default_factory=list)
     """There twice, or acknowledged to two writers."""
 
+    def add(self, findings: Findings) -> None:
+        """Note what a ledger found."""
+        self.lost += findings.lost
+        self.torn += findings.torn
+        self.duplicates += findings.duplicates
+
     def assert_nothing_lost(self) -> None:
         """Fails with every finding."""
-        assert (self.lost, self.torn, self.duplicates) == ([], [], []), f"seed {SEED}"
+        found = [*self.lost, *self.torn, *self.duplicates]
+        assert not found, "\n".join([f"TORTURE_SEED={SEED} finds {len(found)}", *found[:20]])
 
 
 COLUMNS = ("schedules", "kills", "faults", "acknowledged", "lost", "torn", "duplicates")

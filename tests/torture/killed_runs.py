@@ -64,10 +64,7 @@ class Run:
 
     def check(self) -> None:
         """Read everything, and note what is not as it was promised."""
-        lost, torn, duplicates = self.ledger.check()
-        self._count.lost += lost
-        self._count.torn += torn
-        self._count.duplicates += duplicates
+        self._count.add(self.ledger.check())
 
     def blobs(self) -> dict[str, int]:
         """The inode of every blob of a local store: another number means that it was copied again."""

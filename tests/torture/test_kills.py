@@ -141,9 +141,9 @@ def test_a_kill_at_every_request(
     figures: list[Count],
     tmp_path: Path,
     any_s3_url: str,
-    request: pytest.FixtureRequest,
+    server_name: str,
 ) -> None:
-    count = Count("kill at every request", request.node.callspec.params["any_bucket"])
+    count = Count("kill at every request", server_name)
     figures.append(count)
     runs = Runs(server, tmp_path, count, ids, any_s3_url)
     points = schedules(runs, scenarios)

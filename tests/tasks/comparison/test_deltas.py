@@ -12,7 +12,9 @@ from tasks.comparison import deltas as module
 from tasks.comparison.deltas import deltas, slices_apart
 from tasks.scoring.counts import COLUMNS, Counts
 from tasks.scoring.metrics import Row
+from tasks.statistics.bootstrap import resampled
 from tasks.statistics.intervals import interval
+from tasks.statistics.paired import permuted
 
 SEED, N_RESAMPLES, N_PERMUTATIONS = 7, 60, 90
 N_DOCUMENTS = 40
@@ -74,12 +76,12 @@ def test_deltas_are_those_of_plain_arithmetic(label: str) -> None:
         first, second = ([(base, candidate)[swap ^ side] for swap in swaps] for side in (0, 1))
         return f1(second, once) - f1(first, once)
 
-    even = np.full(N_DOCUMENTS, 1 / N_DOCUMENTS)
-    resamples = np.random.default_rng(SEED).multinomial(N_DOCUMENTS, even, size=N_RESAMPLES)
-    swaps = np.random.default_rng(SEED).integers(0, 2, size=(N_PERMUTATIONS, N_DOCUMENTS), dtype=np.int8)
+    each = np.eye(N_DOCUMENTS)
+    resamples = resampled(each, seed=SEED, n=N_RESAMPLES).astype(int)
+    swaps = permuted(np.zeros_like(each), each, seed=SEED, n=N_PERMUTATIONS).base.astype(int)
     drawn = [delta(times) for times in resamples.tolist()]
     without = [delta([int(i != out) for i in range(N_DOCUMENTS)]) for out in range(N_DOCUMENTS)]
-    as_far = sum(abs(swapped(each)) >= abs(delta(once)) - 1e-12 for each in swaps.tolist())
+    as_far = sum(abs(swapped(swap)) >= abs(delta(once)) - 1e-12 for swap in swaps.tolist())
     row = by_name(deltas([strict(BASE)], [strict(CANDIDATE)], seed=SEED, confidence=0.9))[
         label, "f1", "micro" if label == "overall" else ""
     ]

@@ -42,7 +42,8 @@ def write(run: Run, predicted: Predicted, *rows: Row, key: str = "") -> str:
 
 
 def of_run(results: str, run_id: str) -> list[Row]:
-    return read_results(results, "metrics", filters=[("run_id", "=", run_id)]).to_pylist()
+    rows: list[Row] = read_results(results, "metrics", filters=[("run_id", "=", run_id)]).to_pylist()
+    return rows
 
 
 def test_predictions_are_found_once_with_all_their_runs(results: str) -> None:

@@ -46,8 +46,7 @@ def test_statistics_of_sums_are_the_scores() -> None:
 def test_an_interval_is_that_of_the_corpus_resampled() -> None:
     """Label and overall from the same weights: as if the corpus had been drawn, then scored."""
     asked = [quantity(COUNTS, OVERALL), quantity(COUNTS, "LOC", "precision")]
-    even = np.full(50, 1 / 50)
-    weights = np.random.default_rng(5).multinomial(50, even, size=RESAMPLES)
+    weights = resampled(np.eye(50), seed=5, n=RESAMPLES).astype(int)
     drawn = []
     for times in weights:
         corpus = np.repeat(COUNTS.values, times, axis=0).sum(0)
@@ -57,19 +56,19 @@ def test_an_interval_is_that_of_the_corpus_resampled() -> None:
     point = statistics(asked, COUNTS, columns_of(COUNTS).sum(0))
     without = statistics(asked, COUNTS, left_out(columns_of(COUNTS)))
     low, high = interval(point, np.array(drawn), without, 0.9)
-    found = BootstrapIntervals(seed=5, confidence=0.9).of(COUNTS, asked)
+    found = BootstrapIntervals([COUNTS], seed=5, confidence=0.9).of(COUNTS, asked)
     assert [one.low for one in found] == pytest.approx(low.tolist())
     assert [one.high for one in found] == pytest.approx(high.tolist())
     assert all(one.low < at < one.high for one, at in zip(found, point, strict=True) if one.low and one.high)
-    other = BootstrapIntervals(seed=6, confidence=0.9).of(COUNTS, asked)
+    other = BootstrapIntervals([COUNTS], seed=6, confidence=0.9).of(COUNTS, asked)
     assert found != other
 
 
 def test_what_is_asked_together_changes_nothing() -> None:
     asked = quantities(COUNTS, OVERALL)
-    together = BootstrapIntervals(seed=5, confidence=0.95).of(COUNTS, asked)
+    together = BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, asked)
     for one, expected in zip(asked, together, strict=True):
-        (alone,) = BootstrapIntervals(seed=5, confidence=0.95).of(COUNTS, [one])
+        (alone,) = BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, [one])
         assert alone[:2] == pytest.approx(expected[:2])
 
 
@@ -81,11 +80,12 @@ def test_labels_draw_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return resampled(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "resampled", noted)
-    found = BootstrapIntervals(seed=5, confidence=0.95)
+    found = BootstrapIntervals(list(EVERY.values()), seed=5, confidence=0.95)
     for label in (OVERALL, *TYPES):
-        found.of(COUNTS, quantities(COUNTS, label))
+        asked = quantities(COUNTS, label)
+        assert found.of(COUNTS, asked) == BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, asked)
     found.of(EVERY["conlleval"], quantities(EVERY["conlleval"], OVERALL))
-    assert len(calls) == 2
+    assert len(calls) == 1 + len((OVERALL, *TYPES))
 
 
 def test_too_little_has_no_interval_but_a_reason() -> None:
@@ -93,7 +93,7 @@ def test_too_little_has_no_interval_but_a_reason() -> None:
     rare[:, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = 0
     rare[:2, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = [3, 40]
     counts = replace(COUNTS, values=rare)
-    few, enough = BootstrapIntervals(seed=5, confidence=0.95).of(
+    few, enough = BootstrapIntervals([counts], seed=5, confidence=0.95).of(
         counts, [quantity(counts, "ORG", "recall"), quantity(counts, "PER", "recall")]
     )
     assert (few.low, few.high) == (None, None)
@@ -111,7 +111,7 @@ def test_overall_counts_all_labels() -> None:
 def test_a_perfect_model_has_no_interval() -> None:
     gold, _ = random_sentences(5, 150)
     counts = counted(gold, gold, DOCUMENTS)["strict"]
-    (found,) = BootstrapIntervals(seed=5, confidence=0.95).of(counts, [quantity(counts, OVERALL)])
+    (found,) = BootstrapIntervals([counts], seed=5, confidence=0.95).of(counts, [quantity(counts, OVERALL)])
     assert (found.low, found.high) == (None, None)
     assert "the same in every resample" in str(found.reason)
 
@@ -120,5 +120,7 @@ def test_what_is_undefined_in_many_resamples_has_no_interval() -> None:
     values = COUNTS.values.copy()
     values[1:, :, COLUMNS.index("n_pred")] = values[1:, :, COLUMNS.index("tp")] = 0
     counts = replace(COUNTS, values=values)
-    (found,) = BootstrapIntervals(seed=5, confidence=0.95).of(counts, [quantity(counts, OVERALL, "precision")])
+    (found,) = BootstrapIntervals([counts], seed=5, confidence=0.95).of(
+        counts, [quantity(counts, OVERALL, "precision")]
+    )
     assert found == (None, None, UNSTABLE)

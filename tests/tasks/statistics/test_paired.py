@@ -1,5 +1,6 @@
 """Paired tests beside brute force, scipy and the textbook."""
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -9,10 +10,28 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from tasks.statistics import bootstrap
 from tasks.statistics.bootstrap import resampled
-from tasks.statistics.paired import detectable, holm, p_value, permuted
+from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
 
 BASE, CANDIDATE = np.random.default_rng(1).poisson([[9.0, 3.0]], size=(2, 30, 2))
+
+
+def test_both_models_share_their_resamples() -> None:
+    before, after = paired_bootstrap(BASE, CANDIDATE, seed=5)
+    assert np.array_equal(before, resampled(BASE, seed=5))
+    assert np.array_equal(after, resampled(CANDIDATE, seed=5))
+
+
+@pytest.mark.parametrize("compared", [paired_bootstrap, permuted])
+def test_other_units_cannot_be_paired(compared: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match=r"\(30, 2\) and \(29, 2\)"):
+        compared(BASE, CANDIDATE[1:], seed=0)
+
+
+def test_identical_models_never_differ() -> None:
+    before, after = permuted(BASE, BASE, seed=0, n=99)
+    assert p_value(np.zeros(2), after - before).tolist() == [1.0, 1.0]
 
 
 def test_units_are_swapped_whole() -> None:
@@ -25,8 +44,9 @@ def test_units_are_swapped_whole() -> None:
     assert {tuple(row) for row in permuted(few_before, few_after, seed=0, n=500).base.astype(int)} == possible
 
 
-def test_columns_share_their_permutations() -> None:
+def test_columns_share_their_permutations_however_these_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = permuted(BASE, CANDIDATE, seed=0, n=100)
+    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 8 * 30 * 7)
     part = permuted(BASE[:, 1:], CANDIDATE[:, 1:], seed=0, n=100)
     assert np.array_equal(whole.base[:, 1:], part.base)
 

@@ -135,7 +135,7 @@ def test_intervals_cover(capsys: pytest.CaptureFixture[str], documents: int, cor
 
 
 LITTLE = [(25, 60), (25, 1000), (35, 40)]
-"""Documents and entities; every second to twentieth corpus is too small."""
+"""Documents and entities; of the small ones about half of the corpora are shown no interval."""
 
 
 @pytest.mark.parametrize(("documents", "support"), LITTLE)

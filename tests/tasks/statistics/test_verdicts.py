@@ -28,6 +28,14 @@ def test_no_difference_passes_without_any_margin() -> None:
     assert verdict(-0.001, 0.0, 0.0) == "inconclusive"
 
 
+def test_nothing_known_is_inconclusive() -> None:
+    assert verdict(float("nan"), float("nan")) == "inconclusive"
+
+
+def test_half_a_point_does_not_matter() -> None:
+    assert (verdict(-0.0049, 0.01), verdict(-0.0051, 0.01)) == ("pass", "inconclusive")
+
+
 def test_the_worst_of_several() -> None:
     order: list[Verdict] = ["improvement", "pass", "inconclusive", "regression"]
     for n in range(1, 5):

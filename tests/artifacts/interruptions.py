@@ -1,0 +1,59 @@
+"""Lets something happen at one call of a file system: a crash, or what another process does there meanwhile."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from artifacts.filesystem import Root
+
+WRITES = ("create", "delete")
+CALLS = ("create", "delete", "files", "read", "exists")
+
+
+class Crash(BaseException):
+    """The process is dead: no further call of it reaches the file system."""
+
+
+class Interruption:
+    """What happened so far."""
+
+    calls = 0
+    happened = False
+    """Whether there were enough calls."""
+
+
+@contextmanager
+def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], object]) -> Iterator[Interruption]:
+    """Run `action` before the call of this number, from 0, among those of the named methods of the root at `url`.
+
+    The calls of `action` itself do not count. After a Crash every further call raises it too.
+    """
+    kind, state, acting = type(Root.open(url)), Interruption(), False
+
+    def interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Root, *arguments: Any, **options: Any) -> Any:
+            nonlocal acting
+            if not acting:
+                state.calls += 1
+                if state.calls > number and (not state.happened or action is crash):
+                    state.happened = acting = True
+                    try:
+                        action()
+                    finally:
+                        acting = False
+            return original(self, *arguments, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("artifacts.compacted._AT_ONCE", 1)
+        for name in names:
+            patch.setattr(kind, name, interrupted(getattr(kind, name)))
+        yield state
+
+
+def crash() -> None:
+    """An action: the process dies."""
+    raise Crash

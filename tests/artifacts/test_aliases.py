@@ -1,0 +1,120 @@
+"""Aliases move by compare-and-swap, and `latest` never back."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Barrier
+
+import pytest
+from fake_models import MakeModel
+
+from artifacts import aliases
+from artifacts.errors import ArtifactNotFoundError, ConflictError, CorruptArtifactError, InputError
+from artifacts.filesystem import Root
+from artifacts.manifest import ArtifactRef, Provenance
+from artifacts.store import Expected, Store
+
+
+@pytest.fixture
+def versions(store: Store, make_model: MakeModel) -> list[ArtifactRef]:
+    """Four models of one name, the oldest first."""
+    return [store.publish(make_model(f"v{day}", value=day), "toy", on(day)) for day in range(1, 5)]
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aliases, "sleep", lambda seconds: None)
+
+
+def on(day: int) -> Provenance:
+    return Provenance(created_at=datetime(2026, 1, day, tzinfo=UTC))
+
+
+def test_an_alias_moves_only_from_where_it_is_expected(store: Store, versions: list[ArtifactRef]) -> None:
+    one, two, three, _ = (ref.artifact_id for ref in versions)
+    with pytest.raises(ConflictError, match="toy@champion does not exist, and is left as it is"):
+        store.set_alias("toy", "champion", two, expected=one)
+    store.set_alias("toy", "champion", one, expected=Expected.NOTHING)
+    with pytest.raises(ConflictError, match=f"toy@champion is toy@sha256:{one[:12]} now"):
+        store.set_alias("toy", "champion", two, expected=Expected.NOTHING)
+    with pytest.raises(ConflictError, match=one[:12]):
+        store.set_alias("toy", "champion", three, expected=two)
+    store.set_alias("toy", "champion", three, expected=one)
+    assert store.aliases("toy")["champion"] == three
+    store.set_alias("toy", "champion", two)
+    assert store.aliases("toy")["champion"] == two
+
+
+def test_of_those_that_expect_the_same_one_wins(store: Store, versions: list[ArtifactRef]) -> None:
+    store.set_alias("toy", "champion", versions[0].artifact_id)
+    barrier = Barrier(3)
+
+    def move(ref: ArtifactRef) -> str | None:
+        barrier.wait()
+        try:
+            store.set_alias("toy", "champion", ref.artifact_id, expected=versions[0].artifact_id)
+        except ConflictError:
+            return None
+        return ref.artifact_id
+
+    with ThreadPoolExecutor(3) as pool:
+        winners = [winner for winner in pool.map(move, versions[1:]) if winner]
+    assert winners == [store.aliases("toy")["champion"]]
+
+
+def test_latest_is_the_newest_whoever_is_last(store: Store, make_model: MakeModel) -> None:
+    folders = [make_model(f"v{day}", value=day) for day in range(1, 5)]
+    barrier = Barrier(4)
+
+    def publish(day: int) -> ArtifactRef:
+        barrier.wait()
+        return store.publish(folders[day - 1], "toy", on(day))
+
+    with ThreadPoolExecutor(4) as pool:
+        published = list(pool.map(publish, (4, 3, 2, 1)))
+    assert store.aliases("toy") == {"latest": published[0].artifact_id}
+    store.publish(make_model("late", value=9.0), "toy", on(2))
+    assert store.aliases("toy") == {"latest": published[0].artifact_id}
+
+
+def test_latest_moves_after_it_was_set_by_hand(
+    store: Store, versions: list[ArtifactRef], make_model: MakeModel
+) -> None:
+    store.set_alias("toy", "latest", versions[0].artifact_id)
+    assert store.aliases("toy")["latest"] == versions[0].artifact_id
+    newest = store.publish(make_model("v5", value=5.0), "toy", on(5))
+    assert store.aliases("toy")["latest"] == newest.artifact_id
+
+
+@pytest.mark.parametrize("record", [b"", b'{"artifact_id": "x"}', b"\xff"])
+def test_a_damaged_alias_is_told_and_can_be_set(
+    store: Store, versions: list[ArtifactRef], root: Root, make_model: MakeModel, record: bytes
+) -> None:
+    root.replace("models/toy/aliases/latest.json", record)
+    with pytest.raises(CorruptArtifactError, match=r"aliases/latest\.json names no artifact"):
+        store.aliases("toy")
+    again = store.publish(make_model("v1 again", value=1.0), "toy", on(1))
+    assert store.aliases("toy")["latest"] == again.artifact_id == versions[0].artifact_id
+
+
+def test_latest_moves_on_from_what_is_gone(
+    store: Store, versions: list[ArtifactRef], root: Root, make_model: MakeModel
+) -> None:
+    root.delete(f"models/toy/manifests/{versions[3].artifact_id}.json")
+    older = store.publish(make_model("older", value=7.0), "toy", on(1))
+    assert store.aliases("toy")["latest"] == older.artifact_id
+
+
+def test_an_alias_under_constant_fire(
+    store: Store, versions: list[ArtifactRef], root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(root), "swap", lambda *given: False)
+    with pytest.raises(ConflictError, match="toy@champion was moved by others 50 times"):
+        store.set_alias("toy", "champion", versions[0].artifact_id)
+
+
+def test_aliases_have_plain_names_and_targets(store: Store, versions: list[ArtifactRef]) -> None:
+    with pytest.raises(InputError, match=r"alias '\.\./x' cannot be used|alias '../x': cannot be used"):
+        store.set_alias("toy", "../x", versions[0].artifact_id)
+    with pytest.raises(ArtifactNotFoundError):
+        store.set_alias("toy", "champion", "0" * 64)
+    assert set(store.aliases("toy")) == {"latest"}

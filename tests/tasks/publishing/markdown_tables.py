@@ -1,0 +1,19 @@
+"""Reads tables of Markdown as GitHub does: a pipe with a backslash before it is no border."""
+
+import re
+
+Table = list[dict[str, str]]
+
+
+def read_tables(text: str) -> list[Table]:
+    """Every table, a dictionary a row; a row with more or fewer cells than its header is an error."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE):
+        header, rule, *rows = [cells(line) for line in block.strip().splitlines()]
+        assert all(set(cell) <= set("-:") for cell in rule)
+        found.append([dict(zip(header, row, strict=True)) for row in rows])
+    return found
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]

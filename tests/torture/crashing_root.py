@@ -1,0 +1,60 @@
+"""A crash at step k within this process: from then on, no call of a store's `Root` comes back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import pytest
+
+from artifacts.filesystem import Root
+
+
+class Crashed(BaseException):
+    """The process would be dead."""
+
+
+class Steps:
+    """Counts the calls of the roots at `url`, each when it begins and when it ends; the `crash_at`-th is the last."""
+
+    def __init__(self, url: str, crash_at: int) -> None:
+        self.url, self._left, self._lock = url, crash_at, Lock()
+
+    def take(self) -> None:
+        """One more; raises Crashed where there is none left."""
+        with self._lock:
+            self._left -= 1
+            if self._left <= 0:
+                raise Crashed
+
+
+class _SteppedRoot:
+    def __init__(self, root: Root, steps: Steps) -> None:
+        self._root, self._steps = root, steps
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._root, name)
+        if not callable(found):
+            return found
+
+        def stepped(*arguments: Any, **options: Any) -> Any:
+            self._steps.take()
+            result = found(*arguments, **options)
+            self._steps.take()
+            return result
+
+        return stepped
+
+
+@contextmanager
+def crashing(url: str, crash_at: int) -> Iterator[None]:
+    """Meanwhile roots of the store at `url` crash at a step."""
+    steps, open_root = Steps(url, crash_at), Root.open
+
+    def stepped(opened: str) -> Any:
+        root = open_root(opened)
+        return _SteppedRoot(root, steps) if root.url == url else root
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Root, "open", staticmethod(stepped))
+        yield
