@@ -17,6 +17,7 @@ from artifacts import header
 from artifacts.errors import UnsafeArtifactError
 from artifacts.filesystem import Root
 from artifacts.header import MAX_HEADER_BYTES, Tensor, read_tensors
+from artifacts.manifest import Provenance
 from artifacts.references import load_manifest, resolve, tensors_of
 from artifacts.store import Store
 
@@ -52,7 +53,7 @@ LIES = {
     "a pickle": (b"\x80\x04\x95\x0b", b"", 2**62, "a header of 4611686018427387904 bytes"),
     "oversized": (b"{}", b"", MAX_HEADER_BYTES + 1, "more than 16777216"),
     "longer than the file": (b"{}", b"", 3, "no header of its length"),
-    "no JSON": (b"{]", b"", None, "cannot be read|can be read"),
+    "no JSON": (b"{]", b"", None, "can be read"),
     "a list": (b"[]", b"", None, "can be read"),
     "nested without end": (b"[" * 100_000, b"", None, "can be read"),
     "no tensor": ({"a": 1}, b"", None, "can be read"),
@@ -114,8 +115,6 @@ def test_no_header_is_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_only_headers_of_a_store_are_read(store: Store, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from artifacts.manifest import Provenance
-
     store.publish(make_model(numbers=5000), "big", Provenance())
     (ref,) = resolve("big", store.url)
     read_bytes = 0
