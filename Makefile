@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint format clean
+.PHONY: run test test-slow torture lint format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -12,6 +12,11 @@ test: .venv/installed-dev
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
+
+# Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
+torture: .venv/installed-dev
+	@$(MAKE) --no-print-directory .venv-ministack/installed || echo "without ministack, its runs are skipped" >&2
+	$(BIN)/pytest -m torture tests/torture
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -23,7 +28,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-ministack .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -38,3 +43,9 @@ clean:
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
+
+# A second S3 server, in an environment of its own: s3fs needs another botocore.
+.venv-ministack/installed:
+	$(PYTHON) -m venv .venv-ministack
+	.venv-ministack/bin/pip install --quiet ministack==1.5.33
+	@touch $@

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -75,25 +76,12 @@ def snapshot(location: str) -> HubSnapshot:
     A damaged local copy is fetched again, with a warning. Raises like `resolve`, UnsafeArtifactError for more or larger
     files than a model may have (before any download), CorruptArtifactError for bytes that are not the Hub's.
     """
-    from huggingface_hub import is_offline_mode
-
     model, revision = parse(location)
     commit = resolve(model, revision)
     listed = _listing(location, model, commit)
-    folder = Path(
-        _asked(
-            location,
-            lambda: client().snapshot_download(model, revision=commit, allow_patterns=list(SAFE_FILES)),
-        )
-    )
-    if damaged := _damaged(folder, listed):
-        if is_offline_mode():
-            raise CorruptArtifactError(f"{location}: the local copy of {damaged[0]} is damaged, and HF_HUB_OFFLINE is set")
-        _logger.warning("%s: the local copy of %s is damaged and fetched again", location, ", ".join(damaged))
-        for path in damaged:
-            _download(location, model, path, commit)
-        if still := _damaged(folder, listed):
-            raise CorruptArtifactError(f"{location}: {still[0]} is not what the Hub says it is")
+    folder = _downloaded(model, commit)
+    if folder is None or not listed or _damaged(folder, listed):
+        folder = _download(location, model, commit, listed)
     return HubSnapshot(model, commit, folder)
 
 
@@ -185,5 +173,32 @@ def git_digest(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _download(location: str, model: str, path: str, commit: str) -> None:
-    _asked(location, lambda: client().hf_hub_download(model, path, revision=commit, force_download=True))
+def _downloaded(model: str, commit: str) -> Path | None:
+    """Where the Hub's cache has a commit, perhaps only in part."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(
+            client().snapshot_download(model, revision=commit, allow_patterns=list(SAFE_FILES), local_files_only=True)
+        )
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _download(location: str, model: str, commit: str, listed: "list[RepoFile]") -> Path:
+    """Bring the safe files of a commit into the Hub's cache. Raises CorruptArtifactError for other bytes."""
+    from huggingface_hub import is_offline_mode
+
+    patterns = list(SAFE_FILES)
+    folder = Path(_asked(location, lambda: client().snapshot_download(model, revision=commit, allow_patterns=patterns)))
+    if not (damaged := _damaged(folder, listed)):
+        return folder
+    if is_offline_mode():
+        raise CorruptArtifactError(f"{location}: the copy of {damaged[0]} is damaged, and HF_HUB_OFFLINE is set")
+    # The client takes what is in its cache for what it should be.
+    _logger.warning("%s: the local copy of %s is damaged and fetched again", location, ", ".join(damaged))
+    for path in damaged:
+        _asked(location, partial(client().hf_hub_download, model, path, revision=commit, force_download=True))
+    if still := _damaged(folder, listed):
+        raise CorruptArtifactError(f"{location}: {still[0]} is not what the Hub says it is")
+    return folder

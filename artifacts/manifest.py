@@ -4,6 +4,7 @@
 tokenizer files alone, so that the same model published twice is one model.
 """
 
+import re
 import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
@@ -18,11 +19,14 @@ MAX_FILES = 200
 MAX_BYTES = 64 << 30
 MAX_MANIFEST_BYTES = 8 << 20
 MANIFEST_FILE = "manifest.json"
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SAFE_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".codes")
 
 
 def _safe_path(path: str) -> str:
-    relative_path(path)
+    for part in relative_path(path).split("/"):
+        if _DEVICE.fullmatch(part) or part != part.rstrip(". "):
+            raise ValueError(f"{path!r} is another file, or none, on Windows")
     if unicodedata.normalize("NFC", path) != path:
         raise ValueError(f"{path!r} is not in Unicode's normal form C")
     if PurePosixPath(path).suffix not in _SAFE_SUFFIXES or path == MANIFEST_FILE:

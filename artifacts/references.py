@@ -87,9 +87,10 @@ def materialise(ref: ArtifactRef) -> Path:
     """A local folder to load the model from, every byte just verified. Raises like `load_manifest`."""
     if ref.store is not None:
         return Store(ref.store).materialise(ref)
-    manifest = load_manifest(ref)
-    root = Root.open(_local(_require_folder(ref)))
-    return cache.materialise(manifest, _fetch_from(root)) if "://" in root.url else Path(root.url)
+    manifest, location = load_manifest(ref), _require_folder(ref)
+    root = Root.open(_local(location))
+    # The Hub's cache is other programs' too: what they have put beside the files of the manifest must not be loaded.
+    return cache.materialise(manifest, _fetch_from(root)) if "://" in location else Path(root.url)
 
 
 def pull(ref: ArtifactRef, folder: Path) -> None:

@@ -31,7 +31,7 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> No
     origin = manifest.provenance.model_dump(mode="json")
     facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
     known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
-    print_table([{"key": key, "value": value} for key, value in known.items() if value], title=ref.name)
+    _print_facts(ref.name, known)
     print_table(entry.model_dump(mode="json") for entry in manifest.files)
 
 
@@ -54,8 +54,16 @@ def print_lineage(rows: "Iterable[Row]") -> None:
     """One model below the other, each above what it comes from."""
     for row in rows:
         shown = row | {"corpora": [_corpus(corpus) for corpus in row.get("corpora", ())]}
-        facts = [{"key": key, "value": value} for key, value in _plain(shown) if value not in (None, "", [], {})]
-        print_table(facts, title=row["name"])
+        _print_facts(row["name"], dict(_plain(shown)))
+
+
+def _print_facts(title: str, facts: Row) -> None:
+    """What is known, one line each; as text, so that nothing is aligned as a column of numbers."""
+    known = {key: value for key, value in facts.items() if value not in (None, "", (), [], {})}
+    rows = (
+        {"key": key, "value": value if isinstance(value, list | tuple) else str(value)} for key, value in known.items()
+    )
+    print_table(rows, title=title)
 
 
 def _plain(row: Row) -> "Iterable[tuple[str, Any]]":

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts.errors import CorruptArtifactError
+from artifacts.errors import CorruptArtifactError, InputError
 from artifacts.manifest import ArtifactRef
 from flows.gate import find_baselines, hold_to_gate
 from flows.identity import benchmark_name
@@ -16,7 +16,6 @@ from flows.scoring import evaluate_models, score_model, score_own, summarise_see
 from tasks import steps
 from tasks.config import Config
 from tasks.results.summary import leaderboard
-
 
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 
@@ -31,6 +30,8 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
         refresh: Infer again what is cached.
     """
     config = configuration(config, NEEDS)
+    if models == []:  # as a template renders that found nothing: it must not mean every model
+        raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
     with recorded(config) as ledger:

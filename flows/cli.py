@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
-from flows import cli_artifacts, cli_compare, cli_publish, cli_results
+from flows import cli_artifacts, cli_compare, cli_publish, cli_results, cli_serve
 from flows.options import Json, configured
 from flows.terminal import columns, print_json, print_scores, print_table, say
 
@@ -32,6 +32,7 @@ app.add_typer(cli_artifacts.app, name="artifacts")
 app.add_typer(cli_results.app, name="results")
 app.command()(cli_compare.compare)
 app.command()(cli_publish.publish)
+app.command()(cli_serve.serve)
 
 References = Annotated[
     list[str] | None,
@@ -153,6 +154,11 @@ def report(summary: dict[str, Any], json: bool) -> None:
         print_scores(leaderboard(summary["metrics"]))
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
+    if summary["gate"]:
+        from tasks.comparison.gate import said
+
+        for row in summary["gate"]:
+            say(f"gate: {said(row)}")
     for artifact in summary["artifacts"]:
         say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():

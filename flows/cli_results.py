@@ -22,7 +22,10 @@ Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only
 WithoutText = Annotated[bool, typer.Option("--without-text", help="Leave out the words of the corpus.")]
 Tables = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
 Grace = Annotated[
-    float, typer.Option("--grace", metavar="DAYS", min=0, help="Keep replaced files so long for those who still read.")
+    float,
+    typer.Option(
+        "--grace", metavar="DAYS", min=0, max=36500, help="Keep replaced files so long for those who still read."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
@@ -55,8 +58,9 @@ def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: J
     if json:
         print_json({"tables": [one._asdict() for one in done]})
         return
-    print_table(one._asdict() for one in done if one.packed or one.deleted)
-    say(f"{sum(one.packed for one in done)} files packed; {sum(one.deleted for one in done)} deleted")
+    if changed := [one._asdict() for one in done if one.packed or one.deleted]:
+        print_table(changed)
+    say(f"{sum(one.packed for one in done)} files packed, {sum(one.deleted for one in done)} deleted")
 
 
 @app.command()

@@ -12,7 +12,6 @@ from flows.request import Request, configuration
 from tasks import steps
 from tasks.config import Config
 
-
 NEEDS = ("datasets", "models")
 
 

@@ -1,7 +1,7 @@
 """Results as benchmarks of earlier nights left them: predictions, their headline score and the row of the run."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -30,10 +30,11 @@ def score(
     dataset: str = "own",
     gold_name: str | None = None,
     benchmark: dict[str, Any] | None = None,
+    hour: int = 0,
     run: bool = True,
     **environment: Any,
 ) -> Predicted:
-    """What the run `night-3` of 2030-01-03 left of one version of a model."""
+    """What the run `night-3` of 2030-01-03 left of one version of a model; at 5 o'clock it is `night-3-5`."""
     table = predictions_table(gold, predicted, documents)
     about = {
         "model": model,
@@ -50,26 +51,28 @@ def score(
         table = table.set_column(table.column_names.index(name), name, pa.array([value] * len(table)))
     date, model_sha256 = f"2030-01-{night:02}", digest(version)
     uri = write_table(results, "predictions", table, date=date, key=predictions_key(about))
-    of_run = {"run_id": f"night-{night}", "started_at": datetime(2030, 1, night, tzinfo=UTC), "attempt": 1}
+    of_run = _identity(night, hour) | {"attempt": 1}
     headline = {"level": "entity", "mode": "strict", "slice": "all", "label": "overall", "metric": "f1"}
     row = of_run | about | headline | {"average": "micro", "model_sha256": model_sha256, "status": "ok"}
     key = table_key(of_run["run_id"], about["artifact_id"], dataset, about["gold"])
     write_table(results, "metrics", [row], date=date, key=key)
     if run:
-        write_run(results, night, benchmark or {}, **environment)
+        write_run(results, night, benchmark or {}, hour=hour, **environment)
     return Predicted(uri=uri, model_sha256=model_sha256, **about)
 
 
 def write_run(
-    results: str, night: int, benchmark: dict[str, Any], *, attempt_hour: int = 0, **environment: Any
+    results: str, night: int, benchmark: dict[str, Any], *, hour: int = 0, attempt: int = 0, **environment: Any
 ) -> None:
     """The row of a night's run, of one attempt."""
     columns = TABLES["runs"].columns
     required = {one.name: "x" for one in columns if one.type == "string" and not one.nullable}
-    row = required | {
-        "run_id": f"night-{night}",
-        "started_at": datetime(2030, 1, night, attempt_hour, tzinfo=UTC),
-        "configuration": Config.model_validate({"benchmark": benchmark}).model_dump_json(),
-        **environment,
-    }
-    write_table(results, "runs", [row], date=f"2030-01-{night:02}", key=f"run-{night}-{attempt_hour}")
+    row = required | _identity(night, hour)
+    row |= {"started_at": row["started_at"] + timedelta(minutes=attempt)}
+    row |= {"configuration": Config.model_validate({"benchmark": benchmark}).model_dump_json(), **environment}
+    write_table(results, "runs", [row], date=f"2030-01-{night:02}", key=f"run-{night}-{hour}-{attempt}")
+
+
+def _identity(night: int, hour: int) -> dict[str, Any]:
+    run_id = f"night-{night}-{hour}" if hour else f"night-{night}"
+    return {"run_id": run_id, "started_at": datetime(2030, 1, night, hour, tzinfo=UTC)}

@@ -20,9 +20,7 @@ NIGHTS = ["2026-01-01", "2026-01-02"]
 F1 = {"slice": "all", "level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
 OTHERS: list[dict[str, Any]] = [
     {"label": "PER", "average": None},
-    {"metric": "recall"},
-    {"mode": "exact"},
-    {"slice": "x"},
+    *({"metric": "recall"}, {"mode": "exact"}, {"slice": "unseen"}),
 ]
 
 
@@ -67,6 +65,7 @@ def answered(query: str) -> tuple[list[tuple[str, str, float]], set[str]]:
     return [(day.isoformat() if isinstance(day, date) else str(day), *rest) for day, *rest in found], set(columns)
 
 
+@pytest.mark.skipif(not QUERIES, reason="the README has no queries yet")
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.filterwarnings("error")
 def test_a_query_of_the_readme(results: str, library: str) -> None:

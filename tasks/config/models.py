@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from artifacts.hub import SCHEME, parse
 from tasks.config.section import Name, Section, Text
 
 
@@ -15,7 +16,8 @@ class ModelConfig(Section):
     dataset: Name | None = None
     """The data set it is trained on; the first one by default."""
     base: Text | dict[str, Any]
-    """A folder, a Hub id, or a configuration (`{model_type: bert, …}`), whose tokenizer is then trained too."""
+    """A folder, a Hub id (also as `hf://org/model@revision`), or a configuration (`{model_type: bert, …}`), whose
+    tokenizer is then trained too."""
     revision: str | None = None
     """Branch, tag or commit of a Hub base."""
     config_overrides: dict[str, Any] = Field(default_factory=dict)
@@ -48,6 +50,18 @@ class ModelConfig(Section):
     """Stop after so many seconds, and keep the best so far; never by default."""
     checkpoint_s: float = Field(default=300.0, gt=0)
     """Seconds between checkpoints within an epoch; each epoch ends with one too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _base_may_be_a_location(cls, data: Any) -> Any:
+        base = data.get("base") if isinstance(data, dict) else None
+        if not (isinstance(base, str) and base.startswith(SCHEME)):
+            return data
+        model, revision = parse(base)
+        given = data.get("revision")
+        if revision and given not in (None, revision):
+            raise ValueError(f"base names the revision {revision}, and revision {given}; give one of them")
+        return data | {"base": model, "revision": revision or given}
 
     @field_validator("base")
     @classmethod

@@ -42,7 +42,7 @@ def check_labels(labels: tuple[str, ...], location: str) -> None:
         raise InputError(where, f"{unnamed[0]!r} says nothing", remedy)
     twice = [label for label, count in Counter(labels).items() if count > 1]
     if twice:
-        raise InputError(where, f"{twice[0]} is there twice", remedy)
+        raise InputError(where, f"{twice[0]!r} is there twice", remedy)
 
 
 def _load(folder: Path, name: str) -> Golden:

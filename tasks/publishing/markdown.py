@@ -34,3 +34,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from:
     """A table of cells that are Markdown already; columns from `numbers_from` on stand to the right."""
     rule = ["---" if number < numbers_from else "---:" for number in range(len(header))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def whole(value: float | None) -> str:
+    """A count with thousands apart; nothing where it is not known."""
+    return "" if value is None else f"{value:,.0f}"

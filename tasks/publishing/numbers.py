@@ -1,10 +1,10 @@
-"""The sections of a model card that come from the result tables: scores with intervals, weak points, speed, memory."""
+"""The sections of a model card that come from the result tables: scores with intervals, weak points."""
 
 from collections.abc import Iterable
 
 from artifacts.manifest import Manifest
 from tasks.publishing.evidence import Annotation, Evidence
-from tasks.publishing.markdown import line, name, names, table, text
+from tasks.publishing.markdown import name, names, table, text, whole
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.slicing.slices import EVERYTHING
@@ -79,29 +79,6 @@ def limitations(evidence: Evidence) -> list[str]:
     return [one for one in found if one]
 
 
-def speed_and_memory(evidence: Evidence) -> str:
-    """One row a measurement, with the machine it was taken on."""
-    used = {row["device"]: row for row in evidence.memory}
-    rows = [
-        (
-            name(row["device"]),
-            name(row["precision"]),
-            text(row["batch_size"] if row["batch_size"] is not None else ""),
-            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
-            _whole(row["words_per_s"]),
-            *_memory(used.get(row["device"])),
-        )
-        for row in evidence.speed
-        if row["status"] == "ok"
-    ]
-    if not rows:
-        return "Not measured."
-    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
-    header = ("device", "precision", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
-    told = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
-    return f"{table(header, rows, numbers_from=2)}\n\n{told}"
-
-
 def _about(one: Annotation) -> str:
     gold = "" if one.gold == one.dataset else f" against the annotation {name(one.gold)}"
     return f"{name(one.dataset)}, {text(one.split)} split{gold}"
@@ -121,7 +98,7 @@ def _by_type(one: Annotation) -> str:
     for label in _types(one):
         row = one.find("strict", "f1", label=label)
         scores = (_points(one.find("strict", metric, label=label)) for metric in ("precision", "recall", "f1"))
-        rows.append((name(label), *scores, _whole(row["n_gold"] if row else None)))
+        rows.append((name(label), *scores, whole(row["n_gold"] if row else None)))
     return table(("type, strict", "precision", "recall", "F1", "entities"), rows, numbers_from=1) if rows else ""
 
 
@@ -145,13 +122,13 @@ def _slices(one: Annotation) -> str:
     everything = one.find("strict", "f1")
     if everything is None or everything["value"] is None:
         return ""
-    rows = [("`all`", "every mention", _points(everything), "", _whole(everything["n_gold"]))]
+    rows = [("`all`", "every mention", _points(everything), "", whole(everything["n_gold"]))]
     for part in one.values("slice"):
         row = one.find("strict", "f1", slice=part)
         if part == EVERYTHING or row is None:
             continue
         apart = "" if row["value"] is None else f"{100 * (row['value'] - everything['value']):+.1f}"
-        rows.append((name(part), SLICES.get(part, ""), _points(row), apart, _whole(row["n_gold"])))
+        rows.append((name(part), SLICES.get(part, ""), _points(row), apart, whole(row["n_gold"])))
     return table(("slice", "what it is", "F1", "beside all", "entities"), rows, numbers_from=2)
 
 
@@ -220,31 +197,8 @@ def _short(row: Row | None) -> str:
 
 
 def _with_support(row: Row | None) -> str:
-    return "" if row is None else f"{_short(row) if row['value'] is not None else 'none'} ({_whole(row['n_gold'])})"
+    return "" if row is None else f"{_short(row) if row['value'] is not None else 'none'} ({whole(row['n_gold'])})"
 
 
 def _confidence(row: Row) -> str:
     return "" if row["ci_low"] is None else f"; in brackets the {100 * row['confidence']:g} % interval"
-
-
-def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.1f}"
-
-
-def _memory(row: Row | None) -> tuple[str, str]:
-    if row is None:
-        return "", ""
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
-    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
-    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
-
-
-def _machine(row: Row | None) -> str:
-    if row is None:
-        return ""
-    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
-    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""

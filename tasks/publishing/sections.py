@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from artifacts.manifest import ArtifactRef, Manifest
 from tasks.config import ModelConfig
 from tasks.corpora.labels import entity_types
+from tasks.publishing.costs import speed_and_memory
 from tasks.publishing.evidence import Evidence
 from tasks.publishing.markdown import name, names, table, text
-from tasks.publishing.numbers import headlines, limitations, results, speed_and_memory
+from tasks.publishing.numbers import headlines, limitations, results
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -115,7 +116,12 @@ def _training_data(manifest: Manifest) -> str:
     told = (
         "The digests tell whether a corpus of yours is the same: words with sentence and document boundaries, and tags."
     )
-    return f"{table(header, rows, numbers_from=5)}\n\n{told}"
+    files = [
+        f"{name(file.name)} ({name(corpus.split)}): sha256 {name(file.sha256)}"
+        for corpus in manifest.provenance.corpora
+        for file in corpus.files
+    ]
+    return "\n\n".join([table(header, rows, numbers_from=5), told, *([_bullets(files)] if files else [])])
 
 
 def _procedure(manifest: Manifest) -> str:
@@ -166,11 +172,14 @@ def _from_scratch(manifest: Manifest) -> bool:
 
 
 def _origin(artifact: ArtifactRef, manifest: Manifest, evidence: Evidence) -> str:
-    created = manifest.provenance.created_at
+    made = manifest.provenance
+    created = made.created_at
     lines = [
         "by nerbench, from the model's manifest and the result tables; text outside its marks is kept as it is",
         f"artifact {name(artifact.artifact_id)}{f', of {created:%Y-%m-%d}' if created else ''}",
         f"weights, configuration and tokenizer together: sha256 {name(artifact.model_sha256)}",
+        *([f"trained by run {name(made.run_id)}"] if made.run_id else []),
+        *([f"configuration: sha256 {name(made.configuration_sha256)}"] if made.configuration_sha256 else []),
         *([f"scores of run {name(evidence.run_id)} of {evidence.date}"] if evidence.run_id else []),
     ]
     return _bullets(lines)

@@ -1,16 +1,19 @@
 """The few numbers that people look at first, from rows of the result tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import pyarrow.compute as pc
 
 from artifacts.errors import InputError
-from artifacts.tables import read_results
+from artifacts.tables import DatedRows, Filter, read_newest_first
 from tasks.custom.running import CUSTOM
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.slicing.slices import EVERYTHING
+
+_SHOWN = 5
 
 
 def leaderboard(metrics: Iterable[Row]) -> list[Row]:
@@ -64,19 +67,40 @@ class RunResults(NamedTuple):
 
 
 def newest_run(results: str, run_id: str | None = None) -> RunResults:
-    """The rows of a run, the newest one with metrics by default; raises InputError where there is none."""
-    metrics = read_results(results, "metrics")
-    if not metrics.num_rows:
-        raise InputError(
-            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
-        )
-    started = dict(zip(metrics["run_id"].to_pylist(), metrics["started_at"].to_pylist(), strict=True))
+    """The rows of a run; by default of the one with metrics that has the newest logical date, and started last on it.
+
+    Only files of one date are read. Raises InputError where there is no such run.
+    """
+    night = _night(results, run_id)
+    if night is None:
+        raise _no_such_run(results, run_id)
+    started = dict(zip(night.rows["run_id"].to_pylist(), night.rows["started_at"].to_pylist(), strict=True))
     chosen = run_id or max(started, key=lambda run: started[run])
-    if chosen not in started:
-        raise InputError("--run", f"{chosen} has no metrics", f"choose among {', '.join(sorted(started)[-5:])}")
-    of_run = [("run_id", "=", chosen)]
-    speed, memory = (read_results(results, table, filters=of_run).to_pylist() for table in ("speed", "memory"))
-    return RunResults(chosen, metrics.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory)
+    of_run: list[Filter] = [("run_id", "=", chosen)]
+    speed, memory = (_rows(results, table, of_run, night.date) for table in ("speed", "memory"))
+    return RunResults(chosen, night.rows.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory)
+
+
+def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> list[Row]:
+    dated = next(read_newest_first(results, table, filters=filters, date=date), None)
+    return dated.rows.to_pylist() if dated else []
+
+
+def _night(results: str, run_id: str | None) -> DatedRows | None:
+    """The metrics of the newest date, or those of a run; the small table of runs tells its date."""
+    if run_id is None:
+        return next(read_newest_first(results, "metrics"), None)
+    of_run: list[Filter] = [("run_id", "=", run_id)]
+    told = next(read_newest_first(results, "runs", columns=["run_id"], filters=of_run), None)
+    return next(read_newest_first(results, "metrics", filters=of_run, date=told.date if told else None), None)
+
+
+def _no_such_run(results: str, run_id: str | None) -> InputError:
+    nights = islice(read_newest_first(results, "metrics", columns=["run_id"]), _SHOWN)
+    known = sorted({run for night in nights for run in night.rows["run_id"].to_pylist()})
+    if known:
+        return InputError("--run", f"{run_id} has no metrics", f"choose among {', '.join(known[-_SHOWN:])}")
+    return InputError(f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first")
 
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 CODES = {403: "AccessDenied", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 503: "SlowDown"}
 _DELAY_S = 0.05
+_LATE_S = 0.3  # by then the client has asked again, and gone on
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
 
 
@@ -54,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "drop":
             self._hang_up()
         elif fault == "late":
-            self.server.late.append(Timer(_DELAY_S, self._ask, [body]))
+            self.server.late.append(Timer(_LATE_S, self._ask, [body]))
             self.server.late[-1].start()
             self._hang_up()
         else:

@@ -56,7 +56,7 @@ def refused(store: Store, ref: ArtifactRef, file: str) -> None:
 
 
 STATELESS = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -265,8 +265,14 @@ def test_compaction_at_any_moment_disturbs_no_writer(memory_url: str, prepare: C
     assert number >= 4
 
 
+def dying(url: str) -> None:
+    """A compaction that gets no further than its first step."""
+    with at_call(url, WRITES, 1, crash), suppress(Crash):
+        compact_runs(url, timedelta(0))
+
+
 @PREPARATIONS
-@pytest.mark.parametrize("other", [compact_runs, at_once, lambda url: write(url, "later")], ids=["one", "two", "write"])
+@pytest.mark.parametrize("other", [compact_runs, at_once, dying, lambda url: write(url, "later")])
 def test_of_two_compactions_one_wins(
     memory_url: str, prepare: Callable[[str], object], other: Callable[[str], object]
 ) -> None:

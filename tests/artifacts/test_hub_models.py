@@ -63,6 +63,14 @@ def test_a_revision_is_a_commit_once(hub: FakeHub) -> None:
     assert older.model_sha256 == ref.model_sha256
 
 
+def test_what_others_put_into_the_hubs_cache_is_not_loaded(hub: FakeHub, cache: Path, tmp_path: Path) -> None:
+    ref = resolve(f"hf://{MODEL}", "memory://empty")[0]
+    cached(hub, tmp_path, "generation_config.json").write_text("{}")
+    folder = materialise(ref)
+    assert folder.is_relative_to(cache)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "tokenizer.json"]
+
+
 def test_only_safe_files_are_downloaded(hub: FakeHub) -> None:
     resolve(f"hf://{MODEL}", "memory://empty")
     assert hub.count(r"GET .*/resolve/.*/model.safetensors") == 1

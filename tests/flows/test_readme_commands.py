@@ -59,5 +59,5 @@ def test_the_demonstration_learns(
     import json
 
     rows = json.loads(capsys.readouterr().out)["metrics"]
-    wanted = {"level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
+    wanted = {"slice": "all", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
     assert min(row["value"] for row in rows if wanted.items() <= row.items()) >= 0.85

@@ -123,6 +123,8 @@ COMMANDS = {
     "pushing an empty folder": Row({}, ("config.json",), ("artifacts", "push", ".", "--name", "a")),
     "pushing under a bad name": Row({}, ("a/b",), ("artifacts", "push", ".", "--name", "a/b")),
     "no results": Row({}, ("hold no metrics",), ("results", "show")),
+    "compacting predictions": Row({}, ("'predictions'", "runs"), ("results", "compact", "--table", "predictions")),
+    "less than no grace": Row({}, ("--grace", "0"), ("results", "compact", "--grace", "-1")),
     "exporting nowhere": Row({}, ("--bundle", "--to"), ("results", "export")),
     "exporting twice": Row({}, ("one target",), ("results", "export", "--bundle", "a.zip", "--to", "a.csv")),
     "exporting no table": Row({}, ("--table",), ("results", "export", "--to", "a.csv")),

@@ -10,7 +10,7 @@ from s3_server import MOTO, ministack, running_s3
 
 _FIGURES = pytest.StashKey[list[Count]]()
 _PAGED = MOTO._replace(environment={"MOTO_S3_DEFAULT_MAX_KEYS": "100"})  # it makes a page as slowly as the whole list
-_MINISTACK = Path(__file__).resolve().parents[2] / ".venv-ministack/bin/python"
+_MINISTACK = Path(__file__).resolve().parents[2] / ".venv-ministack"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +58,7 @@ def moto_bucket() -> Iterator[str]:
 def server_name(request: pytest.FixtureRequest) -> str:
     """The one and the other server."""
     name: str = request.param
-    if name == "ministack" and not _MINISTACK.exists():
+    if name == "ministack" and not (_MINISTACK / "installed").exists():
         pytest.skip("no .venv-ministack: `make torture` installs it where a package index can be reached")
     return name
 
@@ -66,7 +66,7 @@ def server_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def any_bucket(server_name: str) -> Iterator[str]:
     """A bucket of the one and of the other server; its endpoint is in the environment."""
-    with running_s3(_PAGED if server_name == "moto" else ministack(_MINISTACK)) as url:
+    with running_s3(_PAGED if server_name == "moto" else ministack(_MINISTACK / "bin/python")) as url:
         yield url
 
 

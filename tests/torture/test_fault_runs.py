@@ -55,8 +55,10 @@ class Client:
             folder = self.folders[(turn + self.number) % len(self.folders)]
             self._write(turn)
             self.ids[folder] = artifact_id = self._until_done(publish, self.url, folder, NAME)
-            self.alias = self._until_done(alias, self.url, NAME, f"client{self.number}", artifact_id)
-            self.acknowledged += 2
+            self.acknowledged += 1
+            for target in (*self.ids.values(), artifact_id):  # fast, so that what is late comes too late
+                self.alias = self._until_done(alias, self.url, NAME, f"client{self.number}", target)
+                self.acknowledged += 1
             self._read(folder, artifact_id)
         return self
 
@@ -135,6 +137,6 @@ def test_a_short_run(moto_bucket: str, figures: list[Count], tmp_path: Path) -> 
 def test_long_runs(any_s3_url: str, server_name: str, figures: list[Count], tmp_path: Path) -> None:
     count = Count("30 % of requests fail", server_name)
     figures.append(count)
-    for run in range(10):
+    for run in range(6):
         fault_run(f"{any_s3_url}/{run}", tmp_path / f"{run}", SEED + run, 4, count)
     count.assert_nothing_lost()

@@ -136,6 +136,23 @@ def test_of_several_data_sets_the_worst_decides(tmp_path: Path) -> None:
     assert compared(tmp_path, dataset="good").verdict == "improvement"
 
 
+def test_identical_predictions_pass_however_few_the_entities(tmp_path: Path) -> None:
+    for night, predicted in ((1, BASE), (2, BETTER)):
+        scored(tmp_path, night, predicted)
+        score(str(tmp_path), night, GOLD[:6], BASE[:6], dataset="small", version=night)
+    found = compared(tmp_path)
+    assert [row["ci_low"] is None for row in found.primary] == [False, True]
+    assert found.verdict == "pass"
+
+
+def test_confidence_widens_the_intervals(tmp_path: Path) -> None:
+    scored(tmp_path, 1, BASE)
+    scored(tmp_path, 2, BETTER)
+    (narrow,), (wide,) = (compared(tmp_path, confidence=confidence).primary for confidence in (0.8, 0.99))
+    assert wide["ci_low"] < narrow["ci_low"] < narrow["ci_high"] < wide["ci_high"]
+    assert (narrow["confidence"], wide["confidence"]) == (0.8, 0.99)
+
+
 def test_another_annotation_decides_where_it_is_asked_for(tmp_path: Path) -> None:
     for night, predicted in ((1, BETTER), (2, BASE)):
         scored(tmp_path, night, predicted)

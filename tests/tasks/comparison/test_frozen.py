@@ -97,6 +97,13 @@ def test_the_newest_run_with_these_settings_counts(tmp_path: Path) -> None:
     assert "in the run night-3" in row["reason"]
 
 
+def test_of_one_date_the_last_run_counts(tmp_path: Path) -> None:
+    for hour, predicted in ((20, BEFORE), (3, NOW), (7, NOW)):
+        scored(tmp_path, 1, predicted, hour=hour)
+    (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
+    assert "in the run night-1-20" in row["reason"]
+
+
 def test_a_copy_under_another_name_is_the_same_model(tmp_path: Path) -> None:
     before = scored(tmp_path, 1, model="copy")
     (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
@@ -136,7 +143,7 @@ def test_the_row_fits_its_table(tmp_path: Path) -> None:
 
 def test_of_two_attempts_the_last_tells_the_environment(tmp_path: Path) -> None:
     scored(tmp_path, 1, run=False)
-    write_run(str(tmp_path), 1, {}, torch="2.12", attempt_hour=3)
-    write_run(str(tmp_path), 1, {}, torch="2.14", attempt_hour=9)
+    write_run(str(tmp_path), 1, {}, torch="2.12", attempt=1)
+    write_run(str(tmp_path), 1, {}, torch="2.14", attempt=2)
     (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
     assert "torch" not in row["reason"]

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import LABELS, save_roberta
 
-from artifacts.errors import CorruptArtifactError, InputError
+from artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
+from artifacts.references import resolve
 from tasks.inference.loading import dtype_of, load_tagger, load_tokenizer, resolve_device, usable_window
 from tasks.inference.prediction import predict_block
 
@@ -95,8 +96,28 @@ def test_a_tokenizer_larger_than_the_embeddings_is_refused(folder: Path) -> None
     tokenizer = load_tokenizer(folder).wrapper
     tokenizer.add_tokens(["unheard-of"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(CorruptArtifactError, match="tokenizer has more entries"):
+    with pytest.raises(CorruptArtifactError, match="numbers pieces up to 130, and there are 130 embeddings"):
         load_tagger(folder, device=CPU)
+
+
+def test_a_tokenizer_with_gaps_in_its_numbers_is_refused(folder: Path) -> None:
+    def renumber(tokenizer: dict[str, Any]) -> None:
+        vocabulary = tokenizer["model"]["vocab"]
+        vocabulary[max(vocabulary, key=vocabulary.get)] = 4000
+
+    change_json(folder / "tokenizer.json", renumber)
+    with pytest.raises(CorruptArtifactError, match="numbers pieces up to 4000"):
+        load_tagger(folder, device=CPU)
+
+
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_no_kernel_is_fetched(folder: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Any] = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *given, **options: fetched.append(given))
+    change_json(folder / "config.json", lambda c: c.update({key: "evil/kernel"}))
+    with pytest.raises(UnsafeArtifactError, match="fetches a kernel"):
+        resolve(str(folder), "memory://none")
+    assert fetched == []
 
 
 @pytest.mark.parametrize(

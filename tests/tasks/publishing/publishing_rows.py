@@ -3,12 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, Provenance
+from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
 from artifacts.tables import write_table
 from tasks.config import Config
 
 CORPORA = tuple(
-    CorpusDigest(dataset="news", split=split, words_sha256=digit * 64, gold_sha256="f" * 64)
+    CorpusDigest(
+        dataset="news",
+        split=split,
+        words_sha256=digit * 64,
+        gold_sha256="f" * 64,
+        files=(CorpusFile(name=f"{split}.txt", sha256="e" * 64),),
+    )
     for split, digit in (("train", "1"), ("validation", "2"))
 )
 TRAINED = Provenance(
@@ -21,6 +27,8 @@ TRAINED = Provenance(
         "learning_rate": 3e-4,
         "parameters": 22_600_000,
     },
+    configuration_sha256="d" * 64,
+    run_id="friday",
     seed=0,
     metrics={"validation_f1": 0.91, "validation_loss": 0.1},
     code=CodeVersion(commit="c0ffee", dirty=True),

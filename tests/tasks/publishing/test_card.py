@@ -164,6 +164,8 @@ def test_origin_and_training(config: Config, ref: ArtifactRef) -> None:
     settings = {row["setting"]: row["value"] for row in read_tables(section(card, "Training procedure"))[0]}
     assert settings == {"`epochs`": "3", "`learning_rate`": "0.0003", "`parameters`": "22600000"}
     assert "commit `c0ffee` with uncommitted changes" in card
+    assert f"- `train.txt` (`train`): sha256 `{64 * 'e'}`" in section(card, "Training data")
+    assert f"- trained by run `friday`\n- configuration: sha256 `{64 * 'd'}`" in section(card, "How this card was made")
     for digest in (ref.artifact_id, ref.model_sha256, *(corpus.words_sha256 for corpus in TRAINED.corpora)):
         assert f"`{digest}`" in card
 

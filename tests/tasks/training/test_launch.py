@@ -2,22 +2,28 @@
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 from small_corpus import TINY, write_corpus
 
 from artifacts.digests import sha256_file
-from artifacts.errors import CorpusError, InputError, RunFailedError
+from artifacts.errors import CorpusError, CorruptArtifactError, InputError, RunFailedError, UnsafeArtifactError
+from artifacts.manifest import BaseSource
+from artifacts.references import resolve
 from artifacts.store import Store
 from tasks.config import DatasetConfig, ModelConfig
 from tasks.corpora.corpus import load_splits
+from tasks.inference.loading import load_tagger
 from tasks.training import launch as training
 from tasks.training.launch import TrainedModel, publish, train
 
 TYPES = ("LOC", "MISC", "ORG", "PER")
+GOLDEN = {"sentences": 1, "limit": 1, "pieces": [], "logits": []}
 SETTINGS = {"epochs": 12, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary": 200, "precision": "fp32"}
 
 
@@ -81,6 +87,12 @@ def test_the_provenance_is_complete(finished: Training) -> None:
         (split, splits[split].words_sha256, splits[split].gold_sha256) for split in ("train", "validation")
     ]
     assert known.base_model is None
+    source = Path(finished.dataset.files["train"])
+    assert [[file.model_dump() for file in c.files] for c in known.corpora] == [
+        [{"name": "corpus.txt", "sha256": sha256_file(source)}]
+    ] * 2
+    assert known.train_s == finished.trained.train_s
+    assert known.configuration_sha256
     assert known.seed == 0
     assert known.training.items() >= ({**SETTINGS, "base": TINY, "window": 64}).items()
     assert {"steps", "parameters", "threads", "device", "train_s"} <= set(known.training)
@@ -123,6 +135,37 @@ def test_two_trainings_of_one_model_do_not_meet(tmp_path: Path, monkeypatch: pyt
         train(own_model(), dataset, print)
 
 
+def test_a_trained_model_says_what_it_said(finished: Training) -> None:
+    golden = finished.trained.golden
+    assert golden is not None
+    load_tagger(Path(finished.trained.folder), device=torch.device("cpu"), golden=golden)
+    other = golden.model_copy(update={"logits": golden.logits[::-1], "pieces": golden.pieces})
+    with pytest.raises(CorruptArtifactError, match="no longer says what it said"):
+        load_tagger(Path(finished.trained.folder), device=torch.device("cpu"), golden=other)
+
+
+def test_a_base_folder_is_known_by_its_files(
+    tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "base")
+    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "golden": GOLDEN, "base_commit": None}
+    monkeypatch.setattr(training, "run_child", lambda *_, **__: said)
+    trained = train(own_model(base=str(folder)), own_dataset(tmp_path), print)
+    (ref,) = resolve(str(folder), "memory://none")
+    assert trained.provenance.base_model == BaseSource(name=str(folder), sha256=ref.model_sha256)
+    (folder / "config.json").write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
+    with pytest.raises(UnsafeArtifactError, match="auto_map"):
+        train(own_model(base=str(folder)), own_dataset(tmp_path), print)
+
+
+def test_a_base_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "golden": GOLDEN, "base_commit": "c0ffee"}
+    monkeypatch.setattr(training, "run_child", lambda *_, **__: said)
+    trained = train(own_model(base="org/bert", revision="main"), own_dataset(tmp_path), print)
+    assert trained.provenance.base_model == BaseSource(name="org/bert", revision="c0ffee")
+    assert not {"golden", "base_commit"} & set(trained.provenance.training)
+
+
 def test_publishing_empties_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Training
 ) -> None:
@@ -133,10 +176,11 @@ def test_publishing_empties_the_working_folder(
     for path in Path(finished.trained.folder).iterdir():
         os.link(path, model / path.name)
     store = Store(str(tmp_path / "store"))
-    artifact = publish(finished.trained.model_copy(update={"folder": str(model)}), store)
+    artifact = publish(finished.trained.model_copy(update={"folder": str(model)}), store, "run-7")
     assert not work.exists()
     manifest = store.manifest(artifact)
-    assert manifest.provenance == finished.trained.provenance
+    assert manifest.provenance == finished.trained.provenance.model_copy(update={"run_id": "run-7"})
+    assert manifest.golden == finished.trained.golden
     assert manifest.labels[0] == "O"
 
 

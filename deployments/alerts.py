@@ -1,0 +1,14 @@
+"""Post to a webhook when one of our runs fails or crashes, or a night does not come; to be run after `prefect deploy`.
+
+NERBENCH_ALERT_URL=https://hooks.example.org/… python deployments/alerts.py
+"""
+
+import os
+import sys
+
+from flows.alerts import create_alerts
+
+if __name__ == "__main__":
+    if not (url := os.environ.get("NERBENCH_ALERT_URL")):
+        sys.exit("NERBENCH_ALERT_URL: is not set; export the URL of a webhook")
+    create_alerts(url)

@@ -1,0 +1,75 @@
+"""Alerts: Prefect automations that call a webhook when a run fails or crashes, and when a night does not come.
+
+They live on the Prefect server, so nothing is said while that is down.
+"""
+
+import json
+from datetime import timedelta
+from typing import cast
+from uuid import UUID
+
+from prefect.automations import Automation, CallWebhook, EventTrigger, Posture
+from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.types import SecretDict
+from pydantic import SecretStr
+
+Labels = dict[str, str | list[str]]
+WEBHOOK = "nerbench-alert"
+TAG, NIGHTLY_TAG = "nerbench", "nightly"
+"""Of every deployment in `deployments/prefect.yaml`, and of those that must run every night."""
+OVERDUE = timedelta(hours=26)
+"""After so long without an end of any kind a night is missing: a day, and two hours for the run."""
+FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"})
+ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
+_MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
+
+
+def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
+    """Let the server post `{"text": …}` to `url`, in place of earlier alerts; needs the deployments to be there.
+
+    The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included.
+    """
+    webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
+    action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
+    with get_client(sync_client=True) as client:
+        _replace(client, failure_alert(action))
+        tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, NIGHTLY_TAG]))
+        for nightly in client.read_deployments(deployment_filter=tagged):
+            _replace(client, missing_alert(action, nightly, overdue))
+
+
+def failure_alert(webhook: UUID) -> Automation:
+    """A run of ours failed, crashed or took too long."""
+    of_ours: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+    trigger = EventTrigger(
+        expect=set(FAILED), match={"prefect.resource.id": "prefect.flow-run.*"}, match_related=of_ours
+    )
+    call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {_MESSAGE}}}')
+    return Automation(name="nerbench: a run failed", trigger=trigger, actions=[call])
+
+
+def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> Automation:
+    """No run of a deployment has ended for too long."""
+    of_nightly: Labels = {
+        "prefect.resource.role": "deployment",
+        "prefect.resource.id": f"prefect.deployment.{nightly.id}",
+    }
+    trigger = EventTrigger(
+        expect=set(ENDED),
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=of_nightly,
+        posture=Posture.Proactive,
+        within=overdue,
+    )
+    text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
+    call = CallWebhook(block_document_id=webhook, payload=json.dumps({"text": text}))
+    return Automation(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
+
+
+def _replace(client: SyncPrefectClient, automation: Automation) -> None:
+    for before in client.read_automations_by_name(automation.name):
+        client.delete_automation(before.id)
+    client.create_automation(automation)

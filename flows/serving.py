@@ -1,0 +1,150 @@
+"""What `nerbench serve` does: a Prefect server, and every deployment of `deployments/prefect.yaml`, on this machine."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+import yaml
+from prefect import load_flow_from_entrypoint
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.events import DeploymentEventTrigger
+from prefect.runner import Runner
+from prefect.schedules import Schedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from artifacts.errors import InputError, RunFailedError
+from tasks.config import Config
+from tasks.environment import code_version
+
+PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
+HOST = "127.0.0.1"
+STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
+
+
+def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell: Callable[[str], None]) -> None:
+    """Serve the deployments, with this configuration, until Ctrl-C or SIGTERM; then no child is left.
+
+    The server is the one that PREFECT_API_URL or the Prefect profile names, or else one of our own at `port`, with its
+    SQLite database in PREFECT_HOME. At most `limit` runs work at the same time. Raises InputError where the port is
+    taken, and RunFailedError where the server does not start.
+    """
+    with _children_ended(), prefect_server(port) as api, temporary_settings({PREFECT_API_URL: api}):
+        runner = _Runner(name="nerbench", limit=limit)
+        served = deployments({"config": config.model_dump(mode="json")})
+        for deployment in served:
+            runner.add_deployment(deployment)
+        if alert_url:
+            from flows.alerts import create_alerts
+
+            create_alerts(alert_url)
+        tell(_welcome(api, served))
+        with suppress(KeyboardInterrupt):
+            asyncio.run(runner.start())
+        tell("ending")
+
+
+def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployment]:
+    """The deployments of `deployments/prefect.yaml` for a process that runs them itself, instead of a work pool.
+
+    `parameters` are defaults for those flows that have them.
+    """
+    declared = yaml.safe_load(PREFECT_FILE.read_text())["deployments"]
+    return [_deployment(one, parameters or {}) for one in declared]
+
+
+def _deployment(declared: dict[str, Any], parameters: dict[str, Any]) -> RunnerDeployment:
+    flow = load_flow_from_entrypoint(declared["entrypoint"])
+    code = code_version()
+    known = {name: value for name, value in parameters.items() if name in flow.parameters.properties}
+    found = flow.to_deployment(
+        declared["name"],
+        schedules=[Schedule(**one) for one in declared.get("schedules", ())],
+        triggers=[DeploymentEventTrigger.model_validate(one) for one in declared.get("triggers", ())],
+        concurrency_limit=ConcurrencyLimitConfig.model_validate(declared["concurrency_limit"]),
+        tags=declared["tags"],
+        parameters=known | declared.get("parameters", {}),
+        version=f"{(code['commit'] or '')[:7]}{'-dirty' if code['dirty'] else ''}" or None,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    assert isinstance(found, RunnerDeployment)
+    return found
+
+
+@contextmanager
+def prefect_server(port: int) -> Iterator[str]:
+    """The API's URL of the server that is configured, or of one that lives as long as the context."""
+    if configured := PREFECT_API_URL.value():
+        yield configured
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
+            raise InputError(f"--port {port}", "something listens there already", remedy) from None
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    # In a session of its own Ctrl-C does not reach it: the runs that are cancelled then must still be recorded.
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    _wait_until_healthy(server, f"http://{HOST}:{port}/api")
+    yield f"http://{HOST}:{port}/api"
+
+
+def _wait_until_healthy(server: "subprocess.Popen[bytes]", api: str) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RunFailedError(f"the Prefect server ended with status {server.returncode}")
+        with suppress(URLError, OSError), urlopen(f"{api}/health", timeout=5):
+            return
+        time.sleep(0.2)
+    raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
+
+
+@contextmanager
+def _children_ended() -> Iterator[None]:
+    """However it is left, what was started meanwhile has ended: runs, their children, and the server."""
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        yield
+    finally:
+        started = [child for child in psutil.Process().children(recursive=True) if child not in before]
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for child in started:
+                with suppress(psutil.NoSuchProcess):
+                    end(child)
+            _, started = psutil.wait_procs(started, ENDS_WITHIN_S)
+
+
+class _Runner(Runner):
+    def handle_sigterm(self, *_: Any) -> None:
+        """End as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it has interrupted."""
+        raise KeyboardInterrupt
+
+
+def _welcome(api: str, served: list[RunnerDeployment]) -> str:
+    names = "\n".join(f"  {one.full_name}{_when(one)}" for one in served)
+    return f"""Prefect is at {api.removesuffix("/api")}, and serves
+{names}
+in another terminal:
+  export PREFECT_API_URL={api}
+  prefect deployment run pipeline/on-demand --watch
+  prefect deployment run benchmark/nightly --watch
+  nerbench results show
+Ctrl-C ends it; nothing runs at night without it"""
+
+
+def _when(deployment: RunnerDeployment) -> str:
+    crons = [one.schedule for one in deployment.schedules or () if isinstance(one.schedule, CronSchedule)]
+    return "".join(f"    {cron.cron} {cron.timezone}" for cron in crons)
