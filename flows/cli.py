@@ -154,7 +154,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
         print_scores(leaderboard(summary["metrics"]))
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
-    if summary["gate"]:
+    if summary.get("gate"):
         from tasks.comparison.gate import said
 
         for row in summary["gate"]:

@@ -7,15 +7,8 @@ import pytest
 from hub_server import TOKEN, FakeHub
 
 
-def hub_environment(hub: FakeHub, home: Path, token: str | None = TOKEN) -> dict[str, str]:
-    """For child processes: this Hub, a cache and no login of their own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return kept | ours | ({"HF_TOKEN": token} if token else {})
-
-
 def use_hub(patch: pytest.MonkeyPatch, hub: FakeHub, home: Path, token: str | None = TOKEN) -> None:
-    """For this process: the same."""
+    """For this test: that Hub, a cache of its own, no login, and no pauses."""
     for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
         patch.delenv(name)
     patch.setenv("HF_ENDPOINT", hub.url)

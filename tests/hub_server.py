@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from hub_repo import Repo, git_digest, is_large, object_id, sha256
 
 TOKEN = "hf_testing"
 _REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
@@ -29,31 +30,6 @@ class Reply(NamedTuple):
     body: Any = b""
     """Bytes, or what becomes JSON."""
     headers: Mapping[str, str] = MappingProxyType({})
-
-
-@dataclass
-class Repo:
-    """The commits of a repository, the newest last; each is the files it holds, `path: bytes`."""
-
-    private: bool
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-
-    @property
-    def head(self) -> str:
-        return list(self.commits)[-1]
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        return self.commits[self.head]
-
-    def commit(self, files: dict[str, bytes]) -> str:
-        """Add a commit; returns its digest."""
-        digest = hashlib.sha1(f"{len(self.commits)} {sorted(files)}".encode()).hexdigest()
-        self.commits[digest] = files
-        return digest
-
-    def at(self, revision: str) -> str | None:
-        return self.head if revision == "main" else revision if revision in self.commits else None
 
 
 @dataclass
@@ -222,23 +198,6 @@ class FakeHub:
         return Reply(
             body=self.tampered.get(path, files[path]), headers=seen | etag | (linked if is_large(path) else {})
         )
-
-
-def is_large(path: str) -> bool:
-    """Whether Git keeps a file by LFS."""
-    return path.endswith(".safetensors")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def git_digest(data: bytes) -> str:
-    return hashlib.sha1(b"blob " + str(len(data)).encode() + b"\0" + data).hexdigest()
-
-
-def object_id(path: str, data: bytes) -> str:
-    return sha256(data) if is_large(path) else git_digest(data)
 
 
 @contextmanager

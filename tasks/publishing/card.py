@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from artifacts.manifest import ArtifactRef, Manifest
-from artifacts.references import load_manifest
+from artifacts.references import load_manifest, tensors_of
 from tasks.config import CardConfig, Config
 from tasks.publishing import sections
 from tasks.publishing.evidence import Annotation, Evidence, find_evidence
@@ -44,6 +44,7 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
     from huggingface_hub import ModelCard
 
     manifest = load_manifest(artifact)
+    parameters = sum(tensor.parameters for tensor in tensors_of(artifact, manifest))
     evidence = find_evidence(config.results, artifact.artifact_id)
     about = metadata(manifest, evidence, _completed(config, manifest), repository or artifact.name)
     card = ModelCard.from_template(
@@ -51,7 +52,7 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
         template_str=TEMPLATE.read_text(encoding="utf-8"),
         begin=BEGIN,
         end=END,
-        **sections.render(artifact, manifest, evidence, about, repository),
+        **sections.render(artifact, manifest, parameters, evidence, about, repository),
     )
     return Card(str(card), _missing(about, evidence))
 

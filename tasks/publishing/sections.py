@@ -22,7 +22,6 @@ tagger = pipeline("token-classification", model="{model}", aggregation_strategy=
 for entity in tagger("Ada Lovelace moved from London to Ockham ."):
     print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))"""
 FACTS = {
-    "parameters": "Numbers in the model.",
     "steps": "Optimizer steps done.",
     "pieces": "Sub-word pieces trained on, all passes together.",
     "threads": "Of the arithmetic.",
@@ -31,12 +30,17 @@ FACTS = {
     "resumed_from": "The step it went on from after an interruption.",
 }
 """What `training` of a manifest holds beside the configuration, and what it means."""
-# Where the base lies is said elsewhere, without the publisher's paths; the rest is about files, not about the model.
-_NOT_SHOWN = frozenset({"base", "revision", "name", "dataset", "seeds", "checkpoint_s"})
+# Said elsewhere (of the base, without the publisher's paths), or about files and not about the model.
+_NOT_SHOWN = frozenset({"parameters", "base", "revision", "name", "dataset", "seeds", "checkpoint_s"})
 
 
-def render(
-    artifact: ArtifactRef, manifest: Manifest, evidence: Evidence, about: "ModelCardData", repository: str | None
+def render(  # noqa: PLR0913, PLR0917 - what a card is made of
+    artifact: ArtifactRef,
+    manifest: Manifest,
+    parameters: int,
+    evidence: Evidence,
+    about: "ModelCardData",
+    repository: str | None,
 ) -> dict[str, Any]:
     """What the template's sections say, as Markdown."""
     model = repository or f"your-org/{artifact.name.rpartition('/')[2]}"
@@ -47,7 +51,7 @@ def render(
         f"and so finds mentions of the types {types}.",
         "headlines": headlines(evidence, manifest),
         "types": types,
-        "description": _bullets(_description(manifest, about)),
+        "description": _bullets(_description(manifest, parameters, about)),
         "snippet": SNIPPET.format(model=model),
         "reference": f"hf://{model}",
         "limitations": limitations(evidence),
@@ -65,14 +69,11 @@ def _types(labels: Iterable[str]) -> str:
     return names(entity_types(labels)) or "that its tags name"
 
 
-def _description(manifest: Manifest, about: "ModelCardData") -> list[str]:
-    origin = manifest.provenance
+def _description(manifest: Manifest, parameters: int, about: "ModelCardData") -> list[str]:
     weights = sum(entry.size for entry in manifest.files if entry.path.endswith(".safetensors"))
-    parameters = origin.training.get("parameters")
-    size = f"{parameters / 1e6:,.1f} million parameters, " if isinstance(parameters, int) else ""
     return [
         f"**Tags**, by their number: {names(manifest.labels)}",
-        f"**Size**: {size}{weights / 1e6:,.1f} MB of weights (safetensors)",
+        f"**Size**: {parameters:,} parameters, {weights / 1e6:,.1f} MB of weights (safetensors)",
         f"**Fine-tuned from**: {_base(manifest, about.get('base_model'))}",
         f"**Language**: {names(about.get('language') or ()) or 'not declared by the publisher'}",
         f"**Licence**: {_licence(about.get('license'))}",

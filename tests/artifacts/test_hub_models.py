@@ -2,13 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fake_models import MakeModel
 from hub_client import use_hub
-from hub_server import FakeHub, Repo, running_hub
+from hub_repo import Repo
+from hub_server import FakeHub, Reply, running_hub
 
 from artifacts import hub as reading
 from artifacts.errors import (
@@ -61,6 +62,20 @@ def test_a_revision_is_a_commit_once(hub: FakeHub) -> None:
     older = resolve(f"hf://{MODEL}@{before}", "memory://empty")[0]
     assert older.uri.endswith(before)
     assert older.model_sha256 == ref.model_sha256
+
+
+def test_a_branch_that_moves_meanwhile(hub: FakeHub) -> None:
+    repo = hub.repos[MODEL]
+    seen = repo.head
+
+    def move(serve: Callable[[], Reply]) -> Reply:
+        repo.commit(repo.files | {"tokenizer.json": b"[]"})
+        return serve()
+
+    hub.faults.append(("GET /api/models/org/model/tree", move))
+    ref = resolve(f"hf://{MODEL}", "memory://empty")[0]
+    assert ref.uri.endswith(seen)
+    assert (materialise(ref) / "tokenizer.json").read_bytes() == repo.commits[seen]["tokenizer.json"] != b"[]"
 
 
 def test_what_others_put_into_the_hubs_cache_is_not_loaded(hub: FakeHub, cache: Path, tmp_path: Path) -> None:

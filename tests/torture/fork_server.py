@@ -75,7 +75,11 @@ def _fork(request: dict[str, Any]) -> dict[str, Any]:
     with os.fdopen(reading) as stream:
         lines = [json.loads(line) for line in stream]
     _, status = os.waitpid(child, 0)
-    reply = {"acknowledged": [line["did"] for line in lines if "did" in line], "points": [], "error": None}
+    reply: dict[str, Any] = {
+        "acknowledged": [line["did"] for line in lines if "did" in line],
+        "points": [],
+        "error": None,
+    }
     reply["killed"] = os.WIFSIGNALED(status)
     for line in lines:
         reply |= {name: value for name, value in line.items() if name != "did"}

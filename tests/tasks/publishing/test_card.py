@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_tables import read_tables
 from publishing_rows import TRAINED, metric, write_metrics
+from safetensors.numpy import load_file
 
 from artifacts.manifest import ArtifactRef, CorpusDigest, Manifest, Provenance
-from artifacts.references import load_manifest
+from artifacts.references import load_manifest, materialise
 from artifacts.store import Store
 from artifacts.tables import write_table
 from tasks.config import CardConfig, Config
@@ -60,10 +61,10 @@ def section(card: str, heading: str) -> str:
 
 @pytest.fixture
 def scored(config: Config, ref: ArtifactRef) -> ArtifactRef:
-    """`ref` with a newer and an older run, two annotations and some parts."""
-    write_metrics(
-        config, ref, [metric(0.5, run_id="sunday", started_at=datetime(2026, 1, 1, tzinfo=UTC))], "2026-01-01"
-    )
+    """`ref` with a run, an earlier one of that day, and one of a day before; two annotations and some parts."""
+    for run, day, value in (("friday", 1, 0.5), ("morning", 3, 0.4)):
+        earlier = metric(value, run_id=run, started_at=datetime(2026, 1, day, tzinfo=UTC) - timedelta(hours=1))
+        write_metrics(config, ref, [earlier, earlier | {"gold": run}], f"2026-01-0{day}")
     labels = [metric(v, label=k, average="", n_gold=500) for k, v in {"LOC": 0.9, "PER": 0.7}.items()]
     parts = [
         metric(v, slice=k, n_gold=n) for k, v, n in (("seen", 0.95, 600), ("unseen", 0.6, 400), ("all_caps", 0.55, 9))
@@ -95,7 +96,7 @@ def test_numbers_are_those_of_the_newest_run(config: Config, scored: ArtifactRef
     card = render_card(scored, config, "acme/tagger").text
     assert "**Strict F1 81.0 (79.0–83.0)** on `news`, test split, 1,000 entities in 40 documents" in card
     assert "**Strict F1 77.0 (75.0–79.0)** on `news`, test split against the annotation `older`" in card
-    assert "50.0" not in card
+    assert not re.search(r"50\.0|40\.0|friday|morning", card.partition("\n## Training procedure")[0])
     modes, types, _ = read_tables(section(card, "Evaluation results"))
     assert modes == [
         {"mode": "`strict`", "precision": "80.0 (78.0–82.0)", "recall": "82.0 (80.0–84.0)", "F1": "81.0 (79.0–83.0)"},
@@ -157,12 +158,14 @@ def test_metadata_is_what_the_hub_reads(config: Config, scored: ArtifactRef) -> 
 
 def test_origin_and_training(config: Config, ref: ArtifactRef) -> None:
     card = render_card(ref, config).text
+    tensors = load_file(materialise(ref) / "model.safetensors")
+    assert f"**Size**: {sum(tensor.size for tensor in tensors.values()):,} parameters" in card
     assert "/home/ada" not in card
     assert "secret-project" not in card
     assert "a local folder, `minilm`, whose origin is not recorded" in card
     assert [row["split"] for row in read_tables(section(card, "Training data"))[0]] == ["`train`", "`validation`"]
     settings = {row["setting"]: row["value"] for row in read_tables(section(card, "Training procedure"))[0]}
-    assert settings == {"`epochs`": "3", "`learning_rate`": "0.0003", "`parameters`": "22600000"}
+    assert settings == {"`epochs`": "3", "`learning_rate`": "0.0003"}
     assert "commit `c0ffee` with uncommitted changes" in card
     assert f"- `train.txt` (`train`): sha256 `{64 * 'e'}`" in section(card, "Training data")
     assert f"- trained by run `friday`\n- configuration: sha256 `{64 * 'd'}`" in section(card, "How this card was made")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from hub_client import use_hub
-from hub_server import FakeHub, Reply, Repo, git_digest
+from hub_repo import Repo, git_digest
+from hub_server import FakeHub, Reply
 
 from artifacts.errors import ConflictError, CorruptArtifactError, InputError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef, Provenance

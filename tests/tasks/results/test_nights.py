@@ -82,8 +82,8 @@ def test_each_annotation_is_scored_for_itself(results: str) -> None:
     table = predictions_table(*random_sentences(1, 5))
     key = predictions_key(other.model_dump())
     other = other.model_copy(update={"uri": write_table(results, "predictions", table, date="2030-01-02", key=key)})
-    for predicted in (one, other):
-        write(run_of(results), predicted)
+    write(run_of(results), one, LOC, LOC | {"label": "PER"})
+    write(run_of(results), other)
     assert {scored.predicted for scored in scored_predictions(results, None)} == {one, other}
     _, added = write_missing(run_of(results), other, [LOC, LOC | {"label": "PER"}])
     assert [(row["gold"], row["label"]) for row in added] == [("second", "PER")]
