@@ -1,6 +1,7 @@
 """What `nerbench serve` does: a Prefect server, and every deployment of `deployments/prefect.yaml`, on this machine."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -8,28 +9,41 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.error import URLError
 from urllib.request import urlopen
+from uuid import UUID
 
 import psutil
 import yaml
-from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, State, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.runner import Runner
 from prefect.schedules import Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from artifacts.errors import InputError, RunFailedError
+from flows.alerts import create_alerts
 from tasks.config import Config
 from tasks.environment import code_version
 
 PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
 HOST = "127.0.0.1"
+SERVER = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
+"""So that a server that is started again knows which runs count towards a limit, and for how long."""
 STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
 
@@ -40,19 +54,18 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
     SQLite database in PREFECT_HOME. At most `limit` runs work at the same time. Raises InputError where the port is
     taken, and RunFailedError where the server does not start.
     """
-    with _children_ended(), prefect_server(port) as api, temporary_settings({PREFECT_API_URL: api}):
+    with prefect_server(port) as api, temporary_settings({PREFECT_API_URL: api}):
         runner = _Runner(name="nerbench", limit=limit)
         served = deployments({"config": config.model_dump(mode="json")})
-        for deployment in served:
-            runner.add_deployment(deployment)
+        known = [cast(UUID, runner.add_deployment(deployment)) for deployment in served]
+        _settle(known, Crashed(message="the process that ran it is gone"))
         if alert_url:
-            from flows.alerts import create_alerts
-
             create_alerts(alert_url)
         tell(_welcome(api, served))
-        with suppress(KeyboardInterrupt):
+        with _children_ended(), suppress(KeyboardInterrupt):
             asyncio.run(runner.start())
         tell("ending")
+        _settle(known, Cancelled(message="`nerbench serve` was ended"))
 
 
 def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployment]:
@@ -65,7 +78,7 @@ def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployme
 
 
 def _deployment(declared: dict[str, Any], parameters: dict[str, Any]) -> RunnerDeployment:
-    flow = load_flow_from_entrypoint(declared["entrypoint"])
+    flow: Flow[..., Any] = load_flow_from_entrypoint(declared["entrypoint"])
     code = code_version()
     known = {name: value for name, value in parameters.items() if name in flow.parameters.properties}
     found = flow.to_deployment(
@@ -97,9 +110,22 @@ def prefect_server(port: int) -> Iterator[str]:
             raise InputError(f"--port {port}", "something listens there already", remedy) from None
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     # In a session of its own Ctrl-C does not reach it: the runs that are cancelled then must still be recorded.
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    _wait_until_healthy(server, f"http://{HOST}:{port}/api")
-    yield f"http://{HOST}:{port}/api"
+    with _children_ended():
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | SERVER)
+        _wait_until_healthy(server, f"http://{HOST}:{port}/api")
+        yield f"http://{HOST}:{port}/api"
+
+
+def _settle(served: list[UUID], state: State) -> None:
+    """Give runs that no process works on a final state: a run that is `Running` for ever would hold the next ones up."""
+    active = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=served)),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=active)),
+        )
+        for run in runs:
+            client.set_flow_run_state(run.id, state, force=True)
 
 
 def _wait_until_healthy(server: "subprocess.Popen[bytes]", api: str) -> None:

@@ -1,56 +1,20 @@
-"""Compaction changes no row that anybody reads, wherever it is interrupted and whatever else happens meanwhile."""
+"""Compaction changes no row that anybody reads."""
 
 import errno
 import json
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count, takewhile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from interruptions import CALLS, WRITES, Crash, at_call, crash
+from run_files import DAY, NEXT_DAY, NOW, WEEK, at_once, compact_runs, prepared, read, read_by_glob, write
 
 from artifacts.compaction import COMPACTABLE, Compacted, compact
 from artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
 from artifacts.filesystem import Root
 from artifacts.tables import find_table_file, read_newest_first, read_results, write_table
-
-DAY, NEXT_DAY = "2026-01-01", "2026-01-02"
-NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
-WEEK = timedelta(days=7)
-
-
-def write(url: str, key: str, date: str = DAY, *, outcome: str = "ok", **columns: object) -> str:
-    row = {"run_id": f"{date}/{key}", "started_at": NOW, "flow": "benchmark", "outcome": outcome, **columns}
-    return write_table(url, "runs", [row], date=date, key=key)
-
-
-def read(url: str) -> list[str]:
-    return sorted(read_results(url, "runs", columns=["run_id"])["run_id"].to_pylist())
-
-
-def read_by_glob(url: str) -> list[str]:
-    """What a reader finds that knows of no manifests."""
-    root = Root.open(url)
-    paths = [path for path in root.files("runs", recursive=True) if path.endswith(".parquet")]
-    tables = [pq.read_table(pa.BufferReader(root.read(path)), columns=["run_id"]) for path in paths]
-    return sorted(run_id for table in tables for run_id in table["run_id"].to_pylist())
-
-
-def compact_runs(url: str, grace: timedelta = WEEK, now: datetime = NOW) -> Compacted:
-    (done,) = compact(url, ["runs"], grace=grace, now=now)
-    return done
-
-
-def at_once(url: str) -> None:
-    """All that compaction can do to a table, as if nobody were reading."""
-    for _ in range(2):
-        compact_runs(url, timedelta(0))
 
 
 @pytest.fixture
@@ -172,148 +136,6 @@ def test_every_schema_version_is_compacted_by_itself(root_url: str, three: list[
         assert read(root_url) == read_by_glob(root_url) == expected
         compact_runs(root_url, timedelta(0))
     assert len(root.files("runs", recursive=True)) == 4
-
-
-def nothing(url: str) -> None:
-    """No compaction yet."""
-
-
-PREPARATIONS = pytest.mark.parametrize("prepare", [nothing, compact_runs, at_once], ids=["new", "packed", "published"])
-
-
-def prepared(url: str, prepare: Callable[[str], object]) -> list[str]:
-    """Three files of a day, in some state, and one more; the rows."""
-    for key in "abc":
-        write(url, key)
-    prepare(url)
-    write(url, "late")
-    return [*(f"{DAY}/{key}" for key in "abc"), f"{DAY}/late"]
-
-
-def finished(url: str) -> list[str]:
-    """The files that are left once compaction has nothing more to do."""
-    for turn in range(2, 5):
-        compact_runs(url, now=NOW + turn * WEEK)
-    return Root.open(url).files("runs", recursive=True)
-
-
-def crashed_at(step: int, url: str, prepare: Callable[[str], object]) -> bool:
-    """Whether a compaction has a step of this number, from 0, before which it can die."""
-    expected = prepared(url, prepare)
-    with at_call(url, WRITES, step, crash) as crashed, suppress(Crash):
-        compact_runs(url, now=NOW + WEEK)
-    assert read(url) == expected
-    assert set(read_by_glob(url)) == set(expected)
-    write(url, "a")
-    number = 1 if prepare is nothing else 2
-    assert finished(url) == [
-        f"runs/schema=1/_compacted/date={DAY}/{number:06}.json",
-        f"runs/schema=1/date={DAY}/compacted-{number:06}.parquet",
-    ]
-    assert read(url) == read_by_glob(url) == expected
-    return crashed.happened
-
-
-@PREPARATIONS
-@pytest.mark.parametrize("kind", ["memory", "file"])
-def test_a_crash_at_any_step_loses_and_doubles_nothing(
-    memory_url: str, tmp_path: Path, kind: str, prepare: Callable[[str], object]
-) -> None:
-    base = memory_url if kind == "memory" else str(tmp_path)
-    steps = sum(1 for number in takewhile(lambda n: crashed_at(n, f"{base}/{n}", prepare), count()))
-    assert steps == {nothing: 2, compact_runs: 7, at_once: 2}[prepare]
-
-
-@pytest.mark.parametrize("number", [1, 3, 6])
-def test_a_crash_on_s3(s3_url: str, number: int) -> None:
-    assert crashed_at(number, s3_url, compact_runs)
-
-
-@PREPARATIONS
-def test_compaction_at_any_moment_disturbs_no_reader(memory_url: str, prepare: Callable[[str], object]) -> None:
-    for number in count():
-        url = f"{memory_url}/{number}"
-        expected = prepared(url, prepare)
-        with at_call(url, CALLS, number, lambda url=url: at_once(url)) as meanwhile:
-            found = [read(url)]
-        with at_call(url, CALLS, number, lambda url=url: at_once(url)):
-            found.append(
-                sorted(row for day in read_newest_first(url, "runs") for row in day.rows["run_id"].to_pylist())
-            )
-            assert find_table_file(url, "runs", "a")
-        assert found == [expected, expected], number
-        if not meanwhile.happened:
-            break
-    assert number >= 4
-
-
-@PREPARATIONS
-def test_compaction_at_any_moment_disturbs_no_writer(memory_url: str, prepare: Callable[[str], object]) -> None:
-    for number in count():
-        url = f"{memory_url}/{number}"
-        expected = prepared(url, prepare)
-        with at_call(url, CALLS, number, lambda url=url: at_once(url)) as meanwhile:
-            write(url, "b")
-            write(url, "later")
-        with pytest.raises(ConflictError), at_call(url, CALLS, number, lambda url=url: at_once(url)):
-            write(url, "late", outcome="failed")
-        assert read(url) == sorted([*expected, f"{DAY}/later"]), number
-        finished(url)
-        assert read(url) == read_by_glob(url) == sorted([*expected, f"{DAY}/later"])
-        if not meanwhile.happened:
-            break
-    assert number >= 4
-
-
-def dying(url: str) -> None:
-    """A compaction that gets no further than its first step."""
-    with at_call(url, WRITES, 1, crash), suppress(Crash):
-        compact_runs(url, timedelta(0))
-
-
-@PREPARATIONS
-@pytest.mark.parametrize("other", [compact_runs, at_once, dying, lambda url: write(url, "later")])
-def test_of_two_compactions_one_wins(
-    memory_url: str, prepare: Callable[[str], object], other: Callable[[str], object]
-) -> None:
-    for number in count():
-        url = f"{memory_url}/{number}"
-        expected = prepared(url, prepare)
-        with at_call(url, CALLS, number, lambda url=url: other(url)) as meanwhile:
-            compact_runs(url, timedelta(0))
-        now_read = read(url)
-        assert [row for row in now_read if row in expected] == expected, number
-        assert set(now_read) <= {*expected, f"{DAY}/later"}
-        finished(url)
-        assert read(url) == read_by_glob(url) == now_read
-        if not meanwhile.happened:
-            break
-    assert number >= 4
-
-
-def test_writers_readers_and_two_compactions_at_once(memory_url: str) -> None:
-    prepared(memory_url, at_once)
-    acknowledged: set[str] = set(read(memory_url))
-
-    def append(name: str) -> None:
-        for number in range(30):
-            write(memory_url, f"{name}{number}")
-            acknowledged.add(f"{DAY}/{name}{number}")
-
-    def look(turns: int) -> None:
-        for _ in range(turns):
-            before = set(acknowledged)
-            found = read(memory_url)
-            assert before <= set(found)
-            assert len(set(found)) == len(found)
-
-    with ThreadPoolExecutor(5) as pool:
-        work = [pool.submit(append, name) for name in ("x", "y")]
-        work += [pool.submit(lambda: [at_once(memory_url) for _ in range(15)]) for _ in range(2)]
-        work.append(pool.submit(look, 20))
-        for one in work:
-            one.result()
-    assert read(memory_url) == sorted(acknowledged)
 
 
 @pytest.mark.parametrize("published", [False, True])

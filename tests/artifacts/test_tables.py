@@ -1,6 +1,5 @@
 """Result tables are written once, and read together whatever version wrote them."""
 
-import errno
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,27 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from table_rows import KEY, metric, predictions, write
 
-from artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
+from artifacts.errors import ConflictError, CorruptArtifactError, InputError
 from artifacts.filesystem import Root
-from artifacts.schemas import TABLES, schema
+from artifacts.schemas import schema
 from artifacts.tables import find_table_file, read_newest_first, read_results, table_key, write_table
-
-KEY = table_key("run", "model", "corpus")
-
-
-def metric(label: str = "PER", value: float | None = 0.5, **changes: Any) -> dict[str, Any]:
-    texts = {
-        column.name: column.name
-        for column in TABLES["metrics"].columns
-        if column.type == "string" and not column.nullable
-    }
-    started_at = datetime(2026, 1, 2, tzinfo=UTC)
-    return {**texts, "started_at": started_at, "attempt": 1, "label": label, "value": value, "tp": 3, **changes}
-
-
-def write(root_url: str, *rows: dict[str, Any], date: str = "2026-01-02", key: str = KEY) -> str:
-    return write_table(root_url, "metrics", list(rows), date=date, key=key)
 
 
 def test_keys_depend_on_every_part_and_its_place() -> None:
@@ -93,14 +77,6 @@ def test_durations_may_differ(root_url: str) -> None:
     assert read_results(root_url, "speed")["samples_s"].to_pylist() == [[0.1, 0.1]]
 
 
-def predictions(words: int, **changes: Any) -> pa.Table:
-    columns: dict[str, Any] = dict.fromkeys(
-        [c.name for c in TABLES["predictions"].columns if c.type == "string" and not c.nullable], ["x"] * words
-    )
-    numbers = pa.array(range(words), pa.int64())
-    return pa.table({**columns, "sentence": numbers, "word": numbers, "score": [0.5] * words, **changes})
-
-
 def test_an_arrow_table_is_cast(root_url: str) -> None:
     tags = pa.array(["O", "B-PER", "O"]).dictionary_encode()
     data = predictions(3, pred_tag=tags, probabilities=[[0.5, 0.5]] * 3)
@@ -113,55 +89,6 @@ def test_an_arrow_table_is_cast(root_url: str) -> None:
         "probabilities": [[0.5, 0.5]] * 3,
         "text": [None] * 3,
     }
-
-
-def test_large_tables_are_written_and_compared_in_parts(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("artifacts.parquet._GROUP", 2)
-    tags = pa.array(["O", "B-PER", "O", "O", "B-LOC"]).dictionary_encode()
-    data = predictions(5, pred_tag=tags)
-    for _ in range(2):
-        uri = write_table(root_url, "predictions", data, date="2026-01-02", key=KEY)
-    root = Root.open(root_url)
-    file = pq.ParquetFile(pa.BufferReader(root.read(uri.removeprefix(f"{root.url}/"))))
-    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]
-    assert read_results(root_url, "predictions", columns=["pred_tag"]).to_pydict() == {"pred_tag": tags.to_pylist()}
-    for changed, message in (
-        ({"pred_tag": ["O", "B-PER", "O", "O", "B-PER"]}, "pred_tag of row 4 is 'B-LOC' there, 'B-PER' now"),
-        ({"pred_tag": ["O", "B-PER", "O", "B-PER", "B-LOC"]}, "pred_tag of row 3 is 'O' there, 'B-PER' now"),
-    ):
-        with pytest.raises(ConflictError, match=message):
-            write_table(root_url, "predictions", predictions(5, **changed), date="2026-01-02", key=KEY)
-    with pytest.raises(ConflictError, match="5 rows there, 4 now"):
-        write_table(root_url, "predictions", data.slice(0, 4), date="2026-01-02", key=KEY)
-    for wrong, message in (
-        ({"score": [0.5] * 4 + [float("nan")]}, "score of predictions holds NaN"),
-        ({"gold_tag": ["O"] * 4 + [None]}, "gold_tag of predictions has no value"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            write_table(root_url, "predictions", predictions(5, **wrong), date="2026-01-02", key="wrong")
-    assert find_table_file(root_url, "predictions", "wrong") is None
-
-
-def test_a_table_without_rows_is_a_file(root_url: str) -> None:
-    for _ in range(2):
-        write_table(root_url, "metrics", [], date="2026-01-02", key=KEY)
-    assert read_results(root_url, "metrics").num_rows == 0
-    with pytest.raises(ConflictError, match="0 rows there, 1 now"):
-        write(root_url, metric())
-
-
-def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        with pytest.raises(NerbenchError, match=rf"{KEY}.*No space left on device") as told:
-            write(str(tmp_path), metric())
-    assert "\n" not in str(told.value)
-    assert told.value.exit_status == 1
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    write(str(tmp_path), metric())
 
 
 @pytest.mark.parametrize("key", ["compacted-000001", "a/b", ".hidden", ""])

@@ -1,0 +1,59 @@
+"""Small files of the table of runs, what is read of them, and their compaction."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.compaction import Compacted, compact
+from artifacts.filesystem import Root
+from artifacts.tables import read_results, write_table
+
+DAY, NEXT_DAY = "2026-01-01", "2026-01-02"
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def write(url: str, key: str, date: str = DAY, *, outcome: str = "ok", **columns: object) -> str:
+    row = {"run_id": f"{date}/{key}", "started_at": NOW, "flow": "benchmark", "outcome": outcome, **columns}
+    return write_table(url, "runs", [row], date=date, key=key)
+
+
+def read(url: str) -> list[str]:
+    return sorted(read_results(url, "runs", columns=["run_id"])["run_id"].to_pylist())
+
+
+def read_by_glob(url: str) -> list[str]:
+    """What a reader finds that knows of no manifests."""
+    root = Root.open(url)
+    paths = [path for path in root.files("runs", recursive=True) if path.endswith(".parquet")]
+    tables = [pq.read_table(pa.BufferReader(root.read(path)), columns=["run_id"]) for path in paths]
+    return sorted(run_id for table in tables for run_id in table["run_id"].to_pylist())
+
+
+def compact_runs(url: str, grace: timedelta = WEEK, now: datetime = NOW) -> Compacted:
+    (done,) = compact(url, ["runs"], grace=grace, now=now)
+    return done
+
+
+def at_once(url: str) -> None:
+    """All that compaction can do to a table, as if nobody were reading."""
+    for _ in range(2):
+        compact_runs(url, timedelta(0))
+
+
+def prepared(url: str, prepare: Callable[[str], object]) -> list[str]:
+    """Three files of a day, in some state, and one more; the rows."""
+    for key in "abc":
+        write(url, key)
+    prepare(url)
+    write(url, "late")
+    return [*(f"{DAY}/{key}" for key in "abc"), f"{DAY}/late"]
+
+
+def finished(url: str) -> list[str]:
+    """The files that are left once compaction has nothing more to do."""
+    for turn in range(2, 5):
+        compact_runs(url, now=NOW + turn * WEEK)
+    return Root.open(url).files("runs", recursive=True)
