@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
-from prefect.automations import Automation, CallWebhook, EventTrigger, Posture
+from prefect.automations import AutomationCore, CallWebhook, EventTrigger, Posture
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
@@ -41,17 +41,17 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
             _replace(client, missing_alert(action, nightly, overdue))
 
 
-def failure_alert(webhook: UUID) -> Automation:
+def failure_alert(webhook: UUID) -> AutomationCore:
     """A run of ours failed, crashed or took too long."""
     of_ours: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
     trigger = EventTrigger(
         expect=set(FAILED), match={"prefect.resource.id": "prefect.flow-run.*"}, match_related=of_ours
     )
     call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {_MESSAGE}}}')
-    return Automation(name="nerbench: a run failed", trigger=trigger, actions=[call])
+    return AutomationCore(name="nerbench: a run failed", trigger=trigger, actions=[call])
 
 
-def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> Automation:
+def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> AutomationCore:
     """No run of a deployment has ended for too long."""
     of_nightly: Labels = {
         "prefect.resource.role": "deployment",
@@ -66,10 +66,10 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
     )
     text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
     call = CallWebhook(block_document_id=webhook, payload=json.dumps({"text": text}))
-    return Automation(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
+    return AutomationCore(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
 
 
-def _replace(client: SyncPrefectClient, automation: Automation) -> None:
+def _replace(client: SyncPrefectClient, automation: AutomationCore) -> None:
     for before in client.read_automations_by_name(automation.name):
         client.delete_automation(before.id)
     client.create_automation(automation)

@@ -117,7 +117,7 @@ def prefect_server(port: int) -> Iterator[str]:
 
 
 def _settle(served: list[UUID], state: State) -> None:
-    """Give runs that no process works on a final state: a run that is `Running` for ever would hold the next ones up."""
+    """Give runs that no process works on a final state: one that is `Running` for ever would hold the next ones up."""
     active = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(

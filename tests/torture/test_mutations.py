@@ -85,12 +85,19 @@ class Shop:
         self.count.torn.append(f"{what}: loading it gives {got}")
 
 
-@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.torture)])
+_TORTURE = [pytest.param(store, marks=pytest.mark.torture) for store in ("file", "s3")]
+
+
+@pytest.fixture(params=["memory", *_TORTURE])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, figures: list[Count]) -> Iterator[Shop]:
     urls = {"file": lambda: str(tmp_path / "root"), "memory": lambda: f"memory://{uuid4().hex}"}
     urls["s3"] = lambda: f"{request.getfixturevalue('moto_bucket')}/{uuid4().hex}"
     store = "moto" if request.param == "s3" else request.param
-    made = Shop(urls[request.param](), tmp_path / "models", Count(f"damage: {request.node.originalname[5:]}", store))
+    made = Shop(
+        urls[request.param](),
+        tmp_path / "models",
+        Count(f"damaged {request.node.originalname[5:].replace('_', ' ')}", store),
+    )
     figures.append(made.count)
     yield made
     for path in made.root.files(recursive=True):

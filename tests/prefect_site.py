@@ -1,0 +1,134 @@
+"""A team's Prefect in a folder: server, process work pool and worker on free ports, and the commands they are used by."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.request import urlopen
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = {
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "",
+}
+"""Shorter intervals than by default, so that tests wait less."""
+CALM = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(ROOT),
+}
+PATIENCE_S = 120.0
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], what: str) -> T:
+    """The first true thing that `look` finds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.1)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(home: Path, cache: Path) -> dict[str, str]:
+    """What a process sees that uses a Prefect of its own, and nothing that was configured outside."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return inherited | CALM | QUICK | {"PREFECT_HOME": str(home), "NERBENCH_CACHE": str(cache)}
+
+
+class Site:
+    """A server and its worker; the worker's folder holds `nerbench.yaml`, store and results."""
+
+    def __init__(self, folder: Path, *, server: Mapping[str, str]) -> None:
+        self.work = folder / "work"
+        self.api = f"http://127.0.0.1:{free_port()}/api"
+        self.env = environment(folder / "home", folder / "cache") | server
+        self.logs = folder / "logs"
+        self._started: list[subprocess.Popen[bytes]] = []
+        for made in (self.work, self.logs):
+            made.mkdir()
+
+    def start(self, name: str, *command: str, cwd: Path = ROOT) -> None:
+        """Start something that runs until the site ends; what it says goes to a log of that name."""
+        with (self.logs / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log)
+        self._started.append(process)
+
+    def start_server(self) -> None:
+        port = self.api.split(":")[2].removesuffix("/api")
+        self.start("server", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+
+        def healthy() -> bool:
+            with suppress(OSError), urlopen(f"{self.api}/health", timeout=5):
+                return True
+            return False
+
+        until(healthy, f"the Prefect server: {self.log('server')}")
+        self.env["PREFECT_API_URL"] = self.api
+
+    def deploy(self) -> None:
+        """What `deployments/prefect.yaml` says to type."""
+        self.prefect("work-pool", "create", "local", "--type", "process")
+        self.prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+
+    def start_worker(self) -> None:
+        worker = ("-m", "prefect", "worker", "start", "--pool", "local", "--limit", "2")
+        self.start("worker", *worker, cwd=self.work)
+
+    def prefect(self, *arguments: str, status: int = 0) -> str:
+        """Run a `prefect` command in the checkout, and return what it prints."""
+        return self.run("-m", "prefect", *arguments, status=status)
+
+    def run(self, *command: str, status: int = 0, cwd: Path = ROOT) -> str:
+        process = [sys.executable, *command]
+        done = subprocess.run(process, cwd=cwd, env=self.env, text=True, capture_output=True, check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode == status, f"{said}\n{self.log('worker')[-4000:]}"
+        return said
+
+    def log(self, name: str) -> str:
+        path = self.logs / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        """Prefect's own client of this server."""
+        from prefect.client.orchestration import get_client
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with temporary_settings({PREFECT_API_URL: self.api}), get_client(sync_client=True) as client:
+            yield client
+
+    def end(self) -> None:
+        """End everything, the newest first, with all its children."""
+        for process in reversed(self._started):
+            end_tree(process)
+
+
+def end_tree(process: "subprocess.Popen[Any]") -> None:
+    """End a process and its children."""
+    with suppress(psutil.NoSuchProcess):
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for member in tree:
+                with suppress(psutil.NoSuchProcess):
+                    end(member)
+            _, tree = psutil.wait_procs(tree, 10)
+    process.wait()
