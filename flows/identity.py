@@ -1,5 +1,6 @@
 """Which run this is, and what it is called."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC
 
@@ -54,7 +55,12 @@ def _training(config: Config) -> str:
 
 def _benchmark(config: Config) -> str:
     models = flow_run.parameters.get("models") or config.benchmark.models
-    return f"benchmark {', '.join(models)} on {_datasets(config)}"
+    return f"benchmark {', '.join(map(_short, models))} on {_datasets(config)}"
+
+
+def _short(reference: str) -> str:
+    """The location of a manifest as name and digest."""
+    return re.sub(r".*/models/([^/]+)/manifests/([0-9a-f]{12})[0-9a-f]{52}\.json", r"\1@sha256:\2", reference)
 
 
 def _datasets(config: Config) -> str:

@@ -26,7 +26,6 @@ CALM = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": str(ROOT),
 }
 PATIENCE_S = 120.0
 T = TypeVar("T")
@@ -72,9 +71,11 @@ class Site:
         self._started.append(process)
 
     def start_server(self) -> None:
+        """Start it; `await_server` says when it is there."""
         port = self.api.split(":")[2].removesuffix("/api")
         self.start("server", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
 
+    def await_server(self) -> None:
         def healthy() -> bool:
             with suppress(OSError), urlopen(f"{self.api}/health", timeout=5):
                 return True

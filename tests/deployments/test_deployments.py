@@ -1,0 +1,197 @@
+"""Deployments as a team uses them: server, work pool, worker, `prefect deploy`, and runs by every way they start."""
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from nightly_models import prepare
+from postgres import running_postgres
+from prefect_site import ROOT, Site, until
+
+from artifacts.tables import read_results
+
+pytestmark = pytest.mark.e2e
+NIGHT = "2020-01-31 02:00:00+01:00"
+NIGHT_RUN = "benchmark-nightly@2020-01-31T01:00:00.000000+00:00"
+DEPLOYMENTS = {
+    *("train/on-demand", "pipeline/on-demand", "publish/on-demand"),
+    *("benchmark/on-demand", "benchmark/nightly", "benchmark/on-new-artifact"),
+}
+
+
+def started_site(folder: Path, server: Mapping[str, str]) -> Site:
+    site = Site(folder, server=server)
+    site.start_server()
+    prepare(site.work)
+    site.await_server()
+    site.deploy()
+    site.start_worker()
+    return site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A team's Prefect on SQLite, with everything deployed."""
+    site = started_site(tmp_path_factory.mktemp("site"), {})
+    yield site
+    site.end()
+
+
+@pytest.fixture(scope="module")
+def posted(site: Site) -> Iterator[list[dict[str, str]]]:
+    """What was posted to a webhook that is called on failures, and on a night that is overdue for ten seconds."""
+    received: list[dict[str, str]] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    from flows.alerts import create_alerts
+
+    with HTTPServer(("127.0.0.1", 0), Webhook) as server, site.client():
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        create_alerts(f"http://127.0.0.1:{server.server_port}/secret", overdue=timedelta(seconds=10))
+        yield received
+        server.shutdown()
+
+
+def results(site: Site) -> str:
+    return str(site.work / "var" / "results")
+
+
+def runs(site: Site) -> dict[str, dict[str, Any]]:
+    return {row["run_id"]: row for row in read_results(results(site), "runs").to_pylist()}
+
+
+def written(site: Site) -> dict[Path, int]:
+    """Every file of the result tables, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in Path(results(site)).glob("*/schema=*/**/*.parquet")}
+
+
+def strict_f1(site: Site, run_id: str) -> dict[str, float]:
+    rows = read_results(results(site), "metrics", filters=[("run_id", "=", run_id)]).to_pylist()
+    headline = {"slice": "all", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
+    return {row["model"]: row["value"] for row in rows if headline.items() <= row.items()}
+
+
+def test_nothing_that_is_deployed_names_a_folder_of_this_machine(site: Site) -> None:
+    with site.client() as client:
+        flows = {flow.id: flow.name for flow in client.read_flows()}
+        deployed = {f"{flows[one.flow_id]}/{one.name}": one for one in client.read_deployments()}
+    assert set(deployed) == DEPLOYMENTS
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    for one in deployed.values():
+        said = one.model_dump_json()
+        assert str(ROOT) not in said
+        assert str(site.work.parent) not in said
+        assert (one.path, one.pull_steps, one.job_variables) == (None, [], {"working_dir": "."})
+        assert one.version == commit.stdout.strip()
+        assert one.concurrency_options.collision_strategy.value == "ENQUEUE"
+        assert "nerbench" in one.tags
+
+
+def test_the_form_explains_every_parameter(site: Site) -> None:
+    with site.client() as client:
+        schemas = [one.parameter_openapi_schema for one in client.read_deployments()]
+    for schema in schemas:
+        assert all(parameter["description"] for parameter in schema["properties"].values())
+        for name, section in schema["definitions"].items():
+            undescribed = [key for key, field in section.get("properties", {}).items() if not field.get("description")]
+            assert undescribed == [], name
+
+
+def test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site: Site) -> None:
+    def scheduled() -> list[Any]:
+        with site.client() as client:
+            found = client.read_flow_runs()
+        coming = [run for run in found if run.state.type.value == "SCHEDULED" and run.auto_scheduled]
+        return coming if any(run.parameters.get("refresh") for run in coming) else []
+
+    coming = until(scheduled, "scheduled runs")
+    local = {(run.expected_start_time.astimezone(ZoneInfo("Europe/Berlin")), bool(run.parameters)) for run in coming}
+    assert {(f"{when:%H:%M}", refresh) for when, refresh in local} == {("02:00", False), ("04:30", True)}
+    assert {f"{when:%a}" for when, refresh in local if refresh} == {"Sun"}
+
+
+def test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site: Site) -> None:
+    night = ("deployment", "run", "benchmark/nightly", "--start-at", NIGHT, "--watch")
+    site.prefect(*night)
+    assert strict_f1(site, NIGHT_RUN) == {"right": 1.0, "wrong": 0.0}
+    first = written(site)
+    assert all("date=2020-01-31" in str(path) for path in first)
+    site.prefect(*night)
+    assert written(site) == first
+    (row,) = runs(site).values()
+    assert (row["run_id"], row["outcome"]) == (NIGHT_RUN, "ok")
+
+
+def test_publishing_a_model_benchmarks_it(site: Site) -> None:
+    said = site.run(
+        *("-m", "flows.cli", "artifacts", "push", "new", "--name", "new", "--no-check", "--json"), cwd=site.work
+    )
+    published = json.loads(said.splitlines()[0])
+
+    def finished() -> list[Any]:
+        with site.client() as client:
+            deployment = client.read_deployment_by_name("benchmark/on-new-artifact")
+            return [
+                run
+                for run in client.read_flow_runs()
+                if run.deployment_id == deployment.id and run.state and run.state.is_final()
+            ]
+
+    (run,) = until(finished, f"the benchmark of what was published: {site.log('worker')[-2000:]}")
+    assert run.state.is_completed()
+    assert run.parameters["models"] == [published["uri"]]
+    assert re.fullmatch(r"benchmark new@sha256:[0-9a-f]{12} on own", run.name)
+    (run_id,) = (one for one in runs(site) if "on-new-artifact" in one)
+    assert set(strict_f1(site, run_id)) == {"new"}
+
+
+def test_what_is_no_parameter_is_refused(site: Site) -> None:
+    said = site.prefect("deployment", "run", "benchmark/nightly", "--param", 'config={"stores": "x"}', status=1)
+    assert "'stores' was unexpected" in said
+
+
+def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
+    site: Site, posted: list[dict[str, str]]
+) -> None:
+    arguments = ("deployment", "run", "benchmark/on-demand", "--param", "config=gate.yaml", "--watch")
+    site.prefect(*arguments, status=1)
+    (row,) = (row for run_id, row in runs(site).items() if run_id.startswith("benchmark-on-demand@"))
+    assert row["outcome"] == "failed"
+    told = until(lambda: [post["text"] for post in posted if ": Failed: " in post["text"]], "an alert")
+    assert len(told) == 1
+    assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", told[0], re.IGNORECASE)
+
+
+def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:
+    text = "nerbench: no run of the deployment nightly has ended for 0:00:10"
+    until(lambda: {"text": text} in posted, "an alert")
+
+
+@pytest.mark.slow
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    with running_postgres(tmp_path) as url:
+        site = started_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url})
+        try:
+            test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site)
+            test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site)
+            test_publishing_a_model_benchmarks_it(site)
+        finally:
+            site.end()
