@@ -1,4 +1,4 @@
-"""A team's Prefect in a folder: server, process work pool and worker on free ports, and the commands they are used by."""
+"""A team's Prefect in a folder: server, process work pool and worker on free ports, and the commands to use them."""
 
 import os
 import socket
@@ -18,7 +18,6 @@ QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
     "PREFECT_WORKER_QUERY_SECONDS": "1",
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "",
 }
 """Shorter intervals than by default, so that tests wait less."""
 CALM = {
@@ -31,11 +30,11 @@ PATIENCE_S = 120.0
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str) -> T:
-    """The first true thing that `look` finds."""
+def until(look: Callable[[], T], what: str, said: Callable[[], str] = str) -> T:
+    """The first true thing that `look` finds; `said` is part of the message where it finds none."""
     deadline = time.monotonic() + PATIENCE_S
     while not (found := look()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"waited in vain for {what} {said()}"
         time.sleep(0.1)
     return found
 
@@ -77,11 +76,12 @@ class Site:
 
     def await_server(self) -> None:
         def healthy() -> bool:
+            assert self._started[0].poll() is None, self.log("server")
             with suppress(OSError), urlopen(f"{self.api}/health", timeout=5):
                 return True
             return False
 
-        until(healthy, f"the Prefect server: {self.log('server')}")
+        until(healthy, "the Prefect server", lambda: self.log("server"))
         self.env["PREFECT_API_URL"] = self.api
 
     def deploy(self) -> None:

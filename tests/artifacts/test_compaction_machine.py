@@ -125,7 +125,7 @@ def test_in_memory() -> None:
             super().__init__()
             self.url = f"memory://{uuid4().hex}"
 
-    run(InMemory, 20, 15)
+    run(InMemory, 12, 12)
 
 
 def test_in_a_folder(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_in_a_folder(tmp_path: Path) -> None:
             super().__init__()
             self.url = str(tmp_path / uuid4().hex)
 
-    run(InAFolder, 5, 12)
+    run(InAFolder, 4, 10)
 
 
 def test_on_s3(s3_url: str) -> None:

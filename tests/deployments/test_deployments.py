@@ -5,6 +5,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,22 +28,26 @@ DEPLOYMENTS = {
 }
 
 
-def started_site(folder: Path, server: Mapping[str, str]) -> Site:
+@contextmanager
+def running_site(folder: Path, server: Mapping[str, str]) -> Iterator[Site]:
+    """Everything started and deployed; `server` adds to its environment."""
     site = Site(folder, server=server)
-    site.start_server()
-    prepare(site.work)
-    site.await_server()
-    site.deploy()
-    site.start_worker()
-    return site
+    try:
+        site.start_server()
+        prepare(site.work)
+        site.await_server()
+        site.deploy()
+        site.start_worker()
+        yield site
+    finally:
+        site.end()
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A team's Prefect on SQLite, with everything deployed."""
-    site = started_site(tmp_path_factory.mktemp("site"), {})
-    yield site
-    site.end()
+    with running_site(tmp_path_factory.mktemp("site"), {}) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +105,7 @@ def test_nothing_that_is_deployed_names_a_folder_of_this_machine(site: Site) -> 
         assert str(ROOT) not in said
         assert str(site.work.parent) not in said
         assert (one.path, one.pull_steps, one.job_variables) == (None, [], {"working_dir": "."})
-        assert one.version == commit.stdout.strip()
+        assert one.version == commit.strip()
         assert one.concurrency_options.collision_strategy.value == "ENQUEUE"
         assert "nerbench" in one.tags
 
@@ -155,7 +160,7 @@ def test_publishing_a_model_benchmarks_it(site: Site) -> None:
                 if run.deployment_id == deployment.id and run.state and run.state.is_final()
             ]
 
-    (run,) = until(finished, f"the benchmark of what was published: {site.log('worker')[-2000:]}")
+    (run,) = until(finished, "the benchmark of what was published", lambda: site.log("worker")[-2000:])
     assert run.state.is_completed()
     assert run.parameters["models"] == [published["uri"]]
     assert re.fullmatch(r"benchmark new@sha256:[0-9a-f]{12} on own", run.name)
@@ -188,10 +193,7 @@ def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:
 @pytest.mark.slow
 def test_the_same_on_postgresql(tmp_path: Path) -> None:
     with running_postgres(tmp_path) as url:
-        site = started_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url})
-        try:
+        with running_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}) as site:
             test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site)
             test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site)
             test_publishing_a_model_benchmarks_it(site)
-        finally:
-            site.end()
