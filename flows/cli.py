@@ -13,7 +13,7 @@ import typer
 from artifacts.errors import InputError, NerbenchError, RunFailedError
 from flows import cli_artifacts, cli_compare, cli_publish, cli_results, cli_serve
 from flows.options import Json, configured
-from flows.terminal import columns, print_json, print_scores, print_table, say
+from flows.terminal import columns, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -151,7 +151,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
     from tasks.results.summary import leaderboard
 
     if summary["metrics"]:
-        print_scores(leaderboard(summary["metrics"]))
+        print_leaderboard(leaderboard(summary["metrics"]))
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
     if summary.get("gate"):

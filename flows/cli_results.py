@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.options import Json, configured
-from flows.terminal import print_json, print_scores, print_table, say
+from flows.terminal import print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -40,7 +40,7 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     if json:
         print_json({"run_id": found.run_id, "metrics": found.metrics, "speed": found.speed, "memory": found.memory})
         return
-    print_scores(leaderboard(found.metrics))
+    print_leaderboard(leaderboard(found.metrics))
     if found.speed:
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time")
     say(f"run {found.run_id}")

@@ -33,12 +33,21 @@ def print_table(rows: Iterable[Row], *, title: str | None = None) -> None:
     console.print(table)
 
 
-def print_scores(rows: Iterable[Row]) -> None:
+def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
     """A leaderboard; data set and annotation move to the title where they are the same for all, to spare the width."""
     rows = list(rows)
     same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
-    title = f"strict entity scores in points{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
+    title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
     print_table(({name: value for name, value in row.items() if name not in same} for row in rows), title=title)
+
+
+def print_leaderboard(rows: Sequence[Row]) -> None:
+    """A leaderboard, and below it what each number differs by where there are several annotations."""
+    from tasks.results.summary import gold_differences
+
+    print_scores(rows)
+    if differences := gold_differences(rows):
+        print_scores(differences, "against a further gold: difference in points")
 
 
 def say(text: str) -> None:

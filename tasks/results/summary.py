@@ -27,7 +27,25 @@ def leaderboard(metrics: Iterable[Row]) -> list[Row]:
                 {"model": row["model"], "dataset": row["dataset"], "gold": row["gold"]},
             )
             entry[name] = round(100 * row["value"], 2)
-    return sorted(found.values(), key=lambda entry: (entry["dataset"], entry["gold"], -entry.get("F1", 0.0)))
+
+    def order(entry: Row) -> tuple[str, bool, str, float]:
+        return entry["dataset"], entry["gold"] != entry["dataset"], entry["gold"], -entry.get("F1", 0.0)
+
+    return sorted(found.values(), key=order)
+
+
+def gold_differences(leaders: Sequence[Row]) -> list[Row]:
+    """From rows of `leaderboard`: what each number differs by against a further gold of a data set, in points."""
+    own = {(row["model"], row["dataset"]): row for row in leaders if row["gold"] == row["dataset"]}
+    return [
+        {
+            name: round(value - before[name], 2) if isinstance(value, float) else value
+            for name, value in row.items()
+            if not isinstance(value, float) or name in before
+        }
+        for row in leaders
+        if row["gold"] != row["dataset"] and (before := own.get((row["model"], row["dataset"])))
+    ]
 
 
 def _column(row: Row) -> str | None:

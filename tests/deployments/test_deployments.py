@@ -97,9 +97,7 @@ def test_nothing_that_is_deployed_names_a_folder_of_this_machine(site: Site) -> 
         flows = {flow.id: flow.name for flow in client.read_flows()}
         deployed = {f"{flows[one.flow_id]}/{one.name}": one for one in client.read_deployments()}
     assert set(deployed) == DEPLOYMENTS
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True, capture_output=True, check=True
-    )
+    commit = subprocess.check_output(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True)
     for one in deployed.values():
         said = one.model_dump_json()
         assert str(ROOT) not in said
@@ -192,8 +190,10 @@ def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:
 
 @pytest.mark.slow
 def test_the_same_on_postgresql(tmp_path: Path) -> None:
-    with running_postgres(tmp_path) as url:
-        with running_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}) as site:
-            test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site)
-            test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site)
-            test_publishing_a_model_benchmarks_it(site)
+    with (
+        running_postgres(tmp_path) as url,
+        running_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}) as site,
+    ):
+        test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site)
+        test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site)
+        test_publishing_a_model_benchmarks_it(site)

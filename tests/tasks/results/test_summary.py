@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.results.summary import leaderboard, own_numbers, speed_and_memory
+from tasks.results.summary import gold_differences, leaderboard, own_numbers, speed_and_memory
 from tasks.scoring.metrics import Row
 
 
@@ -33,6 +33,15 @@ def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
         {"model": "better", "dataset": "d", "gold": "d", "F1": 87.65, "PER": 90, "conlleval": 80, "recall": 75},
         {"model": "worse", "dataset": "d", "gold": "d", "F1": 50},
     ]
+
+
+def test_golds_differ_by_label() -> None:
+    def row(gold: str, **numbers: float) -> Row:
+        return {"model": "m", "dataset": "d", "gold": gold, **numbers}
+
+    rows = [row("d", F1=90.5, LOC=80.0), row("second", F1=90.0, LOC=81.25, NEW=1.0)]
+    assert gold_differences(rows) == [row("second", F1=-0.5, LOC=1.25)]
+    assert gold_differences(rows[:1]) == gold_differences(rows[1:]) == []
 
 
 def test_own_numbers_are_those_of_all_entities() -> None:
