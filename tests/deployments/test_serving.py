@@ -70,9 +70,9 @@ def served(folder: Path) -> Iterator[Served]:
 def runs_of(home: Path) -> list[tuple[str, str]]:
     """State and its message of every run that was started, from the server's database."""
 
-    query = "select s.type, s.message from flow_run r join flow_run_state s on r.state_id = s.id where s.type != 'SCHEDULED'"
+    query = "select s.type, s.message from flow_run r join flow_run_state s on r.state_id = s.id"
     with sqlite3.connect(home / "prefect.db") as database:
-        return database.execute(query).fetchall()
+        return database.execute(f"{query} where s.type != 'SCHEDULED'").fetchall()
 
 
 def test_it_serves_until_sigterm_and_leaves_no_process_and_no_run_behind(folder: Path, served: Served) -> None:
