@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.error import URLError
@@ -61,9 +63,9 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
         _settle(known, Crashed(message="the process that ran it is gone"))
         if alert_url:
             create_alerts(alert_url)
-        tell(_welcome(api, served))
         with _children_ended(), suppress(KeyboardInterrupt):
-            asyncio.run(runner.start())
+            tell(_welcome(api, served))
+            asyncio.run(runner.serve())
         tell("ending")
         _settle(known, Cancelled(message="`nerbench serve` was ended"))
 
@@ -155,9 +157,22 @@ def _children_ended() -> Iterator[None]:
 
 
 class _Runner(Runner):
+    """Ends at SIGTERM as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it interrupted."""
+
+    async def serve(self) -> None:
+        """Work until a signal comes."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._end = partial(loop.call_soon_threadsafe, task.cancel)
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with suppress(asyncio.CancelledError):
+                await self.start()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
     def handle_sigterm(self, *_: Any) -> None:
-        """End as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it has interrupted."""
-        raise KeyboardInterrupt
+        self._end()
 
 
 def _welcome(api: str, served: list[RunnerDeployment]) -> str:

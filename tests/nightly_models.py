@@ -10,7 +10,7 @@ from artifacts.manifest import Provenance
 from artifacts.store import Store
 
 DOCUMENTS = 20
-SETTINGS: dict[str, Any] = {"speed": False, "device": "cpu", "canary": 1.0, "ignore_labels": ["PER"]}
+SETTINGS: dict[str, Any] = {"speed": False, "device": "cpu", "ignore_labels": ["PER"]}
 
 
 def prepare(folder: Path) -> None:

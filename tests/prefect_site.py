@@ -18,6 +18,7 @@ QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
     "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "1",
 }
 """Shorter intervals than by default, so that tests wait less."""
 CALM = {
@@ -59,7 +60,7 @@ class Site:
         self.api = f"http://127.0.0.1:{free_port()}/api"
         self.env = environment(folder / "home", folder / "cache") | server
         self.logs = folder / "logs"
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[Any]] = []
         for made in (self.work, self.logs):
             made.mkdir()
 
@@ -95,13 +96,21 @@ class Site:
 
     def prefect(self, *arguments: str, status: int = 0) -> str:
         """Run a `prefect` command in the checkout, and return what it prints."""
-        return self.run("-m", "prefect", *arguments, status=status)
+        return self.ended(self.begin("-m", "prefect", *arguments), status)
 
-    def run(self, *command: str, status: int = 0, cwd: Path = ROOT) -> str:
-        process = [sys.executable, *command]
-        done = subprocess.run(process, cwd=cwd, env=self.env, text=True, capture_output=True, check=False)
-        said = done.stdout + done.stderr
-        assert done.returncode == status, f"{said}\n{self.log('worker')[-4000:]}"
+    def begin(self, *command: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
+        """Start a command; `ended` says what became of it."""
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=cwd, env=self.env, text=True, stdout=pipe, stderr=pipe
+        )
+        self._started.append(process)
+        return process
+
+    def ended(self, process: "subprocess.Popen[str]", status: int = 0) -> str:
+        """What a command printed, when it has ended with this status."""
+        said = "".join(process.communicate(timeout=PATIENCE_S))
+        assert process.returncode == status, f"{said}\n{self.log('worker')[-4000:]}"
         return said
 
     def log(self, name: str) -> str:

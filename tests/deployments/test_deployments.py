@@ -73,17 +73,36 @@ def posted(site: Site) -> Iterator[list[dict[str, str]]]:
         server.shutdown()
 
 
+@pytest.fixture(scope="module")
+def refused(site: Site, posted: list[dict[str, str]]) -> "subprocess.Popen[str]":
+    """A benchmark on demand whose gate says no; it runs while other tests wait for theirs."""
+    arguments = ("deployment", "run", "benchmark/on-demand", "--param", "config=gate.yaml", "--watch")
+    return site.begin("-m", "prefect", *arguments)
+
+
+@pytest.fixture(scope="module")
+def pushed(site: Site) -> "subprocess.Popen[str]":
+    """The publication of a model, at the same time."""
+    return begin_push(site)
+
+
+def begin_push(site: Site) -> "subprocess.Popen[str]":
+    push = ("artifacts", "push", "new", "--name", "new", "--no-check", "--json")
+    return site.begin("-m", "flows.cli", *push, cwd=site.work)
+
+
 def results(site: Site) -> str:
     return str(site.work / "var" / "results")
 
 
-def runs(site: Site) -> dict[str, dict[str, Any]]:
-    return {row["run_id"]: row for row in read_results(results(site), "runs").to_pylist()}
+def runs(site: Site, prefix: str) -> list[dict[str, Any]]:
+    rows = read_results(results(site), "runs").to_pylist()
+    return [row for row in rows if row["run_id"].startswith(prefix)]
 
 
-def written(site: Site) -> dict[Path, int]:
-    """Every file of the result tables, and when it was written."""
-    return {path: path.stat().st_mtime_ns for path in Path(results(site)).glob("*/schema=*/**/*.parquet")}
+def written(site: Site, date: str) -> dict[Path, int]:
+    """Every file of the result tables of a day, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in Path(results(site)).glob(f"*/schema=*/date={date}/*.parquet")}
 
 
 def strict_f1(site: Site, run_id: str) -> dict[str, float]:
@@ -92,6 +111,7 @@ def strict_f1(site: Site, run_id: str) -> dict[str, float]:
     return {row["model"]: row["value"] for row in rows if headline.items() <= row.items()}
 
 
+@pytest.mark.usefixtures("refused", "pushed")  # which take a while
 def test_nothing_that_is_deployed_names_a_folder_of_this_machine(site: Site) -> None:
     with site.client() as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
@@ -135,35 +155,28 @@ def test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(si
     night = ("deployment", "run", "benchmark/nightly", "--start-at", NIGHT, "--watch")
     site.prefect(*night)
     assert strict_f1(site, NIGHT_RUN) == {"right": 1.0, "wrong": 0.0}
-    first = written(site)
-    assert all("date=2020-01-31" in str(path) for path in first)
+    first = written(site, "2020-01-31")
+    assert {path.parents[2].name for path in first} >= {"metrics", "predictions", "runs"}
     site.prefect(*night)
-    assert written(site) == first
-    (row,) = runs(site).values()
-    assert (row["run_id"], row["outcome"]) == (NIGHT_RUN, "ok")
+    assert written(site, "2020-01-31") == first
+    assert [(row["run_id"], row["outcome"]) for row in runs(site, "benchmark-nightly@")] == [(NIGHT_RUN, "ok")]
 
 
-def test_publishing_a_model_benchmarks_it(site: Site) -> None:
-    said = site.run(
-        *("-m", "flows.cli", "artifacts", "push", "new", "--name", "new", "--no-check", "--json"), cwd=site.work
-    )
-    published = json.loads(said.splitlines()[0])
+def test_publishing_a_model_benchmarks_it(site: Site, pushed: "subprocess.Popen[str]") -> None:
+    published = json.loads(site.ended(pushed).splitlines()[0])
 
     def finished() -> list[Any]:
         with site.client() as client:
             deployment = client.read_deployment_by_name("benchmark/on-new-artifact")
-            return [
-                run
-                for run in client.read_flow_runs()
-                if run.deployment_id == deployment.id and run.state and run.state.is_final()
-            ]
+            found = client.read_flow_runs()
+        return [run for run in found if run.deployment_id == deployment.id and run.state.is_final()]
 
     (run,) = until(finished, "the benchmark of what was published", lambda: site.log("worker")[-2000:])
     assert run.state.is_completed()
     assert run.parameters["models"] == [published["uri"]]
     assert re.fullmatch(r"benchmark new@sha256:[0-9a-f]{12} on own", run.name)
-    (run_id,) = (one for one in runs(site) if "on-new-artifact" in one)
-    assert set(strict_f1(site, run_id)) == {"new"}
+    (row,) = runs(site, "benchmark-on-new-artifact@")
+    assert set(strict_f1(site, row["run_id"])) == {"new"}
 
 
 def test_what_is_no_parameter_is_refused(site: Site) -> None:
@@ -172,15 +185,12 @@ def test_what_is_no_parameter_is_refused(site: Site) -> None:
 
 
 def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
-    site: Site, posted: list[dict[str, str]]
+    site: Site, posted: list[dict[str, str]], refused: "subprocess.Popen[str]"
 ) -> None:
-    arguments = ("deployment", "run", "benchmark/on-demand", "--param", "config=gate.yaml", "--watch")
-    site.prefect(*arguments, status=1)
-    (row,) = (row for run_id, row in runs(site).items() if run_id.startswith("benchmark-on-demand@"))
-    assert row["outcome"] == "failed"
-    told = until(lambda: [post["text"] for post in posted if ": Failed: " in post["text"]], "an alert")
-    assert len(told) == 1
-    assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", told[0], re.IGNORECASE)
+    site.ended(refused, status=1)
+    assert [row["outcome"] for row in runs(site, "benchmark-on-demand@")] == ["failed"]
+    (told,) = until(lambda: [post["text"] for post in posted if ": Failed: " in post["text"]], "an alert")
+    assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", told, re.IGNORECASE)
 
 
 def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:
@@ -194,6 +204,7 @@ def test_the_same_on_postgresql(tmp_path: Path) -> None:
         running_postgres(tmp_path) as url,
         running_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}) as site,
     ):
+        pushed = begin_push(site)
         test_nights_are_scheduled_in_local_time_and_one_a_week_refreshes(site)
         test_a_night_writes_its_rows_and_the_same_night_again_writes_nothing_else(site)
-        test_publishing_a_model_benchmarks_it(site)
+        test_publishing_a_model_benchmarks_it(site, pushed)

@@ -75,21 +75,31 @@ def runs_of(home: Path) -> list[tuple[str, str]]:
         return database.execute(f"{query} where s.type != 'SCHEDULED'").fetchall()
 
 
-def test_it_serves_until_sigterm_and_leaves_no_process_and_no_run_behind(folder: Path, served: Served) -> None:
+def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Served) -> None:
     served.await_welcome()
     assert f"export PREFECT_API_URL={served.api}" in served.text()
     assert "benchmark/nightly    0 2 * * * Europe/Berlin    30 4 * * 0 Europe/Berlin" in served.text()
     until(lambda: any(run.state_name == "Scheduled" for run in served.flow_runs()), "scheduled runs")
+    assert_ends_cleanly(served)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_cut_short_is_cancelled_and_leaves_no_process(folder: Path, served: Served) -> None:
+    served.await_welcome()
     command = [sys.executable, "-m", "prefect", "deployment", "run", "benchmark/on-demand"]
     env = environment(folder / "home", folder / "cache") | {"PREFECT_API_URL": served.api}
     subprocess.run(command, env=env, check=True, capture_output=True)
     until(lambda: any(run.state_name == "Running" for run in served.flow_runs()), "a run", served.text)
+    assert_ends_cleanly(served)
+    assert runs_of(folder / "home") == [("CANCELLED", "`nerbench serve` was ended")]
+
+
+def assert_ends_cleanly(served: Served) -> None:
     children = served.children()
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(GONE_WITHIN_S) == 0
     assert [child for child in children if child.is_running()] == []
     assert served.text().splitlines()[-1] == "ending"
-    assert runs_of(folder / "home") == [("CANCELLED", "`nerbench serve` was ended")]
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:

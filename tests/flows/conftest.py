@@ -1,6 +1,7 @@
 """One Prefect server for all flow tests, and one small pipeline run that they look at."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,4 +53,12 @@ def finished(config: Config) -> dict[str, Any]:
     """The summary of a pipeline run over `config`."""
     from flows.pipeline import pipeline
 
-    return pipeline(config)
+    summary = pipeline(config)
+    shutil.copytree(config.results, f"{config.results}-untouched")
+    return summary
+
+
+@pytest.fixture(scope="session")
+def untouched(config: Config, finished: dict[str, Any]) -> str:
+    """Results of that one run alone: other tests add theirs to the results of `config`."""
+    return f"{config.results}-untouched"

@@ -150,7 +150,7 @@ def test_a_failed_look_up_of_the_champion_promotes_nobody(gated: Gated) -> None:
 
 
 def test_an_unchanged_model_that_says_something_else_fails(
-    config: Config, finished: dict[str, Any], tmp_path: Path
+    config: Config, finished: dict[str, Any], untouched: str, tmp_path: Path
 ) -> None:
     elsewhere = config.model_copy(
         update={
@@ -158,7 +158,7 @@ def test_an_unchanged_model_that_says_something_else_fails(
             "benchmark": config.benchmark.model_copy(update={"models": ("tiny",), "labels": ("PER",)}),
         }
     )
-    remember_otherwise(config.results, elsewhere.results, finished["run_id"])
+    remember_otherwise(untouched, elsewhere.results, finished["run_id"])
     with pytest.raises(RunFailedError, match=r"tiny on own: the same model and settings predict differently") as failed:
         benchmark(elsewhere)
     told = f"in the run {finished['run_id']}: entities 1 gained, 0 lost, 0 changed; torch 1.0 then, "

@@ -24,14 +24,14 @@ WORDS = 3 * sum(line.count(" ") // 2 + 1 for line in SENTENCES)
 
 
 @pytest.fixture
-def night(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+def night(config: Config, untouched: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The configuration with a copy of the results and a file of metrics; there is no model any more."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a model is loaded to score stored predictions")
 
     monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
-    shutil.copytree(config.results, tmp_path / "results")
+    shutil.copytree(untouched, tmp_path / "results")
     shutil.copy(OWN, tmp_path / "own_metrics.py")
     places = {"store": str(tmp_path / "nowhere"), "results": str(tmp_path / "results"), "models": []}
     return Config.model_validate(config.model_dump() | places | {"metrics": [str(tmp_path / "own_metrics.py")]})
