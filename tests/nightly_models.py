@@ -24,7 +24,8 @@ def prepare(folder: Path) -> None:
     for name, label in (("right", 1), ("wrong", 0)):
         store.publish(save_bag(folder / "made" / name, lambda _, label=label: label), name, Provenance())
     save_bag(folder / "new", lambda piece: piece % 2)
-    config: dict[str, Any] = {"datasets": [{"name": "own", "files": {"test": "test.txt"}}], "benchmark": SETTINGS}
-    (folder / "nerbench.yaml").write_text(yaml.safe_dump(config))
+    config: dict[str, Any] = {"datasets": [{"name": "own", "files": {"test": "test.txt"}}]}
+    both = {"benchmark": SETTINGS | {"models": ["right", "wrong"]}}  # whatever is published meanwhile
+    (folder / "nerbench.yaml").write_text(yaml.safe_dump(config | both))
     gate = {"gate": {"baseline": "right@latest"}, "benchmark": SETTINGS | {"models": ["wrong"]}}
     (folder / "gate.yaml").write_text(yaml.safe_dump(config | gate))
