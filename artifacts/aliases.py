@@ -12,8 +12,8 @@ from time import sleep
 
 from artifacts.digests import canonical_json
 from artifacts.errors import ConflictError, CorruptArtifactError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactKey
+from artifacts.storage.filesystem import Root
 
 _TRIES = 50
 _PAUSE_S = 0.05

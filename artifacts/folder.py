@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import InputError, UnsafeArtifactError
-from artifacts.filesystem import Root
 from artifacts.header import read_tensors
 from artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
+from artifacts.storage.filesystem import Root
 
 SAFE_FILES = (
     "model.safetensors",

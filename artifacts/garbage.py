@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from artifacts.aliases import read_aliases
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from artifacts.filesystem import FRESH, Root
 from artifacts.layout import BLOBS, blob_path, manifest_path
 from artifacts.manifest import ArtifactKey, Manifest
+from artifacts.storage.filesystem import FRESH, Root
 from artifacts.store import Store
 
 GRACE = timedelta(days=7)

@@ -8,8 +8,8 @@ models/<name>/aliases/<alias>.json           what each alias means now
 import re
 from collections import defaultdict
 
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactKey, FileEntry
+from artifacts.storage.filesystem import Root
 
 BLOBS = "blobs"
 _MANIFEST = re.compile(r"models/([A-Za-z0-9][A-Za-z0-9._-]*)/manifests/([0-9a-f]{64})\.json")

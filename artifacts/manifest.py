@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import UnsafeArtifactError
-from artifacts.paths import relative_path
+from artifacts.storage.paths import relative_path
 
 MAX_FILES = 200
 MAX_BYTES = 64 << 30

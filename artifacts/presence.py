@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from artifacts.compacted import in_parallel
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError
-from artifacts.filesystem import Root
 from artifacts.layout import blob_path
 from artifacts.manifest import ArtifactRef, FileEntry
+from artifacts.results.compacted import in_parallel
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from artifacts import cache, hub
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.filesystem import Root, Told
 from artifacts.findings import Verification
 from artifacts.folder import describe_folder
 from artifacts.header import Part, Tensor, read_tensors
 from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from artifacts.storage import cache, hub
+from artifacts.storage.filesystem import Root, Told
 from artifacts.store import LATEST, Store
 
 _PUBLISHED = re.compile(

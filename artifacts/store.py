@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from artifacts import cache
 from artifacts.aliases import move_alias, read_aliases
 from artifacts.digests import sha256_hex
 from artifacts.errors import (
@@ -19,7 +18,6 @@ from artifacts.errors import (
     InputError,
     UnsafeArtifactError,
 )
-from artifacts.filesystem import Root, Told
 from artifacts.findings import ArtifactSummary, Verification
 from artifacts.folder import describe_folder
 from artifacts.layout import blob_path, manifest_path, published
@@ -32,7 +30,9 @@ from artifacts.manifest import (
     Manifest,
     Provenance,
 )
-from artifacts.transfers import transfer
+from artifacts.storage import cache
+from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.transfers import transfer
 
 LATEST = "latest"
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)

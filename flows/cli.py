@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
-from flows import cli_artifacts, cli_compare, cli_publish, cli_results, cli_serve
-from flows.options import Json, configured
-from flows.terminal import columns, print_json, print_leaderboard, print_table, say
+from flows.commands import artifacts, compare, publish, results, serve
+from flows.commands.options import Json, configured
+from flows.commands.terminal import columns, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -28,11 +28,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(cli_artifacts.app, name="artifacts")
-app.add_typer(cli_results.app, name="results")
-app.command()(cli_compare.compare)
-app.command()(cli_publish.publish)
-app.command()(cli_serve.serve)
+app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(results.app, name="results")
+app.command()(compare.compare)
+app.command()(publish.publish)
+app.command()(serve.serve)
 
 References = Annotated[
     list[str] | None,
@@ -56,7 +56,7 @@ Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure 
 @configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models of the configuration."""
-    from flows import jobs
+    from flows.commands import jobs
 
     report(jobs.run(config), json)
     if not json:
@@ -67,7 +67,7 @@ def run(config: "Config", json: Json = False) -> None:
 @configured("datasets", "models")
 def train(config: "Config", json: Json = False) -> None:
     """Fine-tune the models of the configuration and publish them."""
-    from flows import jobs
+    from flows.commands import jobs
 
     report(jobs.train(config), json)
 
@@ -85,7 +85,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Benchmark stored models: those named, or every model of the store."""
-    from flows import jobs
+    from flows.commands import jobs
 
     config = jobs.with_metrics(config, metrics, tags)
     report(jobs.benchmark(config, references, refresh=refresh, speed=speed), json)
@@ -97,7 +97,7 @@ def score(
     config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
 ) -> None:
     """Score stored predictions again, with metrics of your own or newer built-in ones; no inference."""
-    from flows import jobs
+    from flows.commands import jobs
 
     summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
     if json:
@@ -111,7 +111,7 @@ def score(
 @configured()
 def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False, json: Json = False) -> None:
     """Check Python, versions, device, store and disk; one line each, with the remedy. Or audit the gates."""
-    from flows.diagnosis import diagnose
+    from flows.commands.diagnosis import diagnose
 
     if audit:
         show_audit(config, reference, json)
@@ -129,7 +129,7 @@ def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False,
 
 def show_audit(config: "Config", reference: str | None, json: bool) -> None:
     """Print what every gate said; exit status 1 where one missed its fault."""
-    from flows.diagnosis import audit
+    from flows.commands.diagnosis import audit
 
     found = audit(config, reference)
     if json:

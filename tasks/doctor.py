@@ -13,7 +13,7 @@ from uuid import uuid4
 from packaging.requirements import Requirement
 
 from artifacts.errors import NerbenchError
-from artifacts.filesystem import Root
+from artifacts.storage.filesystem import Root
 from tasks.environment import PROJECT, cpu_has_bf16, installed
 
 PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")

@@ -13,8 +13,8 @@ from tagging import TYPES, Sentences
 from tiny_models import save_bert
 
 from artifacts.digests import sha256_hex
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef, CorpusDigest, Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 from tasks.config import Config
 from tasks.corpora.corpus import load_splits

@@ -8,8 +8,8 @@ import pyarrow as pa
 from tagging import Sentences, predictions_table
 
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.schemas import TABLES
-from artifacts.tables import table_key, write_table
+from artifacts.results.schemas import TABLES
+from artifacts.results.tables import table_key, write_table
 from tasks.config import Config
 from tasks.results.predicted import Predicted, predictions_key
 

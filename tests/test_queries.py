@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.compaction import compact
-from artifacts.tables import read_newest_first, write_table
+from artifacts.results.compaction import compact
+from artifacts.results.tables import read_newest_first, write_table
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 QUERIES = re.findall(r"<!-- query -->\n```python\n(.*?)```", README, re.DOTALL)

@@ -1,6 +1,6 @@
 """The README says what is there: its commands and options exist, and its columns are those of the tables.
 
-After a change of `artifacts.schemas`, `UPDATE_README=1 pytest tests/test_readme.py` writes the columns anew.
+After a change of `artifacts.results.schemas`, `UPDATE_README=1 pytest tests/test_readme.py` writes the columns anew.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from artifacts.schemas import TABLES
+from artifacts.results.schemas import TABLES
 from flows.cli import app
 from tasks.results.export import ROW_OF
 

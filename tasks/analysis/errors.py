@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artifacts.schemas import IDENTITY, schema
+from artifacts.results.schemas import IDENTITY, schema
 from tasks.analysis.aligned import Aligned, align, lowest_scores
 from tasks.scoring.entities import Entities, Flags, Indices, extract
 from tasks.scoring.tagged import TaggedWords

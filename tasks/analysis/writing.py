@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from artifacts.schemas import IDENTITY
-from artifacts.tables import find_table_file, write_table
+from artifacts.results.schemas import IDENTITY
+from artifacts.results.tables import find_table_file, write_table
 from tasks.analysis.calibration import calibration
 from tasks.analysis.confusion import confusion
 from tasks.analysis.errors import errors
@@ -57,8 +57,8 @@ def write_analysis(
 ) -> dict[str, str]:
     """Write `confusion`, `errors` and `calibration`, unless an earlier run did; returns their locations by table.
 
-    `identity` holds the columns that `artifacts.schemas.IDENTITY` names; `read_parts` gives the corpus from its start,
-    each time it is called. Predictions without scores have no `calibration`.
+    `identity` holds the columns that `IDENTITY` of `artifacts.results.schemas` names; `read_parts` gives the corpus
+    from its start, each time it is called. Predictions without scores have no `calibration`.
     """
     key = predictions_key(identity)
     written = {}

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from artifacts.cache import cache_folder
 from artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import resolve
+from artifacts.storage.cache import cache_folder
 from artifacts.store import Store
 from tasks.audit import faults, gates
 from tasks.audit.copies import Copy, own_cache, prepare

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from artifacts.errors import ConfigError, InputError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef, Provenance
 from artifacts.references import pull, resolve
+from artifacts.storage.filesystem import Root
 from artifacts.store import LATEST, Store
 from tasks.audit.excerpt import write_excerpt
 from tasks.config import Config, DatasetConfig, GateConfig

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.filesystem import Root
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 from tasks.audit.copies import BASELINE, CANDIDATE, Copy, look_up
 from tasks.audit.gates import scored_before

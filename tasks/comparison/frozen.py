@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from artifacts.digests import canonical_json
 from artifacts.errors import InputError
-from artifacts.tables import Filter, read_newest_first
+from artifacts.results.tables import Filter, read_newest_first
 from tasks.comparison.environments import difference, same_settings
 from tasks.comparison.flips import KINDS, flips
 from tasks.comparison.sides import row_of_run

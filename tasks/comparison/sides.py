@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from artifacts.errors import ArtifactNotFoundError, InputError
 from artifacts.references import resolve
-from artifacts.tables import DatedRows, Filter, read_newest_first
+from artifacts.results.tables import DatedRows, Filter, read_newest_first
 from tasks.results.predicted import Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

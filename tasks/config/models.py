@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from artifacts.hub import SCHEME, parse
+from artifacts.storage.hub import SCHEME, parse
 from tasks.config.section import Name, Section, Text
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artifacts.cache import cache_folder
 from artifacts.errors import CorpusError
+from artifacts.storage.cache import cache_folder
 from tasks.corpora.columns import Column, chunked
 from tasks.sources.schemes import TagReading
 from tasks.sources.sentences import Sentence, Source

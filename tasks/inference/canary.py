@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from pyarrow import BufferReader
 
 from artifacts.errors import RunFailedError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef
+from artifacts.storage.filesystem import Root
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import OUTSIDE
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, tagger_handle

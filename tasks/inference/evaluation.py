@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from artifacts.digests import canonical_json, sha256_file, sha256_hex
-from artifacts.filesystem import Root
 from artifacts.handle import ArtifactHandle
 from artifacts.manifest import ArtifactRef
 from artifacts.references import golden_of
+from artifacts.storage.filesystem import Root
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import OUTSIDE

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from artifacts.tables import read_newest_first, read_results
+from artifacts.results.tables import read_newest_first, read_results
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.slicing.slices import EVERYTHING

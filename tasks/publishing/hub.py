@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from artifacts.errors import ConflictError, InputError, NerbenchError, StoreUnreachableError
-from artifacts.hub import client, git_digest, is_intact, is_safe, is_transient
 from artifacts.manifest import ArtifactRef
 from artifacts.references import load_manifest, materialise
-from artifacts.retries import Unanswered, attempt
+from artifacts.storage.hub import client, git_digest, is_intact, is_safe, is_transient
+from artifacts.storage.retries import Unanswered, attempt
 from tasks.publishing.regions import merge
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from artifacts.digests import sha256_hex
 from artifacts.errors import InputError
-from artifacts.paths import write_whole
-from artifacts.schemas import TABLES
-from artifacts.tables import read_results
+from artifacts.results.schemas import TABLES
+from artifacts.results.tables import read_results
+from artifacts.storage.paths import write_whole
 from tasks.environment import environment, library_versions
 from tasks.results.sharing import TEXTS, shareable, shareable_host
 

@@ -5,7 +5,7 @@ from datetime import date as calendar_date
 
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import InputError
-from artifacts.tables import Filter, read_newest_first, table_key, write_table
+from artifacts.results.tables import Filter, read_newest_first, table_key, write_table
 from tasks.config import Section
 from tasks.results.predicted import Predicted, stored
 from tasks.runs import Run

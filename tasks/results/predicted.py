@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artifacts.errors import InputError
-from artifacts.tables import find_table_file, table_key
+from artifacts.results.tables import find_table_file, table_key
 from tasks.config import Section
 
 

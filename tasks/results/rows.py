@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from artifacts.digests import canonical_json
 from artifacts.manifest import ArtifactRef, Manifest, Provenance
-from artifacts.schemas import TABLES
-from artifacts.tables import find_table_file, table_key, write_table
+from artifacts.results.schemas import TABLES
+from artifacts.results.tables import find_table_file, table_key, write_table
 from tasks.config import BenchmarkConfig, Config
 from tasks.corpora.columns import Column
 from tasks.corpora.refs import CorpusRef

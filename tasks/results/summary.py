@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 
 from artifacts.errors import InputError
-from artifacts.tables import DatedRows, Filter, read_newest_first
+from artifacts.results.tables import DatedRows, Filter, read_newest_first
 from tasks.custom.running import CUSTOM
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row

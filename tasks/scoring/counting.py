@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from artifacts.digests import sha256_hex
 from artifacts.errors import CorruptArtifactError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef
 from artifacts.references import load_manifest
+from artifacts.storage.filesystem import Root
 from tasks.config import BenchmarkConfig, Config, Section
 from tasks.corpora.corpus import Corpus
 from tasks.corpora.labels import entity_types

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from artifacts.errors import CorruptArtifactError
-from artifacts.filesystem import Root
+from artifacts.storage.filesystem import Root
 from tasks.corpora.labels import entity_types, tag_vocabulary
 from tasks.inference.predictions import PredictionsDigest
 from tasks.scoring.entities import encode
@@ -86,7 +86,7 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     A local file stays on disk; of any other store its bytes are held.
 
     Args:
-        uri_or_path: of the file, as `artifacts.tables` gives it, or below the results.
+        uri_or_path: of the file, as `artifacts.results.tables` gives it, or below the results.
 
     Raises:
         CorruptArtifactError: it is missing or damaged; rows are missing, out of order or not those of its

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from artifacts.cache import cache_folder
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import InputError, RunFailedError
-from artifacts.filesystem import Root
 from artifacts.folder import describe_folder, refuse_unsafe
 from artifacts.manifest import (
     ArtifactRef,
@@ -21,6 +19,8 @@ from artifacts.manifest import (
     Golden,
     Provenance,
 )
+from artifacts.storage.cache import cache_folder
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 from tasks.child import Job, run_child
 from tasks.config import DatasetConfig, ModelConfig, Section

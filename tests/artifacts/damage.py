@@ -1,7 +1,7 @@
 """Damage done to what a store holds."""
 
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.compaction import Compacted, compact
-from artifacts.filesystem import Root
-from artifacts.tables import read_results, write_table
+from artifacts.results.compaction import Compacted, compact
+from artifacts.results.tables import read_results, write_table
+from artifacts.storage.filesystem import Root
 
 DAY, NEXT_DAY = "2026-01-01", "2026-01-02"
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

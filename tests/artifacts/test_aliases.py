@@ -9,8 +9,8 @@ from fake_models import MakeModel
 
 from artifacts import aliases
 from artifacts.errors import ArtifactNotFoundError, ConflictError, CorruptArtifactError, InputError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef, Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Expected, Store
 
 

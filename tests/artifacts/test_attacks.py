@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from artifacts import folder as folders
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError, UnsafeArtifactError
-from artifacts.filesystem import Root
 from artifacts.folder import describe_folder
 from artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
 from artifacts.references import materialise, resolve
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")

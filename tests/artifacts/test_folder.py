@@ -8,9 +8,9 @@ import pytest
 from fake_models import LABELS, MakeModel
 
 from artifacts.errors import InputError, UnsafeArtifactError
-from artifacts.filesystem import Root
 from artifacts.folder import describe_folder
 from artifacts.manifest import Manifest, Provenance
+from artifacts.storage.filesystem import Root
 
 
 def describe(folder: Path) -> Manifest:

@@ -9,9 +9,9 @@ from fake_models import MakeModel
 from interruptions import Crash, at_call, crash
 
 from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.filesystem import Root
 from artifacts.garbage import find_garbage, remove_garbage
 from artifacts.manifest import ArtifactRef, Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 LATER = datetime.now(UTC) + timedelta(days=30)

@@ -9,10 +9,10 @@ import pytest
 import workers
 from fake_models import MakeModel
 
-from artifacts.filesystem import Root
 from artifacts.manifest import Provenance
+from artifacts.results.tables import read_results
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
-from artifacts.tables import read_results
 
 WORKERS = 4
 TABLES = 20

@@ -11,12 +11,12 @@ import pytest
 from fake_models import MakeModel
 from interruptions import Crash, at_call, crash
 
-from artifacts import transfers
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Provenance
 from artifacts.references import resolve
+from artifacts.storage import transfers
+from artifacts.storage.filesystem import Root
+from artifacts.storage.transfers import AT_ONCE, Stopped, transfer
 from artifacts.store import Store
-from artifacts.transfers import AT_ONCE, Stopped, transfer
 
 STEPS = ("_put", "create", "exists", "read", "swap")
 WHEN = Provenance(created_at=datetime(2100, 1, 1, tzinfo=UTC))

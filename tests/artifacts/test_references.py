@@ -7,9 +7,9 @@ from fake_models import LABELS, MakeModel
 
 from artifacts import references
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef, Provenance
 from artifacts.references import load_manifest, materialise, pull, resolve
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 

@@ -7,8 +7,8 @@ from damage import blob, flip
 from fake_models import LABELS, MakeModel
 
 from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 

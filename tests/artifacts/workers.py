@@ -5,10 +5,10 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from artifacts.errors import ConflictError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactKey
+from artifacts.results.tables import table_key, write_table
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
-from artifacts.tables import table_key, write_table
 
 _together: list[Barrier] = []
 

@@ -52,7 +52,7 @@ def write(results: str, n_corpora: int) -> str:
     """Predictions of a corpus repeated, with other errors each time; returns the location of the file."""
     import pyarrow as pa
 
-    from artifacts.tables import write_table
+    from artifacts.results.tables import write_table
     from tasks.corpora.labels import tag_vocabulary
     from tasks.inference.predictions import PredictionsDigest
 

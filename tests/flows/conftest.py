@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from small_corpus import TINY, write_corpus
 
-from flows.launch import quiet
+from flows.commands.launch import quiet
 from tasks.config import Config
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"

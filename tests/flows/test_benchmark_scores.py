@@ -10,7 +10,7 @@ import yaml
 from small_corpus import SENTENCES, write_corpus
 
 from artifacts.errors import RunFailedError
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from flows.cli import status_of
 from tasks.config import Config
 from tasks.scoring.metrics import Row

@@ -12,9 +12,9 @@ from small_corpus import SENTENCES
 
 from artifacts.errors import InputError, RunFailedError
 from artifacts.references import resolve
-from artifacts.schemas import TABLES
+from artifacts.results.schemas import TABLES
+from artifacts.results.tables import read_results
 from artifacts.store import Store
-from artifacts.tables import read_results
 from tasks.config import Config
 
 pytestmark = pytest.mark.e2e

@@ -14,8 +14,8 @@ from small_corpus import write_corpus
 from artifacts.errors import RunFailedError
 from artifacts.manifest import Provenance
 from artifacts.references import resolve
+from artifacts.results.tables import read_results, write_table
 from artifacts.store import Store
-from artifacts.tables import read_results, write_table
 from flows.cli import status_of
 from tasks.config import Config
 from tasks.inference.predictions import PredictionsDigest

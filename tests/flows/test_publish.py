@@ -11,7 +11,7 @@ import yaml
 from hub_client import use_hub
 from hub_server import TOKEN, FakeHub, running_hub
 
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from flows.cli import status_of
 from tasks.config import CardConfig, Config
 

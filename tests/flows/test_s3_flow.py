@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 from s3_server import running_s3
 
-from artifacts.filesystem import Root
 from artifacts.references import resolve, verify
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
+from artifacts.storage.filesystem import Root
 from tasks.config import Config
 
 pytestmark = pytest.mark.e2e

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from small_corpus import SENTENCES
 
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from flows.cli import status_of
 from tasks.config import Config
 from tasks.custom import own

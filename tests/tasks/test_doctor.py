@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from artifacts.filesystem import Root
+from artifacts.storage.filesystem import Root
 from tasks import doctor
 from tasks.doctor import Check, checks
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.schemas import TABLES
+from artifacts.results.schemas import TABLES
 from tasks import environment as module
 from tasks.environment import PROJECT, code_version, cpu_has_bf16, environment, installed, library_versions
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.filesystem import Root
+from artifacts.storage.filesystem import Root
 
 
 class Crashed(BaseException):

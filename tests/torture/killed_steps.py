@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from artifacts.compaction import compact as compact_tables
 from artifacts.garbage import find_garbage, remove_garbage
 from artifacts.manifest import ArtifactKey, Provenance
+from artifacts.results.compaction import compact as compact_tables
+from artifacts.results.tables import write_table
 from artifacts.store import Store
-from artifacts.tables import write_table
 
 TABLE, DATE = "speed", "2026-01-02"
 ROWS = 3

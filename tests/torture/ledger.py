@@ -10,8 +10,8 @@ from killed_steps import ROWS, TABLE
 
 from artifacts.errors import CorruptArtifactError
 from artifacts.manifest import ArtifactKey
+from artifacts.results.tables import read_results
 from artifacts.store import Store
-from artifacts.tables import read_results
 
 
 class Findings(NamedTuple):

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from killed_steps import contents
 
 from artifacts.errors import ConflictError
-from artifacts.filesystem import Root
 from artifacts.garbage import find_garbage, remove_garbage
 from artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Expected, Store
 
 NAMES = st.sampled_from(["a", "b"])

@@ -11,11 +11,11 @@ from fake_models import save_fake_model
 from figures import SEED, Count
 from killed_steps import contents
 
-from artifacts.cache import cache_folder
 from artifacts.errors import NerbenchError
-from artifacts.filesystem import Root
 from artifacts.manifest import ArtifactRef, Manifest, Provenance
 from artifacts.references import materialise, resolve
+from artifacts.storage.cache import cache_folder
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 
 Damage = Callable[[bytes], bytes | None]

@@ -13,7 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 from tagging import Sentences, annotated, counted, paired, random_sentences, totals
 
-from artifacts.schemas import IDENTITY, schema
+from artifacts.results.schemas import IDENTITY, schema
 from tasks.analysis.calibration import N_BINS, N_POINTS, Calibration, calibration
 from tasks.scoring.score import ROW
 from tasks.scoring.tagged import TaggedWords

@@ -11,7 +11,7 @@ from brute_force import Pair, all_pairs, described, parts_of
 from hypothesis import given, settings
 from tagging import Entity, Sentences, annotated, counted, random_sentences, textbook, totals
 
-from artifacts.schemas import IDENTITY, schema
+from artifacts.results.schemas import IDENTITY, schema
 from tasks.analysis.errors import LONGEST, errors
 from tasks.scoring.tagged import TaggedWords
 

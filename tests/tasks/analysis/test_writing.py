@@ -9,9 +9,9 @@ import pytest
 from brute_force import IDENTITY, described
 from tagging import Sentences, predictions_table, random_sentences
 
-from artifacts.schemas import IDENTITY as COLUMNS
-from artifacts.schemas import schema
-from artifacts.tables import read_results, write_table
+from artifacts.results.schemas import IDENTITY as COLUMNS
+from artifacts.results.schemas import schema
+from artifacts.results.tables import read_results, write_table
 from tasks.analysis.calibration import calibration
 from tasks.analysis.confusion import confusion
 from tasks.analysis.errors import errors

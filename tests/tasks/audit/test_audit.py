@@ -83,7 +83,7 @@ def test_a_gate_that_lets_all_pass_is_found_out(fault: str, config: Config, monk
 def test_a_store_that_checks_nothing_is_found_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "one flipped weight byte")
     monkeypatch.setattr("artifacts.store.Store._problem", lambda store, entry: None)
-    monkeypatch.setattr("artifacts.cache._check", lambda *given: None)
+    monkeypatch.setattr("artifacts.storage.cache._check", lambda *given: None)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["passes", "NOT CAUGHT", "NOT CAUGHT"]
     assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.schemas import TABLES
+from artifacts.results.schemas import TABLES
 from tasks.comparison.environments import COLUMNS, SETTINGS, difference, same_settings
 from tasks.config import BenchmarkConfig, Config
 from tasks.environment import environment

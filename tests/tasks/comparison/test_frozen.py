@@ -7,7 +7,7 @@ import pytest
 from scored_runs import score, write_run
 from tagging import Sentences
 
-from artifacts.tables import write_table
+from artifacts.results.tables import write_table
 from tasks.comparison import frozen
 from tasks.comparison.frozen import changed
 from tasks.config import Config

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.filesystem import Root
 from artifacts.manifest import Provenance
+from artifacts.storage.filesystem import Root
 from artifacts.store import Store
 from tasks.inference.importing import import_model
 
@@ -50,10 +50,10 @@ def test_a_folder_at_a_url(folder: Path, store: Store, tmp_path: Path) -> None:
 def test_a_model_of_the_hub_keeps_its_commit(
     folder: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from artifacts.hub import HubSnapshot
+    from artifacts.storage.hub import HubSnapshot
 
     found = HubSnapshot("org/model", "c0ffee", folder)
-    monkeypatch.setattr("artifacts.hub.snapshot", lambda location: found)
+    monkeypatch.setattr("artifacts.storage.hub.snapshot", lambda location: found)
     base = store.manifest(import_model("hf://org/model@main", "mine", store)).provenance.base_model
     assert base is not None
     assert (base.name, base.revision) == ("org/model", "c0ffee")

@@ -7,7 +7,7 @@ from tiny_models import SENTENCES
 
 from artifacts.errors import InputError
 from artifacts.references import resolve
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from tasks.config import BenchmarkConfig
 from tasks.corpora.corpus import Corpus
 from tasks.measuring.measure import Call, _speed

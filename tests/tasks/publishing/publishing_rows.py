@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
-from artifacts.tables import write_table
+from artifacts.results.tables import write_table
 from tasks.config import Config
 
 CORPORA = tuple(

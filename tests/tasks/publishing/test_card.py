@@ -20,8 +20,8 @@ from safetensors.numpy import load_file
 
 from artifacts.manifest import ArtifactRef, CorpusDigest, Manifest, Provenance
 from artifacts.references import load_manifest, materialise
+from artifacts.results.tables import write_table
 from artifacts.store import Store
-from artifacts.tables import write_table
 from tasks.config import CardConfig, Config
 from tasks.publishing.card import metadata, render_card
 from tasks.publishing.evidence import find_evidence

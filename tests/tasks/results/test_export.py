@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from artifacts.errors import InputError
-from artifacts.schemas import TABLES, schema
-from artifacts.tables import read_results, write_table
+from artifacts.results.schemas import TABLES, schema
+from artifacts.results.tables import read_results, write_table
 from flows.cli import status_of
 from tasks.results.export import ROW_OF, Selection, export_bundle, export_table
 from tasks.results.sharing import TEXTS, shareable_value
@@ -202,7 +202,7 @@ def test_a_failure_leaves_neither_a_half_file_nor_a_temporary_one(
         raise OSError(28, "No space left on device")
 
     folder = tmp_path / "out"
-    monkeypatch.setattr("artifacts.paths.os.fsync", full)
+    monkeypatch.setattr("artifacts.storage.paths.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         export_bundle(results, folder / "b.zip", Selection())
     assert list(folder.iterdir()) == []

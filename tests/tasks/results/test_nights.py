@@ -8,7 +8,7 @@ from benched import run_of
 from tagging import predictions_table, random_sentences
 
 from artifacts.errors import InputError
-from artifacts.tables import read_results, table_key, write_table
+from artifacts.results.tables import read_results, table_key, write_table
 from tasks.results.nights import scored_predictions, write_missing
 from tasks.results.predicted import Predicted, predictions_key
 from tasks.results.rows import metric_rows

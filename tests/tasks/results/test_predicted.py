@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from scored_runs import score
 
 from artifacts.errors import InputError
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from tasks.results.predicted import Predicted, predictions_key, stored
 
 GOLD = [["B-PER", "O"], ["O"]]

@@ -12,7 +12,7 @@ from tiny_models import SENTENCES, save_bert
 from artifacts.errors import CorruptArtifactError, InputError, LabelError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import resolve
-from artifacts.tables import read_results
+from artifacts.results.tables import read_results
 from tasks.config import Config
 from tasks.corpora import refs as corpora
 from tasks.corpora.refs import CorpusRef, describe, open_corpus

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tagging import Sentences, annotated, paired, predictions_table, random_sentences
 
 from artifacts.errors import CorruptArtifactError
-from artifacts.filesystem import Root
-from artifacts.tables import write_table
+from artifacts.results.tables import write_table
+from artifacts.storage.filesystem import Root
 from tasks.corpora.corpus import Corpus
 from tasks.inference.predictions import digest_of
 from tasks.scoring import reading

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from tagging import Sentences, annotated, paired, random_sentences
 
-from artifacts.schemas import TABLES
+from artifacts.results.schemas import TABLES
 from tasks.corpora.labels import tag_vocabulary
 from tasks.scoring.counts import OVERALL, Counts, count
 from tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Quantity, Row, Sums

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from tagging import paired
 
-from artifacts.schemas import schema
+from artifacts.results.schemas import schema
 from tasks.slicing.language import COLUMNS
 from tasks.slicing.word_table import word_table
 

@@ -1,1 +1,0 @@
-"""What `artifacts.schemas` puts together: the columns of the result tables, by what the tables are about."""

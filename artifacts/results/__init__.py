@@ -1,0 +1,1 @@
+"""The result tables: declared once, written once each, read back whole."""

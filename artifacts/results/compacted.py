@@ -1,0 +1,234 @@
+"""Which files hold the rows of a result table, once the many small files of a day have become one.
+
+    <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
+    <table>/schema=<n>/_compacted/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
+    <table>/schema=<n>/_compacted/date=<day>/000001.json             manifest: that file, and what it replaces
+    <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, where the small ones were
+
+The manifest is created last and exclusively. From then on a reader that knows manifests takes the packed file and
+passes over what it replaces, whether that is still there or not. The manifest with the highest number is valid: it
+tells of everything that was ever replaced on its day, and where the rows are now.
+
+Another reader takes whatever matches `<table>/schema=*/date=*/*.parquet`. Until the time of grace is over it finds
+the small files alone: packed files do not end in `.parquet`, and readers of whole folders pass over names with `_`.
+Then the packed file appears beside the small ones, and these are deleted: while that lasts, and after a crash in it
+until the next compaction, such a reader meets rows twice. It never misses one.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeVar
+
+import pyarrow as pa
+from pydantic import AwareDatetime, Field, ValidationError
+
+from artifacts.errors import CorruptArtifactError
+from artifacts.manifest import Digest, Record
+from artifacts.storage.filesystem import Root
+
+_PUBLISHED = re.compile(r"compacted-(\d{6})")
+_WRITTEN = re.compile(r"([^/]+/schema=\d+)/date=(\d{4}-\d{2}-\d{2})/([^/]+)\.parquet")
+_HIDDEN = re.compile(r"([^/]+/schema=\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
+_AT_ONCE = 8
+_ATTEMPTS = 5
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Replaced(Record):
+    """A small file whose rows are in the packed file."""
+
+    key: str
+    """Its name without ending."""
+    first_row: int = Field(ge=0)
+    """Where its rows begin in the packed file."""
+    rows: int = Field(ge=0)
+    """How many they are."""
+    lacks: tuple[str, ...] = ()
+    """Columns of the packed file that it did not have."""
+
+
+class Compaction(Record):
+    """A manifest: one packed file that stands for small files of a day."""
+
+    format: Literal["nerbench-compaction/1"] = "nerbench-compaction/1"
+    number: int = Field(ge=1)
+    """Counts the compactions of the day."""
+    created_at: AwareDatetime
+    """When the time of grace began."""
+    live: str
+    """The packed file, in the folder of the manifest."""
+    sha256: Digest
+    """Of the packed file."""
+    replaced: tuple[Replaced, ...]
+    """The small files, in the order of their rows, which together are all rows."""
+
+
+class Day(NamedTuple):
+    """The part of a table that has one schema and one logical date."""
+
+    schema: str
+    """`<table>/schema=<n>`."""
+    date: str
+    """YYYY-MM-DD."""
+
+    @property
+    def folder(self) -> str:
+        """Where every reader looks."""
+        return f"{self.schema}/date={self.date}"
+
+    @property
+    def hidden(self) -> str:
+        """Where only readers of manifests look."""
+        return f"{self.schema}/_compacted/date={self.date}"
+
+    def published(self, number: int) -> str:
+        """The path of a packed file that has taken the place of what it replaces."""
+        return f"{self.folder}/compacted-{number:06}.parquet"
+
+    def manifest(self, number: int) -> str:
+        """The path of a manifest."""
+        return f"{self.hidden}/{number:06}.json"
+
+
+@dataclass
+class Found:
+    """What there is of a day."""
+
+    written: dict[str, str] = field(default_factory=dict)
+    """Paths of the files of runs, by key."""
+    published: dict[int, str] = field(default_factory=dict)
+    """Paths of packed files where every reader looks, by number."""
+    manifests: dict[int, str] = field(default_factory=dict)
+    """Paths by number."""
+    packed: dict[str, int] = field(default_factory=dict)
+    """Numbers of the packed files that are hidden, by path."""
+
+    def later(self, compaction: Compaction | None) -> dict[str, str]:
+        """Those of `written` whose rows are not in the packed file."""
+        replaced = {entry.key for entry in compaction.replaced} if compaction else ()
+        return {key: path for key, path in self.written.items() if key not in replaced}
+
+
+class Packed(NamedTuple):
+    """Where the rows of a small file are after a compaction."""
+
+    path: str
+    """Of the packed file."""
+    entry: Replaced
+
+    def of(self, rows: pa.Table) -> pa.Table:
+        """What the small file held, of all rows of the packed file."""
+        return rows.slice(self.entry.first_row, self.entry.rows).drop_columns(list(self.entry.lacks))
+
+
+Listing = dict[Day, Found]
+
+
+def is_key(name: str) -> bool:
+    """Whether a run's file may have this name, which no packed file can have."""
+    return not _PUBLISHED.fullmatch(name)
+
+
+def list_table(root: Root, table: str) -> Listing:
+    """All files of a table, by day.
+
+    Manifests are listed after what runs wrote. So whatever a compaction had deleted before it was listed, a manifest
+    tells of: no row is missed, and none is met twice.
+    """
+    paths = root.files(table, recursive=True)
+    schemas = sorted({"/".join(path.split("/", 2)[:2]) for path in paths})
+    return _by_day(paths, (path for name in schemas for path in root.files(f"{name}/_compacted", recursive=True)))
+
+
+def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
+    listing: defaultdict[Day, Found] = defaultdict(Found)
+    for path in paths:
+        if match := _WRITTEN.fullmatch(path):
+            found = listing[Day(match[1], match[2])]
+            if number := _PUBLISHED.fullmatch(match[3]):
+                found.published[int(number[1])] = path
+            else:
+                found.written[match[3]] = path
+    for path in hidden:
+        if match := _HIDDEN.fullmatch(path):
+            found = listing[Day(match[1], match[2])]
+            if match[4] == ".json":
+                found.manifests[int(match[3])] = path
+            else:
+                found.packed[path] = int(match[3])
+    return dict(sorted(listing.items()))
+
+
+def valid_compaction(root: Root, found: Found) -> Compaction | None:
+    """The newest manifest of a day. Raises FileNotFoundError where a newer one has taken its place meanwhile."""
+    if not found.manifests:
+        return None
+    path = found.manifests[max(found.manifests)]
+    try:
+        return Compaction.model_validate_json(root.read(path))
+    except ValidationError as error:
+        first = error.errors()[0]["msg"]
+        raise CorruptArtifactError(f"{root.uri(path)} is no manifest of a compaction: {first}") from error
+
+
+def packed_path(day: Day, found: Found, compaction: Compaction) -> str:
+    """Where the packed file is: published, or still hidden."""
+    return found.published.get(compaction.number, f"{day.hidden}/{compaction.live}")
+
+
+def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
+    """The packed rows of a small file of this day. Raises like `valid_compaction`."""
+    compaction = valid_compaction(root, found)
+    if compaction is None:
+        return None
+    path = packed_path(day, found, compaction)
+    return next((Packed(path, entry) for entry in compaction.replaced if entry.key == key), None)
+
+
+def find_packed(root: Root, day: Day, key: str) -> Packed | None:
+    """As `packed_in`, with the cost of one listing where nothing was compacted."""
+    found = _by_day((), root.files(day.hidden)).get(day)
+    if found is None:
+        return None
+    published = day.published(max(found.manifests, default=0))
+    if root.exists(published):
+        found.published = {max(found.manifests): published}
+    return packed_in(root, day, found, key)
+
+
+def live_paths(root: Root, listing: Listing) -> list[str]:
+    """The files that together hold every row once. Raises like `valid_compaction`."""
+
+    def of_day(item: tuple[Day, Found]) -> list[str]:
+        day, found = item
+        compaction = valid_compaction(root, found)
+        packed = [packed_path(day, found, compaction)] if compaction else []
+        return [*packed, *found.later(compaction).values()]
+
+    return [path for paths in in_parallel(of_day, listing.items()) for path in paths]
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in the order of the items, for work that waits for a store."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(function, items))
+
+
+def steadily(look: Callable[[], Item], act: Callable[[Item], Result]) -> Result:
+    """`act(look())`, anew where a file has gone: it was compacted meanwhile.
+
+    Raises CorruptArtifactError where it stays away.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return act(look())
+        except FileNotFoundError:
+            continue
+    try:
+        return act(look())
+    except FileNotFoundError as error:
+        raise CorruptArtifactError(f"a file of the result tables is gone: {error}") from error

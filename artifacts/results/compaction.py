@@ -1,0 +1,148 @@
+"""Many small files of a closed day become one, and nobody loses a row: see `artifacts.results.compacted` for the files.
+
+A day is packed into one file, and a manifest. Once the time of grace is over, the next compaction publishes the packed
+file, deletes what it replaces, and packs the day again if files were added to it. Every step may be the last one
+before a crash, or be done by several at once: what is half-done is finished by the next compaction.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import CorruptArtifactError, InputError
+from artifacts.results.compacted import (
+    Compaction,
+    Day,
+    Found,
+    Replaced,
+    in_parallel,
+    list_table,
+    packed_path,
+    valid_compaction,
+)
+from artifacts.results.parquet import as_parquet, create_file, read_rows
+from artifacts.results.schemas import TABLES
+from artifacts.storage.filesystem import Root
+
+COMPACTABLE: tuple[str, ...] = tuple(
+    name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
+)
+"""Tables with files of every run; the others have one for all runs with the same predictions, read as a whole."""
+
+
+class Compacted(NamedTuple):
+    """What was done to a table."""
+
+    table: str
+    days: int
+    """Days that were packed."""
+    packed: int
+    """Files whose rows are in a larger one now."""
+    deleted: int
+    """Files deleted, whose time of grace was over."""
+
+
+class _Done(NamedTuple):
+    packed: int = 0
+    deleted: int = 0
+
+
+def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: datetime) -> list[Compacted]:
+    """Pack all days of these tables that are over in UTC, and delete what was replaced longer ago than `grace`.
+
+    No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
+    NerbenchError where there is no room, and CorruptArtifactError for a damaged file, which stays as it is.
+    """
+    if unknown := [table for table in tables if table not in COMPACTABLE]:
+        raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
+    root, today = Root.open(results_url), now.astimezone(UTC).date().isoformat()
+    report = []
+    for table in tables:
+        days = [item for item in list_table(root, table).items() if item[0].date < today]
+        done = [_compact_day(root, day, found, grace, now) for day, found in days]
+        packed = [one.packed for one in done if one.packed]
+        report.append(Compacted(table, len(packed), sum(packed), sum(one.deleted for one in done)))
+    return report
+
+
+def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:
+    done = _Done()
+    with suppress(FileNotFoundError):  # another compaction is ahead of this one
+        compaction = valid_compaction(root, found)
+        if compaction and (leftovers := _leftovers(found, compaction)):
+            if now - compaction.created_at < grace:
+                return done
+            _publish(root, day, found, compaction)
+            in_parallel(root.delete, leftovers)
+            done = _Done(deleted=len(leftovers))
+        later = found.later(compaction)
+        if len(later) + bool(compaction) > 1 and _pack(root, day, compaction, later, now):
+            done = done._replace(packed=len(later))
+    return done
+
+
+def _leftovers(found: Found, compaction: Compaction) -> list[str]:
+    """What is not needed any more as soon as the packed file is published."""
+    return [
+        *(found.written[entry.key] for entry in compaction.replaced if entry.key in found.written),
+        *(path for number, path in found.published.items() if number < compaction.number),
+        *(path for path, number in found.packed.items() if number <= compaction.number),
+        *(path for number, path in found.manifests.items() if number < compaction.number),
+    ]
+
+
+def _publish(root: Root, day: Day, found: Found, compaction: Compaction) -> None:
+    """Let the packed file appear where every reader looks. Raises CorruptArtifactError where it is damaged."""
+    path, published = packed_path(day, found, compaction), day.published(compaction.number)
+    data = root.read(path)
+    if sha256_hex(data) != compaction.sha256:
+        raise CorruptArtifactError(f"{root.uri(path)} is not what its manifest says; nothing of {day.date} is deleted")
+    if path == published:
+        return
+    try:
+        create_file(root, published, data)
+    except FileExistsError:
+        _publish(root, day, Found(published={compaction.number: published}), compaction)
+
+
+def _pack(root: Root, day: Day, before: Compaction | None, later: dict[str, str], now: datetime) -> bool:
+    """Write the rows of a day to one file, then its manifest; False where another compaction was faster."""
+    number = before.number + 1 if before else 1
+    paths = [*([day.published(before.number)] if before else []), *later.values()]
+    parts = in_parallel(lambda path: read_rows(root, path), paths)
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    data = as_parquet(rows)
+    manifest = Compaction(
+        number=number,
+        created_at=now,
+        live=f"{number:06}-{sha256_hex(data)[:16]}.packed",
+        sha256=sha256_hex(data),
+        replaced=_replaced(before, list(later), parts, rows.column_names),
+    )
+    with suppress(FileExistsError):  # named by its content: the same rows were packed before
+        create_file(root, f"{day.hidden}/{manifest.live}", data)
+    try:
+        create_file(root, day.manifest(number), canonical_json(manifest.model_dump(mode="json")))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _replaced(
+    before: Compaction | None, later: Sequence[str], parts: Sequence[pa.Table], columns: Sequence[str]
+) -> tuple[Replaced, ...]:
+    """Where in the packed file the rows of each small one are: those packed before come first."""
+    entries = list(before.replaced) if before else []
+    if before:
+        added = [name for name in columns if name not in parts[0].column_names]
+        entries = [entry.model_copy(update={"lacks": (*entry.lacks, *added)}) for entry in entries]
+    first_row = parts[0].num_rows if before else 0
+    for key, part in zip(later, parts[1:] if before else parts, strict=True):
+        lacks = tuple(name for name in columns if name not in part.column_names)
+        entries.append(Replaced(key=key, first_row=first_row, rows=part.num_rows, lacks=lacks))
+        first_row += part.num_rows
+    return tuple(entries)

@@ -1,0 +1,209 @@
+"""Result tables as plain Parquet: one immutable file for each key, created exclusively.
+
+<results>/<table>/schema=<n>/date=<YYYY-MM-DD>/<key>.parquet
+
+`artifacts.results.compaction` may later make one file of those of a day; no function here says another thing after it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date as calendar_date
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import ConflictError, InputError
+from artifacts.results.compacted import (
+    Day,
+    Listing,
+    Packed,
+    find_packed,
+    in_parallel,
+    is_key,
+    list_table,
+    live_paths,
+    packed_in,
+    steadily,
+)
+from artifacts.results.parquet import (
+    as_table,
+    create_file,
+    difference,
+    file_difference,
+    read_rows,
+    serialised,
+    with_declared,
+)
+from artifacts.results.schemas import TABLES, schema
+from artifacts.storage.filesystem import Root
+
+Filter = tuple[str, str, Any]
+"""Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class DatedRows(NamedTuple):
+    """Rows of a table with the same logical date."""
+
+    date: str
+    """YYYY-MM-DD."""
+    rows: pa.Table
+
+
+def table_key(*parts: str) -> str:
+    """The name of a file that is the same for the same parts: 32 hex digits."""
+    return sha256_hex(canonical_json(parts))[:32]
+
+
+def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, Any]], *, date: str, key: str) -> str:
+    """Write one file of a table (`date`: the run's logical date) and return its uri, also where it is there already.
+
+    Where it was compacted, the uri is that of the larger file. Raises ConflictError where it is there and says
+    something else in a column that is not volatile, and NerbenchError where there is no room for it. Raises ValueError
+    for what only a bug can bring: unknown columns, nulls in a key column, NaN (null is what says undefined).
+    """
+    if not (_KEY.fullmatch(key) and is_key(key)):
+        raise ValueError(f"{key!r} cannot name a file")
+    root, rows, day = Root.open(results_url), as_table(table, data), _day(table, date)
+
+    def write(packed: Packed | None) -> tuple[str, str | None]:
+        if packed is not None:
+            return packed.path, difference(packed.of(read_rows(root, packed.path)), table, rows)
+        path = f"{day.folder}/{key}.parquet"
+        try:
+            create_file(root, path, serialised(table, rows))
+        except FileExistsError:
+            return path, file_difference(root, path, table, rows)
+        return path, None
+
+    path, said = steadily(partial(find_packed, root, day, key), write)
+    if said:
+        raise ConflictError(f"{root.uri(path)} exists and says something else: {said}")
+    return root.uri(path)
+
+
+def find_table_file(results_url: str, table: str, key: str, date: str | None = None) -> str | None:
+    """The uri of the file with this key, or of the larger one it was compacted into; None where there is none.
+
+    With its logical `date` it is found without listing the table.
+    """
+    root = Root.open(results_url)
+    if date is not None:
+        day = _day(table, date)
+        packed = find_packed(root, day, key)
+        path = packed.path if packed else f"{day.folder}/{key}.parquet"
+        return root.uri(path) if root.exists(path) else None
+
+    def find(listing: Listing) -> str | None:
+        of_version = [(day, found) for day, found in listing.items() if day.schema == _folder(table)]
+        small = [found.written[key] for _, found in of_version if key in found.written]
+        packed = (packed_in(root, day, found, key) for day, found in of_version if not small)
+        return next(chain(small, (one.path for one in packed if one)), None)
+
+    found = steadily(partial(list_table, root, table), find)
+    return None if found is None else root.uri(found)
+
+
+def read_results(
+    results_url: str,
+    table: str,
+    *,
+    columns: Sequence[str] | None = None,
+    since: str | None = None,
+    filters: Sequence[Filter] | None = None,
+) -> pa.Table:
+    """All rows of a table, of every schema version, with the union of the files' columns (nulls where one lacks it).
+
+    `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. Raises
+    CorruptArtifactError naming a damaged file, InputError for an unknown table or column or a date that is none.
+    """
+    first = _checked_date(since) if since else ""
+    _declared(table)
+    root = Root.open(results_url)
+
+    def read(listing: Listing) -> pa.Table:
+        wanted = {day: found for day, found in listing.items() if day.date >= first}
+        return _read_all(root, table, live_paths(root, wanted), columns, filters)
+
+    return steadily(partial(list_table, root, table), read)
+
+
+def read_newest_first(
+    results_url: str,
+    table: str,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Sequence[Filter] | None = None,
+    date: str | None = None,
+) -> Iterator[DatedRows]:
+    """The rows of each logical date that has some, the newest date first, read only when they are asked for.
+
+    `date`: this one alone. Raises like `read_results`.
+    """
+    only = _checked_date(date) if date else None
+    _declared(table)
+    root = Root.open(results_url)
+    look = partial(list_table, root, table)
+    listing = look()
+
+    def read(listing: Listing) -> pa.Table:
+        of_date = {day: found for day, found in listing.items() if day.date == wanted}
+        return _read_all(root, table, live_paths(root, of_date), columns, filters)
+
+    for wanted in sorted({day.date for day in listing if only in (None, day.date)}, reverse=True):
+        # Listed once for all dates, and again only where files of a date have gone since.
+        looks = chain([listing], iter(look, None))
+        rows = steadily(looks.__next__, read)
+        if rows.num_rows:
+            yield DatedRows(wanted, rows)
+
+
+def _read_all(
+    root: Root, table: str, paths: list[str], columns: Sequence[str] | None, filters: Sequence[Filter] | None
+) -> pa.Table:
+    declared = _declared(table)
+    wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
+
+    def read(path: str) -> pa.Table:
+        rows = _read(root, path, declared, wanted)
+        return rows.filter(pq.filters_to_expression(list(filters))) if filters else rows
+
+    empty = with_declared(pa.table({}), declared, wanted)
+    rows = pa.concat_tables([empty, *in_parallel(read, paths)], promote_options="permissive")
+    if columns is None:
+        return rows
+    if unknown := [column for column in columns if column not in rows.column_names]:
+        raise InputError(
+            f"column {unknown[0]!r}", f"is not in the table {table}", f"it has {', '.join(declared.names)}"
+        )
+    return rows.select(list(columns))
+
+
+def _read(root: Root, path: str, declared: pa.Schema, wanted: set[str] | None) -> pa.Table:
+    return with_declared(read_rows(root, path, wanted), declared, wanted)
+
+
+def _folder(table: str) -> str:
+    return f"{table}/schema={TABLES[table].version}"
+
+
+def _day(table: str, date: str) -> Day:
+    return Day(_folder(table), calendar_date.fromisoformat(date).isoformat())
+
+
+def _declared(table: str) -> pa.Schema:
+    if table not in TABLES:
+        raise InputError(f"table {table!r}", "is not one of the result tables", f"choose one of {', '.join(TABLES)}")
+    return schema(table)
+
+
+def _checked_date(text: str) -> str:
+    try:
+        return calendar_date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise InputError(f"date {text!r}", "is no date", "write it as YYYY-MM-DD") from None

@@ -1,0 +1,109 @@
+"""Verified local copies of artifacts: nothing is trusted because it exists or has the right size."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from artifacts.digests import sha256_file
+from artifacts.errors import CorruptArtifactError, InputError
+from artifacts.folder import refuse_unsafe
+from artifacts.manifest import MANIFEST_FILE, FileEntry, Manifest
+from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.paths import temporary_sibling, write_whole
+from artifacts.storage.transfers import transfer
+
+_logger = logging.getLogger(__name__)
+
+Fetch = Callable[[FileEntry, Path, Told], str]
+"""Puts a file of an artifact at a local path, and returns the sha256 of what it wrote."""
+
+
+def cache_folder() -> Path:
+    """`$NERBENCH_CACHE`, else `nerbench` in the user's cache folder."""
+    if chosen := os.environ.get("NERBENCH_CACHE"):
+        return Path(chosen).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "nerbench"
+
+
+def materialise(manifest: Manifest, fetch: Fetch) -> Path:
+    """A local folder with exactly the files of the manifest, every byte of them just verified.
+
+    Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded.
+    """
+    cache = cache_folder()
+
+    def verified(entry: FileEntry, told: Told) -> Path:
+        return _verified_blob(cache, manifest.name, entry, lambda target: fetch(entry, target, told))
+
+    found = transfer(f"fetching {manifest.name}", manifest.files, verified)
+    blobs = {entry.path: blob for entry, blob in zip(manifest.files, found, strict=True)}
+    # One folder a model, filled with links that are replaced one by one, so that processes can do this side by side.
+    snapshot = cache / "snapshots" / manifest.model_sha256
+    for name, blob in blobs.items():
+        _link(blob, snapshot / name, cache / "temporary")
+    for path in [path for path in snapshot.rglob("*") if not path.is_dir()]:
+        if path.relative_to(snapshot).as_posix() not in blobs:
+            path.unlink(missing_ok=True)
+    refuse_unsafe(Root.open(str(snapshot)))
+    return snapshot
+
+
+def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
+    """Write the files of an artifact, verified, and its manifest to a new or empty folder; all of them or none.
+
+    Raises InputError where the folder holds something, CorruptArtifactError naming the file whose source differs.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"folder {folder}", "is not empty", "name a new one")
+    existed = folder.exists()
+
+    def copy(entry: FileEntry, told: Told) -> None:
+        _check(manifest.name, entry, fetch(entry, folder / entry.path, told))
+
+    try:
+        transfer(f"fetching {manifest.name}", manifest.files, copy)
+        write_whole(folder / MANIFEST_FILE, [manifest.to_bytes()])
+    except BaseException:
+        for path in folder.iterdir() if folder.exists() else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if folder.exists() and not existed:
+            folder.rmdir()
+        raise
+
+
+def _verified_blob(cache: Path, name: str, entry: FileEntry, fetch: Callable[[Path], str]) -> Path:
+    blob = cache / "blobs" / entry.sha256
+    if blob.exists():
+        if sha256_file(blob) == entry.sha256:
+            return blob
+        _logger.warning("the cached copy of %s of %s is damaged and fetched again: %s", entry.path, name, blob)
+    temporary = temporary_sibling(blob)
+    try:
+        _check(name, entry, fetch(temporary))
+        temporary.replace(blob)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return blob
+
+
+def _check(name: str, entry: FileEntry, found: str) -> None:
+    if found != entry.sha256:
+        raise CorruptArtifactError(f"{name}: {entry.path} has sha256 {found} instead of {entry.sha256}")
+
+
+def _link(blob: Path, target: Path, temporaries: Path) -> None:
+    if target.exists() and target.samefile(blob):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporaries.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_sibling(temporaries / target.name)
+    try:
+        try:
+            os.link(blob, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(blob, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # renaming one link over another of the same file does nothing

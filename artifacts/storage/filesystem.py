@@ -1,0 +1,225 @@
+"""Where bytes are kept: a local folder, `memory://`, `s3://` or another fsspec filesystem, behind one small class.
+
+The quirks of local files are dealt with here and in `paths`, those of all others in `remote`, S3's own in `s3`.
+"""
+
+import errno
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from artifacts.digests import file_chunks, sha256_chunks
+from artifacts.errors import InputError
+from artifacts.storage.paths import is_leftover, is_temporary, locked, publish_new, relative_path, write_whole
+
+FRESH = timedelta(hours=1)
+"""An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
+Told = Callable[[int], None]
+"""Hears how many bytes of a file are done."""
+
+_logger = logging.getLogger(__name__)
+
+
+def unheard(done: int) -> None:
+    """The listener of transfers that nobody follows."""
+
+
+class Root(ABC):
+    """A folder of a file system. All paths given to it are relative to it, with `/`."""
+
+    url: str
+    """Absolute: `/folder` or `protocol://…`."""
+
+    @staticmethod
+    def open(url: str) -> "Root":
+        """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
+
+        So do all its methods where access is refused or a bucket is missing, and StoreUnreachableError where a store
+        gives no answer in three attempts: FileNotFoundError always means that the file is not there.
+        """
+        protocol, found, path = url.partition("://")
+        if not found or protocol in ("file", "local"):
+            return _LocalRoot(path if found else url)
+        from artifacts.storage.remote import open_remote
+
+        return open_remote(url)
+
+    def uri(self, path: str) -> str:
+        """The full location of a file."""
+        return f"{self.url}/{relative_path(path)}"
+
+    @abstractmethod
+    def create(self, path: str, data: bytes) -> None:
+        """Write a whole new file, or raise FileExistsError; among concurrent writers exactly one succeeds.
+
+        On object stores it also succeeds where the same bytes are there already: after a lost reply, a client meets
+        its own write.
+        """
+
+    @abstractmethod
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a whole file over whatever was there; readers see the old bytes or the new."""
+
+    @abstractmethod
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        """Write a whole file where `expected` are its bytes now (None: there is no file); whether it was written.
+
+        Of concurrent writers that expect the same, one succeeds: locally, in memory and on S3. Another fsspec
+        filesystem may let two succeed, unless they expect no file.
+        """
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """The bytes of a file; raises FileNotFoundError."""
+
+    @abstractmethod
+    def part(self, path: str, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` to before `end`, or to its end; raises FileNotFoundError."""
+
+    @abstractmethod
+    def modified(self, path: str) -> datetime:
+        """When a file was written last; raises FileNotFoundError."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """Bytes of a file; raises FileNotFoundError."""
+
+    @abstractmethod
+    def files(self, folder: str = "", recursive: bool = False) -> list[str]:
+        """The sorted paths of the finished files in a folder; empty where there is no such folder."""
+
+    @abstractmethod
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """The bytes of a file in pieces; raises FileNotFoundError."""
+
+    @abstractmethod
+    def delete(self, path: str) -> None:
+        """Remove a file, if it is there."""
+
+    @abstractmethod
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        """Copy a local file, which should have this `sha256`, over whatever was there; the sha256 it has now."""
+
+    @abstractmethod
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        """Let a file that is the same as a local one count as just written."""
+
+    def leftovers(self) -> list[str]:
+        """The paths of unfinished writes, which crashes leave behind; none where a file appears whole by itself."""
+        return []
+
+    def _holds(self, path: str, size: int, sha256: str) -> bool:
+        """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
+        return self.size(path) == size and self.sha256(path) == sha256
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        try:
+            self.size(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def upload(self, local: Path, path: str, sha256: str, told: Told = unheard) -> bool:
+        """Copy a local file to a path that is made of its `sha256`; False if it is there already, renewed if old.
+
+        Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
+        Raises InputError where the local file has another content by now.
+        """
+        try:
+            if self._holds(path, local.stat().st_size, sha256):
+                if datetime.now(UTC) - self.modified(path) > FRESH:
+                    self._renew(local, path, sha256)
+                return False
+            _logger.warning("%s is damaged; it is written again", self.uri(path))
+        except FileNotFoundError:
+            pass
+        if self._put(local, path, sha256, told) != sha256:
+            self.delete(path)
+            raise InputError(f"file {local}", "changed while it was published", "publish it once it is finished")
+        return True
+
+    def sha256(self, path: str) -> str:
+        """The sha256 of a file as it is stored, streamed; raises FileNotFoundError."""
+        return sha256_chunks(self.chunks(path))
+
+    def download(self, path: str, target: Path, told: Told = unheard) -> str:
+        """Stream a file to the local `target`, which appears whole or not at all; the sha256 of what was written."""
+        return write_whole(target, counted(self.chunks(path), told))
+
+
+def counted(chunks: Iterable[bytes], told: Told) -> Iterator[bytes]:
+    """The same pieces; `told` hears how many bytes were taken so far."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        told(done := done + len(chunk))
+
+
+class _LocalRoot(Root):
+    """A folder of this machine."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - resolve() follows links
+        self.url = str(self._folder)
+
+    def _path(self, path: str) -> Path:
+        return self._folder / relative_path(path)
+
+    def create(self, path: str, data: bytes) -> None:
+        write_whole(self._path(path), [data], publish_new)
+
+    def replace(self, path: str, data: bytes) -> None:
+        write_whole(self._path(path), [data])
+
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        target = self._path(path)
+        with locked(target.parent):
+            if (target.read_bytes() if target.exists() else None) != expected:
+                return False
+            self.replace(path, data)
+            return True
+
+    def read(self, path: str) -> bytes:
+        return self._path(path).read_bytes()
+
+    def part(self, path: str, start: int, end: int) -> bytes:
+        with self._path(path).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
+
+    def size(self, path: str) -> int:
+        found = self._path(path)
+        if found.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "is a folder", str(found))
+        return found.stat().st_size
+
+    def files(self, folder: str = "", recursive: bool = False) -> list[str]:
+        found: list[Path] = []
+        for current, folders, names in os.walk(self._path(folder) if folder else self._folder):
+            found += [Path(current, name) for name in names if not is_temporary(name)]
+            if not recursive:
+                folders.clear()
+        return sorted(path.relative_to(self._folder).as_posix() for path in found)
+
+    def leftovers(self) -> list[str]:
+        found = (Path(current, name) for current, _, names in os.walk(self._folder) for name in names)
+        return sorted(path.relative_to(self._folder).as_posix() for path in found if is_leftover(path.name))
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        return file_chunks(self._path(path))
+
+    def delete(self, path: str) -> None:
+        self._path(path).unlink(missing_ok=True)
+
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        return write_whole(self._path(path), counted(file_chunks(local), told))
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        os.utime(self._path(path))

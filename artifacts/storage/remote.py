@@ -1,0 +1,186 @@
+"""What fsspec filesystems have in common, `memory://` among them."""
+
+import errno
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from urllib.parse import urlsplit
+
+from artifacts.digests import sha256_file, sha256_hex
+from artifacts.errors import InputError
+from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.paths import is_temporary, relative_path
+from artifacts.storage.retries import Unanswered, attempt
+
+_BLOCK = 8 << 20
+_memory_lock = RLock()
+
+
+def open_remote(url: str) -> Root:
+    """The root at an fsspec URL. Raises InputError for an unusable one."""
+    _check_url(url)
+    protocol = url.partition("://")[0]
+    if protocol in ("s3", "s3a"):
+        from artifacts.storage.s3 import S3Root
+
+        return S3Root(url)
+    return _MemoryRoot(url) if protocol == "memory" else RemoteRoot(url)
+
+
+class RemoteRoot(Root):
+    """A prefix of an fsspec filesystem whose `mode="create"` is exclusive."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._fs, base = self._filesystem()
+        self._base: str = base.rstrip("/")
+
+    def _filesystem(self) -> tuple[Any, str]:
+        """The fsspec filesystem of this root, and the root's path there."""
+        from fsspec.core import url_to_fs
+
+        try:
+            fs, base = url_to_fs(self.url)
+        except (ValueError, ImportError) as error:
+            remedy = "use a folder, memory://, s3:// or another URL whose fsspec package is installed"
+            raise InputError(f"location {self.url}", str(error), remedy) from None
+        return fs, base
+
+    def _path(self, path: str) -> str:
+        return f"{self._base}/{relative_path(path)}"
+
+    def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """A method of the filesystem, with retries, and exceptions that mean what `Root` says they mean."""
+        return attempt(lambda: self._once(method, *arguments, **options), self.url)
+
+    def _once(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._fs, method)(*arguments, **options)
+        except Exception as error:
+            if meaning := self._meaning(error):
+                raise meaning from error
+            raise
+
+    def _meaning(self, error: Exception) -> Exception | None:
+        """What is to be raised instead of the filesystem's own exception, if anything."""
+        if isinstance(error, PermissionError):
+            return InputError(f"location {self.url}", f"access is refused ({error})", "check your credentials")
+        return Unanswered(str(error)) if isinstance(error, ConnectionError | TimeoutError) else None
+
+    def create(self, path: str, data: bytes) -> None:
+        attempt(lambda: self._create_once(path, data), self.url)
+
+    def _create_once(self, path: str, data: bytes) -> None:
+        try:
+            self._once("pipe_file", self._path(path), data, mode="create")
+        except FileExistsError as error:
+            found = self._reads(path)
+            if found is None:
+                raise Unanswered(f"{self.uri(path)} is said to exist, but it does not") from error
+            if found != data:  # else it is our own write, whose reply was lost
+                raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
+
+    def _reads(self, path: str) -> bytes | None:
+        try:
+            return self.read(path)
+        except FileNotFoundError:
+            return None
+
+    def replace(self, path: str, data: bytes) -> None:
+        self._call("pipe_file", self._path(path), data)
+
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        if expected is not None:
+            if same := self._reads(path) == expected:
+                self.replace(path, data)
+            return same
+        try:
+            self.create(path, data)
+        except FileExistsError:
+            return False
+        return True
+
+    def read(self, path: str) -> bytes:
+        data: bytes = self._call("cat_file", self._path(path))
+        return data
+
+    def part(self, path: str, start: int, end: int) -> bytes:
+        data: bytes = self._call("cat_file", self._path(path), start=start, end=end)
+        return data
+
+    def modified(self, path: str) -> datetime:
+        try:
+            when: datetime = self._call("modified", self._path(path))
+        except NotImplementedError:
+            remedy = "use a folder, memory:// or s3://"
+            raise InputError(f"location {self.url}", "does not tell when files were written", remedy) from None
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+    def size(self, path: str) -> int:
+        info: dict[str, Any] = self._call("info", self._path(path))
+        if info["type"] != "file":
+            raise FileNotFoundError(errno.ENOENT, "is a folder", self.uri(path))
+        return int(info["size"])
+
+    def files(self, folder: str = "", recursive: bool = False) -> list[str]:
+        top = self._path(folder) if folder else self._base
+        try:
+            # Never find(maxdepth=1): it takes an error for an empty folder.
+            names = self._call("find", top) if recursive else self._names(top)
+        except FileNotFoundError:
+            return []
+        # What ends with "/" is an empty object that a console shows as a folder.
+        inside = (name[len(self._base) + 1 :] for name in names if name.startswith(f"{top}/") and name[-1] != "/")
+        return sorted(name for name in inside if not is_temporary(name.rpartition("/")[2]))
+
+    def _names(self, folder: str) -> list[str]:
+        return [entry["name"] for entry in self._call("ls", folder, detail=True) if entry["type"] == "file"]
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        size = self.size(path)
+        for start in range(0, size, _BLOCK):  # each with its own attempts
+            yield self.part(path, start, min(start + _BLOCK, size))
+
+    def delete(self, path: str) -> None:
+        if self.exists(path):
+            self._call("rm_file", self._path(path))
+
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        self._call("put_file", str(local), self._path(path))
+        return sha256_file(local)
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        self._call("put_file", str(local), self._path(path))
+
+
+class _MemoryRoot(RemoteRoot):
+    """`memory://`: shared by this process's threads, whose checks and writes it does not keep apart by itself."""
+
+    def create(self, path: str, data: bytes) -> None:
+        with _memory_lock:
+            self._call("pipe_file", self._path(path), data, mode="create")
+
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        with _memory_lock:
+            return super().swap(path, data, expected)
+
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        data = local.read_bytes()
+        self.replace(path, data)  # put_file would show other threads a half-written file
+        told(len(data))
+        return sha256_hex(data)
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        self.replace(path, local.read_bytes())
+
+
+def _check_url(url: str) -> None:
+    if url.startswith("hf://") or "::" in url:  # the Hub creates nothing exclusively; chained caches serve stale bytes
+        raise InputError(
+            f"location {url}", "nothing can be kept there", "use a folder or a URL like s3://bucket/prefix"
+        )
+    if password := urlsplit(url).password:
+        shown = url.replace(password, "***")
+        raise InputError(f"location {shown}", "holds a password", "leave credentials to the environment")

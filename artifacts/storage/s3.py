@@ -1,0 +1,192 @@
+"""`s3://`: a bucket of S3 or of a store that speaks its protocol; credentials and endpoint are the environment's.
+
+An upload that is killed can leave parts behind that no listing shows: let the bucket's lifecycle rules abort
+incomplete multipart uploads.
+"""
+
+import errno
+import os
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from botocore import exceptions as botocore
+from fsspec.callbacks import Callback
+from s3fs import S3FileSystem
+from s3fs.core import S3_RETRYABLE_ERRORS
+
+from artifacts.digests import sha256_file
+from artifacts.errors import InputError
+from artifacts.storage.filesystem import Told
+from artifacts.storage.remote import RemoteRoot
+from artifacts.storage.retries import Unanswered
+
+_PART = 16 << 20
+_PARTS_AT_ONCE = 4  # each is held in memory, for each of `transfers.AT_ONCE` files
+_MAX_COPY = 5 << 30
+
+_SHA256 = "sha256"
+"""The name under which an object keeps the digest of its content."""
+
+_NO_ANSWER = (OSError, botocore.ConnectionError, botocore.IncompleteReadError, *S3_RETRYABLE_ERRORS)
+_AGAIN_STATUSES = (408, 409, 425, 429)
+_AGAIN_CODES = ("RequestTimeout", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "NoSuchUpload")
+_REFUSED_CODES = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+
+
+class S3Root(RemoteRoot):
+    """A prefix of a bucket."""
+
+    def _filesystem(self) -> tuple[Any, str]:
+        base = self.url.partition("://")[2]
+        if not base.partition("/")[0]:
+            raise self._wrong("names no bucket", "write s3://bucket/prefix")
+        ambient = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+        try:
+            return _client(os.getpid(), ambient), base
+        except (botocore.BotoCoreError, ValueError) as error:
+            raise self._wrong(str(error), "check the AWS_… variables and ~/.aws/config") from None
+
+    def read(self, path: str) -> bytes:
+        data: bytes = self._call("cat_file", self._path(path), max_concurrency=1)  # else it asks for the size first
+        return data
+
+    def modified(self, path: str) -> datetime:
+        when: datetime = self._head(path)["LastModified"]
+        return when
+
+    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
+        if expected is None:
+            return super().swap(path, data, None)
+        try:
+            tag = self._head(path)["ETag"]  # asked for first, so that it is never newer than what is read
+            if self.read(path) != expected:
+                return False
+            self._call("pipe_file", self._path(path), data, IfMatch=tag)
+        except FileNotFoundError:
+            return False
+        except FileExistsError:
+            return self._reads(path) == data  # our own write, whose reply was lost
+        return True
+
+    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+        options = {"chunksize": _PART, "max_concurrency": _PARTS_AT_ONCE, "Metadata": {_SHA256: sha256}}
+        self._call("put_file", str(local), self._path(path), callback=_Telling(told), **options)
+        return sha256_file(local)
+
+    def _holds(self, path: str, size: int, sha256: str) -> bool:
+        """By the digest that its upload wrote beside it; what has none is read.
+
+        Reading everything would cost a download for every upload, and a store shows an object only once it has all of
+        it and has compared checksums. `Store.verify` reads everything.
+        """
+        found = self._head(path)
+        if found["ContentLength"] != size:
+            return False
+        return found.get("Metadata", {}).get(_SHA256) == sha256 or self.sha256(path) == sha256
+
+    def _renew(self, local: Path, path: str, sha256: str) -> None:
+        if local.stat().st_size > _MAX_COPY:
+            self._put(local, path, sha256, lambda done: None)
+            return
+        bucket, key = self._bucket_and_key(path)
+        source = {"Bucket": bucket, "Key": key}
+        new = {
+            "Metadata": {_SHA256: sha256},
+            "MetadataDirective": "REPLACE",
+        }  # a copy onto itself must change something
+        self._call("call_s3", "copy_object", CopySource=source, **source, **new)
+
+    def _head(self, path: str) -> dict[str, Any]:
+        """What a store says of an object; raises FileNotFoundError."""
+        bucket, key = self._bucket_and_key(path)
+        found: dict[str, Any] = self._call("call_s3", "head_object", Bucket=bucket, Key=key)
+        return found
+
+    def _bucket_and_key(self, path: str) -> tuple[str, str]:
+        bucket, _, key = self._path(path).partition("/")
+        return bucket, key
+
+    def _once(self, method: str, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super()._once(method, *arguments, **options)
+        except FileExistsError as error:
+            if "IfMatch" in options or options.get("mode") == "create":
+                raise
+            raise Unanswered("412, though nothing was asked of it") from error
+
+    def _wrong(self, problem: str, remedy: str) -> InputError:
+        return InputError(f"location {self.url}", problem, remedy)
+
+    def _meaning(self, error: Exception) -> Exception | None:
+        code, status = _answer(error)
+        if not status:
+            return self._meaning_without_answer(error)
+        if code in ("NoSuchKey", "404") and isinstance(error, FileNotFoundError):  # to HEAD, no code is answered
+            return None
+        if status == 412:
+            return FileExistsError(errno.EEXIST, "exists already", self.url)
+        if status in _AGAIN_STATUSES or (status >= 500 and status != 501) or code in _AGAIN_CODES:
+            return Unanswered(f"{status} {code}")
+        return self._wrong(*_refusal(code, status))
+
+    def _meaning_without_answer(self, error: Exception) -> Exception | None:
+        if isinstance(error, FileNotFoundError) or getattr(error, "filename", None):
+            return None  # s3fs listed a prefix and found nothing, or it is about a local file
+        if isinstance(error, botocore.NoCredentialsError):
+            remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            return self._wrong("there are no credentials for it", remedy)
+        if isinstance(error, botocore.ParamValidationError):
+            return self._wrong("has no valid bucket name", "write s3://bucket/prefix")
+        if isinstance(error, _NO_ANSWER):
+            return Unanswered(f"{type(error).__name__}: {error}")
+        if isinstance(error, botocore.BotoCoreError):
+            return self._wrong(str(error), "check the AWS_… variables and ~/.aws/config")
+        return None
+
+
+def _refusal(code: str, status: int) -> tuple[str, str]:
+    """The problem and the remedy that a reply tells which will not change."""
+    if code == "NoSuchBucket":
+        return "its bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL"
+    if status in (401, 403) or code in _REFUSED_CODES:
+        remedy = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they allow in this bucket"
+        return f"access is refused ({code})", remedy
+    return f"the request is answered by {status} {code}", "check the URL, AWS_ENDPOINT_URL and AWS_DEFAULT_REGION"
+
+
+class _Telling(Callback):  # type: ignore[misc]
+    """Hands on how many bytes of a file were sent; a new attempt begins at 0."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self._told = told
+
+    def set_size(self, size: int) -> None:
+        self.value = 0
+
+    def relative_update(self, inc: int = 1) -> None:
+        self.value += inc
+        self._told(self.value)
+
+
+@lru_cache(maxsize=8)
+def _client(process: int, ambient: tuple[tuple[str, str], ...]) -> S3FileSystem:
+    """One for a process (a forked one must not share it) and an environment: making one takes 0.1 s.
+
+    Its cached listings would never expire, and s3fs and botocore would retry on their own what `attempt` counts.
+    """
+    fs = S3FileSystem(
+        use_listings_cache=False, skip_instance_cache=True, config_kwargs={"retries": {"total_max_attempts": 1}}
+    )
+    fs.retries = 1
+    fs.connect()
+    return fs
+
+
+def _answer(error: Exception) -> tuple[str, int]:
+    """Code and HTTP status of the store's reply; the status is 0 where there was none."""
+    response = getattr(error.__cause__, "response", None) or {}
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(response.get("Error", {}).get("Code", "")), int(status)

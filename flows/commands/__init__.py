@@ -1,0 +1,1 @@
+"""The commands of `nerbench`: what each takes, starts and prints."""

@@ -1,0 +1,244 @@
+"""`nerbench artifacts`: what the store holds, and whether it is intact."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.artifact_views import (
+    lineage_rows,
+    print_artifact,
+    print_differences,
+    print_garbage,
+    print_lineage,
+    weights_row,
+)
+from flows.commands.launch import quiet, told
+from flows.commands.options import Json, configured
+from flows.commands.publish import show_card
+from flows.commands.terminal import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from artifacts.manifest import ArtifactRef
+    from tasks.config import Config
+
+app = typer.Typer(help="List, show, verify, compare, pull and push stored models.", no_args_is_help=True)
+
+Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, or a published URI.")]
+NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")]
+Source = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="What `save_pretrained` wrote: a folder, its URL, or hf://org/model.")
+]
+First = Annotated[str, typer.Argument(metavar="A", help="An artifact.")]
+Second = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
+Lineage = Annotated[bool, typer.Option("--lineage", help="What it was made from, and what that was made from.")]
+Expect = Annotated[
+    str | None,
+    typer.Option("--expect", metavar="DIGEST", help="Only if the alias means this artifact until then, or `none`."),
+]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Load it first, and keep logits that later loads are compared with.")
+]
+Delete = Annotated[bool, typer.Option("--delete", help="Remove it; without this, it is only shown.")]
+Grace = Annotated[
+    float, typer.Option("--grace", metavar="DAYS", help="What is younger stays: it may be being published.")
+]
+OldVersions = Annotated[
+    float | None,
+    typer.Option("--unaliased-older-than", metavar="DAYS", help="Remove artifacts too that are older, without alias."),
+]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="e.g. champion; `latest` moves by itself.")]
+Card = Annotated[bool, typer.Option("--card", help="Show its model card instead, with its newest scores.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to publish it under.")]
+
+
+@app.command()
+@configured()
+def ls(config: "Config", json: Json = False) -> None:
+    """List every artifact of the store, the newest first."""
+    from artifacts.store import Store
+
+    found = Store(config.store)
+    summaries = found.list()
+    if json:
+        print_json({"artifacts": [summary.model_dump(mode="json") for summary in summaries]})
+    elif not summaries:
+        say(f"{found.url} holds no artifacts yet; `nerbench run` makes some")
+    else:
+        print_table(
+            {
+                "name": summary.name,
+                "artifact": summary.artifact_id[:12],
+                "created": summary.created_at,
+                "MB": summary.bytes / 1e6,
+                "aliases": summary.aliases,
+            }
+            for summary in summaries
+        )
+
+
+@app.command()
+@configured()
+def show(
+    config: "Config", reference: Reference, *, lineage: Lineage = False, card: Card = False, json: Json = False
+) -> None:
+    """Show an artifact by its manifest and the headers of its weights, or where it comes from."""
+    from artifacts.references import load_manifest, resolve, tensors_of
+
+    if card:
+        show_card(config, reference, json)
+        return
+    for ref in resolve(reference, config.store):
+        if lineage:
+            _show_lineage(ref, config.store, json)
+            continue
+        manifest = load_manifest(ref)
+        weights = weights_row(tensors_of(ref, manifest))
+        if json:
+            ids = {"artifact_id": ref.artifact_id, "model_sha256": ref.model_sha256, "uri": ref.uri}
+            print_json({**ids, "weights": weights, **manifest.model_dump(mode="json")})
+        else:
+            print_artifact(ref, manifest, weights)
+
+
+def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
+    from artifacts.lineage import lineage
+
+    rows = lineage_rows(lineage(ref, store))
+    if json:
+        print_json({"lineage": rows})
+    else:
+        print_lineage(rows)
+
+
+@app.command()
+@configured()
+def verify(config: "Config", reference: Reference, json: Json = False) -> None:
+    """Read every stored byte of an artifact again and compare digests; exit status 1 if one differs."""
+    from artifacts.references import verify as verify_all
+
+    found = verify_all(reference, config.store)
+    for verification in found:
+        if json:
+            print_json(verification.model_dump(mode="json"))
+            continue
+        print(
+            f"{verification.artifact_id[:12]}: {'ok' if verification.ok else 'NOT INTACT'}, {verification.files} files"
+        )
+        for problem in verification.problems:
+            print(f"  {problem}")
+    if not all(verification.ok for verification in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+@configured()
+def diff(config: "Config", first: First, second: Second, json: Json = False) -> None:
+    """Show how two artifacts differ: files, labels, origin, training, environment, metrics."""
+    from artifacts.difference import differences
+    from artifacts.references import load_manifest
+
+    refs = [_single(reference, config.store) for reference in (first, second)]
+    found = differences(load_manifest(refs[0]), load_manifest(refs[1]))
+    same = refs[0].model_sha256 == refs[1].model_sha256
+    names = (f"{refs[0].name}@{refs[0].artifact_id[:12]}", f"{refs[1].name}@{refs[1].artifact_id[:12]}")
+    if json:
+        ids = {"first": refs[0].artifact_id, "second": refs[1].artifact_id, "same_model": same}
+        print_json({**ids, "differences": [one._asdict() for one in found]})
+        return
+    if found:
+        print_differences(found, names)
+    say("their files are the same" if same else f"{len(found)} differences")
+
+
+@app.command()
+@configured()
+def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expect = None) -> None:
+    """Let an alias of a model's name mean this artifact, e.g. `champion`."""
+    from artifacts.store import Expected, Store
+
+    ref = _single(reference, config.store)
+    if ref.store is None:
+        from artifacts.errors import InputError
+
+        raise InputError(f"model {reference!r}", "is not published, so it has no aliases", "publish it first")
+    expected: str | Expected = Expected.ANYTHING
+    if expect is not None:
+        named = f"{ref.name}@sha256:{expect.removeprefix('sha256:')}"
+        expected = Expected.NOTHING if expect == "none" else _single(named, ref.store).artifact_id
+    Store(ref.store).set_alias(ref.name, alias, ref.artifact_id, expected=expected)
+    say(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
+
+
+@app.command()
+@configured()
+def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
+    """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
+    from artifacts.references import pull as pull_one
+
+    ref = _single(reference, config.store)
+    with told():
+        pull_one(ref, folder)
+    say(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
+
+
+@app.command()
+@configured()
+def push(config: "Config", source: Source, name: Name, *, check: Check = True, json: Json = False) -> None:
+    """Publish a model made by `save_pretrained` elsewhere, whose labels have names."""
+    quiet()
+    from artifacts.store import Store, check_name
+    from tasks.inference.importing import import_model
+
+    check_name("name", name)
+    with told():
+        ref = import_model(source, name, Store(config.store), check=check)
+    if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
+        from flows.events import announce
+
+        announce(ref, "push")
+    if json:
+        print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri})
+    else:
+        say(f"published {ref.name}@sha256:{ref.artifact_id[:12]}: {ref.uri}")
+
+
+@app.command()
+@configured()
+def gc(
+    config: "Config",
+    *,
+    delete: Delete = False,
+    grace: Grace = 7.0,
+    unaliased_older_than: OldVersions = None,
+    json: Json = False,
+) -> None:
+    """Show, or remove, what no artifact of the store needs: old blobs, and what crashes left behind."""
+    from datetime import timedelta
+
+    from artifacts.garbage import find_garbage, remove_garbage
+    from artifacts.store import Store
+
+    store = Store(config.store)
+    unaliased = None if unaliased_older_than is None else timedelta(days=unaliased_older_than)
+    found = find_garbage(store, grace=timedelta(days=grace), unaliased=unaliased)
+    if delete:
+        found = remove_garbage(store, found)
+    size = sum(one.bytes for one in found)
+    if json:
+        print_json({"deleted": delete, "bytes": size, "garbage": [one.model_dump(mode="json") for one in found]})
+        return
+    if found:
+        print_garbage(found)
+    say(f"{len(found)} files, {size / 1e6:.1f} MB {'are gone' if delete else 'can go; remove them with --delete'}")
+
+
+def _single(reference: str, store: str) -> "ArtifactRef":
+    from artifacts.errors import InputError
+    from artifacts.references import resolve
+
+    refs = resolve(reference, store)
+    if len(refs) > 1:
+        raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
+    return refs[0]

@@ -1,0 +1,185 @@
+"""`nerbench compare`: did anything really change, and what?"""
+
+import re
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import Json, configured
+from flows.commands.terminal import print_json, print_table
+
+if TYPE_CHECKING:
+    from tasks.comparison.compare import Comparison, FlippedOn
+    from tasks.comparison.flips import Entity, Flip
+    from tasks.config import Config
+
+Row = dict[str, Any]
+OVERALL = "overall"
+SLICES = ("all", "seen", "unseen")
+"""Those of the table for people, in its order."""
+_DIGEST = re.compile("[0-9a-f]{40,64}")
+
+Side = "REF, REF#RUN_ID or REF#DATE: a stored model, or what it was in a run."
+Base = Annotated[str, typer.Argument(metavar="BASE", help=Side)]
+Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE", help=Side)]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="This data set alone.")]
+Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="The annotation that decides.")]
+Margin = Annotated[float, typer.Option("--margin", min=0, max=100, help="Points that F1 may fall.")]
+Confidence = Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit status 1 where the data cannot tell, too.")]
+Flips = Annotated[int, typer.Option("--flips", min=0, metavar="N", help="Flips shown of each kind.")]
+
+
+@configured()
+def compare(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    base: Base,
+    candidate: Candidate,
+    *,
+    dataset: Dataset = None,
+    gold: Gold = None,
+    margin: Margin = 0.5,
+    confidence: Confidence = 0.95,
+    strict: Strict = False,
+    shown: Flips = 5,
+    json: Json = False,
+) -> None:
+    """Compare two models, or one on two dates, from stored predictions; exit status 1 on a regression."""
+    from artifacts.errors import InputError
+    from tasks.comparison.compare import Asked
+    from tasks.comparison.compare import compare as compare_sides
+
+    found = compare_sides(base, candidate, config, Asked(dataset, gold, margin, confidence))
+    if json:
+        print_json(found.to_json())
+    elif found.verdict:
+        show(found, shown)
+    if found.verdict is None:
+        remedy = "choose what both have with --dataset or --gold, or benchmark them on the same words and annotation"
+        raise InputError(f"{base} and {candidate}", f"are not comparable: {'; '.join(found.reasons)}", remedy)
+    if found.verdict == "regression" or (strict and found.verdict == "inconclusive"):
+        raise typer.Exit(1)
+
+
+def show(found: "Comparison", shown: int) -> None:
+    """For people: verdict, table of deltas, flips with their sentences, environments."""
+    from tasks.comparison.gate import in_words
+
+    for name, side in (("base", found.base), ("candidate", found.candidate)):
+        print(f"{name:9}  {side.model}@sha256:{side.artifact_id[:12]} of {side.date}")
+        print(f"{'':9}  run {side.run_id}")
+    print(f"{'verdict':9}  {found.verdict}")
+    for row in found.primary:
+        wrapped(f"{_place(row['dataset'], row['gold'])}: {in_words(row)}{_evidence(row)}")
+    for line in (*found.reasons, found.compared):
+        wrapped(line)
+    for one in found.flipped:
+        title = f"{_place(one.dataset, one.gold)}, strict, in points; p of labels adjusted by Holm's method"
+        rows = [row for row in found.deltas if (row["dataset"], row["gold"]) == (one.dataset, one.gold)]
+        print()
+        print_table(map(_delta, sorted(filter(_is_shown, rows), key=_order)), title=title)
+        _show_flips(one, shown)
+    if found.environment:
+        print("\nenvironments differ")
+    for name, sides in found.environment.items():
+        wrapped(f"{name}: {_short(sides['base'])} → {_short(sides['candidate'])}", indent=2)
+
+
+def wrapped(text: str, indent: int = 11) -> None:
+    """A paragraph as wide as the terminal; one line where there is none, for grep."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    margin = " " * indent
+    print(textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False))
+
+
+def _place(dataset: str, gold: str) -> str:
+    return dataset if gold == dataset else f"{dataset} against {gold}"
+
+
+def _evidence(row: Row) -> str:
+    found = "" if row["p_value"] is None else f", p = {row['p_value']:.4f}"
+    if row["detectable"]:
+        found += f"; this pair shows differences from {100 * row['detectable']:.2f} points on"
+    return found + (f" ({row['reason']})" if row["reason"] else "")
+
+
+def _is_shown(row: Row) -> bool:
+    """Precision and recall overall, F1 of all labels and of what was seen in training or not; --json has the rest."""
+    is_strict = row["mode"] == "strict" and row["average"] in {"", "micro"}
+    is_first = row["label"] == OVERALL and row["slice"] == "all"
+    return is_strict and row["slice"] in SLICES and (is_first or row["metric"] == "f1")
+
+
+def _order(row: Row) -> tuple[int, bool, int, str]:
+    is_label, metric = row["label"] != OVERALL, ("f1", "precision", "recall").index(row["metric"])
+    return SLICES.index(row["slice"]), is_label, metric, row["label"]
+
+
+def _delta(row: Row) -> dict[str, Any]:
+    points = {
+        header: None if row[name] is None else 100 * row[name]
+        for header, name in (
+            *(("base", "base"), ("candidate", "candidate"), ("delta", "delta")),
+            *((f"{row['confidence']:.0%} from", "ci_low"), ("to", "ci_high")),
+        )
+    }
+    words = (row["metric"].replace("f1", "F1"), *(row[name] for name in ("slice", "label")))
+    return {
+        "": " ".join(word for word in words if word not in {"all", OVERALL}),
+        **points,
+        "p": "" if row["p_adjusted"] is None else f"{row['p_adjusted']:.4f}",
+        "entities": row["support"],
+    }
+
+
+def _show_flips(one: "FlippedOn", shown: int) -> None:
+    kinds = {kind: [flip for flip in one.flips if flip.kind == kind] for kind in ("gained", "lost", "changed")}
+    print(f"\nentities: {', '.join(f'{len(flips)} {kind}' for kind, flips in kinds.items())}")
+    for kind, flips in kinds.items():
+        for flip in flips[:shown]:
+            wrapped(f"{kind} {_flip(flip)}, sentence {flip.sentence}", indent=2)
+            if flip.sentence_text:
+                wrapped(_marked(flip), indent=4)
+        if len(flips) > shown:
+            print(f"  … and {len(flips) - shown} more {kind}; see --flips or --json")
+
+
+def _flip(flip: "Flip") -> str:
+    """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, their words only where they are others."""
+    words = _words(flip)
+
+    def told(found: "tuple[Entity, ...]") -> str:
+        return ", ".join(map(entity, found)) or "nothing"
+
+    def entity(one: "Entity") -> str:
+        if (one.start, one.end) == (flip.start, flip.end):
+            return one.type
+        return f"{one.type} {' '.join(words[one.start : one.end]) if words else f'{one.start}:{one.end}'}"
+
+    name = flip.text or f"{flip.start}:{flip.end}"
+    name = f"{name} (gold {told(flip.gold)})" if flip.kind == "changed" else f"{flip.label} {name}"
+    return f"{name}: {told(flip.base)} → {told(flip.candidate)}"
+
+
+def _marked(flip: "Flip") -> str:
+    """The sentence with [brackets] around the words that the flip is about."""
+    words = _words(flip)
+    if not words:
+        return str(flip.sentence_text)
+    entity = f"[{' '.join(words[flip.start : flip.end])}]"
+    return " ".join([*words[: flip.start], entity, *words[flip.end :]])
+
+
+def _words(flip: "Flip") -> list[str]:
+    """The words of the sentence; none where they are not known, or hold blanks themselves."""
+    words = (flip.sentence_text or "").split(" ")
+    return words if " ".join(words[flip.start : flip.end]) == flip.text else []
+
+
+def _short(value: Any) -> str:
+    """A digest by its beginning."""
+    text = "nothing" if value in (None, "") else str(value)
+    return text[:12] if _DIGEST.fullmatch(text) else text

@@ -1,0 +1,45 @@
+"""What `nerbench doctor` checks: everything a run needs, the Prefect server included; or, by an audit, the gates."""
+
+import time
+from typing import Any
+
+from flows.commands.launch import quiet
+from flows.commands.terminal import say
+from tasks.config import Config
+from tasks.doctor import Check, checks
+
+
+def diagnose(config: Config) -> list[dict[str, Any]]:
+    """All checks, in the order in which a run needs them."""
+    return [check._asdict() for check in (*checks(config.store, config.results), _prefect())]
+
+
+def audit(config: Config, reference: str | None) -> dict[str, Any]:
+    """Whether every gate notices the fault that is planted for it: what `doctor --audit --json` prints.
+
+    `reference`: to one model; the newest of the store by default. Needs no Prefect server.
+    """
+    quiet()
+    from tasks.audit import audit as audits
+    from tasks.corpora.demo import prepare_demo
+
+    artifact = audits.find_model(config.store, reference)
+    prepare_demo(config)
+    found = audits.audit(config, artifact, say)
+    about = {name: value for name, value in found._asdict().items() if name != "outcomes"}
+    return {"ok": found.ok, **about, "faults": [outcome._asdict() for outcome in found.outcomes]}
+
+
+def _prefect() -> Check:
+    """Whether Prefect answers: the configured server, or one started for the moment."""
+    quiet()
+    from prefect.client.orchestration import get_client
+
+    started = time.perf_counter()
+    remedy = "start one with `prefect server start`, or unset PREFECT_API_URL for one of our own"
+    try:
+        with get_client(sync_client=True) as client:
+            version = client.api_version()
+    except Exception as error:
+        return Check("prefect server", False, f"{type(error).__name__}: {error}", remedy)
+    return Check("prefect server", True, f"version {version} answered in {time.perf_counter() - started:.1f} s", "")

@@ -1,0 +1,123 @@
+"""What `run`, `train` and `benchmark` check before a flow starts, so that a wrong request writes nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from artifacts.errors import ConfigError
+from flows.commands.launch import quiet, running
+from tasks.config import Config
+from tasks.configuration.configfile import absolute_reference
+from tasks.corpora.demo import prepare_demo
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Train, save and benchmark."""
+    quiet()
+    _check_own_code(config)
+    prepare_demo(config)
+    _check_training(config)
+    _check_benchmark(config)
+    from flows.pipeline import pipeline
+
+    with running():
+        return pipeline(config)
+
+
+def train(config: Config) -> dict[str, Any]:
+    """Train and save."""
+    quiet()
+    prepare_demo(config)
+    _check_training(config)
+    from flows.train import train
+
+    with running():
+        return train(config)
+
+
+def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
+    """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
+    quiet()
+    from artifacts.references import resolve
+
+    if speed is not None:
+        config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
+    _check_own_code(config)
+    prepare_demo(config)
+    _check_benchmark(config)
+    models = [absolute_reference(reference) for reference in references or config.benchmark.models]
+    for reference in models:
+        resolve(reference, config.store)
+    from flows.benchmark import benchmark
+
+    with running():
+        return benchmark(config, models=models, refresh=refresh)
+
+
+def score(config: Config, since: str | None) -> dict[str, Any]:
+    """Score stored predictions again."""
+    quiet()
+    from flows.score import score
+    from tasks.results.nights import scored_predictions
+
+    _check_own_code(config)
+    scored_predictions(config.results, since)
+    with running():
+        return score(config, since=since)
+
+
+def with_metrics(config: Config, files: Sequence[Path] | None, tags: str | None) -> Config:
+    """The configuration with further files of metrics, and with the tags given in place of its own."""
+    paths = dict.fromkeys([*config.metrics, *(str(file.expanduser().absolute()) for file in files or ())])
+    wanted = config.benchmark.tags if tags is None else tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    benchmark = config.benchmark.model_copy(update={"tags": wanted})
+    return config.model_copy(update={"metrics": tuple(paths), "benchmark": benchmark})
+
+
+def what_next(config: Config) -> str:
+    """Commands to try after a run."""
+    names = " ".join(f"{model.name}@latest" for model in config.trained_models)
+    return f"""next: nerbench benchmark {names}    again, from cached predictions
+      nerbench artifacts ls    what is stored
+      nerbench results show    the newest run's scores, speed and memory"""
+
+
+def _check_training(config: Config) -> None:
+    from tasks.inference.loading import resolve_device
+
+    if not config.models:
+        remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
+        raise ConfigError("models", "there is no model to train", remedy)
+    for model in config.models:
+        resolve_device(model.device, f"models: {model.name}: device")
+        dataset = config.dataset_of(model)
+        for split in ("train", "validation"):
+            if dataset.format == "conll" and split not in dataset.files:
+                field = f"datasets: {dataset.name}: files"
+                raise ConfigError(
+                    field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE"
+                )
+
+
+def _check_own_code(config: Config) -> None:
+    from tasks.scoring.counting import selected_metrics
+    from tasks.slicing.choice import user_slices
+
+    selected_metrics(config)
+    user_slices(config.slices)
+
+
+def _check_benchmark(config: Config) -> None:
+    from tasks.corpora.refs import describe
+    from tasks.inference.loading import dtype_of, resolve_device
+
+    if not config.datasets:
+        raise ConfigError(
+            "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
+        )
+    dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
+    known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
+    if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
+        raise ConfigError(
+            "benchmark.labels", f"no corpus has {', '.join(unknown)}", f"give some of {', '.join(sorted(known))}"
+        )

@@ -1,0 +1,96 @@
+"""`nerbench publish`: a stored model and its card on the Hugging Face Hub."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.options import Json, configured
+from flows.commands.terminal import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tasks.config import Config
+
+Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.")]
+To = Annotated[str, typer.Option("--to", metavar="ORG/NAME", help="The repository; made if it is missing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show files and card; ask no Hub, publish nothing.")]
+Public = Annotated[bool, typer.Option("--public", help="Make it for everybody to see, or publish where it is.")]
+Message = Annotated[str | None, typer.Option("--message", metavar="TEXT", help="The commit's first line.")]
+
+
+@configured()
+def publish(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    reference: Reference,
+    *,
+    to: To,
+    dry_run: DryRun = False,
+    public: Public = False,
+    message: Message = None,
+    json: Json = False,
+) -> None:
+    """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default."""
+    from flows.commands.launch import quiet
+
+    quiet()
+    from tasks.configuration.configfile import absolute_reference
+
+    reference = absolute_reference(reference)
+    if dry_run:
+        _rehearse(config, reference, to, json)
+        return
+    from artifacts.references import resolve_one
+    from tasks.publishing.hub import check_request
+
+    check_request(to)
+    resolve_one(reference, config.store)
+    from flows.commands.launch import running
+    from flows.publish import publish as publish_flow
+
+    with running():
+        done = publish_flow(reference, to, config=config, public=public, message=message)
+    _note(done["missing"])
+    if json:
+        print_json(done)
+        return
+    print(f"{done['url']} {done['commit']}")
+    what = (
+        f"published {len(done['files'])} files" if done["changed"] else "the same content is there already: no commit"
+    )
+    say(f"{what}; {'private' if done['private'] else 'public'}; hf://{to}@{done['commit']}")
+
+
+def show_card(config: "Config", reference: str, json: bool) -> None:
+    """Print the card of a model as Markdown, and on stderr what it lacks."""
+    from artifacts.references import resolve_one
+    from tasks.publishing.card import render_card
+
+    artifact = resolve_one(reference, config.store)
+    card = render_card(artifact, config)
+    _note(card.missing)
+    if json:
+        print_json({"artifact_id": artifact.artifact_id, "card": card.text, "missing": card.missing})
+    else:
+        print(card.text)
+
+
+def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
+    from artifacts.references import load_manifest, resolve_one
+    from tasks.publishing.card import render_card
+    from tasks.publishing.hub import README, check_repository
+
+    check_repository(to)
+    artifact = resolve_one(reference, config.store)
+    card = render_card(artifact, config, to)
+    files = [{"path": entry.path, "size": entry.size} for entry in load_manifest(artifact).files]
+    files.append({"path": README, "size": len(card.text.encode())})
+    _note(card.missing)
+    if json:
+        print_json({"repository": to, "files": files, "card": card.text, "missing": card.missing})
+        return
+    print_table(files, title=f"to {to}, in one commit")
+    print(f"\n{card.text}")
+
+
+def _note(missing: list[str]) -> None:
+    for what in missing:
+        say(f"the card lacks its {what}")

@@ -1,0 +1,89 @@
+"""`nerbench results`: the result tables."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.options import Json, configured
+from flows.commands.terminal import print_json, print_leaderboard, print_table, say
+
+if TYPE_CHECKING:
+    from tasks.config import Config
+
+app = typer.Typer(help="Show, compact and export the result tables.", no_args_is_help=True)
+
+RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A run; the newest by default.")]
+Bundle = Annotated[Path | None, typer.Option("--bundle", metavar="FILE.zip", help="All tables, with environment.")]
+To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="One table, as .parquet or .csv.")]
+Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Which table goes --to a file.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
+WithoutText = Annotated[bool, typer.Option("--without-text", help="Leave out the words of the corpus.")]
+Tables = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
+Grace = Annotated[
+    float,
+    typer.Option(
+        "--grace", metavar="DAYS", min=0, max=36500, help="Keep replaced files so long for those who still read."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+
+
+@app.command()
+@configured()
+def show(config: "Config", run: RunId = None, json: Json = False) -> None:
+    """Show the scores of a run, with its speed and memory."""
+    from tasks.results.summary import leaderboard, newest_run, speed_and_memory
+
+    found = newest_run(config.results, run)
+    if json:
+        print_json({"run_id": found.run_id, "metrics": found.metrics, "speed": found.speed, "memory": found.memory})
+        return
+    print_leaderboard(leaderboard(found.metrics))
+    if found.speed:
+        print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time")
+    say(f"run {found.run_id}")
+
+
+@app.command()
+@configured()
+def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
+    """Make one file of the many small ones of each day that is over; a later call deletes what they replaced."""
+    from artifacts.results.compaction import COMPACTABLE
+    from artifacts.results.compaction import compact as compact_tables
+    from tasks.runs import utc_now
+
+    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
+    if json:
+        print_json({"tables": [one._asdict() for one in done]})
+        return
+    if changed := [one._asdict() for one in done if one.packed or one.deleted]:
+        print_table(changed)
+    say(f"{sum(one.packed for one in done)} files packed, {sum(one.deleted for one in done)} deleted")
+
+
+@app.command()
+@configured()
+def export(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    *,
+    bundle: Bundle = None,
+    to: To = None,
+    table: Table = None,
+    since: Since = None,
+    without_text: WithoutText = False,
+    force: Force = False,
+) -> None:
+    """Write tables for someone else: all in one zip, or one as a file; without host names, secrets and folders."""
+    from artifacts.errors import InputError
+    from tasks.results.export import Selection, export_bundle, export_table
+
+    selection = Selection(since=since, text=not without_text)
+    if bundle and not (to or table):
+        rows = export_bundle(config.results, bundle, selection, force=force)
+    elif to and table and not bundle:
+        rows = {table: export_table(config.results, table, to, selection, force=force)}
+    else:
+        raise InputError("results export", "needs one target", "give --bundle FILE.zip, or --to FILE and --table NAME")
+    say(f"{bundle or to}: {', '.join(f'{count} {name}' for name, count in rows.items())} rows")

@@ -1,0 +1,37 @@
+"""`nerbench serve`: a Prefect server and our deployments on this machine."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.launch import quiet, told
+from flows.commands.options import configured
+from flows.commands.terminal import say
+
+if TYPE_CHECKING:
+    from tasks.config import Config
+
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the server listens, on this machine only.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Runs that may work at the same time.")]
+AlertUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--alert-url",
+        metavar="URL",
+        envvar="NERBENCH_ALERT_URL",
+        help="Post here when a run fails or a night is missing.",
+    ),
+]
+
+
+@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
+def serve(config: "Config", *, port: Port = 4200, limit: Limit = 1, alert_url: AlertUrl = None) -> None:
+    """Serve nightly and on-demand runs of this configuration, with a Prefect server, until Ctrl-C."""
+    quiet()
+    from tasks.corpora.demo import prepare_demo
+
+    prepare_demo(config)
+    with told("starting Prefect"):
+        from flows.serving import serve as serve_deployments
+
+        serve_deployments(config, port=port, limit=limit, alert_url=alert_url, tell=say)

@@ -1,0 +1,63 @@
+"""The README's commands after the first run, executed: they end with 0 and print what they are said to print."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.cli import status_of
+from tasks.config import Config
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+pytestmark = pytest.mark.e2e
+PRINTS = {
+    "artifacts ls": r"name +artifact +created +MB +aliases\n.*\btiny-bert +[0-9a-f]{12} +\d{4}-\d\d-\d\d",
+    "artifacts show": r"^tiny-bert\s.*key +value",
+    "artifacts verify": r"^[0-9a-f]{12}: ok, \d+ files$",
+    "benchmark": r"strict entity scores in points, on own.*model +precision +recall +F1 +conlleval",
+    "results show": r"strict entity scores in points, on own.*model +precision +recall +F1 +conlleval",
+}
+
+
+def commands() -> list[str]:
+    """The nerbench commands of the section on what the first run made."""
+    section = README.read_text().split("## What you just made")[1].split("\n## ")[0]
+    lines = re.findall(r"^(nerbench [^#\n]+)", section, re.MULTILINE)
+    return [line.strip() for line in lines if not line.startswith("nerbench doctor")]
+
+
+@pytest.fixture
+def folder(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory like the one after `nerbench run`, with a smaller model of the same name."""
+    monkeypatch.chdir(tmp_path)
+    settings = config.model_dump(mode="json") | {"store": "./var/artifacts", "results": "./var/results", "models": []}
+    (tmp_path / "nerbench.yaml").write_text(yaml.safe_dump(settings))
+    assert status_of(["artifacts", "pull", "tiny", "copy", "--store", config.store]) == 0
+    assert status_of(["artifacts", "push", "copy", "--name", "tiny-bert"]) == 0
+    return tmp_path
+
+
+def test_the_commands_do_what_the_readme_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = commands()
+    assert len(found) == len(PRINTS)
+    for command in found:
+        capsys.readouterr()
+        assert status_of(shlex.split(command)[1:]) == 0, command
+        pattern = next(pattern for start, pattern in PRINTS.items() if command.startswith(f"nerbench {start}"))
+        assert re.search(pattern, capsys.readouterr().out, re.MULTILINE | re.DOTALL), command
+
+
+@pytest.mark.slow
+def test_the_demonstration_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(["run", "--json"]) == 0
+    import json
+
+    rows = json.loads(capsys.readouterr().out)["metrics"]
+    wanted = {"slice": "all", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
+    assert min(row["value"] for row in rows if wanted.items() <= row.items()) >= 0.85
