@@ -1,4 +1,4 @@
-"""The queries of the README, in three readers of Parquet that know nothing of nerbench, give the right numbers."""
+"""The queries of `docs/tables.md`, in three readers of Parquet that do not know nerbench, give the right numbers."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import pytest
 from artifacts.results.compaction import compact
 from artifacts.results.tables import read_newest_first, write_table
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-QUERIES = re.findall(r"<!-- query -->\n```python\n(.*?)```", README, re.DOTALL)
+PAGE = (Path(__file__).resolve().parents[1] / "docs/tables.md").read_text()
+QUERIES = re.findall(r"<!-- query -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 LIBRARIES = ["pandas", "polars", "duckdb"]
 RESULTS = "var/results"
 NIGHTS = ["2026-01-01", "2026-01-02"]

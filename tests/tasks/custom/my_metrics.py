@@ -1,4 +1,4 @@
-"""Metrics of a user's own, as the README shows them."""
+"""Metrics of a user's own, as `docs/scores.md` shows them."""
 
 from tasks.scoring.metrics import Sums, ratio
 from tasks.scoring.registry import metric

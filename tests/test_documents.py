@@ -1,6 +1,7 @@
-"""The README says what is there: its commands and options exist, and its columns are those of the tables.
+"""What the documents say is there: commands, options, keys, columns, files and make's targets.
 
-After a change of `artifacts.results.schemas`, `UPDATE_README=1 pytest tests/test_readme.py` writes the columns anew.
+After a change of a command, a configuration key or a column, `UPDATE_DOCS=1 pytest tests/test_documents.py` writes the
+pages of `docs/` anew.
 """
 
 import os
@@ -11,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reference
 import typer.main
+import yaml
 
-from artifacts.results.schemas import TABLES
 from flows.cli import app
-from tasks.results.export import ROW_OF
+from tasks.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(nerbench [^`]*)`")
-COLUMNS = re.compile(r"<!-- columns:(\w+) -->\n(.*?)<!-- /columns -->\n", re.DOTALL)
+CONFIGURATION = re.compile(r"<!-- configuration -->\n```yaml\n(.*?)```", re.DOTALL)
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 def shell_lines(text: str) -> list[str]:
@@ -51,19 +53,11 @@ def parse(arguments: list[str]) -> None:
 
 
 def documents() -> list[Path]:
-    return [README, ROOT / "CONTRIBUTING.md"]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *sorted((ROOT / "deployments").glob("*.md"))]
 
 
 def commands() -> list[str]:
     return sorted({shlex.join(found) for path in documents() for found in nerbench_commands(path.read_text())})
-
-
-def columns(table: str) -> str:
-    """What the README says of a table, from its declaration."""
-    rows = [f"| {c.name} | {c.type} | {c.meaning.replace('|', chr(92) + '|')} |" for c in TABLES[table].columns]
-    return "\n".join(
-        [f"**{table}**: {ROW_OF[table]}", "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]
-    )
 
 
 @pytest.mark.parametrize("command", commands())
@@ -85,7 +79,6 @@ def test_there_are_commands_to_check() -> None:
 def test_make_has_the_targets_that_documents_name(path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = {line.split()[1] for line in shell_lines(path.read_text()) if line.startswith("make ")}
-    assert targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
@@ -93,16 +86,39 @@ def test_make_has_the_targets_that_documents_name(path: Path) -> None:
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_the_files_that_documents_name_exist(path: Path) -> None:
     named = re.findall(r"`((?:flows|tasks|artifacts|deployments|tests)/[\w./-]*)`", path.read_text())
-    assert named
     for name in named:
         assert (ROOT / name).exists(), name
 
 
-def test_the_columns_are_those_of_the_tables() -> None:
-    text = README.read_text()
-    if os.environ.get("UPDATE_README"):
-        sections = "\n".join(f"<!-- columns:{table} -->\n{columns(table)}<!-- /columns -->\n" for table in TABLES)
-        start, end = text.index("<!-- columns:"), text.rindex("<!-- /columns -->\n") + len("<!-- /columns -->\n")
-        text = text[:start] + sections + text[end:]
-        README.write_text(text)
-    assert dict(COLUMNS.findall(text)) == {table: columns(table) for table in TABLES}
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_reference_pages_describe_what_there_is(path: Path) -> None:
+    text = path.read_text()
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(text := reference.refreshed(text))
+    assert text == reference.refreshed(text)
+
+
+def test_every_command_option_key_and_column_is_on_some_page() -> None:
+    found = {name for path in PAGES for name, _ in reference.REGION.findall(path.read_text())}
+    assert found == set(reference.regions())
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_whole_configurations_of_the_documents_are_valid() -> None:
+    found = [block for path in documents() for block in CONFIGURATION.findall(path.read_text())]
+    assert found
+    for block in found:
+        Config.model_validate(yaml.safe_load(block))
+
+
+def test_nothing_is_offered_without_a_word_about_it() -> None:
+    for name, command in reference.commands():
+        assert command.help, name
+        assert all(p.help for p in command.params), f"{name}: {[p.name for p in command.params if not p.help]}"
+    for model in reference.sections(Config):
+        assert all(field.description for field in model.model_fields.values()), model

@@ -1,0 +1,170 @@
+"""The reference pages of `docs/`, made from what they describe: typer's commands, pydantic's keys, schemas' columns.
+
+`UPDATE_DOCS=1 pytest tests/test_documents.py` writes them anew.
+"""
+
+import builtins
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from artifacts.results.schemas import TABLES
+from flows.cli import app
+from tasks.config import Config, Section
+from tasks.results.export import ROW_OF
+
+REGION = re.compile(r"<!-- (\w+:\w+) -->\n(.*?)<!-- /\1 -->\n", re.DOTALL)
+"""A generated part of a page, by its name."""
+SHARED_OPTIONS = {"--config", "--set", "--store", "--results"}
+
+
+def regions() -> dict[str, str]:
+    """Every generated part by its name."""
+    return {
+        **{f"columns:{name}": columns(name) for name in TABLES},
+        **{f"command:{name.replace(' ', '_').replace('-', '_')}": command(name, found) for name, found in commands()},
+        "options:shared": options([p for p in _command(app).commands["run"].params if is_shared(p)]),
+        **{f"keys:{model.__name__}": keys(model) for model in sections(Config)},
+    }
+
+
+def columns(table: str) -> str:
+    """What a page says of a table, from its declaration."""
+    rows = [f"| {c.name} | {c.type} | {cell(c.meaning)} |" for c in TABLES[table].columns]
+    return "\n".join(
+        [f"**{table}**: {ROW_OF[table]}", "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]
+    )
+
+
+def cell(text: str) -> str:
+    """Text as it may stand in a table of Markdown."""
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _command(group: Any) -> Any:
+    return typer.main.get_command(group)
+
+
+def commands(found: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its words."""
+    for name, command in sorted((found or _command(app)).commands.items()):
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def is_shared(parameter: Any) -> bool:
+    """Whether it is described once for all commands."""
+    return bool(SHARED_OPTIONS & set(parameter.opts))
+
+
+def command(name: str, found: Any) -> str:
+    """What a page says of a command."""
+    own = [p for p in found.params if not is_shared(p) and p.name != "help"]
+    needed = (p for p in own if p.required or p.param_type_name == "argument")
+    usage = " ".join(["nerbench", name, *map(placeholder, needed)])
+    shared = "" if any(is_shared(p) for p in found.params) else " The shared options say nothing here."
+    lines = [f"### `{usage}`", "", f"{cell(inspect.cleandoc(found.help or ''))}{shared}", ""]
+    return "\n".join(lines) + (f"\n{options(own)}" if own else "")
+
+
+def placeholder(argument: Any) -> str:
+    """How an argument, or an option that must be given, stands in the usage line."""
+    text = (argument.metavar or argument.name.upper()).strip("[]")
+    if argument.param_type_name == "option":
+        return f"{argument.opts[0]} {text}"
+    several = f"{text}…" if argument.nargs == -1 else text
+    return several if argument.required else f"[{several}]"
+
+
+def options(parameters: list[Any]) -> str:
+    """A table of arguments and options."""
+    rows = []
+    for p in parameters:
+        names = [placeholder(p)] if p.param_type_name == "argument" else [*p.opts, *p.secondary_opts]
+        rows.append(f"| {', '.join(f'`{name}`' for name in names)} | {cell(p.help or '')} |")
+    return "\n".join(["| option | meaning |", "| --- | --- |", *rows, ""])
+
+
+def sections(model: type[Section]) -> Iterator[type[Section]]:
+    """A section and all that stand in it, each once, in their order."""
+    seen: dict[type[Section], None] = {}
+
+    def visit(one: type[Section]) -> None:
+        if one not in seen:
+            seen[one] = None
+            for field in one.model_fields.values():
+                for inner in _sections_in(field.annotation):
+                    visit(inner)
+
+    visit(model)
+    yield from seen
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    if inspect.isclass(annotation) and issubclass(annotation, Section):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _sections_in(inner)
+
+
+def keys(model: type[Section]) -> str:
+    """A table of the keys of a section."""
+    rows = [
+        f"| `{name}` | {cell(kind(field.annotation))} | {default(field)} | {cell(field.description or '')} |"
+        for name, field in model.model_fields.items()
+    ]
+    return "\n".join([cell(inspect.cleandoc(model.__doc__ or "")), "", "| key | type | default | meaning |",
+                      "| --- | --- | --- | --- |", *rows, ""])  # fmt: skip
+
+
+def kind(annotation: Any) -> str:
+    """A type as a user would write about it."""
+    arguments = typing.get_args(annotation)
+    match typing.get_origin(annotation):
+        case typing.Annotated:
+            text = kind(arguments[0])
+        case typing.Union | types.UnionType:
+            text = " or ".join(dict.fromkeys(kind(one) for one in arguments if one is not type(None)))
+        case typing.Literal:
+            text = " ".join(f"`{str(one).lower() if isinstance(one, bool) else one}`" for one in arguments)
+        case builtins.tuple:
+            text = f"list of {kind(arguments[0])}"
+        case builtins.dict:
+            text = f"mapping to {kind(arguments[1])}"
+        case _ if inspect.isclass(annotation) and issubclass(annotation, Section):
+            text = f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        case _:
+            text = {str: "text", int: "integer", float: "number", bool: "true, false"}.get(annotation, "any")
+    return text
+
+
+def default(field: FieldInfo) -> str:
+    """The value of a key that is not given."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "**required**"
+    if value is None or value in ((), {}) or isinstance(value, Section):
+        return ""
+    if isinstance(value, tuple):
+        return "" if any(isinstance(one, Section) for one in value) else f"`[{', '.join(map(str, value))}]`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def refreshed(text: str) -> str:
+    """A page whose generated parts say what is so now; a part that is new follows the last one of its kind."""
+    now = regions()
+    kinds = dict.fromkeys(name.partition(":")[0] for name, _ in REGION.findall(text))
+    for kind_ in kinds:
+        found = list(re.finditer(rf"<!-- {kind_}:\w+ -->\n.*?<!-- /{kind_}:\w+ -->\n", text, re.DOTALL))
+        parts = [f"<!-- {n} -->\n{part}<!-- /{n} -->\n" for n, part in now.items() if n.startswith(f"{kind_}:")]
+        text = text[: found[0].start()] + "\n".join(parts) + text[found[-1].end() :]
+    return text
