@@ -1,6 +1,8 @@
 """Metrics of a user's own: their files, what they are given, and every way in which they fail."""
 
+import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +65,7 @@ def rows_of(path: Path, given: Predictions = SMALL, **options: Any) -> list[Row]
 # What a metric gives
 
 
-def test_the_example_of_the_readme() -> None:
+def test_the_example_of_the_documents() -> None:
     model = SimpleNamespace(parameters=lambda: [SimpleNamespace(numel=lambda: 3), SimpleNamespace(numel=lambda: 4)])
     given = predictions("B-PER I-PER O | B-LOC I-LOC I-LOC", "B-PER I-PER O | B-LOC I-LOC O")
     rows = run_custom(collect([EXAMPLE]), given, lambda: SimpleNamespace(model=model))  # type: ignore[arg-type,return-value]
@@ -80,6 +82,14 @@ def test_the_example_of_the_readme() -> None:
         ("parameters", "overall", None): 7.0,
     }
     assert {row["reason"] for row in rows if row["value"] is None} == {"none so long in the gold"}
+
+
+def test_the_example_is_the_one_of_the_documents() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/scores.md").read_text()
+    block = re.search(r"```python\n# my_metrics.py\n(.*?)```", page, re.DOTALL)
+    assert block
+    tested = {ast.unparse(node) for node in ast.parse(EXAMPLE.read_text()).body}
+    assert {ast.unparse(node) for node in ast.parse(block[1]).body} <= tested
 
 
 def test_metrics_of_counts_in_a_file_are_scored_with_the_built_in_ones() -> None:
