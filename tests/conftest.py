@@ -1,8 +1,27 @@
-"""Fixtures that several test files use."""
+"""Fixtures that several test files use, and how the tests are shared out among processes (`make test`: two)."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process would start as many threads as there are cores
+
+SERVERS = ("flows", "deployments")
+"""Folders whose tests share a Prefect server: each is one process's work, and the longest, so it comes first."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, or of a folder with a server, in one process; the longest first."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        group = folder if folder in SERVERS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in SERVERS)
 
 
 @pytest.fixture(scope="session")
