@@ -27,7 +27,12 @@ class ModelConfig(Section):
     learning_rate: float = Field(default=5e-5, gt=0)
     """Peak of the linear schedule."""
     batch_tokens: int = Field(default=1024, ge=8)
-    """Pieces a batch, padding included."""
+    """Pieces a batch, padding included, on however many processes: each takes its part of every batch."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Batches a step: one of the optimizer learns from `batch_tokens` × `gradient_accumulation` pieces."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that train it together, each on a GPU of its own or on its share of the cores; the steps are those of
+    one process."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -62,6 +67,14 @@ class ModelConfig(Section):
         if revision and given not in (None, revision):
             raise ValueError(f"base names the revision {revision}, and revision {given}; give one of them")
         return data | {"base": model, "revision": revision or given}
+
+    @model_validator(mode="after")
+    def _processes_have_devices_of_their_own(self) -> "ModelConfig":
+        if self.processes > 1 and (self.device == "mps" or ":" in self.device):
+            raise ValueError(
+                f"{self.processes} processes need as many devices, and device is {self.device}; give cuda or cpu"
+            )
+        return self
 
     @field_validator("base")
     @classmethod

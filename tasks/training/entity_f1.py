@@ -29,25 +29,5 @@ class EntityF1(evaluate.Metric):  # type: ignore[misc]
         for number, (predicted, gold) in enumerate(zip(predictions, references, strict=True)):
             if len(predicted) != len(gold):
                 raise ValueError(f"sentence {number} has {len(gold)} tags and {len(predicted)} predicted ones")
-        return _scores(predictions, references)
-
-
-def _scores(predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
-    names = ("scoring.counts", "scoring.score", "scoring.tagged", "corpora.labels")
-    counts, score, tagged, labels = (import_module(f"tasks.{name}") for name in names)
-    predicted, gold = ([tag for sentence in tags for tag in sentence] for tags in (predictions, references))
-    words = tagged.from_tags(
-        gold,
-        predicted,
-        types=labels.entity_types([*gold, *predicted]),
-        sentences=[number for number, sentence in enumerate(references) for _ in sentence],
-    )
-    rows = [row for row in score.score(counts.count([words]), counts.OVERALL) if row["label"] == counts.OVERALL]
-    micro = {(row["mode"], row["metric"]): row["value"] or 0.0 for row in rows if row["average"] == "micro"}
-    return {
-        "precision": micro["strict", "precision"],
-        "recall": micro["strict", "recall"],
-        "f1": micro["strict", "f1"],
-        "conlleval_f1": micro["conlleval", "f1"],
-        "accuracy": micro["tag", "accuracy"],
-    }
+        scores: dict[str, float] = import_module("tasks.training.scores").entity_scores(predictions, references)
+        return scores

@@ -12,6 +12,9 @@ from tasks.inference.loading import LoadedTokenizer
 IGNORED = -100
 """The label of pieces that the loss leaves out: special tokens, later pieces, words of another window."""
 
+BLANK = -1
+"""The index of an item from which nothing is learnt: for a process that a batch has no sentence for."""
+
 
 class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[misc]
     """Windows as model inputs; the first piece of each predicted word carries the word's tag."""
@@ -35,31 +38,34 @@ class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[
         return len(self.items)
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self.items[index]
+        return self.items[index] if index != BLANK else self.items[0] | {"labels": [IGNORED] * len(self.windows[0].ids)}
 
     @property
     def lengths(self) -> list[int]:
         """Pieces of each item, ascending."""
         return [len(w.ids) for w in self.windows]
 
+    @property
+    def occurring(self) -> set[int]:
+        """The ids of all pieces, special tokens included."""
+        return {piece for window in self.windows for piece in window.ids}
+
     def tagged(self, predicted: np.ndarray) -> list[list[str]]:
-        """Predicted tags (items, pieces; label indexes) put back into the corpus's sentences."""
+        """Predicted tags (label indexes of all items' words, one after the other) put back into the sentences."""
         sentences = [["O"] * len(words) for words in self.corpus.words]
-        for row, window in zip(predicted, self.windows, strict=True):
-            for word, start in zip(window.words, window.starts, strict=True):
-                sentences[window.sentence][word] = self.tags[row[start]]
+        places = ((window.sentence, word) for window in self.windows for word in window.words)
+        for (sentence, word), label in zip(places, predicted.tolist(), strict=True):
+            sentences[sentence][word] = self.tags[label]
         return sentences
 
 
 def collate(items: Sequence[dict[str, list[int]]], *, pad: int) -> dict[str, torch.Tensor]:
-    """Pad a batch to its longest item."""
-    width = max(len(item["input_ids"]) for item in items)
-    ids = torch.full((len(items), width), pad, dtype=torch.long)
-    labels = torch.full((len(items), width), IGNORED, dtype=torch.long)
-    mask = torch.zeros((len(items), width), dtype=torch.long)
-    for row, item in enumerate(items):
-        length = len(item["input_ids"])
-        ids[row, :length] = torch.tensor(item["input_ids"])
-        labels[row, :length] = torch.tensor(item["labels"])
-        mask[row, :length] = 1
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    """Pad a batch to its longest item; one that needs no padding needs no mask, and attention is faster without."""
+    lengths = np.array([len(item["input_ids"]) for item in items])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    batch = {}
+    for name, filler in (("input_ids", pad), ("labels", IGNORED)):
+        padded = np.full(mask.shape, filler)
+        padded[mask] = np.concatenate([item[name] for item in items])
+        batch[name] = torch.from_numpy(padded)
+    return batch if mask.all() else batch | {"attention_mask": torch.from_numpy(mask.astype(np.int64))}

@@ -7,24 +7,23 @@ training goes on; the events are training steps and evaluations; the result hold
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from transformers import EvalPrediction, PreTrainedModel, Trainer, set_seed
+from transformers import PreTrainedModel, Trainer
 
 from artifacts.errors import RunFailedError
+from artifacts.storage.paths import room_for
 from tasks.child import Emit, Job, serve
 from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpora.corpus import load_splits, pick_split
-from tasks.corpora.labels import tag_vocabulary
 from tasks.inference.golden import record
 from tasks.inference.loading import LoadedTokenizer, load_tagger
-from tasks.training.bases import build
-from tasks.training.examples import Examples
-from tasks.training.trainer import TaggerTrainer, arguments, callbacks, newest_checkpoint, resolve_precision
+from tasks.training.lesson import make_trainer, prepare
+from tasks.training.ranks import ranks
+from tasks.training.stopping import callbacks, newest_checkpoint
+from tasks.training.trainer import resolve_precision
 
 
 def finetune(job: Job, emit: Emit) -> Job:
@@ -32,45 +31,34 @@ def finetune(job: Job, emit: Emit) -> Job:
 
     Raises RunFailedError where memory runs out, the loss is no number, or SIGTERM came (after a last checkpoint).
     """
-    model, dataset = ModelConfig(**job["model"]), DatasetConfig(**job["dataset"])
-    splits = load_splits(dataset)
-    train, validation = (pick_split(splits, split, dataset) for split in ("train", "validation"))
-    tags = tag_vocabulary(train.types)
-    set_seed(model.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
-    network, tokenizer, window = build(model, train, tags)
-    examples = Examples(train, tokenizer, window, tags)
-    held_out = Examples(validation, tokenizer, window, tags)
-    stopping, *others = callbacks(model, emit)
-    trainer = TaggerTrainer(
-        batch_tokens=model.batch_tokens,
-        seed=model.seed,
-        pad=tokenizer.special.pad,
-        model=network,
-        args=arguments(model, Path(job["work"])),
-        train_dataset=examples,
-        eval_dataset=held_out,
-        compute_metrics=_metrics(held_out),
-        preprocess_logits_for_metrics=lambda logits, labels: logits.argmax(dim=-1),
-        callbacks=[stopping, *others],
-    )
-    started = time.perf_counter()
-    checkpoint = newest_checkpoint(Path(job["work"]))
-    with _memory_errors(model):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if stopping.reason == "terminated":
-        raise RunFailedError(f"stopped at step {trainer.state.global_step}; run again to go on from there")
-    _save(trainer.model, tokenizer, Path(job["output"]))
-    return _summary(trainer, sum(examples.lengths)) | {
-        "train_s": time.perf_counter() - started,
-        "golden": _golden(Path(job["output"]), model.name),
-        "base_commit": getattr(network.config, "_commit_hash", None),
-        "resumed_from": int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
-        "stopped_by": stopping.reason or _stopped_early(trainer),
-        "window": window,
-        "precision": resolve_precision(model),
-    }
+    model = ModelConfig(**job["model"])
+    work, output = Path(job["work"]), Path(job["output"])
+    if "checkpoint" not in job:  # the first process looks, and says it to the others
+        job = job | {"checkpoint": str(newest_checkpoint(work) or "")}
+    with ranks(model, job, emit) as together:
+        lesson = prepare(model, DatasetConfig(**job["dataset"]))
+        stopping, *others = callbacks(model, emit, together)
+        trainer = make_trainer(model, lesson, work, [stopping, *others], together)
+        started = time.perf_counter()
+        with _memory_errors(model), room_for(work):
+            trainer.train(resume_from_checkpoint=job["checkpoint"] or None)
+        if together.number:
+            return {}
+        if stopping.reason == "terminated":
+            raise RunFailedError(f"stopped at step {trainer.state.global_step}; run again to go on from there")
+        lesson.widen()
+        with room_for(output):
+            _save(trainer.model, lesson.base.tokenizer, output)
+        return _summary(trainer, sum(lesson.train.lengths)) | {
+            "train_s": time.perf_counter() - started,
+            "golden": _golden(output, model.name),
+            "base_commit": getattr(lesson.base.network.config, "_commit_hash", None),
+            "resumed_from": int(job["checkpoint"].rpartition("-")[2]) if job["checkpoint"] else None,
+            "stopped_by": stopping.reason or _stopped_early(trainer),
+            "window": lesson.base.window,
+            "precision": resolve_precision(model),
+            "world_size": together.count,
+        }
 
 
 @contextmanager
@@ -85,19 +73,6 @@ def _memory_errors(model: ModelConfig) -> Iterator[None]:
             )
             raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller window") from error
         raise
-
-
-def _metrics(held_out: Examples) -> Callable[[EvalPrediction], dict[str, float]]:
-    from tasks.training.entity_f1 import EntityF1
-
-    metric = EntityF1()
-
-    def compute(prediction: EvalPrediction) -> dict[str, float]:
-        predicted = held_out.tagged(np.asarray(prediction.predictions))
-        result = metric.compute(predictions=predicted, references=list(held_out.corpus.tags))
-        return {name: float(value) for name, value in result.items() if value is not None}
-
-    return compute
 
 
 def _save(network: PreTrainedModel, tokenizer: LoadedTokenizer, output: Path) -> None:

@@ -65,7 +65,7 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir()
         result = run_child(
-            "tasks.training.finetune", job, what=f"training {model.name}", on_event=on_event, env=_one_gpu(model.device)
+            "tasks.training.finetune", job, what=f"training {model.name}", on_event=on_event, env=_gpus(model)
         )
     return TrainedModel(
         name=model.name,
@@ -76,13 +76,15 @@ def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], 
     )
 
 
-def _one_gpu(device: str) -> dict[str, str]:
-    """Show the child one GPU only: given several, Trainer would spread a batch over all of them."""
-    if device in {"cpu", "mps"}:
+def _gpus(model: ModelConfig) -> dict[str, str]:
+    """Show the child as many GPUs as it has processes: given more, Trainer would spread a batch over all of them."""
+    if model.device in {"cpu", "mps"}:
         return {}
-    number = int(device.partition(":")[2] or 0)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[number] if visible else str(number)}
+    first = int(model.device.partition(":")[2] or 0)
+    wanted = range(first, first + model.processes)
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return {"CUDA_VISIBLE_DEVICES": ",".join(visible.split(",")[wanted.start : wanted.stop])}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted))}
 
 
 @contextmanager

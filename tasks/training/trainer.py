@@ -1,125 +1,97 @@
-"""transformers' Trainer for token classifiers: batches by token budget, stopped and resumed in good order."""
+"""transformers' Trainer for token classifiers: batches by token budget, on one process or on several."""
 
 import math
-import shutil
-import signal
-import time
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from torch.nn.functional import cross_entropy
+from transformers import Trainer, TrainerControl, TrainingArguments
 
 from artifacts.errors import InputError, RunFailedError
-from tasks.child import Emit
 from tasks.config import ModelConfig
 from tasks.environment import cpu_has_bf16
-from tasks.inference.loading import resolve_device
-from tasks.inference.prediction import BATCH_PIECES, batches
-from tasks.training.batching import TokenBatches
-from tasks.training.examples import Examples, collate
+from tasks.training.batching import Batches, TokenBatches
+from tasks.training.examples import IGNORED
+from tasks.training.ranks import training_device
+from tasks.training.validation import Validation
 
-STATE_FILE = "trainer_state.json"
-"""What the Trainer writes last: a checkpoint without it is torn."""
+
+def token_loss(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """Cross-entropy, summed, over the number of labels in the whole step's batches, on all processes.
+
+    By default every label of these outputs counts. So neither accumulation nor processes change what a step learns.
+    """
+    logits = outputs.logits.flatten(0, -2).float()
+    total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / ((labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 class TaggerTrainer(Trainer):  # type: ignore[misc]
     """A Trainer whose batches are made by token budget, and which stops at a loss that is no number."""
 
-    def __init__(self, *, batch_tokens: int, seed: int, pad: int, **options: Any) -> None:
-        self.batch_tokens, self.batch_seed, self.pad = batch_tokens, seed, pad
-        super().__init__(**options)
+    control: TrainerControl
 
-    def _loader(self, dataset: Examples, batch_sampler: Any) -> DataLoader[Any]:
-        loader: DataLoader[Any] = DataLoader(
-            dataset, batch_sampler=batch_sampler, collate_fn=partial(collate, pad=self.pad)
-        )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
+    def __init__(self, *, model_config: ModelConfig, validation: Validation, **options: Any) -> None:
+        self.model_config, self.validation, self.ranks = model_config, validation, validation.ranks
+        super().__init__(compute_loss_func=token_loss, eval_dataset=validation.examples, **options)
 
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Length-grouped batches in random order."""
-        return self._loader(
-            self.train_dataset, TokenBatches(self.train_dataset.lengths, self.batch_tokens, self.batch_seed)
-        )
+    def get_train_dataloader(self) -> Batches:
+        """Length-grouped batches in random order; this process's part of each."""
+        settings = self.model_config
+        sampler = TokenBatches(self.train_dataset.lengths, settings.batch_tokens, settings.seed, self.ranks)
+        pinned = self.args.device.type == "cuda"
+        return Batches(self.train_dataset, sampler, pad=self.validation.pad, pinned=pinned)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        """The examples in their own (length) order: row i of the predictions is item i."""
-        runs = batches(self.eval_dataset.lengths, BATCH_PIECES[self.args.device.type])
-        return self._loader(self.eval_dataset, [list(run) for run in runs])
+    def _prepare_inputs(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: tensor.to(self.args.device, non_blocking=True) for name, tensor in inputs.items()}
 
     def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
-        """One step; raises RunFailedError where its loss is no finite number."""
+        """One step; raises RunFailedError where its loss is no finite number, on a GPU when that is next told."""
         loss: torch.Tensor = super().training_step(*arguments, **options)
-        if not math.isfinite(value := loss.item()):
-            step = self.state.global_step + 1
-            raise RunFailedError(f"the loss is {value} at step {step}; lower learning_rate, or train in fp32")
+        if loss.device.type == "cpu":  # elsewhere a look would wait for the device
+            self._refuse_no_number(loss.item(), self.state.global_step + 1)
         return loss
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Tell the callbacks; raises RunFailedError for a loss that is no finite number."""
+        self._refuse_no_number(logs.get("loss", 0.0), self.state.global_step)
+        super().log(logs, start_time)
 
-class Progress(TrainerCallback):  # type: ignore[misc]
-    """Tells the parent about steps and evaluations."""
+    def _refuse_no_number(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise RunFailedError(f"the loss is {loss} at step {step}; lower learning_rate, or train in fp32")
 
-    def __init__(self, emit: Emit) -> None:
-        self.emit = emit
+    def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
+        """Judge the model by the validation split, as Trainer would, but by whole entities and on all processes."""
+        scores = self.validation.scores(self.model, self.args.device)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Forward what the Trainer logs."""
-        self.emit(
-            {"event": "log", "step": state.global_step, "steps": state.max_steps, "epoch": state.epoch, **(logs or {})}
-        )
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Every process's own; the checkpoint's last file is written when all of them are there."""
+        super()._save_rng_state(output_dir)
+        self.ranks.wait()
 
+    def _finalize_training(self, *arguments: Any) -> Any:
+        """The first process chooses and tidies the checkpoints before others look at them."""
+        if self.ranks.number:
+            self.ranks.wait()
+        output = super()._finalize_training(*arguments)
+        if not self.ranks.number:
+            self.ranks.wait()
+        return output
 
-class Stopping(TrainerCallback):  # type: ignore[misc]
-    """Saves now and then within an epoch, and ends training in good order at SIGTERM or when time is up."""
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted here: Trainer would go through all parameters at every step."""
+        return 0
 
-    def __init__(self, checkpoint_s: float, time_limit_s: float | None) -> None:
-        self.checkpoint_s = checkpoint_s
-        self.deadline = time.monotonic() + (time_limit_s or math.inf)
-        self.saved = time.monotonic()
-        self.reason: str | None = None
-        """Why training ended before its last step."""
-        signal.signal(signal.SIGTERM, self._terminated)
-
-    def _terminated(self, number: int, frame: FrameType | None) -> None:
-        self.reason = "terminated"
-
-    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
-        """Between two steps is the only place to stop at."""
-        now = time.monotonic()
-        if now >= self.deadline and not self.reason:
-            self.reason = "time limit"
-            control.should_evaluate = True
-        if self.reason:
-            control.should_training_stop = True
-        if self.reason or now - self.saved >= self.checkpoint_s:
-            control.should_save = True
-            self.saved = now
-
-
-def callbacks(model: ModelConfig, emit: Emit) -> list[TrainerCallback]:
-    """What accompanies the training of a model; the first is a Stopping."""
-    patience = [EarlyStoppingCallback(model.early_stopping)] if model.early_stopping else []
-    return [Stopping(model.checkpoint_s, model.time_limit_s), Progress(emit), *patience]
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; torn ones, of which a kill leaves one at most, are removed."""
-    complete = []
-    for checkpoint in folder.glob("checkpoint-*"):
-        if (checkpoint / STATE_FILE).exists():
-            complete.append(checkpoint)
-        else:
-            shutil.rmtree(checkpoint)
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def training_device(model: ModelConfig) -> torch.device:
-    """Where this process trains; of several GPUs it was shown the chosen one only. Raises InputError."""
-    return resolve_device("cuda" if model.device.startswith("cuda") else model.device, f"models: {model.name}: device")
+    def store_flos(self) -> None:
+        """Nothing to store; Trainer would make the processes meet for it."""
 
 
 def resolve_precision(model: ModelConfig) -> str:
@@ -139,6 +111,7 @@ def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=model.epochs,
+        gradient_accumulation_steps=model.gradient_accumulation,
         learning_rate=model.learning_rate,
         warmup_steps=model.warmup,
         weight_decay=model.weight_decay,
@@ -147,6 +120,7 @@ def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=training_device(model).type == "cpu",
+        ddp_broadcast_buffers=False,  # positions and the like, the same everywhere
         seed=model.seed,
         data_seed=model.seed,
         eval_strategy="epoch",

@@ -2,6 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.training.batching import LENGTH_NOISE, TokenBatches
+from tasks.training.examples import BLANK
+from tasks.training.ranks import Ranks
 
 LENGTHS = [3, 17, 5, 5, 9, 40, 12, 12, 12, 30, 4, 8] * 8
 lengths = st.lists(st.integers(3, 60), min_size=1, max_size=80)
@@ -51,3 +53,14 @@ def test_batches_hold_similar_lengths_in_random_order() -> None:
     assert padded < 1.35 * sum(LENGTHS)
     means = [sum(LENGTHS[i] for i in batch) / len(batch) for batch in found]
     assert means != sorted(means)
+
+
+@given(lengths, st.integers(8, 300), st.integers(2, 5))
+def test_processes_share_the_batches_of_one(lengths: list[int], budget: int, processes: int) -> None:
+    whole = list(TokenBatches(lengths, budget, 3))
+    parts = [list(TokenBatches(lengths, budget, 3, Ranks(number, processes))) for number in range(processes)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert sorted(item for share in shares for item in share if item != BLANK) == sorted(batch)
+        taken = [0 if share == [BLANK] else len(share) for share in shares]
+        assert max(taken) - min(taken) <= 1
+        assert all(shares), "a process without a sentence takes the step too"

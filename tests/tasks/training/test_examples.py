@@ -6,7 +6,7 @@ from tiny_models import LABELS, SENTENCES
 
 from tasks.corpora.corpus import Corpus
 from tasks.inference.loading import load_tokenizer
-from tasks.training.examples import IGNORED, Examples, collate
+from tasks.training.examples import BLANK, IGNORED, Examples, collate
 
 
 def tagged_corpus() -> Corpus:
@@ -23,7 +23,7 @@ def test_the_labels_of_all_windows_are_the_corpuss_tags(tiny_model_folder: Path,
     labels = np.full((len(examples), window), IGNORED)
     for row, item in zip(labels, examples.items, strict=True):
         row[: len(item["labels"])] = item["labels"]
-    assert examples.tagged(labels) == list(corpus.tags)
+    assert examples.tagged(labels[labels != IGNORED]) == list(corpus.tags)
     assert examples.lengths == sorted(examples.lengths)
     words_with_pieces = sum(len(words) for words in corpus.words) - 2
     assert int((labels != IGNORED).sum()) == words_with_pieces, "each word is learnt once, by its first piece"
@@ -42,3 +42,19 @@ def test_a_batch_is_padded_to_its_longest_item() -> None:
         "labels": [[0, 1], [2, IGNORED]],
         "attention_mask": [[1, 1], [1, 0]],
     }
+
+
+def test_a_batch_of_equal_lengths_needs_no_mask() -> None:
+    made = collate([{"input_ids": [5, 6], "labels": [0, 1]}, {"input_ids": [7, 8], "labels": [2, 0]}], pad=9)
+    assert {name: tensor.tolist() for name, tensor in made.items()} == {
+        "input_ids": [[5, 6], [7, 8]],
+        "labels": [[0, 1], [2, 0]],
+    }
+
+
+def test_a_blank_item_teaches_nothing(tiny_model_folder: Path) -> None:
+    examples = Examples(tagged_corpus(), load_tokenizer(tiny_model_folder), 16, LABELS)
+    blank = examples[BLANK]
+    assert len(blank["labels"]) == len(blank["input_ids"]) > 0
+    assert set(blank["labels"]) == {IGNORED}
+    assert examples.occurring == {piece for item in examples.items for piece in item["input_ids"]}

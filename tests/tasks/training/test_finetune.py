@@ -172,6 +172,7 @@ def test_a_data_set_without_validation_is_refused(tmp_path: Path) -> None:
     dataset = DatasetConfig(name="own", files={"train": write_corpus(tmp_path / "corpus.txt", 1)})
     model = ModelConfig.model_validate({"name": "tiny", "base": TINY})
     job = {"model": model.model_dump(mode="json"), "dataset": dataset.model_dump(mode="json")}
+    job |= {"work": str(tmp_path / "checkpoints"), "output": str(tmp_path / "model")}
     with pytest.raises(CorpusError, match="it has no validation split"):
         finetune(job, print)
 

@@ -13,10 +13,10 @@ from small_corpus import TINY, write_corpus
 from artifacts.digests import sha256_file
 from artifacts.errors import RunFailedError
 from tasks.config import DatasetConfig, ModelConfig
-from tasks.training import finetune as finetuning
+from tasks.training import lesson, stopping
 from tasks.training import trainer as training
 from tasks.training.finetune import finetune
-from tasks.training.trainer import newest_checkpoint
+from tasks.training.stopping import newest_checkpoint
 
 
 class Killed(BaseException):
@@ -54,14 +54,14 @@ def ignore(event: dict[str, Any]) -> None:
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """End the training, like a kill, right after a step."""
-    original = training.Stopping.on_step_end
+    original = stopping.Stopping.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **options: Any) -> None:
         if state.global_step == step:
             raise Killed
         original(self, args, state, control, **options)
 
-    monkeypatch.setattr(training.Stopping, "on_step_end", on_step_end)
+    monkeypatch.setattr(stopping.Stopping, "on_step_end", on_step_end)
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_early_stopping_ends_training_without_progress(job: Any) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = finetuning.build
+    original = lesson.build
 
     def poisoned(*arguments: Any) -> Any:
         base = original(*arguments)
         base.network.classifier.bias.data.fill_(math.nan)
         return base
 
-    monkeypatch.setattr(finetuning, "build", poisoned)
+    monkeypatch.setattr(lesson, "build", poisoned)
     with pytest.raises(RunFailedError, match="the loss is nan at step 1; lower learning_rate"):
         finetune(job("nan"), ignore)
 

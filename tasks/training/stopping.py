@@ -1,0 +1,95 @@
+"""Training that tells how far it is, stops in good order, and goes on from where it stopped."""
+
+import math
+import shutil
+import signal
+import time
+from enum import IntFlag, auto
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
+
+from tasks.child import Emit
+from tasks.config import ModelConfig
+from tasks.training.ranks import ALONE, Ranks
+
+STATE_FILE = "trainer_state.json"
+"""What the Trainer writes last: a checkpoint without it is torn."""
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """Tells the parent about steps and evaluations."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.emit = emit
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Forward what the Trainer logs."""
+        self.emit(
+            {"event": "log", "step": state.global_step, "steps": state.max_steps, "epoch": state.epoch, **(logs or {})}
+        )
+
+
+class Orders(IntFlag):
+    """What is to be done after a step."""
+
+    EVALUATE = auto()
+    SAVE = auto()
+    STOP = auto()
+
+
+class Stopping(TrainerCallback):  # type: ignore[misc]
+    """Saves now and then within an epoch, and ends training in good order at SIGTERM or when time is up.
+
+    Of several processes the first decides: all do the same after the same step.
+    """
+
+    def __init__(self, checkpoint_s: float, time_limit_s: float | None, ranks: Ranks = ALONE) -> None:
+        self.checkpoint_s = checkpoint_s
+        self.ranks = ranks
+        self.deadline = time.monotonic() + (time_limit_s or math.inf)
+        self.saved = time.monotonic()
+        self.reason: str | None = None
+        """Why training ended before its last step."""
+        signal.signal(signal.SIGTERM, self._terminated)
+
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        self.reason = "terminated"
+
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Between two steps is the only place to stop at."""
+        orders = Orders(self.ranks.told(self._decide() if self.ranks.number == 0 else 0))
+        control.should_evaluate |= Orders.EVALUATE in orders
+        control.should_save |= Orders.SAVE in orders
+        control.should_training_stop |= Orders.STOP in orders
+
+    def _decide(self) -> Orders:
+        orders, now = Orders(0), time.monotonic()
+        if now >= self.deadline and not self.reason:
+            self.reason = "time limit"
+            orders |= Orders.EVALUATE
+        if self.reason:
+            orders |= Orders.STOP
+        if self.reason or now - self.saved >= self.checkpoint_s:
+            orders |= Orders.SAVE
+            self.saved = now
+        return orders
+
+
+def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[TrainerCallback]:
+    """What accompanies the training of a model; the first is a Stopping."""
+    patience = [EarlyStoppingCallback(model.early_stopping)] if model.early_stopping else []
+    return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience]
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint; torn ones, of which a kill leaves one at most, are removed."""
+    complete = []
+    for checkpoint in folder.glob("checkpoint-*"):
+        if (checkpoint / STATE_FILE).exists():
+            complete.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

@@ -1,0 +1,241 @@
+"""How fast a model learns: nerbench, nnbench's recipe, that recipe on nerbench's engine, and a simple loop.
+
+    MINILM=FOLDER python tests/benchmarks/training_speed.py [-c deployments/conllpp-local.yaml] [--model minilm-l6]
+        [--rounds 5] [--steps 60] [--only NAME,NAME] [--json]
+    … --full               trains nnbench's recipe and ours whole, with validation and test F1 against seconds
+    … --seeds 0,1,2,3,4    nerbench's training once a seed: strict F1 on the test split, and their mean
+
+Every contender is a process with its own training; they take turns of so many steps, several rounds, and the medians
+are printed in pieces a second, padding left out. Between the turns the matrix products' own rate is measured, forward
+and twice that backward: the share of it that a contender reaches counts its pieces' products and nothing else.
+Where other programs use the machine, the columns of CPU seconds, with OMP_NUM_THREADS=1, are steadier.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any, NamedTuple
+
+import torch
+from arithmetic_floor import Products, Seconds, work_of
+from training_contenders import CONTENDERS, guide
+from transformers import Trainer, TrainerCallback
+
+from tasks.config import DatasetConfig, ModelConfig
+from tasks.configuration.configfile import load_config
+from tasks.corpora.corpus import load_splits
+from tasks.training.examples import Examples
+from tasks.training.launch import train
+from tasks.training.lesson import Lesson, make_trainer, prepare
+from tasks.training.ranks import ALONE
+from tasks.training.validation import Validation
+
+WARM_UP = 10
+"""Steps before the first turn that counts."""
+FULL_EVERY = 0.5
+"""Epochs between two looks at the F1 of a whole training."""
+
+
+class Turn(NamedTuple):
+    """What a contender did in one turn."""
+
+    pieces: int
+    wall: float
+    cpu: float
+
+
+class Contender:
+    """A training in a process of its own."""
+
+    def __init__(self, name: str, model: ModelConfig, dataset: DatasetConfig) -> None:
+        self.name = name
+        self.turns: list[Turn] = []
+        script = Path(__file__).with_name("training_contenders.py")
+        given = (model.model_dump_json(), dataset.model_dump_json())
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), name, *given], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._answer()  # it is ready
+
+    def turn(self, steps: int) -> Turn:
+        """Let it take so many steps."""
+        assert self.process.stdin
+        print(steps, file=self.process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> Turn:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if line.startswith('{"pieces"'):
+                return Turn(**json.loads(line))
+        raise SystemExit(f"{self.name} ended")
+
+    def close(self) -> None:
+        """End its process."""
+        self.process.kill()
+        self.process.wait()
+
+
+def race(
+    names: list[str], model: ModelConfig, dataset: DatasetConfig, rounds: int, steps: int
+) -> tuple[list[Contender], dict[str, list[Seconds]]]:
+    """Contenders with their turns, and seconds a piece of the products alone, by precision."""
+    contenders = [Contender(name, model, dataset) for name in names]
+    floors: dict[str, list[Seconds]] = {"fp32": [], "bf16": []}
+    n_pieces = 100_000
+    work = work_of(prepare(model, dataset).base.network, [1] * n_pieces)
+    products = {"fp32": Products(work, torch.float32), "bf16": Products(work, torch.bfloat16)}
+    try:
+        for contender in contenders:
+            contender.turn(WARM_UP)
+        for number in range(rounds):
+            for contender in contenders if number % 2 else contenders[::-1]:
+                contender.turns.append(contender.turn(steps))
+            for precision, product in products.items():
+                fastest = min(product.floors().values())
+                floors[precision].append(Seconds(*(3 * seconds / n_pieces for seconds in fastest)))
+    finally:
+        for contender in contenders:
+            contender.close()
+    return contenders, floors
+
+
+def compared(contenders: list[Contender], floors: dict[str, list[Seconds]]) -> list[dict[str, Any]]:
+    """A row a contender: medians over the rounds; ratios are medians of the ratios within each round."""
+    rows = []
+    for contender in contenders:
+        row: dict[str, Any] = {"contender": contender.name}
+        for clock in ("wall", "cpu"):
+            rates = [turn.pieces / getattr(turn, clock) for turn in contender.turns]
+            first = [turn.pieces / getattr(turn, clock) for turn in contenders[0].turns]
+            row[f"pieces_per_{clock}_s"] = median(rates)
+            row[f"times_{clock}"] = median(mine / theirs for mine, theirs in zip(rates, first, strict=True))
+            for precision, measured in floors.items():
+                floor = median(getattr(seconds, clock) for seconds in measured)
+                row[f"of_{precision}_{clock}"] = median(rates) * floor
+        rows.append(row)
+    return rows
+
+
+def show(rows: list[dict[str, Any]], floors: dict[str, list[Seconds]]) -> None:
+    """The table for people."""
+    print(f"{'':26}{'pieces/s':>10}{'×':>7}{'of fp32':>9}{'of bf16':>9}{'per CPU s':>12}{'×':>7}{'of bf16':>9}")
+    for row in rows:
+        print(
+            f"{row['contender']:26}{row['pieces_per_wall_s']:10,.0f}{row['times_wall']:7.2f}{row['of_fp32_wall']:9.1%}"
+            f"{row['of_bf16_wall']:9.1%}{row['pieces_per_cpu_s']:12,.0f}{row['times_cpu']:7.2f}{row['of_bf16_cpu']:9.1%}"
+        )
+    for precision, measured in floors.items():
+        wall, cpu = (median(getattr(seconds, clock) for seconds in measured) for clock in ("wall", "cpu"))
+        print(f"{'products alone, ' + precision:26}{1 / wall:10,.0f}{'':25}{1 / cpu:12,.0f}")
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Judges a model now and then while it learns; the judging takes no time of the training's."""
+
+    def __init__(self, name: str, judges: dict[str, Validation], every: float) -> None:
+        self.name, self.judges, self.every = name, judges, every
+        self.seen, self.lost, self.started = 0, 0.0, 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """The clock starts."""
+        self.started = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Every so many epochs, and at the end."""
+        if int(state.epoch / self.every + 1e-9) == self.seen and state.global_step < state.max_steps:
+            return
+        stopped = time.perf_counter()
+        self.seen = int(state.epoch / self.every + 1e-9)
+        scores = {name: judge.scores(model, args.device)["f1"] for name, judge in self.judges.items()}
+        self.curve.append({"epoch": state.epoch, "seconds": stopped - self.started - self.lost} | scores)
+        shown = "  ".join(f"{name} F1 {100 * value:.2f}" for name, value in scores.items())
+        print(f"{self.name:10}epoch {state.epoch:4.2f}{self.curve[-1]['seconds']:9.1f} s  {shown}", flush=True)
+        self.lost += time.perf_counter() - stopped
+
+
+def judges(lesson: Lesson, dataset: DatasetConfig) -> dict[str, Validation]:
+    """The validation and the test split."""
+    base = lesson.base
+    test = Examples(load_splits(dataset)["test"], base.tokenizer, base.window, lesson.train.tags)
+    return {
+        "validation": Validation(lesson.held_out, lesson.pad, ALONE),
+        "test": Validation(test, lesson.pad, ALONE),
+    }
+
+
+def full(model: ModelConfig, dataset: DatasetConfig) -> dict[str, list[dict[str, float]]]:
+    """F1 against seconds of training, of nnbench's recipe and of ours, one after the other."""
+    curves = {}
+    for name in ("guide", "ours"):
+        lesson = prepare(model, dataset)
+        if name == "ours":
+            lesson.widen()  # the test split has pieces of its own; this costs ours some speed
+        watch = Watch(name, judges(lesson, dataset), FULL_EVERY)
+        with tempfile.TemporaryDirectory() as work:
+            if name == "guide":
+                trainer = guide(model, dataset, Path(work), Trainer, [watch])
+            else:
+                trainer = make_trainer(model, lesson, Path(work), [watch])
+            trainer.train()
+        curves[name] = watch.curve
+    own = curves["guide"][-1]
+    reached = [point["seconds"] for point in curves["ours"] if point["test"] >= own["test"]]
+    told = f"{min(reached):.0f} s, {min(reached) / own['seconds']:.1%} of its time" if reached else "never"
+    print(f"nnbench's recipe ends at {100 * own['test']:.2f} after {own['seconds']:.0f} s; ours is there after {told}")
+    return curves
+
+
+def seeds(model: ModelConfig, dataset: DatasetConfig, numbers: list[int]) -> list[float]:
+    """Strict F1 on the test split of nerbench's own training, once a seed."""
+    from tasks.inference.loading import load_tagger
+    from tasks.inference.prediction import predict
+    from tasks.training.scores import entity_scores
+
+    test, found = load_splits(dataset)["test"], []
+    for seed in numbers:
+        trained = train(model.model_copy(update={"seed": seed, "seeds": ()}), dataset, lambda event: None)
+        tagger = load_tagger(Path(trained.folder), device=torch.device("cpu"))
+        flat = iter([tagger.labels[label] for block in predict(tagger, test.words) for label in block.labels])
+        predicted = [[next(flat) for _ in words] for words in test.words]
+        found.append(entity_scores(predicted, test.tags)["f1"])
+        print(f"seed {seed}: strict F1 {100 * found[-1]:.2f} after {trained.train_s:.0f} s", flush=True)
+    spread = f" ± {100 * stdev(found):.2f}" if len(found) > 1 else ""
+    print(f"mean of {len(found)} seeds: {100 * mean(found):.2f}{spread}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-c", type=Path, default=Path("deployments/conllpp-local.yaml"), dest="config")
+    parser.add_argument("--model", help="of the configuration; its first by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders; the first is what others are held to")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--seeds", help="numbers with commas between them")
+    parser.add_argument("--json", action="store_true")
+    wanted = parser.parse_args()
+    config = load_config(wanted.config)
+    model = next(m for m in config.models if wanted.model in (None, m.name))
+    dataset = next(d for d in config.datasets if model.dataset in (None, d.name))
+    if wanted.full:
+        result: Any = full(model, dataset)
+    elif wanted.seeds:
+        result = seeds(model, dataset, [int(seed) for seed in wanted.seeds.split(",")])
+    else:
+        contenders, floors = race(wanted.only.split(","), model, dataset, wanted.rounds, wanted.steps)
+        result = compared(contenders, floors)
+        show(result, floors)
+    if wanted.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
