@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 def record(tagger: "Tagger") -> Golden:
     """What a model says, to be kept in its manifest; `tagger` computes in fp32 on a CPU."""
     limit = min(PIECES, tagger.window)
-    pieces = [_pieces(tagger, sentence, limit) for sentence in SENTENCES]
+    pieces = [pieces_of(tagger, sentence, limit) for sentence in SENTENCES]
     logits = tuple(_nested(_logits(tagger, ids)) for ids in pieces)
     return Golden(sentences=VERSION, limit=limit, pieces=tuple(pieces), logits=logits)
 
@@ -51,7 +51,7 @@ def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
         _logger.warning("%s: its golden sentences are of version %d; not compared", name, golden.sentences)
         return
     for sentence, pieces, logits in zip(SENTENCES, golden.pieces, golden.logits, strict=True):
-        if _pieces(tagger, sentence, golden.limit) != pieces:
+        if pieces_of(tagger, sentence, golden.limit) != pieces:
             raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other pieces")
         expected, found = np.asarray(logits), _logits(tagger, pieces)
         if expected.shape != found.shape:
@@ -67,7 +67,8 @@ def _changed(name: str, how: str) -> CorruptArtifactError:
     return CorruptArtifactError(f"model {name}: no longer says what it said when it was published: {how}; {remedy}")
 
 
-def _pieces(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
+def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
+    """The model's input for a sentence, cut to `limit` pieces, special tokens included."""
     special = tagger.tokenizer.special
     encoded = tagger.tokenizer.backend.encode(list(sentence), is_pretokenized=True, add_special_tokens=False)
     room = limit - len(special.prefix) - len(special.suffix)

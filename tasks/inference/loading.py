@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from artifacts.manifest import Golden
@@ -35,6 +35,8 @@ DEFAULT_WINDOW = 512
 LONGEST_REASON = 300
 REACHABLE = "name a folder made by save_pretrained, or a model of the Hub that can be reached"
 
+Batching = Literal["padded", "packed", "even"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTokenizer:
@@ -58,6 +60,8 @@ class Tagger:
     device: "torch.device"
     ignored_keys: tuple[str, ...] = ()
     """Weights of the file that this architecture does not use."""
+    batching: Batching = "padded"
+    """How windows are computed together: `packed` into one row without padding; `even`, only equally long ones."""
 
 
 def resolve_device(device: str, field: str = "benchmark.device") -> "torch.device":

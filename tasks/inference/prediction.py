@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from tasks.inference.alignment import Window, tokenize, truncated_words, windows
-from tasks.inference.loading import Tagger
+from tasks.inference.loading import Batching, Tagger
+from tasks.inference.packing import logits_of, on_device
 
 BLOCK = 2048
 """Sentences a block; a change makes other batches, so it is part of the evaluation's key."""
@@ -44,66 +45,81 @@ def predict(tagger: Tagger, sentences: Iterable[Sequence[str]], *, vote: str = "
 
 
 def predict_block(tagger: Tagger, sentences: Sequence[Sequence[str]], *, vote: str = "first") -> BlockPredictions:
-    """Predict one label for every word of at most BLOCK sentences."""
-    pieces = tokenize(tagger.tokenizer.backend, sentences)
-    cut = windows(pieces, tagger.window, tagger.tokenizer.special)
-    offsets = np.concatenate([[0], np.cumsum([len(words) for words in sentences])]).astype(np.int64)
-    labels = np.full(offsets[-1], -1, dtype=np.int32)
-    scores = np.full(offsets[-1], np.nan, dtype=np.float32)
-    order = sorted(range(len(cut)), key=lambda i: len(cut[i].ids))
-    for batch in batches([len(cut[i].ids) for i in order], BATCH_PIECES[tagger.device.type]):
-        members = [cut[order[i]] for i in batch]
-        words = np.concatenate([offsets[w.sentence] + np.asarray(w.words) for w in members])
-        labels[words], scores[words] = _decide(_forward(tagger, members), members, vote)
+    """Predict one label for every word of at most BLOCK sentences; equal ones are computed once."""
+    number_of: dict[tuple[str, ...], int] = {}
+    numbers = [number_of.setdefault(tuple(words), len(number_of)) for words in sentences]
+    pieces = tokenize(tagger.tokenizer.backend, list(number_of))
+    cut = sorted(windows(pieces, tagger.window, tagger.tokenizer.special), key=lambda window: len(window.ids))
+    first = np.concatenate([[0], np.cumsum([len(words) for words in number_of])]).astype(np.int64)
+    labels = np.full(first[-1], -1, dtype=np.int32)
+    scores = np.full(first[-1], np.nan, dtype=np.float32)
+    if cut:
+        words = np.concatenate([first[window.sentence] + np.asarray(window.words) for window in cut])
+        labels[words], scores[words] = _decide(_probabilities(tagger, cut, vote), cut, vote)
+    everywhere = runs_of(first[numbers], np.diff(first)[numbers])
+    shown = [pieces[number] for number in numbers]
     return BlockPredictions(
-        labels=labels,
-        scores=scores,
-        truncated=truncated_words(pieces, tagger.window, tagger.tokenizer.special),
-        pieces=sum(len(p.ids) for p in pieces),
+        labels=labels[everywhere],
+        scores=scores[everywhere],
+        truncated=truncated_words(shown, tagger.window, tagger.tokenizer.special),
+        pieces=sum(len(p.ids) for p in shown),
     )
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[range]:
-    """Consecutive runs of ascending `lengths` whose padded size stays within `budget` (one item at least)."""
-    start = 0
+def batches(lengths: Sequence[int], budget: int, batching: Batching = "padded") -> Iterator[range]:
+    """Consecutive runs of ascending `lengths` whose size stays within `budget` (one item at least).
+
+    Padded, that is the size with padding; packed, without; and `even` runs have one length only.
+    """
+    start = pieces = 0
     for end, length in enumerate(lengths):
-        if end > start and (end + 1 - start) * length > budget:
+        size = pieces + length if batching == "packed" else (end + 1 - start) * length
+        if end > start and (size > budget or (batching == "even" and length > lengths[start])):
             yield range(start, end)
-            start = end
+            start, pieces = end, 0
+        pieces += length
     if start < len(lengths):
         yield range(start, len(lengths))
 
 
-def _forward(tagger: Tagger, members: Sequence[Window]) -> torch.Tensor:
-    """Logits (windows, pieces, labels) on the device."""
-    width = max(len(w.ids) for w in members)
-    ids = np.full((len(members), width), tagger.tokenizer.special.pad, dtype=np.int64)
-    mask = np.zeros((len(members), width), dtype=np.int64)
-    for row, window in enumerate(members):
-        ids[row, : len(window.ids)] = window.ids
-        mask[row, : len(window.ids)] = 1
-    inputs = {"input_ids": torch.from_numpy(ids).to(tagger.device)}
-    if not mask.all():  # without padding no mask is needed, and attention takes its faster path
-        inputs["attention_mask"] = torch.from_numpy(mask).to(tagger.device)
-    with torch.inference_mode():
-        return tagger.model(**inputs).logits
+def _probabilities(tagger: Tagger, cut: Sequence[Window], vote: str) -> np.ndarray:
+    """(deciding pieces, labels) of windows in length order, brought to the host all at once."""
+    found = []
+    lengths = [len(window.ids) for window in cut]
+    for batch in batches(lengths, BATCH_PIECES[tagger.device.type], tagger.batching):
+        members = cut[batch.start : batch.stop]
+        logits = logits_of(tagger, [window.ids for window in members])
+        deciding = on_device(_deciding(members, logits.starts, vote), tagger.device)
+        found.append(torch.softmax(logits.rows[deciding].float(), dim=-1))
+    together: np.ndarray = torch.cat(found).cpu().numpy()
+    return together
 
 
-def _decide(logits: torch.Tensor, members: Sequence[Window], vote: str) -> tuple[np.ndarray, np.ndarray]:
+def _deciding(members: Sequence[Window], first_rows: np.ndarray, vote: str) -> np.ndarray:
+    """The rows of the pieces that decide, word by word, of windows that begin at `first_rows`."""
+    starts = [row + np.asarray(window.starts) for row, window in zip(first_rows, members, strict=True)]
+    counts = _counts(members) if vote != "first" else np.ones(sum(map(len, starts)), dtype=np.int64)
+    return runs_of(np.concatenate(starts), counts)
+
+
+def runs_of(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The numbers of runs: `starts[i]` and the following, `counts[i]` of them."""
+    ends = np.cumsum(counts)
+    numbers: np.ndarray = np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
+    return numbers
+
+
+def _counts(members: Sequence[Window]) -> np.ndarray:
+    """Pieces of each word that the windows predict."""
+    return np.concatenate([np.asarray(window.ends) - np.asarray(window.starts) for window in members])
+
+
+def _decide(probabilities: np.ndarray, cut: Sequence[Window], vote: str) -> tuple[np.ndarray, np.ndarray]:
     """Label index and probability for each word that the windows predict, in their order."""
-    starts = np.concatenate([np.asarray(w.starts) for w in members])
-    rows = np.repeat(np.arange(len(members)), [len(w.starts) for w in members])
-    if vote == "first":
-        at = logits[torch.from_numpy(rows), torch.from_numpy(starts)]
-        best = torch.softmax(at.float(), dim=-1).max(dim=-1)
-        return best.indices.cpu().numpy(), best.values.cpu().numpy()
-    counts = np.concatenate([np.asarray(w.ends) for w in members]) - starts
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    columns = np.arange(counts.sum()) - np.repeat(first - starts, counts)
-    at = logits[torch.from_numpy(np.repeat(rows, counts)), torch.from_numpy(columns)]
-    probabilities = torch.softmax(at.float(), dim=-1).cpu().numpy()
-    if vote == "mean":
-        word = np.add.reduceat(probabilities, first, axis=0) / counts[:, None]
-    else:
-        word = np.maximum.reduceat(probabilities, first, axis=0)
-    return word.argmax(axis=1), word.max(axis=1)
+    if vote != "first":
+        counts = _counts(cut)
+        combine = np.add if vote == "mean" else np.maximum
+        probabilities = combine.reduceat(probabilities, np.cumsum(counts) - counts, axis=0)
+        if vote == "mean":
+            probabilities /= counts[:, None]
+    return probabilities.argmax(axis=1), probabilities.max(axis=1)

@@ -1,0 +1,109 @@
+"""A loaded model made fast without changing what it says: whatever does not prove itself is not done.
+
+What transformers computes for the golden sentences, one at a time, is what everything else is held to. So every
+architecture is right, and those built in transformers' usual way are fast.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+
+import torch
+
+from tasks.inference.golden import PIECES, SENTENCES, pieces_of
+from tasks.inference.linears import pack_linears
+from tasks.inference.loading import Tagger
+from tasks.inference.packing import logits_of
+from tasks.inference.segments import use_segments
+
+TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
+"""Largest difference of a logit, as a share of the logits' spread: rounding alone stays far below."""
+
+_logger = logging.getLogger(__name__)
+Sentences = Sequence[tuple[int, ...]]
+Answers = list[torch.Tensor]
+"""(pieces, labels) for each sentence."""
+
+
+def quicken(tagger: Tagger) -> Tagger:
+    """The same model, changed in place: sentences are packed, and on a CPU its linear layers are oneDNN's.
+
+    Where its architecture does not take that, it stays as it is; where padding would change its answers, as
+    convolutions over neighbours do, only equally long sentences are computed together.
+    """
+    sentences = [pieces_of(tagger, sentence, limit) for sentence, limit in zip(SENTENCES, _limits(tagger), strict=True)]
+    expected = one_by_one(tagger, sentences)
+    packed = replace(tagger, batching="packed")
+    if _may_pack(tagger) and _proves_itself(
+        lambda: use_segments(tagger.model), lambda: _isolates(packed, sentences, expected), "packs no sentences"
+    ):
+        tagger = packed
+    elif not _same(together(tagger, sentences), expected):
+        tagger = replace(tagger, batching="even")
+        _logger.info("padding would change the model's answers: it computes equally long sentences together")
+    if tagger.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        answer = one_by_one if tagger.batching == "even" else together
+        _proves_itself(
+            lambda: pack_linears(tagger.model),
+            lambda: _same(answer(tagger, sentences), expected),
+            "keeps torch's linear layers",
+        )
+    return tagger
+
+
+def one_by_one(tagger: Tagger, sentences: Sentences) -> Answers:
+    """The logits of each sentence alone, as transformers computes them."""
+    with torch.inference_mode():
+        return [tagger.model(input_ids=torch.tensor([ids], device=tagger.device)).logits[0] for ids in sentences]
+
+
+def together(tagger: Tagger, sentences: Sentences) -> Answers:
+    """The logits of each sentence, all computed in one batch, as the tagger makes them."""
+    logits = logits_of(tagger, sentences)
+    return [logits.rows[start : start + len(ids)] for start, ids in zip(logits.starts, sentences, strict=True)]
+
+
+def _limits(tagger: Tagger) -> tuple[int, ...]:
+    """A length for each sentence; where they are the same, neither padding nor positions are put to the test."""
+    longest = min(PIECES, tagger.window)
+    return longest - longest // 4, longest, longest - longest // 2
+
+
+def _may_pack(tagger: Tagger) -> bool:
+    chosen = str(tagger.model.config._attn_implementation) == "sdpa"  # what transformers takes wherever it can
+    half_on_gpu = tagger.device.type == "cuda" and bool(
+        tagger.model.dtype != torch.float32
+    )  # as flash attention wants it
+    return chosen and (tagger.device.type == "cpu" or half_on_gpu)
+
+
+def _isolates(tagger: Tagger, sentences: Sentences, expected: Answers) -> bool:
+    """Whether packed sentences say the same, and nothing reaches a sentence from its neighbours, not even a bit."""
+    first, middle, last = sentences
+    other = tuple(islice(cycle(last), len(middle)))
+    before, after = (together(tagger, (first, ids, last)) for ids in (middle, other))
+    isolated = bool(torch.equal(before[0], after[0]) and torch.equal(before[2], after[2]))
+    return isolated and _same(before, expected)
+
+
+def _same(found: Answers, expected: Answers) -> bool:
+    logits, wanted = torch.cat(found).float(), torch.cat(expected).float()
+    allowed = TOLERANCES[expected[0].dtype] * float(wanted.max() - wanted.min())
+    return float((logits - wanted).abs().max()) <= allowed
+
+
+def _proves_itself(change: Callable[[], Callable[[], None]], same: Callable[[], bool], otherwise: str) -> bool:
+    """Make a change, which gives back what undoes it, and keep it if the model says the same."""
+    undo: Callable[[], None] | None = None
+    reason = "its logits would be others"
+    try:
+        undo = change()
+        if same():
+            return True
+    except Exception as error:  # an architecture may meet what it does not know with any exception
+        reason = f"{type(error).__name__}: {error}"
+    if undo:
+        undo()
+    _logger.info("the model %s: %s", otherwise, reason)
+    return False

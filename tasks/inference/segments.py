@@ -1,0 +1,110 @@
+"""Attention among packed sentences: one long row without padding, in which each sentence sees itself alone.
+
+Registered with transformers as an attention implementation; a call without `segments` is transformers' own `sdpa`.
+"""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "nerbench_segments"
+SHORT = 64
+"""Pieces up to which a CPU is faster with two plain products than with the fused kernel, which blocks by rows."""
+_WITHOUT_EFFECT = frozenset({"position_ids", "output_attentions", "output_hidden_states", "use_cache"})
+
+
+class Segments(NamedTuple):
+    """Where the sentences of a packed row end: lengths that follow each other; what comes after the last is no one's."""
+
+    lengths: tuple[int, ...]
+    bounds: torch.Tensor
+    """(sentences + 1,) int32 on the device: the first piece of each, and the end of the last."""
+
+    def runs(self) -> list[tuple[int, int]]:
+        """(sentences, length) of neighbours that are equally long."""
+        return [(len(list(run)), length) for length, run in groupby(self.lengths)]
+
+
+def use_segments(model: "PreTrainedModel") -> Callable[[], None]:
+    """Let a model's attention understand `segments`; gives back what undoes it."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    before = model.config._attn_implementation
+    model.set_attn_implementation(NAME)
+    return lambda: model.set_attn_implementation(before)
+
+
+def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    segments: Segments | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """(1, heads, pieces, size) each to (1, pieces, heads, size).
+
+    Raises NotImplementedError where an architecture asks for more than each sentence's full attention to itself.
+    """
+    if segments is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **others
+        )
+        return found
+    asked = {name for name, wanted in others.items() if wanted is not None and wanted is not False} - _WITHOUT_EFFECT
+    if asked or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
+        raise NotImplementedError(f"{type(module).__name__} attends in a way of its own: {', '.join(sorted(asked))}")
+    return (_varlen if query.is_cuda else _run_by_run)(query, key, value, scaling, segments), None
+
+
+def _run_by_run(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: Segments
+) -> torch.Tensor:
+    _, heads, pieces, size = query.shape
+    attended = torch.empty((1, pieces, heads, size), dtype=query.dtype, device=query.device)
+    scaling = size**-0.5 if scaling is None else scaling
+    start = 0
+    for count, length in segments.runs():
+        rows = slice(start, start + count * length)
+        q, k, v = (x[0, :, rows].reshape(heads * count, length, size) for x in (query, key, value))
+        found = (_products if length <= SHORT else _fused)(q, k, v, scaling)
+        attended[0, rows].view(count, length, heads, size).copy_(
+            found.view(heads, count, length, size).permute(1, 2, 0, 3)
+        )
+        start = rows.stop
+    attended[0, start:] = 0
+    return attended
+
+
+def _products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
+    scores = torch.bmm(q * scaling, k.transpose(1, 2))
+    return torch.bmm(torch.softmax(scores, -1, dtype=torch.float32).to(v.dtype), v)
+
+
+def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
+    return scaled_dot_product_attention(q[None], k[None], v[None], scale=scaling)[0]
+
+
+def _varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: Segments
+) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    longest, bounds = max(segments.lengths), segments.bounds
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    attended: torch.Tensor = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling)
+    return attended[None]

@@ -1,0 +1,96 @@
+"""The least time that an evaluation's arithmetic takes: FLOPs over the rate of matrix products, measured here."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+ROWS = 2048
+"""Rows of the matrices: about what a batch holds."""
+REPEATS = 10
+
+
+class Seconds(NamedTuple):
+    """Of the same work."""
+
+    wall: float
+    cpu: float
+
+
+class Work(NamedTuple):
+    """FLOPs of sentences, each computed alone: no padding, none twice."""
+
+    linear: Counter[tuple[int, int]]
+    """By (inputs, outputs) of the layers."""
+    attention: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.linear.total() + self.attention
+
+
+def work_of(model: nn.Module, lengths: Sequence[int]) -> Work:
+    """What a BERT-like encoder computes for sentences of so many pieces, special tokens included.
+
+    A product of (m, k) and (k, n) matrices counts 2mkn; what is no product counts nothing.
+    """
+    pieces = sum(lengths)
+    linear: Counter[tuple[int, int]] = Counter()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            linear[module.in_features, module.out_features] += 2 * module.weight.numel() * pieces
+    config = model.config
+    return Work(linear, 4 * config.num_hidden_layers * config.hidden_size * sum(length**2 for length in lengths))
+
+
+def timed(run: Callable[[], object]) -> Seconds:
+    """How long it takes."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+class Products:
+    """Matrix products of the shapes that occur, by torch's own kernel and by oneDNN with packed weights."""
+
+    def __init__(self, work: Work, dtype: torch.dtype) -> None:
+        self._work = work
+        self._shapes = {
+            (inputs, outputs): (
+                torch.randn(ROWS, inputs).to(dtype),
+                torch.randn(outputs, inputs).to(dtype),
+                torch.zeros(outputs, dtype=dtype),
+            )
+            for inputs, outputs in work.linear
+        }
+        onednn = torch.ops.mkldnn
+        self._packed = {
+            shape: onednn._reorder_linear_weight(weight, ROWS) for shape, (_, weight, _) in self._shapes.items()
+        }
+
+    @torch.inference_mode()
+    def floors(self) -> dict[str, Seconds]:
+        """Seconds for the whole work by each kernel: every shape at its own rate, attention at their mean."""
+        kernels: dict[str, Callable[[tuple[int, int]], object]] = {
+            "torch": lambda shape: nn.functional.linear(*self._shapes[shape]),
+            "onednn": lambda shape: torch.ops.mkldnn._linear_pointwise(
+                self._shapes[shape][0], self._packed[shape], self._shapes[shape][2], "none", [], "none"
+            ),
+        }
+        return {name: self._floor(kernel) for name, kernel in kernels.items()}
+
+    def _floor(self, kernel: Callable[[tuple[int, int]], object]) -> Seconds:
+        linear = [self._of_shape(kernel, shape) for shape in self._shapes]
+        more = self._work.total / self._work.linear.total()
+        return Seconds(more * sum(s.wall for s in linear), more * sum(s.cpu for s in linear))
+
+    def _of_shape(self, kernel: Callable[[tuple[int, int]], object], shape: tuple[int, int]) -> Seconds:
+        """Of all products of a shape: the fastest repeat, as often as the work has it."""
+        kernel(shape)
+        repeats = [timed(lambda: kernel(shape)) for _ in range(REPEATS)]
+        times = self._work.linear[shape] / (2 * ROWS * shape[0] * shape[1])
+        return Seconds(times * min(s.wall for s in repeats), times * min(s.cpu for s in repeats))

@@ -1,0 +1,160 @@
+"""Whether time grows with a corpus, and memory does not: evaluations of one and of a hundred times as many words.
+
+`python tests/benchmarks/corpus_memory.py [--times 100] [--json]` writes CoNLL files of made-up words, CoNLLpp's test
+split in size and a hundred times that, every sentence another one, and evaluates a BERT of two narrow layers on each
+in a process of its own, from the file to the predictions that are kept. The model is so small that tokenizing, cutting,
+collecting and writing are most of the work, and minutes are enough. *peak* is VmHWM; *loaded* the same before the
+inference, with the corpus read and the model in memory; *infer* the seconds from words in memory to tags in memory.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+SENTENCES, WORDS_A_SENTENCE = 3_453, 46_435 / 3_453
+ROOT = Path(__file__).resolve().parents[2]
+SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+TAGS = ("B-PER", "B-ORG", "B-LOC")
+
+
+def sentences(n: int) -> Iterator[list[str]]:
+    """Sentences of one to 40 or so words; the same ones each time, and none twice: one of their words is a number."""
+    rng = Random(0)
+    lexicon = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(20_000)]
+    for number in range(n):
+        length = 1 + min(60, round(rng.gammavariate(1.6, (WORDS_A_SENTENCE - 1) / 1.6)))
+        words = rng.choices(lexicon, k=length)
+        words[rng.randrange(length)] = str(number)
+        yield words
+
+
+def write_corpus(path: Path, n: int) -> None:
+    """A CoNLL file of n sentences, a document each 15 of them."""
+    with path.open("w") as file:
+        for number, words in enumerate(sentences(n)):
+            if number % 15 == 0:
+                file.write("-DOCSTART- O\n\n")
+            file.writelines(f"{word} {TAGS[at % 3] if word[0] == 'b' else 'O'}\n" for at, word in enumerate(words))
+            file.write("\n")
+
+
+def write_model(folder: Path) -> None:
+    """A random BERT whose tokenizer knows the words' pieces."""
+    import torch
+    from transformers import BertConfig, BertForTokenClassification
+
+    from tasks.training.tokenizer import train_tokenizer
+
+    tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
+    labels = ("O", *TAGS)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=512, initializer_range=0.5, **shape, **names)
+    BertForTokenClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def prepare(folder: Path, times: int) -> None:
+    """Both corpora and the model, published."""
+    from artifacts.manifest import Provenance
+    from artifacts.store import Store
+
+    write_model(folder / "model")
+    Store(str(folder / "store")).publish(folder / "model", "tiny", Provenance())
+    for size in (1, times):
+        write_corpus(folder / f"{size}.txt", size * SENTENCES)
+
+
+def evaluate(folder: Path, size: int) -> dict[str, Any]:
+    """In a process of its own: what the flow does with one model and one corpus, up to the kept predictions."""
+    import torch
+
+    from artifacts.references import resolve_one
+    from tasks.config import BenchmarkConfig, DatasetConfig
+    from tasks.corpora.corpus import load_splits
+    from tasks.inference.evaluation import carry_out, plan, tagger_handle
+
+    torch.set_num_threads(1)
+    artifact = resolve_one("tiny", str(folder / "store"))
+    started, cpu = time.perf_counter(), time.process_time()
+    corpus = load_splits(DatasetConfig(name="made-up", files={"test": str(folder / f"{size}.txt")}))["test"]
+    results = str(folder / f"results-{size}")
+    planned = plan(artifact, corpus.words_sha256, BenchmarkConfig(device="cpu"), results)
+    with tagger_handle(artifact, planned.settings) as handle:
+        assert handle.value.labels
+        loaded = peak_bytes()
+    record = carry_out(planned, artifact, corpus, results)
+    return {
+        "words": record.words,
+        "infer_s": record.evaluate_s,
+        "wall_s": time.perf_counter() - started,
+        "cpu_s": time.process_time() - cpu,
+        "loaded_bytes": loaded,
+        "peak_bytes": peak_bytes(),
+        "file_bytes": (Path(results) / record.path).stat().st_size,
+        "predictions_digest": record.predictions_digest,
+    }
+
+
+def peak_bytes() -> int:
+    """The kernel's high-water mark of this process."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+def child(folder: Path, size: int) -> dict[str, Any]:
+    """What `evaluate` says, run on its own."""
+    command = [sys.executable, __file__, "--folder", str(folder), "--size", str(size)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def show(found: dict[int, dict[str, Any]]) -> None:
+    """Print both, and their ratio."""
+    print(f"{'':10}{'words':>12}{'infer s':>10}{'CPU s':>10}{'loaded MB':>12}{'peak MB':>10}{'file MB':>10}")
+    for size, row in found.items():
+        megabytes = "".join(
+            f"{row[name] / 1e6:{width}.1f}"
+            for name, width in (("loaded_bytes", 12), ("peak_bytes", 10), ("file_bytes", 10))
+        )
+        print(f"{size:>8} ×{row['words']:12,}{row['infer_s']:10.2f}{row['cpu_s']:10.2f}{megabytes}")
+    small, large = (found[size] for size in sorted(found))
+    print(
+        f"words {large['words'] / small['words']:.1f} ×, infer {large['infer_s'] / small['infer_s']:.1f} ×, "
+        f"CPU {large['cpu_s'] / small['cpu_s']:.1f} ×, peak memory {large['peak_bytes'] / small['peak_bytes']:.3f} ×"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.folder:
+        print(json.dumps(evaluate(arguments.folder, arguments.size)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        prepare(folder, arguments.times)
+        found = {size: child(folder, size) for size in (1, arguments.times)}
+    if arguments.json:
+        print(json.dumps(found))
+    else:
+        show(found)
+
+
+if __name__ == "__main__":
+    main()
