@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -10,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "prefect", "datasets", "accelerate", "safetensors", "pyarrow")
+_REMOTE = re.compile(r"(https?|ssh|git)://|[\w.-]+@[\w.-]+:")
 PROJECT = Path(__file__).resolve().parent.parent
 CPUINFO = Path("/proc/cpuinfo")
+CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
+CARD = ("name", "driver_version", "memory.total", "power.limit", "pstate")
+"""What is asked of an accelerator's driver; memory in MiB, power in watts."""
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """Processor flags (x86, Arm) that mean bf16 is computed, not emulated."""
 
@@ -31,6 +36,48 @@ def environment() -> dict[str, Any]:
         **gpu,
         "python": platform.python_version(),
         **{name: installed(name) for name in ("torch", "transformers", "tokenizers", "prefect")},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What else tells a measurement's circumstances, as further columns of `runs`; null where it is not known."""
+    import psutil
+
+    clock = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+    cards = _cards()
+    card = cards[0] if cards else {}
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine() or None,
+        "cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "cpu_mhz": clock.current if clock else None,
+        "cpu_mhz_min": (clock.min if clock else None) or None,  # 0 is what is not known
+        "cpu_mhz_max": (clock.max if clock else None) or None,
+        "governor": _governor(),
+        "gpus": len(cards),
+        "gpu_memory_bytes": int(card["memory.total"]) << 20 if "memory.total" in card else None,
+        "gpu_power_limit_w": float(card["power.limit"]) if "power.limit" in card else None,
+        "gpu_performance_state": card.get("pstate"),
+        "python_implementation": platform.python_implementation(),
+        "onnxruntime": installed("onnxruntime"),
+        **code_origin(),
+    }
+
+
+def _governor() -> str | None:
+    path = CPUFREQ / "scaling_governor"
+    return path.read_text().strip() if path.exists() else None
+
+
+def code_origin(folder: Path = PROJECT) -> dict[str, str | None]:
+    """The URL that a checkout came from (without credentials) and its nearest tag; None where there is none."""
+    if code_version(folder)["commit"] is None:
+        return {"code_repository": None, "code_tag": None}
+    remote = _output("git", "-C", str(folder), "remote", "get-url", "origin")
+    return {
+        "code_repository": re.sub(r"//[^/@]*@", "//", remote) if remote and _REMOTE.match(remote) else None,
+        "code_tag": _output("git", "-C", str(folder), "describe", "--tags", "--abbrev=0") or None,
     }
 
 
@@ -65,10 +112,18 @@ def cpu_has_bf16() -> bool:
 
 
 def _gpu() -> dict[str, str | None]:
-    query = "--query-gpu=name,driver_version"
-    line = (_output("nvidia-smi", query, "--format=csv,noheader") or "").partition("\n")[0]
-    name, _, driver = (part.strip() or None for part in line.partition(", "))
-    return {"gpu": name, "driver": driver, "cuda": _cuda() if name else None}
+    cards = _cards()
+    if not cards:
+        return {"gpu": None, "driver": None, "cuda": None}
+    return {"gpu": cards[0].get("name"), "driver": cards[0].get("driver_version"), "cuda": _cuda()}
+
+
+def _cards() -> list[dict[str, str]]:
+    """What the driver says of each accelerator, by field of CARD; nothing of what it does not know."""
+    listed = _output("nvidia-smi", f"--query-gpu={','.join(CARD)}", "--format=csv,noheader,nounits") or ""
+    lines = [[part.strip() for part in line.split(",")] for line in listed.splitlines() if line]
+    known = [zip(CARD, parts, strict=False) for parts in lines]
+    return [{name: value for name, value in card if value and not value.startswith("[")} for card in known]
 
 
 def _cuda() -> str | None:

@@ -1,25 +1,24 @@
-"""The parent's side of measuring: one child a model, its rows written as they come."""
+"""The parent's side of the latency sample: one child a model, its rows written as they come."""
 
 from artifacts.manifest import ArtifactRef
 from artifacts.references import load_manifest, materialise
 from tasks.child import run_child
 from tasks.config import BenchmarkConfig
 from tasks.corpora.corpus import Corpus
-from tasks.results.rows import write_measurement
+from tasks.measuring.tables import first_sentences, latency_rows
+from tasks.results.rows import write_measured
 from tasks.runs import Run
-
-SENTENCES = 200
-"""Sentences of the latency sample, the corpus's first, as they come."""
 
 
 def measure_and_write(run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, str]:
     """Measure one model in a process of its own; returns the locations of its `speed` and `memory` rows."""
     job = {
         "folder": str(materialise(artifact)),
-        "sentences": corpus.words[:SENTENCES],
+        "sentences": first_sentences(corpus),
         "device": benchmark.device,
         "precision": benchmark.precision,
         "window": benchmark.window,
     }
-    measured = run_child("tasks.measuring.measure", job, what=f"measuring {artifact.name}")
-    return write_measurement(run, artifact, load_manifest(artifact), measured, benchmark)
+    measured = run_child("tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
+    rows = latency_rows(artifact, load_manifest(artifact), measured, benchmark.precision, corpus.name)
+    return write_measured(run, artifact.artifact_id, rows)

@@ -1,6 +1,5 @@
 """Rows of the result tables, complete with what identifies model, corpus and run."""
 
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from artifacts.digests import canonical_json
-from artifacts.manifest import ArtifactRef, Manifest, Provenance
+from artifacts.manifest import ArtifactRef, Provenance
 from artifacts.results.schemas import TABLES
 from artifacts.results.tables import find_table_file, table_key, write_table
 from tasks.config import BenchmarkConfig, Config
 from tasks.corpora.columns import Column
 from tasks.corpora.refs import CorpusRef
-from tasks.environment import environment
+from tasks.environment import environment, machine
 from tasks.inference.evaluation import EvaluationRecord
 from tasks.results.predicted import Predicted, predictions_key
 from tasks.runs import Run, utc_now
@@ -112,31 +111,20 @@ def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text:
     return pa.table(columns)
 
 
-def write_measurement(
-    run: Run, artifact: ArtifactRef, manifest: Manifest, measured: Row, benchmark: BenchmarkConfig
-) -> dict[str, str]:
-    """Write the `speed` and the `memory` row of one model; returns their locations by table."""
-    known = {
-        "run_id": run.run_id,
-        "artifact_id": artifact.artifact_id,
-        "model": artifact.name,
-        "device": measured["device"],
-        "precision": benchmark.precision,
-        "workload": "inference",
-        "batch_size": 1,
-        "sequence_length": None,
-    }
-    rows = {
-        "speed": known
-        | {"host": platform.node(), "backend": "eager", "processes": 1, "status": "ok"}
-        | measured["speed"],
-        "memory": known | {"artifact_bytes": manifest.total_bytes} | measured["memory"],
-    }
+def write_measured(run: Run, artifact_id: str, rows: Mapping[str, Sequence[Row]], *what: str) -> dict[str, str]:
+    """Write the `speed` and the `memory` rows of one model, by table; returns their locations.
+
+    `what` tells further measurements of a model in one run from the latency sample.
+    """
     return {
         table: write_table(
-            run.results, table, [row], date=run.date, key=table_key(run.run_id, table, artifact.artifact_id)
+            run.results,
+            table,
+            [{"run_id": run.run_id} | row for row in found],
+            date=run.date,
+            key=table_key(run.run_id, table, artifact_id, *what),
         )
-        for table, row in rows.items()
+        for table, found in rows.items()
     }
 
 
@@ -148,6 +136,7 @@ def write_run(run: Run, config: Config, totals: Row, outcome: str) -> str:
         "flow": run.flow,
         "configuration": canonical_json(config.model_dump(mode="json")).decode(),
         **environment(),
+        **machine(),
         **totals,
         "total_s": (utc_now() - run.started_at).total_seconds(),
         "outcome": outcome,

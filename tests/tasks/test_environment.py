@@ -10,7 +10,16 @@ import pytest
 
 from artifacts.results.schemas import TABLES
 from tasks import environment as module
-from tasks.environment import PROJECT, code_version, cpu_has_bf16, environment, installed, library_versions
+from tasks.environment import (
+    PROJECT,
+    code_origin,
+    code_version,
+    cpu_has_bf16,
+    environment,
+    installed,
+    library_versions,
+    machine,
+)
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
 
@@ -41,6 +50,42 @@ def test_its_columns_are_columns_of_the_runs_table() -> None:
     assert found["threads"] >= 1
     assert found["ram_bytes"] > 2**20
     assert found["python"] == platform.python_version()
+
+
+def test_the_rest_of_the_machine_is_columns_of_the_runs_table_too() -> None:
+    found = machine()
+    assert set(found) <= {column.name for column in TABLES["runs"].columns}
+    assert not set(found) & set(environment())
+    assert found["system"].startswith(platform.system())
+    assert found["architecture"] == platform.machine()
+    assert found["logical_cores"] >= (found["cores"] or 1) >= 1
+    assert found["python_implementation"] == platform.python_implementation()
+
+
+def test_the_governor_is_read_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CPUFREQ", tmp_path)
+    assert machine()["governor"] is None
+    (tmp_path / "scaling_governor").write_text("powersave\n")
+    assert machine()["governor"] == "powersave"
+
+
+@pytest.mark.parametrize(
+    ("remote", "known"),
+    [
+        ("https://user:secret@example.org/a/b.git", "https://example.org/a/b.git"),
+        ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+        ("/home/somebody/b", None),
+    ],
+)
+def test_a_checkout_knows_its_origin_without_credentials_and_folders(
+    repository: Path, remote: str, known: str | None
+) -> None:
+    assert code_origin(repository) == {"code_repository": None, "code_tag": None}
+    subprocess.run([*GIT, "remote", "add", "origin", remote], cwd=repository, check=True)
+    subprocess.run([*GIT, "tag", "v1"], cwd=repository, check=True)
+    assert code_origin(repository) == {"code_repository": known, "code_tag": "v1"}
+    (repository / "inner").mkdir()
+    assert code_origin(repository / "inner") == {"code_repository": None, "code_tag": None}
 
 
 def test_versions_are_read_without_importing_the_libraries() -> None:
@@ -110,6 +155,19 @@ def test_the_accelerator_is_asked_for_its_name_and_driver(tmp_path: Path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = environment()
     assert (found["gpu"], found["driver"]) == ("NVIDIA A100", "550.54")
+
+
+def test_the_accelerator_tells_memory_power_and_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA A100, 550.54, 40960, 400.00, P0'\necho 'B, 550.54, [N/A], [N/A], P8'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = machine()
+    assert (found["gpus"], found["gpu_memory_bytes"], found["gpu_power_limit_w"]) == (2, 40960 * 2**20, 400.0)
+    assert found["gpu_performance_state"] == "P0"
+    tool.write_text("#!/bin/sh\necho 'B, 550.54, [N/A], [N/A], P8'\n")
+    found = machine()
+    assert (found["gpus"], found["gpu_memory_bytes"], found["gpu_power_limit_w"]) == (1, None, None)
 
 
 def test_a_broken_accelerator_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

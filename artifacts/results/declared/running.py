@@ -56,7 +56,19 @@ RUNNING: dict[str, TableSchema] = {
         value("ci_low_s", "lower end of the mean's confidence interval, seconds"),
         value("ci_high_s", "upper end of the mean's confidence interval, seconds"),
         value("samples_s", "every sample, seconds", "list<double>"),
-        volatile=("host", "threads", "n"),
+        value("samples_process", "which process each sample is of, from 0", "list<int32>"),
+        *(
+            value(f"p{q}_{end}_s", f"{word} end of the {q}th percentile's confidence interval, seconds")
+            for q in (50, 90, 95, 99)
+            for end, word in (("low", "lower"), ("high", "upper"))
+        ),
+        value("agreement", "share of the predictions that are the same as those of eager fp32"),
+        value("dataset", "whose sentences the real lengths are of", "string"),
+        value("foreign_cores", "cores that other processes kept busy meanwhile, mean"),
+        value("sgemm_flops_per_s", "operations a second of a fixed fp32 matrix product, before the measurement"),
+        value("copy_bytes_per_s", "bytes a second that a fixed copy reads and writes, before the measurement"),
+        # Whether a cell gets its numbers can depend on the machine that an attempt finds.
+        volatile=("device", "host", "threads", "status", "n", "samples_process", "agreement", "foreign_cores"),
     ),
     "memory": table(
         RUN_ID,
@@ -73,9 +85,19 @@ RUNNING: dict[str, TableSchema] = {
         value("load_s", "seconds from local files to a model in memory"),
         value("first_call_s", "seconds of the first call"),
         value("baseline_rss_bytes", "resident memory before loading", "int64"),
-        value("peak_rss_bytes", "the largest resident memory", "int64"),
-        value("peak_device_bytes", "the largest memory on the accelerator", "int64"),
-        volatile=("baseline_rss_bytes", "peak_rss_bytes", "peak_device_bytes"),
+        value("peak_rss_bytes", "the largest resident memory after loading", "int64"),
+        value("peak_device_bytes", "the largest memory of tensors on the accelerator", "int64"),
+        value("peak_reserved_bytes", "the largest memory that PyTorch reserved on the accelerator", "int64"),
+        value("peak_process_bytes", "the largest memory of the process on the accelerator, by its driver", "int64"),
+        value("loaded_weights_bytes", "bytes of the weights in memory", "int64"),
+        value("flops_per_token", "floating-point operations a piece, at the sequence length"),
+        value("backend", "what computes: `eager`, `compile`, …", "string"),
+        value("status", "`ok`, or why there is no number", "string"),
+        volatile=(
+            *("device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
+            *("baseline_rss_bytes", "peak_rss_bytes"),
+            *("peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"),
+        ),
     ),
     "runs": table(
         RUN_ID,
@@ -100,10 +122,28 @@ RUNNING: dict[str, TableSchema] = {
         value("score_s", "seconds of scoring"),
         value("total_s", "seconds of the run"),
         key("outcome", "`ok` or `failed`"),
+        value("system", "operating system and its version", "string"),
+        value("architecture", "of the processor", "string"),
+        value("cores", "physical ones of the machine", "int32"),
+        value("logical_cores", "of the machine", "int32"),
+        value("cpu_mhz", "clock of the processor at the end of the run"),
+        value("cpu_mhz_min", "the lowest that it may have"),
+        value("cpu_mhz_max", "the highest that it may have"),
+        value("governor", "what the system sets that clock by, e.g. `performance`", "string"),
+        value("gpus", "accelerators of the machine", "int32"),
+        value("gpu_memory_bytes", "memory of one of them", "int64"),
+        value("gpu_power_limit_w", "its power limit, watts"),
+        value("gpu_performance_state", "`P0` is the fastest", "string"),
+        value("python_implementation", "e.g. `CPython`", "string"),
+        value("onnxruntime", "version of onnxruntime, if it is installed", "string"),
+        value("code_repository", "where the repository came from", "string"),
+        value("code_tag", "the nearest tag of the commit", "string"),
         # A second attempt may run elsewhere, and finds predictions cached.
         volatile=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),
-            *("evaluated", "cached"),
+            *("evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
+            *("cpu_mhz", "cpu_mhz_min", "cpu_mhz_max", "governor"),
+            *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state"),
         ),
     ),
 }

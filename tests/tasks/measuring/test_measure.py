@@ -1,4 +1,3 @@
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from artifacts.references import resolve
 from artifacts.results.tables import read_results
 from tasks.config import BenchmarkConfig
 from tasks.corpora.corpus import Corpus
-from tasks.measuring.measure import Call, _speed
+from tasks.measuring import measurement
 from tasks.measuring.measurement import measure_and_write
+from tasks.measuring.process.measure import measure
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
 
@@ -44,36 +44,36 @@ def rows(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
     row = rows["speed"]
     empty = {name for name, value in row.items() if value is None}
-    assert empty == {"sequence_length", "ci_low_s", "ci_high_s"}, "intervals come with the sweeps"
+    of_processes = {f"{name}_{end}_s" for name in ("p50", "p90", "p95", "p99") for end in ("low", "high")}
+    assert empty == {"sequence_length", "ci_low_s", "ci_high_s", "agreement", "p95_s", "p99_s", *of_processes}
     assert (row["run_id"], row["model"], row["device"], row["precision"]) == ("r", "tiny", "cpu", "fp32")
     assert (row["workload"], row["batch_size"], row["status"], row["processes"]) == ("inference", 1, "ok", 1)
-    assert row["n"] == len(row["samples_s"]) == len(WORDS)
-    assert 0 < row["p50_s"] <= row["p90_s"] <= row["p95_s"] <= row["p99_s"] <= max(row["samples_s"])
+    assert (row["backend"], row["dataset"], set(row["samples_process"])) == ("eager", "own", {0})
+    rounds = 6
+    assert row["n"] == len(row["samples_s"]) == rounds * len(WORDS), "64 at least, in whole rounds"
+    assert 0 < row["p50_s"] <= row["p90_s"] <= max(row["samples_s"])
     assert row["mean_s"] == pytest.approx(sum(row["samples_s"]) / row["n"])
-    assert row["words_per_s"] == pytest.approx(CORPUS.n_words / sum(row["samples_s"]))
+    assert row["words_per_s"] == pytest.approx(rounds * CORPUS.n_words / sum(row["samples_s"]))
     assert row["tokens_per_s"] > row["words_per_s"] > row["sentences_per_s"]
+    assert row["sgemm_flops_per_s"] > 1e8 < row["copy_bytes_per_s"]
 
 
 def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
     row = rows["memory"]
-    assert {name for name, value in row.items() if value is None} == {"sequence_length", "peak_device_bytes"}
+    on_device = {"peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"}
+    assert {name for name, value in row.items() if value is None} == {"sequence_length", "flops_per_token", *on_device}
     assert row["peak_rss_bytes"] >= row["baseline_rss_bytes"] > 10e6
-    assert row["weights_bytes"] == 4 * row["parameters"] > 0
-    assert row["artifact_bytes"] > row["weights_bytes"]
+    assert row["loaded_weights_bytes"] == 4 * row["parameters"] > 0
+    assert row["artifact_bytes"] > row["weights_bytes"] > row["loaded_weights_bytes"]
     assert row["load_s"] > 0
     assert row["first_call_s"] > 0
 
 
-def test_what_cannot_be_measured_is_a_wrong_request(tiny_model_folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_a_wrong_request(
+    tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "run_child", lambda module, job, what: measure(job, print))
     (artifact,) = resolve(str(tiny_model_folder), "")
     with pytest.raises(InputError, match=r"benchmark\.precision"):
         measure_and_write(own_run(tmp_path), artifact, CORPUS, BenchmarkConfig(device="cpu", precision="fp16"))
     assert not (tmp_path / "results").exists()
-
-
-def test_speed_of_known_calls() -> None:
-    row = _speed([Call(0.1, 10, 20), Call(0.3, 30, 40)])
-    expected = {"n": 2, "mean_s": 0.2, "std_s": math.sqrt(0.02), "p50_s": 0.2, "p90_s": 0.28}
-    assert {name: row[name] for name in expected} == pytest.approx(expected)
-    assert [row["sentences_per_s"], row["words_per_s"], row["tokens_per_s"]] == pytest.approx([5, 100, 150])
-    assert _speed([Call(0.1, 1, 1)])["std_s"] is None

@@ -1,0 +1,53 @@
+"""Sweep speed and memory of models: stored ones, and configurations alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+
+from artifacts.errors import RunFailedError
+from artifacts.manifest import ArtifactRef
+from flows.recording import Ledger, recorded
+from flows.request import Request, configuration
+from tasks import steps
+from tasks.config import Config
+from tasks.environment import environment, machine
+from tasks.measuring.subjects import Subject, of_artifact
+from tasks.measuring.tables import Swept
+
+NEEDS = ("datasets", "benchmark")
+
+
+@flow(name="speed")
+def speed(config: Request = None, models: list[str] | None = None) -> dict[str, Any]:
+    """Time models and take their memory over batch sizes, sequence lengths, backends and precisions.
+
+    Args:
+        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+        models: References, names of architectures or configurations; the configuration's `benchmark.models` by default.
+    """
+    config = configuration(config, NEEDS)
+    with recorded(config) as ledger:
+        subjects = steps.find_subjects(list(models or config.benchmark.models), config.store)
+        swept = sweep_subjects(ledger, config, subjects)
+    known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "tables")}
+    return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
+
+
+def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
+    """Sweep what a benchmark has measured."""
+    if not artifacts:
+        return
+    with ledger.guard("speed"):
+        sweep_subjects(ledger, config, [of_artifact(artifact) for artifact in artifacts])
+
+
+def sweep_subjects(ledger: Ledger, config: Config, subjects: Sequence[Subject]) -> Swept:
+    """Measure and write; raises RunFailedError where no cell at all could be measured."""
+    swept = steps.sweep(ledger.run, config, subjects)
+    for table, uris in swept.tables.items():
+        for uri in uris:
+            ledger.note({table: uri})
+    if all(row["status"] != "ok" for row in swept.speed):
+        raise RunFailedError(f"nothing could be measured: {swept.speed[0]['status']}")
+    return swept

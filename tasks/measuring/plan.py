@@ -1,0 +1,100 @@
+"""Which cells a sweep has, and which of them cannot be measured here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from artifacts.errors import InputError
+from tasks.config import SpeedConfig
+from tasks.config.speed import LENGTHS
+from tasks.environment import installed
+from tasks.measuring.subjects import Subject
+
+REAL = "real"
+REFERENCE = ("eager", "fp32")
+"""What predictions are compared with."""
+ONNX = ("onnx", "onnxruntime", "onnxscript")
+"""The packages of the extra of that name."""
+OUT_OF_MEMORY = "out of memory"
+"""The status of a cell that needs more than there is."""
+_LACKING = ("out of memory", "can't allocate memory", "not enough memory", "memoryerror", "bad_alloc")
+LONGEST_STATUS = 200
+
+
+class Cell(NamedTuple):
+    """One measurement."""
+
+    batch_size: int
+    sequence_length: int | None
+    """None for real lengths."""
+
+
+class Group(NamedTuple):
+    """Cells that share a process: one model, computed in one way."""
+
+    subject: Subject
+    backend: str
+    precision: str
+    workload: str
+    cells: tuple[Cell, ...]
+    unavailable: str | None
+    """Why none of them can be measured here."""
+
+
+def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus: bool) -> list[Group]:
+    """All groups of a sweep on a kind of device (`cpu`, `cuda`, `mps`).
+
+    `corpus`: whether there are sentences for real lengths. Raises InputError where a sequence length exceeds a model's
+    positions, or nothing is left to measure.
+    """
+    groups = [
+        Group(subject, backend, precision, workload, cells, why_unavailable(backend, precision, workload, device))
+        for subject in subjects
+        for workload in dict.fromkeys(speed.workloads)
+        if (cells := _cells(subject, speed, workload, corpus and subject.artifact is not None))
+        for backend in dict.fromkeys(speed.backends)
+        for precision in dict.fromkeys(speed.precisions)
+    ]
+    if not groups:
+        problem = "real lengths need a data set, and a model with a tokenizer"
+        raise InputError("speed.sequence_lengths", problem, "give numbers, or name a stored model and a data set")
+    return groups
+
+
+def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> tuple[Cell, ...]:
+    wanted = speed.sequence_lengths
+    lengths = [n for n in LENGTHS if n <= subject.positions] if wanted is None else [n for n in wanted if n != REAL]
+    if too_long := [length for length in lengths if int(length) > subject.positions]:
+        problem = f"{too_long[0]} pieces are more than the {subject.positions} that {subject.name} can read"
+        raise InputError("speed.sequence_lengths", problem, f"give at most {subject.positions}")
+    cells = [Cell(size, int(length)) for size in speed.batch_sizes for length in lengths]
+    if real and (wanted is None or REAL in wanted):
+        singly = (1,) if workload == "inference" else ()
+        cells += [Cell(size, None) for size in (*singly, *speed.batch_sizes)]
+    return tuple(dict.fromkeys(cells))
+
+
+def why_unavailable(backend: str, precision: str, workload: str, device: str) -> str | None:
+    """Why a backend cannot compute this here; None where it can."""
+    if precision == "fp16" and device == "cpu":
+        return "fp16 is not computed on a CPU"
+    if backend in {"int8", "onnx"}:
+        if workload == "training":
+            return f"{backend} does not train"
+        if precision != "fp32":
+            return f"{backend} starts from fp32"
+        if device != "cpu":
+            return f"{backend} is measured on a CPU only"
+    if backend == "onnx" and (
+        missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not installed(name)]
+    ):
+        return f"{', '.join(missing)} not installed; pip install 'nerbench[onnx]'"
+    return None
+
+
+def failure(text: str) -> str:
+    """The status of a cell by what an error says; PyTorch's kinds of errors tell only some of memory."""
+    text = " ".join(text.split())
+    if any(part in text.lower() for part in _LACKING):
+        return OUT_OF_MEMORY
+    status = f"failed: {text}"
+    return status if len(status) <= LONGEST_STATUS else f"{status[: LONGEST_STATUS - 2]} …"

@@ -1,0 +1,128 @@
+"""What computes a model in a measuring process: PyTorch as it is, compiled or quantized, or ONNX Runtime."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
+
+from tasks.child import Job
+from tasks.inference.loading import Tagger, dtype_of, load_tagger, load_tokenizer, usable_window
+from tasks.measuring.process.flops import empty_model
+from tasks.measuring.process.memory import weights_bytes
+from tasks.measuring.subjects import with_labels
+
+SEED = 0
+"""Of the weights of a configuration alone, and of random pieces."""
+
+
+class Logits(NamedTuple):
+    """What a model outside PyTorch gives."""
+
+    logits: torch.Tensor
+    """(sentences, pieces, labels), float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A model that is ready to compute."""
+
+    config: PreTrainedConfig
+    model: Any
+    """Called with `input_ids` and maybe `attention_mask`, (sentences, pieces); gives an object with `logits`."""
+    tagger: Tagger | None
+    """With that model; None for a configuration alone, which has no tokenizer."""
+    device: torch.device
+    parameters: int
+    loaded_bytes: int | None
+    """Of the weights in memory; None where the backend does not tell."""
+
+
+def load(job: Job, device: torch.device) -> Loaded:
+    """The model of a job by its backend and precision; what is trained stays fp32, and is computed by autocast."""
+    if job["backend"] == "onnx":
+        return _load_onnx(job, device)
+    loaded = load_eager(job, device, "fp32" if job["workload"] == "training" else job["precision"])
+    return _quantized(loaded) if job["backend"] == "int8" else loaded
+
+
+def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
+    """The model of a job in PyTorch as it is; that of a configuration alone has seeded random weights."""
+    if job["folder"]:
+        tagger = load_tagger(Path(job["folder"]), device=device, precision=precision, window=job["window"])
+        model = tagger.model
+    else:
+        tagger = None
+        torch.manual_seed(SEED)
+        random = AutoModelForTokenClassification.from_config(config_of(job), dtype=torch.float32)
+        model = random.to(device, dtype_of(precision, device)).eval()
+    parameters = sum(p.numel() for p in model.parameters())
+    return Loaded(
+        config=model.config,
+        model=model,
+        tagger=tagger,
+        device=device,
+        parameters=parameters,
+        loaded_bytes=weights_bytes(model),
+    )
+
+
+def config_of(job: Job) -> PreTrainedConfig:
+    """The configuration of a job's model."""
+    if job["folder"]:
+        return AutoConfig.from_pretrained(job["folder"], local_files_only=True, trust_remote_code=False)
+    return AutoConfig.for_model(**with_labels(job["settings"]))
+
+
+def import_code(config: PreTrainedConfig) -> None:
+    """Import what such a model is made of: that is neither its memory nor its loading time."""
+    empty_model(config)
+
+
+def compiled(loaded: Loaded, *, dynamic: bool) -> Loaded:
+    """The same by torch.compile, which forgets what it compiled for other shapes."""
+    torch._dynamo.reset()
+    return with_model(loaded, torch.compile(loaded.model, dynamic=dynamic))
+
+
+def with_model(loaded: Loaded, model: Any) -> Loaded:
+    """The same with another model in its place."""
+    tagger = replace(loaded.tagger, model=model) if loaded.tagger else None
+    return replace(loaded, model=model, tagger=tagger)
+
+
+def _quantized(loaded: Loaded) -> Loaded:
+    from torch.ao.quantization import quantize_dynamic
+
+    model = quantize_dynamic(loaded.model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
+    return replace(with_model(loaded, model), loaded_bytes=weights_bytes(model))
+
+
+def _load_onnx(job: Job, device: torch.device) -> Loaded:
+    config = config_of(job)
+    model = _onnx_model(Path(job["onnx"]))
+    tagger = None
+    if job["folder"]:
+        tokenizer = load_tokenizer(job["folder"])
+        window = usable_window(config.to_dict(), tokenizer.wrapper.model_max_length, job["window"])
+        labels = tuple(config.id2label[number] for number in range(config.num_labels))
+        tagger = Tagger(model=model, tokenizer=tokenizer, labels=labels, window=window, device=device)
+    parameters = sum(p.numel() for p in empty_model(config).parameters())
+    return Loaded(config=config, model=model, tagger=tagger, device=device, parameters=parameters, loaded_bytes=None)
+
+
+def _onnx_model(path: Path) -> Callable[..., Logits]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def call(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Logits:
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        inputs = {"input_ids": input_ids.numpy(), "attention_mask": mask.numpy()}
+        return Logits(torch.from_numpy(session.run(["logits"], inputs)[0]))
+
+    return call

@@ -1,0 +1,143 @@
+"""What one measuring process does. Run as a child: `python -m tasks.measuring.process.child < job.json`.
+
+A process loads one model in one way. It times all cells, in an order of its own, or takes the memory of a single one.
+It says which cell it is at before anything can go wrong there; a timer of the kernel ends it where that takes too long.
+"""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from tasks.child import Emit, Job, serve
+from tasks.inference.loading import resolve_device
+from tasks.inference.prediction import predict_block
+from tasks.measuring.plan import Cell, failure
+from tasks.measuring.process.backends import Loaded, compiled, config_of, import_code, load, load_eager
+from tasks.measuring.process.calibration import calibrate
+from tasks.measuring.process.clock import Limits, sample, warm_up
+from tasks.measuring.process.flops import flops_per_token
+from tasks.measuring.process.foreign import foreign_cores, moment
+from tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle
+from tasks.measuring.process.work import random_batch, work_of
+
+WARM_UP_CALLS = 20
+"""Of the calls on real lengths, those that the warm-up repeats."""
+MEMORY_CALLS = 3
+"""Calls of one shape whose peak is taken: the optimizer's state is there from the second on."""
+COMPARED = (8, 128)
+"""Sentences and pieces of random text on which predictions are compared, where there is no real one."""
+
+
+def measure(job: Job, emit: Emit) -> Job:
+    """Do what `take` of the job says: `time` or `memory`."""
+    device = resolve_device(job["device"])
+    return _time(job, device, emit) if job["take"] == "time" else _memory(job, device)
+
+
+def _time(job: Job, device: torch.device, emit: Emit) -> Job:
+    """Calibrate, load, time every cell, and compare predictions if that is asked for."""
+    emit({"event": "host", "device": name_of(device), "threads": torch.get_num_threads()} | calibrate(device))
+    with _within(job["timeout_s"]):
+        loaded = load(job, device)
+    order = list(range(len(job["cells"])))
+    random.Random(job["round"]).shuffle(order)  # what a cell leaves behind must not always meet the same next one
+    for number in order:
+        emit({"event": "cell", "cell": number})
+        with _within(job["timeout_s"]):
+            emit({"event": "timed", "cell": number} | _timed(Cell(*job["cells"][number]), loaded, job))
+    return {"agreement": _agreement(loaded, job) if job["compare"] else None}
+
+
+def _timed(cell: Cell, loaded: Loaded, job: Job) -> Job:
+    try:
+        work = work_of(cell, loaded, job)
+        warm_up(work.calls[:WARM_UP_CALLS], work.seconds)
+        before = moment()
+        samples = sample(work.calls, work.seconds, Limits(job["iterations"], job["minimum_s"]))
+        foreign = foreign_cores(before, moment())
+    except (MemoryError, RuntimeError) as error:
+        return {"status": failure(f"{type(error).__name__}: {error}")}
+    return {"status": "ok", "samples": samples, "amounts": work.amounts, "foreign_cores": foreign}
+
+
+def _memory(job: Job, device: torch.device) -> Job:
+    """Load the model and call it a few times; the peak is that of the calls, weights included."""
+    import_code(config_of(job))
+    settle()
+    baseline = resident_bytes()
+    with _within(job["timeout_s"]):
+        started = time.perf_counter()
+        loaded = load(job, device)
+        load_s = time.perf_counter() - started
+        (cell,) = (Cell(*one) for one in job["cells"])
+        settle()
+        try:
+            work = work_of(cell, loaded, job)
+            first_call_s = work.seconds(work.calls[0])
+            for call in (work.calls * MEMORY_CALLS)[1 : max(MEMORY_CALLS, len(work.calls))]:
+                call()
+        except (MemoryError, RuntimeError) as error:
+            return {"status": failure(f"{type(error).__name__}: {error}")}
+        taken = {"peak_rss_bytes": peak_bytes(), **device_peaks(device)}
+        return {
+            "status": "ok",
+            "parameters": loaded.parameters,
+            "loaded_weights_bytes": loaded.loaded_bytes,
+            "load_s": load_s,
+            "first_call_s": first_call_s,
+            "baseline_rss_bytes": baseline,
+            **taken,
+            "flops_per_token": _flops(loaded, cell, job),
+        }
+
+
+def _flops(loaded: Loaded, cell: Cell, job: Job) -> float | None:
+    if cell.sequence_length is None:
+        return None
+    training = job["workload"] == "training"
+    return flops_per_token(loaded.config, cell.batch_size, cell.sequence_length, training=training)
+
+
+def _agreement(loaded: Loaded, job: Job) -> float | None:
+    """The share of words (without a corpus: of random pieces) with the same tag as eager fp32's; None without room."""
+    try:
+        if job["backend"] == "compile":
+            loaded = compiled(loaded, dynamic=True)
+        reference = load_eager(job, loaded.device, "fp32")
+        return float(np.mean(_predicted(loaded, job) == _predicted(reference, job)))
+    except (MemoryError, RuntimeError):  # what was timed is not to be lost for it
+        return None
+
+
+def name_of(device: torch.device) -> str:
+    """What the `device` column says."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+def _predicted(loaded: Loaded, job: Job) -> Any:
+    if loaded.tagger and job["sentences"]:
+        return predict_block(loaded.tagger, job["sentences"]).labels
+    sentences, pieces = COMPARED
+    batch = random_batch(loaded, sentences, min(pieces, job["positions"]))
+    with torch.inference_mode():
+        return loaded.model(input_ids=batch["input_ids"]).logits.argmax(dim=-1).cpu().numpy()
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """The kernel ends this process where the block takes longer, whatever it is at."""
+    before = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+if __name__ == "__main__":
+    serve(measure)

@@ -1,0 +1,84 @@
+"""How long a call takes, and when it has become steady."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+Call = Callable[[], Any]
+Stopwatch = Callable[[Call], float]
+"""The seconds that a call takes on its device."""
+
+WINDOW = 5
+"""Calls whose median is compared with that of the calls before them; rounds of several calls are compared singly."""
+TOLERANCE = 0.05
+WARM_UP_LIMIT_S = 5.0
+"""Seconds after which a call that goes on getting faster is measured all the same."""
+
+
+class Limits(NamedTuple):
+    """How much is measured."""
+
+    iterations: int
+    """Calls at least."""
+    minimum_s: float
+    """Seconds at least."""
+
+
+def stopwatch(device: torch.device) -> Stopwatch:
+    """A clock for work on a device: events on CUDA, else the host's clock, which waits for the device."""
+    if device.type == "cuda":
+        return _cuda_seconds
+
+    def seconds(call: Call) -> float:
+        started = time.perf_counter()
+        call()
+        if device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter() - started
+
+    return seconds
+
+
+def host_seconds(call: Call) -> float:
+    """The host's clock, for calls that bring their result to the host and so wait for the device."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _cuda_seconds(call: Call) -> float:
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    before.record()
+    call()
+    after.record()
+    after.synchronize()
+    return float(before.elapsed_time(after)) / 1e3
+
+
+def warm_up(calls: Sequence[Call], seconds: Stopwatch, limit_s: float = WARM_UP_LIMIT_S) -> int:
+    """Call until it is steady; returns how many rounds over `calls` that took.
+
+    Steady is: the median of the last WINDOW rounds is no more than TOLERANCE below that of the WINDOW before them. A
+    single round is compared with a single one where there are several calls, whose lengths differ.
+    """
+    window = WINDOW if len(calls) == 1 else 1
+    rounds: list[float] = []
+    while True:
+        rounds.append(sum(seconds(call) for call in calls))
+        if sum(rounds) >= limit_s:
+            return len(rounds)
+        if len(rounds) >= 2 * window:
+            before, last = rounds[-2 * window : -window], rounds[-window:]
+            if statistics.median(last) >= (1 - TOLERANCE) * statistics.median(before):
+                return len(rounds)
+
+
+def sample(calls: Sequence[Call], seconds: Stopwatch, limits: Limits) -> list[float]:
+    """Seconds of each call, in whole rounds over `calls`, until there are enough samples and seconds."""
+    taken: list[float] = []
+    while len(taken) < limits.iterations or sum(taken) < limits.minimum_s:
+        taken += [seconds(call) for call in calls]
+    return taken

@@ -1,0 +1,70 @@
+"""Latency, load time and memory of one model. Run as a child: `python -m tasks.measuring.process.measure < job.json`.
+
+A fresh process for each model, so that neither memory nor warm caches of another one are counted. Never cached.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from tasks.child import Emit, Job, serve
+from tasks.inference.loading import Tagger, load_tagger, resolve_device
+from tasks.inference.prediction import predict_block
+from tasks.measuring.percentiles import fewest_samples
+from tasks.measuring.process.backends import config_of, import_code
+from tasks.measuring.process.calibration import calibrate
+from tasks.measuring.process.child import WARM_UP_CALLS, name_of
+from tasks.measuring.process.clock import Limits, host_seconds, sample, warm_up
+from tasks.measuring.process.foreign import foreign_cores, moment
+from tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle, weights_bytes
+from tasks.measuring.process.work import real_chunks
+from tasks.measuring.samples import summarise
+
+ENOUGH = Limits(iterations=fewest_samples(90), minimum_s=0.0)
+
+
+def measure(job: Job, emit: Emit) -> Job:
+    """Load the model in `folder`, then time the sentences one by one, in the order given, tokenization included.
+
+    All of them once, or as often as a 90th percentile needs. Memory is that of the calls, weights included.
+    """
+    device = resolve_device(job["device"])
+    import_code(config_of(job))
+    settle()
+    baseline = resident_bytes()
+    started = time.perf_counter()
+    tagger = load_tagger(Path(job["folder"]), device=device, precision=job["precision"], window=job["window"])
+    load_s = time.perf_counter() - started
+    settle()
+    first_call_s = host_seconds(partial(predict_block, tagger, job["sentences"][:1]))
+    latency = _latency(tagger, job["sentences"])
+    peaks = {"peak_rss_bytes": peak_bytes(), **device_peaks(device)}
+    return {
+        "speed": latency | calibrate(device) | {"threads": torch.get_num_threads()},
+        "memory": {
+            "parameters": sum(p.numel() for p in tagger.model.parameters()),
+            "loaded_weights_bytes": weights_bytes(tagger.model),
+            "load_s": load_s,
+            "first_call_s": first_call_s,
+            "baseline_rss_bytes": baseline,
+            **peaks,
+        },
+        "device": name_of(device),
+    }
+
+
+def _latency(tagger: Tagger, sentences: list[list[str]]) -> Job:
+    chunks, amounts = real_chunks(tagger, sentences, 1)
+    calls = [partial(predict_block, tagger, chunk) for chunk in chunks]
+    warm_up(calls[:WARM_UP_CALLS], host_seconds)
+    before = moment()
+    samples = sample(calls, host_seconds, ENOUGH)
+    foreign = foreign_cores(before, moment())
+    rounds = len(samples) // len(calls)
+    return summarise([samples], [amounts * rounds]) | {"foreign_cores": foreign}
+
+
+if __name__ == "__main__":
+    serve(measure)

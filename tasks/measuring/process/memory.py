@@ -1,0 +1,75 @@
+"""Memory of this process by the kernel's account, of its accelerator by the driver's, and of a model's weights."""
+
+import ctypes
+import gc
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def settle() -> None:
+    """Give freed memory back to the system, and let the peaks count from now on (Linux; elsewhere from the start)."""
+    gc.collect()
+    # glibc keeps freed memory for itself; elsewhere there is no such call
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
+    if CLEAR_REFS.exists() and os.access(CLEAR_REFS, os.W_OK):
+        CLEAR_REFS.write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process now."""
+    return _status_bytes("VmRSS")
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process had since `settle`."""
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(field: str) -> int | None:
+    if not STATUS.exists():
+        return None
+    found = re.search(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def device_peaks(device: torch.device) -> dict[str, int | None]:
+    """The most memory on the accelerator since `settle`: by tensors, by PyTorch's allocator, by this process in all."""
+    if device.type != "cuda":
+        return dict.fromkeys(("peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"))
+    return {
+        "peak_device_bytes": torch.cuda.max_memory_allocated(device),
+        "peak_reserved_bytes": torch.cuda.max_memory_reserved(device),
+        "peak_process_bytes": _process_bytes(),  # the allocator gives nothing back, so it is at its peak now
+    }
+
+
+def _process_bytes() -> int | None:
+    """What the driver says this process uses; None where it does not know it, as in most containers."""
+    query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    own = [line.split(",")[1] for line in done.stdout.splitlines() if line.split(",")[0].strip() == str(os.getpid())]
+    return sum(int(mebibytes) << 20 for mebibytes in own) if own else None
+
+
+def weights_bytes(model: torch.nn.Module) -> int:
+    """Bytes of a model's parameters in memory, those that were quantized dynamically included."""
+    from torch.ao.nn.quantized.modules.linear import LinearPackedParams
+
+    packed: Any = (module for module in model.modules() if isinstance(module, LinearPackedParams))
+    tensors = [*model.parameters(), *(tensor for one in packed for tensor in one._weight_bias() if tensor is not None)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

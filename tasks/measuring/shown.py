@@ -1,0 +1,120 @@
+"""A sweep as people look at it: a table, the circumstances below it, what went wrong, and a CSV file."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from artifacts.results.schemas import TABLES
+from tasks.measuring.plan import REFERENCE
+
+Row = dict[str, Any]
+_CELL = ("artifact_id", "backend", "precision", "workload", "batch_size", "sequence_length")
+BUSY_CORES = 0.1
+"""Cores of foreign load from which on a sweep says that it was disturbed."""
+
+
+def sweep_table(speed: Iterable[Row], memory: Iterable[Row], workload: str) -> list[Row]:
+    """One row a cell that was measured; what all cells share by default is left out."""
+    used = {_key(row): row for row in memory}
+    rows = [row for row in speed if row["status"] == "ok" and row["workload"] == workload]
+    plain = all((row["backend"], row["precision"]) == REFERENCE for row in rows)
+    return [
+        {
+            "model": row["model"],
+            **({} if plain else {"with": f"{row['backend']} {row['precision']}"}),
+            "batch": row["batch_size"],
+            "length": "real" if row["sequence_length"] is None else str(row["sequence_length"]),
+            "ms": 1e3 * row["mean_s"],
+            "95 %": _interval(row),
+            "p90 ms": None if row["p90_s"] is None else 1e3 * row["p90_s"],
+            **({} if plain else {"agree": _percent(row["agreement"])}),
+            "sentences/s": round(row["sentences_per_s"]),
+            "tokens/s": round(row["tokens_per_s"]),
+            "MB": _over_baseline(used.get(_key(row), {})),
+        }
+        for row in rows
+    ]
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _CELL)
+
+
+def _interval(row: Row) -> str:
+    if row.get("ci_low_s") is None:
+        return ""
+    return f"{1e3 * row['ci_low_s']:.2f}–{1e3 * row['ci_high_s']:.2f}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _over_baseline(row: Row) -> int | None:
+    """Megabytes on the accelerator, or else of the process over what it had before loading."""
+    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
+    over = peak - baseline if peak and baseline else None
+    used: int | None = over if row.get("peak_device_bytes") is None else row["peak_device_bytes"]
+    return None if used is None else round(used / 1e6)
+
+
+def surroundings(environment: Row, speed: Sequence[Row]) -> list[Row]:
+    """What the numbers depend on, one row each; what is not known is left out."""
+    measured = [row for row in speed if row["status"] == "ok"]
+    known = {
+        **{name: value for name, value in environment.items() if name != "cpu_flags"},
+        "ram": f"{environment['ram_bytes'] / 1e9:.0f} GB",
+        "gpu_memory": _gigabytes(environment["gpu_memory_bytes"]),
+        "threads": measured[0]["threads"],
+        "sgemm": f"{_middle(measured, 'sgemm_flops_per_s') / 1e9:.0f} GFLOP/s",
+        "copy": f"{_middle(measured, 'copy_bytes_per_s') / 1e9:.1f} GB/s",
+        "foreign load": f"{_middle(measured, 'foreign_cores'):.2f} cores",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    hidden = {"ram_bytes", "gpu_memory_bytes", "code_dirty"}
+    return [
+        {"what": name.replace("_", " "), "value": str(value)}
+        for name, value in known.items()
+        if value not in (None, "") and name not in hidden
+    ]
+
+
+def _gigabytes(amount: int | None) -> str | None:
+    return None if amount is None else f"{amount / 1e9:.0f} GB"
+
+
+def _middle(rows: Iterable[Row], name: str) -> float:
+    values = sorted(row[name] for row in rows if row[name] is not None)
+    return float(values[len(values) // 2]) if values else 0.0
+
+
+def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
+    """A line for each cell without numbers, those of one way of computing together; and one for a busy machine."""
+    cells: dict[tuple[str, ...], list[str]] = {}
+    for row in speed:
+        if row["status"] != "ok":
+            length = "real" if row["sequence_length"] is None else row["sequence_length"]
+            way = (row["model"], row["backend"], row["precision"], row["workload"], row["status"])
+            cells.setdefault(way, []).append(f"{row['batch_size']} × {length}")
+    lines = [f"{' '.join(way[:-1])}: {way[-1]} ({', '.join(which)})" for way, which in cells.items()]
+    busy = [row["foreign_cores"] for row in speed if (row.get("foreign_cores") or 0) >= BUSY_CORES]
+    if busy:
+        lines.append(f"other processes kept up to {max(busy):.1f} cores busy in {len(busy)} of {len(speed)} cells")
+    return lines
+
+
+def write_csv(file: Path, speed: Iterable[Row], memory: Iterable[Row]) -> None:
+    """One line a cell: the columns of `speed` without the single samples, then those of `memory` that it lacks."""
+    used = {_key(row): row for row in memory}
+    columns = [
+        column.name
+        for table in ("speed", "memory")
+        for column in TABLES[table].columns
+        if not column.type.startswith("list") and column.name != "run_id"
+    ]
+    with file.open("x", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, list(dict.fromkeys(columns)), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows({**used.get(_key(row), {}), **row} for row in speed)

@@ -1,0 +1,113 @@
+"""What a sweep measures: stored models, folders and Hub models, and configurations alone, with random weights."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.errors import ArtifactNotFoundError, InputError
+from artifacts.manifest import ArtifactRef
+from artifacts.references import materialise, resolve
+from tasks.config import Section
+from tasks.configuration.yamlfile import parse_mapping
+from tasks.inference.loading import one_line, usable_window
+from tasks.measuring.architectures import ARCHITECTURES, LABELS
+
+NO_LIMIT = 1 << 30
+NAME = "name"
+"""The key of a configuration that says what it is called; the others are the model's."""
+EXAMPLE = "{model_type: bert, num_hidden_layers: 6, hidden_size: 384}"
+
+
+class Subject(Section):
+    """One model to be measured."""
+
+    name: str
+    """What it is called in tables."""
+    artifact_id: str
+    """Of a configuration alone, the digest of its settings."""
+    artifact: ArtifactRef | None = None
+    """None for a configuration alone."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Those of a configuration alone."""
+    positions: int
+    """Pieces that it can read at once."""
+
+
+def find_subjects(models: Iterable[str], store: str) -> list[Subject]:
+    """The models that references, names of architectures and configurations (YAML or JSON mappings) mean, each once.
+
+    A name means the store's model before an architecture of that name. Raises InputError.
+    """
+    found: dict[str, Subject] = {}
+    for subject in (subject for model in models for subject in _find(model, store)):
+        found.setdefault(subject.artifact_id, subject)
+    return list(found.values())
+
+
+def _find(model: str, store: str) -> Sequence[Subject]:
+    if model.lstrip().startswith("{"):
+        return [_of_configuration(parse_mapping(model, f"model {model!r}"), f"model {model!r}")]
+    try:
+        return [of_artifact(artifact) for artifact in resolve(model, store)]
+    except ArtifactNotFoundError as error:
+        if model in ARCHITECTURES:
+            return [_of_configuration({NAME: model, **ARCHITECTURES[model]}, f"model {model!r}")]
+        if "/" in model or "@" in model:
+            raise
+        known = f"{error.remedy}; or name an architecture: {', '.join(ARCHITECTURES)}; or give {EXAMPLE}"
+        raise ArtifactNotFoundError(error.field, error.problem, known) from None
+
+
+def of_artifact(artifact: ArtifactRef) -> Subject:
+    """A model with weights. Raises InputError where its configuration says nothing of positions."""
+    path = materialise(artifact) / "config.json"
+    with one_line(f"model {artifact.name}", "name a folder made by save_pretrained"):
+        positions = usable_window(json.loads(path.read_text()), NO_LIMIT)
+    return Subject(name=artifact.name, artifact_id=artifact.artifact_id, artifact=artifact, positions=positions)
+
+
+def _of_configuration(given: dict[str, Any], field: str) -> Subject:
+    settings = {key: value for key, value in given.items() if key != NAME}
+    if not isinstance(settings.get("model_type"), str):
+        raise InputError(field, "has no model_type", f"write e.g. {EXAMPLE}")
+    described = _describe(settings, field)
+    return Subject(
+        name=str(given.get(NAME) or _name(settings, described)),
+        artifact_id=sha256_hex(canonical_json(settings)),
+        settings=settings,
+        positions=usable_window(described, NO_LIMIT),
+    )
+
+
+def _describe(settings: dict[str, Any], field: str) -> dict[str, Any]:
+    """All settings, defaults included; raises InputError where no such model can be made."""
+    import torch
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    with one_line(field, "correct the configuration"):
+        known = AutoConfig.for_model(settings["model_type"])
+        if unknown := [key for key in settings if not hasattr(known, key)]:
+            raise InputError(field, f"a {known.model_type} model has no setting {unknown[0]}", "check its spelling")
+        config = AutoConfig.for_model(**with_labels(settings))
+        with torch.device("meta"):
+            AutoModelForTokenClassification.from_config(config)
+    described: dict[str, Any] = config.to_dict()
+    return described
+
+
+def with_labels(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with as many labels as CoNLL needs, unless they say."""
+    return settings if {"num_labels", "id2label"} & set(settings) else {**settings, "num_labels": LABELS}
+
+
+def _name(settings: dict[str, Any], described: dict[str, Any]) -> str:
+    """`bert-L6-H384`, and what else was set as a digest."""
+    shape = {"L": "num_hidden_layers", "H": "hidden_size"}
+    parts = [settings["model_type"]]
+    parts += [f"{letter}{described[key]}" for letter, key in shape.items() if described.get(key)]
+    if others := {key: value for key, value in settings.items() if key not in {"model_type", *shape.values()}}:
+        parts.append(sha256_hex(canonical_json(others))[:6])
+    return "-".join(parts)

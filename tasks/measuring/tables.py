@@ -1,0 +1,143 @@
+"""Rows of `speed` and `memory`: of a sweep, and of the latency sample."""
+
+import platform
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from artifacts.manifest import ArtifactRef, Manifest
+from artifacts.references import load_manifest
+from tasks.config import Config
+from tasks.corpora.corpus import Corpus
+from tasks.corpora.refs import describe, open_corpus
+from tasks.inference.loading import resolve_device
+from tasks.measuring.plan import REFERENCE, Group, plan
+from tasks.measuring.samples import summarise
+from tasks.measuring.subjects import Subject
+from tasks.measuring.sweep import Measured, sweep
+from tasks.results.rows import write_measured
+from tasks.runs import Run
+
+Row = dict[str, Any]
+SENTENCES = 200
+"""Of the latency sample and of real lengths: the corpus's first, as they come."""
+OF_HOST = ("sgemm_flops_per_s", "copy_bytes_per_s", "threads")
+"""What every timing process says of the machine; the tables keep the median."""
+SAMPLES = ("samples_s", "samples_process")
+
+
+class Swept(NamedTuple):
+    """What a sweep wrote."""
+
+    tables: dict[str, list[str]]
+    """Locations by table."""
+    speed: list[Row]
+    """Without the single samples."""
+    memory: list[Row]
+
+
+def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Swept:
+    """Measure every cell of a sweep and write the rows of each model. Raises InputError like `plan_of`."""
+    device = resolve_device(config.benchmark.device)
+    groups = plan_of(config, subjects)
+    corpus = _corpus(config, subjects)
+    dataset = corpus.name if corpus else None
+    measured = sweep(groups, config.speed, config.benchmark, first_sentences(corpus) if corpus else [])
+    swept = Swept({"speed": [], "memory": []}, [], [])
+    for subject in subjects:
+        manifest = load_manifest(subject.artifact) if subject.artifact else None
+        of_subject = [one for one in measured if one.group.subject == subject]
+        rows = {
+            "speed": [speed_row(one, device.type, dataset) for one in of_subject],
+            "memory": [memory_row(one, device.type, manifest) for one in of_subject],
+        }
+        for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
+            swept.tables[table].append(uri)
+        swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
+        swept.memory.extend(rows["memory"])
+    return swept
+
+
+def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
+    """What a sweep measures. Raises InputError where there is no such device or length, CorpusError for its corpus."""
+    device = resolve_device(config.benchmark.device)
+    return plan(subjects, config.speed, device=device.type, corpus=_corpus(config, subjects) is not None)
+
+
+def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
+    """The sentences of real lengths: those of the first data set; None where no model has a tokenizer for them."""
+    if not config.datasets or not any(subject.artifact for subject in subjects):
+        return None
+    return open_corpus(describe(config, config.datasets[0])[0])
+
+
+def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
+    """The row of `speed` of a cell, numbers or not."""
+    group = measured.group
+    known = _known(measured, device) | {"host": platform.node(), "processes": 1, "status": measured.status}
+    known["dataset"] = dataset if measured.cell.sequence_length is None else None
+    for name in OF_HOST:
+        known[name] = median(host[name] for host in measured.hosts) if measured.hosts else None
+    if known["threads"] is not None:
+        known["threads"] = int(known["threads"])
+    if measured.status != "ok":
+        return known
+    is_reference = (group.backend, group.precision) == REFERENCE and group.workload == "inference"
+    foreign = sum(measured.foreign) / len(measured.foreign) if measured.foreign else None
+    return (
+        known
+        | {"agreement": 1.0 if is_reference else measured.agreement, "foreign_cores": foreign}
+        | summarise(measured.samples, measured.amounts)
+    )
+
+
+def memory_row(measured: Measured, device: str, manifest: Manifest | None) -> Row:
+    """The row of `memory` of a cell, numbers or not."""
+    taken = {name: value for name, value in measured.memory.items() if name != "status"}
+    return _known(measured, device) | {"status": measured.status} | sizes(manifest) | taken
+
+
+def sizes(manifest: Manifest | None) -> Row:
+    """What a model takes on disk; nothing where it is a configuration alone."""
+    if manifest is None:
+        return {"weights_bytes": None, "artifact_bytes": None}
+    weights = sum(entry.size for entry in manifest.files if entry.path.endswith(".safetensors"))
+    return {"weights_bytes": weights, "artifact_bytes": manifest.total_bytes}
+
+
+def _known(measured: Measured, device: str) -> Row:
+    group, cell = measured.group, measured.cell
+    return {
+        "artifact_id": group.subject.artifact_id,
+        "model": group.subject.name,
+        "device": measured.hosts[0]["device"] if measured.hosts else device,
+        "precision": group.precision,
+        "backend": group.backend,
+        "workload": group.workload,
+        "batch_size": cell.batch_size,
+        "sequence_length": cell.sequence_length,
+    }
+
+
+def first_sentences(corpus: Corpus) -> list[list[str]]:
+    """The sentences that stand for a corpus, in their order."""
+    return list(corpus.words[:SENTENCES])
+
+
+def latency_rows(
+    artifact: ArtifactRef, manifest: Manifest, measured: Row, precision: str, dataset: str
+) -> dict[str, list[Row]]:
+    """The rows by table of the sentences of a corpus one by one, as the child of `measure` tells them."""
+    known = {
+        "artifact_id": artifact.artifact_id,
+        "model": artifact.name,
+        "device": measured["device"],
+        "precision": precision,
+        "backend": "eager",
+        "workload": "inference",
+        "batch_size": 1,
+        "sequence_length": None,
+        "status": "ok",
+    }
+    speed = {"host": platform.node(), "processes": 1, "dataset": dataset} | measured["speed"]
+    return {"speed": [known | speed], "memory": [known | sizes(manifest) | measured["memory"]]}

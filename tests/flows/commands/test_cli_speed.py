@@ -1,0 +1,106 @@
+"""`nerbench speed`: what it asks the flow for, and what it prints; the flow itself is tested on its own."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweeping import TINY
+
+from flows.cli import status_of
+from tasks.config import Config
+
+ROW = {
+    "artifact_id": "a",
+    "model": "bert-base",
+    "backend": "eager",
+    "precision": "fp32",
+    "workload": "inference",
+    "batch_size": 8,
+    "sequence_length": 128,
+}
+TIMED = {
+    **ROW,
+    "status": "ok",
+    "mean_s": 0.25,
+    "ci_low_s": 0.2,
+    "ci_high_s": 0.3,
+    "p90_s": None,
+    "agreement": 1.0,
+    "sentences_per_s": 32.0,
+    "tokens_per_s": 4096.0,
+    "threads": 2,
+    "sgemm_flops_per_s": 2e11,
+    "copy_bytes_per_s": 1e10,
+    "foreign_cores": 0.0,
+}
+USED = {**ROW, "status": "ok", "baseline_rss_bytes": 1e8, "peak_rss_bytes": 3e8}
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, list[str]]]:
+    """What the flow is asked for, in place of a sweep."""
+    monkeypatch.chdir(tmp_path)
+    found: list[tuple[Config, list[str]]] = []
+
+    def flow(config: Config, models: list[str]) -> dict[str, Any]:
+        from tasks.environment import environment, machine
+
+        found.append((config, models))
+        failed = TIMED | {"backend": "onnx", "status": "unavailable: onnxruntime not installed"}
+        around = {"environment": environment() | machine(), "tables": {"speed": ["uri"]}, "run_id": "r"}
+        return {"speed": [TIMED, failed], "memory": [USED], **around}
+
+    monkeypatch.setattr("flows.speed.speed", flow)
+    return found
+
+
+def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
+    options = ["--batch-sizes", "1, 8", "--sequence-lengths", "32,64", "--workloads", "inference,training"]
+    options += ["--backends", "eager,int8", "--precisions", "fp32,bf16", "--processes", "5", "--iterations", "20"]
+    options += ["--minimum", "0.5", "--timeout", "30", "--set", "speed.nightly=true"]
+    assert status_of(["speed", TINY, "bert-base", *options]) == 0
+    ((config, models),) = asked
+    assert models == [TINY, "bert-base"]
+    expected = {
+        "batch_sizes": (1, 8),
+        "sequence_lengths": (32, 64),
+        "workloads": ("inference", "training"),
+        "backends": ("eager", "int8"),
+        "precisions": ("fp32", "bf16"),
+        "processes": 5,
+        "iterations": 20,
+        "minimum_s": 0.5,
+        "timeout_s": 30.0,
+        "nightly": True,
+    }
+    assert config.speed.model_dump(include=set(expected)) == expected
+
+
+def test_it_prints_the_table_the_environment_and_what_failed(
+    asked: list[tuple[Config, list[str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["speed", TINY]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0].startswith("inference: ")
+    assert lines[1].split() == "model batch length ms 95 % p90 ms sentences/s tokens/s MB".split()
+    assert lines[2].split() == "bert-base 8 128 250.00 200.00–300.00 32 4096 200".split()
+    assert "200 GFLOP/s" in printed.out
+    assert "bert-base onnx fp32 inference: unavailable: onnxruntime not installed (8 × 128)" in printed.err
+    assert "table speed: uri" in printed.err
+
+
+def test_json_is_one_object_and_csv_is_written_too(
+    asked: list[tuple[Config, list[str]]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert status_of(["speed", TINY, "--json", "--csv", "a.csv"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"run_id", "tables", "speed", "memory", "environment"}
+    (first, second) = csv.DictReader((tmp_path / "a.csv").open())
+    assert (first["mean_s"], first["peak_rss_bytes"], second["status"]) == (
+        "0.25",
+        "300000000.0",
+        "unavailable: onnxruntime not installed",
+    )

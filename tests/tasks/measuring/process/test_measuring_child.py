@@ -1,0 +1,153 @@
+"""What a measuring process does, without the process: timing, memory, agreement, and what goes wrong in a cell."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sweeping import job, tiny
+from tiny_models import SENTENCES
+
+from tasks.measuring.plan import Cell
+from tasks.measuring.process.backends import load, load_eager
+from tasks.measuring.process.child import measure
+from tasks.measuring.process.work import real_chunks, work_of
+
+CPU = torch.device("cpu")
+
+
+def events_of(**changes: Any) -> tuple[dict[int, dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """By cell, what a process says of it; all events; and its result."""
+    events: list[dict[str, Any]] = []
+    result = measure(job(tiny(), **changes), events.append)
+    return {event["cell"]: event for event in events if event["event"] == "timed"}, events, result
+
+
+def test_every_cell_is_timed_and_announced_before() -> None:
+    timed, events, result = events_of(cells=[(2, 8), (1, 16)])
+    assert events[0]["event"] == "host"
+    assert events[0]["device"] == "cpu"
+    assert events[0]["sgemm_flops_per_s"] > 1e8 < events[0]["copy_bytes_per_s"]
+    kinds = [(event["event"], event["cell"]) for event in events[1:]]
+    assert sorted(kinds[:2]) == sorted([("cell", kinds[0][1]), ("timed", kinds[0][1])])
+    assert {cell for _, cell in kinds} == {0, 1}
+    assert result == {"agreement": None}
+    for number, amount in ((0, (2, None, 16)), (1, (1, None, 16))):
+        assert timed[number]["status"] == "ok"
+        assert len(timed[number]["samples"]) == 3
+        assert all(seconds > 0 for seconds in timed[number]["samples"])
+        assert timed[number]["amounts"] == [amount]
+
+
+def test_processes_go_through_the_cells_in_orders_of_their_own() -> None:
+    cells = [(1, length) for length in range(2, 6)]
+    orders = []
+    for number in (0, 1, 0):
+        _, events, _ = events_of(cells=cells, round=number, iterations=1)
+        orders.append([event["cell"] for event in events if event["event"] == "cell"])
+    assert sorted(orders[0]) == list(range(4))
+    assert orders[0] == orders[2] != orders[1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_step_moves_the_weights(precision: str) -> None:
+    wanted = job(tiny(), workload="training", precision=precision)
+    loaded = load(wanted, CPU)
+    before = [p.detach().clone() for p in loaded.model.parameters()]
+    work_of(Cell(2, 8), loaded, wanted).calls[0]()
+    assert all(p.dtype == torch.float32 for p in loaded.model.parameters())
+    moved = [not torch.equal(old, new) for old, new in zip(before, loaded.model.parameters(), strict=True)]
+    assert sum(moved) > len(moved) * 0.8
+
+
+def test_more_than_there_is_memory_for_is_a_status_and_the_next_cell_is_timed() -> None:
+    timed, _, _ = events_of(cells=[(2**31 - 1, 64), (2, 8)])
+    assert timed[0] == {"event": "timed", "cell": 0, "status": "out of memory"}
+    assert timed[1]["status"] == "ok"
+
+
+def test_real_lengths_one_by_one_and_in_batches(tiny_model_folder: Path) -> None:
+    timed, _, _ = events_of(folder=tiny_model_folder, sentences=SENTENCES, cells=[(1, None), (3, None)])
+    words = [len(sentence) for sentence in SENTENCES]
+    assert [amount.words for amount in timed[0]["amounts"]] == words
+    assert [amount.sentences for amount in timed[1]["amounts"]] == [3, 1]
+    assert sum(amount.words for amount in timed[1]["amounts"]) == sum(words)
+    assert all(amount.pieces > amount.words for amount in timed[0]["amounts"])
+    assert len(timed[0]["samples"]) == 4
+
+
+def test_training_on_real_lengths_takes_padded_batches(tiny_model_folder: Path) -> None:
+    wanted = job(tiny(), tiny_model_folder, workload="training", sentences=SENTENCES)
+    loaded = load(wanted, CPU)
+    assert loaded.tagger is not None
+    work = work_of(Cell(3, None), loaded, wanted)
+    assert len(work.calls) == len(real_chunks(loaded.tagger, SENTENCES, 3)[0]) == 2
+    work.calls[1]()
+
+
+@pytest.mark.parametrize("workload", ["inference", "training"])
+def test_memory_load_and_first_call_of_one_cell(workload: str) -> None:
+    taken = measure(job(tiny(), take="memory", workload=workload), lambda event: None)
+    assert taken["status"] == "ok"
+    assert taken["loaded_weights_bytes"] == 4 * taken["parameters"] > 0
+    assert taken["peak_rss_bytes"] > taken["baseline_rss_bytes"] * 0.9 > 10e6
+    assert taken["load_s"] > 0 < taken["first_call_s"]
+    assert taken["flops_per_token"] > (3 if workload == "training" else 1) * 2 * 4 * 32 * 32
+    assert taken["peak_device_bytes"] is None
+
+
+def test_memory_that_is_not_there_is_a_status() -> None:
+    assert measure(job(tiny(), take="memory", cells=[(2**31 - 1, 64)]), lambda event: None) == {
+        "status": "out of memory"
+    }
+
+
+def test_random_weights_are_the_same_in_every_process() -> None:
+    first, second = (load_eager(job(tiny()), CPU, "fp32").model.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("int8", "fp32"), ("eager", "bf16")])
+def test_predictions_are_compared_with_those_of_eager_fp32(
+    backend: str, precision: str, tiny_model_folder: Path
+) -> None:
+    way = {"backend": backend, "precision": precision, "compare": True}
+    _, _, on_random = events_of(**way)
+    assert 0.5 < on_random["agreement"] <= 1
+    _, _, on_words = events_of(folder=tiny_model_folder, sentences=SENTENCES, **way)
+    n = sum(len(sentence) for sentence in SENTENCES)
+    assert on_words["agreement"] * n == pytest.approx(round(on_words["agreement"] * n))
+    assert on_words["agreement"] > 0.5
+
+
+def test_quantized_weights_take_less() -> None:
+    plain, quantized = (load(job(tiny(), backend=backend), CPU) for backend in ("eager", "int8"))
+    assert plain.parameters == quantized.parameters
+    assert quantized.loaded_bytes is not None
+    assert quantized.loaded_bytes < 0.6 * 4 * plain.parameters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["inference", "training"])
+def test_a_compiled_model_computes_the_same(workload: str) -> None:
+    compare = workload == "inference"
+    timed, _, result = events_of(backend="compile", workload=workload, compare=compare, cells=[(2, 8), (2, 16)])
+    assert [timed[0]["status"], timed[1]["status"]] == ["ok", "ok"]
+    assert result["agreement"] == (1 if compare else None)
+
+
+@pytest.mark.slow
+def test_onnx_computes_the_same(tiny_model_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from tasks.measuring.process.export import export
+
+    for folder in (None, tiny_model_folder):
+        onnx = str(tmp_path / f"{folder is None}.onnx")
+        way = {"folder": folder, "sentences": SENTENCES, "backend": "onnx", "onnx": onnx, "compare": True}
+        export(job(tiny(), **{**way, "folder": folder}), lambda event: None)
+        cells = [(2, 8), (1, 17), *([(3, None)] if folder else [])]
+        timed, _, result = events_of(**way, cells=cells)
+        assert [event["status"] for event in timed.values()] == ["ok"] * len(cells)
+        assert result["agreement"] == 1
+        assert load(job(tiny(), **way), CPU).parameters > 1000

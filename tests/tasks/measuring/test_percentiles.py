@@ -1,0 +1,33 @@
+"""Percentiles are shown from as many samples on as LoadGen's rule wants; the oracle counts in exact fractions."""
+
+from fractions import Fraction
+
+import pytest
+
+from tasks.measuring.percentiles import fewest_samples, supported
+
+
+def too_few(n: int, percent: int) -> bool:
+    """Whether at most one sample above the percentile is likelier than 1 % among n."""
+    q = Fraction(percent, 100)
+    return q**n + n * (1 - q) * q ** (n - 1) > Fraction(1, 100)
+
+
+@pytest.mark.parametrize(("percent", "n"), [(50, 1), (90, 64), (99, 662)])
+def test_the_numbers_that_mlperf_names(percent: int, n: int) -> None:
+    assert fewest_samples(percent) == n
+
+
+@pytest.mark.parametrize("percent", [75, 90, 95, 99])
+def test_the_fewest_are_the_fewest(percent: int) -> None:
+    n = fewest_samples(percent)
+    assert too_few(n - 1, percent)
+    assert not too_few(n, percent)
+
+
+@pytest.mark.parametrize(
+    ("n", "percents"),
+    [(1, [50]), (63, [50]), (64, [50, 90]), (130, [50, 90, 95]), (661, [50, 90, 95]), (662, [50, 90, 95, 99])],
+)
+def test_what_a_number_of_samples_supports(n: int, percents: list[int]) -> None:
+    assert supported(n) == percents

@@ -1,0 +1,117 @@
+"""Which cells a sweep has, which it cannot have here, and what is said of those that fail."""
+
+from typing import Any
+
+import pytest
+from sweeping import tiny
+
+from artifacts.errors import InputError
+from artifacts.manifest import ArtifactRef
+from tasks.config import SpeedConfig
+from tasks.measuring import plan as module
+from tasks.measuring.plan import Cell, Group, failure, plan, why_unavailable
+from tasks.measuring.subjects import Subject
+
+DIGEST = "0" * 64
+STORED = Subject(
+    name="stored",
+    artifact_id=DIGEST,
+    artifact=ArtifactRef(name="stored", artifact_id=DIGEST, model_sha256=DIGEST, uri="x", labels=("O",)),
+    positions=200,
+)
+
+
+def planned(*subjects: Subject, corpus: bool = True, **speed: Any) -> list[Group]:
+    return plan(subjects, SpeedConfig(**speed), device="cpu", corpus=corpus)
+
+
+def cells(*subjects: Subject, **options: Any) -> list[tuple[str, list[tuple[int, int | None]]]]:
+    return [(group.subject.name, [tuple(cell) for cell in group.cells]) for group in planned(*subjects, **options)]
+
+
+def test_the_defaults_reach_as_far_as_positions_and_tokenizer_do() -> None:
+    grid = [(8, 8), (8, 32), (8, 128)]
+    assert cells(STORED) == [("stored", [*grid, (1, None), (8, None)])]
+    assert cells(STORED, corpus=False) == [("stored", grid)]
+    assert cells(tiny()) == [(tiny().name, [(8, 8), (8, 32)])]
+
+
+def test_sizes_by_lengths_and_real_lengths_where_they_are_asked_for() -> None:
+    assert cells(STORED, batch_sizes=(1, 4, 4), sequence_lengths=(16, "real")) == [
+        ("stored", [(1, 16), (4, 16), (1, None), (4, None)])
+    ]
+    assert cells(STORED, sequence_lengths=("real",), workloads=("training",)) == [("stored", [(8, None)])]
+
+
+def test_every_way_of_computing_is_a_group() -> None:
+    groups = planned(
+        tiny(),
+        sequence_lengths=(8,),
+        workloads=("inference", "training"),
+        backends=("eager", "int8"),
+        precisions=("fp32", "bf16"),
+    )
+    ways = [(group.workload, group.backend, group.precision) for group in groups]
+    assert len(set(ways)) == len(ways) == 8
+    possible = [way for way, group in zip(ways, groups, strict=True) if group.unavailable is None]
+    assert possible == [
+        ("inference", "eager", "fp32"),
+        ("inference", "eager", "bf16"),
+        ("inference", "int8", "fp32"),
+        ("training", "eager", "fp32"),
+        ("training", "eager", "bf16"),
+    ]
+
+
+def test_a_length_beyond_the_positions_is_a_wrong_request() -> None:
+    with pytest.raises(InputError, match=r"65 pieces are more than the 64 that bert-L1.*give at most 64"):
+        planned(STORED, tiny(), sequence_lengths=(8, 65))
+
+
+@pytest.mark.parametrize(("subject", "corpus"), [(tiny(), True), (STORED, False)])
+def test_real_lengths_alone_need_words_and_a_tokenizer(subject: Subject, corpus: bool) -> None:
+    with pytest.raises(InputError, match="real lengths need"):
+        planned(subject, corpus=corpus, sequence_lengths=("real",))
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        (("eager", "fp16", "inference", "cpu"), "fp16"),
+        (("int8", "fp32", "training", "cpu"), "does not train"),
+        (("onnx", "bf16", "inference", "cpu"), "fp32"),
+        (("int8", "fp32", "inference", "cuda"), "CPU"),
+        (("onnx", "fp32", "inference", "cpu"), r"onnxruntime.*nerbench\[onnx\]"),
+    ],
+)
+def test_what_cannot_be_computed_here_says_why(
+    way: tuple[str, str, str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "installed", lambda package: None)
+    with pytest.raises(ValueError, match=says):
+        raise ValueError(why_unavailable(*way))
+
+
+def test_what_can_be_computed_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "installed", lambda package: "1.0")
+    for way in (("eager", "fp16", "training", "cuda"), ("compile", "bf16", "training", "cpu")):
+        assert why_unavailable(*way) is None
+    assert why_unavailable("onnx", "fp32", "inference", "cpu") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("OutOfMemoryError: CUDA out of memory. Tried to allocate 1 GiB", "out of memory"),
+        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: you tried", "out of memory"),
+        ("MemoryError: ", "out of memory"),
+        ("RuntimeError: mat1 and\n mat2", "failed: RuntimeError: mat1 and mat2"),
+    ],
+)
+def test_the_status_of_a_failure(text: str, status: str) -> None:
+    assert failure(text) == status
+
+
+def test_a_long_failure_is_cut() -> None:
+    assert len(failure("x" * 1000)) == 200
+    assert Cell(8, None).sequence_length is None

@@ -1,0 +1,137 @@
+"""The parent's side: which processes it starts, and what becomes of those that end badly. No process is started."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sweeping import tiny
+
+from artifacts.errors import RunFailedError
+from tasks.config import BenchmarkConfig, SpeedConfig
+from tasks.measuring import sweep as module
+from tasks.measuring.plan import Cell, plan
+from tasks.measuring.sweep import Measured, sweep
+
+HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Processes:
+    """Stands for every process: it remembers what it was asked for, and dies where it is told to."""
+
+    def __init__(self) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self.deaths: dict[tuple[str, int], str] = {}
+        """By what is taken and the sequence length: what the process says when it ends there."""
+        self.failures: dict[int, str] = {}
+        """By sequence length: the status that a process that lives on gives to a cell."""
+
+    def run(self, module: str, job: dict[str, Any], *, what: str, on_event: Emit = lambda event: None) -> Any:
+        self.jobs.append({"module": module, **job})
+        if module.endswith("export"):
+            return {}
+        if job["take"] == "memory":
+            (cell,) = job["cells"]
+            self._die("memory", cell)
+            return {"status": "ok", "peak_rss_bytes": 100}
+        on_event(HOST)
+        for number, cell in enumerate(job["cells"]):
+            on_event({"event": "cell", "cell": number})
+            self._die("time", cell)
+            on_event({"event": "timed", "cell": number, **self._timed(cell)})
+        self._die("compare", Cell(0, 0))
+        return {"agreement": 0.5 if job["compare"] else None}
+
+    def _timed(self, cell: Cell) -> dict[str, Any]:
+        if cell.sequence_length in self.failures:
+            return {"status": self.failures[cell.sequence_length]}
+        return {"status": "ok", "samples": [0.1, 0.2], "amounts": [[8, None, 64]], "foreign_cores": 0.25}
+
+    def _die(self, take: str, cell: Cell) -> None:
+        if text := self.deaths.get((take, cell.sequence_length or 0)):
+            raise RunFailedError(text)
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
+    found = Processes()
+    monkeypatch.setattr(module, "run_child", found.run)
+    return found
+
+
+def swept(**speed: Any) -> list[Measured]:
+    config = SpeedConfig(**{"sequence_lengths": (8, 16, 32), **speed})
+    groups = plan([tiny()], config, device="cpu", corpus=False)
+    return sweep(groups, config, BenchmarkConfig(device="cpu"), [])
+
+
+def statuses(measured: list[Measured]) -> list[str]:
+    return [one.status for one in measured]
+
+
+def test_one_process_for_each_memory_and_three_for_each_group_interleaved(processes: Processes) -> None:
+    found = swept(precisions=("fp32", "bf16"))
+    asked = [(job["take"], job["precision"], job.get("round")) for job in processes.jobs]
+    assert asked[:6] == [("memory", precision, None) for precision in ("fp32", "bf16") for _ in range(3)]
+    assert asked[6:] == [("time", precision, number) for number in range(3) for precision in ("fp32", "bf16")]
+    assert statuses(found) == ["ok"] * 6
+    assert [one.samples for one in found] == [[[0.1, 0.2]] * 3] * 6
+    assert [len(one.hosts) for one in found] == [3] * 6
+    assert found[0].amounts == [[(8, None, 64)] * 2] * 3
+    assert found[0].foreign == [0.25] * 3
+    assert found[0].memory["peak_rss_bytes"] == 100
+
+
+def test_predictions_are_compared_once_and_the_reference_never(processes: Processes) -> None:
+    found = swept(precisions=("fp32", "bf16"))
+    compared = [(job["precision"], job["round"]) for job in processes.jobs if job.get("compare")]
+    assert compared == [("bf16", 0)]
+    assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
+
+
+def test_a_timeout_is_its_cells_alone_and_another_process_goes_on(processes: Processes) -> None:
+    processes.deaths["time", 16] = "measuring was killed by SIGALRM"
+    found = swept()
+    assert statuses(found) == ["ok", "timeout", "ok"]
+    assert [len(one.samples) for one in found] == [3, 0, 3]
+    timing = [[cell.sequence_length for cell in job["cells"]] for job in processes.jobs if job["take"] == "time"]
+    assert timing == [[8, 16, 32], [32], [8, 32], [8, 32]]
+
+
+def test_a_killed_process_has_run_out_of_memory(processes: Processes) -> None:
+    processes.deaths["memory", 32] = "measuring was killed by SIGKILL (the system may have run out of memory)"
+    assert statuses(swept()) == ["ok", "ok", "out of memory"]
+    assert all(Cell(8, 32) not in job["cells"] for job in processes.jobs if job["take"] == "time")
+
+
+def test_a_cell_that_fails_in_a_process_that_lives_on(processes: Processes) -> None:
+    processes.failures[8] = "out of memory"
+    assert statuses(swept()) == ["out of memory", "ok", "ok"]
+    assert sum(job["take"] == "time" for job in processes.jobs) == 3
+
+
+def test_a_process_that_dies_before_its_first_cell_takes_all_with_it(processes: Processes) -> None:
+    processes.run = lambda module, job, **_: (_ for _ in ()).throw(RunFailedError("measuring failed: no such model"))  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "run_child", processes.run)
+        assert statuses(swept()) == ["failed: measuring failed: no such model"] * 3
+
+
+def test_a_death_after_the_last_cell_spoils_nothing(processes: Processes) -> None:
+    processes.deaths["compare", 0] = "measuring was killed by SIGKILL"
+    found = swept()
+    assert statuses(found) == ["ok"] * 3
+    assert [len(one.samples) for one in found] == [3] * 3
+
+
+def test_what_is_unavailable_starts_no_process(processes: Processes) -> None:
+    found = swept(workloads=("inference", "training"), backends=("int8",), processes=1)
+    assert statuses(found) == ["ok"] * 3 + ["unavailable: int8 does not train"] * 3
+    assert {job["workload"] for job in processes.jobs} == {"inference"}
+
+
+def test_onnx_is_exported_once_before_it_is_measured(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.measuring.plan.installed", lambda package: "1.0")
+    swept(backends=("onnx",), processes=1)
+    assert [job["module"].rpartition(".")[2] for job in processes.jobs] == ["export", *["child"] * 4]
+    assert len({job["onnx"] for job in processes.jobs}) == 1

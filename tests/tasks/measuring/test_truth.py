@@ -1,0 +1,94 @@
+"""The measuring measured: against rates found outside the tool, against itself, and on a GPU against known kernels."""
+
+import statistics
+import time
+import timeit
+
+import pytest
+import torch
+from sweeping import TINY
+
+from tasks.config import BenchmarkConfig, SpeedConfig
+from tasks.measuring.plan import plan
+from tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
+from tasks.measuring.samples import summarise
+from tasks.measuring.subjects import find_subjects
+from tasks.measuring.sweep import Measured, sweep
+
+SIZE = 512
+
+
+@pytest.mark.slow
+def test_a_matrix_product_has_the_rate_that_is_found_outside() -> None:
+    """Interleaved with the standard library's timer; the fastest of each, which no neighbour has slowed down."""
+    left, right, out = (torch.rand(SIZE, SIZE) for _ in range(3))
+    seconds = stopwatch(torch.device("cpu"))
+
+    def multiply() -> None:
+        torch.mm(left, right, out=out)
+
+    warm_up([multiply], seconds)
+    inside, outside = [], []
+    for _ in range(300):
+        inside += sample([multiply], seconds, Limits(1, 0.0))
+        outside.append(timeit.timeit(multiply, number=1))
+    rates = [2 * SIZE**3 / min(taken) for taken in (inside, outside)]
+    print(f"inside {rates[0] / 1e9:.1f}, outside {rates[1] / 1e9:.1f} GFLOP/s")
+    assert rates[0] == pytest.approx(rates[1], rel=0.1)
+
+
+def agreeing(first: list[Measured], second: list[Measured]) -> float:
+    """The share of cells in which each of two sweeps has an interval that touches the other's."""
+    pairs = [
+        (summarise(one.samples, one.amounts), summarise(two.samples, two.amounts))
+        for one, two in zip(first, second, strict=True)
+    ]
+    return statistics.mean(
+        one["ci_low_s"] <= two["ci_high_s"] and two["ci_low_s"] <= one["ci_high_s"] for one, two in pairs
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_sweep_run_twice_agrees_within_its_own_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.measuring.sweep._take_memory", lambda measured, shared: None)  # it is about time
+    speed = SpeedConfig(
+        batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), precisions=("fp32", "bf16"), minimum_s=0.2
+    )
+    groups = plan(find_subjects([TINY], "unused"), speed, device="cpu", corpus=False)
+    first, second = (sweep(groups, speed, BenchmarkConfig(device="cpu"), []) for _ in range(2))
+    assert {one.status for one in first + second} == {"ok"}
+    share = agreeing(first, second)
+    print(f"{share:.0%} of {len(first)} cells agree")
+    assert share >= 0.9
+
+
+@pytest.mark.gpu
+def test_an_asynchronous_kernel_has_its_true_duration() -> None:
+    """A kernel that spins for a number of clock cycles: twice the cycles take twice as long, and the host waits."""
+    device = torch.device("cuda")
+    seconds = stopwatch(device)
+    cycles = 50_000_000
+    torch.cuda._sleep(cycles)
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    torch.cuda._sleep(cycles)
+    torch.cuda.synchronize()
+    true_s = time.perf_counter() - started
+    assert seconds(lambda: torch.cuda._sleep(cycles)) == pytest.approx(true_s, rel=0.05)
+    assert seconds(lambda: torch.cuda._sleep(2 * cycles)) == pytest.approx(2 * true_s, rel=0.05)
+
+
+@pytest.mark.gpu
+def test_memory_of_an_accelerator_is_what_was_allocated() -> None:
+    from tasks.measuring.process.memory import device_peaks, settle
+
+    device = torch.device("cuda")
+    torch.zeros(1, device=device)
+    settle()
+    before = device_peaks(device)["peak_device_bytes"] or 0
+    held = torch.ones(200_000_000, dtype=torch.uint8, device=device)
+    del held
+    peaks = device_peaks(device)
+    assert (peaks["peak_device_bytes"] or 0) - before == pytest.approx(200e6, abs=5e6)
+    assert (peaks["peak_reserved_bytes"] or 0) >= (peaks["peak_device_bytes"] or 0)
