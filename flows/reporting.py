@@ -1,0 +1,44 @@
+"""The report after a benchmark: written when its tables are, whatever the gate said."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from artifacts.errors import InputError, RunFailedError
+from flows.identity import current_run
+from tasks import steps
+from tasks.config import Config
+
+_logger = logging.getLogger("tasks.report")
+
+
+@contextmanager
+def reported(config: Config) -> Iterator[dict[str, str]]:
+    """Afterwards, write the run's report and show it in Prefect; its location is then the `report` of what is yielded.
+
+    A run that fails has one too, told by the failure's summary; a wrong request has none. A report that cannot be
+    written is said, and spoils nothing.
+    """
+    told: dict[str, str] = {}
+    try:
+        yield told
+    except InputError:
+        raise
+    except Exception as error:
+        told |= _write(config)
+        if isinstance(error, RunFailedError) and error.summary is not None:
+            error.summary |= told
+        raise
+    told |= _write(config)
+
+
+def _write(config: Config) -> dict[str, str]:
+    if not config.benchmark.report:
+        return {}
+    try:
+        announced = steps.write_report(current_run(config.results))
+        steps.show_report(announced)
+    except Exception as error:
+        _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        return {}
+    return {"report": announced.uri}

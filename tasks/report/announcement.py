@@ -1,0 +1,73 @@
+"""What is told of a report where it is only linked: beside the run in Prefect."""
+
+import re
+from typing import NamedTuple
+
+from tasks.report.board import BoardRow, Difference, Number
+from tasks.report.formats import NOTHING, count, interval, megabytes, milliseconds, points, signed
+from tasks.report.report import Report, write_report
+from tasks.runs import Run
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+
+
+class Announcement(NamedTuple):
+    """A report that was written."""
+
+    uri: str
+    link: str
+    """The same as a URL."""
+    markdown: str
+    """Verdict, key numbers and link."""
+
+
+def publish(run: Run) -> Announcement:
+    """Write the report on a run beside its tables, and say what is in it. Raises like `report.build`."""
+    uri, report = write_report(run)
+    link = uri if "://" in uri else f"file://{uri}"
+    return Announcement(uri, link, markdown(report, link))
+
+
+def markdown(report: Report, link: str) -> str:
+    """The verdict in words, the table of the first screen, and the link; every name escaped."""
+    lines = [f"- **{_text(one.model)}**{_on(one.place)}: {_text(one.text)}" for one in report.verdict.lines]
+    heading = "| model | on | F1 | since baseline | latency, ms | words/s | memory, MB |"
+    rows = [heading, "| --- | --- | ---: | ---: | ---: | ---: | ---: |", *map(_row, report.board.first)]
+    parts = [
+        f"**{_text(report.verdict.headline)}**",
+        "\n".join(lines),
+        "\n".join(rows),
+        f"[The whole report](<{link}>)",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _row(row: BoardRow) -> str:
+    cost = row.cost or {}
+    cells = (
+        _text(row.model),
+        _text(row.place),
+        _score(row.scores.get("F1")),
+        _difference(row.difference),
+        milliseconds(cost.get("p50_s")),
+        count(cost.get("words_per_s")),
+        megabytes(cost.get("peak_bytes")),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _score(number: Number | None) -> str:
+    return NOTHING if number is None else f"{points(number.value, 2)} {interval(number)}".strip()
+
+
+def _difference(one: Difference | None) -> str:
+    return NOTHING if one is None else signed(one.points)
+
+
+def _on(place: str) -> str:
+    return f" on {_text(place)}" if place else ""
+
+
+def _text(text: str) -> str:
+    """Markdown that reads as the text does, on one line."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

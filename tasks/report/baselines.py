@@ -1,0 +1,125 @@
+"""What each model is compared with: its gate's baseline, else itself in the run before; and what flipped since."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from artifacts.errors import CorruptArtifactError, InputError
+from tasks.comparison.flips import Flip, flips
+from tasks.comparison.gate import judge
+from tasks.config import GateConfig, GateRule
+from tasks.report.entries import ABOUT, Entry
+from tasks.report.history import predecessors
+from tasks.results.predicted import Predicted, stored
+from tasks.scoring.counts import Counts, count
+from tasks.scoring.metrics import Row
+from tasks.scoring.reading import read_predictions
+from tasks.statistics.bootstrap import seed_of
+
+DATES = 31
+"""Logical dates that are looked back for the run before."""
+SAME = ("model", "dataset", "split", "gold", "precision", "words_sha256", "gold_sha256")
+"""What an entry and the one before it have in common."""
+
+
+class Baseline(NamedTuple):
+    """What an entry is compared with."""
+
+    about: Row
+    """By column of `entries.ABOUT`, with `run_id` and the headline `value`."""
+    is_gate: bool
+    """Whether the gate named it; else it is the run before."""
+
+
+class Compared(NamedTuple):
+    """An entry beside its baseline."""
+
+    baseline: Baseline
+    flips: list[Flip]
+    row: Row | None
+    """Overall strict F1 as a row of the gate says it, where no gate judged and something flipped."""
+    problem: str | None
+    """Why the flips are not known."""
+
+    def n(self, kind: str) -> int:
+        """How many entities were `gained`, `lost` or `changed`."""
+        return sum(flip.kind == kind for flip in self.flips)
+
+
+def find_baselines(results: str, entries: Sequence[Entry], judged: Iterable[Row]) -> dict[int, Baseline]:
+    """By the position of the entry; those without are left out."""
+    named = {
+        (row["run_id"], row["artifact_id"]): row["baseline_artifact_id"]
+        for row in judged
+        if row["kind"] == "rule" and row["baseline_artifact_id"]
+    }
+    scored = {(e.run.run_id, *(e.about[name] for name in ("artifact_id", "dataset", "gold"))): e for e in entries}
+    found: dict[int, Baseline] = {}
+    for at, entry in enumerate(entries):
+        place = (entry.about["dataset"], entry.about["gold"])
+        baseline = named.get((entry.run.run_id, entry.about["artifact_id"]))
+        if baseline and (base := scored.get((entry.run.run_id, baseline, *place))):
+            about = base.about | {"run_id": base.run.run_id, "value": base.number()}
+            found[at] = Baseline(about, is_gate=True)
+    rest = [at for at, entry in enumerate(entries) if at not in found and not entry.is_mean]
+    return found | _runs_before(results, entries, [at for at in rest if not _is_a_base(entries[at], named.values())])
+
+
+def compare(results: str, entry: Entry, baseline: Baseline) -> Compared:
+    """What flipped; where predictions are gone or damaged, why that is not known.
+
+    Where the gate did not, F1 beside the data set's own annotation is judged by the gate's default rule.
+    """
+    if baseline.about["predictions_digest"] == entry.about["predictions_digest"]:
+        return Compared(baseline, [], None, None)
+    try:
+        sides = [stored(results, about) for about in (baseline.about, entry.about)]
+        files = [read_predictions(results, side.uri) for side in sides]
+        found = list(flips(*(file.parts(score=False) for file in files)))
+        is_judged = baseline.is_gate or not entry.is_own_gold
+        row = None if is_judged else _judged(sides, [count(file.parts(text=False)) for file in files])
+    except (InputError, CorruptArtifactError, ValueError) as error:
+        return Compared(baseline, [], None, " ".join(str(error).split()))
+    return Compared(baseline, found, row, None)
+
+
+def _judged(sides: Sequence[Predicted], counted: Sequence[list[Counts]]) -> Row:
+    candidate = sides[1]
+    seed = seed_of(candidate.words_sha256, candidate.gold_sha256)
+    (row,) = judge(GateConfig(), [GateRule()], *counted, seed=seed)
+    return row | {name: getattr(candidate, name) for name in ("model", "artifact_id", "dataset", "gold")}
+
+
+def _is_a_base(entry: Entry, baselines: Iterable[str]) -> bool:
+    return entry.about["artifact_id"] in set(baselines)
+
+
+def _runs_before(results: str, entries: Sequence[Entry], positions: Sequence[int]) -> dict[int, Baseline]:
+    wanted: dict[tuple[str, ...], int] = {_same(entries[at].about): at for at in reversed(positions)}
+    found: dict[int, Baseline] = {}
+    if not wanted:
+        return found
+    until = min(entries[at].run.started_at for at in positions)
+    columns = (*ABOUT, "run_id", "started_at", "value")
+    for row in _recent(predecessors(results, until, columns)):
+        at = wanted.pop(_same(row), None) if row["n_models"] is None else None
+        if at is not None:
+            found[at] = Baseline(row, is_gate=False)
+        if not wanted:
+            break
+    return found
+
+
+def _recent(rows: Iterator[Row]) -> Iterator[Row]:
+    """Those of the first DATES days."""
+    days: set[str] = set()
+
+    def is_recent(row: Row) -> bool:
+        days.add(row["started_at"].date().isoformat())
+        return len(days) <= DATES
+
+    return takewhile(is_recent, rows)
+
+
+def _same(about: Row) -> tuple[str, ...]:
+    return tuple(about[name] for name in SAME)

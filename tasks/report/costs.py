@@ -1,0 +1,109 @@
+"""What models cost, from the `speed` and `memory` tables: one by one, in distributions, and over sweeps."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from artifacts.results.tables import Filter, read_newest_first
+from tasks.report.chosen import ChosenRun
+from tasks.report.history import is_one_by_one
+from tasks.scoring.metrics import Row
+
+Plain = dict[str, Any]
+SAMPLES = 400
+"""Latencies of a model that are drawn."""
+SLACK = 0.05
+"""Latencies and memory differ by so much from run to run."""
+_SWEPT = (
+    *("model", "device", "precision", "backend", "threads", "processes", "workload", "batch_size", "sequence_length"),
+    *("status", "n", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "sentences_per_s", "words_per_s", "tokens_per_s"),
+)
+_MEASURED = ("artifact_id", "device", "precision", "workload", "batch_size", "sequence_length")
+"""What tells measurements apart."""
+_HOW = ("backend", "threads", "processes")
+"""And those of speed."""
+_COST = (
+    *("device", "precision", "p50_s", "p90_s", "p99_s", "words_per_s", "load_s", "weights_bytes", "peak_bytes"),
+    "parameters",
+)
+
+
+class Costs(NamedTuple):
+    """What was measured in some runs."""
+
+    by_artifact: dict[str, Plain]
+    """Inference of one sentence at a time: columns of _COST, by artifact_id."""
+    latencies: list[Plain]
+    """Of each of these: `model`, `device`, `samples` in seconds, sorted, and how many there were."""
+    sweep: list[Plain]
+    """Every other measurement: columns of _SWEPT with `peak_bytes`."""
+
+
+def read_costs(results: str, runs: Sequence[ChosenRun]) -> Costs:
+    """What some runs measured; of what several did, the newest."""
+    speed = _newest(results, "speed", runs, (*_MEASURED, *_HOW))
+    memory = _newest(results, "memory", runs, (*_MEASURED, "backend"))
+    by_artifact: dict[str, Plain] = {}
+    latencies, sweep = [], []
+    for key, row in speed.items():
+        measured, backend = key[: len(_MEASURED)], key[len(_MEASURED)]
+        used = memory.get((*measured, backend)) or memory.get((*measured, None), {})
+        if is_one_by_one(row) and row["status"] == "ok" and row["artifact_id"] not in by_artifact:
+            by_artifact[row["artifact_id"]] = _plain(_COST, row | _memory(used))
+            latencies.append(_latencies(row))
+        else:
+            sweep.append(_plain(_SWEPT, row) | {"peak_bytes": _memory(used)["peak_bytes"]})
+    return Costs(by_artifact, latencies, sweep)
+
+
+class CostPoint(NamedTuple):
+    """What a model gives and takes."""
+
+    f1: float
+    latency: float
+    memory: float | None
+
+    def beats(self, other: "CostPoint") -> bool:
+        """Whether it is at least as good in all three and better in one; costs within SLACK count as the same.
+
+        Memory that is not known of both plays no part.
+        """
+        costs = [(self.latency, other.latency)]
+        if self.memory is not None and other.memory is not None:
+            costs.append((self.memory, other.memory))
+        is_worse = self.f1 < other.f1 or any(ours > theirs * (1 + SLACK) for ours, theirs in costs)
+        return not is_worse and (self.f1 > other.f1 or any(ours * (1 + SLACK) < theirs for ours, theirs in costs))
+
+
+def pareto(points: Sequence[CostPoint]) -> list[bool]:
+    """Which points no other one beats."""
+    return [not any(other.beats(point) for other in points) for point in points]
+
+
+def _newest(results: str, table: str, runs: Iterable[ChosenRun], setting: Sequence[str]) -> dict[tuple[Any, ...], Row]:
+    found: dict[tuple[Any, ...], Row] = {}
+    for run in runs:
+        named: list[Filter] = [("run_id", "=", run.run_id)]
+        for dated in read_newest_first(results, table, filters=named, date=run.date):
+            for row in dated.rows.to_pylist():
+                found.setdefault(tuple(row.get(name) for name in setting), row)
+    return found
+
+
+def _memory(row: Row) -> Plain:
+    """`peak_bytes` is that of the accelerator where there is one, else what was resident beyond the start."""
+    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
+    resident = peak - baseline if peak and baseline else None
+    peak_bytes = row.get("peak_device_bytes") or resident
+    return {name: row.get(name) for name in ("load_s", "weights_bytes", "parameters")} | {"peak_bytes": peak_bytes}
+
+
+def _latencies(row: Row) -> Plain:
+    samples = sorted(sample for sample in row["samples_s"] or () if sample is not None)
+    step = max(1, -(-len(samples) // SAMPLES))
+    shown = [float(f"{sample:.4g}") for sample in samples[::step]]
+    about = {name: row.get(name) for name in ("artifact_id", "model", "device", "precision")}
+    return about | {"samples": shown, "total": len(samples)}
+
+
+def _plain(names: Iterable[str], row: Mapping[str, Any]) -> Plain:
+    return {name: row.get(name) for name in names}

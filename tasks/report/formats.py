@@ -1,0 +1,61 @@
+"""How numbers are written in the page: as Jinja filters."""
+
+from collections.abc import Callable
+from typing import Any
+
+MINUS = "−"
+NOTHING = "–"
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """`87.8`."""
+    return NOTHING if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """`+0.3`, `−1.9`, `0.0`."""
+    if value is None:
+        return NOTHING
+    text = f"{value:+.{digits}f}".replace("-", MINUS)
+    return text[1:] if not float(f"{value:.{digits}f}") else text
+
+
+def interval(number: Any) -> str:
+    """`85.9–89.6` of a Number; empty without an interval."""
+    return "" if number is None or number.low is None else f"{points(number.low)}–{points(number.high)}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """`9.72`, three digits."""
+    return NOTHING if seconds is None else _three_digits(1e3 * seconds)
+
+
+def megabytes(count: float | None) -> str:
+    """`307`."""
+    return NOTHING if count is None else _three_digits(count / 1e6)
+
+
+def count(number: float | None) -> str:
+    """`46,435`."""
+    return NOTHING if number is None else f"{number:,.0f}"
+
+
+def significant(number: Any) -> str:
+    """Whatever it is: floats with four digits."""
+    if number is None:
+        return NOTHING
+    if isinstance(number, bool):
+        return "yes" if number else "no"
+    if isinstance(number, int):
+        return f"{number:,}"
+    return f"{number:.4g}".replace("-", MINUS) if isinstance(number, float) else str(number)
+
+
+def _three_digits(number: float) -> str:
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2
+    return f"{number:,.{digits}f}"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    one.__name__: one for one in (points, signed, interval, milliseconds, megabytes, count, significant)
+}

@@ -1,0 +1,232 @@
+"""How the headline score and the latency of every model went, run by run, and where the environment changed."""
+
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import accumulate, islice, pairwise
+from typing import Any, NamedTuple
+
+from artifacts.results.tables import DatedRows, Filter, read_newest_first
+from artifacts.storage.filesystem import Root
+from tasks.comparison.environments import difference
+from tasks.scoring.counts import OVERALL
+from tasks.scoring.metrics import Row
+from tasks.slicing.slices import EVERYTHING
+
+NIGHTS = 365
+"""Logical dates that are looked back."""
+FILES = 4_000
+"""Files of scores that are read at most, each in a millisecond or two; a day that was compacted is one file."""
+POINTS = 40_000
+"""Of all series together: what a browser draws, and a page carries, without effort."""
+FEWEST = 60
+"""Points that every series keeps."""
+HEADLINE: tuple[Filter, ...] = (
+    ("level", "=", "entity"),
+    ("mode", "=", "strict"),
+    ("slice", "=", EVERYTHING),
+    ("label", "=", OVERALL),
+    ("metric", "=", "f1"),
+    ("average", "=", "micro"),
+)
+_SERIES = ("model", "dataset", "split", "gold", "precision")
+_SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
+_GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
+_RULE = ("mode", "slice", "label", "metric")
+_SPEED = ("run_id", "artifact_id", "backend", "workload", "batch_size", "sequence_length", "p50_s", "status")
+_DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
+_OF_CODE = frozenset({"code_commit", "code_dirty"})
+"""Change from night to night, and are no environment."""
+
+
+class Point(NamedTuple):
+    """A score of a series."""
+
+    started_at: datetime
+    run_id: str
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+    base: float | None
+    """The baseline's score, where a rule of the gate was about it."""
+    margin: float | None
+    failed: bool
+    """Whether the gate said no."""
+    p50_s: float | None
+    """Median latency, one sentence at a time."""
+
+
+class Series(NamedTuple):
+    """The scores of one model name beside one annotation, the oldest first."""
+
+    about: Row
+    """`model`, `dataset`, `split`, `gold`, `precision`."""
+    points: list[Point]
+    total: int
+    """Points there were, before some were left out."""
+
+
+class Change(NamedTuple):
+    """Two runs that follow each other in different environments."""
+
+    started_at: datetime
+    run_id: str
+    """The later run."""
+    columns: dict[str, dict[str, Any]]
+    """By column or setting, `base` and `candidate`."""
+
+
+class History(NamedTuple):
+    """What earlier runs scored, and where."""
+
+    series: list[Series]
+    changes: list[Change]
+    dates: int
+    """Logical dates looked at."""
+    is_cut: bool
+    """Whether there are earlier ones that would have taken more than FILES files."""
+
+
+class Window(NamedTuple):
+    """Which logical dates are looked at."""
+
+    until: str
+    """The last one."""
+    nights: int
+    """How many there are at most."""
+
+
+def read_history(results: str, until: str, *, nights: int = NIGHTS) -> History:
+    """The newest `nights` logical dates with scores, up to and with the date `until`.
+
+    No more than FILES files are read. Where there are more than POINTS scores in all, each series keeps the least and
+    the greatest of equal parts, and its last. A model that only was the baseline of another in a run is no part of its
+    name's series.
+    """
+    window = Window(until, min(nights, affordable := _affordable_dates(results, until)))
+    scored = _dated(results, "metrics", _SCORES, window, HEADLINE)
+    if not scored:
+        return History([], [], 0, is_cut=False)
+    first = scored[-1].date
+    judged = _rows(_since(_dated(results, "gate", (*_GATE, *_RULE), window), first))
+    speeds = _rows(_since(_dated(results, "speed", _SPEED, window), first))
+    series = _series(_rows(scored), judged, _latencies(speeds))
+    most = max(FEWEST, POINTS // max(1, len(series)))
+    thinned = [one._replace(points=thin(one.points, most)) for one in series]
+    runs = _rows(_since(_dated(results, "runs", None, window), first))
+    changed = changes(runs, {row["run_id"] for row in _rows(scored)})
+    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < nights)
+
+
+def thin(points: Sequence[Point], most: int) -> list[Point]:
+    """At most about `most` points: the least and the greatest of equal parts, each failure, and the last."""
+    if len(points) <= most:
+        return list(points)
+    parts = max(1, most // 2)
+    bounds = [len(points) * part // parts for part in range(parts + 1)]
+    kept = {len(points) - 1, *(at for at, point in enumerate(points) if point.failed)}
+    for start, end in pairwise(bounds):
+        inside = range(start, end)
+        kept |= {min(inside, key=lambda at: points[at].value), max(inside, key=lambda at: points[at].value)}
+    return [points[at] for at in sorted(kept)]
+
+
+def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
+    """Where a run that scored had another environment than the one before, the oldest first."""
+    wanted = set(scored)
+    last_attempts = {row["run_id"]: row for row in sorted(runs, key=_started) if row["run_id"] in wanted}
+    found = []
+    for before, after in pairwise(sorted(last_attempts.values(), key=_started)):
+        told = difference(before, after, "", "")
+        columns = {name: sides for name, sides in told.items() if name not in _OF_CODE}
+        if columns:
+            found.append(Change(after["started_at"], after["run_id"], columns))
+    return found
+
+
+def _started(row: Row) -> tuple[datetime, str]:
+    return row["started_at"], row["run_id"]
+
+
+def _affordable_dates(results: str, until: str) -> int:
+    """How many of the newest dates have no more than FILES files of scores together; at least one."""
+    paths = Root.open(results).files("metrics", recursive=True)
+    files = Counter(match[1] for path in paths if (match := _DATED.search(path)) and match[1] <= until)
+    totals = accumulate(files[date] for date in sorted(files, reverse=True))
+    return max(1, sum(total <= FILES for total in totals)) if sum(files.values()) > FILES else sys.maxsize
+
+
+def _dated(
+    results: str, table: str, columns: Sequence[str] | None, window: Window, filters: Sequence[Filter] = ()
+) -> list[DatedRows]:
+    """The newest first."""
+    found = read_newest_first(results, table, columns=columns, filters=filters or None)
+    return list(islice((dated for dated in found if dated.date <= window.until), window.nights))
+
+
+def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:
+    return [one for one in dated if one.date >= first]
+
+
+def _rows(dated: Iterable[DatedRows]) -> list[Row]:
+    return [row for one in dated for row in one.rows.to_pylist()]
+
+
+def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tuple[str, str], float]) -> list[Series]:
+    rules = [row for row in judged if row["kind"] == "rule"]
+    candidates = {(row["run_id"], row["artifact_id"]) for row in rules if _is_a_comparison(row)}
+    only_bases = {(row["run_id"], row["baseline_artifact_id"]) for row in rules} - candidates
+    gates = {_judged_key(row): row for row in rules if _is_headline(row)}
+    failed = {_judged_key(row) for row in rules if row["failed"]}
+    groups: defaultdict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
+    for row in sorted(scored, key=_started):
+        if row["value"] is None or row["n_models"] is not None or (row["run_id"], row["artifact_id"]) in only_bases:
+            continue
+        key = _judged_key(row)
+        gate = gates.get(key, {})
+        point = Point(
+            **{name: row[name] for name in ("started_at", "run_id", "value", "ci_low", "ci_high")},
+            base=gate.get("base"),
+            margin=gate.get("margin"),
+            failed=key in failed,
+            p50_s=latencies.get((row["run_id"], row["artifact_id"])),
+        )
+        groups[tuple(row[name] for name in _SERIES)][row["run_id"]] = point
+    return [
+        Series(dict(zip(_SERIES, about, strict=True)), list(points.values()), len(points))
+        for about, points in sorted(groups.items())
+    ]
+
+
+def _is_a_comparison(row: Row) -> bool:
+    """Whether a model was really held to a baseline; one without any number may be the baseline of another."""
+    return row["baseline_artifact_id"] is not None
+
+
+def _is_headline(row: Row) -> bool:
+    wanted = {"mode": "strict", "slice": EVERYTHING, "label": OVERALL, "metric": "f1"}
+    return all(row[name] == value for name, value in wanted.items())
+
+
+def _judged_key(row: Row) -> tuple[str, str, str | None, str | None]:
+    return row["run_id"], row["artifact_id"], row["dataset"], row["gold"]
+
+
+def _latencies(speeds: Iterable[Row]) -> dict[tuple[str, str], float]:
+    """Median seconds of one sentence at a time, on real lengths, by run and artifact."""
+    return {(row["run_id"], row["artifact_id"]): row["p50_s"] for row in speeds if is_one_by_one(row) and row["p50_s"]}
+
+
+def is_one_by_one(row: Row) -> bool:
+    """Whether a row of `speed` is about plain inference of one sentence at a time, of real lengths."""
+    is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager"}
+    return is_plain and row["batch_size"] == 1 and row["sequence_length"] is None
+
+
+def predecessors(results: str, until: datetime, columns: Sequence[str]) -> Iterator[Row]:
+    """Headline rows of runs that started before, the newest first, read date by date as they are asked for."""
+    filters: list[Filter] = [*HEADLINE, ("started_at", "<", until)]
+    for dated in read_newest_first(results, "metrics", columns=columns, filters=filters):
+        yield from sorted(dated.rows.to_pylist(), key=_started, reverse=True)

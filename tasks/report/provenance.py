@@ -1,0 +1,98 @@
+"""Where the numbers come from: runs, machines, versions, configurations and digests, without secrets."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tasks.report.chosen import ChosenRun
+from tasks.report.entries import Entry
+from tasks.report.history import Change
+from tasks.results.sharing import shareable_host, shareable_value
+
+Plain = dict[str, Any]
+_FACTS = (
+    *("flow", "outcome", "code_commit", "host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),
+    *("python", "torch", "transformers", "tokenizers", "prefect", "evaluated", "cached"),
+    *("train_s", "evaluate_s", "score_s", "total_s"),
+)
+_DIGESTS = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest")
+
+
+class Provenance(NamedTuple):
+    """One run: what it was, and what it was asked for."""
+
+    run_id: str
+    date: str
+    started_at: str
+    facts: list[tuple[str, str]]
+    configuration: str
+    """YAML, without secrets and folders; empty where it is not known."""
+
+
+def provenance(run: ChosenRun) -> Provenance:
+    """What `runs` says of a run; its host is a digest and its paths are cut, as in an export."""
+    row = run.row | ({"host": shareable_host(run.row["host"])} if run.row.get("host") else {})
+    facts = [(_called(name), _said(name, row[name])) for name in _FACTS if row.get(name) is not None]
+    if row.get("code_dirty"):
+        facts = [(name, f"{value} with uncommitted changes" if name == "code" else value) for name, value in facts]
+    return Provenance(run.run_id, run.date, f"{run.started_at:%Y-%m-%d %H:%M} UTC", facts, _configuration(run))
+
+
+def keeps_text(runs: Iterable[ChosenRun]) -> bool:
+    """Whether none of the runs wanted the corpus's words left out of what it writes."""
+    return all(_configured(run).get("benchmark", {}).get("text", "keep") == "keep" for run in runs)
+
+
+def has_gate(runs: Iterable[ChosenRun]) -> bool:
+    """Whether a run was configured with a gate."""
+    return any(_configured(run).get("gate") is not None for run in runs)
+
+
+def digests(entries: Sequence[Entry]) -> list[Plain]:
+    """What was scored, by sha256."""
+    return [
+        {"model": entry.name, "place": entry.place, "split": entry.about["split"], "run_id": entry.run.run_id}
+        | {name: entry.about[name] or "" for name in _DIGESTS}
+        for entry in entries
+    ]
+
+
+def changes(found: Iterable[Change]) -> list[Plain]:
+    """Where the environment changed, a list of `name`, `before` and `after` each."""
+    return [
+        {
+            "at": f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}",
+            "run_id": one.run_id,
+            "columns": [
+                {"name": _called(name), "before": _said(name, sides["base"]), "after": _said(name, sides["candidate"])}
+                for name, sides in one.columns.items()
+            ],
+        }
+        for one in found
+    ]
+
+
+def _configured(run: ChosenRun) -> Plain:
+    return dict(json.loads(run.row.get("configuration") or "{}"))
+
+
+def _configuration(run: ChosenRun) -> str:
+    import yaml
+
+    found = shareable_value(_configured(run))
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=100) if found else ""
+
+
+def _called(name: str) -> str:
+    names = {"code_commit": "code", "ram_bytes": "memory", "cpu": "processor", "cpu_flags": "processor flags"}
+    return names.get(name) or (name.removesuffix("_s") if name.endswith("_s") else name)
+
+
+def _said(name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "nothing"
+    if name == "ram_bytes":
+        return f"{value / 1e9:.1f} GB"
+    if name == "host":
+        return str(value) if str(value).startswith("host-") else shareable_host(value)
+    return f"{value:.1f} s" if name.endswith("_s") else str(value)

@@ -1,0 +1,160 @@
+"""What goes into a report: everything that the tables say of some runs, put into one page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from artifacts.errors import InputError
+from artifacts.results.tables import Filter, read_newest_first
+from artifacts.storage.filesystem import Root
+from artifacts.storage.paths import write_whole
+from tasks.report import board, costs, details, mistakes, provenance
+from tasks.report.baselines import Compared, compare, find_baselines
+from tasks.report.board import Board
+from tasks.report.chosen import ChosenRun, choose_runs
+from tasks.report.entries import Entry, read_entries
+from tasks.report.history import History, read_history
+from tasks.report.packing import packed
+from tasks.report.page import BEGINNING, Content, Packed, render
+from tasks.report.stored import StoredTable
+from tasks.report.trends import plain_history
+from tasks.report.verdicts import Verdict, find_verdict
+from tasks.results.summary import own_numbers
+from tasks.runs import Run
+from tasks.scoring.metrics import Row
+
+FOLDER = "reports"
+"""Below the results."""
+
+
+class Report(NamedTuple):
+    """A page, and what is told of it elsewhere."""
+
+    html: str
+    runs: list[ChosenRun]
+    verdict: Verdict
+    board: Board
+
+
+class _Found(NamedTuple):
+    """What the tables say."""
+
+    runs: list[ChosenRun]
+    entries: list[Entry]
+    compared: Mapping[int, Compared]
+    """By the position of the entry."""
+    measured: costs.Costs
+    history: History
+    verdict: Verdict
+    board: Board
+
+
+def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
+    """The report on some runs (ids or dates), by default on the newest one with scores.
+
+    Args:
+        inspection: what is known of the corpora (`tasks.report.page.Content.inspection`).
+
+    Raises InputError where there is no such run, CorruptArtifactError for a damaged table.
+    """
+    runs = choose_runs(results, wanted)
+    entries = read_entries(results, runs)
+    judged = _rows_of(results, "gate", runs)
+    baselines = find_baselines(results, entries, judged)
+    compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
+    history = read_history(results, max(run.date for run in runs))
+    measured = costs.read_costs(results, runs)
+    found = _Found(
+        runs=runs,
+        entries=entries,
+        compared=compared,
+        measured=measured,
+        history=history,
+        verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
+        board=board.build(entries, compared, judged, measured, history),
+    )
+    content = _content(results, found)._replace(inspection=inspection)
+    return Report(render(content), runs, found.verdict, found.board)
+
+
+def write_report(run: Run) -> tuple[str, Report]:
+    """Write the report on a run beside its tables, over an earlier attempt's; returns its location, and it."""
+    report = build(run.results, [run.run_id])
+    root = Root.open(run.results)
+    path = f"{FOLDER}/{file_name(run.run_id)}"
+    root.replace(path, report.html.encode())
+    return root.uri(path), report
+
+
+def save_report(report: Report, target: Path, *, force: bool = False) -> None:
+    """Write a report to a file. Raises InputError where something stands there that is no report, without `force`."""
+    check_target(target, force=force)
+    write_whole(target, [report.html.encode()])
+
+
+def check_target(target: Path, *, force: bool = False) -> None:
+    """Raises InputError where a report cannot be written to this file."""
+    field = f"-o {target}"
+    if target.is_dir():
+        raise InputError(field, "is a folder", "name a file in it")
+    if target.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(field, f"{target.suffix!r} is not a kind of file it can be", "end it in .html")
+    if target.exists() and not force and not _is_report(target):
+        raise InputError(field, "exists already and is no report", "choose another name, or overwrite it with --force")
+
+
+def file_name(run_id: str) -> str:
+    """The name of a run's report, which is a name on every file system."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id) + ".html"
+
+
+def _is_report(target: Path) -> bool:
+    with target.open("rb") as stream:
+        return stream.read(len(BEGINNING)) == BEGINNING.encode()
+
+
+def _rows_of(results: str, table: str, runs: Sequence[ChosenRun]) -> list[Row]:
+    """The rows of a table that belong to the runs, of the last attempt of each."""
+    found: list[Row] = []
+    for run in runs:
+        named: list[Filter] = [("run_id", "=", run.run_id)]
+        dated = next(read_newest_first(results, table, filters=named, date=run.date), None)
+        rows = dated.rows.to_pylist() if dated else []
+        last = max((row["attempt"] for row in rows), default=0)
+        found += [row for row in rows if row["attempt"] == last]
+    return found
+
+
+def _content(results: str, found: _Found) -> Content:
+    return Content(
+        runs=[provenance.provenance(run) for run in found.runs],
+        verdict=found.verdict,
+        board=found.board,
+        own=own_numbers([row for entry in found.entries for row in entry.own]),
+        digests=provenance.digests(found.entries),
+        changes=provenance.changes(found.history.changes),
+        inspection=None,
+        packed=_packed(results, found),
+    )
+
+
+def _packed(results: str, found: _Found) -> Packed:
+    tables = {table: StoredTable(results, table) for table in ("confusion", "calibration", "errors")}
+    text = provenance.keeps_text(found.runs)
+    of_entries = [
+        details.details(entry)
+        | {"confusion": details.confusion(tables["confusion"], entry)}
+        | {"calibration": details.calibration(tables["calibration"], entry)}
+        for entry in found.entries
+    ]
+    shown = {row.at: found.entries[row.at] for row in found.board.rows if not row.role}
+    errors = mistakes.packed_errors(tables["errors"], shown, text=text)
+    flips = mistakes.packed_flips(found.compared, text=text)
+    return Packed(
+        details=packed(of_entries),
+        costs=packed({"latencies": found.measured.latencies, "sweep": found.measured.sweep}),
+        history=packed(plain_history(found.history)),
+        errors=errors,
+        flips=flips,
+        text=text,
+    )

@@ -1,0 +1,229 @@
+"""The verdict in words: what the gate said of each model, or what changed since the run before."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from tasks.comparison.gate import MISSING
+from tasks.report.baselines import Compared
+from tasks.report.chosen import ChosenRun
+from tasks.report.entries import Entry
+from tasks.scoring.counts import OVERALL
+from tasks.scoring.metrics import Row
+
+Status = Literal["good", "bad", "unsure", "same", "none"]
+_STATUS: dict[str, Status] = {"regression": "bad", "inconclusive": "unsure", "improvement": "good", "pass": "same"}
+_WORST_FIRST: tuple[Status, ...] = ("bad", "unsure", "good", "same", "none")
+
+
+class Line(NamedTuple):
+    """What is said of one model on one data set and annotation."""
+
+    model: str
+    place: str
+    status: Status
+    text: str
+
+
+class Verdict(NamedTuple):
+    """What stands at the top of a report."""
+
+    status: Status
+    headline: str
+    lines: list[Line]
+    """The worst first."""
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        return f"{self.headline} {'; '.join(f'{line.model}: {line.text}' for line in self.lines)}".strip()
+
+
+def find_verdict(
+    entries: Sequence[Entry],
+    compared: Mapping[int, Compared],
+    judged: Sequence[Row],
+    runs: Sequence[ChosenRun],
+    *,
+    has_gate: bool,
+) -> Verdict:
+    """The verdict on some entries; `compared` is by their position, `judged` are the rows of `gate` of the runs."""
+    lines = _gate_lines(judged) if judged else []
+    told = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
+    lines += [
+        _compared_line(entry, compared[at])
+        for at, entry in enumerate(entries)
+        if at in compared and entry.is_own_gold and entry.about["artifact_id"] not in told
+    ]
+    if lines:
+        first = [entry for at, entry in enumerate(entries) if at not in compared and _is_new(entry, told)]
+        lines += [Line(entry.name, entry.place, "none", f"nothing to compare with, {_score(entry)}") for entry in first]
+    else:
+        lines = _best_lines(entries)
+    lines.sort(key=lambda line: _WORST_FIRST.index(line.status))
+    headline = _gate_headline(judged, lines) if judged else _headline(lines, has_gate=has_gate)
+    if failed := [run.run_id for run in runs if run.row.get("outcome") == "failed"]:
+        headline += " The run failed." if len(runs) == 1 else f" {len(failed)} of the {len(runs)} runs failed."
+    worst: Status = lines[0].status if lines else "none"
+    return Verdict("bad" if failed else worst, headline, lines)
+
+
+def in_words(row: Row) -> str:
+    """A judged number: `ORG recall fell 1.9 points (95 % CI 0.8…3.1)`, the interval being that of the fall or the rise.
+
+    The blanks in the interval are hard.
+    """
+    metric = row["metric"].replace("f1", "F1")
+    name = metric if row["label"] == OVERALL else f"{row['label']} {metric}"
+    if row["slice"] != "all":
+        name += f" on {row['slice']} entities"
+    if row["mode"] != "strict":
+        name += f" ({row['mode']})"
+    if row["delta"] is None:
+        return f"{name}: {row['reason'] or 'there is no number'}"
+    points = 100 * row["delta"]
+    if not points:
+        return f"{name} did not move"
+    sign = -1 if points < 0 else 1
+    moved = f"{name} {'fell' if sign < 0 else 'rose'} {abs(points):.1f} points"
+    if row["ci_low"] is None:
+        return moved
+    low, high = sorted((sign * 100 * row["ci_low"], sign * 100 * row["ci_high"]))
+    return f"{moved} ({100 * row['confidence']:.0f}\u00a0%\u00a0CI {_signed(low)}…{_signed(high)})"
+
+
+def entities(gained: int | None, lost: int | None, changed: int | None) -> str:
+    """`41 entities lost, 8 gained, 15 others changed`; empty where none did."""
+    named = [(lost, "lost"), (gained, "gained"), (changed, "predicted otherwise")]
+    told = [(n, word) for n, word in named if n]
+    words = [f"{n:,} {word}" for n, word in told]
+    if words:
+        n, word = told[0]
+        words[0] = f"{n:,} {'entity' if n == 1 else 'entities'} {word}"
+    return ", ".join(words)
+
+
+def _signed(points: float) -> str:
+    return f"{points:.1f}".replace("-", "−")
+
+
+def _gate_lines(judged: Iterable[Row]) -> list[Line]:
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in judged:
+        key = tuple(row[name] for name in ("kind", "run_id", "artifact_id", "dataset", "gold"))
+        groups.setdefault(key, []).append(row)
+    names: dict[str, set[str]] = {}
+    for row in judged:
+        names.setdefault(row["model"], set()).add(row["artifact_id"])
+    said = {"rule": _rules, "frozen": _frozen, "promotion": _promotion}
+    return [
+        Line(_name(rows[0], names), _place(rows[0]), *said[kind](rows))
+        for (kind, *_), rows in groups.items()
+        if kind in said
+    ]
+
+
+def _rules(rows: Sequence[Row]) -> tuple[Status, str]:
+    for verdicts in ({"regression", MISSING}, {"inconclusive"}, {"improvement"}):
+        found = sorted((row for row in rows if row["verdict"] in verdicts), key=lambda row: row["delta"] or 0)
+        if found:
+            status: Status = "bad" if any(row["failed"] for row in found) else _STATUS[found[0]["verdict"]]
+            if all(row["verdict"] == MISSING for row in found):
+                return status, f"no number: {found[0]['reason'] or 'it was not scored'}"
+            told = "; ".join(map(in_words, found))
+            lead = "cannot tell: " if verdicts == {"inconclusive"} else ""
+            return status, _with_entities(lead + told, found[0])
+    flipped = _with_entities("", rows[0])
+    return "same", f"no change beyond the margin{flipped}" if flipped else "no change"
+
+
+def _with_entities(text: str, row: Row) -> str:
+    told = entities(row["gained"], row["lost"], row["changed"])
+    return f"{text}, {told}" if told else text
+
+
+def _frozen(rows: Sequence[Row]) -> tuple[Status, str]:
+    return "bad", rows[0]["reason"] or "unchanged, yet it predicts differently"
+
+
+def _promotion(rows: Sequence[Row]) -> tuple[Status, str]:
+    row = rows[0]
+    return ("good", f"became {row['baseline']}") if row["promoted"] else ("same", f"did not become {row['baseline']}")
+
+
+def _name(row: Row, names: Mapping[str, set[str]]) -> str:
+    several = len(names[row["model"]]) > 1
+    return f"{row['model']}@{row['artifact_id'][:8]}" if several else row["model"]
+
+
+def _place(row: Row) -> str:
+    dataset, gold = row["dataset"] or "", row["gold"] or ""
+    return dataset if dataset == gold else f"{dataset} against {gold}"
+
+
+def _compared_line(entry: Entry, found: Compared) -> Line:
+    since = f"since {_day(found)}"
+    if found.problem:
+        return Line(entry.name, entry.place, "unsure", f"what flipped {since} is not known: {found.problem}")
+    flipped = entities(*(found.n(kind) for kind in ("gained", "lost", "changed")))
+    if found.row is None or not flipped:
+        return Line(entry.name, entry.place, "same", f"no change {since}")
+    status = _STATUS.get(found.row["verdict"], "unsure")
+    lead = "cannot tell: " if status == "unsure" else ""
+    return Line(entry.name, entry.place, status, f"{lead}{in_words(found.row)} {since}, {flipped}")
+
+
+def _is_new(entry: Entry, told: set[str]) -> bool:
+    is_a_model = entry.is_own_gold and not entry.is_mean
+    return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in told
+
+
+def _best_lines(entries: Sequence[Entry]) -> list[Line]:
+    """Where nothing can be compared: the best of each data set, beside its own annotation."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.is_own_gold and entry.number() is not None:
+            groups.setdefault(entry.place, []).append(entry)
+    lead = {place: f"the best of {len(found)}, with " if len(found) > 1 else "" for place, found in groups.items()}
+    return [Line(found[0].name, place, "none", lead[place] + _score(found[0])) for place, found in groups.items()]
+
+
+def _score(entry: Entry) -> str:
+    row = entry.find() or {}
+    score = f"F1 {100 * row['value']:.1f}"
+    if row["ci_low"] is not None:
+        score += f" ({100 * row['confidence']:.0f}\u00a0%\u00a0CI {100 * row['ci_low']:.1f}…{100 * row['ci_high']:.1f})"
+    return score
+
+
+def _day(found: Compared) -> str:
+    started = found.baseline.about.get("started_at")
+    return f"the run of {started:%Y-%m-%d}" if started else "the run before"
+
+
+def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
+    failed = list(dict.fromkeys(row["model"] for row in judged if row["failed"]))
+    if failed:
+        return f"The gate says no to {_listed(failed)}."
+    unsure = list(dict.fromkeys(line.model for line in lines if line.status == "unsure"))
+    if unsure:
+        return f"The gate passes, but cannot tell about {_listed(unsure)}."
+    if any(line.status == "good" for line in lines):
+        return "The gate passes, with an improvement."
+    return "The gate passes: no model fell behind its baseline."
+
+
+def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:
+    lead = "The gate judged nothing." if has_gate else "No gate is configured."
+    if all(line.status == "none" for line in lines):
+        return f"{lead} There is no earlier run to compare with."
+    moved = {line.model for line in lines if line.status not in {"same", "none"}}
+    models = {line.model for line in lines if line.status != "none"}
+    if not moved:
+        return f"{lead} Nothing changed since the run before."
+    named = "model" if len(models) == 1 else "models"
+    return f"{lead} {len(moved)} of {len(models)} {named} changed since the run before."
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown

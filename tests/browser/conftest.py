@@ -1,0 +1,51 @@
+"""A headless browser, and a report to open in it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from report_site import two_nights
+from report_windows import WIDE, Opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page about two nights, of which the second is worse."""
+    from tasks.report.report import build
+
+    folder = tmp_path_factory.mktemp("report")
+    two_nights(str(folder / "results"))
+    (folder / "report.html").write_text(build(str(folder / "results")).html)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, of $CHROMIUM or the path; ended with the module, since its event loop is in the way of others."""
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not executable:
+        pytest.skip("no chromium; install it, or name one in CHROMIUM")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: "Browser", report: Path) -> Iterator[Opened]:
+    """The report in a wide window, light."""
+    found = Opened(browser, report, WIDE, "light")
+    yield found
+    found.context.close()

@@ -1,0 +1,95 @@
+"""The report after a benchmark, in real flow runs: written, told and shown, and no harm where it cannot be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifacts.errors import RunFailedError
+from artifacts.results.tables import read_results
+from flows.cli import status_of
+from tasks.config import Config
+from tasks.report.page import BEGINNING
+
+pytestmark = pytest.mark.e2e
+
+
+def benchmark(config: Config, **options: Any) -> dict[str, Any]:
+    from flows.benchmark import benchmark
+
+    return benchmark(config, **options)
+
+
+def fresh(config: Config, folder: Path, **sections: Any) -> Config:
+    """The configuration with results of its own and one model."""
+    benchmarked = config.benchmark.model_dump() | {"models": ["tiny@latest"], "labels": ["PER"]}
+    changes = {"results": str(folder / "results"), "benchmark": benchmarked | sections.pop("benchmark", {})}
+    return Config.model_validate(config.model_dump() | changes | sections)
+
+
+def of_prefect(key: str) -> Any:
+    from prefect.artifacts import Artifact
+
+    found = Artifact.get(key)
+    assert found is not None
+    return found
+
+
+def test_a_pipeline_writes_tells_and_shows_its_report(config: Config, finished: dict[str, Any]) -> None:
+    path = Path(finished["report"])
+    assert path == Path(config.results) / "reports" / f"{finished['run_id']}.html"
+    assert path.read_text().startswith(BEGINNING)
+    assert "nerbench-report" in of_prefect("nerbench-report").key
+    assert "No gate is configured" in of_prefect("nerbench-report").data
+    assert "the whole report" in of_prefect("nerbench-report-page").data
+
+
+def test_a_failed_gate_has_a_report_too(config: Config, finished: dict[str, Any], tmp_path: Path) -> None:
+    failing = fresh(config, tmp_path, gate={"baseline": "champion"})
+    with pytest.raises(RunFailedError) as failed:
+        benchmark(failing)
+    assert failed.value.summary is not None
+    page = Path(failed.value.summary["report"]).read_text()
+    assert "The gate says no to tiny. The run failed." in page
+
+
+def test_a_report_that_cannot_be_written_spoils_nothing(
+    config: Config,
+    finished: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("no page")
+
+    monkeypatch.setattr("tasks.report.report.render", fail)
+    elsewhere = fresh(config, tmp_path)
+    summary = benchmark(elsewhere)
+    assert "report" not in summary
+    assert "there is no report of this run: ZeroDivisionError: no page" in caplog.messages
+    assert read_results(elsewhere.results, "runs")["outcome"].to_pylist() == ["ok"]
+    assert not (Path(elsewhere.results) / "reports").exists()
+
+
+def test_it_can_be_left_out_and_written_later(
+    config: Config, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = fresh(config, tmp_path, benchmark={"report": False})
+    summary = benchmark(without)
+    assert "report" not in summary
+    target = tmp_path / "page.html"
+    where = ["--results", without.results, "-o", str(target)]
+    capsys.readouterr()
+    assert status_of(["report", summary["run_id"], *where, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["report"], told["runs"]) == (str(target), [summary["run_id"]])
+    assert told["verdict"]["headline"] == "No gate is configured. There is no earlier run to compare with."
+    assert target.read_text().startswith(BEGINNING)
+    assert status_of(["report", *where]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].startswith("  tiny on own: F1 ")
+    assert printed.err == f"report: {target}\n"
+    assert status_of(["report", "night", *where]) == 2
+    assert f"choose among {summary['run_id']}" in capsys.readouterr().err

@@ -1,0 +1,14 @@
+"""Results of two nights, written once."""
+
+from pathlib import Path
+
+import pytest
+from report_site import two_nights
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Results; not to be changed."""
+    folder: Path = tmp_path_factory.mktemp("nights") / "results"
+    two_nights(str(folder))
+    return str(folder)
