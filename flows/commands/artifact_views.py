@@ -31,7 +31,7 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> No
     origin = manifest.provenance.model_dump(mode="json")
     facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
     known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
-    _print_facts(ref.name, known)
+    _print_facts(ref.name, dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]})))
     print_table(entry.model_dump(mode="json") for entry in manifest.files)
 
 
@@ -67,10 +67,10 @@ def _print_facts(title: str, facts: Row) -> None:
 
 
 def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
-    """Mappings within a row as dotted keys."""
+    """Mappings within a row as dotted keys, however deep."""
     for key, value in row.items():
         if isinstance(value, dict):
-            yield from ((f"{key}.{name}", one) for name, one in value.items())
+            yield from _plain({f"{key}.{name}": one for name, one in value.items()})
         elif key != "name":
             yield key, value
 

@@ -80,7 +80,8 @@ def show(found: "Comparison", shown: int) -> None:
         title = f"{_place(one.dataset, one.gold)}, strict, in points; p of labels adjusted by Holm's method"
         rows = [row for row in found.deltas if (row["dataset"], row["gold"]) == (one.dataset, one.gold)]
         print()
-        print_table(map(_delta, sorted(filter(_is_shown, rows), key=_order)), title=title)
+        shown_rows = map(_delta, sorted(filter(_is_shown, rows), key=_order))
+        print_table(shown_rows, title=title, optional=("entities", "base", "candidate", "p"))
         _show_flips(one, shown)
     if found.environment:
         print("\nenvironments differ")

@@ -102,7 +102,9 @@ def _check_training(config: Config) -> None:
 def _check_own_code(config: Config) -> None:
     from tasks.scoring.counting import selected_metrics
     from tasks.slicing.choice import user_slices
+    from tasks.tracking.mlflow_runs import require
 
+    require(config)
     selected_metrics(config)
     user_slices(config.slices)
 

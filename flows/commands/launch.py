@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flows.commands.terminal import verbosity
 from tasks.child import CALM
 
 # Prefect and transformers read these when they are imported. What the user has set stays.
@@ -27,7 +28,9 @@ OURS = ("tasks", "artifacts")
 
 
 def quiet() -> None:
-    """Keep the libraries' own noise off the terminal; to be called before they are imported."""
+    """Keep the libraries' own noise off the terminal; to be called before they are imported. `-v` has Prefect's log."""
+    if verbosity() == "verbose":
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module="prefect")
@@ -46,14 +49,31 @@ def running() -> Iterator[None]:
 
 @contextmanager
 def told(first: str = "working") -> Iterator[None]:
-    """Meanwhile, our warnings are lines on stderr, and progress is one live line if that is a terminal."""
+    """Meanwhile, our warnings are lines on stderr, and progress is one live line if that is a terminal.
+
+    `-v` makes a line of everything that is told, `-q` of nothing.
+    """
     from rich.console import Console
 
-    console = Console(stderr=True)
-    warner = _Lines(logging.WARNING, lambda text: console.print(f"warning: {text}", style="yellow", soft_wrap=True))
-    with _listening(OURS, warner), console.status(first) as status:
-        teller = _Lines(logging.INFO, status.update if sys.stderr.isatty() else lambda text: None)
-        with _listening(("nerbench.progress",), teller):
+    console = Console(stderr=True, quiet=verbosity() == "quiet")
+
+    def line(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+
+    if verbosity() == "verbose":
+        with _listening((*OURS, "nerbench.progress"), _Lines(logging.INFO, line)):
+            line(first)
+            yield
+        return
+    warner = _Lines(logging.WARNING, lambda text: line(f"warning: {text}", "yellow"))
+    with _listening(OURS, warner):
+        if not sys.stderr.isatty() or verbosity() == "quiet":
+            yield
+            return
+        with (
+            console.status(first) as status,
+            _listening(("nerbench.progress",), _Lines(logging.INFO, status.update)),
+        ):
             yield
 
 

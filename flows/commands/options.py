@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from artifacts.errors import InputError
+from flows.commands.completion import complete_reference
+from flows.commands.terminal import set_verbosity
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but why it failed.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr: each step, and Prefect's log.")]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.", autocompletion=complete_reference
+    ),
+]
 
 SHARED: dict[str, Any] = {
     "config_file": Annotated[
@@ -22,6 +35,14 @@ SHARED: dict[str, Any] = {
     "store": Annotated[str | None, typer.Option("--store", metavar="URL", help="Where models are published.")],
     "results": Annotated[str | None, typer.Option("--results", metavar="URL", help="Where result tables go.")],
 }
+TELLING: dict[str, Any] = {"quiet": Quiet, "verbose": Verbose}
+
+
+def tell(*, quiet: bool, verbose: bool) -> None:
+    """Heed `-q` and `-v`; raises InputError for both."""
+    if quiet and verbose:
+        raise InputError("-q and -v", "contradict each other", "give one of them")
+    set_verbosity("quiet" if quiet else "verbose" if verbose else "normal")
 
 
 def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -35,12 +56,14 @@ def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., Non
 def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in SHARED.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for options, default in ((SHARED, None), (TELLING, False))
+        for name, annotation in options.items()
     ]
 
     @wraps(command)
     def run(**given: Any) -> None:
+        tell(**{name: given.pop(name) for name in TELLING})
         from tasks.configuration.configfile import load_config
 
         described = {name: given.pop(name) for name in SHARED}

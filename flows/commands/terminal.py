@@ -1,12 +1,40 @@
 """What commands print: tables on stdout for people, one JSON object for machines; everything else goes to stderr."""
 
 import json
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 Row = dict[str, Any]
+Verbosity = Literal["quiet", "normal", "verbose"]
+PIPE_WIDTH = 160
+"""Columns of what is no terminal, at least: a pipe has no width of its own to be cut at."""
+_GAP = 2
+_WORD = 24
+"""Characters that a word of a column of text may be broken after."""
+
+
+class _Told:
+    """How much the running command says on stderr beside errors."""
+
+    verbosity: Verbosity = "normal"
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """How much is said from now on, in this process."""
+    _Told.verbosity = verbosity
+
+
+def verbosity() -> Verbosity:
+    """How much is said: `-q`, `-v`, or neither."""
+    return _Told.verbosity
 
 
 def print_json(data: Any) -> None:
@@ -14,23 +42,24 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, default=_plain, allow_nan=False))
 
 
-def print_table(rows: Iterable[Row], *, title: str | None = None) -> None:
-    """Rows as a table, columns in order of appearance; numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
+def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequence[str] = ()) -> None:
+    """Rows as a table, columns in order of appearance; numbers to the right, and never cut.
 
+    `optional`: columns that go, the first one first, where the terminal is too narrow for all. Where the others do not
+    fit either, each row becomes a block of its own, with a line for each of all its columns.
+    """
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        numeric = any(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    screen = console()
+    for dropped in range(len(optional) + 1):
+        kept = [name for name in names if name not in optional[:dropped]]
+        if len(names) < 3 or _fits(rows, kept, optional, screen.width):
+            screen.print(_table(rows, kept, title))
+            return
+    if title:
+        screen.print(title, style="italic", highlight=False, markup=False)
     for row in rows:
-        table.add_row(*(_cell(row.get(name)) for name in names))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 160))  # a pipe has no width of its own to be cut at
-    console.print(table)
+        screen.print(_block(row, names))
 
 
 def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
@@ -38,7 +67,8 @@ def print_scores(rows: Iterable[Row], title: str = "strict entity scores in poin
     rows = list(rows)
     same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
     title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
-    print_table(({name: value for name, value in row.items() if name not in same} for row in rows), title=title)
+    shown = ({name: value for name, value in row.items() if name not in same} for row in rows)
+    print_table(shown, title=title, optional=("conlleval", "precision", "recall"))
 
 
 def print_leaderboard(rows: Sequence[Row]) -> None:
@@ -51,13 +81,90 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, on stderr."""
+    """A line for the person at the terminal, on stderr; none with `-q`."""
+    if verbosity() != "quiet":
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """A line on stderr that nobody can switch off: why a command failed."""
     print(text, file=sys.stderr)
 
 
 def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
     """Rows with these columns only."""
     return [{name: row.get(name) for name in names} for row in rows]
+
+
+def console() -> "Console":
+    """The terminal at stdout; what is none has a width that cuts nothing. Colours follow NO_COLOR and TERM."""
+    from rich.console import Console
+
+    screen = Console()
+    return screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH))
+
+
+def text_width() -> int | None:
+    """Columns of the terminal for a paragraph; None where there is none, for grep."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(rows: Sequence[Row], names: Sequence[str], title: str | None) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = None if title is None else Text(title, style="italic")
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        numeric = _is_numeric(rows, name)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row.get(name)) for name in names))
+    return table
+
+
+def _block(row: Row, names: Sequence[str]) -> "Table":
+    """One row, a line a column: the first is its heading, what is empty is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    block = Table(box=None, pad_edge=False, show_header=False)
+    block.add_column(no_wrap=True)
+    block.add_column(overflow="fold")
+    first, *others = names
+    block.add_row(Text(_text(row.get(first)).plain, style="bold"), "")
+    for name in others:
+        if text := _text(row.get(name)):
+            block.add_row(Text(f"  {name}"), Text(text.plain, style=text.style))
+    return block
+
+
+def _fits(rows: Sequence[Row], names: Sequence[str], whole: Collection[str], width: int) -> bool:
+    """Whether columns fit side by side, those of `whole` without a line broken."""
+    return sum(_least_width(rows, name, name in whole) for name in names) + _GAP * (len(names) - 1) <= width
+
+
+def _least_width(rows: Sequence[Row], name: str, whole: bool) -> int:
+    """What a column cannot do without: lines are broken between words, or after _WORD characters."""
+    from rich.cells import cell_len
+
+    cells = [name, *(_text(row.get(name)).plain for row in rows)]
+    if whole:
+        return max(map(cell_len, cells))
+    return min(_WORD, max((cell_len(word) for cell in cells for word in cell.split()), default=0))
+
+
+def _is_numeric(rows: Iterable[Row], name: str) -> bool:
+    """Whether a column holds numbers, or texts that were made of them and say so by standing to the right."""
+    values = [row.get(name) for row in rows]
+    return any(isinstance(value, int | float) or getattr(value, "justify", None) == "right" for value in values)
+
+
+def _text(value: Any) -> "Text":
+    """A cell; a Text keeps its style, and nothing is read as mark-up."""
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else Text(_cell(value))
 
 
 def _cell(value: Any) -> str:

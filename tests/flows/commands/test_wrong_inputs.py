@@ -40,6 +40,11 @@ CONFIGURATIONS = {
     "tiny batch": Row({"models.0.batch_tokens": 1}, ("models[0].batch_tokens", "1", "8")),
     "warm-up beyond the end": Row({"models.0.warmup": 1.5}, ("models[0].warmup", "1.5")),
     "negative seed": Row({"models.0.seed": -1}, ("models[0].seed", "-1")),
+    "training on no processes": Row({"models.0.processes": 0}, ("models[0].processes", "0", "1")),
+    "a step of no batches": Row({"models.0.gradient_accumulation": 0}, ("models[0].gradient_accumulation", "0", "1")),
+    "several processes on one device": Row(
+        {"models.0.processes": 2, "models.0.device": "cuda:1"}, ("models[0]", "2 processes", "cuda:1", "give cuda")
+    ),
     "bad model name": Row({"models.0.name": "a/b"}, ("models[0].name", "'a/b'")),
     "bad base": Row({"models.0.base": 3}, ("models[0].base", "3")),
     "missing base folder": Row({"models.0.base": "./nowhere"}, ("models[0].base", "nowhere")),
@@ -93,6 +98,11 @@ CONFIGURATIONS = {
     "rule on an unknown gold": Row({"gate.rules": [{"gold": "x"}]}, ("gate", "gold x", "own")),
     "rule on an unknown metric": Row({"gate.rules": [{"metric": "f2"}]}, ("gate.rules[0].metric", "'f2'", "f1")),
     "rule with a negative margin": Row({"gate.rules": [{"margin": -1}]}, ("gate.rules[0].margin", "-1")),
+    "an unknown tracker": Row({"track": "wandb"}, ("track", "'wandb'", "mlflow")),
+    "tracking to somewhere without a tracker": Row({"tracking_uri": "http://x"}, ("tracking_uri", "track: mlflow")),
+    "a password in the tracker's address": Row(
+        {"track": "mlflow", "tracking_uri": "http://me:secret@x"}, ("tracking_uri", "MLFLOW_TRACKING_PASSWORD")
+    ),
     "gate without rules": Row({"gate.rules": []}, ("gate.rules",)),
     "negative margin": Row({"gate.margin": -0.5}, ("gate.margin", "-0.5")),
     "unknown key of the gate": Row({"gate.champion": "x"}, ("gate.champion", "unknown key")),
@@ -102,6 +112,12 @@ CONFIGURATIONS = {
     "promotion on the reported split": Row(
         {"gate.promote": True, "gate.promote_on": "test"}, ("gate", "promote_on", "test", "promote_on_reported")
     ),
+    "no batch size": Row({"speed.batch_sizes": []}, ("speed.batch_sizes",)),
+    "an unknown key of the sweep": Row({"speed.batch_size": 8}, ("speed.batch_size", "batch_sizes")),
+    "unknown backend": Row({"speed.backends": ["tensorrt"]}, ("speed.backends[0]", "'tensorrt'", "eager")),
+    "unknown workload": Row({"speed.workloads": ["predict"]}, ("speed.workloads[0]", "'predict'", "inference")),
+    "a length in words": Row({"speed.sequence_lengths": ["long"]}, ("speed.sequence_lengths[0]", "'long'")),
+    "no processes": Row({"speed.processes": 0}, ("speed.processes", "0", "1")),
 }
 CORPORA = {
     "a word without a tag": Row({}, ("broken.txt:2", "Berg"), broken=b"Anna B-PER\nBerg\n"),
@@ -153,12 +169,58 @@ COMMANDS = {
     "metrics without a metric": Row({}, ("own.py", "no metric"), ("score", "--metrics", "own.py")),
     "metrics that are no Python": Row({}, ("own.txt", "SyntaxError"), ("score", "--metrics", "own.txt")),
     "metrics with an unknown tag": Row({}, ("'shape'", "builtin"), ("benchmark", "--tags", "builtin,shape")),
+    "a report of nothing": Row({}, ("hold no scores", "benchmark"), ("report",)),
+    "a report of an unknown run": Row({}, ("hold no scores",), ("report", "night-9")),
+    "a report of no kind": Row({}, ("-o report.pdf", "'.pdf'", ".html"), ("report", "-o", "report.pdf")),
+    "a report over a folder": Row({}, ("-o .", "is a folder"), ("report", "-o", ".")),
+    "a report over something else": Row({}, ("-o mine.html", "no report", "--force"), ("report", "-o", "mine.html")),
+    "a benchmark with half a report": Row({"benchmark.report": "half"}, ("benchmark.report", "'half'"), ("benchmark",)),
     "scoring nothing": Row({}, ("hold no scores", "benchmark"), ("score",)),
     "scoring since no date": Row({}, ("'monday'", "YYYY-MM-DD"), ("score", "--since", "monday")),
     "scoring since tomorrow": Row({}, ("hold no scores since 2999-01-01",), ("score", "--since", "2999-01-01")),
     "an alias of nothing": Row({}, ("'nobody'",), ("artifacts", "alias", "nobody", "champion")),
     "an alias of a missing folder": Row({}, ("nowhere",), ("artifacts", "alias", "./nowhere", "champion")),
     "unknown protocol": Row({}, ("gopher",), ("artifacts", "ls", "--store", "gopher://x")),
+    "sweeping an empty batch": Row(
+        {}, ("speed.batch_sizes[1]", "0", "1 or more"), ("speed", "bert-base", "--batch-sizes", "8,0")
+    ),
+    "sweeping half a batch": Row({}, ("speed.batch_sizes[0]", "'1.5'"), ("speed", "bert-base", "--batch-sizes", "1.5")),
+    "sweeping a huge batch": Row(
+        {}, ("speed.batch_sizes[0]", "2147483648"), ("speed", "bert-base", "--batch-sizes", "2147483648")
+    ),
+    "sweeping an unknown workload": Row(
+        {}, ("speed.workloads[0]", "'predict'", "training"), ("speed", "bert-base", "--workloads", "predict")
+    ),
+    "sweeping an unknown backend": Row(
+        {}, ("speed.backends[1]", "'tpu'", "onnx"), ("speed", "bert-base", "--backends", "eager,tpu")
+    ),
+    "sweeping an unknown precision": Row(
+        {}, ("speed.precisions[0]", "'int4'", "bf16"), ("speed", "bert-base", "--precisions", "int4")
+    ),
+    "sweeping nothing": Row({}, ("speed.backends",), ("speed", "bert-base", "--backends", ",")),
+    "sweeping beyond the positions": Row(
+        {},
+        ("speed.sequence_lengths", "1024", "512", "bert-base"),
+        ("speed", "bert-base", "--sequence-lengths", "8,1024"),
+    ),
+    "sweeping real lengths without a tokenizer": Row(
+        {}, ("speed.sequence_lengths", "tokenizer"), ("speed", "bert-base", "--sequence-lengths", "real")
+    ),
+    "sweeping nobody": Row({}, ("'nobody'", "bert-base", "model_type"), ("speed", "nobody")),
+    "sweeping a missing folder": Row({}, ("nowhere", "folder"), ("speed", "./nowhere")),
+    "sweeping without a model type": Row(
+        {}, ("has no model_type", "model_type: bert"), ("speed", "{num_hidden_layers: 6}")
+    ),
+    "sweeping an unknown setting": Row({}, ("no setting layers",), ("speed", "{model_type: bert, layers: 6}")),
+    "sweeping what is no mapping": Row({}, ("is not YAML",), ("speed", "{model_type: bert")),
+    "sweeping on an absent accelerator": Row(
+        {"benchmark.device": "cuda:9"}, ("benchmark.device", "cuda:9"), ("speed", "bert-base")
+    ),
+    "sweeping into a missing folder": Row(
+        {}, ("--csv", "nowhere/a.csv"), ("speed", "bert-base", "--csv", "nowhere/a.csv")
+    ),
+    "sweeping over a file": Row({}, ("--csv", "own.txt", "new"), ("speed", "bert-base", "--csv", "own.txt")),
+    "sweeping into a folder": Row({}, ("--csv", "is a folder"), ("speed", "bert-base", "--csv", ".")),
     "comparing with one side": Row({}, ("CANDIDATE",), ("compare", "tiny")),
     "comparing nobody": Row({}, ("'nobody'", "store"), ("compare", "nobody", "nobody#2030-01-01")),
     "comparing a run that is not said": Row({}, ("'tiny#'", "REF#RUN_ID"), ("compare", "tiny#", "tiny")),
@@ -166,6 +228,36 @@ COMMANDS = {
     "rule on a slice of a mode without": Row(
         {"gate.rules": [{"slice": "unseen", "mode": "type"}]}, ("gate.rules[0]", "slices", "strict", "type")
     ),
+    "predicting with nobody": Row({}, ("'nobody'", "store"), ("predict", "nobody", "Anna left")),
+    "predicting nothing": Row({}, ("TEXT", "is empty"), ("predict", "tiny", "")),
+    "predicting a missing file": Row({}, ("nowhere.txt", "no such file"), ("predict", "tiny", "nowhere.txt")),
+    "predicting a folder": Row({}, ("is a folder",), ("predict", "tiny", ".")),
+    "predicting a file without a word": Row({}, ("old.zip", "no word"), ("predict", "tiny", "old.zip")),
+    "predicting in an unknown encoding": Row(
+        {}, ("klingon", "utf-8"), ("predict", "tiny", "a b", "--encoding", "klingon")
+    ),
+    "predicting in an unknown format": Row({}, ("--format", "'xml'"), ("predict", "tiny", "a b", "--format", "xml")),
+    "predicting bytes": Row({}, ("broken.txt:1", "0xff"), ("predict", "tiny", "broken.txt"), broken=b"a\xff"),
+    "predicting a NUL byte": Row({}, ("broken.txt:1", "NUL"), ("predict", "tiny", "broken.txt"), broken=b"a\0"),
+    "history without results": Row({}, ("hold no metrics",), ("history", "tiny")),
+    "history of a version": Row({}, ("'tiny@latest'", "write tiny"), ("history", "tiny@latest")),
+    "history of a folder": Row({}, ("./tiny", "write tiny"), ("history", "./tiny")),
+    "history since no date": Row({}, ("'monday'", "YYYY-MM-DD"), ("history", "tiny", "--since", "monday")),
+    "inspecting a missing file": Row({}, ("nowhere.txt", "no such file"), ("inspect-data", "nowhere.txt")),
+    "inspecting an empty file": Row({}, ("old.zip", "is empty"), ("inspect-data", "old.zip")),
+    "inspecting what holds no tags": Row({}, ("own.py", "no column of tags"), ("inspect-data", "own.py")),
+    "inspecting bytes": Row({}, ("broken.txt", "binary"), ("inspect-data", "broken.txt"), broken=b"\0\1"),
+    "inspecting by nobody's tokenizer": Row({}, ("'nobody'",), ("inspect-data", "--model", "nobody")),
+    "inspecting no corpus": Row({"datasets": [], "models": []}, ("datasets", "no corpus"), ("inspect-data",)),
+    "inspecting a broken corpus": Row({}, ("broken.txt:2", "Berg"), ("inspect-data",), broken=b"Anna B-PER\nBerg\n"),
+    "init over a configuration": Row({}, ("nerbench.yaml", "--force"), ("init", "own.txt")),
+    "init into a folder": Row({}, ("-o .", "is a folder"), ("init", "own.txt", "-o", ".")),
+    "init into a missing folder": Row({}, ("there is no folder nowhere",), ("init", "own.txt", "-o", "nowhere/a.yaml")),
+    "init where nobody can write": Row({}, ("folder /proc", "cannot be written"), ("init", "own.txt", "-o", "/proc/a")),
+    "init for nothing": Row({}, ("nowhere", "no such file"), ("init", "nowhere", "-o", "a.yaml")),
+    "init for two alike": Row({}, ("do not say",), ("init", "own.txt", "own.py", "-o", "a.yaml")),
+    "init for what is no data": Row({}, ("own.py", "no column of tags"), ("init", "own.py", "-o", "a.yaml")),
+    "telling much and nothing": Row({}, ("-q and -v", "contradict"), ("artifacts", "ls", "-q", "-v")),
     "several baselines": Row({"gate.baseline": "*@champion"}, ("gate", "*@champion", "champion")),
 }
 ROWS = CONFIGURATIONS | CORPORA | COMMANDS
@@ -178,6 +270,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NERBENCH_UNSET", raising=False)
     write_corpus(tmp_path / "own.txt", 1)
     (tmp_path / "old.zip").touch()
+    (tmp_path / "mine.html").touch()
     (tmp_path / "own.py").write_text("answer = 42\n")
     return tmp_path
 

@@ -1,0 +1,130 @@
+"""`nerbench history`: one number of one model over all its runs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.completion import complete_model
+from flows.commands.launch import told
+from flows.commands.options import Json, configured
+from flows.commands.terminal import console, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from tasks.config import Config
+    from tasks.results.history import Point, Series
+
+BARS = "▁▂▃▄▅▆▇█"
+NO_BAR = "·"
+PATIENCE_S = 10.0
+"""Seconds of reading after which it is told how to make it quick."""
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The name of a model, all its versions.", autocompletion=complete_model)
+]
+Metric = Annotated[str, typer.Option("--metric", metavar="NAME", help="precision, recall, f1, … as in the tables.")]
+Label = Annotated[str, typer.Option("--label", metavar="NAME", help="An entity type, or overall.")]
+Slice = Annotated[str, typer.Option("--slice", metavar="NAME", help="all, unseen, length_1, … as in the tables.")]
+Mode = Annotated[
+    str, typer.Option("--mode", metavar="NAME", help="strict, conlleval, exact, partial, type, span, tag.")
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="This data set alone.")]
+Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="This annotation alone.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
+
+
+@configured()
+def history(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    model: Model,
+    *,
+    metric: Metric = "f1",
+    label: Label = "overall",
+    slice: Slice = "all",
+    mode: Mode = "strict",
+    dataset: Dataset = None,
+    gold: Gold = None,
+    since: Since = None,
+    json: Json = False,
+) -> None:
+    """Show a number of a model over all its runs: intervals, what changed between them, and nights that are missing."""
+    from tasks.results.history import Asked
+    from tasks.results.history import history as read_history
+
+    asked = Asked(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
+    started = time.monotonic()
+    with told("reading the results"):
+        found = read_history(config.results, model, asked)
+    if time.monotonic() - started > PATIENCE_S:
+        say("`nerbench results compact` makes one file of the many of each day: this takes a tenth of the time then")
+    if json:
+        about = {"model": model, "metric": metric, "label": label, "slice": slice, "mode": mode}
+        print_json(about | {"series": [asdict(one) for one in found]})
+        return
+    what = " ".join(word for word in (mode, metric.replace("f1", "F1"), label, slice) if word not in {"all", "overall"})
+    for number, series in enumerate(found):
+        if number:
+            print()
+        show(series, f"{model}: {what}")
+
+
+def show(series: "Series", title: str) -> None:
+    """For people: a row a run, and below it all of them at a glance."""
+    against = "" if series.gold == series.dataset else f" against {series.gold}"
+    title = f"{title} on {series.dataset} {series.split}{against}, in points"
+    print_table(map(_row, series.points), title=title, optional=("run", "from … to"))
+    screen = console()
+    screen.print(sparkline([point.value for point in series.points], screen.width), highlight=False)
+    screen.print(_summary(series.points), highlight=False, soft_wrap=not screen.is_terminal)
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """Values from the least to the greatest as bars, `·` for none; the mean of neighbours where they are too many."""
+    n = min(len(values), width)
+    parts = [values[len(values) * i // n : len(values) * (i + 1) // n] for i in range(n)]
+    known = [[value for value in part if value is not None] for part in parts]
+    means = [sum(part) / len(part) if part else None for part in known]
+    low, high = (extreme((mean for mean in means if mean is not None), default=0.0) for extreme in (min, max))
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(NO_BAR if mean is None else BARS[round((mean - low) * scale)] for mean in means)
+
+
+def _row(point: "Point") -> dict[str, Any]:
+    from rich.text import Text
+
+    ends = (point.ci_low, point.ci_high)
+    told = "; ".join([*([point.reason or "undefined"] if point.value is None else []), *point.changed])
+    return {
+        "date": point.date,
+        "value": None if point.value is None else 100 * point.value,
+        "change": _signed(point.change),
+        "from … to": "" if None in ends else " … ".join(f"{100 * (end or 0):.2f}" for end in ends),
+        "what changed": Text(told, style="dim" if point.value is None else ""),
+        "run": point.run_id,
+    }
+
+
+def _signed(change: float | None) -> "Text | None":
+    from rich.text import Text
+
+    if change is None:
+        return None
+    text = f"{100 * change:+.2f}"
+    return Text(text, justify="right", style="red" if change < 0 else "green" if change > 0 else "")
+
+
+def _summary(points: Sequence["Point"]) -> str:
+    with_value = [point for point in points if point.value is not None]
+    numbers = [100 * point.value for point in with_value if point.value is not None]
+    n_missed = sum(point.run_id is None for point in points)
+    told = [f"{len(points) - n_missed} run{'s' if len(points) - n_missed != 1 else ''}"]
+    if numbers:
+        since = f" ({numbers[-1] - numbers[0]:+.2f} since {with_value[0].date})" if len(numbers) > 1 else ""
+        told.insert(0, f"{min(numbers):.2f} … {max(numbers):.2f}, last {numbers[-1]:.2f}{since}")
+    if n_missed:
+        told.append(f"{n_missed} night{'s' if n_missed > 1 else ''} without a run")
+    return "; ".join(told)

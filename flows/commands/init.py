@@ -1,0 +1,100 @@
+"""`nerbench init`: a commented configuration for a user's own data, after a look at it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.launch import quiet, told
+from flows.commands.options import Quiet, Verbose, tell
+from flows.commands.terminal import print_table, say
+
+if TYPE_CHECKING:
+    from tasks.config import DatasetConfig
+    from tasks.inspection.facts import DatasetFacts
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE|FOLDER|HUB_ID", help="The data; this folder, or `data` in it, by default."),
+]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the configuration goes.")]
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="MODEL", help="A pretrained model to fine-tune: a folder or a Hub id."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+
+
+def init(  # noqa: PLR0913 - one parameter an option
+    sources: Sources = None,
+    *,
+    output: Output = Path("nerbench.yaml"),
+    base: Base = None,
+    force: Force = False,
+    quiet_: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Look at your data and write a commented configuration for it."""
+    tell(quiet=quiet_, verbose=verbose)
+    quiet()
+    _check_output(output, force)
+    from artifacts.storage.paths import write_whole
+    from tasks.inspection.configuration import configuration_for
+    from tasks.inspection.guess import guess
+    from tasks.inspection.inspection import inspect_dataset
+
+    guessed = guess(sources or [_default()])
+    with told("reading"):
+        facts = inspect_dataset(guessed.dataset)
+    dataset = _with_shown_paths(guessed.dataset)
+    written = configuration_for(dataset, facts, base)
+    _check(written.text, output)
+    write_whole(output, [written.text.encode()])
+    for line in (*guessed.told, *facts.notes):
+        say(f"! {line}")
+    _show(facts)
+    say(f"{output} is written; {written.next}")
+    say("`nerbench inspect-data` says more about the data")
+
+
+def _check_output(output: Path, force: bool) -> None:
+    from artifacts.errors import InputError
+
+    if output.is_dir():
+        raise InputError(f"-o {output}", "is a folder", "name a file in it, e.g. nerbench.yaml")
+    if output.exists() and not force:
+        raise InputError(f"-o {output}", "exists already", "choose another name, or overwrite it with --force")
+    if not output.parent.is_dir():
+        raise InputError(f"-o {output}", f"there is no folder {output.parent}", "make it first")
+
+
+def _default() -> str:
+    return "data" if Path("data").is_dir() else "."
+
+
+def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
+    from tasks.inspection.configuration import shown_path
+
+    files = {split: file if "://" in file else shown_path(file) for split, file in dataset.files.items()}
+    return dataset.model_copy(update={"files": files})
+
+
+def _check(text: str, output: Path) -> None:
+    """What is written must load: a mistake here is a bug, no mistake of the user's."""
+    from tasks.config import Config
+    from tasks.configuration.yamlfile import parse_mapping
+
+    Config.model_validate(parse_mapping(text, str(output)))
+
+
+def _show(facts: "DatasetFacts") -> None:
+    print_table(
+        {
+            "split": split.split,
+            "sentences": split.sentences,
+            "words": split.words,
+            "longest": split.lengths.greatest,
+            **{label.label: label.entities for label in split.labels},
+        }
+        for split in facts.splits
+    )

@@ -1,0 +1,166 @@
+"""`nerbench inspect-data`: what the data sets hold, and what is wrong with them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.completion import complete_reference
+from flows.commands.launch import quiet, told
+from flows.commands.options import Json, configured
+from flows.commands.terminal import console, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tasks.config import Config
+    from tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
+    from tasks.inspection.pieces import Cutter
+
+Row = dict[str, Any]
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Files or a folder, in place of the configuration's data sets."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="REF", help="Measure by its tokenizer and window too.", autocompletion=complete_reference
+    ),
+]
+
+
+@configured()
+def inspect_data(config: "Config", files: Files = None, *, model: Model = None, json: Json = False) -> None:
+    """Look at data: labels, lengths, scheme, invalid tags, duplicates, overlap of splits, odd characters."""
+    quiet()
+    from tasks.configuration.configfile import absolute_reference
+    from tasks.inspection.inspection import inspect
+
+    config = _with_files(config, files)
+    cutter = _cutter(absolute_reference(model), config) if model else None
+    with told("reading"):
+        logging.getLogger("nerbench.progress").info("reading %s", ", ".join(one.name for one in config.datasets))
+        found = inspect(config, cutter)
+    if json:
+        print_json(found.as_dict())
+    else:
+        show(found)
+
+
+def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
+    from tasks.corpora.demo import prepare_demo
+
+    if files:
+        from tasks.inspection.guess import guess
+
+        guessed = guess(files)
+        for line in guessed.told:
+            say(line)
+        return config.model_copy(update={"datasets": (guessed.dataset,), "golds": ()})
+    if not config.datasets:
+        from artifacts.errors import ConfigError
+
+        raise ConfigError("datasets", "there is no corpus to look at", "add one, or name its files")
+    prepare_demo(config)
+    return config
+
+
+def _cutter(reference: str, config: "Config") -> "Cutter":
+    from artifacts.references import resolve_one
+    from tasks.inspection.pieces import cutter_of
+
+    return cutter_of(resolve_one(reference, config.store), config.benchmark.window)
+
+
+def show(found: "Inspection") -> None:
+    """For people: what to look at, then the numbers."""
+    for number, dataset in enumerate(found.datasets):
+        if number:
+            print()
+        types = ", ".join(dataset.types) or "none"
+        _line(f"{dataset.name}: {dataset.format}, scheme {dataset.scheme}, entity types {types}")
+        for note in dataset.notes:
+            _line(f"! {note}")
+        print()
+        _tables(dataset)
+
+
+def _line(text: str) -> None:
+    from rich.text import Text
+
+    screen = console()
+    screen.print(Text(text), soft_wrap=not screen.is_terminal)
+
+
+def _tables(dataset: "DatasetFacts") -> None:
+    optional = ("distinct words", "without entity", "documents", "repeated")
+    print_table(map(_split_row, dataset.splits), title="splits", optional=optional)
+    print()
+    less = [f"{split.split}{kind}" for kind in (" %", " seen %") for split in dataset.splits]
+    title = "entities; seen: their words are such an entity in train too"
+    print_table(_label_rows(dataset.splits), title=title, optional=less)
+    for title, rows in (
+        ("what stands in another split too, word for word", map(_overlap_row, dataset.overlaps)),
+        ("invalid tags", _invalid_rows(dataset)),
+        ("pieces", _piece_rows(dataset)),
+    ):
+        if found := list(rows):
+            print()
+            print_table(found, title=title, optional=("pieces/word", "p90", "unknown words"))
+
+
+def _split_row(split: "SplitFacts") -> Row:
+    return {
+        "split": split.split,
+        "documents": split.documents,
+        "sentences": split.sentences,
+        "words": split.words,
+        "distinct words": split.distinct_words,
+        "entities": split.entities,
+        "without entity": split.without_entity,
+        "median": split.lengths.median,
+        "p99": split.lengths.p99,
+        "longest": split.lengths.greatest,
+        "repeated": split.duplicates,
+    }
+
+
+def _overlap_row(one: "Overlap") -> Row:
+    shares = {"%": 100 * one.sentence_share, "entities": one.entities, "% of entities": 100 * one.entity_share}
+    return {"split": one.split, "in": one.earlier, "sentences": one.sentences, **shares}
+
+
+def _label_rows(splits: Sequence["SplitFacts"]) -> Iterator[Row]:
+    for position, first in enumerate(splits[0].labels):
+        row: Row = {"label": first.label}
+        for split in splits:
+            label = split.labels[position]
+            row |= {split.split: label.entities, f"{split.split} %": round(100 * label.share, 1)}
+            if label.seen is not None:
+                row[f"{split.split} seen %"] = round(100 * label.seen / label.entities, 1) if label.entities else None
+        yield row
+
+
+def _invalid_rows(dataset: "DatasetFacts") -> Iterator[Row]:
+    for split in dataset.splits:
+        for one in split.invalid:
+            tags = f"{one.before} → {one.tag}"
+            yield {"split": split.split, "tags": tags, "count": one.count, "first": one.place}
+
+
+def _piece_rows(dataset: "DatasetFacts") -> Iterator[Row]:
+    for split in dataset.splits:
+        if pieces := split.pieces:
+            yield {
+                "split": split.split,
+                "tokenizer": pieces.tokenizer,
+                "window": pieces.window,
+                "pieces/word": pieces.pieces_per_word,
+                "median": pieces.lengths.median,
+                "p90": pieces.lengths.p90,
+                "longest": pieces.lengths.greatest,
+                "longer sentences": pieces.longer_sentences,
+                "longer words": pieces.longer_words,
+                "unknown words": pieces.unknown_words,
+            }

@@ -1,0 +1,197 @@
+"""`nerbench predict`: try a model at once on a sentence, a file or what is piped in."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from artifacts.errors import InputError
+from flows.commands.launch import quiet, told
+from flows.commands.options import Reference, configured
+from flows.commands.terminal import console, print_json, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from tasks.config import Config
+    from tasks.predicting.reading import Opened, Sentence
+    from tasks.predicting.tagging import TaggedSentence
+
+COLOURS = ("black on bright_cyan", "black on bright_green", "black on bright_yellow", "black on bright_magenta")
+"""Of entity types, in the order in which they are met; then again from the first."""
+_SUFFIX = 6
+"""Characters of the longest ending by which a name is taken for a file's."""
+
+
+class Format(StrEnum):
+    """How the text of a file is read."""
+
+    text = "text"
+    words = "words"
+    conll = "conll"
+
+
+class Mode(StrEnum):
+    """How tags that are not valid IOB2 are read."""
+
+    strict = "strict"
+    conlleval = "conlleval"
+
+
+Texts = Annotated[
+    list[str],
+    typer.Argument(metavar="TEXT|FILE|-", help="A sentence, a file with a sentence a line or CoNLL text, or stdin."),
+]
+Read = Annotated[
+    Format | None,
+    typer.Option("--format", help="How a text is read: split by our rules, at blanks only, or a word a line."),
+]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Of the file, or of stdin.")]
+Reading = Annotated[Mode, typer.Option("--mode", help="conlleval takes a stray I- for the begin of an entity.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a sentence, with the place of each word.")]
+
+
+@configured()
+def predict(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    reference: Reference,
+    texts: Texts,
+    *,
+    format: Read = None,
+    encoding: Encoding = "utf-8",
+    mode: Reading = Mode.strict,
+    json: JsonLines = False,
+) -> None:
+    """Tag a text with a model: entities highlighted with their type and probability.
+
+    The model infers as in a benchmark, and its tags are read as there: same words, same tags. Text is split into words
+    at blanks and around punctuation; `--format words` splits at blanks only.
+    """
+    quiet()
+    from tasks.configuration.configfile import absolute_reference
+
+    source = _source(texts, format, encoding)
+    with told("loading the model"):
+        found = _counted(_tagged(config, absolute_reference(reference), source.sentences, mode), source.n_bytes)
+        first = next(found)  # what takes long to load is loaded by now
+    shown_apart = json or not sys.stdout.isatty()
+    with told("tagging") if shown_apart else nullcontext():
+        _print(first, found, json)
+
+
+def _source(texts: list[str], format: Format | None, encoding: str) -> "Opened":
+    from tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
+
+    given, encoding = " ".join(texts), _known(encoding)
+    if len(texts) == 1 and (given == STANDARD_INPUT or Path(given).is_file() or "://" in given):
+        opened = open_source(given, format.value if format else None, encoding)
+        if format is None and opened.format == "conll":
+            say(f"{opened.name} is read as CoNLL text, its words from the first column; --format text reads lines")
+        return opened
+    _check_text(given, texts)
+    sentences = (words if format is Format.words else text)(given.splitlines())
+    return Opened("the text", "text", sentences, None)
+
+
+def _check_text(given: str, texts: list[str]) -> None:
+    """Refuse what was meant as a file: a folder, or a single word that ends or begins like the name of one."""
+    remedy = "name an existing file, or write a sentence in quotes"
+    if not given.strip():
+        raise InputError("TEXT", "is empty", "write a sentence in quotes, name a file, or give - for stdin")
+    if len(texts) > 1 or any(character.isspace() for character in given):
+        return
+    path = Path(given)
+    if path.is_dir():
+        raise InputError(given, "is a folder", remedy)
+    is_named_so = 1 < len(path.suffix) <= _SUFFIX and path.suffix[1:].isalnum() and path.suffix[1:].islower()
+    if given.startswith(("/", "./", "../", "~")) or is_named_so:
+        raise InputError(given, "there is no such file", remedy)
+
+
+def _known(encoding: str) -> str:
+    import codecs
+
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise InputError("--encoding", f"{encoding!r} is not known", "give e.g. utf-8 or latin-1") from None
+    return encoding
+
+
+def _tagged(
+    config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
+) -> "Iterator[TaggedSentence]":
+    from artifacts.references import resolve_one
+    from tasks.inference.evaluation import settings_of, tagger_handle
+    from tasks.predicting.tagging import reader_of, tag_sentences
+
+    artifact = resolve_one(reference, config.store)
+    with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
+        reader = reader_of(artifact.name, handle.value.labels, config.benchmark, mode.value)
+        yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
+
+
+def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
+    """The same, and on the way what progress there is: the rate, and where the size is known the remaining time."""
+    from tasks.progress import EVERY_S, at_most_every, clock
+
+    started, log = time.monotonic(), logging.getLogger("nerbench.progress")
+    n_words = done = 0
+
+    def tell(n_sentences: int) -> None:
+        elapsed = max(time.monotonic() - started, 1e-9)
+        share = min(1.0, done / n_bytes) if n_bytes else 0.0
+        left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
+        log.info("tagging: %d sentences, %.0f words a second%s", n_sentences, n_words / elapsed, left)
+
+    told_at_times = at_most_every(EVERY_S, tell)
+    for number, tagged in enumerate(found, start=1):
+        n_words += len(tagged.tags)
+        done += len(tagged.sentence.text.encode()) + 1
+        told_at_times(number)
+        yield tagged
+
+
+def _print(first: "TaggedSentence", others: "Iterator[TaggedSentence]", json: bool) -> None:
+    screen = console()
+    styles: dict[str, str] = {}
+    n_sentences = n_entities = 0
+    for tagged in chain([first], others):
+        n_sentences += 1
+        n_entities += len(tagged.entities)
+        if json:
+            print_json(tagged.to_json())
+        else:
+            screen.print(highlighted(tagged, screen, styles), soft_wrap=not screen.is_terminal)
+    if not json and not n_entities:
+        say(f"no entity in {n_sentences} sentence{'s' if n_sentences > 1 else ''}")
+
+
+def highlighted(tagged: "TaggedSentence", screen: "Console", styles: dict[str, str]) -> "Text":
+    """The sentence with its entities in colour and their types behind them, or `[Berlin LOC 0.98]` without colours.
+
+    `styles`: the colour of each type so far; grows.
+    """
+    from rich.text import Text
+
+    coloured = screen.color_system is not None and not screen.no_color
+    text, line, at = tagged.sentence.text, Text(), 0
+    for one in tagged.entities:
+        start, end = tagged.sentence.words[one.first].start, tagged.sentence.words[one.last - 1].end
+        about = one.label if one.score is None else f"{one.label} {one.score:.2f}"
+        line.append(text[at:start])
+        if coloured:
+            style = styles.setdefault(one.label, COLOURS[len(styles) % len(COLOURS)])
+            line.append(f" {text[start:end]} ", style=style).append(about, style="bold")
+        else:
+            line.append(f"[{text[start:end]} {about}]")
+        at = end
+    return line.append(text[at:])

@@ -1,0 +1,162 @@
+"""A commented configuration for data that was looked at; it is valid as it stands."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.config import DatasetConfig
+from tasks.inspection.facts import DatasetFacts
+
+_TEXT = """\
+# Written by `nerbench init`. `nerbench run` trains, saves and benchmarks; {commands}
+store: ./var/artifacts          # where models are published: a folder or any fsspec URL
+results: ./var/results          # where result tables and cached predictions go
+
+datasets:
+  - name: {name}
+    format: {format}{format_comment}
+{source}
+{layout}    # label_map: {{PERSON: PER}}  # renames entity types; ignore_labels: [DATE] reads them as O
+    # found: {found}
+
+models:                         # trained one after the other, each published under its name
+  - name: {model}
+{base}
+benchmark:
+  models: ["*@latest"]          # without references, `nerbench benchmark` takes every model of the store
+  split: {split}{split_comment}
+  labels: all                   # rows for every entity type beside `overall`
+  device: auto                  # the GPU where there is one
+  text: keep                    # `drop` keeps the corpus's words out of every table
+"""
+_SMALL = """\
+    base:                       # a small model that learns from nothing, so that it runs at once and offline;
+      model_type: bert          # a pretrained one is far better: `base: bert-base-cased`, or its folder, with
+      hidden_size: 128          # learning_rate: 5.0e-5, epochs: 3 and without `vocabulary`
+      num_hidden_layers: 2
+      num_attention_heads: 2
+      intermediate_size: 512
+      max_position_embeddings: 128
+    vocabulary: 4096            # entries of its tokenizer, which is trained on the train split
+    epochs: 8                   # passes over the train split; the best by entity F1 on validation is kept
+    learning_rate: 2.0e-3       # peak of the schedule
+    batch_tokens: 1024          # pieces a batch, padding included
+    seed: 0
+"""
+_PRETRAINED = """\
+    base: {base}
+    epochs: 3                   # passes over the train split; the best by entity F1 on validation is kept
+    learning_rate: 5.0e-5       # peak of the schedule
+    batch_tokens: 1024          # pieces a batch, padding included
+    seed: 0
+"""
+_FORMATS = {
+    "conll": "               # one word a line, an empty line between sentences",
+    "json": "                # an object a line, with lists of words and of tags",
+    "parquet": "             # a row a sentence, with lists of words and of tags",
+    "hub": "                 # a data set of the Hugging Face Hub, or a folder in its layout",
+}
+_SPLITS = ("train", "validation", "test")
+
+
+class Written(NamedTuple):
+    """A configuration."""
+
+    text: str
+    """YAML."""
+    next: str
+    """What can be done with it as it stands, and what it lacks."""
+
+
+def configuration_for(dataset: DatasetConfig, facts: DatasetFacts, base: str | None) -> Written:
+    """The configuration of one data set, with paths as `dataset` has them.
+
+    `base`: a pretrained model's folder or Hub id; a small model that starts from nothing by default.
+    """
+    there = [split.split for split in facts.splits]
+    trains, split = {"train", "validation"} <= {*there}, "test" if "test" in there else there[-1]
+    next_step = _next(there, split)
+    is_test = "" if split == "test" else "             # there is no test split; the numbers are of this one"
+    text = _TEXT.format(
+        commands="`nerbench benchmark REF` scores stored models." if trains else next_step.partition(";")[0] + ".",
+        name=dataset.name,
+        format=dataset.format,
+        format_comment=_FORMATS[dataset.format],
+        source=_source(dataset, there),
+        layout=_layout(dataset, facts),
+        found=_found(facts),
+        model=f"{dataset.name[:80]}-tagger",
+        base=_PRETRAINED.format(base=_scalar(base)) if base else _SMALL,
+        split=split,
+        split_comment=is_test or "                   # the split of every data set that is scored",
+    )
+    return Written(text, next_step)
+
+
+def _next(there: list[str], split: str) -> str:
+    lacking = [name for name in ("train", "validation") if name not in there]
+    if not lacking:
+        return "`nerbench run` trains, saves and benchmarks"
+    what = " and ".join(lacking)
+    if lacking == ["validation"]:
+        hint = "set a tenth of the train documents aside for it, never the test split"
+    else:
+        hint = "name their files"
+    return f"`nerbench benchmark REF` scores stored models on {split}; to train, a {what} split is missing: {hint}"
+
+
+def _source(dataset: DatasetConfig, there: list[str]) -> str:
+    if dataset.format == "hub":
+        return f"    path: {_scalar(str(dataset.path))}"
+    lines = ["    files:"]
+    for split in _SPLITS:
+        if split in there:
+            lines.append(f"      {split}: {_scalar(dataset.files[split])}")  # type: ignore[index]
+        else:
+            lines.append(
+                f"      # {split}: FILE  # missing: needed {'to benchmark' if split == 'test' else 'to train'}"
+            )
+    return "\n".join(lines)
+
+
+def _layout(dataset: DatasetConfig, facts: DatasetFacts) -> str:
+    lines = []
+    if dataset.columns:
+        columns = ", ".join(f"{what}: {where}" for what, where in dataset.columns.items())
+        lines.append(f"    columns: {{{columns}}}      # 0-based positions")
+    elif dataset.format == "conll":
+        lines.append("    # columns: {words: 0, tags: -1}  # the first and the last column, as here")
+    if dataset.delimiter != "auto":
+        lines.append(f"    delimiter: {dataset.delimiter}              # what separates columns")
+    if dataset.encoding != "utf-8":
+        lines.append(f"    encoding: {dataset.encoding}")
+    if dataset.scheme != "auto":
+        lines.append(f"    scheme: {dataset.scheme}                  # declared: bare types cannot be recognised")
+    elif facts.contradiction:
+        lines.append(f"    scheme: {facts.scheme}                # declared: most tags follow it, but not all")
+    else:
+        lines.append(f"    scheme: auto                # recognised: {facts.scheme}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _found(facts: DatasetFacts) -> str:
+    sizes = ", ".join(f"{split.sentences} sentences of {split.split}" for split in facts.splits)
+    return f"{sizes}; {', '.join(facts.types) or 'no entity'}".replace("\n", " ")
+
+
+def _scalar(text: str) -> str:
+    """A path or name as YAML writes it: plain where that is safe, else in quotes; `${` is no variable."""
+    text = text.replace("${", "$${")
+    plain = text.isascii() and not text.startswith("-") and all(c.isalnum() or c in "./_-" for c in text)
+    if plain and not text.replace(".", "").replace("-", "").isdecimal() and text.lower() not in _WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".", "..", "inf", ".inf", "nan", ".nan"}
+
+
+def shown_path(file: str) -> str:
+    """A path as seen from the working directory, where it lies below."""
+    path, here = Path(file).absolute(), Path.cwd()
+    return f"./{path.relative_to(here).as_posix()}" if path.is_relative_to(here) else str(path)

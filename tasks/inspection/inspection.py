@@ -1,0 +1,169 @@
+"""`inspect(config)`: every data set of a configuration, looked at; `nerbench inspect-data` and the report show it."""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from artifacts.errors import CorpusError
+from tasks.config import Config, DatasetConfig
+from tasks.corpora.corpus import Corpus, read_whole
+from tasks.corpora.spool import Spooled
+from tasks.inspection.contents import Contents, gather, label_facts, overlap
+from tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts
+from tasks.inspection.notes import notes
+from tasks.inspection.oddities import odd_bytes, odd_words
+from tasks.inspection.pieces import Cutter, PieceCounter
+from tasks.inspection.transitions import SCHEMES, Neighbours, neighbours, violations
+from tasks.sources.readers import read_splits
+from tasks.sources.schemes import Scheme, SchemeEvidence, read_tags, split_tag
+from tasks.sources.sentences import Sentence, Source
+
+_SHOWN = 5
+"""Kinds of invalid neighbours that are told."""
+
+
+def inspect(config: Config, cutter: Cutter | None = None) -> Inspection:
+    """All data sets of a configuration, split by split; nothing is trained, inferred or written.
+
+    Args:
+        cutter: a tokenizer, by which sentences and words are measured too.
+
+    Raises CorpusError where a split cannot be read. Tags that contradict each other's scheme are a finding, no error.
+    """
+    return Inspection(datasets=tuple(inspect_dataset(dataset, cutter) for dataset in config.datasets))
+
+
+def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> DatasetFacts:
+    """One data set; raises like `inspect`."""
+    evidence = SchemeEvidence(config.scheme)
+    read = {split: _read(source, evidence) for split, source in read_splits(config).items()}
+    verdict = _scheme(config, evidence, read)
+    corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
+    types = tuple(sorted({kind for corpus in corpora.values() for kind in corpus.types}))
+    counters = {split: PieceCounter(cutter=cutter) if cutter else None for split in corpora}
+    contents = {split: gather(corpus, counters[split]) for split, corpus in corpora.items()}
+    splits = tuple(
+        SplitFacts(
+            **_amounts(corpus, contents[split]),
+            **_faults(config, read[split], verdict.invalid[split], contents[split], split),
+            source=read[split].source.name,
+            labels=label_facts(contents[split], contents.get("train") if split != "train" else None, types),
+            pieces=counter.facts() if (counter := counters[split]) else None,
+        )
+        for split, corpus in corpora.items()
+    )
+    overlaps = tuple(
+        overlap(later, contents[later], earlier, contents[earlier]) for earlier, later in combinations(contents, 2)
+    )
+    facts = DatasetFacts(
+        name=config.name,
+        format=config.format,
+        scheme=verdict.scheme,
+        contradiction=verdict.contradiction,
+        types=types,
+        splits=splits,
+        overlaps=overlaps,
+        notes=(),
+    )
+    return replace(facts, notes=notes(facts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A split as it was read."""
+
+    source: Source
+    spooled: Spooled
+    at: Sequence[int]
+    """(sentences,) what `Source.place` takes."""
+
+    def place(self, word: int) -> str:
+        """Where a word stands, by its position over all sentences."""
+        ends = np.cumsum(self.spooled.words.lengths)
+        sentence = int(np.searchsorted(ends, word, side="right"))
+        return self.source.place(self.at[sentence], word - int(ends[sentence] - self.spooled.words.lengths[sentence]))
+
+
+class _Verdict(NamedTuple):
+    """The scheme of a data set, and what does not fit it."""
+
+    scheme: Scheme
+    contradiction: str | None
+    invalid: Mapping[str, list[Neighbours]]
+    """By split."""
+
+
+def _read(source: Source, evidence: SchemeEvidence) -> _Read:
+    at = array("q")
+
+    def noted() -> Iterator[Sentence]:
+        for sentence in source.sentences:
+            at.append(sentence.at)
+            yield sentence
+
+    return _Read(source=source, spooled=read_whole(source._replace(sentences=noted()), evidence), at=at)
+
+
+def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, _Read]) -> _Verdict:
+    pairs = {
+        split: neighbours(one.spooled.labels, one.spooled.codes, one.spooled.words.lengths)
+        for split, one in read.items()
+    }
+
+    def invalid(scheme: Scheme) -> dict[str, list[Neighbours]]:
+        return {split: violations(of_split, scheme, config.scheme) for split, of_split in pairs.items()}
+
+    try:
+        scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
+        return _Verdict(scheme, None, invalid(scheme))
+    except CorpusError as error:
+        found = {scheme: invalid(scheme) for scheme in SCHEMES}
+        least = min(found, key=lambda one: sum(pair.times for of in found[one].values() for pair in of))
+        return _Verdict(least, str(error), found[least])
+
+
+def _corpus(read: _Read, split: str, config: DatasetConfig, scheme: Scheme) -> Corpus:
+    reading = read_tags(
+        {label: tag for label in read.spooled.labels if (tag := split_tag(label, config.scheme))},
+        inside_begins=scheme in ("iob1", "io"),
+        label_map=config.label_map,
+        ignore_labels=frozenset(config.ignore_labels),
+    )
+    spooled = read.spooled
+    return Corpus(
+        name=config.name, split=split, words=spooled.words, tags=spooled.tags(reading), documents=spooled.documents
+    )
+
+
+def _amounts(corpus: Corpus, own: Contents) -> dict[str, Any]:
+    return {
+        "split": corpus.split,
+        "documents": None if corpus.documents is None else corpus.documents[-1] + 1,
+        "sentences": len(corpus.lengths),
+        "words": corpus.n_words,
+        "distinct_words": len(own.words),
+        "entities": own.n_entities,
+        "lengths": Lengths.of(corpus.lengths),
+        "without_entity": own.without_entity,
+    }
+
+
+def _faults(
+    config: DatasetConfig, read: _Read, invalid: Sequence[Neighbours], own: Contents, split: str
+) -> dict[str, Any]:
+    files = [file for name, file in config.files.items() if name == split and config.format != "parquet"]
+    return {
+        "n_invalid": sum(pair.times for pair in invalid),
+        "invalid": tuple(_invalid(pair, read) for pair in invalid[:_SHOWN]),
+        "duplicates": own.duplicates,
+        "contradictions": own.contradictions,
+        "odd": odd_bytes(files) + odd_words(own.words),
+    }
+
+
+def _invalid(pair: Neighbours, read: _Read) -> Invalid:
+    return Invalid(before=pair.before or "start", tag=pair.tag or "end", count=pair.times, place=read.place(pair.first))

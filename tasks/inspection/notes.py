@@ -1,0 +1,95 @@
+"""What of an inspection a person should look at, in sentences, the most serious first."""
+
+from collections.abc import Iterator
+
+from tasks.inspection.facts import DatasetFacts, Overlap, SplitFacts
+
+FEW = 30
+"""Entities of a type below which its score in a split says little."""
+RARE = 0.01
+"""Share of the entities below which a type is rare."""
+SHARED = 0.01
+"""Share of a split's sentences in an earlier one from which it is told."""
+
+
+def notes(facts: DatasetFacts) -> tuple[str, ...]:
+    """The sentences about one data set."""
+    return tuple(_notes(facts))
+
+
+def counted(count: int, what: str) -> str:
+    """`1 sentence`, `1,350 sentences`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _notes(facts: DatasetFacts) -> Iterator[str]:
+    if facts.contradiction:
+        yield f"the tags contradict each other: {facts.contradiction}"
+    for split in facts.splits:
+        yield from _invalid(split, facts.scheme)
+    if not facts.types:
+        yield "there is no entity in it"
+    yield from _missing_splits(facts)
+    for split in facts.splits:
+        yield from _labels(split, facts)
+    yield from (_shared(one) for one in facts.overlaps if one.sentence_share >= SHARED)
+    for split in facts.splits:
+        yield from _repeated(split)
+        yield from _cut(split)
+        yield from (f"{split.split}: {one.what} in {one.words} ({one.example})" for one in split.odd)
+    if any(split.documents is None for split in facts.splits):
+        yield "without marks of documents, intervals and tests resample sentences, which makes them too narrow"
+
+
+def _invalid(split: SplitFacts, scheme: str) -> Iterator[str]:
+    if split.n_invalid:
+        first = split.invalid[0]
+        where = f"{first.before} → {first.tag}, {first.count} ×, first at {first.place}"
+        yield f"{split.split}: not valid in {scheme}: {counted(split.n_invalid, 'place')}, most often {where}"
+
+
+def _missing_splits(facts: DatasetFacts) -> Iterator[str]:
+    there = {split.split for split in facts.splits}
+    if "train" in there and "validation" not in there:
+        yield "there is no validation split, by which training keeps its best epoch: set a tenth of train aside for it"
+    if "test" not in there:
+        yield "there is no test split to benchmark on, unless benchmark.split names another"
+
+
+def _labels(split: SplitFacts, facts: DatasetFacts) -> Iterator[str]:
+    in_train = {one.label: one.entities for of in facts.splits if of.split == "train" for one in of.labels}
+    for label in split.labels:
+        if not label.entities:
+            yield f"{split.split}: no {label.label}"
+        elif in_train and not in_train.get(label.label):
+            yield f"{split.split}: {label.label} never occurs in train"
+        elif split.split == "train" and label.share < RARE:
+            yield f"train: {label.label} is rare, {label.entities} of {split.entities} entities"
+        elif split.split != "train" and label.entities < FEW:
+            yield f"{split.split}: only {label.entities} {label.label}, too few for a sure score"
+
+
+def _shared(one: Overlap) -> str:
+    share = f"{one.sentence_share:.1%}"
+    return f"{one.split}: in {one.earlier} too, word for word: {counted(one.sentences, 'sentence')} ({share})"
+
+
+def _repeated(split: SplitFacts) -> Iterator[str]:
+    if split.contradictions:
+        yield f"{split.split}: tagged in another way the second time: {counted(split.contradictions, 'sentence')}"
+    if split.duplicates >= SHARED * split.sentences:
+        share = f"{split.duplicates / split.sentences:.1%}"
+        yield f"{split.split}: standing there before: {counted(split.duplicates, 'sentence')} ({share})"
+
+
+def _cut(split: SplitFacts) -> Iterator[str]:
+    if (pieces := split.pieces) is None:
+        return
+    for count, what in (
+        (pieces.longer_words, f"words longer than the window of {pieces.window} pieces, whose first pieces decide"),
+        (pieces.vanished_words, "words of which the tokenizer leaves nothing, so that they count as O"),
+        (pieces.longer_sentences, "sentences that need several windows"),
+        (pieces.unknown_words, f"words with characters that {pieces.tokenizer} does not know"),
+    ):
+        if count:
+            yield f"{split.split}: {what}: {count}"

@@ -1,0 +1,119 @@
+"""What a user wants tagged, sentence by sentence: a text with a sentence a line, or the words of a CoNLL file."""
+
+import io
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from artifacts.errors import CorpusError, InputError
+from tasks.predicting.words import Word, joined, split_blanks, split_words
+from tasks.sources.schemes import split_tag
+from tasks.sources.textfile import read_lines
+
+Format = Literal["text", "words", "conll"]
+"""`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, in the first column."""
+STANDARD_INPUT = "-"
+_CONLL_ENDINGS = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv")
+_LOOKED_AT = 200
+"""Lines that tell a CoNLL file from a text."""
+_COLUMNS = re.compile(r"[ \t]+")
+_MARKER = "-DOCSTART-"
+
+
+class Sentence(NamedTuple):
+    """A sentence to tag: at least one word."""
+
+    text: str
+    """As written; of a CoNLL file, its words with blanks between."""
+    words: list[Word]
+    line: int
+    """1-based line of its first word."""
+
+
+class Opened(NamedTuple):
+    """A source of sentences, read as they are asked for."""
+
+    name: str
+    """As the user named it."""
+    format: Format
+    sentences: Iterator[Sentence]
+    n_bytes: int | None
+    """Of the file; None where that is not known before its end."""
+
+
+def open_source(path: str, format: Format | None, encoding: str) -> Opened:
+    """The sentences of a file, or of standard input for `-`; without a `format` it is found out.
+
+    A file is CoNLL text where its name ends so, or its first lines all have a tag at their end.
+
+    Raises InputError where there is no such file or no word in it; also while it is read, where it is no text, or not
+    in the encoding.
+    """
+    lines = _standard_input(encoding) if path == STANDARD_INPUT else read_lines(path, encoding)
+    name = "standard input" if path == STANDARD_INPUT else path
+    first = list(islice(lines, _LOOKED_AT))
+    format = format or _recognised(path, first)
+    n_bytes = Path(path).stat().st_size if path != STANDARD_INPUT and "://" not in path else None
+    read: Callable[[Iterable[str]], Iterator[Sentence]] = {"text": text, "words": words, "conll": conll}[format]
+    sentences = read(_printable(chain(first, lines), name))
+    if (begin := next(sentences, None)) is None:
+        raise InputError(name, "holds no word", "give a text with a sentence a line, or CoNLL text")
+    return Opened(name, format, chain([begin], sentences), n_bytes)
+
+
+def text(lines: Iterable[str]) -> Iterator[Sentence]:
+    """A sentence a line, split by our rules; lines without a word are left out."""
+    return _of_lines(lines, split_words)
+
+
+def words(lines: Iterable[str]) -> Iterator[Sentence]:
+    """A sentence a line, split at blanks alone."""
+    return _of_lines(lines, split_blanks)
+
+
+def conll(lines: Iterable[str]) -> Iterator[Sentence]:
+    """A word a line, in its first column; blank lines and `-DOCSTART-` end a sentence."""
+    held: list[str] = []
+    start = 0
+    for number, line in enumerate(chain(lines, [""]), start=1):
+        if not line.strip() or line.startswith(_MARKER):
+            if held:
+                yield Sentence(*joined(held), start)
+            held = []
+            continue
+        start = start if held else number
+        held.append(_COLUMNS.split(line.strip(" \t\r"))[0])
+
+
+def _of_lines(lines: Iterable[str], split: Callable[[str], list[Word]]) -> Iterator[Sentence]:
+    for number, line in enumerate(lines, start=1):
+        if found := split(line):
+            yield Sentence(line.rstrip("\r"), found, number)
+
+
+def _recognised(path: str, first: list[str]) -> Format:
+    if path.lower().endswith(_CONLL_ENDINGS):
+        return "conll"
+    columns = [_COLUMNS.split(line.strip(" \t\r")) for line in first if line.strip() and not line.startswith(_MARKER)]
+    tagged = [len(of_line) > 1 and split_tag(of_line[-1], "auto") is not None for of_line in columns]
+    return "conll" if tagged and all(tagged) else "text"
+
+
+def _printable(lines: Iterable[str], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise InputError(f"{name}:{number}", "holds a NUL byte, so it is no text", "name a text file")
+        yield line
+
+
+def _standard_input(encoding: str) -> Iterator[str]:
+    stream = getattr(sys.stdin, "buffer", None)
+    lines = sys.stdin if stream is None else io.TextIOWrapper(stream, encoding=encoding, newline="\n")
+    try:
+        for line in lines:
+            yield line.removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise CorpusError("standard input", f"is not {encoding} ({error.reason})", "give its --encoding") from error

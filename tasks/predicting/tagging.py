@@ -1,0 +1,136 @@
+"""Tags and entities of sentences as the benchmark finds them: the same inference, the same reading of the tags."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.config import BenchmarkConfig
+from tasks.corpora.labels import OUTSIDE
+from tasks.corpora.matching import match_labels
+from tasks.predicting.reading import Sentence
+from tasks.scoring.entities import Mode, encode, extract
+from tasks.sources.schemes import TagReading, split_tag
+
+if TYPE_CHECKING:
+    from tasks.inference.loading import Tagger
+    from tasks.inference.prediction import BlockPredictions
+
+
+class Entity(NamedTuple):
+    """An entity in its sentence."""
+
+    label: str
+    first: int
+    """Its first word, from 0."""
+    last: int
+    """The word after its last one."""
+    score: float | None
+    """The least of its words', as in the tables; None where none is known."""
+
+
+class TaggedSentence(NamedTuple):
+    """A sentence with what a model says."""
+
+    sentence: Sentence
+    tags: list[str]
+    """One IOB2 tag a word."""
+    scores: list[float | None]
+    """The probability of each; None for a word that the tokenizer leaves nothing of."""
+    entities: list[Entity]
+
+    def to_json(self) -> dict[str, Any]:
+        """Its words and entities, with the characters of the text at which they stand."""
+        text, placed, line = self.sentence
+        words = zip(placed, self.tags, self.scores, strict=True)
+        return {
+            "line": line,
+            "text": text,
+            "tokens": [word._asdict() | {"tag": tag, "score": score} for word, tag, score in words],
+            "entities": [
+                {
+                    "text": text[placed[one.first].start : placed[one.last - 1].end],
+                    "label": one.label,
+                    "start": placed[one.first].start,
+                    "end": placed[one.last - 1].end,
+                    "score": one.score,
+                }
+                for one in self.entities
+            ],
+        }
+
+
+class Reader(NamedTuple):
+    """How the outputs of one model are read."""
+
+    names: Sequence[str]
+    """Its labels by output index, `O` among them."""
+    reading: TagReading
+    types: list[str]
+    """Entity types, sorted."""
+    mode: Mode
+
+
+def reader_of(model: str, labels: Sequence[str], benchmark: BenchmarkConfig, mode: Mode) -> Reader:
+    """How the labels of a model are read, renamed and ignored as the benchmark does; raises LabelError."""
+    names = benchmark.labels_of.get(model, labels)
+    types = _own_types(names, benchmark)
+    reading = match_labels(model, labels, types, benchmark)
+    outputs = labels if OUTSIDE in labels else (*labels, OUTSIDE)
+    return Reader(outputs, reading, sorted(types), mode)
+
+
+def tag_sentences(
+    tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, vote: str
+) -> Iterator[TaggedSentence]:
+    """The sentences in their order with tags and entities, at most a block of them in memory."""
+    from tasks.inference.prediction import predict
+
+    pending: deque[Sentence] = deque()
+
+    def words() -> Iterator[list[str]]:
+        for sentence in sentences:
+            pending.append(sentence)
+            yield [word.text for word in sentence.words]
+
+    for block in predict(tagger, words(), vote=vote):
+        yield from _read(block, reader, _of_block(pending, len(block.labels)))
+
+
+def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[str]:
+    """The entity types of a model's labels, which may be bare; after renaming."""
+    kept = [name for name in names if name not in benchmark.ignore_labels]
+    lettered = {tag.type for name in kept if (tag := split_tag(name, "auto")) and tag.type}
+    types = lettered or {tag.type for name in kept if (tag := split_tag(name, "io")) and tag.type}
+    return {benchmark.label_map.get(one, one) for one in types if one not in benchmark.ignore_labels}
+
+
+def _of_block(pending: deque[Sentence], n_words: int) -> list[Sentence]:
+    taken = []
+    while n_words:
+        taken.append(pending.popleft())
+        n_words -= len(taken[-1].words)
+    return taken
+
+
+def _read(block: "BlockPredictions", reader: Reader, sentences: Sequence[Sentence]) -> Iterator[TaggedSentence]:
+    ends = np.cumsum([len(sentence.words) for sentence in sentences])
+    starts = np.zeros(ends[-1], np.bool_)
+    starts[[0, *ends[:-1]]] = True
+    outputs = np.where(block.labels < 0, reader.names.index(OUTSIDE), block.labels).astype(np.int32)
+    tags = reader.reading.read(pa.DictionaryArray.from_arrays(outputs, list(reader.names)), starts)
+    found = extract(encode(tags, reader.types), starts, reader.mode)
+    texts = tags.to_pylist()
+    scores = [None if np.isnan(score) else round(float(score), 6) for score in block.scores]
+    entities = deque(zip(found.start.tolist(), found.end.tolist(), found.type.tolist(), strict=True))
+    first = 0
+    for sentence, end in zip(sentences, ends.tolist(), strict=True):
+        inside = []
+        while entities and entities[0][0] < end:
+            start, after, kind = entities.popleft()
+            known = [score for score in scores[start:after] if score is not None]
+            inside.append(Entity(reader.types[kind], start - first, after - first, min(known, default=None)))
+        yield TaggedSentence(sentence, texts[first:end], scores[first:end], inside)
+        first = end

@@ -1,0 +1,236 @@
+"""One number of one model over all its runs: what it was, what changed between them, and which nights lack it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date as calendar_date
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artifacts.errors import InputError
+from artifacts.results.tables import Filter, read_newest_first, read_results
+from tasks.comparison.environments import difference
+from tasks.results.schedule import deployment_of, missing_nights
+from tasks.scoring.metrics import Row
+
+MEASURED = ("metric", "label", "slice", "mode")
+"""The columns that say which number is meant."""
+_IDENTITY = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest", "precision")
+_COLUMNS = (
+    *("run_id", "started_at", "dataset", "split", "gold", "average", "n_models", *_IDENTITY),
+    *("value", "ci_low", "ci_high", "status", "reason"),
+)
+_MICRO = pa.array(["micro", "", None])
+"""Averages of the number that is meant: of one label there is none."""
+_MAY_DIFFER = frozenset({"ram_bytes", "code_dirty"})
+"""What differs between any two machines or check-outs and explains nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which number, and of which runs."""
+
+    metric: str = "f1"
+    label: str = "overall"
+    slice: str = "all"
+    mode: str = "strict"
+    dataset: str | None = None
+    gold: str | None = None
+    since: str | None = None
+    """The first logical date, YYYY-MM-DD."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The number in one run; or a run or night that has none."""
+
+    date: str
+    """The run's logical date."""
+    run_id: str | None
+    """None of a night without a run."""
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    artifact_id: str | None = None
+    change: float | None = None
+    """Value − that of the last run before that has one."""
+    changed: tuple[str, ...] = ()
+    """What was another thing then: model, words, gold, environment."""
+    reason: str | None = None
+    """Why there is no number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """The number over time, on one split of one data set against one annotation."""
+
+    dataset: str
+    split: str
+    gold: str
+    points: tuple[Point, ...]
+    """The earliest first."""
+
+
+class _Run(NamedTuple):
+    """A row of `runs` with its logical date."""
+
+    date: str
+    row: Mapping[str, Any]
+
+
+def history(results: str, model: str, asked: Asked) -> list[Series]:
+    """The series of a model, ordered by data set and annotation; a data set's own annotation first.
+
+    A night lacks a run where a deployment that ran on the days around it, as often as it uses to, has none; a run of it
+    that wrote no number of the model is there without one.
+
+    Raises InputError where there is no such number; it says which of the things asked for is unknown.
+    """
+    _check_name(model)
+    rows = list(_rows(results, model, asked))
+    if not rows:
+        raise _nothing(results, model, asked)
+    runs = _runs(results, asked.since)
+    found: dict[tuple[str, str, str], list[tuple[str, Row]]] = {}
+    for date, row in rows:
+        found.setdefault((row["dataset"], row["split"], row["gold"]), []).append((date, row))
+    ordered = sorted(found, key=lambda names: (names[0], names[2] != names[0], names[2], names[1]))
+    return [
+        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs)) for names in ordered
+    ]
+
+
+def _check_name(model: str) -> None:
+    if "/" in model or "@" in model or "#" in model:
+        name = model.partition("@")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
+        problem = "is one version or a place; a history is that of a name"
+        raise InputError(f"model {model!r}", problem, f"write {name or 'its name'}")
+
+
+def _rows(results: str, model: str, asked: Asked) -> Iterator[tuple[str, Row]]:
+    """(logical date, row) of every run; of two rows for one number, such as a later score's, the one with a number."""
+    filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(asked, name)) for name in MEASURED)]
+    filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(asked, name))]
+    since = _checked(asked.since)
+    for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters):
+        if dated.date < since:
+            return
+        kept = dated.rows.filter(pc.is_in(dated.rows["average"], value_set=_MICRO))
+        numbers: dict[tuple[Any, ...], Row] = {}
+        for row in kept.to_pylist():
+            key = tuple(row[name] for name in ("run_id", "artifact_id", "dataset", "split", "gold"))
+            if row["value"] is not None or key not in numbers:
+                numbers[key] = row
+        yield from ((dated.date, row) for row in numbers.values())
+
+
+def _runs(results: str, since: str | None) -> dict[str, _Run]:
+    """By id, the runs with their rows of the last attempt."""
+    found: dict[str, _Run] = {}
+    for dated in read_newest_first(results, "runs"):
+        if dated.date < _checked(since):
+            break
+        for row in sorted(dated.rows.to_pylist(), key=lambda row: row["started_at"]):
+            found[row["run_id"]] = _Run(dated.date, row)
+    return found
+
+
+def _points(rows: Iterable[tuple[str, Row]], runs: Mapping[str, _Run]) -> tuple[Point, ...]:
+    ordered = sorted(rows, key=lambda one: (one[0], one[1]["started_at"], one[1]["artifact_id"]))
+    points, last, before = [], None, None
+    for date, row in ordered:
+        point = _point(date, row)
+        if before is not None:
+            point = replace(point, changed=_changed(before, row, runs))
+        if last is not None and row["value"] is not None:
+            point = replace(point, change=row["value"] - last)
+        points.append(point)
+        before, last = row, row["value"] if row["value"] is not None else last
+    return tuple(sorted([*points, *_without(ordered, runs)], key=lambda point: point.date))
+
+
+def _point(date: str, row: Row) -> Point:
+    numbers = {name: row[name] for name in ("run_id", "value", "ci_low", "ci_high", "artifact_id")}
+    return Point(date=date, reason=row["reason"] if row["value"] is None else None, **numbers)
+
+
+def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run]) -> Iterator[Point]:
+    """Runs of the same deployments that say nothing of the model, and nights without one."""
+    of_model = {row["run_id"] for _, row in rows}
+    first, last = rows[0][0], rows[-1][0]
+    newest = max([last, *(run.date for run in runs.values())])
+    for deployment in sorted({name for run_id in of_model if (name := deployment_of(run_id))}):
+        its = {run_id: run.date for run_id, run in runs.items() if deployment_of(run_id) == deployment}
+        its |= {row["run_id"]: date for date, row in rows if deployment_of(row["run_id"]) == deployment}
+        for run_id in its.keys() - of_model:
+            if first <= its[run_id] <= newest:
+                outcome = runs[run_id].row["outcome"]
+                reason = "the run failed" if outcome == "failed" else "the model was not scored in it"
+                yield Point(date=its[run_id], run_id=run_id, reason=reason)
+        yield from (Point(date=date, run_id=None, reason="no run") for date in missing_nights(sorted(its.values())))
+
+
+def _changed(before: Row, now: Row, runs: Mapping[str, _Run]) -> tuple[str, ...]:
+    told = []
+    if before["model_sha256"] != now["model_sha256"]:
+        told.append(f"model {before['artifact_id'][:8]} → {now['artifact_id'][:8]}")
+    elif before["artifact_id"] != now["artifact_id"]:
+        told.append("published again, the same weights")
+    elif _same(before, now, "words_sha256") and not _same(before, now, "predictions_digest"):
+        told.append("predictions")
+    for what in ("words", "gold"):
+        if not _same(before, now, f"{what}_sha256"):
+            told.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
+    sides = [runs[row["run_id"]].row if row["run_id"] in runs else None for row in (before, now)]
+    environments = difference(sides[0], sides[1], before["precision"], now["precision"])
+    told += [_told(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"]
+    return tuple(told)
+
+
+def _same(before: Row, now: Row, column: str) -> bool:
+    return bool(before[column] == now[column])
+
+
+def _told(name: str, pair: Mapping[str, Any]) -> str:
+    if name == "cpu_flags":
+        return "cpu_flags"
+    before, after = (str(value)[:12] if value not in (None, "") else "none" for value in pair.values())
+    return f"{name} {before} → {after}"
+
+
+def _nothing(results: str, model: str, asked: Asked) -> InputError:
+    """Which of the things asked for the results do not have, and what they have instead."""
+    wanted: list[tuple[str, str]] = [("model", model)]
+    wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(asked, name))]
+    columns = [name for name, _ in wanted]
+    nights = read_newest_first(results, "metrics", columns=columns)
+    newest = next((n.rows for n in nights if model in n.rows["model"].to_pylist()), None)
+    if newest is None:
+        return _unknown_model(results, model)
+    left = newest.group_by(columns).aggregate([])
+    for name, value in wanted:
+        there = sorted({one for one in left[name].to_pylist() if one})
+        if value not in there:
+            field = f"model {value!r}" if name == "model" else f"--{name} {value}"
+            return InputError(field, f"{model} has no such number", f"choose among {', '.join(there)}")
+        left = left.filter(pc.field(name) == value)
+    return InputError(f"--since {asked.since}", f"{model} has no run so late", "give an earlier date")
+
+
+def _unknown_model(results: str, model: str) -> InputError:
+    known = sorted(set(read_results(results, "metrics", columns=["model"])["model"].to_pylist()))
+    if not known:
+        return InputError(
+            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
+        )
+    near = get_close_matches(model, known, n=5) or known[:10]
+    return InputError(f"model {model!r}", f"is in no run of {results}", f"choose among {', '.join(near)}")
+
+
+def _checked(since: str | None) -> str:
+    try:
+        return calendar_date.fromisoformat(since).isoformat() if since else ""
+    except ValueError:
+        raise InputError(f"--since {since!r}", "is no date", "write it as YYYY-MM-DD") from None

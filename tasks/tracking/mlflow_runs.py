@@ -1,0 +1,159 @@
+"""A run's numbers in MLflow: one MLflow run a model, with parameters, metrics, and links to the result tables.
+
+Needs the extra `mlflow`. A rerun of the same run logs nothing twice.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any
+
+from artifacts.errors import InputError, StoreUnreachableError
+from artifacts.manifest import ArtifactRef
+from artifacts.references import load_manifest
+from tasks.config import Config
+from tasks.results.sharing import shareable_value
+from tasks.results.summary import RunResults, newest_run
+from tasks.runs import Run
+from tasks.scoring.metrics import Row
+
+EXPERIMENT = "nerbench"
+"""The experiment's name, unless MLFLOW_EXPERIMENT_NAME gives another."""
+_A_CALL = 900
+"""Metrics that one request may carry; MLflow's own limit is 1,000."""
+_NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
+_USUAL = frozenset({"all", "overall", "micro", "", None})
+"""Columns that say nothing are left out of a metric's name."""
+
+
+def require(config: Config) -> None:
+    """Refuse `track: mlflow` where MLflow is not installed, before anything else is done; raises InputError."""
+    if config.track and find_spec("mlflow") is None:
+        raise InputError("track", "MLflow is not installed", "install it: pip install -e '.[mlflow]'")
+
+
+def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: Mapping[str, Sequence[str]]) -> None:
+    """Log what a run has written of each model: to `tracking_uri`, else to where MLflow's own settings say.
+
+    Raises InputError where MLflow is not installed or cannot use that location, StoreUnreachableError where the
+    tracking server gives no answer.
+    """
+    require(config)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+    from mlflow.exceptions import MlflowException, RestException
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        client = MlflowClient(tracking_uri=config.tracking_uri)
+        experiment = _experiment(client)
+        found = newest_run(run.results, run.run_id)
+        for artifact in artifacts:
+            _log_model(client, experiment, run, config, artifact, found, tables)
+    except RestException as error:
+        raise StoreUnreachableError(f"MLflow: {error}") from error
+    except MlflowException as error:
+        text = " ".join(str(error).split())[:300]
+        if "API request" in text:
+            raise StoreUnreachableError(f"MLflow: {text}") from error
+        remedy = "give a tracking server's URL, or a database, e.g. sqlite:///mlflow.db"
+        raise InputError("tracking_uri", f"MLflow says: {text}", remedy) from error
+
+
+def metrics_of(found: RunResults, artifact_id: str) -> dict[str, float]:
+    """By MLflow's name, the numbers of one model: `conllpp/strict/f1`, `conllpp/strict/PER/recall`, …
+
+    Of slices the strict F1 alone, and intervals of F1 alone: the tables have the rest.
+    """
+    named: dict[str, float] = {}
+    for row in found.metrics:
+        if row["artifact_id"] == artifact_id and row["value"] is not None and _is_logged(row):
+            name = _name(row)
+            named[name] = row["value"]
+            if row["metric"] == "f1":
+                named |= {f"{name}_{end}": row[end] for end in ("ci_low", "ci_high") if row[end] is not None}
+    for table, rows in (("speed", found.speed), ("memory", found.memory)):
+        for row in rows:
+            if row["artifact_id"] == artifact_id and (row.get("status") or "ok") == "ok":
+                named |= dict(_costs(table, row))
+    return named
+
+
+def _is_logged(row: Row) -> bool:
+    return row["slice"] == "all" or (row["mode"], row["metric"]) == ("strict", "f1")
+
+
+def _name(row: Row) -> str:
+    gold = row["gold"] if row["gold"] != row["dataset"] else ""
+    parts = (row["dataset"], gold, row["slice"], row["mode"], row["label"], row["average"], row.get("parameters"))
+    return _NOT_IN_NAMES.sub("_", "/".join([*(str(part) for part in parts if part not in _USUAL), row["metric"]]))
+
+
+def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
+    where = [table, row["device"], row["precision"]]
+    where += [told for name in ("workload", "backend") if (told := row.get(name)) not in (None, "inference", "eager")]
+    where += [f"{name}_{row[name]}" for name in ("batch_size", "sequence_length") if row[name] is not None]
+    for column, value in row.items():
+        if value is not None and (isinstance(value, float) or column.endswith(("_bytes", "parameters"))):
+            yield _NOT_IN_NAMES.sub("_", "/".join([*where, column])), float(value)
+
+
+def _experiment(client: Any) -> str:
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    known = client.get_experiment_by_name(name)
+    return str(known.experiment_id if known else client.create_experiment(name))
+
+
+def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
+    client: Any,
+    experiment: str,
+    run: Run,
+    config: Config,
+    artifact: ArtifactRef,
+    found: RunResults,
+    tables: Mapping[str, Sequence[str]],
+) -> None:
+    from mlflow.entities import Metric, Param
+
+    tags = {"nerbench.run_id": run.run_id, "nerbench.artifact_id": artifact.artifact_id, "nerbench.uri": artifact.uri}
+    same = " and ".join(f"tags.`{name}` = '{value}'" for name, value in list(tags.items())[:2])
+    if client.search_runs([experiment], f"{same} and attributes.status = 'FINISHED'", max_results=1):
+        return
+    started = int(run.started_at.timestamp() * 1000)
+    opened = client.create_run(experiment, start_time=started, tags=tags, run_name=f"{artifact.name} {run.date}")
+    logged = opened.info.run_id
+    params = [Param(name, text[:6000]) for name, text in _parameters(config, artifact).items()]
+    numbers = iter([Metric(name, value, started, 0) for name, value in metrics_of(found, artifact.artifact_id).items()])
+    client.log_batch(logged, params=params[:100])
+    while batch := list(islice(numbers, _A_CALL)):
+        client.log_batch(logged, metrics=batch)
+    links = {
+        "run_id": run.run_id,
+        "results": shareable_value(run.results),
+        "tables": {k: [*v] for k, v in tables.items()},
+    }
+    client.log_dict(logged, links, "nerbench/tables.json")
+    client.log_dict(logged, shareable_value(config.model_dump(mode="json")), "nerbench/configuration.json")
+    client.set_terminated(logged)
+
+
+def _parameters(config: Config, artifact: ArtifactRef) -> dict[str, str]:
+    """What the model was trained with, and how it was benchmarked."""
+    provenance = load_manifest(artifact).provenance.model_dump(mode="json")
+    training = dict(_flat("training", shareable_value(provenance.get("training") or {})))
+    names = ("split", "precision", "device", "window", "vote")
+    benchmark = {f"benchmark.{name}": getattr(config.benchmark, name) for name in names}
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
+    return {name: str(value) for name, value in (about | benchmark | training).items() if value is not None}
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _flat(f"{name}.{key}", one)
+    else:
+        yield _NOT_IN_NAMES.sub("_", name), value

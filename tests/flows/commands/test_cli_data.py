@@ -1,0 +1,143 @@
+"""`nerbench inspect-data` and `nerbench init`: what they say, what they write, and that it works."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_corpus import write_corpus
+
+from flows.cli import status_of
+from tasks.config import Config
+from tasks.configuration.configfile import load_config
+
+SPLITS = {"train": 30, "dev": 1, "test": 3}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a corpus of a user's own in `data`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name, repeats in SPLITS.items():
+        write_corpus(tmp_path / "data" / f"{name}.txt", repeats)
+    return tmp_path
+
+
+def test_what_init_writes_loads_and_is_what_was_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["init"]) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[:3] for line in printed.out.splitlines()] == [
+        ["split", "sentences", "words"],
+        ["train", "180", "990"],
+        ["validation", "6", "33"],
+        ["test", "18", "99"],
+    ]
+    assert "nerbench.yaml is written; `nerbench run` trains, saves and benchmarks" in printed.err
+    assert "! test: in train too, word for word: 18 sentences (100.0%)" in printed.err
+    text = (folder / "nerbench.yaml").read_text()
+    assert "      validation: ./data/dev.txt\n" in text
+    assert text.count("#") > 10, "a commented configuration"
+    config = load_config(None)
+    assert config.datasets[0].files == {
+        split: str(folder / "data" / f"{name}.txt")
+        for split, name in (("train", "train"), ("validation", "dev"), ("test", "test"))
+    }
+
+
+@pytest.mark.parametrize("command", ["run", "benchmark"])
+def test_run_and_benchmark_accept_it(folder: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Config] = []
+
+    def flow(config: Config, **_: Any) -> dict[str, Any]:
+        started.append(config)
+        return {"run_id": "r", "artifacts": [], "tables": {}, "evaluated": 0, "cached": 0, "metrics": []}
+
+    monkeypatch.setattr("flows.pipeline.pipeline", flow)
+    monkeypatch.setattr("flows.benchmark.benchmark", flow)
+    monkeypatch.setattr("artifacts.references.resolve", lambda *_: [])
+    assert status_of(["init", "-q"]) == 0
+    assert status_of([command]) == 0
+    assert started[0].datasets[0].name == "data"
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_newcomer_gets_from_files_to_scores(
+    folder: Path, prefect_server: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["init"]) == 0
+    assert status_of(["run", "--set", "benchmark.speed=false", "--set", "models.0.learning_rate=5e-3"]) == 0
+    assert "F1" in capsys.readouterr().out
+    assert status_of(["predict", "data-tagger", "Anna Berg visited Oslo ."]) == 0
+    assert "[Anna Berg PER" in capsys.readouterr().out
+    assert status_of(["history", "data-tagger"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("left_out", "says"),
+    [
+        ("dev", "to train, a validation split is missing: set a tenth of the train documents aside"),
+        ("train", "to train, a train split is missing: name their files"),
+        ("test", "there is no test split to benchmark on"),
+    ],
+)
+def test_a_missing_split_is_said_and_not_invented(
+    folder: Path, left_out: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data" / f"{left_out}.txt").unlink()
+    assert status_of(["init", "data", "-o", "mine.yaml"]) == 0
+    assert says in capsys.readouterr().err
+    config = load_config(folder / "mine.yaml")
+    assert len(config.datasets[0].files) == 2
+    assert config.benchmark.split == ("validation" if left_out == "test" else "test")
+
+
+def test_names_that_yaml_reads_otherwise_are_quoted(folder: Path) -> None:
+    strange = folder / "da ta: #1 ${HOME} ü"
+    (folder / "data").rename(strange)
+    assert status_of(["init", str(strange), "--base", "yes", "-o", "mine.yaml"]) == 0
+    config = load_config(folder / "mine.yaml", needs=("datasets",))
+    assert config.datasets[0].files["train"] == str(strange / "train.txt")
+    assert config.models[0].base == "yes"
+
+
+def test_nothing_is_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nerbench.yaml").write_text("store: mine\n")
+    assert status_of(["init"]) == 2
+    assert "nerbench.yaml: exists already; choose another name, or overwrite it with --force" in capsys.readouterr().err
+    assert (folder / "nerbench.yaml").read_text() == "store: mine\n"
+    assert status_of(["init", "--force"]) == 0
+    assert "datasets:" in (folder / "nerbench.yaml").read_text()
+
+
+def test_inspection_of_a_configuration_and_of_files_say_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["init", "-q"]) == 0
+    capsys.readouterr()
+    found = []
+    for arguments in ([], ["data"], ["data/train.txt", "data/dev.txt", "data/test.txt"]):
+        assert status_of(["inspect-data", *arguments, "--json"]) == 0
+        printed = capsys.readouterr()
+        (dataset,) = json.loads(printed.out)["datasets"]
+        found.append([{key: one[key] for key in one if key not in ("source", "odd")} for one in dataset["splits"]])
+    assert found[0] == found[1] == found[2]
+    assert [one["sentences"] for one in found[0]] == [180, 6, 18]
+
+
+def test_inspection_for_people(folder: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["inspect-data", "data", "--model", str(tiny_model_folder)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("data: conll, scheme iob2, entity types LOC, MISC, ORG, PER\n! ")
+    for title in ("splits", "entities; seen", "what stands in another split too", "pieces"):
+        assert f"\n{title}" in out
+    assert "invalid tags" not in out
+
+
+def test_faults_are_shown_and_are_no_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.conll").write_text("a B-X\nb I-X\n\nc O\nd I-X\n")
+    assert status_of(["inspect-data", "bad.conll"]) == 0
+    out = capsys.readouterr().out
+    assert "! the tags contradict each other" in out
+    assert "O → I-X" in out

@@ -1,0 +1,47 @@
+"""What the shell completes, from a store's folders alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.commands.completion import complete_model, complete_reference
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, aliases in (("tagger", ("latest", "champion")), ("tiny", ("latest",)), ("other", ())):
+        folder = tmp_path / "var" / "artifacts" / "models" / name / "aliases"
+        folder.mkdir(parents=True)
+        for alias in aliases:
+            (folder / f"{alias}.json").touch()
+    return tmp_path
+
+
+def test_names_and_aliases() -> None:
+    assert complete_reference("") == ["other", "tagger", "tiny"]
+    assert complete_reference("t") == complete_model("t") == ["tagger", "tiny"]
+    assert complete_reference("tagger@") == ["tagger@champion", "tagger@latest"]
+    assert complete_reference("tagger@l") == ["tagger@latest"]
+    assert complete_model("tagger@") == complete_reference("../x@") == complete_reference("nobody@") == []
+
+
+@pytest.mark.parametrize(("line", "expected"), [("store: ./mine", ["mine"]), ('store: "s3://b/x"  # far', [])])
+def test_the_store_is_that_of_the_configuration(store: Path, line: str, expected: list[str]) -> None:
+    (store / "mine" / "models" / "mine").mkdir(parents=True)
+    (store / "nerbench.yaml").write_text(f"results: x\n{line}\n")
+    assert complete_reference("") == expected
+
+
+def test_the_shell_is_answered(store: Path) -> None:
+    """As bash asks: the words so far and the position among them by variables."""
+    asked = {"_NERBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "nerbench predict t", "COMP_CWORD": "2"}
+    code = "import sys; sys.argv = ['nerbench']; from flows.cli import main; main()"
+    environment = os.environ | asked | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.split() == ["tagger", "tiny"], done.stderr

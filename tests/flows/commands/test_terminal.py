@@ -1,0 +1,122 @@
+"""Tables in terminals of every width: numbers whole, nothing read as mark-up; what -q and -v change."""
+
+import io
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from flows.cli import status_of
+from flows.commands import terminal
+from flows.commands.launch import told
+from flows.commands.terminal import print_scores, print_table, say, set_verbosity
+
+NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
+LEADERS = [
+    {"model": f"tagger-{size}", "dataset": "own", "gold": "own"} | {name: 80 + i / 7 for i, name in enumerate(NAMES)}
+    for size in ("small", "large")
+]
+Printed = Callable[..., list[str]]
+
+
+@pytest.fixture(autouse=True)
+def _normal() -> Iterator[None]:
+    yield
+    set_verbosity("normal")
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Printed:
+    """The lines that something prints to a terminal of a width."""
+
+    def lines(width: int, show: Callable[..., None], *arguments: Any, **options: Any) -> list[str]:
+        stream = io.StringIO()
+        screen = Console(file=stream, width=width, force_terminal=True, color_system=None)
+        monkeypatch.setattr(terminal, "console", lambda: screen)
+        show(*arguments, **options)
+        return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in stream.getvalue().splitlines()]
+
+    return lines
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 160])
+def test_a_leaderboard_fits_with_every_number_whole(printed: Printed, width: int) -> None:
+    lines = printed(width, print_scores, LEADERS)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for row in LEADERS:
+        assert row["model"] in text
+        assert all(f"{row[name]:.2f}" in text for name in ("F1", "LOC", "MISC", "ORG", "PER"))  # type: ignore[str-format]
+    assert "…" not in text
+
+
+def test_wide_it_is_a_table_of_all_columns_and_narrow_a_block_a_model(printed: Printed) -> None:
+    wide = printed(160, print_scores, LEADERS)
+    assert wide[1].split() == ["model", *NAMES]
+    assert len(wide) == 4
+    middle = printed(60, print_scores, LEADERS)
+    assert middle[1].split() == ["model", *(name for name in NAMES if name not in ("conlleval", "precision"))]
+    narrow = printed(40, print_scores, LEADERS)
+    assert narrow[1:3] == ["tagger-small", "  precision   80.00"]
+    assert [line.split()[0] for line in narrow[2:10]] == list(NAMES)
+
+
+def test_text_is_broken_between_words_and_data_is_no_markup(printed: Printed) -> None:
+    rows = [{"name": "[bold]x[/bold] [/]", "n": 1234567, "about": "several words that have to wrap somewhere here"}]
+    lines = printed(40, print_table, rows)
+    assert max(map(len, lines)) <= 40
+    assert "1234567" in "\n".join(lines)
+    assert "[bold]x[/bold]" in "\n".join(lines)
+    assert "wrap" in "\n".join(lines)
+
+
+def test_a_styled_cell_keeps_its_side(printed: Printed) -> None:
+    rows = [{"a": Text("+1.00", justify="right")}, {"a": Text("-10.00", justify="right")}]
+    assert printed(80, print_table, rows) == ["     a", " +1.00", "-10.00"]
+
+
+def test_a_pipe_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_scores(LEADERS)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "expected"),
+    [
+        ("quiet", ""),
+        ("normal", "said\nwarning: a warning\n"),
+        ("verbose", "said\nworking\na step\na warning\n1 of 2\n"),
+    ],
+)
+def test_what_is_told_without_a_terminal(
+    verbosity: Any, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    set_verbosity(verbosity)
+    say("said")
+    with told():
+        logging.getLogger("tasks.anything").info("a step")
+        logging.getLogger("tasks.anything").warning("a warning")
+        logging.getLogger("nerbench.progress").info("1 of 2")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", expected)
+
+
+def test_a_failure_is_said_even_with_q(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_of(["artifacts", "show", "nobody", "-q"]) == 2
+    assert "nobody" in capsys.readouterr().err
+    assert status_of(["artifacts", "ls", "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert status_of(["artifacts", "ls"]) == 0
+    assert "no artifacts yet" in capsys.readouterr().err
+    assert status_of(["artifacts", "ls", "-q", "-v"]) == 2
+    assert "contradict" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""Trackers hear of a run once its tables are written, and a failing one costs no table."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benched import run_of
+
+from flows.recording import Ledger
+from flows.tracking import track
+from tasks import steps
+from tasks.config import Config
+
+
+def ledger(tmp_path: Path, **more: Any) -> Ledger:
+    return Ledger(run=run_of(str(tmp_path), "r", 1), metrics=[{"value": 1.0}], tables={"metrics": ["m"]}, **more)
+
+
+def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr(steps, "track", lambda *told: heard.append(told))
+    mine, config = ledger(tmp_path), Config(track="mlflow")
+    track(mine, config)
+    assert heard == [(mine.run, config, [], {"metrics": ["m"]})]
+    track(mine, Config())
+    track(Ledger(run=mine.run), config)
+    assert len(heard) == 1, "without a tracker, or without a number, there is nothing to tell"
+
+
+def test_a_tracker_that_fails_lets_the_run_fail_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr(steps, "track", fail)
+    mine = ledger(tmp_path)
+    track(mine, Config(track="mlflow"))
+    assert "mlflow: OSError: no answer" in str(mine.failure())
