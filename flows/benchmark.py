@@ -8,11 +8,17 @@ from prefect import flow
 
 from artifacts.errors import CorruptArtifactError, InputError
 from artifacts.manifest import ArtifactRef
+from flows.evaluating import evaluate_models
 from flows.gate import find_baselines, hold_to_gate
 from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
+from flows.reporting import reported
 from flows.request import Request, configuration
-from flows.scoring import evaluate_models, score_model, score_own, summarise_seeds, write_scores
+from flows.rows import returned
+from flows.runners import fanned_out
+from flows.scoring import score_model, score_own, summarise_seeds, write_scores
+from flows.speed import sweep_models
+from flows.tracking import track
 from tasks import steps
 from tasks.config import Config
 from tasks.results.summary import leaderboard
@@ -34,9 +40,9 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
         raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
-    with recorded(config) as ledger:
+    with fanned_out(config.runner), reported(config) as page, recorded(config) as ledger:
         benchmark_models(ledger, config, resolve_models(ledger, config))
-    return ledger.summary()
+    return returned(ledger.summary() | page)
 
 
 def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
@@ -74,4 +80,7 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
         for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
             with ledger.guard(artifact.name):
                 ledger.note(steps.measure(ledger.run, artifact, corpora[0][0], config.benchmark))
+        if config.speed.nightly:
+            sweep_models(ledger, config, artifacts)
     steps.show("nerbench-results", leaderboard(ledger.metrics))
+    track(ledger, config)

@@ -7,7 +7,10 @@ from prefect import flow
 from flows.benchmark import benchmark_models
 from flows.identity import pipeline_name
 from flows.recording import recorded
+from flows.reporting import reported
 from flows.request import Request, configuration
+from flows.rows import returned
+from flows.runners import fanned_out
 from flows.train import train_models
 from tasks.configuration.configfile import SECTIONS
 
@@ -20,7 +23,7 @@ def pipeline(config: Request = None) -> dict[str, Any]:
         config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
     """
     config = configuration(config, SECTIONS)
-    with recorded(config) as ledger:
+    with fanned_out(config.runner), reported(config) as page, recorded(config) as ledger:
         artifacts = train_models(ledger, config)
         benchmark_models(ledger, config, artifacts)
-    return ledger.summary()
+    return returned(ledger.summary() | page)

@@ -9,8 +9,10 @@ from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
 from tasks.config.gate import GateConfig, GateRule
 from tasks.config.job import Config
 from tasks.config.models import ModelConfig
+from tasks.config.runner import RunnerConfig
 from tasks.config.section import Name, Precision, Section, Split, Text
 from tasks.config.slices import SliceConfig
+from tasks.config.speed import SpeedConfig, SpeedGateConfig
 
 __all__ = [
     "FIELDS_OF",
@@ -25,8 +27,11 @@ __all__ = [
     "ModelConfig",
     "Name",
     "Precision",
+    "RunnerConfig",
     "Section",
     "SliceConfig",
+    "SpeedConfig",
+    "SpeedGateConfig",
     "Split",
     "Text",
 ]

@@ -40,6 +40,10 @@ class BenchmarkConfig(Section):
     """Only metrics that have one of these tags; all by default."""
     speed: bool = True
     """Also measure latency, load time and memory."""
+    report: bool = True
+    """Also write a page about the run, `<results>/reports/<run>.html`."""
+    shards: int = Field(default=1, ge=1)
+    """Parts that a corpus is cut into, of whole blocks of 2,048 sentences; each is inferred and cached on its own."""
     text: Literal["keep", "drop"] = "keep"
     """Whether tables may hold the corpus's words."""
     refresh: bool = False

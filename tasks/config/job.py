@@ -1,6 +1,7 @@
 """The whole configuration of a run."""
 
-from typing import Any, Self
+import re
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -9,8 +10,10 @@ from tasks.config.card import CardConfig
 from tasks.config.datasets import DatasetConfig, GoldConfig
 from tasks.config.gate import GateConfig
 from tasks.config.models import ModelConfig
+from tasks.config.runner import RunnerConfig
 from tasks.config.section import Section, Text
 from tasks.config.slices import SliceConfig
+from tasks.config.speed import SpeedConfig
 
 
 class Config(Section):
@@ -28,14 +31,22 @@ class Config(Section):
     """The models to train."""
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
+    speed: SpeedConfig = SpeedConfig()
+    """What a sweep of speed and memory measures."""
     metrics: tuple[Text, ...] = ()
     """Files with metrics of your own, e.g. `my_metrics.py`."""
     slices: tuple[SliceConfig, ...] = ()
     """Parts of the entities of your own that are scored too."""
+    runner: RunnerConfig = RunnerConfig()
+    """Where the work is done: `threads`, `processes` or `dask`."""
     gate: GateConfig | None = None
     """What lets a benchmark fail; nothing by default."""
     card: CardConfig = CardConfig()
     """Metadata of model cards."""
+    track: Literal["mlflow"] | None = None
+    """`mlflow`: a run's numbers are logged there too, one MLflow run a model (extra `mlflow`); nothing by default."""
+    tracking_uri: Text | None = None
+    """Where to: a tracking server's URL, or `sqlite:///mlflow.db`; MLflow's own MLFLOW_TRACKING_URI by default."""
 
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
@@ -55,6 +66,15 @@ class Config(Section):
             data = dict(data)
             data["datasets"] = [data.pop("dataset")]
         return data
+
+    @model_validator(mode="after")
+    def _tracking_is_asked_for(self) -> Self:
+        if self.tracking_uri and not self.track:
+            raise ValueError("tracking_uri: says nothing without track; add `track: mlflow`")
+        if self.tracking_uri and re.search(r"://[^/@]*:[^/@]*@", self.tracking_uri):
+            remedy = "give them by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or by MLFLOW_TRACKING_URI"
+            raise ValueError(f"tracking_uri: holds a password, which tables would keep; {remedy}")
+        return self
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:

@@ -1,0 +1,138 @@
+"""Predictions of every model on every data set: from the cache, or inferred where the configured runner works."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from artifacts.manifest import ArtifactRef
+from flows.recording import Ledger
+from flows.runners import HERE, Work, begin, in_turn
+from tasks import steps
+from tasks.config import Config
+from tasks.corpora.refs import CorpusRef
+from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from tasks.inference.sharding import Shard, ShardRecord
+
+
+class Evaluated(NamedTuple):
+    """One model's predictions on one data set, and the annotations to score them against."""
+
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
+    record: EvaluationRecord
+
+
+class Cell(NamedTuple):
+    """One model on one data set."""
+
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
+    """The data set's own comes first; all are of the same words."""
+    runs: list[range]
+    """The blocks of each shard; none where the corpus is not cut."""
+
+
+class Planned(NamedTuple):
+    """What is to be done for one model on one data set."""
+
+    cell: Cell
+    plan: EvaluationPlan
+    shards: list[Shard]
+    """None where the corpus is not cut, or nothing is to be inferred."""
+
+    @property
+    def pieces(self) -> int:
+        """How many steps it takes."""
+        return len(self.shards) or 1
+
+
+def evaluate_models(
+    ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+) -> list[Evaluated]:
+    """Predictions of every model, each once, on every data set; a failed one does not stop the others."""
+    distinct = {one.artifact_id: one for one in artifacts}.values()
+    cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
+    cells = [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
+    evaluated: list[Evaluated] = []
+    while cells:
+        now, cells = separate(plan_evaluations(ledger, config, cells))
+        pieces = in_turn((piece for one in now for piece in begin_evaluation(config, one)), config.runner.at_once)
+        evaluated += [found for one in now if (found := end_evaluation(ledger, config, one, pieces))]
+        if config.benchmark.canary:
+            check_canaries(ledger, config, [one for one in now if one.plan.record])
+    return evaluated
+
+
+def split(config: Config, corpus: CorpusRef) -> list[range]:
+    """The blocks of each shard of a corpus; none where it is not cut."""
+    runs = steps.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
+    return runs if len(runs) > 1 else []
+
+
+def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> list[Planned]:
+    """What the cache holds, as those see it who would infer: the key says on what kind of machine."""
+    planned = []
+    results = config.results
+    looking = [steps.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
+    for cell, found in zip(cells, looking, strict=True):
+        with ledger.guard(cell.artifact.name):
+            plan = found.result()
+            is_cut = cell.runs and plan.state != "cached"
+            shards = steps.find_shards(cell.artifact, plan, cell.runs, results) if is_cut else []
+            planned.append(Planned(cell, plan, shards))
+    return planned
+
+
+def separate(planned: Sequence[Planned]) -> tuple[list[Planned], list[Cell]]:
+    """Those to go on with, and those that wait for one of them, which will infer the same: a model with two names."""
+    first: dict[str, Planned] = {}
+    now, later = [], []
+    for one in planned:
+        if first.setdefault(one.plan.key, one) is one or one.plan.record:
+            now.append(one)
+        else:
+            later.append(one.cell)
+    return now, later
+
+
+def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str, Any]]]:
+    """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
+    (artifact, (corpus, *_), _), plan, shards = planned
+    for shard in shards:
+        infer = steps.infer_shard.with_options(refresh_cache=shard.record is None)
+        yield begin(HERE if shard.record else config.runner, infer, artifact, corpus, plan, shard, config.results)
+    if not shards:
+        evaluate = steps.evaluate.with_options(refresh_cache=plan.record is None)
+        yield begin(HERE if plan.record else config.runner, evaluate, artifact, corpus, plan, config.results)
+
+
+def end_evaluation(
+    ledger: Ledger, config: Config, planned: Planned, pieces: Iterator[Work[dict[str, Any]]]
+) -> Evaluated | None:
+    """Wait for the steps of an evaluation, the next of `pieces`, and join its shards."""
+    (artifact, annotations, _), plan, shards = planned
+    own = list(islice(pieces, planned.pieces))
+    with ledger.guard(artifact.name):
+        found = [piece.result() for piece in own]
+        if shards:
+            parts = [ShardRecord.model_validate(one) for one in found]
+            record = steps.join_shards(artifact, annotations[0], plan, parts, config.results)
+            seconds = sum(part.evaluate_s for part, shard in zip(parts, shards, strict=True) if shard.record is None)
+        else:
+            record = EvaluationRecord.model_validate(found[0])
+            seconds = record.evaluate_s
+        ledger.note_evaluation(artifact, None if plan.record else seconds)
+        return Evaluated(artifact, annotations, record)
+    return None
+
+
+def check_canaries(ledger: Ledger, config: Config, cached: Sequence[Planned]) -> None:
+    """Let the run fail, its rows all written, where cached predictions are no longer what the models say."""
+    share = config.benchmark.canary
+    begun = (
+        begin(config.runner, steps.check_canary, cell.artifact, cell.annotations[0], plan, share, config.results)
+        for cell, plan, _ in cached
+    )
+    for one, checked in zip(cached, in_turn(begun, config.runner.at_once), strict=True):
+        with ledger.guard(f"{one.cell.artifact.name} (canary)"):
+            checked.result()

@@ -1,0 +1,59 @@
+"""Where the steps of a run work: in threads, in processes, or on a Dask cluster."""
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tasks.config.section import Section, Text
+
+_ADDRESS = re.compile(r"[a-z]+://[^\s/]+:\d+")
+
+
+class RunnerConfig(Section):
+    """Where models are evaluated and labels scored; `runner: processes` is short for `runner: {kind: processes}`."""
+
+    kind: Literal["threads", "processes", "dask"] = "threads"
+    """`threads` or `processes` of this machine, or workers of a `dask` cluster (the extra `dask`)."""
+    address: Text | None = None
+    """dask: of the scheduler, e.g. `tcp://scheduler:8786`; without one, workers of this machine for as long as the run.
+    Its workers need this package, the same store, results, corpora and Prefect server, and one thread each."""
+    workers: int | None = Field(default=None, ge=1)
+    """Threads or processes; as many as there are processors by default. A cluster with an address has its own."""
+    evaluations: int | None = Field(default=None, ge=1)
+    """Models × data sets, or shards of them, that are inferred at the same time: one with `threads`, as each holds a
+    model and uses every processor; as many as there are workers otherwise."""
+    cells_per_task: int = Field(default=1, ge=1)
+    """Labels that one task scores; more of them cost Prefect less, a task of 20 about a tenth."""
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether everything happens in the process of the flow."""
+        return self.kind == "threads"
+
+    @property
+    def at_once(self) -> int | None:
+        """How many inferences go on at the same time; None where only the workers limit it."""
+        return self.evaluations or (1 if self.in_threads else None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_may_stand_alone(cls, data: Any) -> Any:
+        return {"kind": data} if isinstance(data, str) else data
+
+    @field_validator("address")
+    @classmethod
+    def _address_has_a_port(cls, address: str | None) -> str | None:
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError(f"{address} is no address of a scheduler; write e.g. tcp://scheduler:8786")
+        return address
+
+    @model_validator(mode="after")
+    def _address_is_of_a_cluster(self) -> Self:
+        if self.address and self.kind != "dask":
+            raise ValueError(f"address says nothing about {self.kind}; leave it out, or give the kind dask")
+        if self.address and self.workers:
+            raise ValueError(
+                f"workers says nothing about the cluster at {self.address}, which has its own; leave it out"
+            )
+        return self

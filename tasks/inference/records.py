@@ -1,0 +1,83 @@
+"""Kept predictions: a Parquet file under its own digest, and beside it a record, which is checked whenever it is used.
+
+The record is written last and replaced as a whole, so that duplicate work is harmless and a torn file is never seen.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from artifacts.digests import canonical_json, sha256_hex
+from artifacts.storage.filesystem import Root
+from tasks.config import Section
+
+log = logging.getLogger(__name__)
+
+State = Literal["cached", "missing", "altered", "refresh"]
+"""`cached`: intact predictions exist; otherwise why there will be inference."""
+
+
+class PredictionsRecord(Section):
+    """Finished predictions: where they lie, and their digest."""
+
+    key: str
+    """Of the evaluation."""
+    predictions_digest: str
+    sha256: str
+    """Digest of the predictions file: Parquet with document, sentence, word, pred, score."""
+    labels: tuple[str, ...]
+    """The model's label names by output index."""
+    words: int
+    truncated: int
+    """Words longer than a whole window, judged by their first pieces."""
+    vanished: int
+    """Words without any piece, predicted `O`."""
+    ignored_keys: tuple[str, ...]
+    """Weights of the file that the architecture does not use."""
+    evaluate_s: float
+    """Seconds from words in memory to tags in memory, the model loaded."""
+
+    @property
+    def folder(self) -> str:
+        """Where record and predictions lie, below the results."""
+        return evaluation_folder(self.key)
+
+    @property
+    def path(self) -> str:
+        """Where the predictions lie, below the results."""
+        return f"{self.folder}/{self.sha256}.parquet"
+
+
+Record = TypeVar("Record", bound=PredictionsRecord)
+
+
+def evaluation_folder(key: str) -> str:
+    """Where everything about one evaluation lies, below the results."""
+    return f".cache/evaluations/{key}"
+
+
+def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
+    """Keep predictions, then their record."""
+    root.replace(record.path, predictions.read_bytes())
+    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json")))
+
+
+def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[State, Record | None]:
+    """Whether a folder holds a record and its intact predictions, and the record; what is altered is said of `name`."""
+    try:
+        record = kind.model_validate_json(root.read(f"{folder}/record.json"))
+    except FileNotFoundError:
+        return "missing", None
+    except ValidationError:
+        log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
+        return "altered", None
+    try:
+        intact = record.folder == folder and sha256_hex(root.read(record.path)) == record.sha256
+    except FileNotFoundError:
+        intact = False
+    if not intact:
+        log.warning("%s: its cached predictions are missing or altered; inferring again", name)
+        return "altered", None
+    return "cached", record

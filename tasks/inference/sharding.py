@@ -1,0 +1,149 @@
+"""A large corpus in shards: runs of whole blocks that are inferred and kept each on its own, and then joined.
+
+Whole blocks give the same bits wherever they are inferred, so the joined predictions are those of an evaluation in one
+piece, to the byte. `<results>/.cache/evaluations/<key>/shards/<first>-<stop>/` holds a shard as its evaluation is held.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from artifacts.digests import sha256_file, sha256_hex
+from artifacts.errors import CorruptArtifactError
+from artifacts.manifest import ArtifactRef
+from artifacts.storage.filesystem import Root
+from tasks.config import Section
+from tasks.corpora.corpus import Corpus
+from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, infer_blocks, say_what_was_lost
+from tasks.inference.predictions import SCHEMA, PredictionsDigest
+from tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
+from tasks.inference.writing import n_blocks
+
+log = logging.getLogger(__name__)
+
+
+class ShardRecord(PredictionsRecord):
+    """A finished shard: the predictions of some consecutive blocks."""
+
+    first: int
+    """Its first block, from 0."""
+    stop: int
+    """The block after its last one."""
+
+    @property
+    def folder(self) -> str:
+        """Where record and predictions lie, below the results."""
+        return _folder(self.key, self.first, self.stop)
+
+
+class Shard(Section):
+    """A part of a planned evaluation, and what the cache holds of it."""
+
+    number: int
+    """From 1."""
+    of: int
+    """How many there are."""
+    first: int
+    stop: int
+    record: ShardRecord | None
+    """Where its predictions are, if they are there, intact, and not to be inferred again."""
+
+
+def split_corpus(corpus: Corpus, shards: int) -> list[range]:
+    """The blocks of a corpus in so many consecutive runs of nearly equal length; where it has fewer, one a block."""
+    blocks = n_blocks(corpus)
+    if shards > blocks:
+        log.warning("%s: %d shards are more than its blocks of sentences; it has %d", corpus.name, shards, blocks)
+    n = min(shards, blocks)
+    ends = [blocks * number // n for number in range(n + 1)]
+    return [range(start, stop) for start, stop in pairwise(ends)]
+
+
+def find_shards(plan: EvaluationPlan, name: str, runs: Sequence[range], results: str) -> list[Shard]:
+    """The shards of an evaluation; those that are kept are checked, and what is altered is said of the model `name`."""
+    root = Root.open(results)
+    shards = []
+    for number, blocks in enumerate(runs, start=1):
+        record = None
+        if plan.state != "refresh":
+            folder = _folder(plan.key, blocks.start, blocks.stop)
+            _, record = look_up(root, ShardRecord, folder, f"{name}, shard {number} of {len(runs)}")
+        shards.append(Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=record))
+    return shards
+
+
+def infer_shard(  # noqa: PLR0913, PLR0917 - an evaluation and its part
+    plan: EvaluationPlan,
+    shard: Shard,
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    results: str,
+    on_progress: Callable[[int], None] = lambda words: None,
+) -> ShardRecord:
+    """A shard's record: the kept one, or that of a new inference, whose model is evicted again.
+
+    Raises RunFailedError where another kind of machine planned it.
+    """
+    if shard.record:
+        return shard.record
+
+    def record_of(**fields: object) -> ShardRecord:
+        return ShardRecord.model_validate({**fields, "first": shard.first, "stop": shard.stop})
+
+    blocks = range(shard.first, shard.stop)
+    return infer_blocks(record_of, plan, artifact, corpus, blocks=blocks, results=results, on_progress=on_progress)
+
+
+def join_shards(
+    plan: EvaluationPlan, artifact: ArtifactRef, shards: Sequence[ShardRecord], results: str
+) -> EvaluationRecord:
+    """Join all shards of an evaluation, in their order, and keep it; one block of predictions is in memory at a time.
+
+    Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
+    """
+    root = Root.open(results)
+    digest = PredictionsDigest()
+    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+        path = Path(scratch) / "predictions.parquet"
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            for shard in shards:
+                for block in _blocks(root, shard):
+                    writer.write_table(block)
+                    _update(digest, block)
+        record = EvaluationRecord(
+            key=plan.key,
+            predictions_digest=digest.hexdigest(),
+            sha256=sha256_file(path),
+            labels=shards[0].labels,
+            words=sum(shard.words for shard in shards),
+            truncated=sum(shard.truncated for shard in shards),
+            vanished=sum(shard.vanished for shard in shards),
+            ignored_keys=shards[0].ignored_keys,
+            evaluate_s=sum(shard.evaluate_s for shard in shards),
+        )
+        keep(root, record, path)
+    say_what_was_lost(record, artifact.name)
+    return record
+
+
+def _folder(key: str, first: int, stop: int) -> str:
+    return f"{evaluation_folder(key)}/shards/{first}-{stop}"
+
+
+def _blocks(root: Root, shard: ShardRecord) -> Iterator[pa.Table]:
+    data = root.read(shard.path)
+    if sha256_hex(data) != shard.sha256:
+        raise CorruptArtifactError(f"{shard.path} is not what was written there; run again")
+    file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["pred"], page_checksum_verification=True)
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number)
+
+
+def _update(digest: PredictionsDigest, block: pa.Table) -> None:
+    document, sentence, word = (block[name].fill_null(-1).to_numpy() for name in ("document", "sentence", "word"))
+    digest.update(document, sentence, word, block["pred"].cast(pa.string()).to_pylist())
