@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
-from prefect.automations import AutomationCore, CallWebhook, EventTrigger, Posture
+from prefect.automations import AutomationCore, CallWebhook, ChangeFlowRunState, EventTrigger, Posture
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.types import SecretDict
 from pydantic import SecretStr
@@ -22,20 +23,27 @@ TAG, NIGHTLY_TAG = "nerbench", "nightly"
 """Of every deployment in `deployments/prefect.yaml`, and of those that must run every night."""
 OVERDUE = timedelta(hours=26)
 """After so long without an end of any kind a night is missing: a day, and two hours for the run."""
+SILENT = timedelta(minutes=9)
+"""After so long without a heartbeat, of which a run should have sent three, its process is taken for dead."""
+HEARTBEAT = "prefect.flow-run.heartbeat"
 FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"})
 ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
+_RUNS: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
+_OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
 
 
-def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
+def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta = SILENT) -> None:
     """Let the server post `{"text": …}` to `url`, in place of earlier alerts; needs the deployments to be there.
 
-    The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included.
+    The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included. A run whose
+    machine is gone becomes `Crashed`, and so a failed one.
     """
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
     with get_client(sync_client=True) as client:
         _replace(client, failure_alert(action))
+        _replace(client, dead_run(silent))
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, NIGHTLY_TAG]))
         for nightly in client.read_deployments(deployment_filter=tagged):
             _replace(client, missing_alert(action, nightly, overdue))
@@ -43,12 +51,25 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
 
 def failure_alert(webhook: UUID) -> AutomationCore:
     """A run of ours failed, crashed or took too long."""
-    of_ours: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
-    trigger = EventTrigger(
-        expect=set(FAILED), match={"prefect.resource.id": "prefect.flow-run.*"}, match_related=of_ours
-    )
+    trigger = EventTrigger(expect=set(FAILED), match=_RUNS, match_related=_OF_OURS)
     call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {_MESSAGE}}}')
     return AutomationCore(name="nerbench: a run failed", trigger=trigger, actions=[call])
+
+
+def dead_run(silent: timedelta) -> AutomationCore:
+    """A run of ours gave no sign of life, as when its machine is gone: nobody else would ever end it."""
+    trigger = EventTrigger(
+        after={HEARTBEAT},
+        expect={HEARTBEAT, *ENDED},
+        match=_RUNS,
+        match_related=_OF_OURS,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        within=silent,
+    )
+    message = f"no sign of life for {silent}"
+    crash = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
+    return AutomationCore(name="nerbench: a run is dead", trigger=trigger, actions=[crash])
 
 
 def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> AutomationCore:
@@ -59,7 +80,7 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
     }
     trigger = EventTrigger(
         expect=set(ENDED),
-        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match=_RUNS,
         match_related=of_nightly,
         posture=Posture.Proactive,
         within=overdue,

@@ -1,9 +1,13 @@
 """A team's Prefect in a folder: server, process work pool and worker on free ports, and the commands to use them."""
 
+import atexit
 import os
+import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
-    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_WORKER_QUERY_SECONDS": "0.5",
     "PREFECT_RUNNER_POLL_FREQUENCY": "1",
 }
 """Shorter intervals than by default, so that tests wait less."""
@@ -27,7 +31,7 @@ CALM = {
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "OMP_NUM_THREADS": "1",
 }
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 T = TypeVar("T")
 
 
@@ -40,6 +44,18 @@ def until(look: Callable[[], T], what: str, said: Callable[[], str] = str) -> T:
     return found
 
 
+_migrated = Path(tempfile.gettempdir()) / f"nerbench-tests-{os.getpid()}.db"
+"""The database of this session's first server, as it was when that had made its tables, which takes half of a start."""
+
+
+def keep_database(home: Path) -> None:
+    """Let later servers of this session begin with a copy of the database of one that has just started."""
+    if not _migrated.exists():
+        with sqlite3.connect(home / "prefect.db") as ours, sqlite3.connect(_migrated) as copy:
+            ours.backup(copy)
+        atexit.register(_migrated.unlink, missing_ok=True)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -48,26 +64,39 @@ def free_port() -> int:
 
 def environment(home: Path, cache: Path) -> dict[str, str]:
     """What a process sees that uses a Prefect of its own, and nothing that was configured outside."""
+    if _migrated.exists() and not home.exists():
+        home.mkdir()
+        shutil.copy(_migrated, home / "prefect.db")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return inherited | CALM | QUICK | {"PREFECT_HOME": str(home), "NERBENCH_CACHE": str(cache)}
 
 
 class Site:
-    """A server and its worker; the worker's folder holds `nerbench.yaml`, store and results."""
+    """A server and its worker; the worker's folder holds `nerbench.yaml`, store and results.
 
-    def __init__(self, folder: Path, *, server: Mapping[str, str]) -> None:
+    `server` adds to the environment of everything; with `auth`, the server lets nobody in without that string.
+    """
+
+    def __init__(self, folder: Path, *, server: Mapping[str, str], auth: str | None = None) -> None:
         self.work = folder / "work"
+        self.cache = folder / "cache"
         self.api = f"http://127.0.0.1:{free_port()}/api"
-        self.env = environment(folder / "home", folder / "cache") | server
+        self.auth = auth
+        self.env = environment(folder / "home", self.cache) | server
+        if auth:
+            self.env |= {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
         self.logs = folder / "logs"
+        self.running: dict[str, subprocess.Popen[Any]] = {}
+        """What runs until the site ends, by name: `server`, `worker`."""
         self._started: list[subprocess.Popen[Any]] = []
         for made in (self.work, self.logs):
             made.mkdir()
 
     def start(self, name: str, *command: str, cwd: Path = ROOT) -> None:
         """Start something that runs until the site ends; what it says goes to a log of that name."""
-        with (self.logs / f"{name}.log").open("wb") as log:
+        with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log)
+        self.running[name] = process
         self._started.append(process)
 
     def start_server(self) -> None:
@@ -77,12 +106,14 @@ class Site:
 
     def await_server(self) -> None:
         def healthy() -> bool:
-            assert self._started[0].poll() is None, self.log("server")
+            assert self.running["server"].poll() is None, self.log("server")
             with suppress(OSError), urlopen(f"{self.api}/health", timeout=5):
                 return True
             return False
 
         until(healthy, "the Prefect server", lambda: self.log("server"))
+        if "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in self.env:
+            keep_database(Path(self.env["PREFECT_HOME"]))
         self.env["PREFECT_API_URL"] = self.api
 
     def deploy(self) -> None:
@@ -90,9 +121,10 @@ class Site:
         self.prefect("work-pool", "create", "local", "--type", "process")
         self.prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
 
-    def start_worker(self) -> None:
-        worker = ("-m", "prefect", "worker", "start", "--pool", "local", "--limit", "2")
-        self.start("worker", *worker, cwd=self.work)
+    def start_worker(self, *command: str) -> None:
+        """Start one, by default for two runs at once."""
+        command = command or ("prefect", "worker", "start", "--pool", "local", "--limit", "2")
+        self.start("worker", "-m", *command, cwd=self.work)
 
     def prefect(self, *arguments: str, status: int = 0) -> str:
         """Run a `prefect` command in the checkout, and return what it prints."""
@@ -121,9 +153,10 @@ class Site:
     def client(self) -> Iterator[Any]:
         """Prefect's own client of this server."""
         from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_URL, temporary_settings
+        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-        with temporary_settings({PREFECT_API_URL: self.api}), get_client(sync_client=True) as client:
+        ours = {PREFECT_API_URL: self.api, PREFECT_API_AUTH_STRING: self.auth}
+        with temporary_settings(ours), get_client(sync_client=True) as client:
             yield client
 
     def end(self) -> None:

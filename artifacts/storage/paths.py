@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, NerbenchError
 
 LOCK = ".lock.tmp"
 """Held by who compares and replaces a file of the same folder; it counts as no file of the folder."""
 _MODE = 0o644
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM_SAID = re.compile(rf"\(os error ({'|'.join(map(str, _NO_ROOM))})\)|inline_container\.cc|iostream error")
+"""How safetensors says it, which keeps the number, and torch, which notices that a file is shorter than it wrote."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -47,7 +50,7 @@ def temporary_sibling(path: Path) -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """Keep every other thread and process that does the same out of a folder; a killed one lets go.
 
-    Raises InputError for an unwritable folder.
+    Raises InputError for an unwritable folder, NerbenchError for a full disk.
     """
     import fcntl  # which Windows lacks; reading needs no locks
 
@@ -55,7 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, _MODE)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(folder / LOCK, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -66,17 +69,18 @@ def locked(folder: Path) -> Iterator[None]:
 def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, Path], None] = os.replace) -> str:
     """Write a file beside `target`, then `publish` it there: by `publish_new` if it must be new, else by os.replace.
 
-    Returns the sha256 of what was written. Raises InputError for an unwritable folder, and what `publish` raises.
+    Returns the sha256 of what was written. Raises InputError for an unwritable folder, NerbenchError for a full disk,
+    and what `publish` raises.
     """
     temporary = temporary_sibling(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
     except OSError as error:
-        raise _unwritable(target.parent, error) from error
+        raise _unwritable(target, error) from error
     digest = hashlib.sha256()
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with room_for(target), os.fdopen(descriptor, "wb") as stream:
             for chunk in chunks:
                 digest.update(chunk)
                 stream.write(chunk)
@@ -89,9 +93,36 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
     return digest.hexdigest()
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
+@contextmanager
+def room_for(target: Path) -> Iterator[None]:
+    """Raise NerbenchError naming `target` where what writes it finds a disk full, or a quota or size limit reached."""
+    try:
+        yield
+    except Exception as error:
+        if number := _no_room(error):
+            raise _full(target, number) from error
+        raise
+
+
+def _no_room(error: Exception) -> int | None:
+    """The number of the system's error, where an error says that there is no room."""
+    if isinstance(error, OSError):
+        return error.errno if error.errno in _NO_ROOM else None
+    said = _NO_ROOM_SAID.search(str(error))
+    return int(said[1] or errno.ENOSPC) if said else None
+
+
+def _full(target: Path, number: int) -> NerbenchError:
+    remedy = "make room on that disk or choose another, and run it again to go on"
+    return NerbenchError(f"{target} cannot be written: {os.strerror(number)}; {remedy}")
+
+
+def _unwritable(target: Path, error: OSError) -> NerbenchError:
+    """Why no file can be made where `target` is to be."""
+    if number := _no_room(error):
+        return _full(target, number)
     problem = f"cannot be written to ({error.strerror})"
-    return InputError(f"folder {folder}", problem, "choose another, or change its permissions")
+    return InputError(f"folder {target.parent}", problem, "choose another, or change its permissions")
 
 
 def publish_new(temporary: Path, target: Path) -> None:

@@ -84,6 +84,7 @@ def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Served
 
 
 @pytest.mark.slow
+@pytest.mark.operations
 def test_a_run_that_is_cut_short_is_cancelled_and_leaves_no_process(folder: Path, served: Served) -> None:
     served.await_welcome()
     command = [sys.executable, "-m", "prefect", "deployment", "run", "benchmark/on-demand"]

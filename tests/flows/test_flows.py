@@ -197,8 +197,8 @@ def test_speed_and_memory_are_measured_each_time(config: Config, finished: dict[
     of_run = [("run_id", "=", summary["run_id"])]
     (speed,) = read_results(config.results, "speed", filters=of_run).to_pylist()
     (memory,) = read_results(config.results, "memory", filters=of_run).to_pylist()
-    assert speed["n"] == len(speed["samples_s"]) == 18
-    assert 0 < speed["p50_s"] <= speed["p99_s"]
+    assert speed["n"] == len(speed["samples_s"]) == 4 * 18, "whole rounds, until a 90th percentile has support"
+    assert 0 < speed["p50_s"] <= speed["p90_s"]
     assert memory["peak_rss_bytes"] > memory["baseline_rss_bytes"] > 0
     assert memory["parameters"] > 0 < memory["load_s"]
 

@@ -87,7 +87,7 @@ def test_every_column_says_what_it_means(table: str) -> None:
 def row_of(table: str) -> dict[str, object]:
     """A row that says something in every column, as every version of the table has them."""
     values: dict[str, object] = {
-        **{"string": "x", "double": 0.5, "float": 0.5, "bool": True, "int32": 7, "int64": 7},
+        **{"string": "x", "double": 0.5, "float": 0.5, "bool": True, "int32": 7, "int64": 7, "list<int32>": [7]},
         **{"list<double>": [0.5], "list<halffloat>": [0.5], INSTANT: datetime(2026, 1, 2, tzinfo=UTC)},
     }
     return {column.name: values[column.type] for column in TABLES[table].columns}

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from artifacts.digests import sha256_hex
-from artifacts.errors import InputError
+from artifacts.errors import InputError, NerbenchError
 from artifacts.storage import paths
 from artifacts.storage.filesystem import Root
 
@@ -216,7 +216,7 @@ def test_a_crash_before_publishing_leaves_nothing(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(paths.os, "fsync", fail)
     for write in (root.create, root.replace):
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(NerbenchError, match=f"{tmp_path}/a cannot be written: No space left on device; make room"):
             write("a", b"1")
     assert list(tmp_path.iterdir()) == []
 

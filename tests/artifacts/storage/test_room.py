@@ -1,0 +1,55 @@
+"""That a disk is full is told in the same way, whichever library found it out."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from artifacts.errors import InputError, NerbenchError
+from artifacts.storage import paths
+from artifacts.storage.paths import locked, room_for, write_whole
+
+NO_ROOM = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError(errno.EFBIG, "File too large"),
+    # As torch, safetensors and Arrow say it.
+    RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 68544 vs 68432"),
+    RuntimeError("basic_ios::clear: iostream error"),
+    OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device"),
+]
+OTHERS = [OSError(errno.EIO, "Input/output error"), RuntimeError("(os error 2)"), ValueError("no space")]
+
+
+@pytest.mark.parametrize("error", NO_ROOM, ids=str)
+def test_the_place_and_the_remedy_are_told(error: Exception, tmp_path: Path) -> None:
+    said = f"^{tmp_path} cannot be written: .*; make room on that disk"
+    with pytest.raises(NerbenchError, match=said) as told, room_for(tmp_path):
+        raise error
+    assert told.value.exit_status == 1
+    assert "\n" not in str(told.value)
+    assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+def test_every_other_error_is_what_it_was(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as told, room_for(tmp_path):
+        raise error
+    assert told.value is error
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NerbenchError), (errno.EACCES, InputError)])
+def test_a_file_that_cannot_even_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[NerbenchError]
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(paths.os, "open", refuse)
+    with pytest.raises(NerbenchError) as told:
+        write_whole(tmp_path / "a", [b"1"])
+    assert type(told.value) is kind
+    with pytest.raises(NerbenchError) as told, locked(tmp_path):
+        pass
+    assert type(told.value) is kind

@@ -1,0 +1,121 @@
+"""Dockerfile and compose file, checked without a container engine: they were never built."""
+
+import re
+import tomllib
+from fnmatch import fnmatch
+from typing import Any
+
+import pytest
+from containers import COMPOSE, DOCKERFILE, Instruction, exists, server_settings, services, stages, worker_command
+from prefect_site import ROOT
+
+SECRET = re.compile(r"PASSWORD|AUTH|SECRET|TOKEN|KEY")
+
+
+def of(name: str) -> list[Instruction]:
+    return [one for stage in stages() for one in stage if one.name == name]
+
+
+def test_it_runs_as_nobody_in_particular() -> None:
+    (user,) = (one.rest for one in stages()[-1] if one.name == "USER")
+    assert re.fullmatch(r"\d+:\d+", user), "a number, so that Kubernetes can tell that it is not root"
+    assert not user.startswith("0:")
+    names = [one.name for one in stages()[-1]]
+    assert "RUN" not in names[names.index("USER") :]
+
+
+def test_every_image_is_pinned_and_every_installation_constrained() -> None:
+    own = {one.rest.partition(" AS ")[2] for one in of("FROM")}
+    for source in (one.rest.partition(" AS ")[0] for one in of("FROM")):
+        assert source in own or source == "torch-${DEVICE}" or re.search(r":\d+\.\d+", source), source
+    installations = [one.rest for one in of("RUN") if "pip install" in one.rest]
+    assert len(installations) == 3
+    assert all("-c constraints.txt" in command for command in installations)
+
+
+def test_both_devices_have_a_stage() -> None:
+    assert {"torch-cpu", "torch-cuda"} <= {one.rest.partition(" AS ")[2] for one in of("FROM")}
+    assert {str(one.get("build", {}).get("args", {}).get("DEVICE", "cpu")) for one in services().values()} == {
+        "cpu",
+        "cuda",
+    }
+
+
+def copied() -> list[str]:
+    """Paths of the context that the image holds."""
+    return [path for one in of("COPY") if "--from" not in one.rest for path in one.rest.split()[:-1]]
+
+
+def test_the_image_holds_all_packages_and_what_they_read() -> None:
+    assert [path for path in copied() if not exists(path)] == []
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {package.partition(".")[0] for package in packages} <= set(copied())
+    assert "deployments" in copied(), "flows/serving.py reads prefect.yaml"
+
+
+def test_nothing_that_is_copied_is_ignored_and_nothing_else_is_sent() -> None:
+    rules = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines()
+    rules = [rule for rule in rules if rule and not rule.startswith("#")]
+    assert rules[0] == "*"
+    kept = [rule[1:] for rule in rules if rule.startswith("!")]
+    for path in copied():
+        assert any(fnmatch(path, rule) or rule.startswith(f"{path}/") for rule in kept), path
+    for secret in (".env", "deployments/.env", "deployments/worker.env", "var", "nerbench.yaml"):
+        assert not any(fnmatch(secret, rule) for rule in kept), secret
+
+
+def environment() -> list[tuple[str, str, str]]:
+    return [(service, name, value) for service, one in services().items() for name, value in one["environment"].items()]
+
+
+def test_secrets_come_from_outside_and_must_be_there() -> None:
+    secrets = [(name, value) for _, name, value in environment() if SECRET.search(name)]
+    assert len(secrets) >= 4
+    for name, value in secrets:
+        assert re.fullmatch(r"\$\{[A-Z_]+:\?.+\}", value), name
+    assert "://" not in "".join(value for _, name, value in environment() if "DATABASE" in name)
+    assert "deployments/.env" in COMPOSE.read_text()
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"deployments/.env", "deployments/worker.env"} <= set(ignored)
+
+
+def test_the_server_lets_in_only_who_knows_the_auth_string_and_guards_its_forms() -> None:
+    settings = services()["server"]["environment"]
+    assert settings["PREFECT_SERVER_API_AUTH_STRING"] == services()["worker"]["environment"]["PREFECT_API_AUTH_STRING"]
+    assert settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+    assert "*" not in settings["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    published = [port for one in services().values() for port in one.get("ports", ())]
+    assert [port.rpartition(":")[0] for port in published] == ["127.0.0.1:4200"]
+
+
+def test_prefect_knows_every_setting() -> None:
+    from prefect.settings import Settings
+    from prefect.settings.legacy import _get_valid_setting_names
+
+    known = _get_valid_setting_names(Settings)
+    image = [name for one in of("ENV") for name in re.findall(r"(\w+)=", one.rest)]
+    named = [name for name in [*image, *(name for _, name, _ in environment())] if name.startswith("PREFECT_")]
+    assert len(named) > 15
+    assert [name for name in named if name not in known] == []
+    assert {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE"} <= set(server_settings())
+
+
+@pytest.mark.parametrize("service", ["server", "worker", "worker-cuda"])
+def test_a_service_has_few_rights_and_waits_for_what_it_needs(service: str) -> None:
+    one: dict[str, Any] = services()[service]
+    assert one["cap_drop"] == ["ALL"]
+    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert one["init"]
+    for needed, how in one["depends_on"].items():
+        assert how == {"condition": "service_healthy"}
+        assert "healthcheck" in services()[needed]
+
+
+def test_the_worker_works_for_the_pool_of_the_deployments_and_tells_its_health() -> None:
+    import yaml
+
+    pool = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["definitions"]["pool"]["name"]
+    command = worker_command()
+    assert command[command.index("--pool") + 1] == pool
+    assert "--with-healthcheck" in command
+    assert any(one.name == "HEALTHCHECK" for one in stages()[-1])

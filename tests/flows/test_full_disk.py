@@ -1,0 +1,115 @@
+"""A full disk: one line that names the place and the remedy, nothing torn, and a rerun that goes on."""
+
+import os
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_corpus import TINY, write_corpus
+
+from artifacts.errors import NerbenchError, RunFailedError
+from artifacts.manifest import Provenance
+from artifacts.references import resolve, verify
+from artifacts.results.tables import read_results
+from artifacts.store import Store
+from tasks.config import Config, DatasetConfig, ModelConfig
+from tasks.training import launch
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is full")  # noqa: PTH110
+SAID = "cannot be written: No space left on device; make room on that disk or choose another, and run it again"
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """New files whose paths hold one of these are written to a device that is full."""
+    places: set[str] = set()
+    opened = os.open
+
+    def open_one(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        descriptor = opened(path, flags, *arguments, **options)
+        if not (flags & os.O_EXCL and any(place in str(path) for place in places)):
+            return descriptor
+        os.close(descriptor)
+        return opened("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr("artifacts.storage.paths.os.open", open_one)
+    return places
+
+
+def torn(folder: Path) -> list[Path]:
+    """Files that are unfinished or empty; a lock is always empty."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock.tmp"]
+    return [path for path in files if path.suffix == ".tmp" or not path.stat().st_size]
+
+
+@pytest.mark.parametrize("place", ["/blobs/", "/manifests/", "/aliases/"])
+def test_a_publication_is_completed_when_there_is_room(
+    full: set[str], place: str, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    full.add(place)
+    with pytest.raises(NerbenchError, match=rf"^{tmp_path}/store\S*{place}\S+ {SAID}") as told:
+        store.publish(tiny_model_folder, "tiny", Provenance(seed=1))
+    assert told.value.exit_status == 1
+    assert torn(tmp_path / "store") == []
+    full.clear()
+    store.publish(tiny_model_folder, "tiny", Provenance(seed=1))
+    (found,) = resolve("tiny", store.url)
+    assert [one.ok for one in verify(found.uri, store.url)] == [True]
+
+
+@pytest.mark.e2e
+def test_a_benchmark_goes_on_when_there_is_room(
+    full: set[str], config: Config, finished: dict[str, Any], tmp_path: Path
+) -> None:
+    from flows.benchmark import benchmark
+
+    results = tmp_path / "results"
+    moved = config.model_copy(update={"results": str(results)})
+    for place in ("/.cache/evaluations/", "/predictions/", "/metrics/", "/runs/"):
+        full.clear()
+        full.add(place)
+        with pytest.raises(NerbenchError, match=rf"{results}/\S*{place[1:]}\S+ {SAID}") as told:
+            benchmark(moved, models=["tiny"])
+        assert told.value.exit_status == 1
+        assert "\n" not in str(told.value)
+        assert torn(results) == []
+    full.clear()
+    summary = benchmark(moved, models=["tiny"])
+    assert (summary["evaluated"], summary["cached"]) == (0, 1)
+    assert {run["outcome"] for run in read_results(str(results), "runs").to_pylist()} == {"failed", "ok"}
+    assert read_results(str(results), "metrics").num_rows
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """Limits the size of files that this process and its children write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size > 0 else before[0], before[1]))
+
+    yield limit
+    limit(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [30_000, 80_000], ids=["weights", "optimizer"])
+def test_a_training_goes_on_from_its_checkpoint_when_there_is_room(
+    limited: Callable[[int], None], size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    corpus = write_corpus(tmp_path / "corpus.txt", 12)
+    dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
+    settings = {"name": "tiny", "base": TINY, "epochs": 2, "learning_rate": 5e-3, "batch_tokens": 64, "vocabulary": 200}
+    model = ModelConfig.model_validate(settings)
+    limited(size)
+    with pytest.raises(
+        RunFailedError, match=rf"^training tiny failed: {tmp_path}/cache/\S+ cannot be written: "
+    ) as told:
+        launch.train(model, dataset, lambda event: None)
+    assert "; make room on that disk or choose another, and run it again to go on" in str(told.value)
+    limited(0)
+    assert launch.train(model, dataset, lambda event: None).provenance.metrics

@@ -1,0 +1,128 @@
+"""A store that gives no answer: asked again for more than a minute, then said; nothing is silently inferred again."""
+
+import os
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import pytest
+from fault_proxy import FaultProxy
+from s3_server import running_s3
+
+from artifacts.errors import NerbenchError
+from artifacts.manifest import Provenance
+from artifacts.references import pull, resolve
+from artifacts.store import Store
+from tasks.config import Config
+
+pytestmark = pytest.mark.e2e
+OUTAGE_S = 60.0
+
+
+class Clock:
+    """Time passes only where somebody waits, and then at once."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+
+class Outage(FaultProxy):
+    """A way to the store that hangs up on whoever asks for something of `what`, until a time."""
+
+    def __init__(self, upstream: str, clock: Clock) -> None:
+        super().__init__(upstream)
+        self.clock = clock
+        self.what, self.until = "", 0.0
+
+    def next_fault(self, method: str, path: str, headers: Message) -> str | None:
+        return "drop" if self.clock.now < self.until and self.what in unquote(path) else None
+
+
+class OnS3(NamedTuple):
+    """A model that was benchmarked on S3, and the way to it."""
+
+    config: Config
+    way: Outage
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("artifacts.storage.retries.sleep", clock.sleep)
+    monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=clock.sleep))
+    return clock
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    with running_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def on_s3(
+    bucket: str, config: Config, finished: dict[str, Any], clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OnS3]:
+    from flows.benchmark import benchmark
+
+    with Outage(os.environ["AWS_ENDPOINT_URL"], clock) as way:
+        Thread(target=way.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
+        place = f"{bucket}/{tmp_path.name}"
+        moved = config.model_copy(update={"store": f"{place}/store", "results": f"{place}/results"})
+        pull(resolve("tiny", config.store)[0], tmp_path / "tiny")
+        (tmp_path / "tiny" / "manifest.json").unlink()
+        Store(moved.store).publish(tmp_path / "tiny", "tiny", Provenance())
+        assert benchmark(moved)["evaluated"] == 1
+        clock.pauses.clear()
+        yield OnS3(moved, way)
+        way.shutdown()
+
+
+@pytest.fixture
+def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was inferred, though nothing should be."""
+    seen: list[str] = []
+
+    def predict(tagger: Any, *_: Any, **__: Any) -> None:
+        seen.append(str(tagger))
+        raise AssertionError("there is inference")
+
+    monkeypatch.setattr("tasks.inference.prediction.predict", predict)
+    return seen
+
+
+def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
+    from flows.benchmark import benchmark
+
+    on_s3.way.until = clock.now + OUTAGE_S
+    summary = benchmark(on_s3.config)
+    assert (summary["evaluated"], summary["cached"], inferred) == (0, 1, [])
+    assert sum(clock.pauses) >= OUTAGE_S
+
+
+@pytest.mark.parametrize("what", ["/store/", "/results/"])
+def test_what_stays_away_is_said_and_nothing_is_inferred(
+    on_s3: OnS3, clock: Clock, inferred: list[str], what: str
+) -> None:
+    from flows.benchmark import benchmark
+
+    on_s3.way.what, on_s3.way.until = what, float("inf")
+    said = rf"s3://\S*{what[:-1]} cannot be reached; the last of 3 attempts failed with"
+    with pytest.raises(NerbenchError, match=said) as told:
+        benchmark(on_s3.config)
+    assert (told.value.exit_status, inferred) == (1, [])
+    assert "\n" not in str(told.value)
+    assert sum(clock.pauses) >= OUTAGE_S
+    print(f"\nafter {sum(clock.pauses):.0f} s of pauses: {told.value}")
+    on_s3.way.until = 0.0
+    assert benchmark(on_s3.config)["cached"] == 1
