@@ -2,16 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow torture lint format clean
+.PHONY: run test test-slow test-operations torture lint format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
 
 test: .venv/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
+
+# Servers and workers that are killed, cancelled and restarted; prints the figures of deployments/README.md.
+test-operations: .venv/installed-dev
+	$(BIN)/pytest -m operations -n 2 --dist loadgroup -rP
 
 # Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
 torture: .venv/installed-dev
@@ -21,6 +25,7 @@ torture: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
 format: .venv/installed-dev
@@ -28,7 +33,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-ministack .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-ministack .venv-audit .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
-from flows.commands import artifacts, compare, publish, results, serve
+from flows.commands import artifacts, compare, history, init, inspect_data, predict, publish, results, serve, speed
 from flows.commands.options import Json, configured
-from flows.commands.terminal import columns, print_json, print_leaderboard, print_table, say
+from flows.commands.report import report as write_report
+from flows.commands.terminal import columns, complain, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -31,8 +32,14 @@ app = typer.Typer(
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(results.app, name="results")
 app.command()(compare.compare)
+app.command()(history.history)
+app.command()(init.init)
+app.command()(inspect_data.inspect_data)
+app.command()(predict.predict)
 app.command()(publish.publish)
+app.command(name="report")(write_report)
 app.command()(serve.serve)
+app.command()(speed.speed)
 
 References = Annotated[
     list[str] | None,
@@ -146,7 +153,7 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
 def report(summary: dict[str, Any], json: bool) -> None:
     """Print what a run made: the scores on stdout, and where everything lies on stderr."""
     if json:
-        print_json(summary)
+        print_json(summary | {"metrics": list(summary["metrics"])})
         return
     from tasks.results.summary import leaderboard
 
@@ -163,6 +170,8 @@ def report(summary: dict[str, Any], json: bool) -> None:
         say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():
         say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+    if summary.get("report"):
+        say(f"report: {summary['report']}")
 
 
 def print_own(metrics: list[dict[str, Any]]) -> None:
@@ -207,7 +216,7 @@ def status_of(arguments: list[str]) -> int:
 
 
 def _refuse(error: object, status: int) -> int:
-    say(f"nerbench: {' '.join(str(error).split())}")
+    complain(f"nerbench: {' '.join(str(error).split())}")
     return status
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
+from flows.evaluating import evaluate_models
 from flows.recording import Ledger
-from flows.scoring import evaluate_models
 from tasks import steps
 from tasks.comparison.gate import absent_models, first_promotion, is_improvement, missing, promotion, refuse
 from tasks.config import Config, GateConfig, GateRule

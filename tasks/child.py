@@ -96,7 +96,8 @@ def _failure(what: str, last: Job, status: int, output: str) -> NerbenchError:
         return InputError(last["field"], last["problem"], last["remedy"])
     if last.get("event") == "error":
         failure = RunFailedError(f"{what} failed: {' '.join(last['message'].split())}")
-        failure.add_note(last["traceback"])
+        if "traceback" in last:  # not where the child itself said what is wrong
+            failure.add_note(last["traceback"])
         return failure
     if status < 0:
         hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
@@ -133,12 +134,18 @@ def serve(work: Callable[[Job, Emit], Job]) -> None:
 
         try:
             emit({"event": "result", "result": work(json.load(sys.stdin), emit)})
-        except InputError as error:
-            emit({"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy})
-        except NerbenchError as error:
-            emit({"event": "error", "message": str(error)})
         except Exception as error:
-            emit({"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+            emit(event_of(error))
+
+
+def event_of(error: BaseException) -> Job:
+    """The last event of a child that fails with this error."""
+    if isinstance(error, InputError):
+        return {"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy}
+    if isinstance(error, NerbenchError):
+        return {"event": "error", "message": str(error)}
+    told = "".join(traceback.format_exception(error))
+    return {"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": told}
 
 
 def _die_with_parent() -> None:

@@ -22,7 +22,7 @@ from tasks.results.export import ROW_OF
 
 REGION = re.compile(r"<!-- (\w+:\w+) -->\n(.*?)<!-- /\1 -->\n", re.DOTALL)
 """A generated part of a page, by its name."""
-SHARED_OPTIONS = {"--config", "--set", "--store", "--results"}
+SHARED_OPTIONS = {"--config", "--set", "--store", "--results", "--quiet", "--verbose"}
 
 
 def regions() -> dict[str, str]:

@@ -27,7 +27,7 @@ def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None
     predictions = Predictions(identity=identity, types=file.types, parts=file.parts)
     if artifact is None:
         return run_custom(metrics, predictions)
-    with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
+    with tagger_handle(artifact, settings_of(config.benchmark), as_saved=True) as handle:
         return run_custom(metrics, predictions, lambda: handle.value)
 
 

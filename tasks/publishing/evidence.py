@@ -1,9 +1,10 @@
 """The numbers a model card is made of: the rows of the newest run that scored, or measured, an artifact."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from artifacts.results.tables import read_newest_first, read_results
+from tasks.results.latency import latency_samples
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.slicing.slices import EVERYTHING
@@ -55,19 +56,24 @@ class Evidence(NamedTuple):
 def find_evidence(results: str, artifact_id: str) -> Evidence:
     """The newest numbers of an artifact. Raises CorruptArtifactError naming a damaged table file."""
     run_id, date, metrics = _newest(results, "metrics", artifact_id)
-    measured, _, speed = _newest(results, "speed", artifact_id)
+    measured, _, speed = _newest(results, "speed", artifact_id, latency_samples)
     memory, machine = [], None
     if measured:
         of_run = [("run_id", "=", measured)]
-        memory = read_results(results, "memory", filters=[*of_run, ("artifact_id", "=", artifact_id)]).to_pylist()
+        of_artifact = [*of_run, ("artifact_id", "=", artifact_id)]
+        memory = latency_samples(read_results(results, "memory", filters=of_artifact).to_pylist())
         machine = next(iter(read_results(results, "runs", filters=of_run).to_pylist()), None)
     return Evidence(run_id, date, _annotations(metrics), speed, memory, machine)
 
 
-def _newest(results: str, table: str, artifact_id: str) -> tuple[str | None, str | None, list[Row]]:
-    """The run that wrote last of an artifact, its date and its rows."""
+def _newest(
+    results: str, table: str, artifact_id: str, choose: Callable[[Iterable[Row]], list[Row]] = list
+) -> tuple[str | None, str | None, list[Row]]:
+    """The run that wrote last of an artifact, its date and its rows, of those that are chosen."""
     for dated in read_newest_first(results, table, filters=[("artifact_id", "=", artifact_id)]):
-        rows: list[Row] = dated.rows.to_pylist()
+        rows = choose(dated.rows.to_pylist())
+        if not rows:
+            continue
         # Not every table dates its rows; of two runs of one day it is then the one that was read last.
         last = max(enumerate(rows), key=lambda numbered: (str(numbered[1].get("started_at") or ""), numbered[0]))[1]
         return last["run_id"], dated.date, [row for row in rows if row["run_id"] == last["run_id"]]

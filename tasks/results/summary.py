@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from artifacts.errors import InputError
 from artifacts.results.tables import DatedRows, Filter, read_newest_first
 from tasks.custom.running import CUSTOM
+from tasks.results.latency import latency_samples
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.slicing.slices import EVERYTHING
@@ -123,7 +124,7 @@ def _no_such_run(results: str, run_id: str | None) -> InputError:
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
     """One row a model: latency percentiles in milliseconds, words a second, load time, memory in MB."""
-    used = {row["artifact_id"]: row for row in memory}
+    used = {row["artifact_id"]: row for row in latency_samples(memory)}
     return [
         {
             "model": row["model"],
@@ -134,7 +135,7 @@ def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
             "words/s": round(row["words_per_s"]),
             **_memory_columns(used.get(row["artifact_id"])),
         }
-        for row in speed
+        for row in latency_samples(speed)
         if row["status"] == "ok"
     ]
 

@@ -82,7 +82,10 @@ def seconds(*command: str) -> float:
 
 def measure(results: str, state: str, readers: dict[str, str]) -> None:
     show = (sys.executable, "-m", "flows.cli", "results", "show", "--results", results)
-    commands = {"results show": show} | {name: (sys.executable, "-c", code, results) for name, code in readers.items()}
+    history = (sys.executable, "-m", "flows.cli", "history", "model-07", "--results", results)
+    commands = {"results show": show, "history": history} | {
+        name: (sys.executable, "-c", code, results) for name, code in readers.items()
+    }
     n_files = sum(1 for _ in Path(results).glob("metrics/schema=*/date=*/*.parquet"))
     for name, command in commands.items():
         taken = median(seconds(*command) for _ in range(RUNS))

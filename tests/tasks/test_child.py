@@ -141,6 +141,13 @@ signal.pause()"""
     witness.wait()
 
 
+def test_what_the_child_itself_says_is_wrong_is_one_line(module: Write) -> None:
+    name = module("from artifacts.errors import RunFailedError\nraise RunFailedError('the loss is nan')")
+    with pytest.raises(RunFailedError, match=r"^training failed: the loss is nan$") as caught:
+        run_child(name, {}, what="training")
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_a_child_that_ignores_termination_is_killed(
     module: Write, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, NerbenchError
 from artifacts.results.schemas import TABLES, schema
 from artifacts.results.tables import read_results, write_table
 from flows.cli import status_of
@@ -203,7 +203,7 @@ def test_a_failure_leaves_neither_a_half_file_nor_a_temporary_one(
 
     folder = tmp_path / "out"
     monkeypatch.setattr("artifacts.storage.paths.os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(NerbenchError, match="No space"):
         export_bundle(results, folder / "b.zip", Selection())
     assert list(folder.iterdir()) == []
 
