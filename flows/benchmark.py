@@ -17,7 +17,7 @@ from flows.request import Request, configuration
 from flows.rows import returned
 from flows.runners import fanned_out
 from flows.scoring import score_model, score_own, summarise_seeds, write_scores
-from flows.speed import sweep_models
+from flows.speed import measure_model, sweep_models
 from flows.tracking import track
 from tasks import steps
 from tasks.config import Config
@@ -78,8 +78,7 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
     hold_to_gate(ledger, config, artifacts, baselines)
     if config.benchmark.speed:
         for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
-            with ledger.guard(artifact.name):
-                ledger.note(steps.measure(ledger.run, artifact, corpora[0][0], config.benchmark))
+            measure_model(ledger, config, artifact, corpora[0][0])
         if config.speed.nightly:
             sweep_models(ledger, config, artifacts)
     steps.show("nerbench-results", leaderboard(ledger.metrics))

@@ -42,11 +42,11 @@ def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
             raise RunFailedError("the store has no such model, which `models` names")
     for artifact in artifacts:
         with ledger.guard(gate_of(artifact)):
-            enforce(ledger, _exact_name(artifact), judge(ledger, config, config.gate, artifact, baselines))
+            enforce(ledger, exact_name(artifact), judge(ledger, config, config.gate, artifact, baselines))
             if config.gate.promote and artifact.artifact_id in baselines:
                 baseline = baselines[artifact.artifact_id]
                 promoted = promote(ledger, config, config.gate, artifact, baseline)
-                enforce(ledger, f"promotion of {_exact_name(artifact)}", promoted)
+                enforce(ledger, f"promotion of {exact_name(artifact)}", promoted)
 
 
 def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baselines: Baselines) -> list[Row]:
@@ -114,5 +114,6 @@ def gate_of(artifact: ArtifactRef) -> str:
     return f"gate, {artifact.name}"
 
 
-def _exact_name(artifact: ArtifactRef) -> str:
+def exact_name(artifact: ArtifactRef) -> str:
+    """A name that means this version alone."""
     return f"{artifact.name}@sha256:{artifact.artifact_id[:12]}"

@@ -1,6 +1,6 @@
 """From evaluations to scores: store the predictions, count, score, write.
 
-Rows are quoted where they are passed to a step: Prefect looks for futures in everything else, value by value.
+Rows, and what is passed often, are quoted: Prefect looks for futures in everything else, value by value.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
             scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
-                scored.rows.append(steps.score.submit(run, predicted, counted, config, labels))
+                scored.rows.append(steps.score.submit(run, predicted, quote(counted), quote(config), labels))
     return scored
 
 

@@ -7,10 +7,12 @@ from prefect import flow
 
 from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
+from flows.gate import enforce, exact_name
 from flows.recording import Ledger, recorded
 from flows.request import Request, configuration
 from tasks import steps
 from tasks.config import Config
+from tasks.corpora.refs import CorpusRef
 from tasks.environment import environment, machine
 from tasks.measuring.subjects import Subject, of_artifact
 from tasks.measuring.tables import Swept
@@ -32,6 +34,14 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
         swept = sweep_subjects(ledger, config, subjects)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "tables")}
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
+
+
+def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
+    """Take the latency sample of a model and hold it to the speed gate, its rows all written."""
+    with ledger.guard(artifact.name):
+        measured = steps.measure(ledger.run, artifact, corpus, config)
+        ledger.note(measured.tables)
+        enforce(ledger, f"speed of {exact_name(artifact)}", measured.judged)
 
 
 def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:

@@ -40,6 +40,7 @@ from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.inference.loading import resolve_device
 from tasks.inference.sharding import Shard, ShardRecord
 from tasks.measuring import measurement, subjects, tables
+from tasks.measuring.measurement import Measurement
 from tasks.measuring.subjects import Subject
 from tasks.measuring.tables import Swept
 from tasks.progress import at_most_every, both, inference_progress, training_progress
@@ -329,10 +330,11 @@ def write_seeds(run: Run, model: ModelConfig, scored: Sequence[Row]) -> str:
 
 
 @task(task_run_name="measure {artifact.name}")
-def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig) -> dict[str, str]:
+def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
     """Latency, load time and memory of one model, taken in a process of its own; never cached."""
-    with _gpu_slot(benchmark.device):
-        return measurement.measure_and_write(run, artifact, refs.open_corpus(corpus), benchmark)
+    with _gpu_slot(config.benchmark.device):
+        words = refs.open_corpus(corpus)
+        return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
 
 
 @task(task_run_name="find what is to be measured", **STORAGE)

@@ -20,7 +20,7 @@ _WITHOUT_EFFECT = frozenset({"position_ids", "output_attentions", "output_hidden
 
 
 class Segments(NamedTuple):
-    """Where the sentences of a packed row end: lengths that follow each other; what comes after the last is no one's."""
+    """The sentences of a packed row, which follow each other; pieces after the last one only fill the row up."""
 
     lengths: tuple[int, ...]
     bounds: torch.Tensor

@@ -1,17 +1,49 @@
-"""The parent's side of the latency sample: one child a model, its rows written as they come."""
+"""The parent's side of the latency sample: one child a model, its rows written as they come, held to the speed gate."""
+
+from typing import Any, NamedTuple
 
 from artifacts.manifest import ArtifactRef
 from artifacts.references import load_manifest, materialise
 from tasks.child import run_child
-from tasks.config import BenchmarkConfig
+from tasks.comparison import pace
+from tasks.config import BenchmarkConfig, SpeedGateConfig
 from tasks.corpora.corpus import Corpus
 from tasks.measuring.tables import first_sentences, latency_rows
 from tasks.results.rows import write_measured
 from tasks.runs import Run
 
+Row = dict[str, Any]
 
-def measure_and_write(run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, str]:
-    """Measure one model in a process of its own; returns the locations of its `speed` and `memory` rows."""
+
+class Measurement(NamedTuple):
+    """What was measured of one model."""
+
+    tables: dict[str, str]
+    """Locations of its `speed` and `memory` rows, by table."""
+    judged: list[Row]
+    """Rows of `gate`; none without a speed gate."""
+
+
+def measure_and_write(
+    run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, gate: SpeedGateConfig | None = None
+) -> Measurement:
+    """Measure one model in a process of its own, once more if it is slower than the nights before, and write the rows.
+
+    Of two measurements the faster one is written and judged: what slowed down one of them alone was not the model.
+    """
+    rows = measure(artifact, corpus, benchmark)
+    judged: list[Row] = []
+    if gate:
+        found = pace.compare_nights(run.results, rows["speed"][0], gate, before=run.date)
+        if found and found.is_suspicious:
+            rows = min(rows, measure(artifact, corpus, benchmark), key=lambda one: one["speed"][0]["p50_s"])
+            found = pace.compare_nights(run.results, rows["speed"][0], gate, before=run.date)
+        judged = [pace.judged(rows["speed"][0], found, gate)]
+    return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
+
+
+def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, list[Row]]:
+    """The rows by table of one measurement."""
     job = {
         "folder": str(materialise(artifact)),
         "sentences": first_sentences(corpus),
@@ -20,5 +52,4 @@ def measure_and_write(run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark
         "window": benchmark.window,
     }
     measured = run_child("tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
-    rows = latency_rows(artifact, load_manifest(artifact), measured, benchmark.precision, corpus.name)
-    return write_measured(run, artifact.artifact_id, rows)
+    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.precision, corpus.name)

@@ -114,7 +114,7 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     names: dict[str, set[str]] = {}
     for row in judged:
         names.setdefault(row["model"], set()).add(row["artifact_id"])
-    said = {"rule": _rules, "frozen": _frozen, "promotion": _promotion}
+    said = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
     return [
         Line(_name(rows[0], names), _place(rows[0]), *said[kind](rows))
         for (kind, *_), rows in groups.items()
@@ -145,6 +145,10 @@ def _frozen(rows: Sequence[Row]) -> tuple[Status, str]:
     return "bad", rows[0]["reason"] or "unchanged, yet it predicts differently"
 
 
+def _speed(rows: Sequence[Row]) -> tuple[Status, str]:
+    return "bad" if rows[0]["failed"] else "same", rows[0]["reason"]
+
+
 def _promotion(rows: Sequence[Row]) -> tuple[Status, str]:
     row = rows[0]
     return ("good", f"became {row['baseline']}") if row["promoted"] else ("same", f"did not become {row['baseline']}")
@@ -157,7 +161,7 @@ def _name(row: Row, names: Mapping[str, set[str]]) -> str:
 
 def _place(row: Row) -> str:
     dataset, gold = row["dataset"] or "", row["gold"] or ""
-    return dataset if dataset == gold else f"{dataset} against {gold}"
+    return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
 def _compared_line(entry: Entry, found: Compared) -> Line:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tasks import steps
-from tasks.config import BenchmarkConfig, ModelConfig
+from tasks.config import BenchmarkConfig, Config, ModelConfig
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def work(step: str, device: str, cached: bool) -> None:
         "finetune": lambda: steps.finetune.fn(model, None),
         "evaluate": lambda: steps.evaluate.fn(artifact, corpus, plan, "results"),
         "check_canary": lambda: steps.check_canary.fn(artifact, corpus, plan, 0.1, "results"),
-        "measure": lambda: steps.measure.fn(None, artifact, corpus, benchmark),
+        "measure": lambda: steps.measure.fn(None, artifact, corpus, Config(benchmark=benchmark)),
     }
     calls[step]()
 

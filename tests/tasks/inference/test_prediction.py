@@ -160,7 +160,26 @@ def test_a_roberta_fills_its_window_and_no_more(tmp_path: Path) -> None:
     assert predict_block(tagger, [words]).labels.tolist() == expected
 
 
-@given(st.lists(st.integers(1, 60), max_size=80).map(sorted), st.integers(8, 200))
+lengths_in_order = st.lists(st.integers(1, 60), max_size=80).map(sorted)
+
+
+@given(lengths_in_order, st.integers(8, 200))
+def test_packed_batches_count_no_padding(lengths: list[int], budget: int) -> None:
+    runs = list(batches(lengths, budget, "packed"))
+    assert [i for run in runs for i in run] == list(range(len(lengths)))
+    sizes = [sum(lengths[i] for i in run) for run in runs]
+    assert all(size <= budget or len(run) == 1 for size, run in zip(sizes, runs, strict=True))
+    assert all(size + lengths[after[0]] > budget for size, after in zip(sizes, runs[1:], strict=False))
+
+
+@given(lengths_in_order, st.integers(8, 200))
+def test_even_batches_have_one_length(lengths: list[int], budget: int) -> None:
+    runs = list(batches(lengths, budget, "even"))
+    assert [i for run in runs for i in run] == list(range(len(lengths)))
+    assert all(lengths[run[0]] == lengths[run[-1]] and len(run) <= max(1, budget // lengths[run[0]]) for run in runs)
+
+
+@given(lengths_in_order, st.integers(8, 200))
 def test_batches_follow_each_other_and_keep_the_budget(lengths: list[int], budget: int) -> None:
     runs = list(batches(lengths, budget))
     assert [i for run in runs for i in run] == list(range(len(lengths)))

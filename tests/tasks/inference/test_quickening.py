@@ -14,7 +14,7 @@ from tiny_architectures import NAMES, save_architecture
 from tiny_models import WORDS
 
 from tasks.inference import prediction, quickening, segments
-from tasks.inference.linears import PackedLinear
+from tasks.inference.linears import PackedLinear, filled
 from tasks.inference.loading import Tagger, load_tagger
 from tasks.inference.prediction import predict, predict_block
 from tasks.inference.quickening import quicken
@@ -126,10 +126,10 @@ def test_equal_sentences_are_computed_once(bert: tuple[Tagger, Tagger]) -> None:
     )
     once = [[first, *words] for first, words in zip(WORDS, random_sentences(20, seed=3), strict=False)]
     first = predict_block(quick, once)
-    assert seen["pieces"] == first.pieces + 2 * 20  # special tokens
+    assert seen["pieces"] == filled(first.pieces + 2 * 20)  # special tokens
     repeated = predict_block(quick, once * 3)
     hook.remove()
-    assert seen["pieces"] == 2 * (first.pieces + 2 * 20)
+    assert seen["pieces"] == 2 * filled(first.pieces + 2 * 20)
     assert repeated.labels.tolist() == first.labels.tolist() * 3
     assert (repeated.pieces, repeated.truncated) == (3 * first.pieces, 3 * first.truncated)
 
@@ -201,3 +201,20 @@ def test_bf16_stays_bf16(folders: dict[str, Path]) -> None:
     hook.remove()
     assert dtypes == [torch.bfloat16]
     assert quick.batching == "packed"
+
+
+@given(rows=st.integers(1, 5000))
+def test_calls_have_few_sizes_and_little_filling(rows: int) -> None:
+    assert rows <= filled(rows) == filled(filled(rows))
+    assert filled(rows) < max(2 * rows, 17)
+    assert filled(rows) - rows < 512
+    assert len({filled(n) for n in range(1, rows + 1)}) <= 6 + rows // 512
+
+
+@pytest.mark.parametrize("shape", [(7, 32), (1, 3, 32), (2, 5, 32), (600, 32)])
+def test_a_packed_layer_computes_what_the_layer_does(shape: tuple[int, ...]) -> None:
+    layer, x = torch.nn.Linear(32, 48), torch.randn(shape)
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedLinear(layer)(x), layer(x), rtol=1e-4, atol=1e-5)
+        gelu = torch.nn.functional.gelu(layer(x))
+        torch.testing.assert_close(PackedLinear(layer, gelu=True)(x), gelu, rtol=1e-4, atol=1e-5)

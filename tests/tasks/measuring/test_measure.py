@@ -35,7 +35,7 @@ def rows(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     """The `speed` and the `memory` row of one tiny model, measured in a child."""
     run = own_run(tmp_path_factory.mktemp("measured"))
     (artifact,) = resolve(str(tiny_model_folder), "")
-    written = measure_and_write(run, artifact, CORPUS, BenchmarkConfig(device="cpu"))
+    written = measure_and_write(run, artifact, CORPUS, BenchmarkConfig(device="cpu")).tables
     assert set(written) == {"speed", "memory"}
     tables = {name: read_results(run.results, name).to_pylist() for name in written}
     return {name: row for name, (row,) in tables.items()}
