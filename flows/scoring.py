@@ -37,7 +37,7 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
         for corpus in evaluated.annotations:
             predicted = steps.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
             ledger.note_predictions(predicted)
-            counted = steps.count(artifact, evaluated.record, corpus, config, config.results)
+            counted = steps.count(artifact, evaluated.record, corpus, quote(config), config.results)
             scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]

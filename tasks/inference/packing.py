@@ -35,7 +35,7 @@ def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
 def _packed(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
     lengths = np.array([len(ids) for ids in windows])
     bounds = np.concatenate([[0], np.cumsum(lengths)])
-    pieces = bounds[-1]
+    pieces = int(bounds[-1])
     row = np.full((1, filled(pieces) if tagger.device.type == "cpu" else pieces), tagger.tokenizer.special.pad)
     row[0, :pieces] = np.concatenate(windows)
     positions = np.full_like(row, _first_position(tagger))

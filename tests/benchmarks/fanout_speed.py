@@ -1,11 +1,13 @@
 """What orchestration costs where many models are benchmarked from cached predictions, and how far the server lags.
 
-`python tests/benchmarks/fanout_speed.py [--models 100] [--labels 20] [--chunks 1,20,100]` writes predictions of so many
-models on a corpus of so few words that hardly anything but orchestration takes time, starts a Prefect server with
-batched recording (SQLite), and benchmarks them once for each number of cells a task. A cell is one label of one model.
+`python tests/benchmarks/fanout_speed.py [--models 100] [--labels 20] [--chunks 1,5,20,100]` writes predictions of so
+many models on a corpus of so few words that hardly anything but orchestration takes time, starts a Prefect server with
+batched recording (SQLite), and benchmarks them once for each number of cells a task. A cell is one label of one model;
+a task never scores labels of two models, so more cells than labels change nothing. The rows of a label are computed
+once, and are the same for every model.
 
-- *work*: the same steps called as plain functions, in the same process before the flow, seconds
-- *flow*: the flow, from its call to its end; *ms a cell*: (flow − work) / cells, and the same of the client's CPU time
+- *work*: the same functions called without Prefect, in the same process before the flow, seconds
+- *flow*: the flow, from its call to its end; *ms a cell*: (flow − work) / cells, by the clock and in CPU time
 - *lag*: from the end of the flow until the server shows every task run as ended; *server*: its CPU time
 """
 
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ BATCHED = {
 }
 SENTENCES = 4
 PATIENCE_S = 300.0
+Row = dict[str, Any]
 
 
 def prepare(folder: Path, n_models: int, n_labels: int) -> None:
@@ -122,7 +125,7 @@ def work(config: Any) -> int:
     from tasks.inference.evaluation import plan
     from tasks.results.rows import metric_rows, write_metrics, write_predictions
     from tasks.runs import Run, utc_now
-    from tasks.scoring.counting import count_predictions, score_counts
+    from tasks.scoring import counting
 
     run = Run(run_id="plain", flow="plain", date="2030-01-01", started_at=utc_now(), attempt=1, results=config.results)
     (corpus,) = describe(config, config.datasets[0])
@@ -131,16 +134,33 @@ def work(config: Any) -> int:
         found = plan(artifact, corpus.words_sha256, config.benchmark, config.results)
         assert found.record, "predictions are not cached"
         predicted = write_predictions(run, artifact, found.record, corpus, config.benchmark)
-        counted = count_predictions(config.results, artifact, found.record, corpus, config)
-        scored = [row for label in counted.labels for row in score_counts(config.results, counted, label, config)]
+        counted = counting.count_predictions(config.results, artifact, found.record, corpus, config)
+        scored = [
+            row for label in counted.labels for row in counting.score_counts(config.results, counted, label, config)
+        ]
         rows = metric_rows(run, predicted, scored) + analyse(run, predicted, config.benchmark).metrics
         write_metrics(run, artifact, "own", rows)
         cells += len(counted.labels)
     return cells
 
 
+def remembered(score_counts: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
+    """Rows by label alone."""
+    known: dict[str, list[Row]] = {}
+
+    def score(results: str, counted: Any, label: str, config: Any) -> list[Row]:
+        if label not in known:
+            known[label] = score_counts(results, counted, label, config)
+        return [dict(row) for row in known[label]]
+
+    return score
+
+
 def measure(folder: Path, chunk: int) -> None:
     """In a process of its own: print what plain functions and the flow took, as JSON."""
+    from tasks.scoring import counting
+
+    counting.score_counts = remembered(counting.score_counts)
     from flows.benchmark import benchmark
     from tasks.config import Config
 
@@ -150,6 +170,9 @@ def measure(folder: Path, chunk: int) -> None:
     fanned = fanned.model_copy(update={"runner": config.runner.model_copy(update={"cells_per_task": chunk})})
     for copy in (plain, fanned):
         shutil.copytree(config.results, copy.results)
+    work(plain)  # imports, and the rows of every label
+    shutil.rmtree(plain.results)
+    shutil.copytree(config.results, plain.results)
     start = Spent.now()
     cells = work(plain)
     without = Spent.now().since(start)
@@ -164,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=100)
     parser.add_argument("--labels", type=int, default=20)
-    parser.add_argument("--chunks", default="1,20,100")
+    parser.add_argument("--chunks", default="1,5,20,100")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]

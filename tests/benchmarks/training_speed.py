@@ -34,6 +34,7 @@ from tasks.training.launch import train
 from tasks.training.lesson import Lesson, make_trainer, prepare
 from tasks.training.ranks import ALONE
 from tasks.training.validation import Validation
+from tasks.training.vocabulary import narrow
 
 WARM_UP = 10
 """Steps before the first turn that counts."""
@@ -175,9 +176,14 @@ def full(model: ModelConfig, dataset: DatasetConfig) -> dict[str, list[dict[str,
     curves = {}
     for name in ("guide", "ours"):
         lesson = prepare(model, dataset)
-        if name == "ours":
-            lesson.widen()  # the test split has pieces of its own; this costs ours some speed
-        watch = Watch(name, judges(lesson, dataset), FULL_EVERY)
+        judged_by = judges(lesson, dataset)
+        if name == "ours":  # the test split has pieces of its own
+            lesson.widen()
+            pieces = set[int]().union(
+                lesson.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
+            )
+            narrow(lesson.base.network, pieces | {lesson.pad})
+        watch = Watch(name, judged_by, FULL_EVERY)
         with tempfile.TemporaryDirectory() as work:
             if name == "guide":
                 trainer = guide(model, dataset, Path(work), Trainer, [watch])

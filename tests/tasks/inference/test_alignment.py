@@ -53,7 +53,7 @@ sentences = st.one_of(
 
 
 @SIZES
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(lengths=sentences)
 def test_every_word_with_pieces_is_predicted_by_one_window_in_order(size: int, lengths: list[int]) -> None:
     cut = windows([numbered(lengths)], size, SPECIAL)
@@ -62,7 +62,7 @@ def test_every_word_with_pieces_is_predicted_by_one_window_in_order(size: int, l
 
 
 @SIZES
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(lengths=sentences)
 def test_windows_fit_and_point_at_their_words_own_pieces(size: int, lengths: list[int]) -> None:
     item = numbered(lengths)
@@ -77,7 +77,7 @@ def test_windows_fit_and_point_at_their_words_own_pieces(size: int, lengths: lis
 
 
 @SIZES
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(lengths=sentences)
 def test_the_window_that_predicts_a_word_has_most_context_for_it(size: int, lengths: list[int]) -> None:
     item = numbered(lengths)
@@ -97,7 +97,7 @@ def test_words_in_the_middle_keep_about_a_quarter_of_a_window_on_either_side(siz
     assert min(context(item, word, shown(w)) for w in cut for word in w.words) >= (size - 3) // 4 - 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(sentences, max_size=4))
 def test_windows_belong_to_their_sentences(several: list[list[int]]) -> None:
     items = [numbered(lengths) for lengths in several]
@@ -107,7 +107,7 @@ def test_windows_belong_to_their_sentences(several: list[list[int]]) -> None:
     assert [(w.sentence, w.ids, w.words) for w in cut] == alone
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(lengths=sentences)
 def test_words_longer_than_a_window_are_counted(lengths: list[int]) -> None:
     too_long = sum(length > 29 for length in lengths)
