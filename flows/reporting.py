@@ -36,7 +36,7 @@ def _write(config: Config) -> dict[str, str]:
     if not config.benchmark.report:
         return {}
     try:
-        announced = steps.write_report(current_run(config.results))
+        announced = steps.write_report(current_run(config.results), config)
         steps.show_report(announced)
     except Exception as error:
         _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))

@@ -383,9 +383,9 @@ def track(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: di
 
 
 @task(task_run_name="write the report of {run.run_id}", **STORAGE)
-def write_report(run: Run) -> Announcement:
-    """Write the page about a run beside its tables."""
-    return announcement.publish(run)
+def write_report(run: Run, config: Config) -> Announcement:
+    """Write the page about a run and its data beside its tables."""
+    return announcement.publish(run, config)
 
 
 @task(task_run_name="show the report")

@@ -1,9 +1,10 @@
-"""A PostgreSQL of our own in a folder, from the system's package."""
+"""A PostgreSQL of our own, from the system's package."""
 
 import getpass
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,17 +22,16 @@ def _programs() -> Path:
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[str]:
+def running_postgres() -> Iterator[str]:
     """The URL of an empty database for Prefect; PostgreSQL refuses root, so as root it runs as another user."""
-    bin_, data, port = _programs(), folder / "postgres", free_port()
-    data.mkdir(mode=0o700)
+    bin_, port = _programs(), free_port()
+    # Not in pytest's folders, which each session closes to other users again.
+    data = Path(tempfile.mkdtemp(prefix="nerbench-postgres-"))
     user = getpass.getuser()
     as_user: list[str] = []
     if os.geteuid() == 0:
         user, as_user = "nobody", ["runuser", "-u", "nobody", "--"]
         shutil.chown(data, user)
-        for parent in data.parents[:-2]:
-            parent.chmod(parent.stat().st_mode | 0o011)  # to get through to its own folder
 
     def run(*command: object) -> None:
         subprocess.run([*as_user, *map(str, command)], check=True, capture_output=True, cwd="/")
@@ -43,3 +43,4 @@ def running_postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
     finally:
         run(bin_ / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(data)

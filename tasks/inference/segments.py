@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NAME = "nerbench_segments"
 SHORT = 64
 """Pieces up to which a CPU is faster with two plain products than with the fused kernel, which blocks by rows."""
+LANES = 16
+"""Numbers that a vector holds; a softmax over fewer neighbours is computed one by one, over rows it is not."""
 _WITHOUT_EFFECT = frozenset({"position_ids", "output_attentions", "output_hidden_states", "use_cache"})
 
 
@@ -91,8 +93,10 @@ def _run_by_run(
 
 
 def _products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
-    scores = torch.bmm(q * scaling, k.transpose(1, 2))
-    return torch.bmm(torch.softmax(scores, -1, dtype=torch.float32).to(v.dtype), v)
+    q, k, v = q.float() * scaling, k.float(), v.float()  # products in bf16 would keep a kernel for each shape
+    if q.shape[1] < LANES:
+        return torch.bmm(torch.softmax(torch.bmm(k, q.transpose(1, 2)), 1).transpose(1, 2), v)
+    return torch.bmm(torch.softmax(torch.bmm(q, k.transpose(1, 2)), 2), v)
 
 
 def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:

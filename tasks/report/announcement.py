@@ -3,6 +3,9 @@
 import re
 from typing import NamedTuple
 
+from tasks.config import Config
+from tasks.inspection.inspection import inspect
+from tasks.inspection.sections import sections
 from tasks.report.board import BoardRow, Difference, Number
 from tasks.report.formats import NOTHING, count, interval, megabytes, milliseconds, points, signed
 from tasks.report.report import Report, write_report
@@ -21,9 +24,9 @@ class Announcement(NamedTuple):
     """Verdict, key numbers and link."""
 
 
-def publish(run: Run) -> Announcement:
-    """Write the report on a run beside its tables, and say what is in it. Raises like `report.build`."""
-    uri, report = write_report(run)
+def publish(run: Run, config: Config) -> Announcement:
+    """Write the report on a run and its data beside its tables, and say what is in it. Raises like `report.build`."""
+    uri, report = write_report(run, sections(inspect(config)))
     link = uri if "://" in uri else f"file://{uri}"
     return Announcement(uri, link, markdown(report, link))
 

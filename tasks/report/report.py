@@ -77,9 +77,9 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
     return Report(render(content), runs, found.verdict, found.board)
 
 
-def write_report(run: Run) -> tuple[str, Report]:
+def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple[str, Report]:
     """Write the report on a run beside its tables, over an earlier attempt's; returns its location, and it."""
-    report = build(run.results, [run.run_id])
+    report = build(run.results, [run.run_id], inspection=inspection)
     root = Root.open(run.results)
     path = f"{FOLDER}/{file_name(run.run_id)}"
     root.replace(path, report.html.encode())

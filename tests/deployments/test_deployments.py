@@ -217,7 +217,7 @@ def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:
 @pytest.mark.operations
 def test_the_same_on_postgresql(tmp_path: Path) -> None:
     with (
-        running_postgres(tmp_path) as url,
+        running_postgres() as url,
         running_site(tmp_path, {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}) as site,
     ):
         pushed = begin_push(site)

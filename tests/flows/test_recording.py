@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from artifacts.errors import InputError, RunFailedError
+from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
+from tasks.config import Config
 from tasks.runs import Run
 
 WRONG = InputError("slice mine", "fails", "correct it")
@@ -42,3 +44,14 @@ def test_what_was_written_before_a_failure_is_kept_in_mind(errors: tuple[Excepti
     assert failure.summary is not None
     assert failure.summary["tables"] == {"metrics": ["there.parquet"]}
     assert len(errors) == 1 or str(failure).endswith("m1: ValueError: two lines")
+
+
+def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() -> None:
+    from flows.train import train_models
+
+    found = ledger()
+    published = train_models(found, Config())
+    found.note_evaluation(
+        ArtifactRef(name="base", artifact_id="a" * 64, uri="there", model_sha256="b" * 64, labels=("O",)), None
+    )
+    assert (len(found.artifacts), published) == (1, [])

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from report_site import run_of
+from small_corpus import write_corpus
 
 from artifacts.errors import InputError
+from tasks.config import Config
 from tasks.report.announcement import markdown, publish
 from tasks.report.page import ASSETS, PLOTLY
 from tasks.report.report import build, check_target, file_name, save_report
@@ -31,12 +33,16 @@ def test_a_wrong_target_is_refused(tmp_path: Path, name: str, problem: str) -> N
         check_target(tmp_path / name, force=True)
 
 
-def test_the_report_of_a_run_lies_beside_its_tables(nights: str) -> None:
-    announced = publish(run_of(nights, 2))
+def test_the_report_of_a_run_lies_beside_its_tables(nights: str, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "own.txt", 3)
+    config = Config.model_validate({"dataset": {"name": "own", "files": {"train": corpus, "test": corpus}}})
+    announced = publish(run_of(nights, 2), config)
     path = Path(nights) / "reports" / "night-2.html"
     assert (announced.uri, announced.link) == (str(path), f"file://{path}")
     assert path.read_text().startswith("<!doctype html>")
-    assert publish(run_of(nights, 2)).uri == announced.uri
+    assert "<h3>Shared between splits</h3>" in path.read_text()
+    assert publish(run_of(nights, 2), Config()).uri == announced.uri
+    assert 'id="corpus"' not in path.read_text()
     assert len(list(path.parent.iterdir())) == 1
 
 
