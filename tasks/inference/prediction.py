@@ -3,9 +3,12 @@
 Batches form inside blocks of BLOCK sentences, so that a subset of whole blocks, a shard and a rerun give the same bits.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +22,12 @@ BLOCK = 2048
 
 BATCH_PIECES = {"cpu": 2048, "mps": 8192, "cuda": 32768}
 """Pieces a batch, padding included, by kind of device."""
+
+AHEAD = 2
+"""Blocks computed at once beside an accelerator."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class BlockPredictions(NamedTuple):
@@ -40,8 +49,22 @@ def predict(tagger: Tagger, sentences: Iterable[Sequence[str]], *, vote: str = "
     `vote`: `first` piece of a word, `mean` probabilities over its pieces, or its `max` (most confident) piece.
     """
     iterator = iter(sentences)
-    while block := list(islice(iterator, BLOCK)):
-        yield predict_block(tagger, block, vote=vote)
+    blocks = iter(lambda: list(islice(iterator, BLOCK)), [])
+    compute = partial(predict_block, tagger, vote=vote)
+    # On a CPU the model takes all cores; beside an accelerator they tokenize the next block meanwhile.
+    return map(compute, blocks) if tagger.device.type == "cpu" else ahead(compute, blocks)
+
+
+def ahead(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What `compute` makes of the items, in their order, the next one begun before this one is done."""
+    with ThreadPoolExecutor(AHEAD) as pool:
+        running: deque[Future[Result]] = deque()
+        for item in items:
+            running.append(pool.submit(compute, item))
+            if len(running) > AHEAD:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def predict_block(tagger: Tagger, sentences: Sequence[Sequence[str]], *, vote: str = "first") -> BlockPredictions:

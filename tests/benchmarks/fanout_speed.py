@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,6 +122,7 @@ def work(config: Any) -> int:
     """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
     from artifacts.references import resolve
     from tasks.analysis.writing import analyse
+    from tasks.comparison.frozen import changed
     from tasks.corpora.refs import describe
     from tasks.inference.evaluation import plan
     from tasks.results.rows import metric_rows, write_metrics, write_predictions
@@ -129,18 +131,18 @@ def work(config: Any) -> int:
 
     run = Run(run_id="plain", flow="plain", date="2030-01-01", started_at=utc_now(), attempt=1, results=config.results)
     (corpus,) = describe(config, config.datasets[0])
+    known = []
     cells = 0
     for artifact in resolve("*@latest", config.store):
         found = plan(artifact, corpus.words_sha256, config.benchmark, config.results)
         assert found.record, "predictions are not cached"
-        predicted = write_predictions(run, artifact, found.record, corpus, config.benchmark)
+        known.append(write_predictions(run, artifact, found.record, corpus, config.benchmark))
         counted = counting.count_predictions(config.results, artifact, found.record, corpus, config)
-        scored = [
-            row for label in counted.labels for row in counting.score_counts(config.results, counted, label, config)
-        ]
-        rows = metric_rows(run, predicted, scored) + analyse(run, predicted, config.benchmark).metrics
-        write_metrics(run, artifact, "own", rows)
+        labelled = (counting.score_counts(config.results, counted, label, config) for label in counted.labels)
+        scored = metric_rows(run, known[-1], chain.from_iterable(labelled))
+        write_metrics(run, artifact, "own", scored + analyse(run, known[-1], config.benchmark).metrics)
         cells += len(counted.labels)
+    changed(run, config, known)
     return cells
 
 

@@ -138,10 +138,10 @@ RUNNING: dict[str, TableSchema] = {
         value("onnxruntime", "version of onnxruntime, if it is installed", "string"),
         value("code_repository", "where the repository came from", "string"),
         value("code_tag", "the nearest tag of the commit", "string"),
-        # A second attempt may run elsewhere, and finds predictions cached.
+        # A second attempt may run elsewhere, with a correction of the code, and finds predictions cached.
         volatile=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),
-            *("evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
+            *("code_commit", "code_dirty", "evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
             *("cpu_mhz", "cpu_mhz_min", "cpu_mhz_max", "governor"),
             *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state"),
         ),

@@ -42,7 +42,7 @@ class Tables(RuleBasedStateMachine):
 
     def write(self, date: str, key: str, number: int) -> str:
         row = {"run_id": f"{date}/{key}", "started_at": self.now, "flow": "train", "evaluated": 0, "outcome": "ok"}
-        return write_table(self.url, "runs", [row | {"code_commit": f"{number}"}], date=date, key=key)
+        return write_table(self.url, "runs", [row | {"configuration": f"{number}"}], date=date, key=key)
 
     @rule(date=DAYS, key=KEYS, number=st.integers(0, 1))
     def write_or_retry(self, date: str, key: str, number: int) -> None:
@@ -51,7 +51,7 @@ class Tables(RuleBasedStateMachine):
             self.rows[f"{date}/{key}"] = number
             assert uri == find_table_file(self.url, "runs", key, date)
         else:
-            with pytest.raises(ConflictError, match="code_commit of row 0"):
+            with pytest.raises(ConflictError, match="configuration of row 0"):
                 self.write(date, key, number)
 
     @rule(date=DAYS, key=KEYS, step=st.integers(0, 1))
@@ -86,8 +86,8 @@ class Tables(RuleBasedStateMachine):
 
     @invariant()
     def all_rows_are_read_once(self) -> None:
-        rows = read_results(self.url, "runs", columns=["run_id", "code_commit"]).to_pylist()
-        assert sorted((row["run_id"], int(row["code_commit"])) for row in rows) == sorted(self.rows.items())
+        rows = read_results(self.url, "runs", columns=["run_id", "configuration"]).to_pylist()
+        assert sorted((row["run_id"], int(row["configuration"])) for row in rows) == sorted(self.rows.items())
 
     @invariant()
     def every_date_has_its_own(self) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -11,7 +12,7 @@ from tiny_models import WORDS, save_bag, save_roberta
 
 from tasks.inference import prediction as inference
 from tasks.inference.loading import Tagger, load_tagger
-from tasks.inference.prediction import batches, predict, predict_block
+from tasks.inference.prediction import ahead, batches, predict, predict_block
 
 CPU = torch.device("cpu")
 
@@ -186,3 +187,24 @@ def test_batches_follow_each_other_and_keep_the_budget(lengths: list[int], budge
     assert all(len(run) * lengths[run[-1]] <= budget or len(run) == 1 for run in runs)
     # no batch could have taken its successor's first item
     assert all((len(a) + 1) * lengths[b[0]] > budget for a, b in pairwise(runs))
+
+
+def test_what_is_begun_ahead_comes_in_order_and_not_all_at_once() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    found = ahead(lambda number: number * number, items())
+    assert next(found) == 0
+    assert len(taken) <= 4
+    assert list(found) == [number * number for number in range(1, 20)]
+
+
+def test_an_error_ahead_is_raised_where_its_block_would_come() -> None:
+    found = ahead(lambda number: 1 // number, [2, 1, 0, 3])
+    assert [next(found), next(found)] == [0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
