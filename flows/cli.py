@@ -108,7 +108,7 @@ def score(
 
     summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
     if json:
-        print_json(summary)
+        print_json(summary | {"metrics": list(summary["metrics"])})
         return
     print_own(summary["metrics"])
     say(f"{len(summary['metrics'])} numbers added to the tables; what stood there stays")

@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.utilities.annotations import quote
 
 from flows.recording import Ledger, recorded
+from flows.rows import returned
 from tasks import steps
 from tasks.config import Config
 from tasks.results.nights import ScoredPredictions
@@ -20,13 +21,13 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
     with recorded(config) as ledger:
         for scored in steps.find_scored(config.results, since):
             score_again(ledger, config, scored)
-    return ledger.summary()
+    return returned(ledger.summary())
 
 
 def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
-    """Score predictions once, and add to each run what it lacks."""
-    predicted = scored.predicted
-    with ledger.guard(f"{predicted.model} on {predicted.dataset}"):
+    """Score predictions once, and add to each run what it lacks; whose are gone lets the run fail when all are done."""
+    with ledger.guard(scored.name):
+        predicted = steps.find_predictions(scored)
         rows = steps.score_stored(predicted, config)
         for run in scored.runs:
             uri, added = steps.write_missing(run, predicted, quote(rows))

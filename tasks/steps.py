@@ -281,6 +281,12 @@ def find_scored(results: str, since: str | None) -> list[ScoredPredictions]:
     return nights.scored_predictions(results, since)
 
 
+@task(task_run_name="find the predictions of {scored.name}", **STORAGE)
+def find_predictions(scored: ScoredPredictions) -> Predicted:
+    """Where predictions are that runs have scored."""
+    return scored.predicted
+
+
 @task(task_run_name="score {predicted.model} against {predicted.gold} again", **STORAGE)
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:
     """Every number of stored predictions."""

@@ -110,6 +110,7 @@ def _check_own_code(config: Config) -> None:
 
 
 def _check_benchmark(config: Config) -> None:
+    from flows.runners import check_runner
     from tasks.corpora.refs import describe
     from tasks.inference.loading import dtype_of, resolve_device
 
@@ -117,6 +118,7 @@ def _check_benchmark(config: Config) -> None:
         raise ConfigError(
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
+    check_runner(config.runner)
     dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from artifacts.digests import canonical_json, sha256_hex
+from artifacts.digests import canonical_json
 from artifacts.storage.filesystem import Root
 from tasks.config import Section
 
@@ -60,7 +60,7 @@ def evaluation_folder(key: str) -> str:
 
 def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
     """Keep predictions, then their record."""
-    root.replace(record.path, predictions.read_bytes())
+    root.upload(predictions, record.path, record.sha256)
     root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json")))
 
 
@@ -74,7 +74,7 @@ def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[Sta
         log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
         return "altered", None
     try:
-        intact = record.folder == folder and sha256_hex(root.read(record.path)) == record.sha256
+        intact = record.folder == folder and root.sha256(record.path) == record.sha256
     except FileNotFoundError:
         intact = False
     if not intact:

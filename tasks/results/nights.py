@@ -19,15 +19,26 @@ _OF_PREDICTIONS = tuple(name for name in Predicted.model_fields if name != "uri"
 class ScoredPredictions(Section):
     """Predictions, and every run whose scores rest on them."""
 
-    predicted: Predicted
+    about: dict[str, str]
+    """The columns of `metrics` that identify them."""
     runs: tuple[Run, ...]
     """The newest first."""
+
+    @property
+    def name(self) -> str:
+        """`tiny on own`."""
+        return f"{self.about['model']} on {self.about['dataset']}"
+
+    @property
+    def predicted(self) -> Predicted:
+        """Where they are. Raises InputError where their file is gone."""
+        return stored(self.runs[0].results, self.about)
 
 
 def scored_predictions(results: str, since: str | None) -> list[ScoredPredictions]:
     """All predictions that runs of this logical date (YYYY-MM-DD) and later have scored; means over seeds have none.
 
-    Raises InputError where there are none, for a date that is none, and where a file of predictions is gone.
+    Raises InputError where there are none, and for a date that is none.
     """
     first = "" if since is None else _checked(since)
     columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
@@ -45,7 +56,8 @@ def scored_predictions(results: str, since: str | None) -> list[ScoredPrediction
         when = f" since {since}" if since else ""
         raise InputError(f"results {results}", f"hold no scores{when}", "run `nerbench benchmark` first")
     return [
-        ScoredPredictions(predicted=stored(results, row), runs=tuple(runs.values())) for row, runs in found.values()
+        ScoredPredictions(about={name: row[name] for name in _OF_PREDICTIONS}, runs=tuple(runs.values()))
+        for row, runs in found.values()
     ]
 
 

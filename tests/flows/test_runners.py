@@ -115,7 +115,19 @@ def test_in_threads_shards_and_chunks_change_nothing(large: Config, in_threads: 
     assert numbers(again) == numbers(in_threads)
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every forward pass in this process impossible, and every score."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("the flow's own process does the work")
+
+    monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
+    monkeypatch.setattr("tasks.scoring.counting.score_counts", refuse)
+
+
 @pytest.mark.e2e
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("kind", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
 def test_two_workers_say_what_one_process_says(
     large: Config, in_threads: dict[str, Any], tmp_path: Path, kind: str

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from small_corpus import SENTENCES
 
+from artifacts.errors import RunFailedError
 from artifacts.results.tables import read_results
 from flows.cli import status_of
 from tasks.config import Config
@@ -107,6 +108,15 @@ def test_predictions_of_several_nights_are_scored_once_and_added_to_each(
     assert sorted(opened) == ["tinier", "tiny"]
     words = [(row["run_id"], row["model"]) for row in added if row["metric"] == "words"]
     assert sorted(words) == sorted([("past", "tiny"), (finished["run_id"], "tiny"), (finished["run_id"], "tinier")])
+
+
+def test_lost_predictions_stop_nothing_else(night: Config) -> None:
+    (lost,) = (p for p in Path(night.results, "predictions").rglob("*.parquet") if _model(p) == "tinier")
+    lost.unlink()
+    with pytest.raises(RunFailedError, match=r"^1 failed: tinier on own: .* are gone; run `nerbench benchmark tinier`"):
+        score(night)
+    rows = read_results(night.results, "metrics", filters=[("metric", "=", "words")]).to_pylist()
+    assert [row["model"] for row in rows] == ["tiny"]
 
 
 def _model(path: Path) -> str:

@@ -112,6 +112,20 @@ CONFIGURATIONS = {
     "promotion on the reported split": Row(
         {"gate.promote": True, "gate.promote_on": "test"}, ("gate", "promote_on", "test", "promote_on_reported")
     ),
+    "unknown runner": Row({"runner": "ray"}, ("runner", "'ray'", "threads, processes or dask")),
+    "a worker of threads": Row({"runner.worker": 2}, ("runner.worker", "workers")),
+    "an address without Dask": Row({"runner.address": "tcp://a:1"}, ("runner", "address", "threads", "kind dask")),
+    "an address without a port": Row(
+        {"runner.kind": "dask", "runner.address": "scheduler"}, ("runner.address", "scheduler", "tcp://scheduler:8786")
+    ),
+    "workers of somebody else's cluster": Row(
+        {"runner.kind": "dask", "runner.address": "tcp://a:1", "runner.workers": 2}, ("runner", "workers", "tcp://a:1")
+    ),
+    "an unreachable scheduler": Row(
+        {"runner.kind": "dask", "runner.address": "tcp://127.0.0.1:9"}, ("runner.address", "tcp://127.0.0.1:9", "start")
+    ),
+    "no cells a task": Row({"runner.cells_per_task": 0}, ("runner.cells_per_task", "0", "1")),
+    "no shards": Row({"benchmark.shards": 0}, ("benchmark.shards", "0", "1")),
     "no batch size": Row({"speed.batch_sizes": []}, ("speed.batch_sizes",)),
     "an unknown key of the sweep": Row({"speed.batch_size": 8}, ("speed.batch_size", "batch_sizes")),
     "unknown backend": Row({"speed.backends": ["tensorrt"]}, ("speed.backends[0]", "'tensorrt'", "eager")),

@@ -105,8 +105,9 @@ def test_what_cannot_be_scored_is_said(results: str) -> None:
     with pytest.raises(InputError, match="date 'yesterday': is no date; write it as YYYY-MM-DD"):
         scored_predictions(results, "yesterday")
     Path(predicted.uri).unlink()
+    (lost,) = scored_predictions(results, None)
     with pytest.raises(InputError, match=r"the predictions of the model on the dataset \(the gold\) are gone; run"):
-        scored_predictions(results, None)
+        _ = lost.predicted
 
 
 def test_missing_rows_are_added_to_their_run_and_nothing_is_touched(results: str) -> None:
