@@ -41,6 +41,7 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
             ledger.note_predictions(predicted)
             counted = steps.count(artifact, evaluated.record, corpus, whole, config.results)
             scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
+            counts = cast(CountedPredictions, quote(counted))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
                 scored.rows.append(
