@@ -44,9 +44,7 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
             counts = cast(CountedPredictions, quote(counted))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
-                scored.rows.append(
-                    steps.score.submit(run, predicted, cast(CountedPredictions, quote(counted)), whole, labels)
-                )
+                scored.rows.append(steps.score.submit(run, predicted, counts, whole, labels))
     return scored
 
 
