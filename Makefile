@@ -8,14 +8,14 @@ run: .venv/installed
 	$(BIN)/nerbench run
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow
 
 # Servers and workers that are killed, cancelled and restarted; prints the figures of deployments/README.md.
 test-operations: .venv/installed-dev
-	$(BIN)/pytest -m operations -n 2 --dist loadgroup -rP
+	$(BIN)/pytest -m operations -n 2 -rP
 
 # Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
 torture: .venv/installed-dev

@@ -3,7 +3,7 @@
 Rows, and what is passed often, are quoted: Prefect looks for futures in everything else, value by value.
 """
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
 from prefect.utilities.annotations import quote
@@ -11,10 +11,10 @@ from prefect.utilities.annotations import quote
 from artifacts.manifest import ArtifactRef
 from flows.evaluating import Evaluated
 from flows.recording import Ledger
+from flows.runners import unsearched
 from tasks import steps
 from tasks.analysis.writing import Analysed
 from tasks.config import Config, ModelConfig
-from tasks.scoring.counting import CountedPredictions
 from tasks.scoring.metrics import Row
 from tasks.scoring.seeds import seed_rows
 
@@ -33,15 +33,15 @@ class Scored(NamedTuple):
 def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
     """Store and count predictions against every annotation, then score the labels side by side."""
     artifact, run, chunk = evaluated.artifact, ledger.run, config.runner.cells_per_task
-    whole = cast(Config, quote(config))
+    whole = unsearched(config.runner, config)
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with ledger.guard(artifact.name):
         for corpus in evaluated.annotations:
             predicted = steps.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
             ledger.note_predictions(predicted)
-            counted = steps.count(artifact, evaluated.record, corpus, whole, config.results)
+            counted = steps.count(artifact, evaluated.record, corpus, config, config.results)
             scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
-            counts = cast(CountedPredictions, quote(counted))
+            counts = unsearched(config.runner, counted)
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
                 scored.rows.append(steps.score.submit(run, predicted, counts, whole, labels))

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,19 +10,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process would start as many threads as there are cores
 
 SERVERS = ("flows", "deployments")
-"""Folders whose tests share a Prefect server: each is one process's work, and the longest, so it comes first."""
+"""Folders whose tests share a Prefect server, so that each is the work of one process."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, or of a folder with a server, in one process; the longest first."""
-    here = Path(__file__).parent
-    for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        group = folder if folder in SERVERS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in SERVERS)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
+    """Keep the tests of a file, or of a folder with a server, in one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServer(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            folder = Path(path).parts[1]
+            # beside the others: it has a server of its own, and mostly waits
+            alone = path.endswith("test_operations.py")
+            return folder if folder in SERVERS and not alone else path
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ from artifacts.results.tables import read_results
 
 pytestmark = [
     *(pytest.mark.e2e, pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)),
-    pytest.mark.xdist_group("operations"),  # beside the other tests of this folder: this one mostly waits
 ]
 AUTH = "admin:planted-auth-string"
 SECRETS = {
