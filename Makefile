@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations torture lint format clean
+.PHONY: run test test-slow test-operations torture bench lint format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -16,6 +16,14 @@ test-slow: .venv/installed-dev
 # Servers and workers that are killed, cancelled and restarted; prints the figures of deployments/README.md.
 test-operations: .venv/installed-dev
 	$(BIN)/pytest -m operations -n 2 -rP
+
+# Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. An hour on two cores.
+bench: .venv/installed-dev
+	@test -n "$(MINILM)" || { echo "name a pretrained encoder: make bench MINILM=FOLDER" >&2; exit 2; }
+	$(BIN)/python tests/benchmarks/scoring_speed.py
+	$(BIN)/python tests/benchmarks/evaluation_speed.py --model $(MINILM)
+	MINILM=$(MINILM) $(BIN)/python tests/benchmarks/training_speed.py
+	$(BIN)/python tests/benchmarks/fanout_speed.py
 
 # Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
 torture: .venv/installed-dev

@@ -6,11 +6,13 @@ Another kind of runner is a branch of `_started` and of `check_runner`, and a na
 import logging
 import multiprocessing
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
 
 from artifacts.errors import InputError
 from tasks.config import RunnerConfig
@@ -45,17 +47,25 @@ def check_runner(config: RunnerConfig) -> None:
     if find_spec("prefect_dask") is None:
         raise InputError("runner", "dask is not installed", 'pip install -c constraints.txt -e ".[dask]"')
     if config.address:
-        from distributed import Client
-
         try:
-            with Client(config.address, timeout=ANSWERS_WITHIN_S, set_as_default=False) as client:
-                workers = len(client.scheduler_info()["workers"])
+            workers = _workers(config.address)
         except (OSError, ValueError) as error:  # the first includes TimeoutError; the second, an unknown protocol
             raise InputError(
                 "runner.address", f"no Dask scheduler answers at {config.address}", "start it, or correct the address"
             ) from error
         if not workers:
             log.warning("the Dask cluster at %s has no worker yet", config.address)
+
+
+def _workers(address: str) -> int:
+    """The number of workers of a cluster; raises OSError or ValueError where it cannot be reached."""
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname or "", parts.port or 0), ANSWERS_WITHIN_S):
+        pass  # Dask itself would try again for as long as it may
+    from distributed import Client
+
+    with Client(address, timeout=ANSWERS_WITHIN_S, set_as_default=False) as client:
+        return len(client.scheduler_info()["workers"])
 
 
 @contextmanager

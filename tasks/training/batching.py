@@ -11,8 +11,11 @@ from tasks.inference.prediction import batches
 from tasks.training.examples import BLANK, Examples, collate
 from tasks.training.ranks import ALONE, Ranks
 
-LENGTH_NOISE = 0.03
-"""Relative noise on lengths before sorting: batches differ from epoch to epoch, and 1.4 % of CoNLLpp's are padding."""
+LENGTH_NOISE = 0.1
+"""Relative noise on lengths before sorting, so that batches differ from epoch to epoch.
+
+A third of it would save most of the padding, and lost 0.4 points of F1 (one epoch of a third of CoNLLpp, seven seeds).
+"""
 
 
 class TokenBatches:

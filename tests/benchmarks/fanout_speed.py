@@ -36,8 +36,11 @@ PATIENCE_S = 300.0
 Row = dict[str, Any]
 
 
-def prepare(folder: Path, n_models: int, n_labels: int) -> None:
-    """Write corpus, models and their cached predictions; `overall` is one of the labels."""
+def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
+    """Write corpus, models and their cached predictions, store and results below `where`; returns the configuration.
+
+    `overall` is one of the labels.
+    """
     from tiny_models import save_bert
 
     from artifacts.manifest import Provenance
@@ -53,8 +56,8 @@ def prepare(folder: Path, n_models: int, n_labels: int) -> None:
     )
     config = Config.model_validate(
         {
-            "store": str(folder / "store"),
-            "results": str(folder / "results"),
+            "store": f"{where}/store",
+            "results": f"{where}/results",
             "datasets": [{"name": "own", "files": {"test": str(test)}}],
             "benchmark": {"speed": False, "report": False, "device": "cpu"},
         }
@@ -67,6 +70,7 @@ def prepare(folder: Path, n_models: int, n_labels: int) -> None:
         settings.write_text(json.dumps(json.loads(settings.read_text()) | {"number": number}))
         artifact = Store(config.store).publish(folder / "model", f"m{number:04}", Provenance())
         keep_predictions(config, artifact, corpus, number)
+    return config
 
 
 def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
@@ -118,7 +122,7 @@ class Spent(NamedTuple):
         return Spent(self.wall_s - start.wall_s, self.cpu_s - start.cpu_s)
 
 
-def work(config: Any) -> int:
+def work(config: Any, night: int = 1) -> int:
     """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
     from artifacts.references import resolve
     from tasks.analysis.writing import analyse
@@ -129,7 +133,8 @@ def work(config: Any) -> int:
     from tasks.runs import Run, utc_now
     from tasks.scoring import counting
 
-    run = Run(run_id="plain", flow="plain", date="2030-01-01", started_at=utc_now(), attempt=1, results=config.results)
+    name, date = f"night-{night}", f"2030-01-{night:02}"
+    run = Run(run_id=name, flow="plain", date=date, started_at=utc_now(), attempt=1, results=config.results)
     (corpus,) = describe(config, config.datasets[0])
     known = []
     cells = 0
@@ -205,7 +210,7 @@ def compare(folder: Path, n_models: int, n_labels: int, chunks: Sequence[int]) -
     from prefect_site import Site
 
     os.environ |= {"OMP_NUM_THREADS": "1", "NERBENCH_CACHE": str(folder / "cache")}
-    prepare(folder, n_models, n_labels)
+    prepare(folder, n_models, n_labels, str(folder))
     site = Site(folder, server=BATCHED)
     try:
         site.start_server()
@@ -218,12 +223,15 @@ def compare(folder: Path, n_models: int, n_labels: int, chunks: Sequence[int]) -
         site.end()
 
 
-COLUMNS = ("cells a task", "task runs", "work s", "flow s", "ms a cell", "CPU ms a cell", "lag s", "server CPU s")
+COLUMNS = (
+    *("cells a task", "task runs", "work s", "flow s", "ms a cell", "CPU ms a cell", "lag s"),
+    *("server CPU s", "database KB a task run"),
+)
 
 
 def row(site: Any, folder: Path, chunk: int) -> Iterator[str]:
     """One line of the table."""
-    before = server_cpu_s(site)
+    cpu_before, database_before = server_cpu_s(site), database_bytes(site)
     command = [sys.executable, __file__, "--measure", str(folder), str(chunk)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=site.env)
     found = json.loads(done.stdout.splitlines()[-1])
@@ -238,7 +246,8 @@ def row(site: Any, folder: Path, chunk: int) -> Iterator[str]:
     yield f"{1000 * (flow_s - plain_s) / cells:9.2f}"
     yield f"{1000 * (flow_cpu_s - plain_cpu_s) / cells:13.2f}"
     yield f"{lag:5.1f}"
-    yield f"{server_cpu_s(site) - before:12.1f}"
+    yield f"{server_cpu_s(site) - cpu_before:12.1f}"
+    yield f"{(database_bytes(site) - database_before) / n_runs / 1000:22.1f}"
 
 
 def server_cpu_s(site: Any) -> float:
@@ -247,6 +256,11 @@ def server_cpu_s(site: Any) -> float:
 
     server = psutil.Process(site.running["server"].pid)
     return sum(sum(one.cpu_times()[:2]) for one in [server, *server.children(recursive=True)])
+
+
+def database_bytes(site: Any) -> int:
+    """Size of the server's SQLite database with its log."""
+    return sum(file.stat().st_size for file in Path(site.env["PREFECT_HOME"]).glob("prefect.db*"))
 
 
 def settled(site: Any, run_id: str) -> int:

@@ -14,6 +14,7 @@ from tasks.config import DatasetConfig
 from tasks.corpora.corpus import Corpus, load_splits
 from tasks.inference.loading import load_tagger
 from tasks.inference.prediction import predict
+from tasks.inference.quickening import quicken
 from tasks.scoring.counts import OVERALL, count
 from tasks.scoring.score import score
 from tasks.scoring.tagged import from_corpus
@@ -54,3 +55,14 @@ def test_a_window_of_64_pieces_scores_as_one_of_512(model: Path, corpus: Corpus)
 @pytest.mark.parametrize("window", [16, 32])
 def test_the_support_does_not_depend_on_the_window(model: Path, corpus: Corpus, window: int) -> None:
     assert strict_f1(model, corpus, window) > 0.8
+
+
+@pytest.mark.parametrize(("precision", "share"), [("fp32", 0.0), ("bf16", 0.001)])
+def test_tags_are_those_of_one_sentence_at_a_time(model: Path, corpus: Corpus, precision: str, share: float) -> None:
+    plain = load_tagger(model, device=torch.device("cpu"))
+    alone = [int(label) for words in corpus.words for block in predict(plain, [words]) for label in block.labels]
+    tagger = quicken(load_tagger(model, device=torch.device("cpu"), precision=precision))
+    assert tagger.batching == "packed"
+    together = [int(label) for block in predict(tagger, corpus.words) for label in block.labels]
+    differing = sum(a != b for a, b in zip(alone, together, strict=True))
+    assert differing <= share * len(alone)
