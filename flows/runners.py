@@ -1,6 +1,6 @@
 """Where submitted steps work: threads or processes of this machine, or a Dask cluster; and how many infer at a time.
 
-Another kind of runner is a branch of `_started` and of `check_runner`, and a name in `tasks.config.runner`.
+Another kind of runner is a branch of `task_runner` and of `check_runner`, and a name in `tasks.config.runner`.
 """
 
 import logging

@@ -84,12 +84,14 @@ def what_next(config: Config) -> str:
 
 def _check_training(config: Config) -> None:
     from tasks.inference.loading import resolve_device
+    from tasks.training.ranks import check_processes
 
     if not config.models:
         remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
         raise ConfigError("models", "there is no model to train", remedy)
     for model in config.models:
         resolve_device(model.device, f"models: {model.name}: device")
+        check_processes(model)
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
             if dataset.format == "conll" and split not in dataset.files:

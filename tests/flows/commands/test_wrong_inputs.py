@@ -54,6 +54,9 @@ CONFIGURATIONS = {
     "tiny window": Row({"benchmark.window": 2}, ("benchmark.window", "2", "8")),
     "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
     "training on an absent accelerator": Row({"models.0.device": "cuda:9"}, ("models: tiny: device", "cuda:9", "cpu")),
+    "more processes than cores": Row(
+        {"models.0.processes": 999, "models.0.device": "cpu"}, ("models: tiny: processes", "999", "cores", "at most")
+    ),
     "half precision on a processor": Row(
         {"benchmark.precision": "fp16", "benchmark.device": "cpu"}, ("benchmark.precision", "fp16", "bf16")
     ),
