@@ -173,6 +173,9 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     InputError where the folder cannot be loaded at all.
     """
     from transformers import AutoModelForTokenClassification
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # it would stand between lines of ours
 
     name = name or str(folder)
     dtype = dtype_of(precision, device)

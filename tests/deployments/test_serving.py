@@ -75,6 +75,7 @@ def runs_of(home: Path) -> list[tuple[str, str]]:
         return database.execute(f"{query} where s.type != 'SCHEDULED'").fetchall()
 
 
+@pytest.mark.slow
 def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Served) -> None:
     served.await_welcome()
     assert f"export PREFECT_API_URL={served.api}" in served.text()

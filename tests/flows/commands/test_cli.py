@@ -27,7 +27,7 @@ def test_benchmark_json_is_one_object_on_stdout(
 ) -> None:
     assert status_of(["benchmark", "tiny@latest", "-c", config_file, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert set(printed) == {"run_id", "artifacts", "tables", "evaluated", "cached", "metrics", "gate"}
+    assert set(printed) == {"run_id", "artifacts", "tables", "evaluated", "cached", "metrics", "gate", "report"}
     assert printed["cached"] == 1
     assert set(printed["artifacts"][0]) == {"name", "artifact_id", "uri"}
 
