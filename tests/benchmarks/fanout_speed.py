@@ -4,7 +4,7 @@
 many models on a corpus of so few words that hardly anything but orchestration takes time, starts a Prefect server with
 batched recording (SQLite), and benchmarks them once for each number of cells a task. A cell is one label of one model;
 a task never scores labels of two models, so more cells than labels change nothing. The rows of a label are computed
-once, and are the same for every model.
+once, and are the same for every model. Nothing is compared with earlier nights, which takes time of its own.
 
 - *work*: the same functions called without Prefect, in the same process before the flow, seconds
 - *flow*: the flow, from its call to its end; *ms a cell*: (flow − work) / cells, by the clock and in CPU time
@@ -59,7 +59,7 @@ def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
             "store": f"{where}/store",
             "results": f"{where}/results",
             "datasets": [{"name": "own", "files": {"test": str(test)}}],
-            "benchmark": {"speed": False, "report": False, "device": "cpu"},
+            "benchmark": {"speed": False, "report": False, "frozen": False, "device": "cpu"},
         }
     )
     (folder / "config.json").write_text(config.model_dump_json())
@@ -126,7 +126,6 @@ def work(config: Any, night: int = 1) -> int:
     """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
     from artifacts.references import resolve
     from tasks.analysis.writing import analyse
-    from tasks.comparison.frozen import changed
     from tasks.corpora.refs import describe
     from tasks.inference.evaluation import plan
     from tasks.results.rows import metric_rows, write_metrics, write_predictions
@@ -136,18 +135,16 @@ def work(config: Any, night: int = 1) -> int:
     name, date = f"night-{night}", f"2030-01-{night:02}"
     run = Run(run_id=name, flow="plain", date=date, started_at=utc_now(), attempt=1, results=config.results)
     (corpus,) = describe(config, config.datasets[0])
-    known = []
     cells = 0
     for artifact in resolve("*@latest", config.store):
         found = plan(artifact, corpus.words_sha256, config.benchmark, config.results)
         assert found.record, "predictions are not cached"
-        known.append(write_predictions(run, artifact, found.record, corpus, config.benchmark))
+        predicted = write_predictions(run, artifact, found.record, corpus, config.benchmark)
         counted = counting.count_predictions(config.results, artifact, found.record, corpus, config)
         labelled = (counting.score_counts(config.results, counted, label, config) for label in counted.labels)
-        scored = metric_rows(run, known[-1], chain.from_iterable(labelled))
-        write_metrics(run, artifact, "own", scored + analyse(run, known[-1], config.benchmark).metrics)
+        scored = metric_rows(run, predicted, chain.from_iterable(labelled))
+        write_metrics(run, artifact, "own", scored + analyse(run, predicted, config.benchmark).metrics)
         cells += len(counted.labels)
-    changed(run, config, known)
     return cells
 
 
