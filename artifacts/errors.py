@@ -50,7 +50,14 @@ class CorruptArtifactError(NerbenchError):
 
 
 class StoreUnreachableError(NerbenchError):
-    """A store gave no answer, also when it was asked again."""
+    """A store gave no answer, also when it was asked again; `url` is what was asked for."""
+
+    def __init__(self, message: str, url: str) -> None:
+        super().__init__(message, url)
+        self.url = url
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ConflictError(NerbenchError):

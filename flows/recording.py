@@ -1,11 +1,12 @@
 """What a run has done so far: the ledger that a flow fills, and the `runs` row and verdict at its end."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from artifacts.errors import InputError, RunFailedError
+from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
 from tasks import steps
@@ -14,12 +15,16 @@ from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(kw_only=True)
 class Ledger:
     """Everything a run made, and what failed."""
 
     run: Run
+    needed: tuple[str, ...] = ()
+    """Locations without which no model can be benchmarked."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
@@ -36,11 +41,16 @@ class Ledger:
 
     @contextmanager
     def guard(self, model: str) -> Iterator[None]:
-        """Keep a model's failure from the others: it is noted, and the flow fails when all are done."""
+        """Keep a model's failure from the others: it is noted, and the flow fails when all are done.
+
+        Where a location gives no answer that all need, every other model would only wait for it as long again.
+        """
         try:
             yield
         except Exception as error:
             self.failures.setdefault(model, error)
+            if isinstance(error, StoreUnreachableError) and error.url.startswith(self.needed):
+                raise
 
     def note(self, tables: dict[str, str]) -> None:
         """Remember written tables by name."""
@@ -94,6 +104,11 @@ class Ledger:
         reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
         return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
 
+    def close(self, config: Config, outcome: str) -> None:
+        """Write the `runs` row."""
+        totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        self.note({"runs": steps.write_run(self.run, config, totals, outcome)})
+
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
@@ -106,19 +121,18 @@ def recorded(config: Config) -> Iterator[Ledger]:
 
     A wrong request that stops the flow at once writes nothing.
     """
-    ledger = Ledger(run=current_run(config.results))
-    outcome = "failed"
-    wrong = False
+    needed = (config.store.rstrip("/"), config.results.rstrip("/"))
+    ledger = Ledger(run=current_run(config.results), needed=needed)
     try:
         yield ledger
-        failure = ledger.failure()
-        outcome = "failed" if failure else "ok"
-        if failure:
+        if failure := ledger.failure():
             raise failure
     except InputError:
-        wrong = True
         raise
-    finally:
-        if not wrong:
-            totals = {"evaluated": ledger.evaluated, "cached": ledger.cached, **ledger.seconds}
-            ledger.note({"runs": steps.write_run(ledger.run, config, totals, outcome)})
+    except BaseException:
+        try:
+            ledger.close(config, "failed")
+        except Exception as error:  # what failed first is what the user has to hear of
+            log.warning("the run is not in the table `runs`: %s", _reason(error))
+        raise
+    ledger.close(config, "ok")

@@ -34,4 +34,4 @@ def attempt(operation: Callable[[], T], url: str) -> T:
         return operation()
     except Unanswered as error:
         problem = f"cannot be reached; the last of {ATTEMPTS} attempts failed with {error}"
-        raise StoreUnreachableError(" ".join(f"{url} {problem}".split())) from error
+        raise StoreUnreachableError(" ".join(f"{url} {problem}".split()), url) from error

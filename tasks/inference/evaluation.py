@@ -18,6 +18,7 @@ from artifacts.handle import ArtifactHandle
 from artifacts.manifest import ArtifactRef
 from artifacts.references import golden_of
 from artifacts.storage.filesystem import Root
+from artifacts.storage.paths import room_for
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpora.corpus import Corpus
 from tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
@@ -140,7 +141,9 @@ def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
     _check_machine(plan, artifact, corpus)
     with tagger_handle(artifact, plan.settings) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
-        inferred = infer(path, handle.value, corpus, vote=plan.settings.vote, blocks=blocks, on_progress=on_progress)
+        with room_for(path):
+            vote = plan.settings.vote
+            inferred = infer(path, handle.value, corpus, vote=vote, blocks=blocks, on_progress=on_progress)
         record = record_of(
             key=plan.key,
             sha256=sha256_file(path),

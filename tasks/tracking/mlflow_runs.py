@@ -55,11 +55,11 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
         for artifact in artifacts:
             _log_model(client, experiment, run, config, artifact, found, tables)
     except RestException as error:
-        raise StoreUnreachableError(f"MLflow: {error}") from error
+        raise StoreUnreachableError(f"MLflow: {error}", config.tracking_uri or "") from error
     except MlflowException as error:
         text = " ".join(str(error).split())[:300]
         if "API request" in text:
-            raise StoreUnreachableError(f"MLflow: {text}") from error
+            raise StoreUnreachableError(f"MLflow: {text}", config.tracking_uri or "") from error
         remedy = "give a tracking server's URL, or a database, e.g. sqlite:///mlflow.db"
         raise InputError("tracking_uri", f"MLflow says: {text}", remedy) from error
 

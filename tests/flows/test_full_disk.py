@@ -1,12 +1,11 @@
 """A full disk: one line that names the place and the remedy, nothing torn, and a rerun that goes on."""
 
 import os
-import resource
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import files_of_at_most
 from small_corpus import TINY, write_corpus
 
 from artifacts.errors import NerbenchError, RunFailedError
@@ -83,33 +82,18 @@ def test_a_benchmark_goes_on_when_there_is_room(
     assert read_results(str(results), "metrics").num_rows
 
 
-@pytest.fixture
-def limited() -> Iterator[Callable[[int], None]]:
-    """Limits the size of files that this process and its children write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size > 0 else before[0], before[1]))
-
-    yield limit
-    limit(0)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [30_000, 80_000], ids=["weights", "optimizer"])
 def test_a_training_goes_on_from_its_checkpoint_when_there_is_room(
-    limited: Callable[[int], None], size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     corpus = write_corpus(tmp_path / "corpus.txt", 12)
     dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
     settings = {"name": "tiny", "base": TINY, "epochs": 2, "learning_rate": 5e-3, "batch_tokens": 64, "vocabulary": 200}
     model = ModelConfig.model_validate(settings)
-    limited(size)
-    with pytest.raises(
-        RunFailedError, match=rf"^training tiny failed: {tmp_path}/cache/\S+ cannot be written: "
-    ) as told:
+    said = rf"^training tiny failed: {tmp_path}/cache/\S+ cannot be written: "
+    with files_of_at_most(size), pytest.raises(RunFailedError, match=said) as told:
         launch.train(model, dataset, lambda event: None)
     assert "; make room on that disk or choose another, and run it again to go on" in str(told.value)
-    limited(0)
     assert launch.train(model, dataset, lambda event: None).provenance.metrics

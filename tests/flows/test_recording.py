@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifacts.errors import InputError, RunFailedError
+from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef
-from flows.recording import Ledger
+from flows.recording import Ledger, recorded
 from tasks.config import Config
 from tasks.runs import Run
 
@@ -15,7 +15,8 @@ WRONG = InputError("slice mine", "fails", "correct it")
 
 def ledger() -> Ledger:
     moment = datetime(2030, 1, 2, tzinfo=UTC)
-    return Ledger(run=Run(run_id="r", flow="f", date="2030-01-02", started_at=moment, attempt=1, results="nowhere"))
+    run = Run(run_id="r", flow="f", date="2030-01-02", started_at=moment, attempt=1, results="nowhere")
+    return Ledger(run=run, needed=("s3://team/store", "s3://team/results"))
 
 
 def failed(*errors: Exception) -> Ledger:
@@ -55,3 +56,27 @@ def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() 
         ArtifactRef(name="base", artifact_id="a" * 64, uri="there", model_sha256="b" * 64, labels=("O",)), None
     )
     assert (len(found.artifacts), published) == (1, [])
+
+
+def test_a_model_that_lies_elsewhere_and_cannot_be_reached_stops_no_other() -> None:
+    found = failed(StoreUnreachableError("hf://org/tagger cannot be reached", "hf://org/tagger"), WRONG)
+    assert list(found.failures) == ["m0", "m1"]
+
+
+def test_nothing_else_is_tried_where_a_location_that_all_need_gives_no_answer() -> None:
+    away = StoreUnreachableError("s3://team/store/blobs cannot be reached", "s3://team/store/blobs")
+    with pytest.raises(StoreUnreachableError, match=r"^s3://team/store/blobs cannot be reached$"):
+        failed(away, WRONG)
+
+
+def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write_run(*_: object) -> None:
+        raise RuntimeError("the disk is full too")
+
+    monkeypatch.setattr("flows.recording.current_run", lambda results: ledger().run)
+    monkeypatch.setattr("flows.recording.steps.write_run", write_run)
+    with pytest.raises(RunFailedError, match="the first"), recorded(Config()):
+        raise RunFailedError("the first")
+    assert "the disk is full too" in caplog.text

@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from full_disk import files_of_at_most
 from tiny_models import SENTENCES, save_bert
 
+from artifacts.errors import NerbenchError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import resolve
 from tasks.config import BenchmarkConfig
@@ -245,3 +247,11 @@ def test_an_inference_that_fails_leaves_nothing_behind(case: Case, monkeypatch: 
         case.carry_out(case.plan())
     assert case.plan().state == "missing"
     assert not list(Path(case.results).rglob("*.parquet"))
+
+
+def test_predictions_for_which_there_is_no_room_are_said_and_nothing_is_kept(case: Case) -> None:
+    said = r"^\S+/predictions\.parquet cannot be written: File too large; make room"
+    with files_of_at_most(100), pytest.raises(NerbenchError, match=said):
+        case.carry_out(case.plan())
+    assert not Path(case.results).exists()
+    assert case.carry_out(case.plan()).sha256
