@@ -19,9 +19,9 @@ from flows.runners import fanned_out
 from flows.scoring import score_model, score_own, summarise_seeds, write_scores
 from flows.speed import measure_model, sweep_models
 from flows.tracking import track
-from tasks import steps
 from tasks.config import Config
 from tasks.results.summary import leaderboard
+from tasks.steps import inference, reporting, stored
 
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 
@@ -50,8 +50,8 @@ def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     found: dict[str, ArtifactRef] = {}
     for reference in config.benchmark.models:
         with ledger.guard(reference):
-            found |= {artifact.artifact_id: artifact for artifact in steps.resolve(reference, config.store)}
-    for artifact_id, problem in steps.find_incomplete(list(found.values())).items():
+            found |= {artifact.artifact_id: artifact for artifact in stored.resolve(reference, config.store)}
+    for artifact_id, problem in stored.find_incomplete(list(found.values())).items():
         with ledger.guard(found[artifact_id].name):  # what is cached is scored all the same, and the run fails
             raise CorruptArtifactError(problem)
     return list(found.values())
@@ -62,7 +62,7 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
 
     A failed one does not stop the others.
     """
-    corpora = [steps.read_corpus(config, dataset) for dataset in config.datasets]
+    corpora = [inference.read_corpus(config, dataset) for dataset in config.datasets]
     baselines = find_baselines(ledger, config, artifacts)
     evaluated = evaluate_models(ledger, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
@@ -81,5 +81,5 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
             measure_model(ledger, config, artifact, corpora[0][0])
         if config.speed.nightly:
             sweep_models(ledger, config, artifacts)
-    steps.show("nerbench-results", leaderboard(ledger.metrics))
+    reporting.show("nerbench-results", leaderboard(ledger.metrics))
     track(ledger, config)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
 from flows.runners import HERE, Work, begin, in_turn
-from tasks import steps
 from tasks.config import Config
 from tasks.corpora.refs import CorpusRef
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.inference.sharding import Shard, ShardRecord
+from tasks.steps import inference
 
 
 class Evaluated(NamedTuple):
@@ -65,7 +65,7 @@ def evaluate_models(
 
 def split(config: Config, corpus: CorpusRef) -> list[range]:
     """The blocks of each shard of a corpus; none where it is not cut."""
-    runs = steps.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
+    runs = inference.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
     return runs if len(runs) > 1 else []
 
 
@@ -73,12 +73,12 @@ def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> l
     """What the cache holds, as those see it who would infer: the key says on what kind of machine."""
     planned = []
     results = config.results
-    looking = [steps.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
+    looking = [inference.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
         with ledger.guard(cell.artifact.name):
             plan = found.result()
             is_cut = cell.runs and plan.state != "cached"
-            shards = steps.find_shards(cell.artifact, plan, cell.runs, results) if is_cut else []
+            shards = inference.find_shards(cell.artifact, plan, cell.runs, results) if is_cut else []
             planned.append(Planned(cell, plan, shards))
     return planned
 
@@ -99,10 +99,10 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
-        infer = steps.infer_shard.with_options(refresh_cache=shard.record is None)
+        infer = inference.infer_shard.with_options(refresh_cache=shard.record is None)
         yield begin(HERE if shard.record else config.runner, infer, artifact, corpus, plan, shard, config.results)
     if not shards:
-        evaluate = steps.evaluate.with_options(refresh_cache=plan.record is None)
+        evaluate = inference.evaluate.with_options(refresh_cache=plan.record is None)
         yield begin(HERE if plan.record else config.runner, evaluate, artifact, corpus, plan, config.results)
 
 
@@ -116,7 +116,7 @@ def end_evaluation(
         found = [piece.result() for piece in own]
         if shards:
             parts = [ShardRecord.model_validate(one) for one in found]
-            record = steps.join_shards(artifact, annotations[0], plan, parts, config.results)
+            record = inference.join_shards(artifact, annotations[0], plan, parts, config.results)
             seconds = sum(part.evaluate_s for part, shard in zip(parts, shards, strict=True) if shard.record is None)
         else:
             record = EvaluationRecord.model_validate(found[0])
@@ -130,7 +130,7 @@ def check_canaries(ledger: Ledger, config: Config, cached: Sequence[Planned]) ->
     """Let the run fail, its rows all written, where cached predictions are no longer what the models say."""
     share = config.benchmark.canary
     begun = (
-        begin(config.runner, steps.check_canary, cell.artifact, cell.annotations[0], plan, share, config.results)
+        begin(config.runner, inference.check_canary, cell.artifact, cell.annotations[0], plan, share, config.results)
         for cell, plan, _ in cached
     )
     for one, checked in zip(cached, in_turn(begun, config.runner.at_once), strict=True):

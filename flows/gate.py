@@ -6,11 +6,11 @@ from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
 from flows.evaluating import evaluate_models
 from flows.recording import Ledger
-from tasks import steps
 from tasks.comparison.gate import absent_models, first_promotion, is_improvement, missing, promotion, refuse
 from tasks.config import Config, GateConfig, GateRule
 from tasks.results.predicted import Predicted
 from tasks.scoring.metrics import Row
+from tasks.steps import inference, judging, stored
 
 Baselines = Mapping[str, ArtifactRef | None]
 """By the artifact_id of the model that is held to it; None for a model that is to be the first baseline."""
@@ -26,7 +26,7 @@ def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactR
         return found
     for artifact in artifacts:
         with ledger.guard(gate_of(artifact)):
-            found[artifact.artifact_id] = steps.find_baseline(config.gate, artifact, config.store)
+            found[artifact.artifact_id] = judging.find_baseline(config.gate, artifact, config.store)
     return found
 
 
@@ -34,7 +34,7 @@ def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
     """Write what the gate says, all of it, before anything fails."""
     if config.benchmark.frozen:
         with ledger.guard("unchanged models"):
-            enforce(ledger, "unchanged models", steps.check_frozen(ledger.run, config, ledger.predicted))
+            enforce(ledger, "unchanged models", judging.check_frozen(ledger.run, config, ledger.predicted))
     if config.gate is None:
         return
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
@@ -60,7 +60,7 @@ def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRe
     if baseline is None and artifact.artifact_id in baselines:
         return rows
     base = {(one.dataset, one.gold): one for one in ledger.predictions(baseline)} if baseline else {}
-    judged = (steps.judge(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
+    judged = (judging.judge(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
     return [row for found in judged for row in found] + rows
 
 
@@ -69,13 +69,13 @@ def promote(
 ) -> list[Row]:
     """Move the alias of the baseline if the model is better on the split that decides, or the first one."""
     if baseline is None:
-        steps.promote(artifact, config.store, gate.baseline)
+        stored.promote(artifact, config.store, gate.baseline)
         return [first_promotion(gate, artifact)]
     if baseline.artifact_id == artifact.artifact_id:
         return []
     decisive = judge_elsewhere(ledger, config, gate, artifact, baseline)
     if is_promoted := is_improvement(decisive):
-        steps.promote(artifact, config.store, gate.baseline)
+        stored.promote(artifact, config.store, gate.baseline)
     return promotion(config, gate, decisive, is_promoted=is_promoted)
 
 
@@ -86,15 +86,15 @@ def judge_elsewhere(
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
     config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
-    corpora = [steps.read_corpus(config, dataset) for dataset in config.datasets]
+    corpora = [inference.read_corpus(config, dataset) for dataset in config.datasets]
     found: dict[tuple[str, str], Predicted] = {}
     for one in evaluate_models(ledger, config, [artifact, baseline], corpora):
         corpus = one.annotations[0]
-        predicted = steps.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
+        predicted = inference.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
         found[one.artifact.artifact_id, corpus.dataset.name] = predicted
     names = [dataset.name for dataset in config.datasets if (artifact.artifact_id, dataset.name) in found]
     judged = (
-        steps.judge(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
+        judging.judge(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
         for name in names
     )
     absent = missing(config, rules, artifact, [(name, name) for name in names])
@@ -104,7 +104,7 @@ def judge_elsewhere(
 def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
     """Keep the verdicts, then let the run fail on those that failed."""
     if rows:
-        ledger.note({"gate": steps.write_gate(ledger.run, name, rows)})
+        ledger.note({"gate": judging.write_gate(ledger.run, name, rows)})
         ledger.judged += rows
         refuse(rows)
 

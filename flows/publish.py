@@ -6,7 +6,7 @@ from prefect import flow
 
 from flows.recording import recorded
 from flows.request import Request, configuration
-from tasks import steps
+from tasks.steps import publishing, stored
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")
@@ -26,9 +26,9 @@ def publish(
     """
     config = configuration(config, ())
     with recorded(config) as ledger:
-        artifact = steps.resolve_one(model, config.store)
+        artifact = stored.resolve_one(model, config.store)
         ledger.artifacts.append(artifact)
-        card = steps.render_card(artifact, config, to)
-        published = steps.publish_on_hub(artifact, card, to, public=public, message=message)
+        card = publishing.render_card(artifact, config, to)
+        published = publishing.publish_on_hub(artifact, card, to, public=public, message=message)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "artifacts", "tables")}
     return known | published.model_dump() | {"missing": card.missing}

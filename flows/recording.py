@@ -9,11 +9,11 @@ from typing import Any
 from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
-from tasks import steps
 from tasks.config import Config
 from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
+from tasks.steps import reporting
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Ledger:
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row."""
         totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
-        self.note({"runs": steps.write_run(self.run, config, totals, outcome)})
+        self.note({"runs": reporting.write_run(self.run, config, totals, outcome)})
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from artifacts.errors import InputError, RunFailedError
 from flows.identity import current_run
-from tasks import steps
 from tasks.config import Config
+from tasks.steps import reporting
 
 _logger = logging.getLogger("tasks.report")
 
@@ -36,8 +36,8 @@ def _write(config: Config) -> dict[str, str]:
     if not config.benchmark.report:
         return {}
     try:
-        announced = steps.write_report(current_run(config.results), config)
-        steps.show_report(announced)
+        announced = reporting.write_report(current_run(config.results), config)
+        reporting.show_report(announced)
     except Exception as error:
         _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return {}

@@ -7,9 +7,9 @@ from prefect.utilities.annotations import quote
 
 from flows.recording import Ledger, recorded
 from flows.rows import returned
-from tasks import steps
 from tasks.config import Config
 from tasks.results.nights import ScoredPredictions
+from tasks.steps import scoring
 
 
 @flow(name="score")
@@ -19,7 +19,7 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
     Predictions that several runs share are scored once. A metric that fails is a row that says why.
     """
     with recorded(config) as ledger:
-        for scored in steps.find_scored(config.results, since):
+        for scored in scoring.find_scored(config.results, since):
             score_again(ledger, config, scored)
     return returned(ledger.summary())
 
@@ -27,9 +27,9 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
 def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
     """Score predictions once, and add to each run what it lacks; whose are gone lets the run fail when all are done."""
     with ledger.guard(scored.name):
-        predicted = steps.find_predictions(scored)
-        rows = steps.score_stored(predicted, config)
+        predicted = scoring.find_predictions(scored)
+        rows = scoring.score_stored(predicted, config)
         for run in scored.runs:
-            uri, added = steps.write_missing(run, predicted, quote(rows))
+            uri, added = scoring.write_missing(run, predicted, quote(rows))
             ledger.note({"metrics": uri} if uri else {})
             ledger.metrics += added

@@ -12,11 +12,11 @@ from artifacts.manifest import ArtifactRef
 from flows.evaluating import Evaluated
 from flows.recording import Ledger
 from flows.runners import unsearched
-from tasks import steps
 from tasks.analysis.writing import Analysed
 from tasks.config import Config, ModelConfig
 from tasks.scoring.metrics import Row
 from tasks.scoring.seeds import seed_rows
+from tasks.steps import inference, scoring
 
 
 class Scored(NamedTuple):
@@ -37,14 +37,14 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with ledger.guard(artifact.name):
         for corpus in evaluated.annotations:
-            predicted = steps.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            predicted = inference.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
             ledger.note_predictions(predicted)
-            counted = steps.count(artifact, evaluated.record, corpus, config, config.results)
-            scored.analysed.append(steps.analyse.submit(run, predicted, config.benchmark))
+            counted = scoring.count(artifact, evaluated.record, corpus, config, config.results)
+            scored.analysed.append(scoring.analyse.submit(run, predicted, config.benchmark))
             counts = unsearched(config.runner, counted)
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
-                scored.rows.append(steps.score.submit(run, predicted, counts, whole, labels))
+                scored.rows.append(scoring.score.submit(run, predicted, counts, whole, labels))
     return scored
 
 
@@ -56,7 +56,7 @@ def write_scores(ledger: Ledger, scored: Scored) -> None:
             analysed = future.result()
             ledger.note(analysed.tables)
             rows += analysed.metrics
-        ledger.note({"metrics": steps.write_metrics(ledger.run, scored.artifact, scored.dataset, quote(rows))})
+        ledger.note({"metrics": scoring.write_metrics(ledger.run, scored.artifact, scored.dataset, quote(rows))})
         ledger.metrics += rows
 
 
@@ -66,10 +66,10 @@ def score_own(ledger: Ledger, config: Config, scored: Scored) -> None:
         rows = [
             row
             for predicted in ledger.predictions(scored.artifact, scored.dataset)
-            for row in steps.score_own(ledger.run, predicted, config, scored.artifact)
+            for row in scoring.score_own(ledger.run, predicted, config, scored.artifact)
         ]
         if rows:
-            ledger.note({"metrics": steps.write_own(ledger.run, scored.artifact, scored.dataset, quote(rows))})
+            ledger.note({"metrics": scoring.write_own(ledger.run, scored.artifact, scored.dataset, quote(rows))})
             ledger.metrics += rows
 
 
@@ -77,5 +77,5 @@ def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
     """Mean and standard deviation over a model's seeds, where all of them were scored."""
     with ledger.guard(model.name):
         if rows := seed_rows(model, ledger.metrics):
-            ledger.note({"metrics": steps.write_seeds(ledger.run, model, quote(rows))})
+            ledger.note({"metrics": scoring.write_seeds(ledger.run, model, quote(rows))})
             ledger.metrics += rows

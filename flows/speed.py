@@ -10,12 +10,12 @@ from artifacts.manifest import ArtifactRef
 from flows.gate import enforce, exact_name
 from flows.recording import Ledger, recorded
 from flows.request import Request, configuration
-from tasks import steps
 from tasks.config import Config
 from tasks.corpora.refs import CorpusRef
 from tasks.environment import environment, machine
 from tasks.measuring.subjects import Subject, of_artifact
 from tasks.measuring.tables import Swept
+from tasks.steps import measuring
 
 NEEDS = ("datasets", "benchmark")
 
@@ -30,7 +30,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
     """
     config = configuration(config, NEEDS)
     with recorded(config) as ledger:
-        subjects = steps.find_subjects(list(models or config.benchmark.models), config.store)
+        subjects = measuring.find_subjects(list(models or config.benchmark.models), config.store)
         swept = sweep_subjects(ledger, config, subjects)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "tables")}
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
@@ -39,7 +39,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
 def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
     """Take the latency sample of a model and hold it to the speed gate, its rows all written."""
     with ledger.guard(artifact.name):
-        measured = steps.measure(ledger.run, artifact, corpus, config)
+        measured = measuring.measure(ledger.run, artifact, corpus, config)
         ledger.note(measured.tables)
         enforce(ledger, f"speed of {exact_name(artifact)}", measured.judged)
 
@@ -54,7 +54,7 @@ def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
 
 def sweep_subjects(ledger: Ledger, config: Config, subjects: Sequence[Subject]) -> Swept:
     """Measure and write; raises RunFailedError where no cell at all could be measured."""
-    swept = steps.sweep(ledger.run, config, subjects)
+    swept = measuring.sweep(ledger.run, config, subjects)
     for table, uris in swept.tables.items():
         for uri in uris:
             ledger.note({table: uri})

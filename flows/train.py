@@ -9,8 +9,8 @@ from flows.events import announce
 from flows.identity import training_name
 from flows.recording import Ledger, recorded
 from flows.request import Request, configuration
-from tasks import steps
 from tasks.config import Config
+from tasks.steps import training
 
 NEEDS = ("datasets", "models")
 
@@ -33,10 +33,10 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     published = []
     for model in config.trained_models:
         with ledger.guard(model.name):
-            trained = steps.finetune(model, config.dataset_of(model))
-            published.append(artifact := steps.save(ledger.run, trained, config.store))
+            trained = training.finetune(model, config.dataset_of(model))
+            published.append(artifact := training.save(ledger.run, trained, config.store))
             announce(artifact, ledger.run.flow)
-            ledger.note({"training": steps.write_training(ledger.run, artifact, trained)})
+            ledger.note({"training": training.write_training(ledger.run, artifact, trained)})
             ledger.add_seconds("train_s", trained.train_s)
     ledger.artifacts = list(published)  # which benchmarking adds the baselines to
     return published

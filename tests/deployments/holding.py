@@ -6,13 +6,13 @@ from unittest.mock import patch
 import torch
 from prefect import flow
 
-from tasks import steps
+from tasks.steps.slots import gpu_slots
 
 
 @flow
 def hold() -> None:
     """Say so when it is held."""
-    with patch("tasks.steps.resolve_device", lambda *_: torch.device("cuda")), steps._gpu_slot("auto"):
+    with patch("tasks.steps.slots.resolve_device", lambda *_: torch.device("cuda")), gpu_slots("auto"):
         print("held", flush=True)
         signal.pause()
 

@@ -76,7 +76,7 @@ def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
         raise RuntimeError("the disk is full too")
 
     monkeypatch.setattr("flows.recording.current_run", lambda results: ledger().run)
-    monkeypatch.setattr("flows.recording.steps.write_run", write_run)
+    monkeypatch.setattr("flows.recording.reporting.write_run", write_run)
     with pytest.raises(RunFailedError, match="the first"), recorded(Config()):
         raise RunFailedError("the first")
     assert "the disk is full too" in caplog.text

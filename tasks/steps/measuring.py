@@ -1,0 +1,39 @@
+"""Steps that take time and memory, in processes of their own."""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from artifacts.manifest import ArtifactRef
+from tasks.config import Config
+from tasks.corpora import refs
+from tasks.corpora.refs import CorpusRef
+from tasks.measuring import measurement, subjects, tables
+from tasks.measuring.measurement import Measurement
+from tasks.measuring.subjects import Subject
+from tasks.measuring.tables import Swept
+from tasks.runs import Run
+from tasks.steps.retrying import STORAGE
+from tasks.steps.slots import gpu_slots
+
+
+@task(task_run_name="measure {artifact.name}")
+def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
+    """Latency, load time and memory of one model, taken in a process of its own; never cached."""
+    with gpu_slots(config.benchmark.device):
+        words = refs.open_corpus(corpus)
+        return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
+
+
+@task(task_run_name="find what is to be measured", **STORAGE)
+def find_subjects(models: Sequence[str], store: str) -> list[Subject]:
+    """The models that references, names of architectures and configurations mean now."""
+    return subjects.find_subjects(models, store)
+
+
+@task(task_run_name="sweep speed and memory", cache_policy=NO_CACHE)
+def sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
+    """Speed and memory of models over a sweep's cells, taken in processes of their own; never cached."""
+    with gpu_slots(config.benchmark.device):
+        return tables.sweep_and_write(run, config, swept)

@@ -1,0 +1,52 @@
+"""Steps of a training: fine-tune, publish, write the curve."""
+
+from collections.abc import Callable
+from typing import cast
+from uuid import UUID
+
+from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from artifacts.manifest import ArtifactRef
+from artifacts.store import Store
+from tasks.child import Job
+from tasks.config import DatasetConfig, ModelConfig
+from tasks.progress import at_most_every, both, training_progress
+from tasks.results import rows
+from tasks.runs import Run
+from tasks.steps.retrying import STORAGE
+from tasks.steps.slots import gpu_slots
+from tasks.training import launch
+from tasks.training.launch import TrainedModel
+
+PROGRESS_BAR_S = 5.0
+"""Seconds between two moves of a progress bar, each a request to the server."""
+
+
+def _progress_bar(name: str) -> Callable[[Job], None]:
+    """A listener for training events that moves a Prefect progress artifact."""
+    bar = cast(UUID, create_progress_artifact(0.0, description=f"training {name}"))
+
+    def move(event: Job) -> None:
+        update_progress_artifact(bar, progress=100 * event["step"] / event["steps"])
+
+    return at_most_every(PROGRESS_BAR_S, move)
+
+
+@task(task_run_name="train {model.name}")
+def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
+    """Fine-tune one model into a local folder; a progress bar beside the run says how far it is."""
+    with gpu_slots(model.device, f"models: {model.name}: device", gpus=model.processes):
+        return launch.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
+
+
+@task(task_run_name="save {trained.name}", **STORAGE)
+def save(run: Run, trained: TrainedModel, store: str) -> ArtifactRef:
+    """Publish a trained model."""
+    return launch.publish(trained, Store(store), run.run_id)
+
+
+@task(task_run_name="write training curve of {trained.name}", **STORAGE)
+def write_training(run: Run, artifact: ArtifactRef, trained: TrainedModel) -> str:
+    """Write the `training` rows of a model."""
+    return rows.write_training(run, artifact, trained.provenance)

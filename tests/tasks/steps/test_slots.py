@@ -1,0 +1,92 @@
+"""What works on GPUs holds as many slots of the limit `gpu` meanwhile; what does not holds none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tasks.config import BenchmarkConfig, Config, ModelConfig
+from tasks.steps import inference, measuring, slots, training
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
+    """What is held now: the limit, how many slots of it, and the seconds after which a dead process loses them."""
+    now: list[tuple[str, int, float]] = []
+
+    @contextmanager
+    def concurrency(name: str, *, occupy: int, lease_duration: float) -> Iterator[None]:
+        now.append((name, occupy, lease_duration))
+        yield
+        now.pop()
+
+    monkeypatch.setattr(slots, "concurrency", concurrency)
+    return now
+
+
+def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
+    """Carry out one step, all of whose work is done by stand-ins."""
+    plan = SimpleNamespace(record=object() if cached else None, settings=SimpleNamespace(device=device))
+    artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(dataset=SimpleNamespace(name="d"))
+    benchmark = BenchmarkConfig(device=device)
+    model = ModelConfig.model_validate(
+        {"name": "m", "base": {"model_type": "bert"}, "device": device, "processes": gpus}
+    )
+    calls: dict[str, Any] = {
+        "finetune": lambda: training.finetune.fn(model, None),
+        "evaluate": lambda: inference.evaluate.fn(artifact, corpus, plan, "results"),
+        "check_canary": lambda: inference.check_canary.fn(artifact, corpus, plan, 0.1, "results"),
+        "measure": lambda: measuring.measure.fn(None, artifact, corpus, Config(benchmark=benchmark)),
+    }
+    calls[step]()
+
+
+@pytest.fixture
+def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) -> list[list[tuple[str, int, float]]]:
+    """The slots that were held whenever something worked."""
+    seen: list[list[tuple[str, int, float]]] = []
+
+    def worked(*_: Any, **__: Any) -> Any:
+        seen.append(list(held))
+        return SimpleNamespace(model_dump=lambda mode: {})
+
+    monkeypatch.setattr(training.launch, "train", worked)
+    monkeypatch.setattr(inference.evaluation, "carry_out", worked)
+    monkeypatch.setattr(inference.canary, "check", worked)
+    monkeypatch.setattr(measuring.measurement, "measure_and_write", worked)
+    monkeypatch.setattr(training, "_progress_bar", lambda name: lambda event: None)
+    monkeypatch.setattr("tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1))
+    return seen
+
+
+@pytest.mark.parametrize("step", ["finetune", "evaluate", "check_canary", "measure"])
+def test_a_step_on_a_gpu_holds_the_slot(
+    step: str, during: list[Any], held: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "resolve_device", lambda device, field="": torch.device("cuda"))
+    work(step, "cuda", cached=False)
+    assert during == [[("gpu", 1, 60.0)]]
+    assert held == []
+
+
+def test_a_training_in_several_processes_holds_as_many(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "resolve_device", lambda device, field="": torch.device("cuda"))
+    work("finetune", "cuda", cached=False, gpus=4)
+    assert during == [[("gpu", 4, 60.0)]]
+
+
+@pytest.mark.parametrize("step", ["finetune", "evaluate", "check_canary", "measure"])
+def test_a_step_on_a_cpu_holds_none(step: str, during: list[Any]) -> None:
+    work(step, "cpu", cached=False)
+    assert during == [[]]
+
+
+def test_what_is_cached_waits_for_no_gpu(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        slots, "resolve_device", lambda device, field="": torch.device("cpu" if device == "cpu" else "cuda")
+    )
+    work("evaluate", "cuda", cached=True)
+    assert during == [[]]
