@@ -64,8 +64,7 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
         if alert_url:
             create_alerts(alert_url)
         with _children_ended(), suppress(KeyboardInterrupt):
-            tell(_welcome(api, served))
-            asyncio.run(runner.serve())
+            asyncio.run(runner.serve(partial(tell, _welcome(api, served))))
         tell("ending")
         _settle(known, Cancelled(message="`nerbench serve` was ended"))
 
@@ -159,13 +158,14 @@ def _children_ended() -> Iterator[None]:
 class _Runner(Runner):
     """Ends at SIGTERM as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it interrupted."""
 
-    async def serve(self) -> None:
-        """Work until a signal comes."""
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Work until a signal comes; `ready` is called when one can come."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._end = partial(loop.call_soon_threadsafe, task.cancel)
-        before = signal.getsignal(signal.SIGTERM)
+        before = signal.signal(signal.SIGTERM, self.handle_sigterm)
         try:
+            ready()
             with suppress(asyncio.CancelledError):
                 await self.start()
         finally:

@@ -1,6 +1,7 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: two)."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,15 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_models import save_bert
 
     return save_bert(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def load_metric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Any]]:
+    """Loads an evaluate.Metric from its file or folder, offline; in one process they must share a place for modules."""
+    import evaluate
+
+    patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("evaluate")
+    patch.setattr(evaluate.config, "HF_MODULES_CACHE", folder / "modules")
+    patch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)
+    yield lambda where: evaluate.load(str(where), cache_dir=str(folder / "metrics"))
+    patch.undo()

@@ -203,9 +203,9 @@ def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
 ) -> None:
     site.ended(refused, status=1)
     assert [row["outcome"] for row in runs(site, "benchmark-on-demand@")] == ["failed"]
-    told = until(lambda: [post["text"] for post in posted if ": Failed: " in post["text"]], "an alert")
-    assert len(told) == 1, told
-    assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", told[0], re.IGNORECASE)
+    told = until(lambda: {post["text"] for post in posted if ": Failed: " in post["text"]}, "an alert")
+    (text,) = told  # the server may post it again where its database was too busy to note that it did
+    assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", text, re.IGNORECASE)
 
 
 def test_a_missing_night_is_posted(posted: list[dict[str, str]]) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "tasks" / "metrics" / "nerbench_entities"
 
 
-@pytest.fixture(scope="module")
-def metric(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    import evaluate
-
-    patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("evaluate")
-    patch.setattr(evaluate.config, "HF_MODULES_CACHE", folder / "modules")
-    patch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)
-    yield evaluate.load(str(FOLDER), cache_dir=str(folder / "metrics"))
-    patch.undo()
+@pytest.fixture
+def metric(load_metric: Callable[[Path], Any]) -> Any:
+    return load_metric(FOLDER)
 
 
 @pytest.mark.parametrize("seed", range(8))

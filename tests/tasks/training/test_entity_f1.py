@@ -1,7 +1,8 @@
 """The evaluate.Metric, as a class and by path, without a network."""
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tagging import random_sentences
@@ -9,18 +10,7 @@ from tagging import random_sentences
 import tasks.training.entity_f1
 
 
-@pytest.fixture
-def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import evaluate
-
-    monkeypatch.setattr(evaluate.config, "HF_MODULES_CACHE", tmp_path / "modules")
-    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path / "metrics")
-    monkeypatch.setattr(evaluate.config, "HF_EVALUATE_OFFLINE", True)
-
-
-@pytest.mark.usefixtures("_offline")
-def test_by_class_and_by_path_as_seqeval(tmp_path: Path) -> None:
-    import evaluate
+def test_by_class_and_by_path_as_seqeval(tmp_path: Path, load_metric: Callable[[Path], Any]) -> None:
     from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
     from seqeval.scheme import IOB2
 
@@ -33,9 +23,7 @@ def test_by_class_and_by_path_as_seqeval(tmp_path: Path) -> None:
         "conlleval_f1": f1_score(gold, predicted),
         "accuracy": accuracy_score(gold, predicted),
     }
-    for name in [name for name in sys.modules if name.startswith("evaluate_modules")]:
-        del sys.modules[name]  # of another test's folder
-    by_path = evaluate.load(str(Path(tasks.training.entity_f1.__file__)), cache_dir=str(tmp_path))
+    by_path = load_metric(Path(tasks.training.entity_f1.__file__))
     for metric in (tasks.training.entity_f1.EntityF1(cache_dir=str(tmp_path)), by_path):
         assert metric.compute(predictions=predicted, references=gold) == pytest.approx(expected)
         nothing = metric.compute(predictions=[["O"]], references=[["O"]])
