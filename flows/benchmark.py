@@ -40,7 +40,7 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
         raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
-    with fanned_out(config.runner), reported(config) as page, recorded(config) as ledger:
+    with fanned_out(config), reported(config) as page, recorded(config) as ledger:
         benchmark_models(ledger, config, resolve_models(ledger, config))
     return returned(ledger.summary() | page)
 

@@ -99,11 +99,13 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
-        infer = inference.infer_shard.with_options(refresh_cache=shard.record is None)
-        yield begin(HERE if shard.record else config.runner, infer, artifact, corpus, plan, shard, config.results)
+        again = shard.record is None
+        infer = inference.infer_shard.with_options(refresh_cache=True) if again else inference.infer_shard
+        yield begin(config.runner if again else HERE, infer, artifact, corpus, plan, shard, config.results)
     if not shards:
-        evaluate = inference.evaluate.with_options(refresh_cache=plan.record is None)
-        yield begin(HERE if plan.record else config.runner, evaluate, artifact, corpus, plan, config.results)
+        again = plan.record is None
+        evaluate = inference.evaluate.with_options(refresh_cache=True) if again else inference.evaluate
+        yield begin(config.runner if again else HERE, evaluate, artifact, corpus, plan, config.results)
 
 
 def end_evaluation(

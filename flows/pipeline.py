@@ -23,7 +23,7 @@ def pipeline(config: Request = None) -> dict[str, Any]:
         config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
     """
     config = configuration(config, SECTIONS)
-    with fanned_out(config.runner), reported(config) as page, recorded(config) as ledger:
+    with fanned_out(config), reported(config) as page, recorded(config) as ledger:
         artifacts = train_models(ledger, config)
         benchmark_models(ledger, config, artifacts)
     return returned(ledger.summary() | page)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from artifacts.errors import InputError
-from tasks.config import RunnerConfig
+from tasks.config import Config, RunnerConfig
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HERE = RunnerConfig()
 """For what needs no worker: in the flow's own process, one step after another."""
 ANSWERS_WITHIN_S = 10
-MOST_THREADS = 32
+THREADS_THAT_WAIT = 8
 Made_co = TypeVar("Made_co", covariant=True)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def _workers(address: str) -> int:
 
 
 @contextmanager
-def fanned_out(config: RunnerConfig) -> Iterator[None]:
+def fanned_out(config: Config) -> Iterator[None]:
     """Within, in a flow run, what is submitted goes to the configured runner. Raises InputError as `check_runner`.
 
     The flow's own runner cannot do that: a deployment's flow is entered before anybody has read the configuration.
@@ -78,16 +78,17 @@ def fanned_out(config: RunnerConfig) -> Iterator[None]:
     from prefect.context import FlowRunContext
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    check_runner(config)
+    check_runner(config.runner)
     context = FlowRunContext.get()
     if context is None:
         raise RuntimeError("only a flow run can fan out")
     with ExitStack() as stack:
-        if not config.in_threads and not PREFECT_API_URL.value():
+        if not config.runner.in_threads and not PREFECT_API_URL.value():
             # Without an address every worker would start a Prefect server of its own.
             client = stack.enter_context(get_client(sync_client=True))
             stack.enter_context(temporary_settings({PREFECT_API_URL: str(client.api_url)}))
-        runner = stack.enter_context(task_runner(config))
+        remote = any("://" in where for where in (config.store, config.results))
+        runner = stack.enter_context(task_runner(config.runner, remote=remote))
         stack.enter_context(context.model_copy(update={"task_runner": runner}))
         stack.enter_context(_workers_killed_at_an_interrupt())
         yield
@@ -106,8 +107,8 @@ def _workers_killed_at_an_interrupt() -> Iterator[None]:
         raise
 
 
-def task_runner(config: RunnerConfig) -> "TaskRunner[Any]":
-    """Prefect's task runner of this kind, not yet started."""
+def task_runner(config: RunnerConfig, *, remote: bool) -> "TaskRunner[Any]":
+    """Prefect's task runner of this kind, not yet started; `remote` steps often wait for a store's answer."""
     processors = _processors()
     workers = config.workers or processors
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
@@ -115,7 +116,8 @@ def task_runner(config: RunnerConfig) -> "TaskRunner[Any]":
         case "threads":
             from prefect.task_runners import ThreadPoolTaskRunner
 
-            return ThreadPoolTaskRunner(max_workers=config.workers or min(MOST_THREADS, processors + 4))
+            # Threads that compute hold each other up: two of them score cells a quarter slower than one.
+            return ThreadPoolTaskRunner(max_workers=config.workers or (THREADS_THAT_WAIT if remote else 1))
         case "processes":
             from prefect.task_runners import ProcessPoolTaskRunner
 
@@ -134,16 +136,6 @@ def begin(config: RunnerConfig, step: "Task[Any, Made_co]", *arguments: Any) -> 
     if config.in_threads and config.at_once == 1:
         return cast(Work[Made_co], step(*arguments, return_state=True))
     return step.submit(*arguments)
-
-
-def unsearched(config: RunnerConfig, value: T) -> T:
-    """A value to be submitted without Prefect looking for futures in it, which is a third of a small step's cost.
-
-    Dask's client would take the quotation for a tuple of the value.
-    """
-    from prefect.utilities.annotations import quote
-
-    return value if config.kind == "dask" else cast(T, quote(value))
 
 
 def in_turn(begun: Iterable[W], at_once: int | None) -> Iterator[W]:

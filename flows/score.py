@@ -3,7 +3,6 @@
 from typing import Any
 
 from prefect import flow
-from prefect.utilities.annotations import quote
 
 from flows.recording import Ledger, recorded
 from flows.rows import returned
@@ -30,6 +29,6 @@ def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> No
         predicted = scoring.find_predictions(scored)
         rows = scoring.score_stored(predicted, config)
         for run in scored.runs:
-            uri, added = scoring.write_missing(run, predicted, quote(rows))
+            uri, added = scoring.write_missing(run, predicted, rows)
             ledger.note({"metrics": uri} if uri else {})
             ledger.metrics += added

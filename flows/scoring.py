@@ -1,17 +1,13 @@
-"""From evaluations to scores: store the predictions, count, score, write.
+"""From evaluations to scores: store the predictions, count, score, write."""
 
-Rows, and what is passed often, are quoted: Prefect looks for futures in everything else, value by value.
-"""
-
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
-from prefect.utilities.annotations import quote
 
 from artifacts.manifest import ArtifactRef
 from flows.evaluating import Evaluated
 from flows.recording import Ledger
-from flows.runners import unsearched
 from tasks.analysis.writing import Analysed
 from tasks.config import Config, ModelConfig
 from tasks.scoring.metrics import Row
@@ -24,7 +20,7 @@ class Scored(NamedTuple):
 
     artifact: ArtifactRef
     dataset: str
-    rows: list[PrefectFuture[list[Row]]]
+    rows: list[PrefectFuture[Sequence[Row]]]
     """One an annotation and chunk of labels."""
     analysed: list[PrefectFuture[Analysed]]
     """One an annotation."""
@@ -33,7 +29,6 @@ class Scored(NamedTuple):
 def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
     """Store and count predictions against every annotation, then score the labels side by side."""
     artifact, run, chunk = evaluated.artifact, ledger.run, config.runner.cells_per_task
-    whole = unsearched(config.runner, config)
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with ledger.guard(artifact.name):
         for corpus in evaluated.annotations:
@@ -41,10 +36,9 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
             ledger.note_predictions(predicted)
             counted = scoring.count(artifact, evaluated.record, corpus, config, config.results)
             scored.analysed.append(scoring.analyse.submit(run, predicted, config.benchmark))
-            counts = unsearched(config.runner, counted)
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
-                scored.rows.append(scoring.score.submit(run, predicted, counts, whole, labels))
+                scored.rows.append(scoring.score.submit(run, predicted, counted, config, labels))
     return scored
 
 
@@ -56,7 +50,7 @@ def write_scores(ledger: Ledger, scored: Scored) -> None:
             analysed = future.result()
             ledger.note(analysed.tables)
             rows += analysed.metrics
-        ledger.note({"metrics": scoring.write_metrics(ledger.run, scored.artifact, scored.dataset, quote(rows))})
+        ledger.note({"metrics": scoring.write_metrics(ledger.run, scored.artifact, scored.dataset, rows)})
         ledger.metrics += rows
 
 
@@ -69,7 +63,7 @@ def score_own(ledger: Ledger, config: Config, scored: Scored) -> None:
             for row in scoring.score_own(ledger.run, predicted, config, scored.artifact)
         ]
         if rows:
-            ledger.note({"metrics": scoring.write_own(ledger.run, scored.artifact, scored.dataset, quote(rows))})
+            ledger.note({"metrics": scoring.write_own(ledger.run, scored.artifact, scored.dataset, rows)})
             ledger.metrics += rows
 
 
@@ -77,5 +71,5 @@ def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
     """Mean and standard deviation over a model's seeds, where all of them were scored."""
     with ledger.guard(model.name):
         if rows := seed_rows(model, ledger.metrics):
-            ledger.note({"metrics": scoring.write_seeds(ledger.run, model, quote(rows))})
+            ledger.note({"metrics": scoring.write_seeds(ledger.run, model, rows)})
             ledger.metrics += rows

@@ -44,8 +44,11 @@ from tasks.environment import code_version
 
 PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
 HOST = "127.0.0.1"
-SERVER = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
-"""So that a server that is started again knows which runs count towards a limit, and for how long."""
+SERVER = {
+    # So that a server that is started again knows which runs count towards a limit, and for how long.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",  # on one machine, compressing each event only costs
+}
 STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
 

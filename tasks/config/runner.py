@@ -19,7 +19,8 @@ class RunnerConfig(Section):
     """dask: of the scheduler, e.g. `tcp://scheduler:8786`; without one, workers of this machine for as long as the run.
     Its workers need this package, the same store, results, corpora and Prefect server, and one thread each."""
     workers: int | None = Field(default=None, ge=1)
-    """Threads or processes; as many as there are processors by default. A cluster with an address has its own."""
+    """Threads or processes. By default as many processes as there are processors; one thread, or eight where store or
+    results are remote, as a thread that waits lets others work. A cluster with an address has its own."""
     evaluations: int | None = Field(default=None, ge=1)
     """Models × data sets, or shards of them, that are inferred at the same time: one with `threads`, as each holds a
     model and uses every processor; as many as there are workers otherwise."""

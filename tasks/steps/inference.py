@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import task
 from prefect.context import TaskRunContext
 
 from artifacts.manifest import ArtifactRef
@@ -19,15 +18,16 @@ from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.steps.retrying import RETRIED, STORAGE
 from tasks.steps.slots import gpu_slots
+from tasks.steps.step import step
 
 
-@task(task_run_name="read {dataset.name}", **STORAGE)
+@step(task_run_name="read {dataset.name}", **STORAGE)
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     """The benchmark split of a data set under each of its annotations."""
     return refs.describe(config, dataset)
 
 
-@task(task_run_name="look up {artifact.name} on {corpus.dataset.name}", **STORAGE)
+@step(task_run_name="look up {artifact.name} on {corpus.dataset.name}", **STORAGE)
 def look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
     """Whether predictions for this model, these words and these settings exist and are intact."""
     return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
@@ -37,7 +37,7 @@ def _evaluation_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return f"nerbench-evaluation-{parameters['plan'].key}-{parameters['results']}"
 
 
-@task(
+@step(
     task_run_name="evaluate {artifact.name} on {corpus.dataset.name}",
     cache_key_fn=_evaluation_key,
     result_serializer="json",
@@ -51,13 +51,13 @@ def evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, res
         return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
 
 
-@task(task_run_name="cut {corpus.dataset.name} into shards", **STORAGE)
+@step(task_run_name="cut {corpus.dataset.name} into shards", **STORAGE)
 def split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
     """The blocks of each shard of a corpus."""
     return sharding.split_corpus(refs.open_corpus(corpus), shards)
 
 
-@task(task_run_name="look up shards of {artifact.name}", **STORAGE)
+@step(task_run_name="look up shards of {artifact.name}", **STORAGE)
 def find_shards(artifact: ArtifactRef, plan: EvaluationPlan, runs: Sequence[range], results: str) -> list[Shard]:
     """The shards of an evaluation, and which of them are inferred already and intact."""
     return sharding.find_shards(plan, artifact.name, runs, results)
@@ -67,7 +67,7 @@ def _shard_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     return f"{_evaluation_key(context, parameters)}-{parameters['shard'].first}-{parameters['shard'].stop}"
 
 
-@task(
+@step(
     task_run_name="evaluate {artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}",
     cache_key_fn=_shard_key,
     result_serializer="json",
@@ -84,7 +84,7 @@ def infer_shard(
         return sharding.infer_shard(plan, shard, artifact, words, results, progress).model_dump(mode="json")
 
 
-@task(task_run_name="join the shards of {artifact.name} on {corpus.dataset.name}", **STORAGE)
+@step(task_run_name="join the shards of {artifact.name} on {corpus.dataset.name}", **STORAGE)
 def join_shards(
     artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, shards: Sequence[ShardRecord], results: str
 ) -> EvaluationRecord:
@@ -92,14 +92,14 @@ def join_shards(
     return sharding.join_shards(plan, artifact, shards, results)
 
 
-@task(task_run_name="infer a share again: {artifact.name} on {corpus.dataset.name}")
+@step(task_run_name="infer a share again: {artifact.name} on {corpus.dataset.name}")
 def check_canary(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float, results: str) -> int:
     """Infer a share of a cached evaluation again and compare the tags; never cached."""
     with gpu_slots(plan.settings.device):
         return canary.check(artifact, refs.open_corpus(corpus), plan, share, results)
 
 
-@task(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)
+@step(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)
 def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
 ) -> Predicted:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import task
-
 from artifacts.manifest import ArtifactRef
 from tasks.comparison import frozen, gate
 from tasks.config import Config, GateConfig, GateRule
@@ -12,27 +10,28 @@ from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
 from tasks.steps.retrying import STORAGE
+from tasks.steps.step import step
 
 
-@task(task_run_name="compare with earlier runs", **STORAGE)
+@step(task_run_name="compare with earlier runs", **STORAGE)
 def check_frozen(run: Run, config: Config, predicted: Sequence[Predicted]) -> list[Row]:
     """A row of `gate` for each unchanged model that predicts differently than before."""
     return frozen.changed(run, config, predicted)
 
 
-@task(task_run_name="find the baseline of {artifact.name}", **STORAGE)
+@step(task_run_name="find the baseline of {artifact.name}", **STORAGE)
 def find_baseline(gate_config: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
     """What a model is compared with; None where it will be the first."""
     return gate.find_baseline(gate_config, artifact, store)
 
 
-@task(task_run_name="judge {candidate.model} on {candidate.dataset} against {candidate.gold}", **STORAGE)
+@step(task_run_name="judge {candidate.model} on {candidate.dataset} against {candidate.gold}", **STORAGE)
 def judge(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
     """The rows of `gate` of one model beside its baseline under one annotation."""
     return gate.judge_stored(config, rules, candidate, base)
 
 
-@task(task_run_name="write the gate's verdicts on {name}", **STORAGE)
+@step(task_run_name="write the gate's verdicts on {name}", **STORAGE)
 def write_gate(run: Run, name: str, judged: Sequence[Row]) -> str:
     """Write rows of `gate`."""
     return rows.write_gate(run, name, judged)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from artifacts.manifest import ArtifactRef
@@ -16,9 +15,10 @@ from tasks.measuring.tables import Swept
 from tasks.runs import Run
 from tasks.steps.retrying import STORAGE
 from tasks.steps.slots import gpu_slots
+from tasks.steps.step import step
 
 
-@task(task_run_name="measure {artifact.name}")
+@step(task_run_name="measure {artifact.name}")
 def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
     """Latency, load time and memory of one model, taken in a process of its own; never cached."""
     with gpu_slots(config.benchmark.device):
@@ -26,13 +26,13 @@ def measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) 
         return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
 
 
-@task(task_run_name="find what is to be measured", **STORAGE)
+@step(task_run_name="find what is to be measured", **STORAGE)
 def find_subjects(models: Sequence[str], store: str) -> list[Subject]:
     """The models that references, names of architectures and configurations mean now."""
     return subjects.find_subjects(models, store)
 
 
-@task(task_run_name="sweep speed and memory", cache_policy=NO_CACHE)
+@step(task_run_name="sweep speed and memory", cache_policy=NO_CACHE)
 def sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
     """Speed and memory of models over a sweep's cells, taken in processes of their own; never cached."""
     with gpu_slots(config.benchmark.device):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from artifacts.manifest import ArtifactRef
@@ -13,34 +12,35 @@ from tasks.results import rows
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
 from tasks.steps.retrying import STORAGE
+from tasks.steps.step import step
 from tasks.tracking import mlflow_runs
 
 
-@task(task_run_name="record the run", **STORAGE)
+@step(task_run_name="record the run", **STORAGE)
 def write_run(run: Run, config: Config, totals: Row, outcome: str) -> str:
     """Write the `runs` row."""
     return rows.write_run(run, config, totals, outcome)
 
 
-@task(task_run_name="show the results")
+@step(task_run_name="show the results")
 def show(key: str, table: list[Row]) -> None:
     """Show a table beside the run in Prefect."""
     create_table_artifact(key=key, table=table)
 
 
-@task(task_run_name="log to {config.track}")
+@step(task_run_name="log to {config.track}")
 def track(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: dict[str, list[str]]) -> None:
     """Log what the run found in MLflow too."""
     mlflow_runs.log_run(run, config, artifacts, tables)
 
 
-@task(task_run_name="write the report of {run.run_id}", **STORAGE)
+@step(task_run_name="write the report of {run.run_id}", **STORAGE)
 def write_report(run: Run, config: Config) -> Announcement:
     """Write the page about a run and its data beside its tables."""
     return announcement.publish(run, config)
 
 
-@task(task_run_name="show the report")
+@step(task_run_name="show the report")
 def show_report(announced: Announcement) -> None:
     """Show verdict and key numbers beside the run in Prefect, with a link to the page."""
     create_markdown_artifact(key="nerbench-report", markdown=announced.markdown)

@@ -2,33 +2,32 @@
 
 from collections.abc import Sequence
 
-from prefect import task
-
 from artifacts import presence, references
 from artifacts.manifest import ArtifactRef
 from artifacts.store import Store
 from tasks.steps.retrying import STORAGE
+from tasks.steps.step import step
 
 
-@task(task_run_name="resolve {reference}", **STORAGE)
+@step(task_run_name="resolve {reference}", **STORAGE)
 def resolve(reference: str, store: str) -> list[ArtifactRef]:
     """The artifacts that a reference means now."""
     return references.resolve(reference, store)
 
 
-@task(task_run_name="resolve {reference}", **STORAGE)
+@step(task_run_name="resolve {reference}", **STORAGE)
 def resolve_one(reference: str, store: str) -> ArtifactRef:
     """The one artifact that a reference means now."""
     return references.resolve_one(reference, store)
 
 
-@task(task_run_name="look for the files of the models", **STORAGE)
+@step(task_run_name="look for the files of the models", **STORAGE)
 def find_incomplete(artifacts: Sequence[ArtifactRef]) -> dict[str, str]:
     """By artifact_id, what is missing in the store of each artifact that is not all there."""
     return presence.find_incomplete(artifacts)
 
 
-@task(task_run_name="promote {artifact.name}", **STORAGE)
+@step(task_run_name="promote {artifact.name}", **STORAGE)
 def promote(artifact: ArtifactRef, store: str, alias: str) -> None:
     """Move the alias of the baseline to a model."""
     Store(store).set_alias(artifact.name, alias, artifact.artifact_id)

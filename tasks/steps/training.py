@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import cast
 from uuid import UUID
 
-from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from artifacts.manifest import ArtifactRef
@@ -16,6 +15,7 @@ from tasks.results import rows
 from tasks.runs import Run
 from tasks.steps.retrying import STORAGE
 from tasks.steps.slots import gpu_slots
+from tasks.steps.step import step
 from tasks.training import launch
 from tasks.training.launch import TrainedModel
 
@@ -33,20 +33,20 @@ def _progress_bar(name: str) -> Callable[[Job], None]:
     return at_most_every(PROGRESS_BAR_S, move)
 
 
-@task(task_run_name="train {model.name}")
+@step(task_run_name="train {model.name}")
 def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
     """Fine-tune one model into a local folder; a progress bar beside the run says how far it is."""
     with gpu_slots(model.device, f"models: {model.name}: device", gpus=model.processes):
         return launch.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
 
 
-@task(task_run_name="save {trained.name}", **STORAGE)
+@step(task_run_name="save {trained.name}", **STORAGE)
 def save(run: Run, trained: TrainedModel, store: str) -> ArtifactRef:
     """Publish a trained model."""
     return launch.publish(trained, Store(store), run.run_id)
 
 
-@task(task_run_name="write training curve of {trained.name}", **STORAGE)
+@step(task_run_name="write training curve of {trained.name}", **STORAGE)
 def write_training(run: Run, artifact: ArtifactRef, trained: TrainedModel) -> str:
     """Write the `training` rows of a model."""
     return rows.write_training(run, artifact, trained.provenance)

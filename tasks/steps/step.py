@@ -1,0 +1,44 @@
+"""What makes a function a step: a Prefect task that costs little."""
+
+from collections import UserList
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.context import FlowRunContext
+from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from tasks.scoring.metrics import Row
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Rows(UserList[Row]):
+    """Rows that a step returns as one thing: of a list Prefect would remember each row as a result of its own."""
+
+
+if TYPE_CHECKING:
+    from prefect import task
+
+    step = task
+else:
+
+    class Step(Task):
+        """A task in whose arguments Prefect looks for no futures: there are none, and it would look at each value."""
+
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            """As Task's."""
+            return super().__call__(*map(quote, arguments), **options)
+
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            """As Task's; but Dask gets plain arguments, as it would take a quotation for a tuple."""
+            runner = getattr(FlowRunContext.get(), "task_runner", None)
+            if isinstance(runner, ThreadPoolTaskRunner | ProcessPoolTaskRunner):
+                arguments = tuple(map(quote, arguments))
+            return super().submit(*arguments, **options)
+
+    def step(**options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:
+        """Prefect's `task`, for a function that is a step."""
+        return lambda function: Step(function, **options)
