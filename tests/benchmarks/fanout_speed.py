@@ -168,6 +168,7 @@ def measure(folder: Path, chunk: int) -> None:
 
     counting.score_counts = remembered(counting.score_counts)
     from flows.benchmark import benchmark
+    from flows.commands.launch import running
     from tasks.config import Config
 
     config = Config.model_validate_json((folder / "config.json").read_text())
@@ -183,7 +184,8 @@ def measure(folder: Path, chunk: int) -> None:
     cells = work(plain)
     without = Spent.now().since(start)
     start = Spent.now()
-    summary = benchmark(fanned)
+    with running():  # as the command
+        summary = benchmark(fanned)
     spent = Spent.now().since(start)
     assert summary["evaluated"] == 0
     print(json.dumps({"cells": cells, "work": without, "flow": spent, "run_id": summary["run_id"]}))
