@@ -49,13 +49,12 @@ def comparable_nights(results: str, measured: Row, most: int, *, before: str) ->
 def _comparable(night: DatedRows, measured: Row) -> list[float]:
     rows = night.rows.filter(pc.is_valid(night.rows["p50_s"])).to_pylist()
     return [
-        row["p50_s"]
-        for row in rows
-        if all(row[name] == measured[name] for name in SERIES) and _same_rate(row, measured)
+        row["p50_s"] for row in rows if all(row[name] == measured[name] for name in SERIES) and same_rate(row, measured)
     ]
 
 
-def _same_rate(row: Row, measured: Row) -> bool:
+def same_rate(row: Row, measured: Row) -> bool:
+    """Whether the host computed as fast at both measurements."""
     rates = row[RATE], measured[RATE]
     return None not in rates and abs(rates[0] / rates[1] - 1) <= RATE_TOLERANCE
 

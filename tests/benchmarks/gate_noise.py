@@ -1,0 +1,95 @@
+"""The speed gate on this machine's real noise: how often it cries wolf, and whether it sees a fifth.
+
+    python tests/benchmarks/gate_noise.py --model FOLDER [--words FILE] [--measurements 60] [--keep FILE]
+
+Takes the latency sample of a model again and again, each in a process of its own as a night does, and keeps them in a
+file of JSON lines, to which a second call adds. From them it draws histories: a night is any measurement, its second
+look the one that followed. Printed are the share of histories of 30 nights with a false alarm, and of those in which a
+model that became 1.2 times slower is caught within two nights; nights with too few comparable ones are counted apart.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+import numpy as np
+
+from artifacts.references import resolve_one
+from tasks.comparison.pace import RATE, same_rate
+from tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
+from tasks.corpora.corpus import load_splits
+from tasks.measuring.measurement import measure
+from tasks.statistics.slowdown import slowdown
+
+CORPUS = "../shared/data/conllpp/test.txt"
+HISTORIES, NIGHTS, SLOWER = 2000, 30, 1.2
+GATE = SpeedGateConfig()
+Night = dict[str, float]
+
+
+def collect(model: Path, words: str, number: int, keep: Path) -> None:
+    """Add so many measurements to the file."""
+    artifact = resolve_one(str(model), "")
+    corpus = load_splits(DatasetConfig(name="words", files={"test": words}))["test"]
+    for _ in range(number):
+        (row,) = measure(artifact, corpus, BenchmarkConfig(device="cpu"))["speed"]
+        with keep.open("a") as lines:
+            print(json.dumps({name: row[name] for name in ("p50_s", RATE, "foreign_cores")}), file=lines)
+
+
+def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:
+    """Whether the gate says no to a night; None where it cannot say. `again` is measured where it must be."""
+    seconds = [tonight["p50_s"] * factor, again["p50_s"] * factor]
+    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one["p50_s"]), seconds)):
+        comparable = [one["p50_s"] for one in window if same_rate(one, night)][-GATE.nights :]
+        found = slowdown(comparable, min(looks), margin=GATE.slowdown / 100, confidence=GATE.confidence)
+        if found is None or not found.is_suspicious:
+            return None if found is None else False
+    return True
+
+
+def simulate(nights: Sequence[Night], random: np.random.Generator) -> dict[str, float]:
+    """Shares over many histories."""
+    alarms = caught = silent = 0
+    before = 3 * GATE.nights
+    for _ in range(HISTORIES):
+        at = random.integers(0, len(nights) - 1, before + NIGHTS)
+        drawn, following = [nights[i] for i in at], [nights[i + 1] for i in at]
+        verdicts = [
+            judged(drawn[:number], drawn[number], following[number]) for number in range(before, before + NIGHTS)
+        ]
+        alarms += True in verdicts
+        silent += verdicts.count(None)
+        caught += any(
+            judged(drawn[:number], drawn[number], following[number], SLOWER) for number in (before, before + 1)
+        )
+    return {
+        "false alarms": alarms / HISTORIES,
+        "caught": caught / HISTORIES,
+        "nights without a verdict": silent / HISTORIES / NIGHTS,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--words", default=CORPUS)
+    parser.add_argument("--measurements", type=int, default=60)
+    parser.add_argument("--keep", type=Path, default=Path("var/gate_noise.jsonl"))
+    arguments = parser.parse_args()
+    arguments.keep.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.model:
+        collect(arguments.model, arguments.words, arguments.measurements, arguments.keep)
+    nights = [json.loads(line) for line in arguments.keep.read_text().splitlines()]
+    for name, unit in (("p50_s", 1e3), (RATE, 1e-9)):
+        values = sorted(unit * night[name] for night in nights)
+        low, high = quantiles(values, n=20)[0], quantiles(values, n=20)[-1]
+        print(f"{name}: median {median(values):.2f}, 5 to 95 %: {low:.2f} … {high:.2f} ({len(values)} measurements)")
+    for name, share in simulate(nights, np.random.default_rng(0)).items():
+        print(f"{name}: {share:.1%}")
+
+
+if __name__ == "__main__":
+    main()
