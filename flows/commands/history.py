@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,8 +54,10 @@ def history(  # noqa: PLR0913 - one parameter an option
     """Show a number of a model over all its runs: intervals, what changed between them, and nights that are missing."""
     from tasks.results.history import Asked
     from tasks.results.history import history as read_history
+    from tasks.runs import utc_now
 
     asked = Asked(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
+    asked = replace(asked, until=utc_now().date().isoformat())
     started = time.monotonic()
     with told("reading the results"):
         found = read_history(config.results, model, asked)

@@ -40,6 +40,8 @@ class Asked:
     gold: str | None = None
     since: str | None = None
     """The first logical date, YYYY-MM-DD."""
+    until: str | None = None
+    """The date before which nights are expected, usually today; without it, those after the last run are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ def history(results: str, model: str, asked: Asked) -> list[Series]:
     """The series of a model, ordered by data set and annotation; a data set's own annotation first.
 
     A night lacks a run where a deployment that ran on the days around it, as often as it uses to, has none; a run of it
-    that wrote no number of the model is there without one.
+    that wrote no number of the model is there without one. So are the nights since its last run, up to `asked.until`.
 
     Raises InputError where there is no such number; it says which of the things asked for is unknown.
     """
@@ -98,7 +100,8 @@ def history(results: str, model: str, asked: Asked) -> list[Series]:
         found.setdefault((row["dataset"], row["split"], row["gold"]), []).append((date, row))
     ordered = sorted(found, key=lambda names: (names[0], names[2] != names[0], names[2], names[1]))
     return [
-        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs)) for names in ordered
+        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs, asked.until))
+        for names in ordered
     ]
 
 
@@ -137,7 +140,7 @@ def _runs(results: str, since: str | None) -> dict[str, _Run]:
     return found
 
 
-def _points(rows: Iterable[tuple[str, Row]], runs: Mapping[str, _Run]) -> tuple[Point, ...]:
+def _points(rows: Iterable[tuple[str, Row]], runs: Mapping[str, _Run], until: str | None) -> tuple[Point, ...]:
     ordered = sorted(rows, key=lambda one: (one[0], one[1]["started_at"], one[1]["artifact_id"]))
     points, last, before = [], None, None
     for date, row in ordered:
@@ -148,7 +151,7 @@ def _points(rows: Iterable[tuple[str, Row]], runs: Mapping[str, _Run]) -> tuple[
             point = replace(point, change=row["value"] - last)
         points.append(point)
         before, last = row, row["value"] if row["value"] is not None else last
-    return tuple(sorted([*points, *_without(ordered, runs)], key=lambda point: point.date))
+    return tuple(sorted([*points, *_without(ordered, runs, until)], key=lambda point: point.date))
 
 
 def _point(date: str, row: Row) -> Point:
@@ -156,7 +159,7 @@ def _point(date: str, row: Row) -> Point:
     return Point(date=date, reason=row["reason"] if row["value"] is None else None, **numbers)
 
 
-def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run]) -> Iterator[Point]:
+def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run], until: str | None) -> Iterator[Point]:
     """Runs of the same deployments that say nothing of the model, and nights without one."""
     of_model = {row["run_id"] for _, row in rows}
     first, last = rows[0][0], rows[-1][0]
@@ -169,7 +172,8 @@ def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run]) -> Itera
                 outcome = runs[run_id].row["outcome"]
                 reason = "the run failed" if outcome == "failed" else "the model was not scored in it"
                 yield Point(date=its[run_id], run_id=run_id, reason=reason)
-        yield from (Point(date=date, run_id=None, reason="no run") for date in missing_nights(sorted(its.values())))
+        missing = missing_nights(sorted(its.values()), until)
+        yield from (Point(date=date, run_id=None, reason="no run") for date in missing)
 
 
 def _changed(before: Row, now: Row, runs: Mapping[str, _Run]) -> tuple[str, ...]:

@@ -6,22 +6,26 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median_low
 
+MOST_SINCE = 30
+"""Nights since the last run that are told: what did not run for longer was given up."""
 
-def missing_nights(dates: Sequence[str]) -> list[str]:
+
+def missing_nights(dates: Sequence[str], until: str | None = None) -> list[str]:
     """The days on which something that ran on `dates` (YYYY-MM-DD, sorted) did not, though it was to be expected.
 
     It is expected every so many days as the median of its gaps, the lesser of two; of less than two gaps nobody knows.
+    With `until`, also after the last of them and before that day, MOST_SINCE times.
     """
     days = [calendar_date.fromisoformat(date) for date in dates]
     gaps = [(after - before).days for before, after in pairwise(days) if after > before]
     if len(gaps) < 2:
         return []
     step = median_low(gaps)
-    expected = (
-        before + timedelta(days=number * step)
-        for before, after in pairwise(days)
-        for number in range(1, -(-(after - before).days // step))
-    )
+    spans = [(before, -(-(after - before).days // step)) for before, after in pairwise(days)]
+    if until:
+        since = (calendar_date.fromisoformat(until) - days[-1]).days
+        spans.append((days[-1], min(-(-since // step), MOST_SINCE + 1)))
+    expected = (start + timedelta(days=number * step) for start, end in spans for number in range(1, end))
     return [day.isoformat() for day in expected]
 
 

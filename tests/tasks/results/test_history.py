@@ -12,7 +12,7 @@ from artifacts.errors import InputError
 from artifacts.results.tables import table_key, write_table
 from tasks.config import Config
 from tasks.results.history import Asked, Point, history
-from tasks.results.schedule import deployment_of, missing_nights
+from tasks.results.schedule import MOST_SINCE, deployment_of, missing_nights
 
 NIGHTLY = "benchmark-nightly@2030-01-{:02}T02:00:00.000000+00:00"
 
@@ -189,6 +189,19 @@ def test_empty_results_say_so(results: str) -> None:
 def test_missing_nights(days: list[int], missing: list[int]) -> None:
     dates = [f"2030-01-{day:02}" for day in days]
     assert missing_nights(dates) == [f"2030-01-{day:02}" for day in missing]
+
+
+@pytest.mark.parametrize(
+    ("days", "until", "missing"),
+    [([1, 2, 3], 3, []), ([1, 2, 3], 4, []), ([1, 2, 3], 6, [4, 5]), ([1, 8, 15], 23, [22]), ([1, 5], 9, [])],
+)
+def test_nights_since_the_last_run_are_missing_too(days: list[int], until: int, missing: list[int]) -> None:
+    dates = [f"2030-01-{day:02}" for day in days]
+    assert missing_nights(dates, f"2030-01-{until:02}") == [f"2030-01-{day:02}" for day in missing]
+
+
+def test_what_was_given_up_is_not_missed_for_ever() -> None:
+    assert len(missing_nights(["2030-01-01", "2030-01-02", "2030-01-03"], "2031-01-01")) == MOST_SINCE
 
 
 @given(st.sets(st.integers(1, 28), min_size=20))
