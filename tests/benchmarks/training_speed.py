@@ -2,7 +2,8 @@
 
     MINILM=FOLDER python tests/benchmarks/training_speed.py [-c deployments/conllpp-local.yaml] [--model minilm-l6]
         [--rounds 5] [--steps 60] [--only NAME,NAME] [--json]
-    … --full               trains nnbench's recipe and ours whole, with validation and test F1 against seconds
+    … --full               trains nnbench's recipe and ours whole, with validation and test F1 against seconds;
+                           --full ours (or guide) only that one
     … --seeds 0,1,2,3,4    nerbench's training once a seed: strict F1 on the test split, and their mean
 
 Every contender is a process with its own training; they take turns of so many steps, several rounds, and the medians
@@ -171,10 +172,10 @@ def judges(lesson: Lesson, dataset: DatasetConfig) -> dict[str, Validation]:
     }
 
 
-def full(model: ModelConfig, dataset: DatasetConfig) -> dict[str, list[dict[str, float]]]:
-    """F1 against seconds of training, of nnbench's recipe and of ours, one after the other."""
+def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[str, list[dict[str, float]]]:
+    """F1 against seconds of training, of nnbench's recipe (`guide`) and of `ours`, one after the other."""
     curves = {}
-    for name in ("guide", "ours"):
+    for name in names:
         lesson = prepare(model, dataset)
         judged_by = judges(lesson, dataset)
         if name == "ours":  # the test split has pieces of its own
@@ -191,6 +192,8 @@ def full(model: ModelConfig, dataset: DatasetConfig) -> dict[str, list[dict[str,
                 trainer = make_trainer(model, lesson, Path(work), [watch])
             trainer.train()
         curves[name] = watch.curve
+    if len(curves) < 2:
+        return curves
     own = curves["guide"][-1]
     reached = [point["seconds"] for point in curves["ours"] if point["test"] >= own["test"]]
     told = f"{min(reached):.0f} s, {min(reached) / own['seconds']:.1%} of its time" if reached else "never"
@@ -224,7 +227,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders; the first is what others are held to")
-    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--full", nargs="?", const="guide,ours")
     parser.add_argument("--seeds", help="numbers with commas between them")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
@@ -232,7 +235,7 @@ def main() -> None:
     model = next(m for m in config.models if wanted.model in (None, m.name))
     dataset = next(d for d in config.datasets if model.dataset in (None, d.name))
     if wanted.full:
-        result: Any = full(model, dataset)
+        result: Any = full(model, dataset, wanted.full.split(","))
     elif wanted.seeds:
         result = seeds(model, dataset, [int(seed) for seed in wanted.seeds.split(",")])
     else:
