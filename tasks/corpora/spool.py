@@ -8,7 +8,7 @@ import mmap
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -105,9 +105,33 @@ def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
             for batch in batches:
                 writer.write_batch(batch)
         file.flush()
-        return Column(_mapped(file))
+        return Column(_Mapped(file))
 
 
-def _mapped(file: IO[bytes]) -> list[pa.ListArray]:
-    reader = pa.ipc.open_file(pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
-    return [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
+class _Mapped(Sequence[pa.ListArray]):
+    """The chunks of a file; who goes through them has the pages of one in memory, and not of all those before it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.py_buffer(self._map))
+        self._chunks = [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    @overload
+    def __getitem__(self, index: int) -> pa.ListArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[pa.ListArray]: ...
+    def __getitem__(self, index: int | slice) -> pa.ListArray | list[pa.ListArray]:
+        return self._chunks[index]
+
+    def __iter__(self) -> Iterator[pa.ListArray]:
+        for chunk in self._chunks:
+            yield chunk
+            self._drop_pages()
+
+    def _drop_pages(self) -> None:
+        """Whoever still looks at them gets them back from the file."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
