@@ -1,7 +1,9 @@
 """The speed gate: is a model slower than in the nights before, on the same kind of host, beyond their noise?
 
-Only nights of the same host at the same calibrated rate are compared; the others say nothing about the model. A night
-that looks slow is measured once more, and the faster of the two is what is judged (`tasks.statistics.slowdown`).
+Only nights of the same host at the same calibrated rate are compared; the others say nothing about the model. What is
+compared is the latency without what disturbs a shared machine for seconds at a time: each sentence's least seconds in
+several passes, their median. A night that looks slow is measured once more, and the faster of the two is what is judged
+(`tasks.statistics.slowdown`).
 """
 
 from collections.abc import Mapping
@@ -20,6 +22,8 @@ SERIES = (
     *("workload", "batch_size", "sequence_length", "dataset"),
 )
 """What must be the same for two rows of `speed` to be compared."""
+UNDISTURBED = "undisturbed_s"
+"""The column of `speed` that is compared."""
 RATE, RATE_TOLERANCE = "sgemm_flops_per_s", 0.15
 """Nights on which the host computed a fixed matrix product at another rate are other hosts, whatever their name."""
 FURTHEST_NIGHTS = 90
@@ -29,13 +33,13 @@ FURTHEST_NIGHTS = 90
 def compare_nights(results: str, measured: Row, gate: SpeedGateConfig, *, before: str) -> Slowdown | None:
     """A measured row of `speed` beside those of earlier dates; None where too few nights are comparable."""
     nights = comparable_nights(results, measured, gate.nights, before=before)
-    return slowdown(nights, measured["p50_s"], margin=gate.slowdown / 100, confidence=gate.confidence)
+    return slowdown(nights, measured[UNDISTURBED], margin=gate.slowdown / 100, confidence=gate.confidence)
 
 
 def comparable_nights(results: str, measured: Row, most: int, *, before: str) -> list[float]:
-    """Median latencies, seconds, of the newest `most` earlier dates with a comparable row; a date's best counts."""
+    """Undisturbed latencies, seconds, of the newest `most` comparable dates before; a date's best counts."""
     found: list[float] = []
-    columns = [*SERIES, RATE, "p50_s"]
+    columns = [*SERIES, RATE, UNDISTURBED]
     filters = [("model", "=", measured["model"]), ("status", "=", "ok")]
     dates = read_newest_first(results, "speed", columns=columns, filters=filters)
     for number, night in enumerate(one for one in dates if one.date < before):
@@ -47,9 +51,11 @@ def comparable_nights(results: str, measured: Row, most: int, *, before: str) ->
 
 
 def _comparable(night: DatedRows, measured: Row) -> list[float]:
-    rows = night.rows.filter(pc.is_valid(night.rows["p50_s"])).to_pylist()
+    rows = night.rows.filter(pc.is_valid(night.rows[UNDISTURBED])).to_pylist()
     return [
-        row["p50_s"] for row in rows if all(row[name] == measured[name] for name in SERIES) and same_rate(row, measured)
+        row[UNDISTURBED]
+        for row in rows
+        if all(row[name] == measured[name] for name in SERIES) and same_rate(row, measured)
     ]
 
 
@@ -66,8 +72,8 @@ def judged(measured: Row, found: Slowdown | None, gate: SpeedGateConfig) -> dict
         "model": measured["model"],
         "artifact_id": measured["artifact_id"],
         "dataset": measured["dataset"],
-        "metric": "p50_s",
-        "candidate": measured["p50_s"],
+        "metric": UNDISTURBED,
+        "candidate": measured[UNDISTURBED],
         "margin": gate.slowdown / 100,
         "confidence": gate.confidence,
     }
@@ -77,17 +83,17 @@ def judged(measured: Row, found: Slowdown | None, gate: SpeedGateConfig) -> dict
     slow = found.is_suspicious
     return about | {
         "base": found.reference_s,
-        "delta": measured["p50_s"] - found.reference_s,
+        "delta": measured[UNDISTURBED] - found.reference_s,
         "detectable": (found.limit - 1) * found.reference_s,
         "verdict": "regression" if slow else "pass",
         "failed": slow,
-        "reason": in_words(found, measured["p50_s"]) + (", measured twice" if slow else ""),
+        "reason": in_words(found, measured[UNDISTURBED]) + (", measured twice" if slow else ""),
     }
 
 
 def in_words(found: Slowdown, seconds: float) -> str:
-    """`median latency 12.1 ms, 1.21 times that of 14 nights (10.0 ms; limit 1.10 times)`."""
+    """`undisturbed latency 12.1 ms, 1.21 times that of 14 nights (10.0 ms; limit 1.10 times)`."""
     return (
-        f"median latency {1000 * seconds:.1f} ms, {found.ratio:.2f} times that of {found.nights} nights "
+        f"undisturbed latency {1000 * seconds:.1f} ms, {found.ratio:.2f} times that of {found.nights} nights "
         f"({1000 * found.reference_s:.1f} ms; limit {found.limit:.2f} times)"
     )

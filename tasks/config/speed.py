@@ -15,7 +15,7 @@ LENGTHS = (8, 32, 128, 512)
 
 
 class SpeedGateConfig(Section):
-    """When a benchmark fails because a model became slower: its median latency, beside the nights before."""
+    """When a benchmark fails because a model became slower: its undisturbed latency, beside the nights before."""
 
     slowdown: float = Field(default=10.0, ge=0)
     """Percent that it may grow."""

@@ -13,6 +13,8 @@ from tasks.results.rows import write_measured
 from tasks.runs import Run
 
 Row = dict[str, Any]
+PASSES = 8
+"""Over the sentences, where the latency is judged: so long that a disturbance of seconds does not reach all of them."""
 
 
 class Measurement(NamedTuple):
@@ -31,22 +33,29 @@ def measure_and_write(
 
     Of two measurements the faster one is written and judged: what slowed down one of them alone was not the model.
     """
-    rows = measure(artifact, corpus, benchmark)
+    passes = PASSES if gate else 1
+    rows = measure(artifact, corpus, benchmark, passes)
     judged: list[Row] = []
     if gate:
         found = pace.compare_nights(run.results, rows["speed"][0], gate, before=run.date)
         if found and found.is_suspicious:
-            rows = min(rows, measure(artifact, corpus, benchmark), key=lambda one: one["speed"][0]["p50_s"])
+            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_undisturbed)
             found = pace.compare_nights(run.results, rows["speed"][0], gate, before=run.date)
         judged = [pace.judged(rows["speed"][0], found, gate)]
     return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
 
 
-def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, list[Row]]:
-    """The rows by table of one measurement."""
+def _undisturbed(rows: dict[str, list[Row]]) -> float:
+    seconds: float = rows["speed"][0][pace.UNDISTURBED]
+    return seconds
+
+
+def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, passes: int) -> dict[str, list[Row]]:
+    """The rows by table of one measurement, in so many passes over the sentences."""
     job = {
         "folder": str(materialise(artifact)),
         "sentences": first_sentences(corpus),
+        "passes": passes,
         "device": benchmark.device,
         "precision": benchmark.precision,
         "window": benchmark.window,

@@ -17,10 +17,10 @@ from statistics import median, quantiles
 import numpy as np
 
 from artifacts.references import resolve_one
-from tasks.comparison.pace import RATE, same_rate
+from tasks.comparison.pace import RATE, UNDISTURBED, same_rate
 from tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
 from tasks.corpora.corpus import load_splits
-from tasks.measuring.measurement import measure
+from tasks.measuring.measurement import PASSES, measure
 from tasks.statistics.slowdown import slowdown
 
 CORPUS = "../shared/data/conllpp/test.txt"
@@ -34,16 +34,16 @@ def collect(model: Path, words: str, number: int, keep: Path) -> None:
     artifact = resolve_one(str(model), "")
     corpus = load_splits(DatasetConfig(name="words", files={"test": words}))["test"]
     for _ in range(number):
-        (row,) = measure(artifact, corpus, BenchmarkConfig(device="cpu"))["speed"]
+        (row,) = measure(artifact, corpus, BenchmarkConfig(device="cpu"), PASSES)["speed"]
         with keep.open("a") as lines:
-            print(json.dumps({name: row[name] for name in ("p50_s", RATE, "foreign_cores")}), file=lines)
+            print(json.dumps({name: row[name] for name in (UNDISTURBED, RATE, "foreign_cores")}), file=lines)
 
 
 def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:
     """Whether the gate says no to a night; None where it cannot say. `again` is measured where it must be."""
-    seconds = [tonight["p50_s"] * factor, again["p50_s"] * factor]
-    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one["p50_s"]), seconds)):
-        comparable = [one["p50_s"] for one in window if same_rate(one, night)][-GATE.nights :]
+    seconds = [tonight[UNDISTURBED] * factor, again[UNDISTURBED] * factor]
+    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one[UNDISTURBED]), seconds)):
+        comparable = [one[UNDISTURBED] for one in window if same_rate(one, night)][-GATE.nights :]
         found = slowdown(comparable, min(looks), margin=GATE.slowdown / 100, confidence=GATE.confidence)
         if found is None or not found.is_suspicious:
             return None if found is None else False
@@ -83,7 +83,7 @@ def main() -> None:
     if arguments.model:
         collect(arguments.model, arguments.words, arguments.measurements, arguments.keep)
     nights = [json.loads(line) for line in arguments.keep.read_text().splitlines()]
-    for name, unit in (("p50_s", 1e3), (RATE, 1e-9)):
+    for name, unit in ((UNDISTURBED, 1e3), (RATE, 1e-9)):
         values = sorted(unit * night[name] for night in nights)
         low, high = quantiles(values, n=20)[0], quantiles(values, n=20)[-1]
         print(f"{name}: median {median(values):.2f}, 5 to 95 %: {low:.2f} … {high:.2f} ({len(values)} measurements)")

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from artifacts.results.tables import write_table
-from tasks.comparison.pace import RATE, SERIES, comparable_nights, compare_nights, judged
+from tasks.comparison.pace import RATE, SERIES, UNDISTURBED, comparable_nights, compare_nights, judged
 from tasks.config import SpeedGateConfig
 
 GATE = SpeedGateConfig()
@@ -15,7 +15,7 @@ NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 
 def row(seconds: float | None, **changes: Any) -> dict[str, Any]:
     texts = {name: name for name in SERIES if name not in {*NUMBERS, "sequence_length"}}
-    known = {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, "p50_s": seconds}
+    known = {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, UNDISTURBED: seconds}
     return texts | NUMBERS | known | changes
 
 
@@ -44,7 +44,7 @@ def test_a_fifth_slower_fails_in_words(results: str) -> None:
     verdict = judged(slow, compare_nights(results, slow, GATE, before=TONIGHT), GATE)
     assert verdict["failed"]
     assert verdict["reason"] == (
-        "median latency 12.0 ms, 1.20 times that of 8 nights (10.0 ms; limit 1.10 times), measured twice"
+        "undisturbed latency 12.0 ms, 1.20 times that of 8 nights (10.0 ms; limit 1.10 times), measured twice"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from test_measure import own_run
 
 from artifacts.results.tables import write_table
-from tasks.comparison.pace import RATE, SERIES
+from tasks.comparison.pace import RATE, SERIES, UNDISTURBED
 from tasks.config import BenchmarkConfig, SpeedGateConfig
 from tasks.measuring import measurement
 from tasks.measuring.measurement import Measurement, measure_and_write
@@ -18,7 +18,11 @@ NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 
 def speed_row(seconds: float) -> dict[str, Any]:
     texts = {name: name for name in SERIES if name not in {*NUMBERS, "sequence_length"}}
-    return texts | NUMBERS | {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, "p50_s": seconds}
+    return (
+        texts
+        | NUMBERS
+        | {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, UNDISTURBED: seconds}
+    )
 
 
 @pytest.fixture
