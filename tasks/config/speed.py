@@ -19,9 +19,9 @@ class SpeedGateConfig(Section):
 
     slowdown: float = Field(default=10.0, ge=0)
     """Percent that it may grow."""
-    nights: int = Field(default=14, ge=5, le=90)
+    nights: int = Field(default=28, ge=5, le=90)
     """Earlier nights on the same host, at the same calibrated rate, that it is compared with."""
-    confidence: float = Field(default=0.99, gt=0.5, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Of the limit that those nights set, one-sided; a night above it is measured once more."""
 
 
