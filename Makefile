@@ -17,8 +17,8 @@ test-slow: .venv/installed-dev
 test-operations: .venv/installed-dev
 	$(BIN)/pytest -m operations -n 2 -rP
 
-# Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores; the
-# tables of the README are from var/bench.txt.
+# Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores;
+# what it prints is kept in var/bench.txt. The encoder gets a random head for the evaluation.
 bench: SHELL := /bin/bash
 bench: .venv/installed-dev
 	@test -n "$(MINILM)" || { echo "name a pretrained encoder: make bench MINILM=FOLDER" >&2; exit 2; }

@@ -67,10 +67,7 @@ RUNNING: dict[str, TableSchema] = {
         value("foreign_cores", "cores that other processes kept busy meanwhile, mean"),
         value("sgemm_flops_per_s", "operations a second of a fixed fp32 matrix product, before the measurement"),
         value("copy_bytes_per_s", "bytes a second that a fixed copy reads and writes, before the measurement"),
-        value(
-            "undisturbed_s",
-            "with a speed gate: median of the sentences' least seconds in several passes",
-        ),
+        value("undisturbed_s", "with a speed gate: median of the sentences' least seconds in several passes"),
         # Whether a cell gets its numbers can depend on the machine that an attempt finds.
         volatile=("device", "host", "threads", "status", "n", "samples_process", "agreement", "foreign_cores"),
     ),
