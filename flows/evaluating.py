@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
@@ -10,8 +10,15 @@ from flows.runners import HERE, Work, begin, in_turn
 from tasks.config import Config
 from tasks.corpora.refs import CorpusRef
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from tasks.inference.records import PredictionsRecord
 from tasks.inference.sharding import Shard, ShardRecord
 from tasks.steps import inference
+
+if TYPE_CHECKING:
+    from prefect.tasks import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Evaluated(NamedTuple):
@@ -99,13 +106,16 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
-        again = shard.record is None
-        infer = inference.infer_shard.with_options(refresh_cache=True) if again else inference.infer_shard
-        yield begin(config.runner if again else HERE, infer, artifact, corpus, plan, shard, config.results)
+        infer = _overwriting(inference.infer_shard, shard.record)
+        yield begin(HERE if shard.record else config.runner, infer, artifact, corpus, plan, shard, config.results)
     if not shards:
-        again = plan.record is None
-        evaluate = inference.evaluate.with_options(refresh_cache=True) if again else inference.evaluate
-        yield begin(config.runner if again else HERE, evaluate, artifact, corpus, plan, config.results)
+        evaluate = _overwriting(inference.evaluate, plan.record)
+        yield begin(HERE if plan.record else config.runner, evaluate, artifact, corpus, plan, config.results)
+
+
+def _overwriting(step: "Task[P, R]", record: PredictionsRecord | None) -> "Task[P, R]":
+    """The step; where our cache has no record, it overwrites what Prefect may have kept of an earlier run."""
+    return step if record else step.with_options(refresh_cache=True)
 
 
 def end_evaluation(

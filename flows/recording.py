@@ -24,7 +24,7 @@ class Ledger:
 
     run: Run
     needed: tuple[str, ...] = ()
-    """Locations without which no model can be benchmarked."""
+    """Locations without which no model can be benchmarked, each with a slash at its end."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Ledger:
             yield
         except Exception as error:
             self.failures.setdefault(model, error)
-            if isinstance(error, StoreUnreachableError) and error.url.startswith(self.needed):
+            if isinstance(error, StoreUnreachableError) and f"{error.url}/".startswith(self.needed):
                 raise
 
     def note(self, tables: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def recorded(config: Config) -> Iterator[Ledger]:
 
     A wrong request that stops the flow at once writes nothing.
     """
-    needed = (config.store.rstrip("/"), config.results.rstrip("/"))
+    needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results))
     ledger = Ledger(run=current_run(config.results), needed=needed)
     try:
         yield ledger

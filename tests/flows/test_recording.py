@@ -16,7 +16,7 @@ WRONG = InputError("slice mine", "fails", "correct it")
 def ledger() -> Ledger:
     moment = datetime(2030, 1, 2, tzinfo=UTC)
     run = Run(run_id="r", flow="f", date="2030-01-02", started_at=moment, attempt=1, results="nowhere")
-    return Ledger(run=run, needed=("s3://team/store", "s3://team/results"))
+    return Ledger(run=run, needed=("s3://team/store/", "s3://team/results/"))
 
 
 def failed(*errors: Exception) -> Ledger:
@@ -59,8 +59,8 @@ def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() 
 
 
 def test_a_model_that_lies_elsewhere_and_cannot_be_reached_stops_no_other() -> None:
-    found = failed(StoreUnreachableError("hf://org/tagger cannot be reached", "hf://org/tagger"), WRONG)
-    assert list(found.failures) == ["m0", "m1"]
+    away = [StoreUnreachableError("cannot be reached", url) for url in ("hf://org/tagger", "s3://team/store-of-others")]
+    assert list(failed(*away, WRONG).failures) == ["m0", "m1", "m2"]
 
 
 def test_nothing_else_is_tried_where_a_location_that_all_need_gives_no_answer() -> None:
