@@ -1,8 +1,11 @@
 """The `nerbench` command. Nothing heavy is imported before a command needs it."""
 
+import atexit
+import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 from types import FrameType
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
+from artifacts.storage.paths import no_room
 from flows.commands import artifacts, compare, history, init, inspect_data, predict, publish, results, serve, speed
 from flows.commands.options import Json, configured
 from flows.commands.report import report as write_report
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 128 + signal.SIGINT
+BROKEN_PIPE_STATUS = 128 + 13  # as a shell tells of SIGPIPE
 
 
 app = typer.Typer(
@@ -185,7 +190,23 @@ def print_own(metrics: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Run a command and end with its exit status; SIGTERM ends it as Ctrl-C does, its children first."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(status_of(sys.argv[1:]))
+    status = BUG_STATUS
+
+    def leave() -> None:
+        """End at once: the interpreter would take torch's modules apart for a second, and the kernel needs none."""
+        _flush()
+        os._exit(status)
+
+    atexit.register(leave)  # as the first, so that it is called last
+    status = status_of(sys.argv[1:])
+    sys.exit(status)
+
+
+def _flush() -> None:
+    """Write what is left, unless nobody reads it any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -199,6 +220,7 @@ def status_of(arguments: list[str]) -> int:
     """
     try:
         result = app(arguments, prog_name="nerbench", standalone_mode=False)
+        sys.stdout.flush()
         if result == INTERRUPTED_STATUS:  # typer ends a command at Ctrl-C without a word
             return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
         return result if isinstance(result, int) else 0
@@ -208,11 +230,20 @@ def status_of(arguments: list[str]) -> int:
         return _refuse(error, error.exit_status)
     except KeyboardInterrupt:
         return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
+    except (BrokenPipeError, SystemExit):  # rich makes the second of the first
+        return BROKEN_PIPE_STATUS  # as `nerbench … | head` wants it: no word
     except Exception as error:
-        if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
-            return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
-        traceback.print_exc()
-        return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
+        return _refuse_unforeseen(error)
+
+
+def _refuse_unforeseen(error: Exception) -> int:
+    if number := no_room(error):
+        what = getattr(error, "filename", None) or "the output"
+        return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
+    if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
+        return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
+    traceback.print_exception(error)
+    return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 
 def _refuse(error: object, status: int) -> int:

@@ -1,22 +1,14 @@
 """What `nerbench serve` does: a Prefect server, and every deployment of `deployments/prefect.yaml`, on this machine."""
 
 import asyncio
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from urllib.error import URLError
-from urllib.request import urlopen
 from uuid import UUID
 
-import psutil
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -37,19 +29,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from artifacts.errors import InputError, RunFailedError
 from flows.alerts import create_alerts
+from flows.server import children_ended, served_at
 from tasks.config import Config
 from tasks.environment import code_version
 
 PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
-HOST = "127.0.0.1"
-SERVER = {
-    # So that a server that is started again knows which runs count towards a limit, and for how long.
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",  # on one machine, compressing each event only costs
-}
-STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
 
 def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell: Callable[[str], None]) -> None:
@@ -59,14 +44,14 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
     SQLite database in PREFECT_HOME. At most `limit` runs work at the same time. Raises InputError where the port is
     taken, and RunFailedError where the server does not start.
     """
-    with prefect_server(port) as api, temporary_settings({PREFECT_API_URL: api}):
+    with served_at(port) as api, temporary_settings({PREFECT_API_URL: api}):
         runner = _Runner(name="nerbench", limit=limit)
         served = deployments({"config": config.model_dump(mode="json")})
         known = [cast(UUID, runner.add_deployment(deployment)) for deployment in served]
         _settle(known, Crashed(message="the process that ran it is gone"))
         if alert_url:
             create_alerts(alert_url)
-        with _children_ended(), suppress(KeyboardInterrupt):
+        with children_ended(), suppress(KeyboardInterrupt):
             asyncio.run(runner.serve(partial(tell, _welcome(api, served))))
         tell("ending")
         _settle(known, Cancelled(message="`nerbench serve` was ended"))
@@ -99,27 +84,6 @@ def _deployment(declared: dict[str, Any], parameters: dict[str, Any]) -> RunnerD
     return found
 
 
-@contextmanager
-def prefect_server(port: int) -> Iterator[str]:
-    """The API's URL of the server that is configured, or of one that lives as long as the context."""
-    if configured := PREFECT_API_URL.value():
-        yield configured
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
-            raise InputError(f"--port {port}", "something listens there already", remedy) from None
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    # In a session of its own Ctrl-C does not reach it: the runs that are cancelled then must still be recorded.
-    with _children_ended():
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | SERVER)
-        _wait_until_healthy(server, f"http://{HOST}:{port}/api")
-        yield f"http://{HOST}:{port}/api"
-
-
 def _settle(served: list[UUID], state: State) -> None:
     """Give runs that no process works on a final state: one that is `Running` for ever would hold the next ones up."""
     active = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
@@ -130,32 +94,6 @@ def _settle(served: list[UUID], state: State) -> None:
         )
         for run in runs:
             client.set_flow_run_state(run.id, state, force=True)
-
-
-def _wait_until_healthy(server: "subprocess.Popen[bytes]", api: str) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RunFailedError(f"the Prefect server ended with status {server.returncode}")
-        with suppress(URLError, OSError), urlopen(f"{api}/health", timeout=5):
-            return
-        time.sleep(0.2)
-    raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
-
-
-@contextmanager
-def _children_ended() -> Iterator[None]:
-    """However it is left, what was started meanwhile has ended: runs, their children, and the server."""
-    before = set(psutil.Process().children(recursive=True))
-    try:
-        yield
-    finally:
-        started = [child for child in psutil.Process().children(recursive=True) if child not in before]
-        for end in (psutil.Process.terminate, psutil.Process.kill):
-            for child in started:
-                with suppress(psutil.NoSuchProcess):
-                    end(child)
-            _, started = psutil.wait_procs(started, ENDS_WITHIN_S)
 
 
 class _Runner(Runner):

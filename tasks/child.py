@@ -22,6 +22,9 @@ from artifacts.errors import InputError, NerbenchError, RunFailedError
 CALM = {"GOMP_SPINCOUNT": "1000"}
 """Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
 
+PARENT = "NERBENCH_PARENT"
+"""The environment variable that tells a child who started it."""
+
 Job = dict[str, Any]
 Emit = Callable[[Job], None]
 GRACE_S = 8.0
@@ -43,7 +46,7 @@ def run_child(
     with os.fdopen(reading, errors="replace") as events, tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-P", "-m", module],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -54,7 +57,7 @@ def run_child(
                     **CALM,
                     **os.environ,
                     **(env or {}),
-                    "NERBENCH_PARENT": str(os.getpid()),
+                    PARENT: str(os.getpid()),
                     "NERBENCH_EVENTS": str(writing),
                 },
             )
@@ -124,7 +127,7 @@ def _end_group(process: "subprocess.Popen[str]") -> None:
 
 def serve(work: Callable[[Job, Emit], Job]) -> None:
     """The child's side: read the job from stdin, write events and the result, and die with the parent."""
-    _die_with_parent()
+    die_with_parent()
     with os.fdopen(int(os.environ.get("NERBENCH_EVENTS", "1")), "w", buffering=1) as events:
         lock = threading.Lock()
 
@@ -148,10 +151,11 @@ def event_of(error: BaseException) -> Job:
     return {"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": told}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the kernel end this process when the one that started it, and said so in PARENT, is gone; on Linux only."""
     if sys.platform != "linux":
         return
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-    if os.getppid() != int(os.environ.get("NERBENCH_PARENT", os.getppid())):
+    if os.getppid() != int(os.environ.get(PARENT, os.getppid())):
         os._exit(1)  # the parent was gone before the kernel knew of our wish

@@ -99,12 +99,12 @@ def room_for(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if number := _no_room(error):
+        if number := no_room(error):
             raise _full(target, number) from error
         raise
 
 
-def _no_room(error: Exception) -> int | None:
+def no_room(error: Exception) -> int | None:
     """The number of the system's error, where an error says that there is no room."""
     if isinstance(error, OSError):
         return error.errno if error.errno in _NO_ROOM else None
@@ -119,7 +119,7 @@ def _full(target: Path, number: int) -> NerbenchError:
 
 def _unwritable(target: Path, error: OSError) -> NerbenchError:
     """Why no file can be made where `target` is to be."""
-    if number := _no_room(error):
+    if number := no_room(error):
         return _full(target, number)
     problem = f"cannot be written to ({error.strerror})"
     return InputError(f"folder {target.parent}", problem, "choose another, or change its permissions")

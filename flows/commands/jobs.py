@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import ConfigError
-from flows.commands.launch import quiet, running
+from flows.commands.launch import begin, running
 from tasks.config import Config
 from tasks.configuration.configfile import absolute_reference
 from tasks.corpora.demo import prepare_demo
@@ -13,7 +13,7 @@ from tasks.corpora.demo import prepare_demo
 
 def run(config: Config) -> dict[str, Any]:
     """Train, save and benchmark."""
-    quiet()
+    begin()
     _check_own_code(config)
     prepare_demo(config)
     _check_training(config)
@@ -26,7 +26,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def train(config: Config) -> dict[str, Any]:
     """Train and save."""
-    quiet()
+    begin()
     prepare_demo(config)
     _check_training(config)
     from flows.train import train
@@ -37,7 +37,7 @@ def train(config: Config) -> dict[str, Any]:
 
 def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
     """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
-    quiet()
+    begin()
     from artifacts.references import resolve
 
     if speed is not None:
@@ -56,7 +56,7 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
 
 def score(config: Config, since: str | None) -> dict[str, Any]:
     """Score stored predictions again."""
-    quiet()
+    begin()
     from flows.score import score
     from tasks.results.nights import scored_predictions
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flows import server
 from flows.commands.terminal import verbosity
 from tasks.child import CALM
 
@@ -14,7 +15,6 @@ from tasks.child import CALM
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # or each of a thousand steps says that it is done
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # what matters of it we say ourselves, in one line
@@ -26,6 +26,12 @@ QUIET = {
     **CALM,
 }
 OURS = ("tasks", "artifacts")
+
+
+def begin() -> None:
+    """Be quiet, and begin Prefect's server: to be called first by a command that runs a flow."""
+    quiet()
+    server.begin()
 
 
 def quiet() -> None:
@@ -40,12 +46,12 @@ def quiet() -> None:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """While a flow runs: what `told` does."""
+    """While a flow runs: what `told` does, and a Prefect server."""
     with told("starting Prefect"):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The heartbeat's thread holds every exit up for a second, and nobody watches a run in a terminal by heartbeat.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with server.ready(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
 

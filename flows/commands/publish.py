@@ -29,9 +29,9 @@ def publish(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default."""
-    from flows.commands.launch import quiet
+    from flows.commands.launch import begin, quiet, running
 
-    quiet()
+    (quiet if dry_run else begin)()
     from tasks.configuration.configfile import absolute_reference
 
     reference = absolute_reference(reference)
@@ -43,7 +43,6 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
     check_request(to)
     resolve_one(reference, config.store)
-    from flows.commands.launch import running
     from flows.publish import publish as publish_flow
 
     with running():

@@ -87,9 +87,9 @@ def speed(  # noqa: PLR0913 - one parameter an option
 
 def _measure(config: "Config", models: Sequence[str] | None) -> dict[str, Any]:
     """Check everything that can be wrong before the flow writes something, and run it."""
-    from flows.commands.launch import quiet
+    from flows.commands.launch import begin, running
 
-    quiet()
+    begin()
     from tasks.configuration.configfile import absolute_reference
     from tasks.corpora.demo import prepare_demo
     from tasks.measuring.subjects import find_subjects
@@ -100,7 +100,6 @@ def _measure(config: "Config", models: Sequence[str] | None) -> dict[str, Any]:
     if any(subject.artifact for subject in subjects):
         prepare_demo(config)
     plan_of(config, subjects)
-    from flows.commands.launch import running
     from flows.speed import speed as speed_flow
 
     with running():

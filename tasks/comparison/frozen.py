@@ -1,7 +1,8 @@
 """An unchanged model must predict what it predicted: any flip is real, and no interval plays a part."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from functools import cache, partial
+from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from artifacts.digests import canonical_json
@@ -48,22 +49,38 @@ def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
     """
     configuration = canonical_json(config.model_dump(mode="json")).decode()
     here = environment() | {"run_id": run.run_id, "configuration": configuration}
-    rows = []
-    for one in now:
-        before = _newest(run.results, run.run_id, one, here)
-        if before and before.row["predictions_digest"] != one.predictions_digest:
-            rows.append(_row(run, one, before, here))
-    return rows
+    before = _newest(run, now, here)
+    return [
+        _row(run, one, earlier, here)
+        for one, earlier in zip(now, before, strict=True)
+        if earlier and earlier.row["predictions_digest"] != one.predictions_digest
+    ]
 
 
-def _newest(results: str, run_id: str, now: Predicted, here: Mapping[str, Any]) -> Earlier | None:
-    filters: list[Filter] = [*_HEADLINE, ("run_id", "!=", run_id), *((name, "=", getattr(now, name)) for name in _SAME)]
-    for found in islice(read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters), NIGHTS):
-        for row in sorted(found.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True):
-            earlier = row_of_run(results, row["run_id"], found.date)
-            if earlier and same_settings(earlier, here, row["precision"], now.precision):
-                return Earlier(row, earlier)
-    return None
+def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list[Earlier | None]:
+    """For each of `now`, its newest earlier run with these settings; a night is read once for all of them."""
+    found: list[Earlier | None] = [None] * len(now)
+    filters: list[Filter] = [*_HEADLINE, ("run_id", "!=", run.run_id)]
+    for night in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), NIGHTS):
+        row_of = cache(partial(row_of_run, run.results, date=night.date))
+        rows = sorted(night.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
+        rows_of = {same: list(of) for same, of in groupby(sorted(rows, key=_same), _same)}
+        for at, one in enumerate(now):
+            if found[at] is None:
+                candidates = ((row, row_of(row["run_id"])) for row in rows_of.get(_same(one.model_dump()), ()))
+                fitting = (
+                    Earlier(row, earlier)
+                    for row, earlier in candidates
+                    if earlier and same_settings(earlier, here, row["precision"], one.precision)
+                )
+                found[at] = next(fitting, None)
+        if None not in found:
+            break
+    return found
+
+
+def _same(row: Row) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in _SAME)
 
 
 def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:

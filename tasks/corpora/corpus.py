@@ -4,7 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,12 @@ from tasks.config import DatasetConfig
 from tasks.corpora.columns import Column
 from tasks.corpora.labels import entity_types
 from tasks.corpora.spool import Spooled, spool
-from tasks.sources.readers import read_splits
+from tasks.sources.readers import FILE_FORMATS, read_splits
 from tasks.sources.schemes import Scheme, SchemeEvidence, Tag, read_tags, split_tag
 from tasks.sources.sentences import Source
+
+DATASETS_KEPT = 4
+"""Of those that were read last; their words lie on disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +88,34 @@ def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
     """All splits of a data set, normalised to IOB2, its types renamed and ignored as `config` says.
 
     The scheme is recognised over all splits together. Where it is declared, the tags' letters are taken at their word:
-    in `iob2`, an entity that begins with `I-` is one by conlleval's rules and none by the strict ones.
+    in `iob2`, an entity that begins with `I-` is one by conlleval's rules and none by the strict ones. Local files that
+    are still the same are read once a process.
 
     Raises:
         CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, or label_map or
             ignore_labels name a type that no split has.
     """
+    versions = _versions(config)
+    return dict(_read_once(config.model_dump_json(), versions)) if versions else _read_splits(config)
+
+
+@lru_cache(maxsize=DATASETS_KEPT)
+def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, Corpus]:
+    return _read_splits(DatasetConfig.model_validate_json(config))
+
+
+def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
+    """What a system tells of a data set's files to say that they are the same; None where only reading them does."""
+    if config.format not in FILE_FORMATS or any("://" in path for path in config.files.values()):
+        return None
+    try:
+        told = [Path(path).stat() for path in config.files.values()]
+    except (OSError, ValueError):  # who reads them says why
+        return None
+    return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in told)
+
+
+def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
     evidence = SchemeEvidence(config.scheme)
     spooled = {split: read_whole(source, evidence) for split, source in read_splits(config).items()}
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")

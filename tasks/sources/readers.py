@@ -8,7 +8,7 @@ from tasks.config import DatasetConfig, Format
 from tasks.sources.sentences import Source
 
 # Named, not imported: each brings libraries that only its own format needs.
-_OF_FILES: dict[Format, tuple[str, str]] = {
+FILE_FORMATS: dict[Format, tuple[str, str]] = {
     "conll": ("tasks.sources.conll", "read_conll"),
     "parquet": ("tasks.sources.tabular", "read_parquet"),
     "json": ("tasks.sources.jsonlines", "read_json"),
@@ -28,7 +28,7 @@ def read_splits(config: DatasetConfig) -> Mapping[str, Source]:
     if config.format in _OF_DATASETS:
         sources: Mapping[str, Source] = _function(*_OF_DATASETS[config.format])(config)
         return sources
-    read = _function(*_OF_FILES[config.format])
+    read = _function(*FILE_FORMATS[config.format])
     return {split: read(path, config) for split, path in config.files.items()}
 
 

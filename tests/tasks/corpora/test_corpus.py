@@ -170,3 +170,50 @@ def test_conllpp_and_the_original_gold(conllpp: DatasetConfig, shared: Path) -> 
     assert sum(a != b for a, b in zip(original.tags, loaded["test"].tags, strict=True)) == 186
     assert original.words_sha256 == loaded["test"].words_sha256
     assert original.gold_sha256 != loaded["test"].gold_sha256
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the data sets that were read."""
+    from tasks.corpora import corpus
+
+    done: list[str] = []
+
+    def noted(config: DatasetConfig) -> Any:
+        done.append(config.name)
+        return read_splits(config)
+
+    read_splits = corpus.read_splits
+    monkeypatch.setattr(corpus, "read_splits", noted)
+    return done
+
+
+def test_files_that_are_the_same_are_read_once(tmp_path: Path, reads: list[str]) -> None:
+    config = DatasetConfig.model_validate({"name": "toy", "files": {"test": write(tmp_path, "t", "B-X O")}})
+    first = load_splits(config)
+    assert load_splits(config) == first
+    assert reads == ["toy"]
+    other = config.model_copy(update={"ignore_labels": ("X",)})
+    assert load_splits(other)["test"].tags == [["O", "O"]]
+    assert load_splits(config)["test"].tags == [["B-X", "O"]]
+    assert reads == ["toy", "toy"]
+
+
+def test_a_file_that_was_replaced_or_is_gone_is_noticed(tmp_path: Path, reads: list[str]) -> None:
+    config = DatasetConfig.model_validate({"name": "toy", "files": {"test": write(tmp_path, "t", "B-X O")}})
+    load_splits(config)
+    write(tmp_path, "new", "B-Y O")
+    (tmp_path / "new").replace(tmp_path / "t")
+    assert load_splits(config)["test"].tags == [["B-Y", "O"]]
+    (tmp_path / "t").unlink()
+    with pytest.raises(CorpusError, match="name an existing"):
+        load_splits(config)
+
+
+def test_what_is_elsewhere_is_read_each_time(reads: list[str]) -> None:
+    import fsspec
+
+    fsspec.filesystem("memory").pipe_file("/corpus/read_each_time.txt", b"EU B-X\n")
+    config = DatasetConfig(name="far", files={"test": "memory://corpus/read_each_time.txt"})
+    assert [load_splits(config)["test"].words for _ in range(2)] == [[["EU"]]] * 2
+    assert reads == ["far", "far"]

@@ -1,0 +1,173 @@
+"""Prefect servers of our own, where no other is configured: `nerbench serve`'s, and that of a single command.
+
+For a flow without a server Prefect itself would start one, wait for it, and import all of it into the flow's process:
+five seconds in which nothing else happens. A command begins its server before it imports and checks anything else.
+Run as a child: `python -P -m flows.server FD`, the descriptor of a socket that listens.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import IO, NamedTuple
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from artifacts.errors import InputError, RunFailedError
+from tasks.child import PARENT, die_with_parent
+
+HOST = "127.0.0.1"
+SERVER = {
+    # So that a server that is started again knows which runs count towards a limit, and for how long.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",  # on one machine, compressing each event only costs
+}
+STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
+
+
+class Begun(NamedTuple):
+    """A server that may not answer yet."""
+
+    process: "subprocess.Popen[bytes]"
+    api: str
+    output: IO[bytes]
+
+
+def is_configured() -> bool:
+    """Whether Prefect's API is somebody else's, or has to be: then we start none."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
+
+    return bool(PREFECT_API_URL.value()) or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()
+
+
+def begin() -> None:
+    """Begin a server for this process, unless one is configured; whoever needs it, waits for it in `ready`."""
+    if not is_configured():
+        _own()
+
+
+@contextmanager
+def ready() -> Iterator[None]:
+    """Prefect's API answers: the configured one, or this process's. Raises RunFailedError where the latter does not."""
+    if is_configured():
+        yield
+        return
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    own = _own()
+    _wait_until_healthy(own.process, own.api, own.output)
+    with temporary_settings({PREFECT_API_URL: own.api}):
+        yield
+
+
+@cache
+def _own() -> Begun:
+    """This process's server. It ends with it, after what Prefect still tells it at the end, in a session of its own:
+
+    a run that Ctrl-C cancels must still be recorded. Its database is the SQLite file in PREFECT_HOME.
+    """
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+    with socket.create_server((HOST, 0)) as listening:
+        api = f"http://{HOST}:{listening.getsockname()[1]}/api"
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "flows.server", str(listening.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(listening.fileno(),),
+            start_new_session=True,
+            env={**os.environ, PARENT: str(os.getpid())},
+        )
+    atexit.register(_end, process)
+    return Begun(process, api, output)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for end in (process.terminate, process.kill):
+        end()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDS_WITHIN_S)
+            return
+
+
+def main() -> None:
+    """The child's side: the server, until SIGTERM."""
+    die_with_parent()
+    import uvicorn
+    from prefect.server.api.server import create_app  # meanwhile a signal ends the process at once
+
+    app = create_app(ephemeral=True, final=True)
+    config = uvicorn.Config(app, log_level="error", lifespan="on", ws_per_message_deflate=False)
+    uvicorn.Server(config).run([socket.socket(fileno=int(sys.argv[1]))])
+
+
+@contextmanager
+def served_at(port: int) -> Iterator[str]:
+    """The API's URL of the server that is configured, or of one with pages, that lives as long as the context.
+
+    Raises InputError where the port is taken, and RunFailedError where the server does not start.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    if configured := PREFECT_API_URL.value():
+        yield configured
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
+            raise InputError(f"--port {port}", "something listens there already", remedy) from None
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    # In a session of its own Ctrl-C does not reach it: the runs that are cancelled then must still be recorded.
+    with children_ended():
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | SERVER)
+        api = f"http://{HOST}:{port}/api"
+        _wait_until_healthy(server, api)
+        yield api
+
+
+def _wait_until_healthy(server: "subprocess.Popen[bytes]", api: str, output: IO[bytes] | None = None) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RunFailedError(f"the Prefect server ended with status {server.returncode}{_last_line(output)}")
+        with suppress(URLError, OSError), urlopen(f"{api}/health", timeout=5):
+            return
+        time.sleep(0.05)
+    raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
+
+
+def _last_line(output: IO[bytes] | None) -> str:
+    if output is None:
+        return ""
+    output.seek(0)
+    return "".join(f": {line}" for line in output.read().decode(errors="replace").strip().splitlines()[-1:])
+
+
+@contextmanager
+def children_ended() -> Iterator[None]:
+    """However it is left, what was started meanwhile has ended: runs, their children, and the server."""
+    before = set(psutil.Process().children(recursive=True))
+    try:
+        yield
+    finally:
+        started = [child for child in psutil.Process().children(recursive=True) if child not in before]
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for child in started:
+                with suppress(psutil.NoSuchProcess):
+                    end(child)
+            _, started = psutil.wait_procs(started, ENDS_WITHIN_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""How a command's process ends when its output cannot be written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+
+def run(arguments: list[str], output: IO[str] | int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.run(command, check=False, stdout=output, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_full_disk_under_the_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(["artifacts", "--help"], full)
+    assert done.returncode == 1
+    assert done.stderr == "nerbench: the output cannot be written: No space left on device; make room on that disk\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["artifacts", "ls", "--json"]])
+def test_output_that_nobody_reads_is_no_bug(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run(arguments, writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

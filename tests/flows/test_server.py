@@ -1,0 +1,103 @@
+"""The Prefect server of a single command: it answers, and is gone with the process that began it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+SCRIPT = """
+from flows import server
+server.begin()
+with server.ready():
+    from prefect.client.orchestration import get_client
+    with get_client(sync_client=True) as client:
+        print(client.hello().status_code, server._own().process.pid, flush=True)
+    input()
+"""
+GONE_WITHIN_S = 30.0
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prefect's, whose database takes ten seconds to make: once for all."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A folder of a user who has packages of the same names."""
+    for name in ("flows", "tasks", "artifacts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('the wrong one')")
+    return tmp_path
+
+
+def begun(folder: Path, home: Path, **more: str) -> "subprocess.Popen[str]":
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = own | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"} | more
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-P", "-c", SCRIPT]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.fixture
+def process(foreign: Path, home: Path) -> Iterator["subprocess.Popen[str]"]:
+    one = begun(foreign, home)
+    yield one
+    one.kill()
+    one.communicate()
+
+
+def server_of(process: "subprocess.Popen[str]") -> psutil.Process:
+    assert process.stdout
+    status, pid = process.stdout.readline().split()
+    assert status == "200"
+    return psutil.Process(int(pid))
+
+
+def gone(server: psutil.Process) -> bool:
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+
+
+def test_it_answers_until_its_process_ends_by_itself(process: "subprocess.Popen[str]") -> None:
+    server = server_of(process)
+    said, complaints = process.communicate("\n", timeout=GONE_WITHIN_S)
+    assert (process.returncode, said, complaints) == (0, "", "")
+    assert gone(server)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by a service of the Linux kernel")
+def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]") -> None:
+    server = server_of(process)
+    process.send_signal(signal.SIGKILL)
+    assert gone(server)
+
+
+def test_a_server_that_cannot_start_says_why(foreign: Path, home: Path) -> None:
+    nowhere = f"sqlite+aiosqlite:///{foreign}/no/such/folder/x.db"
+    broken = begun(foreign, home, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)
+    _, said = broken.communicate(timeout=120)
+    assert broken.returncode == 1
+    assert "RunFailedError: the Prefect server ended with status 3: " in said.splitlines()[-1]
+
+
+def test_a_configured_server_is_taken() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import server
+
+    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}):
+        server.begin()
+        with server.ready():
+            assert PREFECT_API_URL.value() == "http://example.org/api"
