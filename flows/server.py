@@ -70,9 +70,9 @@ def ready() -> Iterator[None]:
 
 @cache
 def _own() -> Begun:
-    """This process's server. It ends with it, after what Prefect still tells it at the end, in a session of its own:
+    """This process's server, which ends when the process has told it everything. Its database lies in PREFECT_HOME.
 
-    a run that Ctrl-C cancels must still be recorded. Its database is the SQLite file in PREFECT_HOME.
+    In a session of its own Ctrl-C does not reach it: a run that is cancelled then must still be recorded.
     """
     output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
     with socket.create_server((HOST, 0)) as listening:
@@ -128,8 +128,8 @@ def served_at(port: int) -> Iterator[str]:
             remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
             raise InputError(f"--port {port}", "something listens there already", remedy) from None
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    # In a session of its own Ctrl-C does not reach it: the runs that are cancelled then must still be recorded.
     with children_ended():
+        # In a session of its own, as above.
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | SERVER)
         api = f"http://{HOST}:{port}/api"
         _wait_until_healthy(server, api)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
-from tasks.inference.alignment import Window, tokenize, truncated_words, windows
+from tasks.inference.alignment import Pieces, Window, tokenize, truncated_words, windows
 from tasks.inference.loading import Batching, Tagger
 from tasks.inference.packing import logits_of, on_device
 
@@ -25,6 +25,9 @@ BATCH_PIECES = {"cpu": 2048, "mps": 8192, "cuda": 32768}
 
 AHEAD = 2
 """Blocks computed at once beside an accelerator."""
+
+Tokenizing = Callable[[Any, Sequence[Sequence[str]]], list[Pieces]]
+"""`tokenize`, or what gives the same."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,14 +46,16 @@ class BlockPredictions(NamedTuple):
     """Pieces of the block's sentences, special tokens and padding left out."""
 
 
-def predict(tagger: Tagger, sentences: Iterable[Sequence[str]], *, vote: str = "first") -> Iterator[BlockPredictions]:
+def predict(
+    tagger: Tagger, sentences: Iterable[Sequence[str]], *, vote: str = "first", tokenizing: Tokenizing = tokenize
+) -> Iterator[BlockPredictions]:
     """Predict one label a word, block by block.
 
     `vote`: `first` piece of a word, `mean` probabilities over its pieces, or its `max` (most confident) piece.
     """
     iterator = iter(sentences)
     blocks = iter(lambda: list(islice(iterator, BLOCK)), [])
-    compute = partial(predict_block, tagger, vote=vote)
+    compute = partial(predict_block, tagger, vote=vote, tokenizing=tokenizing)
     # On a CPU the model takes all cores; beside an accelerator they tokenize the next block meanwhile.
     return map(compute, blocks) if tagger.device.type == "cpu" else ahead(compute, blocks)
 
@@ -67,11 +72,13 @@ def ahead(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
             yield running.popleft().result()
 
 
-def predict_block(tagger: Tagger, sentences: Sequence[Sequence[str]], *, vote: str = "first") -> BlockPredictions:
+def predict_block(
+    tagger: Tagger, sentences: Sequence[Sequence[str]], *, vote: str = "first", tokenizing: Tokenizing = tokenize
+) -> BlockPredictions:
     """Predict one label for every word of at most BLOCK sentences; equal ones are computed once."""
     number_of: dict[tuple[str, ...], int] = {}
     numbers = [number_of.setdefault(tuple(words), len(number_of)) for words in sentences]
-    pieces = tokenize(tagger.tokenizer.backend, list(number_of))
+    pieces = tokenizing(tagger.tokenizer.backend, list(number_of))
     cut = sorted(windows(pieces, tagger.window, tagger.tokenizer.special), key=lambda window: len(window.ids))
     first = np.concatenate([[0], np.cumsum([len(words) for words in number_of])]).astype(np.int64)
     labels = np.full(first[-1], -1, dtype=np.int32)

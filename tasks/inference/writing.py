@@ -26,7 +26,7 @@ class Inferred(NamedTuple):
     vanished: int
     """Words without any piece."""
     evaluate_s: float
-    """Seconds from words in memory to tags in memory."""
+    """Seconds from words in memory to tags in memory; what another model of the run has tokenized counts nothing."""
 
 
 def infer(  # noqa: PLR0913 - what is inferred, and where it goes
@@ -40,13 +40,14 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
 
     from tasks.inference.prediction import BLOCK, predict
     from tasks.inference.predictions import SCHEMA, PredictionsDigest, batch, positions
+    from tasks.inference.shared_tokens import tokenize_once
 
     # A dictionary with "O" twice makes the bytes of the file differ from run to run.
     names = tagger.labels if OUTSIDE in tagger.labels else (*tagger.labels, OUTSIDE)
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         sentences = _sentences(corpus, blocks.start * BLOCK, blocks.stop * BLOCK)
-        predicted = _timed(predict(tagger, sentences, vote=vote))
+        predicted = _timed(predict(tagger, sentences, vote=vote, tokenizing=tokenize_once))
         rows_of_blocks = islice(positions(corpus, BLOCK), blocks.start, blocks.stop)
         for rows, (block, elapsed) in zip(rows_of_blocks, predicted, strict=True):
             seconds += elapsed

@@ -84,9 +84,7 @@ def why_unavailable(backend: str, precision: str, workload: str, device: str) ->
             return f"{backend} starts from fp32"
         if device != "cpu":
             return f"{backend} is measured on a CPU only"
-    if backend == "onnx" and (
-        missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if not installed(name)]
-    ):
+    if backend == "onnx" and (missing := [name for name in ONNX if not installed(name)]):
         return f"{', '.join(missing)} not installed; pip install 'nerbench[onnx]'"
     return None
 

@@ -126,7 +126,7 @@ def test_blocks_in_any_chunk_of_the_corpus_get_their_sentences(tmp_path: Path, m
     words = [[f"w{number}"] * (1 + number % 2) for number in range(2 * CHUNK + 3)]
     seen: list[list[str]] = []
 
-    def predict(tagger: object, sentences: Iterable[list[str]], vote: str) -> Iterator[BlockPredictions]:
+    def predict(tagger: object, sentences: Iterable[list[str]], **options: object) -> Iterator[BlockPredictions]:
         for block in batched(sentences, CHUNK - 1):
             seen.extend(block)
             n = sum(map(len, block))

@@ -1,0 +1,60 @@
+"""Blocks that were tokenized once: by equal tokenizers, for equal words, and not without end."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from tiny_models import SENTENCES
+from tokenizers import Tokenizer
+
+from tasks.inference import shared_tokens
+from tasks.inference.alignment import Pieces, tokenize
+from tasks.inference.shared_tokens import tokenize_once
+from tasks.training.tokenizer import train_tokenizer
+
+WORDS = [["Ada", "Lovelace"], ["Bob"]]
+
+
+def wordpiece(size: int = 200) -> Tokenizer:
+    """A new object each time."""
+    trained: Tokenizer = train_tokenizer(SENTENCES, size, 64).backend_tokenizer
+    return trained
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sequence[Sequence[str]]]]:
+    """What was really tokenized."""
+    done: list[Sequence[Sequence[str]]] = []
+
+    def noted(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Pieces]:
+        done.append(sentences)
+        return tokenize(tokenizer, sentences)
+
+    shared_tokens._kept.clear()
+    monkeypatch.setattr(shared_tokens, "tokenize", noted)
+    yield done
+    shared_tokens._kept.clear()
+
+
+def test_models_with_the_same_tokenizer_share_its_work(calls: list[Any]) -> None:
+    expected = tokenize(wordpiece(), WORDS)
+    assert [tokenize_once(wordpiece(), WORDS) for _ in range(3)] == [expected] * 3
+    assert len(calls) == 1
+
+
+def test_other_words_and_other_tokenizers_do_not(calls: list[Any]) -> None:
+    other = wordpiece(120)
+    tokenize_once(wordpiece(), WORDS)
+    tokenize_once(wordpiece(), [["Ada"], ["Lovelace", "Bob"]])
+    assert tokenize_once(other, WORDS) == tokenize(other, WORDS)
+    assert len(calls) == 3
+
+
+def test_what_was_used_longest_ago_goes_first(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = [[[word]] for word in ("Ada", "Bob", "Eve")]
+    monkeypatch.setattr(shared_tokens, "KEPT_PIECES", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
+    for number in (0, 1, 0, 2, 0):
+        tokenize_once(wordpiece(), blocks[number])
+    assert calls == [blocks[0], blocks[1], blocks[2]]
+    tokenize_once(wordpiece(), blocks[1])
+    assert calls[-1] == blocks[1]
