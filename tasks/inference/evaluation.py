@@ -21,6 +21,7 @@ from artifacts.storage.filesystem import Root
 from artifacts.storage.paths import room_for
 from tasks.config import BenchmarkConfig, Precision, Section
 from tasks.corpora.corpus import Corpus
+from tasks.inference.heap import give_back
 from tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
 from tasks.inference.writing import infer, n_blocks
 
@@ -152,6 +153,7 @@ def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
             **inferred._asdict(),
         )
         keep(Root.open(results), record, path)
+    give_back()
     return record
 
 

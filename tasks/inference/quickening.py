@@ -12,6 +12,7 @@ from itertools import cycle, islice
 import torch
 
 from tasks.inference.golden import PIECES, SENTENCES, pieces_of
+from tasks.inference.heap import keep_freed
 from tasks.inference.linears import pack_linears
 from tasks.inference.loading import Tagger
 from tasks.inference.packing import logits_of
@@ -42,7 +43,10 @@ def quicken(tagger: Tagger) -> Tagger:
     elif not _same(together(tagger, sentences), expected):
         tagger = replace(tagger, batching="even")
         _logger.info("padding would change the model's answers: it computes equally long sentences together")
-    if tagger.device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if tagger.device.type != "cpu":
+        return tagger
+    keep_freed()
+    if torch.backends.mkldnn.is_available():
         answer = one_by_one if tagger.batching == "even" else together
         _proves_itself(
             lambda: pack_linears(tagger.model),

@@ -6,17 +6,23 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tasks.inference.alignment import Pieces, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-KEPT_PIECES = 1 << 18
-"""Of the blocks that were used last, about 20 MB: a corpus beyond that is tokenized for each model."""
+KEPT_PIECES = 1 << 17
+"""Of the blocks that were used last, about 10 MB: a corpus beyond that is tokenized for each model."""
 
-_kept: OrderedDict[str, list[Pieces]] = OrderedDict()
+
+class _Block(NamedTuple):
+    pieces: list[Pieces]
+    n_ids: int
+
+
+_kept: OrderedDict[str, _Block] = OrderedDict()
 _lock = Lock()
 
 
@@ -27,11 +33,11 @@ def tokenize_once(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) ->
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
-            return _kept[key]
+            return _kept[key].pieces
     pieces = tokenize(tokenizer, sentences)
     with _lock:
-        _kept[key] = pieces
-        while sum(len(one.ids) for block in _kept.values() for one in block) > KEPT_PIECES:
+        _kept[key] = _Block(pieces, sum(len(one.ids) for one in pieces))
+        while sum(block.n_ids for block in _kept.values()) > KEPT_PIECES:
             _kept.popitem(last=False)
     return pieces
 
