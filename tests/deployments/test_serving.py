@@ -1,7 +1,6 @@
 """`nerbench serve` as a new user types it: what it shows, what it serves, and what it leaves behind."""
 
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -102,27 +101,3 @@ def assert_ends_cleanly(served: Served) -> None:
     assert served.process.wait(GONE_WITHIN_S) == 0
     assert [child for child in children if child.is_running()] == []
     assert served.text().splitlines()[-1] == "ending"
-
-
-def test_a_port_that_is_taken_is_said_in_one_line() -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from artifacts.errors import InputError
-    from flows.serving import prefect_server
-
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        pytest.raises(InputError, match=r"--port \d+: something listens there already; name another one, or export"),
-        prefect_server(taken.getsockname()[1]),
-    ):
-        pass
-
-
-def test_a_configured_server_is_used() -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from flows.serving import prefect_server
-
-    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), prefect_server(4200) as api:
-        assert api == "http://example.org/api"

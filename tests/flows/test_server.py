@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -101,3 +102,27 @@ def test_a_configured_server_is_taken() -> None:
         server.begin()
         with server.ready():
             assert PREFECT_API_URL.value() == "http://example.org/api"
+
+
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from artifacts.errors import InputError
+    from flows.server import served_at
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(InputError, match=r"--port \d+: something listens there already; name another one, or export"),
+        served_at(taken.getsockname()[1]),
+    ):
+        pass
+
+
+def test_a_configured_server_is_served_at() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.server import served_at
+
+    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), served_at(4200) as api:
+        assert api == "http://example.org/api"
