@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import select
 import signal
 import sys
 import traceback
@@ -230,13 +231,13 @@ def status_of(arguments: list[str]) -> int:
         return _refuse(error, error.exit_status)
     except KeyboardInterrupt:
         return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
-    except (BrokenPipeError, SystemExit):  # rich makes the second of the first
-        return BROKEN_PIPE_STATUS  # as `nerbench … | head` wants it: no word
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _refuse_unforeseen(error)
 
 
-def _refuse_unforeseen(error: Exception) -> int:
+def _refuse_unforeseen(error: Exception | SystemExit) -> int:
+    if _is_unread(error):
+        return BROKEN_PIPE_STATUS  # as `nerbench … | head` wants it: no word
     if number := no_room(error):
         what = getattr(error, "filename", None) or "the output"
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
@@ -244,6 +245,17 @@ def _refuse_unforeseen(error: Exception) -> int:
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
     traceback.print_exception(error)
     return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
+
+
+def _is_unread(error: BaseException) -> bool:
+    """Whether an error says that nobody reads stdout any more; another pipe or a user's code may have raised it too."""
+    if isinstance(error, SystemExit):  # rich makes one of a broken pipe, and stdout a file that is read
+        return isinstance(error.__context__, BrokenPipeError)
+    if not isinstance(error, BrokenPipeError):
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def _refuse(error: object, status: int) -> int:

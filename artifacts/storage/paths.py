@@ -104,7 +104,7 @@ def room_for(target: Path) -> Iterator[None]:
         raise
 
 
-def no_room(error: Exception) -> int | None:
+def no_room(error: BaseException) -> int | None:
     """The number of the system's error, where an error says that there is no room."""
     if isinstance(error, OSError):
         return error.errno if error.errno in _NO_ROOM else None

@@ -1,7 +1,7 @@
 """The C library's memory between batches.
 
 glibc gives large blocks back to the system as soon as they are free, and the next batch gets them again page by page,
-filled with zeros: a tenth to an eighth of the time of an fp32 evaluation on a CPU.
+filled with zeros: a tenth to a sixth of the time of a first fp32 evaluation on a CPU.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ _LARGEST = 1 << 25
 
 @cache
 def keep_freed() -> None:
-    """From now on this process keeps what it frees, until `give_back`; with glibc only."""
+    """From now on this process keeps what it frees, and `give_back` alone returns it; with glibc only."""
     if libc := _glibc():
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)

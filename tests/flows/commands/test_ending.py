@@ -29,3 +29,18 @@ def test_output_that_nobody_reads_is_no_bug(arguments: list[str]) -> None:
     done = run(arguments, writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("raised", ["BrokenPipeError(32, 'Broken pipe')", "SystemExit(3)"])
+def test_a_pipe_that_broke_elsewhere_is_said(raised: str) -> None:
+    script = f"""
+import sys
+from flows import cli
+def broken(*arguments, **options): raise {raised}
+cli.app = broken
+sys.argv = ["nerbench"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 70
+    assert done.stderr.splitlines()[-1].startswith("nerbench: this is a bug of ours")
