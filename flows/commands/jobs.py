@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import ConfigError
-from flows.commands.launch import begin, running
+from flows.commands.launch import begin, quiet, running
 from tasks.config import Config
 from tasks.configuration.configfile import absolute_reference
 from tasks.corpora.demo import prepare_demo
@@ -37,21 +37,25 @@ def train(config: Config) -> dict[str, Any]:
 
 def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
     """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
-    begin()
+    quiet()
     from artifacts.references import resolve
 
+    named = [absolute_reference(reference) for reference in references or ()]
+    for reference in named:  # before all that takes seconds: a name is soon mistyped
+        resolve(reference, config.store)
+    begin()
     if speed is not None:
         config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
     _check_own_code(config)
     prepare_demo(config)
     _check_benchmark(config)
-    models = [absolute_reference(reference) for reference in references or config.benchmark.models]
-    for reference in models:
+    configured = [absolute_reference(reference) for reference in config.benchmark.models]
+    for reference in () if named else configured:
         resolve(reference, config.store)
     from flows.benchmark import benchmark
 
     with running():
-        return benchmark(config, models=models, refresh=refresh)
+        return benchmark(config, models=named or configured, refresh=refresh)
 
 
 def score(config: Config, since: str | None) -> dict[str, Any]:
