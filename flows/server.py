@@ -2,7 +2,6 @@
 
 For a flow without a server Prefect itself would start one, wait for it, and import all of it into the flow's process:
 five seconds in which nothing else happens. A command begins its server before it imports and checks anything else.
-Run as a child: `python -P -m flows.server FD`, the descriptor of a socket that listens.
 """
 
 import atexit
@@ -22,13 +21,12 @@ from urllib.request import urlopen
 import psutil
 
 from artifacts.errors import InputError, RunFailedError
-from tasks.child import PARENT, die_with_parent
+from tasks.child import PARENT
 
 HOST = "127.0.0.1"
 SERVER = {
     # So that a server that is started again knows which runs count towards a limit, and for how long.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    "UVICORN_WS_PER_MESSAGE_DEFLATE": "false",  # on one machine, compressing each event only costs
 }
 STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
@@ -38,7 +36,8 @@ class Begun(NamedTuple):
 
     process: "subprocess.Popen[bytes]"
     api: str
-    output: IO[bytes]
+    output: IO[bytes] | None
+    """What it says, where nobody sees it."""
 
 
 def is_configured() -> bool:
@@ -63,30 +62,36 @@ def ready() -> Iterator[None]:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     own = _own()
-    _wait_until_healthy(own.process, own.api, own.output)
+    _wait_until_healthy(own)
     with temporary_settings({PREFECT_API_URL: own.api}):
         yield
 
 
 @cache
 def _own() -> Begun:
-    """This process's server, which ends when the process has told it everything. Its database lies in PREFECT_HOME.
+    """This process's server, which ends when the process has told it everything. Its database lies in PREFECT_HOME."""
+    with socket.create_server((HOST, 0)) as listening:
+        begun = begin_at(listening)
+    atexit.register(_end, begun.process)
+    return begun
+
+
+def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
+    """Begin a server on a socket that listens; with `pages`, one for people, with schedules and its log on stderr.
 
     In a session of its own Ctrl-C does not reach it: a run that is cancelled then must still be recorded.
     """
-    output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
-    with socket.create_server((HOST, 0)) as listening:
-        api = f"http://{HOST}:{listening.getsockname()[1]}/api"
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "flows.server", str(listening.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(listening.fileno(),),
-            start_new_session=True,
-            env={**os.environ, PARENT: str(os.getpid())},
-        )
-    atexit.register(_end, process)
+    output = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+    api = "http://{}:{}/api".format(*listening.getsockname())
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "flows.server_process", str(listening.fileno()), *(["pages"] if pages else [])],
+        stdin=subprocess.DEVNULL,
+        stdout=output or subprocess.DEVNULL,
+        stderr=output,
+        pass_fds=(listening.fileno(),),
+        start_new_session=True,
+        env={**os.environ, **(SERVER | {"PREFECT_UI_API_URL": api} if pages else {}), PARENT: str(os.getpid())},
+    )
     return Begun(process, api, output)
 
 
@@ -96,17 +101,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(ENDS_WITHIN_S)
             return
-
-
-def main() -> None:
-    """The child's side: the server, until SIGTERM."""
-    die_with_parent()
-    import uvicorn
-    from prefect.server.api.server import create_app  # meanwhile a signal ends the process at once
-
-    app = create_app(ephemeral=True, final=True)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", ws_per_message_deflate=False)
-    uvicorn.Server(config).run([socket.socket(fileno=int(sys.argv[1]))])
 
 
 @contextmanager
@@ -120,38 +114,36 @@ def served_at(port: int) -> Iterator[str]:
     if configured := PREFECT_API_URL.value():
         yield configured
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
-            raise InputError(f"--port {port}", "something listens there already", remedy) from None
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    try:
+        listening = socket.create_server((HOST, port))
+    except OSError:
+        remedy = f"name another one, or export PREFECT_API_URL=http://{HOST}:{port}/api if that is a Prefect server"
+        raise InputError(f"--port {port}", "something listens there already", remedy) from None
     with children_ended():
-        # In a session of its own, as above.
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=os.environ | SERVER)
-        api = f"http://{HOST}:{port}/api"
-        _wait_until_healthy(server, api)
-        yield api
+        with listening:
+            server = begin_at(listening, pages=True)
+        _wait_until_healthy(server)
+        yield server.api
 
 
-def _wait_until_healthy(server: "subprocess.Popen[bytes]", api: str, output: IO[bytes] | None = None) -> None:
+def _wait_until_healthy(server: Begun) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise RunFailedError(f"the Prefect server ended with status {server.returncode}{_last_line(output)}")
-        with suppress(URLError, OSError), urlopen(f"{api}/health", timeout=5):
+        if server.process.poll() is not None:
+            raise RunFailedError(
+                f"the Prefect server ended with status {server.process.returncode}{_last_line(server)}"
+            )
+        with suppress(URLError, OSError), urlopen(f"{server.api}/health", timeout=5):
             return
         time.sleep(0.05)
     raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
 
 
-def _last_line(output: IO[bytes] | None) -> str:
-    if output is None:
+def _last_line(server: Begun) -> str:
+    if server.output is None:
         return ""
-    output.seek(0)
-    return "".join(f": {line}" for line in output.read().decode(errors="replace").strip().splitlines()[-1:])
+    server.output.seek(0)
+    return "".join(f": {line}" for line in server.output.read().decode(errors="replace").strip().splitlines()[-1:])
 
 
 @contextmanager
@@ -167,7 +159,3 @@ def children_ended() -> Iterator[None]:
                 with suppress(psutil.NoSuchProcess):
                     end(child)
             _, started = psutil.wait_procs(started, ENDS_WITHIN_S)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from urllib.request import urlopen
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
@@ -58,7 +60,7 @@ def keep_database(home: Path) -> None:
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
@@ -80,7 +82,7 @@ class Site:
     def __init__(self, folder: Path, *, server: Mapping[str, str], auth: str | None = None) -> None:
         self.work = folder / "work"
         self.cache = folder / "cache"
-        self.api = f"http://127.0.0.1:{free_port()}/api"
+        self.api = f"http://{HOST}:{free_port()}/api"
         self.auth = auth
         self.env = environment(folder / "home", self.cache) | server
         if auth:
@@ -92,17 +94,24 @@ class Site:
         for made in (self.work, self.logs):
             made.mkdir()
 
-    def start(self, name: str, *command: str, cwd: Path = ROOT) -> None:
+    def start(self, name: str, *command: str, cwd: Path = ROOT, pass_fds: Sequence[int] = ()) -> None:
         """Start something that runs until the site ends; what it says goes to a log of that name."""
         with (self.logs / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log, pass_fds=pass_fds
+            )
         self.running[name] = process
         self._started.append(process)
 
     def start_server(self) -> None:
-        """Start it; `await_server` says when it is there."""
+        """Start it; `await_server` says when it is there. On SQLite it is that of `nerbench serve`."""
         port = self.api.split(":")[2].removesuffix("/api")
-        self.start("server", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+        if DATABASE in self.env:
+            self.start("server", "-m", "prefect", "server", "start", "--host", HOST, "--port", port, "--no-ui")
+            return
+        with socket.create_server((HOST, int(port))) as listening:
+            socket_fd = listening.fileno()
+            self.start("server", "-m", "flows.server_process", str(socket_fd), "pages", pass_fds=[socket_fd])
 
     def await_server(self) -> None:
         def healthy() -> bool:
@@ -112,7 +121,7 @@ class Site:
             return False
 
         until(healthy, "the Prefect server", lambda: self.log("server"))
-        if "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in self.env:
+        if DATABASE not in self.env:
             keep_database(Path(self.env["PREFECT_HOME"]))
         self.env["PREFECT_API_URL"] = self.api
 
