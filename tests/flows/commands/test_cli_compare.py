@@ -128,7 +128,7 @@ def test_a_terminal_is_not_too_narrow(monkeypatch: pytest.MonkeyPatch, capsys: p
     scored(2, WORSE, torch="2.14")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: terminal_size((80, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: terminal_size((80, 24)))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert compare() == 1
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in capsys.readouterr().out.splitlines()]
