@@ -33,14 +33,17 @@ class ArtifactHandle(Generic[T]):
     def value(self) -> T:
         """The model, loaded on first use. Do not keep it beyond `evict`. Raises CorruptArtifactError."""
         if not self._loaded:
+            gc.freeze()  # `evict` then searches what is younger alone, and not half a million objects of libraries
             self._loaded.append(self._loader(materialise(self.ref)))
         return self._loaded[0]
 
     def evict(self) -> None:
-        """Give the model's memory back to the system; the next use loads it again."""
-        self._loaded.clear()
-        gc.collect()
-        _trim_heap()
+        """Give the model's memory back to the system, if it was loaded; the next use loads it again."""
+        if self._loaded:
+            self._loaded.clear()
+            gc.collect()
+            gc.unfreeze()
+            _trim_heap()
 
     def __enter__(self) -> Self:
         return self

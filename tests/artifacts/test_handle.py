@@ -1,7 +1,9 @@
 """Handles load late and let go."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 from fake_models import MakeModel
@@ -29,6 +31,23 @@ def test_nothing_is_loaded_before_it_is_used(store: Store, make_model: MakeModel
         assert len(loads) == 1
     assert handle.value
     assert len(loads) == 2
+
+
+def test_what_refers_to_itself_goes_too(store: Store, make_model: MakeModel) -> None:
+    """Objects of before stay collectable."""
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    ref = store.publish(make_model(), "toy", Provenance())
+    before = Cycle()
+    with ArtifactHandle(ref, lambda folder: Cycle()) as handle:
+        older, loaded = weakref.ref(before), weakref.ref(handle.value)
+    assert loaded() is None
+    del before
+    gc.collect()
+    assert older() is None
 
 
 MEASURE = """
