@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
@@ -46,16 +46,26 @@ def until(look: Callable[[], T], what: str, said: Callable[[], str] = str) -> T:
     return found
 
 
-_migrated = Path(tempfile.gettempdir()) / f"nerbench-tests-{os.getpid()}.db"
+_session = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
+_migrated = Path(tempfile.gettempdir()) / f"nerbench-tests-{_session}.db"
 """The database of this session's first server, as it was when that had made its tables, which takes half of a start."""
 
 
-def keep_database(home: Path) -> None:
+def keep_database(database: Path) -> None:
     """Let later servers of this session begin with a copy of the database of one that has just started."""
     if not _migrated.exists():
-        with sqlite3.connect(home / "prefect.db") as ours, sqlite3.connect(_migrated) as copy:
+        unfinished = _migrated.with_suffix(f".{os.getpid()}")
+        with closing(sqlite3.connect(database)) as ours, closing(sqlite3.connect(unfinished)) as copy:
             ours.backup(copy)
+        unfinished.replace(_migrated)
         atexit.register(_migrated.unlink, missing_ok=True)
+
+
+def make_home(home: Path) -> None:
+    """Make a home for a Prefect, with the tables of this session's first server if there was one."""
+    home.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        shutil.copy(_migrated, home / "prefect.db")
 
 
 def free_port() -> int:
@@ -66,9 +76,8 @@ def free_port() -> int:
 
 def environment(home: Path, cache: Path) -> dict[str, str]:
     """What a process sees that uses a Prefect of its own, and nothing that was configured outside."""
-    if _migrated.exists() and not home.exists():
-        home.mkdir()
-        shutil.copy(_migrated, home / "prefect.db")
+    if not home.exists():
+        make_home(home)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return inherited | CALM | QUICK | {"PREFECT_HOME": str(home), "NERBENCH_CACHE": str(cache)}
 
@@ -122,7 +131,7 @@ class Site:
 
         until(healthy, "the Prefect server", lambda: self.log("server"))
         if DATABASE not in self.env:
-            keep_database(Path(self.env["PREFECT_HOME"]))
+            keep_database(Path(self.env["PREFECT_HOME"]) / "prefect.db")
         self.env["PREFECT_API_URL"] = self.api
 
     def deploy(self) -> None:

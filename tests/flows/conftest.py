@@ -3,9 +3,11 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_site import keep_database
 from small_corpus import TINY, write_corpus
 
 from flows.commands.launch import quiet
@@ -20,13 +22,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A real Prefect server in a home of its own, and a model cache of its own."""
     patch = pytest.MonkeyPatch()
     patch.setenv("NERBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_SERVER_DATABASE_CONNECTION_URL,
+        temporary_settings,
+    )
     from prefect.testing.utilities import prefect_test_harness
 
     with (
         prefect_test_harness(server_startup_timeout=90),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):
+        keep_database(Path(str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value()).partition("///")[2]))
         yield
     patch.undo()
 

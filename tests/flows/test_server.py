@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prefect_site import make_home
 
 SCRIPT = """
 from flows import server
@@ -29,7 +30,9 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prefect's, whose database takes ten seconds to make: once for all."""
-    return tmp_path_factory.mktemp("home")
+    home = tmp_path_factory.mktemp("home")
+    make_home(home)
+    return home
 
 
 @pytest.fixture

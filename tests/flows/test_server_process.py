@@ -2,16 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from prefect.server.database.configurations import AioSqliteConfiguration
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
-from flows.server_process import WritingInTurn
+if TYPE_CHECKING:
+    from prefect.server.database.configurations import AioSqliteConfiguration
 
 
-async def add_one(database: AioSqliteConfiguration, both_have_read: asyncio.Barrier) -> None:
+async def add_one(database: "AioSqliteConfiguration", both_have_read: asyncio.Barrier) -> None:
+    from sqlalchemy import text
+
     async with await database.session(await database.engine()) as session, database.begin_transaction(session):
         (count,) = (await session.execute(text("SELECT n FROM counter"))).one()
         try:
@@ -21,7 +22,9 @@ async def add_one(database: AioSqliteConfiguration, both_have_read: asyncio.Barr
         await session.execute(text(f"UPDATE counter SET n = {count + 1}"))
 
 
-async def both(database: AioSqliteConfiguration) -> int:
+async def both(database: "AioSqliteConfiguration") -> int:
+    from sqlalchemy import text
+
     engine = await database.engine()
     async with engine.connect() as connection:
         await connection.execute(text("CREATE TABLE counter AS SELECT 0 AS n"))
@@ -33,10 +36,15 @@ async def both(database: AioSqliteConfiguration) -> int:
 
 
 def test_each_waits_for_the_one_before(tmp_path: Path) -> None:
+    from flows.server_process import WritingInTurn
+
     assert asyncio.run(both(WritingInTurn(f"sqlite+aiosqlite:///{tmp_path}/x.db"))) == 2
 
 
 def test_prefect_refuses_the_second(tmp_path: Path) -> None:
     """Where it no longer does, ours is no longer needed."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+    from sqlalchemy.exc import OperationalError
+
     with pytest.raises(OperationalError, match="database is locked"):
         asyncio.run(both(AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/x.db")))
