@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+WORDS_A_TEXT = 64
+"""Words that are given to a tokenizer together: so many that the calls do not count, and few enough for its threads."""
+
+
 class SpecialTokens(NamedTuple):
     """Ids the model expects before and after the pieces of a text, and the padding id."""
 
@@ -49,22 +53,38 @@ class Window:
 
 
 def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list[Pieces]:
-    """Tokenize sentences given as words, without special tokens, truncation or padding."""
+    """Tokenize sentences given as words, without special tokens, truncation or padding.
+
+    The tokenizer looks at each word by itself, so that equal ones are tokenized once.
+    """
+    number_of: dict[str, int] = {}
+    numbers = [[number_of.setdefault(word, len(number_of)) for word in words] for words in sentences]
+    ids_of = _ids_of_words(tokenizer, list(number_of))
+    return [_joined([ids_of[number] for number in words]) for words in numbers]
+
+
+def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
+    """The pieces of each word; none for a word that vanishes."""
     # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
-    split = [list(words) for words in sentences]
-    encodings = tokenizer.encode_batch(split, is_pretokenized=True, add_special_tokens=False)
-    return [_pieces(e.ids, e.word_ids, len(words)) for e, words in zip(encodings, split, strict=True)]
+    texts = [words[start : start + WORDS_A_TEXT] for start in range(0, len(words), WORDS_A_TEXT)]
+    found: list[list[int]] = []
+    for encoding in tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False):
+        of_text: list[list[int]] = [[] for _ in texts[len(found) // WORDS_A_TEXT]]
+        for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
+            if word is not None:
+                of_text[word].append(piece)
+        found += of_text
+    return found
 
 
-def _pieces(ids: list[int], word_ids: list[int | None], n_words: int) -> Pieces:
-    starts, ends = [0] * n_words, [0] * n_words
-    previous = None
-    for position, word in enumerate(word_ids):
-        if word is None:
-            continue
-        if word != previous:
-            starts[word], previous = position, word
-        ends[word] = position + 1
+def _joined(words: Sequence[list[int]]) -> Pieces:
+    """The sentence of words that have these pieces."""
+    ids: list[int] = []
+    starts, ends = [], []
+    for of_word in words:
+        starts.append(len(ids))
+        ids += of_word
+        ends.append(len(ids))
     return Pieces(ids, starts, ends)
 
 
@@ -76,9 +96,11 @@ def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> li
         kept = [w for w, (start, end) in enumerate(zip(item.starts, item.ends, strict=True)) if end > start]
         if not kept:
             continue
-        spans = [range(len(kept))] if len(item.ids) <= capacity else _spans(item, kept, capacity)
-        owners = [kept] if len(spans) == 1 else _owned(item, kept, spans)
-        for span, owned in zip(spans, owners, strict=True):
+        if len(item.ids) <= capacity:
+            cut.append(_window(sentence, item, range(len(item.ids)), kept, special))
+            continue
+        spans = _spans(item, kept, capacity)
+        for span, owned in zip(spans, _owned(item, kept, spans), strict=True):
             if owned:
                 first = item.starts[kept[span[0]]]
                 shown = range(first, min(item.ends[kept[span[-1]]], first + capacity))
@@ -137,10 +159,12 @@ def _owned(item: Pieces, kept: list[int], spans: list[range]) -> list[list[int]]
 def _window(sentence: int, item: Pieces, shown: range, owned: list[int], special: SpecialTokens) -> Window:
     """The window of the pieces `shown`."""
     shift = len(special.prefix) - shown.start
+    ends = [item.ends[w] + shift for w in owned]
+    ends[-1] = min(ends[-1], shown.stop + shift)  # of a word longer than a window, which is alone in its own
     return Window(
         ids=[*special.prefix, *item.ids[shown.start : shown.stop], *special.suffix],
         sentence=sentence,
         words=owned,
         starts=[item.starts[w] + shift for w in owned],
-        ends=[min(item.ends[w], shown.stop) + shift for w in owned],
+        ends=ends,
     )

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from random import Random
@@ -7,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import SENTENCES, WORDS
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from tasks.inference.alignment import Pieces, SpecialTokens, Window, tokenize, truncated_words, windows
+from tasks.inference.alignment import (
+    WORDS_A_TEXT,
+    Pieces,
+    SpecialTokens,
+    Window,
+    tokenize,
+    truncated_words,
+    windows,
+)
 from tasks.training.tokenizer import train_tokenizer
 
 SPECIAL = SpecialTokens(prefix=(-1,), suffix=(-2, -3), pad=-4)
@@ -40,6 +49,28 @@ def context(item: Pieces, word: int, pieces: range) -> float:
 @cache
 def wordpiece() -> Tokenizer:
     return train_tokenizer(SENTENCES, 200, 64).backend_tokenizer
+
+
+@cache
+def byte_level() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        map(" ".join, SENTENCES), trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet)
+    )
+    return tokenizer
+
+
+@cache
+def unigram() -> Tokenizer:
+    """As XLM-R's: a mark before the first piece of a text."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    trainer = trainers.UnigramTrainer(vocab_size=120, unk_token="<unk>", special_tokens=["<unk>"])
+    tokenizer.train_from_iterator(map(" ".join, SENTENCES), trainer)
+    return tokenizer
 
 
 def long_sentence(seed: int) -> list[int]:
@@ -132,14 +163,23 @@ words = st.one_of(
 )
 
 
-@settings(max_examples=150)
-@given(st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=4))
-def test_words_are_neither_joined_nor_split_again(corpus: list[list[str]]) -> None:
-    tokenizer = wordpiece()
+@pytest.mark.parametrize("made", [wordpiece, byte_level, unigram])
+@settings(max_examples=80, deadline=None)
+@given(corpus=st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=4))
+def test_words_are_neither_joined_nor_split_again(made: Callable[[], Tokenizer], corpus: list[list[str]]) -> None:
+    tokenizer = made()
     for sentence, pieces in zip(corpus, tokenize(tokenizer, corpus), strict=True):
         alone = [tokenizer.encode([word], is_pretokenized=True, add_special_tokens=False).ids for word in sentence]
+        together = tokenizer.encode(sentence, is_pretokenized=True, add_special_tokens=False)
         assert [pieces.ids[s:e] for s, e in zip(pieces.starts, pieces.ends, strict=True)] == alone
-        assert sum(map(len, alone)) == len(pieces.ids)
+        assert pieces.ids == together.ids
+        assert [word for word, ids in enumerate(alone) for _ in ids] == together.word_ids
+
+
+def test_a_word_s_pieces_do_not_depend_on_how_many_others_there_are() -> None:
+    many = [[f"{word}{number}" for word in WORDS] for number in range(2 * WORDS_A_TEXT)]
+    for sentence, pieces in zip(many, tokenize(wordpiece(), many), strict=True):
+        assert pieces.ids == wordpiece().encode(sentence, is_pretokenized=True, add_special_tokens=False).ids
 
 
 def test_words_that_vanish_have_no_pieces_and_move_no_other() -> None:
