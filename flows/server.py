@@ -83,6 +83,7 @@ def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
     """
     output = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
     api = "http://{}:{}/api".format(*listening.getsockname())
+    environment = {"PREFECT_UI_API_URL": api, **os.environ, **SERVER} if pages else os.environ
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.server_process", str(listening.fileno()), *(["pages"] if pages else [])],
         stdin=subprocess.DEVNULL,
@@ -90,7 +91,7 @@ def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
         stderr=output,
         pass_fds=(listening.fileno(),),
         start_new_session=True,
-        env={**os.environ, **(SERVER | {"PREFECT_UI_API_URL": api} if pages else {}), PARENT: str(os.getpid())},
+        env={**environment, PARENT: str(os.getpid())},
     )
     return Begun(process, api, output)
 
