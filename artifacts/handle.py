@@ -42,8 +42,8 @@ class ArtifactHandle(Generic[T]):
         if self._loaded:
             self._loaded.clear()
             gc.collect()
-            gc.unfreeze()
             _trim_heap()
+        gc.unfreeze()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ import sys
 import weakref
 from pathlib import Path
 
+import pytest
 from fake_models import MakeModel
 
 from artifacts.handle import ArtifactHandle
@@ -48,6 +49,13 @@ def test_what_refers_to_itself_goes_too(store: Store, make_model: MakeModel) -> 
     del before
     gc.collect()
     assert older() is None
+
+
+def test_a_model_that_cannot_be_loaded_leaves_everything_collectable(store: Store, make_model: MakeModel) -> None:
+    ref = store.publish(make_model(), "toy", Provenance())
+    with pytest.raises(ZeroDivisionError), ArtifactHandle(ref, lambda folder: 1 / 0) as handle:
+        assert handle.value
+    assert gc.get_freeze_count() == 0
 
 
 MEASURE = """
