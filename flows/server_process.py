@@ -7,28 +7,31 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.server.database.dependencies import provide_database_interface, set_database_config
-from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 from tasks.child import die_with_parent
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 
 class WritingInTurn(AioSqliteConfiguration):
     """SQLite whose transactions begin as writers, so that each waits for the one before.
 
     Prefect's begin as readers: one that has read and then writes is refused where another wrote meanwhile, and the
-    client is told 503. It tries six times. What is worse, a refused statement leaves its cursor to the garbage
+    client is told 503; it gives up after six times. What is worse, a refused statement leaves its cursor to the garbage
     collector; if that runs while the same connection waits for a lock, the whole server waits with it, for a minute.
     """
 
     @asynccontextmanager
     async def begin_transaction(
-        self, session: AsyncSession, with_for_update: bool = True
-    ) -> AsyncGenerator[AsyncSessionTransaction, None]:
+        self, session: "AsyncSession", with_for_update: bool = True
+    ) -> AsyncGenerator["AsyncSessionTransaction", None]:
         """Begin one for update, whatever was asked for."""
         async with super().begin_transaction(session, with_for_update=True) as transaction:
             yield transaction
