@@ -33,7 +33,6 @@ class ArtifactHandle(Generic[T]):
     def value(self) -> T:
         """The model, loaded on first use. Do not keep it beyond `evict`. Raises CorruptArtifactError."""
         if not self._loaded:
-            gc.freeze()  # `evict` then searches what is younger alone, and not half a million objects of libraries
             self._loaded.append(self._loader(materialise(self.ref)))
         return self._loaded[0]
 
@@ -41,9 +40,8 @@ class ArtifactHandle(Generic[T]):
         """Give the model's memory back to the system, if it was loaded; the next use loads it again."""
         if self._loaded:
             self._loaded.clear()
-            gc.collect()
+            gc.collect()  # a model may refer to itself
             _trim_heap()
-        gc.unfreeze()
 
     def __enter__(self) -> Self:
         return self

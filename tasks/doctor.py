@@ -4,8 +4,8 @@ import os
 import platform
 import shutil
 import sys
-import tomllib
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from artifacts.errors import NerbenchError
 from artifacts.storage.filesystem import Root
-from tasks.environment import PROJECT, cpu_has_bf16, installed
+from tasks.environment import cpu_has_bf16, installed
 
 PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
 ENOUGH_DISK = 5 << 30
@@ -44,12 +44,12 @@ def checks(store: str, results: str) -> Iterator[Check]:
 
 
 def _versions() -> Iterator[Check]:
-    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    wanted = {requirement.name.lower(): requirement for requirement in map(Requirement, declared)}
+    declared = map(Requirement, requires("nerbench") or ())
+    wanted = {one.name.lower(): one for one in declared if one.marker is None}  # those of an extra have a marker
     for name in PINNED:
         found, requirement = installed(name), wanted[name]
         fits = found is not None and requirement.specifier.contains(found.partition("+")[0])
-        remedy = "" if fits else f"pip install -c constraints.txt '{requirement}'"
+        remedy = "" if fits else f"pip install '{requirement}'"
         yield Check(name, fits, f"{found or 'missing'} (wanted {requirement.specifier})", remedy)
 
 

@@ -51,11 +51,33 @@ def test_what_refers_to_itself_goes_too(store: Store, make_model: MakeModel) -> 
     assert older() is None
 
 
-def test_a_model_that_cannot_be_loaded_leaves_everything_collectable(store: Store, make_model: MakeModel) -> None:
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_each_of_two_models_is_freed_when_its_own_handle_is_closed(
+    store: Store, make_model: MakeModel, first_out: int
+) -> None:
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
     ref = store.publish(make_model(), "toy", Provenance())
-    with pytest.raises(ZeroDivisionError), ArtifactHandle(ref, lambda folder: 1 / 0) as handle:
+    handles = [ArtifactHandle(ref, lambda folder: Cycle()) for _ in range(2)]
+    models = [weakref.ref(handle.value) for handle in handles]
+    handles[first_out].evict()
+    assert models[first_out]() is None
+    assert models[1 - first_out]() is not None
+    handles[1 - first_out].evict()
+    assert models[1 - first_out]() is None
+
+
+def test_the_collector_of_the_process_is_left_as_it_is(store: Store, make_model: MakeModel) -> None:
+    ref = store.publish(make_model(), "toy", Provenance())
+    before = gc.get_freeze_count()
+    with ArtifactHandle(ref, lambda folder: object()) as handle:
         assert handle.value
-    assert gc.get_freeze_count() == 0
+        assert gc.get_freeze_count() == before
+    with pytest.raises(ZeroDivisionError), ArtifactHandle(ref, lambda folder: 1 / 0) as failing:
+        assert failing.value
+    assert gc.get_freeze_count() == before
 
 
 MEASURE = """
