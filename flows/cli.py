@@ -16,7 +16,19 @@ import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
 from artifacts.storage.paths import no_room
-from flows.commands import artifacts, compare, history, init, inspect_data, predict, publish, results, serve, speed
+from flows.commands import (
+    artifacts,
+    cache,
+    compare,
+    history,
+    init,
+    inspect_data,
+    predict,
+    publish,
+    results,
+    serve,
+    speed,
+)
 from flows.commands.options import Json, configured
 from flows.commands.report import report as write_report
 from flows.commands.terminal import columns, complain, print_json, print_leaderboard, print_table, say
@@ -37,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(results.app, name="results")
+app.add_typer(cache.app, name="cache")
 app.command()(compare.compare)
 app.command()(history.history)
 app.command()(init.init)
@@ -178,6 +191,8 @@ def report(summary: dict[str, Any], json: bool) -> None:
         say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
     if summary.get("report"):
         say(f"report: {summary['report']}")
+    if summary.get("pruned"):
+        say(summary["pruned"])
 
 
 def print_own(metrics: list[dict[str, Any]]) -> None:

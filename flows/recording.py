@@ -10,6 +10,7 @@ from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
 from tasks.config import Config
+from tasks.results.caches import prune_after_run
 from tasks.results.predicted import Predicted
 from tasks.runs import Run
 from tasks.scoring.metrics import Row
@@ -38,6 +39,8 @@ class Ledger:
     """`train_s`, `evaluate_s`, `score_s`."""
     failures: dict[str, Exception] = field(default_factory=dict)
     """What went wrong, by model."""
+    pruned: str | None = None
+    """What went from the caches at the end, if something did."""
 
     @contextmanager
     def guard(self, model: str) -> Iterator[None]:
@@ -92,6 +95,7 @@ class Ledger:
             "cached": self.cached,
             "metrics": self.metrics,
             "gate": self.judged,
+            **({"pruned": self.pruned} if self.pruned else {}),
         }
 
     def failure(self) -> Exception | None:
@@ -105,9 +109,12 @@ class Ledger:
         return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
 
     def close(self, config: Config, outcome: str) -> None:
-        """Write the `runs` row."""
+        """Write the `runs` row, and hold the caches to their limits."""
         totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
         self.note({"runs": reporting.write_run(self.run, config, totals, outcome)})
+        if pruned := prune_after_run(config.results, config.cache):
+            self.pruned = pruned
+            log.info("%s", pruned)
 
 
 def _reason(error: Exception) -> str:
@@ -129,10 +136,12 @@ def recorded(config: Config) -> Iterator[Ledger]:
             raise failure
     except InputError:
         raise
-    except BaseException:
+    except BaseException as error:
         try:
             ledger.close(config, "failed")
-        except Exception as error:  # what failed first is what the user has to hear of
-            log.warning("the run is not in the table `runs`: %s", _reason(error))
+            if isinstance(error, RunFailedError) and error.summary is not None:
+                error.summary |= ledger.summary()
+        except Exception as second:  # what failed first is what the user has to hear of
+            log.warning("the run is not in the table `runs`: %s", _reason(second))
         raise
     ledger.close(config, "ok")

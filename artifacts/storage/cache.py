@@ -1,16 +1,22 @@
-"""Verified local copies of artifacts: nothing is trusted because it exists or has the right size."""
+"""Verified local copies of artifacts: nothing is trusted because it exists or has the right size.
+
+A process holds a lease on every model that it has materialised, until it ends: `artifacts.storage.pruning` removes none
+that is leased.
+"""
 
 import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from artifacts.digests import sha256_file
 from artifacts.errors import CorruptArtifactError, InputError
 from artifacts.folder import refuse_unsafe
 from artifacts.manifest import MANIFEST_FILE, FileEntry, Manifest
-from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.filesystem import Root, Told, unheard
 from artifacts.storage.paths import temporary_sibling, write_whole
 from artifacts.storage.transfers import transfer
 
@@ -18,6 +24,9 @@ _logger = logging.getLogger(__name__)
 
 Fetch = Callable[[FileEntry, Path, Told], str]
 """Puts a file of an artifact at a local path, and returns the sha256 of what it wrote."""
+
+_leases: dict[Path, int] = {}
+_leasing = Lock()
 
 
 def cache_folder() -> Path:
@@ -33,6 +42,7 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
     Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded.
     """
     cache = cache_folder()
+    _lease(lease_path(cache, manifest.model_sha256))
 
     def verified(entry: FileEntry, told: Told) -> Path:
         return _verified_blob(cache, manifest.name, entry, lambda target: fetch(entry, target, told))
@@ -41,13 +51,41 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
     blobs = {entry.path: blob for entry, blob in zip(manifest.files, found, strict=True)}
     # One folder a model, filled with links that are replaced one by one, so that processes can do this side by side.
     snapshot = cache / "snapshots" / manifest.model_sha256
-    for name, blob in blobs.items():
-        _link(blob, snapshot / name, cache / "temporary")
+    for entry in manifest.files:
+        try:
+            _link(blobs[entry.path], snapshot / entry.path, cache / "temporary")
+        except FileNotFoundError:  # another process has pruned it
+            _link(verified(entry, unheard), snapshot / entry.path, cache / "temporary")
     for path in [path for path in snapshot.rglob("*") if not path.is_dir()]:
         if path.relative_to(snapshot).as_posix() not in blobs:
             path.unlink(missing_ok=True)
     refuse_unsafe(Root.open(str(snapshot)))
+    _mark_used(snapshot)
     return snapshot
+
+
+def lease_path(cache: Path, model_sha256: str) -> Path:
+    """The file that every process locks, shared, while it may use the local copy of a model."""
+    return cache / "leases" / model_sha256
+
+
+def _lease(path: Path) -> None:
+    import fcntl  # which Windows lacks
+
+    with _leasing:
+        if path in _leases:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with suppress(OSError):  # a file system without locks: pruning needs one, so it removes nothing there
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _leases[path] = descriptor
+
+
+def _mark_used(path: Path) -> None:
+    """Let a file or folder count as used now; what belongs to another user keeps its time."""
+    with suppress(PermissionError):
+        os.utime(path)
 
 
 def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
@@ -75,7 +113,8 @@ def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
 
 def _verified_blob(cache: Path, name: str, entry: FileEntry, fetch: Callable[[Path], str]) -> Path:
     blob = cache / "blobs" / entry.sha256
-    if blob.exists():
+    with suppress(FileNotFoundError):
+        _mark_used(blob)
         if sha256_file(blob) == entry.sha256:
             return blob
         _logger.warning("the cached copy of %s of %s is damaged and fetched again: %s", entry.path, name, blob)

@@ -4,6 +4,7 @@
 """
 
 from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.cache import CacheConfig
 from tasks.config.card import CardConfig
 from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
 from tasks.config.gate import GateConfig, GateRule
@@ -17,6 +18,7 @@ from tasks.config.speed import SpeedConfig, SpeedGateConfig
 __all__ = [
     "FIELDS_OF",
     "BenchmarkConfig",
+    "CacheConfig",
     "CardConfig",
     "Config",
     "DatasetConfig",

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from tasks.config.benchmark import BenchmarkConfig
+from tasks.config.cache import CacheConfig
 from tasks.config.card import CardConfig
 from tasks.config.datasets import DatasetConfig, GoldConfig
 from tasks.config.gate import GateConfig
@@ -43,6 +44,8 @@ class Config(Section):
     """What lets a benchmark fail; nothing by default."""
     card: CardConfig = CardConfig()
     """Metadata of model cards."""
+    cache: CacheConfig = CacheConfig()
+    """Limits of what is kept to spare work; none by default."""
     track: Literal["mlflow"] | None = None
     """`mlflow`: a run's numbers are logged there too, one MLflow run a model (extra `mlflow`); nothing by default."""
     tracking_uri: Text | None = None

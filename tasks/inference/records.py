@@ -4,6 +4,7 @@ The record is written last and replaced as a whole, so that duplicate work is ha
 """
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -12,9 +13,12 @@ from pydantic import ValidationError
 from artifacts.digests import canonical_json
 from artifacts.storage.filesystem import Root
 from tasks.config import Section
+from tasks.runs import utc_now
 
 log = logging.getLogger(__name__)
 
+RENEW = timedelta(hours=12)
+"""A record that is used when it is older is written again, which marks its use: pruning spares what is younger."""
 State = Literal["cached", "missing", "altered", "refresh"]
 """`cached`: intact predictions exist; otherwise why there will be inference."""
 
@@ -66,14 +70,17 @@ def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
 
 def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[State, Record | None]:
     """Whether a folder holds a record and its intact predictions, and the record; what is altered is said of `name`."""
+    path = f"{folder}/record.json"
     try:
-        record = kind.model_validate_json(root.read(f"{folder}/record.json"))
+        record = kind.model_validate_json(data := root.read(path))
     except FileNotFoundError:
         return "missing", None
     except ValidationError:
         log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
         return "altered", None
     try:
+        if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
+            root.replace(path, data)
         intact = record.folder == folder and root.sha256(record.path) == record.sha256
     except FileNotFoundError:
         intact = False

@@ -1,0 +1,152 @@
+"""Limits of a cache: what goes first, and how the local copies of models are listed and removed.
+
+Only files and folders whose names this package gives are ever removed, and no symbolic link is followed.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from artifacts.storage.cache import lease_path
+from artifacts.storage.paths import is_leftover
+
+GRACE = timedelta(days=1)
+"""What was used more recently may still be in use, where no lease tells."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_Inode = tuple[int, int]
+
+
+class Limits(NamedTuple):
+    """How much a cache may hold; None is no limit."""
+
+    bytes: int | None
+    age: timedelta | None
+    """Since the last use."""
+
+
+class Entry(NamedTuple):
+    """Something that a cache keeps and removes as a whole."""
+
+    cache: str
+    name: str
+    """A path, relative to the cache."""
+    bytes: int
+    """What its removal frees."""
+    used: datetime
+    """When it was used last."""
+    in_use: bool
+    paths: tuple[str, ...]
+    """Its files, in the order of their removal."""
+
+
+def surplus(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Entry]:
+    """What exceeds the limits of one cache, the least recently used first; nothing that is in use."""
+    entries = sorted(entries, key=lambda entry: entry.used)
+    left, found = sum(entry.bytes for entry in entries), []
+    for entry in entries:
+        is_old = limits.age is not None and now - entry.used > limits.age
+        is_too_much = limits.bytes is not None and left > limits.bytes
+        if (is_old or is_too_much) and not entry.in_use:
+            found.append(entry)
+            left -= entry.bytes
+    return found
+
+
+def local_models(cache: Path, now: datetime) -> list[Entry]:
+    """The local copies of models, and files that belong to none; what two models share counts for the newer one."""
+    blobs = {_inode(path): path for path in _named(cache / "blobs", is_folder=False)}
+    entries, counted = [], set[_Inode]()
+    for snapshot in sorted(_named(cache / "snapshots", is_folder=True), key=_used, reverse=True):
+        files = {_inode(path): path for path in snapshot.rglob("*") if path.is_file() and not path.is_symlink()}
+        own = files.keys() - counted
+        counted |= own
+        entries.append(
+            Entry(
+                cache="models",
+                name=f"snapshots/{snapshot.name}",
+                bytes=sum(files[inode].stat().st_size for inode in own),
+                used=_used(snapshot),
+                in_use=_is_leased(lease_path(cache, snapshot.name)),
+                paths=tuple(str(blobs[inode]) for inode in sorted(files.keys() & blobs.keys())),
+            )
+        )
+    loose = [path for inode, path in blobs.items() if inode not in counted]
+    return entries + [_loose(cache, path, now) for path in loose]
+
+
+def remove_local(cache: Path, entry: Entry) -> bool:
+    """Remove a local copy, unless it was used since it was listed, or is in use; whether it is gone."""
+    target = cache / entry.name
+    if not entry.name.startswith("snapshots/"):
+        return _unlink_unused(target, entry.used)
+    with _unleased(lease_path(cache, target.name)) as is_free:
+        if not is_free or not target.is_dir() or _used(target) != entry.used:
+            return False
+        shutil.rmtree(target)
+        for blob in map(Path, entry.paths):
+            if blob.exists() and blob.stat().st_nlink == 1:  # no other model needs it
+                blob.unlink(missing_ok=True)
+    return True
+
+
+def _named(folder: Path, *, is_folder: bool) -> list[Path]:
+    """What in a folder has a name of ours; nothing if the folder itself is a link to another place."""
+    if folder.is_symlink() or not folder.exists():
+        return []
+    return [
+        path
+        for path in folder.iterdir()
+        if (_SHA256.fullmatch(path.name) or (not is_folder and is_leftover(path.name)))
+        and not path.is_symlink()
+        and (path.is_dir() if is_folder else path.is_file())
+    ]
+
+
+def _loose(cache: Path, path: Path, now: datetime) -> Entry:
+    used = _used(path)
+    name = path.relative_to(cache).as_posix()
+    return Entry("models", name, path.stat().st_size, used, now - used < GRACE, (str(path),))
+
+
+def _unlink_unused(path: Path, used: datetime) -> bool:
+    if not path.exists() or _used(path) != used:
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _inode(path: Path) -> _Inode:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _used(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _is_leased(lease: Path) -> bool:
+    with _unleased(lease) as is_free:
+        return not is_free
+
+
+@contextmanager
+def _unleased(lease: Path) -> Iterator[bool]:
+    """Keep every process from leasing a model meanwhile; False if one has leased it, or no lock can be had."""
+    import fcntl  # which Windows lacks
+
+    lease.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lease, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,62 @@
+"""`nerbench cache`: what is kept to spare work, and its limits."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from artifacts.errors import InputError
+from flows.commands.options import Json, configured
+from flows.commands.terminal import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from artifacts.storage.pruning import Entry
+    from tasks.config import Config
+
+app = typer.Typer(
+    help="List and prune what is kept to spare work: local copies of models, predictions, counts.",
+    no_args_is_help=True,
+)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing; only show what would go.")]
+
+
+@app.command()
+@configured()
+def ls(config: "Config", json: Json = False) -> None:
+    """List the entries of the caches, the least recently used first."""
+    from tasks.results.caches import find_caches
+
+    entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
+    _print(entries, json)
+    if not json:
+        say(f"{len(entries)} entries, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB")
+
+
+@app.command()
+@configured()
+def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
+    """Remove what exceeds `cache.max_gb` or `cache.max_days`, the least recently used first; nothing in use."""
+    from artifacts.storage.pruning import Limits
+    from tasks.results import caches
+
+    if config.cache.limits == Limits(None, None):
+        raise InputError("cache", "has no limits", "set max_gb or max_days, e.g. with --set cache.max_days=30")
+    gone = caches.prune(config.results, config.cache.limits, dry_run=dry_run)
+    _print(gone, json)
+    if not json:
+        say(f"{caches.summary(gone)}{'; nothing is removed: --dry-run' if dry_run else ''}")
+
+
+def _print(entries: "Iterable[Entry]", json: bool) -> None:
+    if json:
+        columns = ("cache", "name", "bytes", "used", "in_use")
+        print_json({"entries": [{name: getattr(one, name) for name in columns} for one in entries]})
+        return
+    rows = [
+        {"cache": one.cache, "name": one.name, "MB": one.bytes / 1e6, "used": one.used, "in use": one.in_use}
+        for one in entries
+    ]
+    if rows:
+        print_table(rows)

@@ -1,0 +1,118 @@
+"""The two caches: local copies of models, and predictions and counts beside the results; what they hold, and pruning.
+
+An entry beside the results counts as in use for a day after its last use; whoever finds it gone infers again.
+"""
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from artifacts.storage.cache import cache_folder
+from artifacts.storage.filesystem import Root
+from artifacts.storage.pruning import GRACE, Entry, Limits, local_models, remove_local, surplus
+from tasks.config.cache import CacheConfig
+from tasks.runs import utc_now
+
+log = logging.getLogger(__name__)
+
+_FOLDER = ".cache"
+_KEPT = re.compile(
+    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet)"
+    r"|(?P<counts>\.cache/counts/[0-9a-f]{64}\.parquet)"
+)
+"""Every path that an evaluation or a count is kept at; the group is the entry's name."""
+
+
+class Cache(NamedTuple):
+    """One cache, with limits of its own."""
+
+    entries: list[Entry]
+    remove: Callable[[Entry], bool]
+    """Remove an entry, unless it was used since it was listed; whether it is gone."""
+
+
+def find_caches(results: str) -> list[Cache]:
+    """What is kept on this machine, and beside these results."""
+    now, local, root = utc_now(), cache_folder(), Root.open(results)
+    return [
+        Cache(local_models(local, now), partial(remove_local, local)),
+        Cache(_beside_results(root, now), partial(_remove, root)),
+    ]
+
+
+def prune(results: str, limits: Limits, *, dry_run: bool = False) -> list[Entry]:
+    """Remove what exceeds the limits of each cache, or only find it; what is gone, or would be."""
+    found = [(cache, entry) for cache in find_caches(results) for entry in surplus(cache.entries, limits, utc_now())]
+    return [entry for cache, entry in found if dry_run or cache.remove(entry)]
+
+
+def prune_after_run(results: str, config: CacheConfig) -> str | None:
+    """Hold the caches to their limits, if there are any; one line about what is gone. A failure is only logged."""
+    if config.limits == Limits(None, None):
+        return None
+    try:
+        gone = prune(results, config.limits)
+    except Exception as error:  # the run itself is done
+        log.warning("the caches are not pruned: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        return None
+    return summary(gone) if gone else None
+
+
+def summary(gone: list[Entry]) -> str:
+    """One line."""
+    return f"pruned {len(gone)} cache entries, {sum(entry.bytes for entry in gone) / 1e6:.1f} MB"
+
+
+def _beside_results(root: Root, now: datetime) -> list[Entry]:
+    if "://" not in root.url and _is_linked(Path(root.url)):
+        log.warning("%s is a symbolic link, so nothing behind it is pruned", Path(root.url) / _FOLDER)
+        return []
+    files = defaultdict[tuple[str, str], list[str]](list)
+    for path in root.files(_FOLDER, recursive=True):
+        if kept := _KEPT.fullmatch(path):
+            kind = kept.lastgroup or ""
+            files[kind, kept[kind]].append(path)
+    entries = (_entry(root, kind, name, paths, now) for (kind, name), paths in files.items())
+    return [entry for entry in entries if entry]
+
+
+def _is_linked(results: Path) -> bool:
+    return any((results / _FOLDER / kind).is_symlink() for kind in ("", "evaluations", "counts"))
+
+
+def _entry(root: Root, kind: str, name: str, paths: list[str], now: datetime) -> Entry | None:
+    try:
+        size = sum(map(root.size, paths))
+        used = max(map(root.modified, paths))
+    except FileNotFoundError:  # replaced or pruned meanwhile
+        return None
+    # Records first: a reader then finds either a record with its predictions, or none.
+    paths = sorted(paths, key=lambda path: (not path.endswith(".json"), path))
+    return Entry(kind, name, size, used, now - used < GRACE, tuple(paths))
+
+
+def _remove(root: Root, entry: Entry) -> bool:
+    try:
+        if max(map(root.modified, entry.paths)) != entry.used:
+            return False
+    except FileNotFoundError:
+        return False
+    for path in entry.paths:
+        root.delete(path)
+    if "://" not in root.url:
+        _remove_empty(Path(root.url), entry)
+    return True
+
+
+def _remove_empty(results: Path, entry: Entry) -> None:
+    """Remove the folders of an entry that hold nothing any more, the deepest first."""
+    folders = {parent for path in entry.paths for parent in Path(path).parents if entry.name in parent.as_posix()}
+    for folder in sorted(folders, reverse=True):
+        with suppress(OSError):
+            (results / folder).rmdir()
