@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations torture bench lint format clean
+.PHONY: run test test-slow test-operations torture bench lint lock format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -42,12 +42,27 @@ lint: .venv/installed-dev
 	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
+# The hashes that the container image is installed by: from pyproject.toml, with the versions of constraints.txt. torch
+# and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
+lock: CUDA := ^(torch|triton|nvidia-|cuda-)
+lock: .venv-lock/installed
+	echo 'setuptools>=77' | .venv-lock/bin/uv pip compile pyproject.toml - -c constraints.txt --generate-hashes \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file .venv-lock/all.lock
+	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} !cuda' .venv-lock/all.lock > deployments/requirements.lock
+	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} cuda' .venv-lock/all.lock > deployments/torch-cuda.lock
+
+.venv-lock/installed:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet uv==0.13.9
+	@touch $@
+
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-ministack .venv-audit .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-ministack .venv-audit .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,12 +1,15 @@
 """Dockerfile and compose file, checked without a container engine: they were never built."""
 
 import re
+import subprocess
 import tomllib
 from fnmatch import fnmatch
+from importlib.metadata import requires
 from typing import Any
 
 import pytest
 from containers import COMPOSE, DOCKERFILE, Instruction, exists, server_settings, services, stages, worker_command
+from packaging.requirements import Requirement
 from prefect_site import ROOT
 
 SECRET = re.compile(r"PASSWORD|AUTH|SECRET|TOKEN|KEY")
@@ -24,13 +27,73 @@ def test_it_runs_as_nobody_in_particular() -> None:
     assert "RUN" not in names[names.index("USER") :]
 
 
-def test_every_image_is_pinned_and_every_installation_constrained() -> None:
+def test_every_image_is_pinned() -> None:
     own = {one.rest.partition(" AS ")[2] for one in of("FROM")}
     for source in (one.rest.partition(" AS ")[0] for one in of("FROM")):
         assert source in own or source == "torch-${DEVICE}" or re.search(r":\d+\.\d+", source), source
+
+
+def test_every_package_is_held_to_its_hash_but_the_cpu_build_of_torch() -> None:
     installations = [one.rest for one in of("RUN") if "pip install" in one.rest]
-    assert len(installations) == 3
-    assert all("-c constraints.txt" in command for command in installations)
+    assert all("--no-deps" in command for command in installations)
+    hashed = [command for command in installations if "--require-hashes -r" in command]
+    (torch, ours) = [command for command in installations if command not in hashed]
+    assert len(hashed) == 2
+    assert torch.endswith("-c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch")
+    assert "--no-build-isolation -e ." in ours and "pip check" in ours
+
+
+LOCKS = {path.name: path.read_text() for path in sorted((ROOT / "deployments").glob("*.lock"))}
+LOCKED = re.compile(r"(?:[a-z0-9._-]+==[^ ]+(?: ; [^\\\n]+)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)+")
+
+
+def locked(*names: str) -> dict[str, str]:
+    """Version by package."""
+    return dict(re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", "".join(LOCKS[name] for name in names)))
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_versions_and_hashes_and_no_address_of_an_index(name: str) -> None:
+    assert LOCKED.fullmatch(LOCKS[name])
+
+
+def test_no_file_of_the_tree_names_an_index_but_that_of_torch() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    places = [
+        name for name in tracked if re.search(r"\.lock$|\.txt$|\.toml$|\.cfg$|\.ini$|Dockerfile|Makefile|^\.ci/", name)
+    ]
+    assert {"constraints.txt", "deployments/Dockerfile"} <= set(places)
+    option = re.compile(
+        r"--(?:extra-)?index-url[= ](\S+)|--find-links|--trusted-host|^(?:extra-)?index-url|file://", re.M
+    )
+    found = [hit for name in places for hit in option.finditer((ROOT / name).read_text(errors="replace"))]
+    assert {hit[1] for hit in found} == {"https://download.pytorch.org/whl/cpu"}
+
+
+def test_the_locks_say_the_versions_of_the_constraints() -> None:
+    constraints = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text())
+    pinned = {canonical(name): version for name, version in constraints}
+    versions = locked(*LOCKS)
+    assert len(versions) > 100
+    assert {name: version for name, version in versions.items() if pinned.get(name, version) != version} == {}
+
+
+def test_what_is_installed_without_dependencies_is_complete() -> None:
+    """Every requirement of ours, and theirs, as the packages installed here declare them."""
+    wanted, seen = ["nerbench"], set[str]()
+    while wanted:
+        name = wanted.pop()
+        for requirement in map(Requirement, requires(name) or ()):
+            one = canonical(requirement.name)
+            if one not in seen and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+                seen.add(one)
+                wanted.append(one)
+    assert seen - {"torch"} <= set(locked("requirements.lock"))
+    assert "torch" in locked("torch-cuda.lock")
 
 
 def test_both_devices_have_a_stage() -> None:
@@ -100,13 +163,15 @@ def test_prefect_knows_every_setting() -> None:
     assert {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE"} <= set(server_settings())
 
 
-@pytest.mark.parametrize("service", ["server", "worker", "worker-cuda"])
+@pytest.mark.parametrize("service", ["database", "server", "worker", "worker-cuda"])
 def test_a_service_has_few_rights_and_waits_for_what_it_needs(service: str) -> None:
     one: dict[str, Any] = services()[service]
     assert one["cap_drop"] == ["ALL"]
     assert one["security_opt"] == ["no-new-privileges:true"]
+    assert one["read_only"]
+    assert any(place.startswith("/tmp") for place in one["tmpfs"])
     assert one["init"]
-    for needed, how in one["depends_on"].items():
+    for needed, how in one.get("depends_on", {}).items():
         assert how == {"condition": "service_healthy"}
         assert "healthcheck" in services()[needed]
 
