@@ -164,7 +164,11 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
 def _labels(root: Root, config: dict[str, Any]) -> tuple[str, ...]:
     mapping = config.get("id2label") or {}
     try:
-        return tuple(str(mapping[number]) for number in sorted(mapping, key=int))
+        labels = tuple(str(mapping[number]) for number in sorted(mapping, key=int))
     except (TypeError, ValueError):
         remedy = 'write it as {"0": "O", "1": "B-PER", …}'
         raise InputError(root.uri("config.json"), "`id2label` does not map numbers to labels", remedy) from None
+    if odd := [label for label in labels if not label.isprintable()]:
+        problem = f"the label {odd[0]!a} holds a control or invisible character"
+        raise InputError(root.uri("config.json"), problem, "rename it in `id2label` and `label2id`")
+    return labels

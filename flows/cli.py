@@ -258,7 +258,7 @@ def _refuse_unforeseen(error: Exception | SystemExit) -> int:
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
-    traceback.print_exception(error)
+    complain("".join(traceback.format_exception(error)).rstrip())
     return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
+from artifacts.escaping import escape_logs
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
 from tasks.config import Config
@@ -128,6 +129,7 @@ def recorded(config: Config) -> Iterator[Ledger]:
 
     A wrong request that stops the flow at once writes nothing.
     """
+    escape_logs()
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results))
     ledger = Ledger(run=current_run(config.results), needed=needed)
     try:

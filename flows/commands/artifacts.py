@@ -17,7 +17,7 @@ from flows.commands.artifact_views import (
 from flows.commands.launch import quiet, told
 from flows.commands.options import Json, configured
 from flows.commands.publish import show_card
-from flows.commands.terminal import print_json, print_table, say
+from flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from artifacts.manifest import ArtifactRef
@@ -123,11 +123,11 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
         if json:
             print_json(verification.model_dump(mode="json"))
             continue
-        print(
+        echo(
             f"{verification.artifact_id[:12]}: {'ok' if verification.ok else 'NOT INTACT'}, {verification.files} files"
         )
         for problem in verification.problems:
-            print(f"  {problem}")
+            echo(f"  {problem}")
     if not all(verification.ok for verification in found):
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, print_table
+from flows.commands.terminal import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from tasks.comparison.compare import Comparison, FlippedOn
@@ -69,9 +69,9 @@ def show(found: "Comparison", shown: int) -> None:
     from tasks.comparison.gate import in_words
 
     for name, side in (("base", found.base), ("candidate", found.candidate)):
-        print(f"{name:9}  {side.model}@sha256:{side.artifact_id[:12]} of {side.date}")
-        print(f"{'':9}  run {side.run_id}")
-    print(f"{'verdict':9}  {found.verdict}")
+        echo(f"{name:9}  {side.model}@sha256:{side.artifact_id[:12]} of {side.date}")
+        echo(f"{'':9}  run {side.run_id}")
+    echo(f"{'verdict':9}  {found.verdict}")
     for row in found.primary:
         wrapped(f"{_place(row['dataset'], row['gold'])}: {in_words(row)}{_evidence(row)}")
     for line in (*found.reasons, found.compared):
@@ -79,12 +79,12 @@ def show(found: "Comparison", shown: int) -> None:
     for one in found.flipped:
         title = f"{_place(one.dataset, one.gold)}, strict, in points; p of labels adjusted by Holm's method"
         rows = [row for row in found.deltas if (row["dataset"], row["gold"]) == (one.dataset, one.gold)]
-        print()
+        echo()
         shown_rows = map(_delta, sorted(filter(_is_shown, rows), key=_order))
         print_table(shown_rows, title=title, optional=("entities", "base", "candidate", "p"))
         _show_flips(one, shown)
     if found.environment:
-        print("\nenvironments differ")
+        echo("\nenvironments differ")
     for name, sides in found.environment.items():
         wrapped(f"{name}: {_short(sides['base'])} → {_short(sides['candidate'])}", indent=2)
 
@@ -93,7 +93,7 @@ def wrapped(text: str, indent: int = 11) -> None:
     """A paragraph as wide as the terminal; one line where there is none, for grep."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     margin = " " * indent
-    print(textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False))
+    echo(textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False))
 
 
 def _place(dataset: str, gold: str) -> str:
@@ -138,14 +138,14 @@ def _delta(row: Row) -> dict[str, Any]:
 
 def _show_flips(one: "FlippedOn", shown: int) -> None:
     kinds = {kind: [flip for flip in one.flips if flip.kind == kind] for kind in ("gained", "lost", "changed")}
-    print(f"\nentities: {', '.join(f'{len(flips)} {kind}' for kind, flips in kinds.items())}")
+    echo(f"\nentities: {', '.join(f'{len(flips)} {kind}' for kind, flips in kinds.items())}")
     for kind, flips in kinds.items():
         for flip in flips[:shown]:
             wrapped(f"{kind} {_flip(flip)}, sentence {flip.sentence}", indent=2)
             if flip.sentence_text:
                 wrapped(_marked(flip), indent=4)
         if len(flips) > shown:
-            print(f"  … and {len(flips) - shown} more {kind}; see --flips or --json")
+            echo(f"  … and {len(flips) - shown} more {kind}; see --flips or --json")
 
 
 def _flip(flip: "Flip") -> str:

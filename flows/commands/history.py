@@ -10,7 +10,7 @@ import typer
 from flows.commands.completion import complete_model
 from flows.commands.launch import told
 from flows.commands.options import Json, configured
-from flows.commands.terminal import console, print_json, print_table, say
+from flows.commands.terminal import console, echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -70,7 +70,7 @@ def history(  # noqa: PLR0913 - one parameter an option
     what = " ".join(word for word in (mode, metric.replace("f1", "F1"), label, slice) if word not in {"all", "overall"})
     for number, series in enumerate(found):
         if number:
-            print()
+            echo()
         show(series, f"{model}: {what}")
 
 

@@ -9,7 +9,7 @@ import typer
 from flows.commands.completion import complete_reference
 from flows.commands.launch import quiet, told
 from flows.commands.options import Json, configured
-from flows.commands.terminal import console, print_json, print_table, say
+from flows.commands.terminal import console, echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -77,12 +77,12 @@ def show(found: "Inspection") -> None:
     """For people: what to look at, then the numbers."""
     for number, dataset in enumerate(found.datasets):
         if number:
-            print()
+            echo()
         types = ", ".join(dataset.types) or "none"
         _line(f"{dataset.name}: {dataset.format}, scheme {dataset.scheme}, entity types {types}")
         for note in dataset.notes:
             _line(f"! {note}")
-        print()
+        echo()
         _tables(dataset)
 
 
@@ -96,7 +96,7 @@ def _line(text: str) -> None:
 def _tables(dataset: "DatasetFacts") -> None:
     optional = ("distinct words", "without entity", "documents", "repeated")
     print_table(map(_split_row, dataset.splits), title="splits", optional=optional)
-    print()
+    echo()
     less = [f"{split.split}{kind}" for kind in (" %", " seen %") for split in dataset.splits]
     title = "entities; seen: their words are such an entity in train too"
     print_table(_label_rows(dataset.splits), title=title, optional=less)
@@ -106,7 +106,7 @@ def _tables(dataset: "DatasetFacts") -> None:
         ("pieces", _piece_rows(dataset)),
     ):
         if found := list(rows):
-            print()
+            echo()
             print_table(found, title=title, optional=("pieces/word", "p90", "unknown words"))
 
 

@@ -7,8 +7,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from artifacts.escaping import escaped
 from flows import server
-from flows.commands.terminal import verbosity
+from flows.commands.terminal import escaping, verbosity
 from tasks.child import CALM
 
 # Prefect and transformers read these when they are imported. What the user has set stays.
@@ -63,7 +64,7 @@ def told(first: str = "working") -> Iterator[None]:
     """
     from rich.console import Console
 
-    console = Console(stderr=True, quiet=verbosity() == "quiet")
+    console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
 
     def line(text: str, style: str | None = None) -> None:
         console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
@@ -108,4 +109,4 @@ class _Lines(logging.Handler):
         self.show = show
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.show(record.getMessage())
+        self.show(escaped(record.getMessage()))

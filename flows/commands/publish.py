@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, print_table, say
+from flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -51,7 +51,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     if json:
         print_json(done)
         return
-    print(f"{done['url']} {done['commit']}")
+    echo(f"{done['url']} {done['commit']}")
     what = (
         f"published {len(done['files'])} files" if done["changed"] else "the same content is there already: no commit"
     )
@@ -69,7 +69,7 @@ def show_card(config: "Config", reference: str, json: bool) -> None:
     if json:
         print_json({"artifact_id": artifact.artifact_id, "card": card.text, "missing": card.missing})
     else:
-        print(card.text)
+        echo(card.text)
 
 
 def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
@@ -87,7 +87,7 @@ def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
         print_json({"repository": to, "files": files, "card": card.text, "missing": card.missing})
         return
     print_table(files, title=f"to {to}, in one commit")
-    print(f"\n{card.text}")
+    echo(f"\n{card.text}")
 
 
 def _note(missing: list[str]) -> None:

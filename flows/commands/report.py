@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, say
+from flows.commands.terminal import echo, print_json, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -40,7 +40,7 @@ def report(
         told = {"status": verdict.status, "headline": verdict.headline, "lines": lines}
         print_json({"report": str(output), "runs": [run.run_id for run in found.runs], "verdict": told})
         return
-    print(verdict.headline)
+    echo(verdict.headline)
     for line in verdict.lines:
-        print(f"  {line.model} on {line.place}: {line.text}" if line.place else f"  {line.model}: {line.text}")
+        echo(f"  {line.model} on {line.place}: {line.text}" if line.place else f"  {line.model}: {line.text}")
     say(f"report: {output}")

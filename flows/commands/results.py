@@ -27,6 +27,9 @@ Grace = Annotated[
         "--grace", metavar="DAYS", min=0, max=36500, help="Keep replaced files so long for those who still read."
     ),
 ]
+Safe = Annotated[
+    bool, typer.Option("--safe", help="For spreadsheets: an apostrophe before each text of the CSV that is a formula.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
 
@@ -74,6 +77,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     table: Table = None,
     since: Since = None,
     without_text: WithoutText = False,
+    safe: Safe = False,
     force: Force = False,
 ) -> None:
     """Write tables for someone else: all in one zip, or one as a file; without host names, secrets and folders."""
@@ -81,10 +85,12 @@ def export(  # noqa: PLR0913 - one parameter an option
     from tasks.results.export import Selection, export_bundle, export_table
 
     selection = Selection(since=since, text=not without_text)
+    if bundle and safe:
+        raise InputError("--safe", "is about spreadsheets", "leave it out, or export one table --to FILE.csv")
     if bundle and not (to or table):
         rows = export_bundle(config.results, bundle, selection, force=force)
     elif to and table and not bundle:
-        rows = {table: export_table(config.results, table, to, selection, force=force)}
+        rows = {table: export_table(config.results, table, to, selection, force=force, safe=safe)}
     else:
         raise InputError("results export", "needs one target", "give --bundle FILE.zip, or --to FILE and --table NAME")
     say(f"{bundle or to}: {', '.join(f'{count} {name}' for name, count in rows.items())} rows")

@@ -10,7 +10,7 @@ import typer
 from artifacts.errors import ConfigError, InputError
 from flows.commands.completion import complete_reference
 from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, print_table, say
+from flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tasks.config import Config
@@ -142,7 +142,7 @@ def _print(done: dict[str, Any]) -> None:
             title=f"{workload}: time of a batch, 95 % interval, peak memory over baseline",
             optional=("sentences/s", "p90 ms", "tokens/s", "agree"),
         )
-        print()
+        echo()
     print_table(surroundings(done["environment"], done["speed"]), title="environment")
     for line in troubles(done["speed"], done["memory"]):
         say(line)

@@ -1,4 +1,8 @@
-"""What commands print: tables on stdout for people, one JSON object for machines; everything else goes to stderr."""
+"""What commands print: tables on stdout for people, one JSON object for machines; everything else goes to stderr.
+
+All of it goes through `print_json`, `echo`, `complain` or a `console()`, which let no control character of a label, a
+word or a name reach the terminal.
+"""
 
 import json
 import shutil
@@ -6,6 +10,8 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
+
+from artifacts.escaping import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,6 +86,11 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
         print_scores(differences, "against a further gold: difference in points")
 
 
+def echo(text: str = "") -> None:
+    """A line on stdout."""
+    print(escaped(text))
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal, on stderr; none with `-q`."""
     if verbosity() != "quiet":
@@ -88,7 +99,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """A line on stderr that nobody can switch off: why a command failed."""
-    print(text, file=sys.stderr)
+    print(escaped(text), file=sys.stderr)
 
 
 def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
@@ -101,7 +112,15 @@ def console() -> "Console":
     from rich.console import Console
 
     screen = Console()
-    return screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH))
+    return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
+
+
+def escaping(screen: "Console") -> "Console":
+    """The same console; what it prints from now on is escaped, its own styles and controls are not."""
+    from flows.commands.screen import Escaping
+
+    screen.push_render_hook(Escaping())
+    return screen
 
 
 def text_width() -> int | None:
@@ -164,7 +183,7 @@ def _text(value: Any) -> "Text":
     """A cell; a Text keeps its style, and nothing is read as mark-up."""
     from rich.text import Text
 
-    return value if isinstance(value, Text) else Text(_cell(value))
+    return value if isinstance(value, Text) else Text(escaped(_cell(value)))  # before its width counts
 
 
 def _cell(value: Any) -> str:

@@ -50,15 +50,22 @@ class Selection(NamedTuple):
     """Whether with the corpus's words, where the tables hold them."""
 
 
-def export_table(results: str, table: str, target: Path, selection: Selection, *, force: bool = False) -> int:
+def export_table(  # noqa: PLR0913 - what is exported, and how
+    results: str, table: str, target: Path, selection: Selection, *, force: bool = False, safe: bool = False
+) -> int:
     """Write one table to a `.parquet` or `.csv` file; returns how many rows it has.
 
+    `safe`: no cell of the CSV is a formula to a spreadsheet.
     Raises InputError for another ending, an existing file without `force`, an unknown or empty table, or no date.
     """
     _check_target("--to", target, (".parquet", ".csv"), force)
+    if safe and target.suffix != ".csv":
+        raise InputError("--safe", "is about spreadsheets", "leave it out, or export to a .csv file")
     rows = _read(results, table, selection)
     if not rows.num_rows:
         raise InputError(f"table {table}", f"has no rows{_since(selection)} in {results}", "benchmark first")
+    if safe:
+        rows = _without_formulas(rows)
     write_whole(target, [_csv(rows) if target.suffix == ".csv" else _parquet(rows)])
     count: int = rows.num_rows
     return count
@@ -107,6 +114,15 @@ def _parquet(rows: pa.Table) -> bytes:
     pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _without_formulas(rows: pa.Table) -> pa.Table:
+    """Texts that a spreadsheet would compute, behind an apostrophe, which it takes for the sign of a text."""
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type):
+            texts = pc.replace_substring_regex(rows[field.name].cast(pa.string()), r"^([=+\-@\t\r\n])", r"'\1")
+            rows = rows.set_column(position, field.name, texts)
+    return rows
 
 
 def _csv(rows: pa.Table) -> bytes:

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from rich.text import Text
 from flows.cli import status_of
 from flows.commands import terminal
 from flows.commands.launch import told
-from flows.commands.terminal import print_scores, print_table, say, set_verbosity
+from flows.commands.terminal import console, echo, print_json, print_scores, print_table, say, set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
 LEADERS = [
@@ -120,3 +121,57 @@ def test_a_failure_is_said_even_with_q(capsys: pytest.CaptureFixture[str], tmp_p
     assert "no artifacts yet" in capsys.readouterr().err
     assert status_of(["artifacts", "ls", "-q", "-v"]) == 2
     assert "contradict" in capsys.readouterr().err
+
+
+HOSTILE = "PER\x1b[2J\x9b31m\u202e"
+SHOWN = r"PER\x1b[2J\x9b31m\u202e"
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_nothing_that_is_printed_commands_the_terminal(
+    colours: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    if colours:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    else:
+        monkeypatch.delenv("FORCE_COLOR", raising=False)
+    print_table([{"label": HOSTILE, HOSTILE: Text(HOSTILE, style="bold")}], title=HOSTILE)
+    print_table([dict.fromkeys(("a", "b", "c", HOSTILE), HOSTILE)] * 2)
+    console().print(Text(HOSTILE))
+    console().print(HOSTILE)
+    echo(HOSTILE)
+    say(HOSTILE)
+    with told():
+        logging.getLogger("tasks.anything").warning("%s", HOSTILE)
+    printed = capsys.readouterr()
+    everything = printed.out + printed.err
+    assert everything.count(SHOWN) >= 12
+    assert "\x1b[2J" not in everything
+    assert not {"\x9b", "\u202e"} & set(everything)
+    assert ("\x1b[1m" in printed.out) is colours, "our own styles stay"
+    print_json({"label": HOSTILE})
+    assert capsys.readouterr().out == '{"label": "PER\\u001b[2J\\u009b31m\\u202e"}\n'
+
+
+def test_a_traceback_commands_nothing_either(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object, **options: object) -> None:
+        raise ZeroDivisionError(HOSTILE)
+
+    monkeypatch.setattr("flows.cli.app", fail)
+    assert status_of(["doctor"]) == 70
+    err = capsys.readouterr().err
+    assert SHOWN in err
+    assert "\x1b" not in err
+
+
+def test_commands_print_by_the_terminal_module_alone() -> None:
+    """What it does not print, it does not escape."""
+    commands = Path(__file__).parents[3] / "flows"
+    direct = re.compile(r"(?<![\w.])print\(|\bConsole\(|traceback\.print_|std(out|err)\.write")
+    found = {path.name for path in commands.rglob("*.py") if direct.search(path.read_text())}
+    assert found == {"terminal.py", "launch.py"}

@@ -217,3 +217,30 @@ def test_the_command_exports_and_says_what(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == ("b.zip: 2 metrics, 3 predictions, 1 speed, 2 runs rows\nm.csv: 2 metrics rows\n")
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
+PLAIN = ["Ada", "B-PER", "a=b", " =1", "'=1", ""]
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_safe_csv_holds_no_formula_and_no_other_change(tmp_path: Path, safe: bool) -> None:
+    url, target = str(tmp_path / "results"), tmp_path / "p.csv"
+    rows = [fill("predictions", word=n, text=text, gold_tag=text) for n, text in enumerate([*FORMULAS, *PLAIN])]
+    write_table(url, "predictions", rows, date="2026-01-02", key="p")
+    export_table(url, "predictions", target, Selection(), safe=safe)
+    with target.open(newline="") as stream:
+        read = list(csv.DictReader(stream))
+    expected = [f"'{text}" if safe else text for text in FORMULAS] + PLAIN
+    assert [row["text"] for row in read] == expected
+    assert [row["gold_tag"] for row in read] == expected
+    assert read[1]["word"] == "1", "numbers stay numbers"
+
+
+def test_safe_is_about_csv_alone(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["results", "export", "--results", results, "--safe"]
+    assert status_of([*common, "--table", "metrics", "--to", "m.parquet"]) == 2
+    assert status_of([*common, "--bundle", "b.zip"]) == 2
+    assert status_of([*common, "--table", "metrics", "--to", "m.csv"]) == 0
+    assert [path.name for path in tmp_path.glob("*.*")] == ["m.csv"]
