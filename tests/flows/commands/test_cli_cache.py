@@ -1,0 +1,59 @@
+"""`nerbench cache`: what is listed, what goes, and what is refused."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from flows.cli import status_of
+from tasks.runs import utc_now
+
+COUNTS = f".cache/counts/{'a' * 64}.parquet"
+
+
+@pytest.fixture
+def old_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Counts of a month ago, below results in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "local"))
+    file = tmp_path / "var" / "results" / COUNTS
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"counts")
+    os.utime(file, (utc_now().timestamp() - 30 * 86400,) * 2)
+    return file
+
+
+def test_entries_are_listed(old_counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["cache", "ls", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["entries"]
+    assert {name: entry[name] for name in ("cache", "name", "bytes", "in_use")} == {
+        "cache": "counts",
+        "name": COUNTS,
+        "bytes": 6,
+        "in_use": False,
+    }
+    assert status_of(["cache", "ls"]) == 0
+    assert capsys.readouterr().err == "1 entries, 0.0 MB\n"
+
+
+@pytest.mark.parametrize(("days", "goes"), [("7", True), ("60", False)])
+def test_what_exceeds_a_limit_goes(old_counts: Path, days: str, goes: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["cache", "prune", "--set", f"cache.max_days={days}"]
+    assert status_of([*command, "--dry-run"]) == 0
+    assert "nothing is removed" in capsys.readouterr().err
+    assert old_counts.exists()
+    assert status_of([*command, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["entries"]) == goes
+    assert old_counts.exists() is not goes
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [([], "cache: has no limits"), (["--set", "cache.max_gb=-1"], "cache.max_gb")]
+)
+def test_pruning_needs_a_limit(
+    old_counts: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["cache", "prune", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert old_counts.exists()
