@@ -1,14 +1,15 @@
 """What may be in a model folder: weights as safetensors, a configuration that runs no code, a tokenizer."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from artifacts.errors import InputError, UnsafeArtifactError
-from artifacts.header import read_tensors
+from artifacts.header import Tensor, read_tensors
 from artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
 from artifacts.storage.filesystem import Root
 
@@ -41,6 +42,12 @@ _CODE_KEYS = {
     "transformers_weights": "names other weights than model.safetensors",
 }
 _MAX_JSON_BYTES = 8 << 20
+_MAX_TEXT_BYTES = 128 << 20
+"""Of each file that is no weights; the largest known vocabularies have a fourth of that."""
+_LAYERS = re.compile(r"^(n|num)_\w*(layer|block|group|stage)|layers?$|^depths?$", re.IGNORECASE)
+_POSITIONS = re.compile("position|length|context|window|distance", re.IGNORECASE)
+_MIN_LAYERS, _MAX_POSITIONS = 128, 1 << 18
+"""What a configuration may say whatever its weights: layers that share weights, positions that need none."""
 _SAVE_AGAIN = "save the model with save_pretrained"
 
 
@@ -81,10 +88,33 @@ def refuse_unsafe(root: Root) -> dict[str, Any]:
     _refuse_code(root.uri("config.json"), config)
     if root.exists("tokenizer_config.json"):
         _refuse_code(root.uri("tokenizer_config.json"), _read_json(root, "tokenizer_config.json"))
+    tensors = []
     for file in root.files():
         if fnmatchcase(file, "model*.safetensors"):
-            read_tensors(partial(root.part, file), root.size(file), root.uri(file))
+            tensors += read_tensors(partial(root.part, file), root.size(file), root.uri(file))
+        elif file in SAFE_FILES and (size := root.size(file)) > _MAX_TEXT_BYTES:
+            problem = f"has {size} bytes, more than {_MAX_TEXT_BYTES}"
+            raise UnsafeArtifactError(root.uri(file), problem, "publish a smaller tokenizer")
+    _refuse_sizes(root.uri("config.json"), config, tensors)
     return config
+
+
+def _refuse_sizes(where: str, config: dict[str, Any], tensors: Sequence[Tensor]) -> None:
+    """Refuse numbers that transformers turns into lists, tables or modules before it looks at any weight."""
+    largest = max((number for tensor in tensors for number in tensor.shape), default=0)
+    for key, value in _items(config):
+        numbers = [number for number in (value if isinstance(value, list) else [value]) if type(number) is int]
+        if key == "num_labels":
+            limit = largest
+        elif _LAYERS.search(key):
+            limit = max(len(tensors), _MIN_LAYERS)
+        elif _POSITIONS.search(key):
+            limit = max(largest, _MAX_POSITIONS)
+        else:
+            continue
+        if numbers and max(numbers) > limit:
+            problem = f"`{key}` is {max(numbers)}, more than the {limit} that its weights allow"
+            raise UnsafeArtifactError(where, problem, _SAVE_AGAIN)
 
 
 def _refuse_links(folder: Path, files: list[str]) -> None:

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from artifacts.errors import UnsafeArtifactError
 
 MAX_HEADER_BYTES = 16 << 20
+MAX_DIMENSIONS = 16
+MAX_SIZE = 1 << 62
+"""Of a dimension or a position. More is no file, and products of long numbers take minutes."""
 _LENGTH_BYTES = 8
 _BITS = {
     **dict.fromkeys(("F4",), 4),
@@ -70,7 +73,9 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
 def _checked(name: str, said: dict[str, Any]) -> tuple[Tensor, int, int]:
     """A tensor with its first and last position; raises ValueError where they do not fit its shape."""
     tensor, (start, stop) = Tensor(name, said["dtype"], tuple(said["shape"])), said["data_offsets"]
-    if any(type(number) is not int or number < 0 for number in (*tensor.shape, start, stop)):
+    if len(tensor.shape) > MAX_DIMENSIONS:
+        raise ValueError(name)
+    if any(type(number) is not int or not 0 <= number < MAX_SIZE for number in (*tensor.shape, start, stop)):
         raise ValueError(name)
     if (stop - start) * 8 != tensor.parameters * _BITS[tensor.dtype]:
         raise ValueError(name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from artifacts.manifest import Golden
 from tasks.inference.alignment import SpecialTokens
+from tasks.inference.bounds import check_size
 from tasks.inference.golden import check
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     used, or do not fit the configuration or the tokenizer, or where the model no longer says what `golden` recorded;
     InputError where the folder cannot be loaded at all.
     """
-    from transformers import AutoModelForTokenClassification
+    from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would stand between lines of ours
@@ -180,8 +181,11 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     name = name or str(folder)
     dtype = dtype_of(precision, device)
     with one_line(f"model {name}", REACHABLE):
+        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        check_size(folder, config, name)
         model, loading = AutoModelForTokenClassification.from_pretrained(
             str(folder),
+            config=config,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

@@ -1,0 +1,62 @@
+"""Attacks: hostile input that must be refused. `make attacks` ends with a table of what each one cost."""
+
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+LIMIT_MB = 500
+"""What an attack may add to the memory of the process, or take in a child, before it is refused."""
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class Cost(NamedTuple):
+    """What one attack took."""
+
+    attack: str
+    result: str
+    seconds: float
+    megabytes: float
+
+
+COSTS: list[Cost] = []
+
+
+def memory_mb(name: str) -> float:
+    """VmRSS or VmHWM of this process."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1024
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Measure every test here, and fail one whose attack took more memory than it may."""
+    measured = CLEAR_REFS.exists()
+    if measured:
+        CLEAR_REFS.write_text("5")  # the peak starts anew
+    before, started = memory_mb("VmRSS") if measured else 0.0, time.perf_counter()
+    outcome: Any = yield
+    seconds = time.perf_counter() - started
+    added = memory_mb("VmHWM") - before if measured else 0.0
+    name = item.nodeid.removeprefix("tests/attacks/")
+    COSTS.append(Cost(name, "succeeded" if outcome.excinfo else "refused", seconds, added))
+    if not outcome.excinfo and added > LIMIT_MB:
+        COSTS[-1] = COSTS[-1]._replace(result="too large")
+        outcome.force_exception(AssertionError(f"the attack took {added:.0f} MB, more than {LIMIT_MB}"))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The table, where attacks were asked for."""
+    if not COSTS or "attacks" not in (config.option.markexpr or ""):
+        return
+    terminalreporter.section("attacks")
+    width = max(len(cost.attack) for cost in COSTS)
+    for cost in COSTS:
+        line = f"{cost.attack:<{width}}  {cost.result:<9}  {cost.seconds:6.2f} s  {cost.megabytes:6.0f} MB"
+        terminalreporter.write_line(line)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    won = sum(cost.result != "refused" for cost in COSTS)
+    terminalreporter.write_line(f"{len(COSTS)} attacks, {won} succeeded; largest child {children:.0f} MB")
