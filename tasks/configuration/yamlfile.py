@@ -1,5 +1,7 @@
 """A YAML file as plain keys and values; what is wrong with it is one line with the file and the line number."""
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,19 @@ from artifacts.errors import ConfigError
 
 MAX_VALUES, MAX_DEPTH = 10_000, 20
 """Aliases can make a small file endless; no configuration comes near these."""
+MAX_BYTES = 1 << 20
 
 
 def read_text(path: Path) -> str:
     """The text of a configuration file. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # waits for no pipe
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise ConfigError("-c", f"{path} is no regular file", "name a file, e.g. nerbench.yaml")
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ConfigError("-c", f"{path} has more than {MAX_BYTES} bytes", "write a shorter configuration")
+        return data.decode()
     except FileNotFoundError:
         raise ConfigError(
             "-c", f"there is no file {path}", "check the path, or leave it out for the demonstration"
@@ -50,7 +59,29 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice, of which YAML would silently take the last."""
+    """A safe loader that refuses a key written twice, of which YAML would silently take the last.
+
+    It also stops at the first value too many or too deep, before it reads on.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._count = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Count what is composed, an alias as much as what it repeats once."""
+        self._count, self._depth = self._count + 1, self._depth + 1
+        if self._count > 2 * MAX_VALUES or self._depth > 2 * MAX_DEPTH:  # keys are counted beside their values
+            raise OverflowError
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Insert what `<<` merges, as long as that is little: merges of merges grow exponentially."""
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_VALUES:
+            raise OverflowError
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)

@@ -71,7 +71,7 @@ def test_a_vocabulary_without_end_is_refused_unread(folder: Path) -> None:
     with (folder / "tokenizer.json").open("r+b") as stream:
         stream.truncate(1 << 33)  # a hole: it takes no disk
     for read in (load, lambda folder: describe_folder(folder, "toy", Provenance())):
-        with pytest.raises(UnsafeArtifactError, match="tokenizer.json: has 8589934592 bytes, more than"):
+        with pytest.raises(UnsafeArtifactError, match=r"tokenizer\.json: has 8589934592 bytes, more than"):
             read(folder)
 
 
