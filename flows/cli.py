@@ -170,7 +170,12 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
 
 
 def report(summary: dict[str, Any], json: bool) -> None:
-    """Print what a run made: the scores on stdout, and where everything lies on stderr."""
+    """Print what a run made: the scores on stdout, and where everything lies on stderr; first what is undecided."""
+    if gate := summary.get("gate", ()):
+        from tasks.comparison.gate import said, undecided
+
+        if named := undecided(gate):
+            say(f"undecided: {named}")
     if json:
         print_json(summary | {"metrics": list(summary["metrics"])})
         return
@@ -180,11 +185,8 @@ def report(summary: dict[str, Any], json: bool) -> None:
         print_leaderboard(leaderboard(summary["metrics"]))
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
-    if summary.get("gate"):
-        from tasks.comparison.gate import said
-
-        for row in summary["gate"]:
-            say(f"gate: {said(row)}")
+    for row in gate:
+        say(f"gate: {said(row)}")
     for artifact in summary["artifacts"]:
         say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():

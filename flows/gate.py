@@ -6,7 +6,7 @@ from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
 from flows.evaluating import evaluate_models
 from flows.recording import Ledger
-from tasks.comparison.gate import absent_models, first_promotion, is_improvement, missing, promotion, refuse
+from tasks.comparison.gate import absent_models, decide, first_promotion, is_improvement, missing, promotion, refuse
 from tasks.config import Config, GateConfig, GateRule
 from tasks.results.predicted import Predicted
 from tasks.scoring.metrics import Row
@@ -58,10 +58,10 @@ def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRe
     rows = missing(config, gate.rules, artifact, predicted)
     baseline = baselines.get(artifact.artifact_id)
     if baseline is None and artifact.artifact_id in baselines:
-        return rows
+        return decide(gate, rows)
     base = {(one.dataset, one.gold): one for one in ledger.predictions(baseline)} if baseline else {}
-    judged = (judging.judge(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
-    return [row for found in judged for row in found] + rows
+    measured = (judging.measure(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
+    return decide(gate, [row for found in measured for row in found] + rows)
 
 
 def promote(
@@ -93,12 +93,12 @@ def judge_elsewhere(
         predicted = inference.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
         found[one.artifact.artifact_id, corpus.dataset.name] = predicted
     names = [dataset.name for dataset in config.datasets if (artifact.artifact_id, dataset.name) in found]
-    judged = (
-        judging.judge(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
+    measured = (
+        judging.measure(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
         for name in names
     )
     absent = missing(config, rules, artifact, [(name, name) for name in names])
-    return [row for rows in judged for row in rows] + absent
+    return decide(gate, [row for rows in measured for row in rows] + absent)
 
 
 def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:

@@ -29,7 +29,7 @@ Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="
 Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="The annotation that decides.")]
 Margin = Annotated[float, typer.Option("--margin", min=0, max=100, help="Points that F1 may fall.")]
 Confidence = Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit status 1 where the data cannot tell, too.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit status 1 on `undecided`, too.")]
 Flips = Annotated[int, typer.Option("--flips", min=0, metavar="N", help="Flips shown of each kind.")]
 
 
@@ -60,7 +60,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
     if found.verdict is None:
         remedy = "choose what both have with --dataset or --gold, or benchmark them on the same words and annotation"
         raise InputError(f"{base} and {candidate}", f"are not comparable: {'; '.join(found.reasons)}", remedy)
-    if found.verdict == "regression" or (strict and found.verdict == "inconclusive"):
+    if found.verdict == "regression" or (strict and found.verdict == "undecided"):
         raise typer.Exit(1)
 
 

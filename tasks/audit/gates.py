@@ -8,7 +8,7 @@ from artifacts.references import materialise, verify
 from tasks.audit.copies import BASELINE, BEFORE, CANDIDATE, TONIGHT, Copy, look_up, own_cache, predict, run_of, score
 from tasks.comparison.compare import Asked, compare
 from tasks.comparison.frozen import changed
-from tasks.comparison.gate import find_baseline, judge_stored, missing, refuse, said
+from tasks.comparison.gate import decide, find_baseline, measure_stored, missing, refuse, said
 from tasks.comparison.sides import find_side
 from tasks.config import GateConfig
 from tasks.corpora.refs import open_corpus
@@ -28,8 +28,9 @@ def quality_gate(copy: Copy) -> str:
     scored = {one.artifact_id: one for one in (predict(copy, TONIGHT, alias) for alias in copy.scored)}
     mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
     base = scored.get(baseline.artifact_id) if baseline else None
-    rows = [row for one in mine for row in judge_stored(config, gate.rules, one, base)]
-    rows += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
+    measured = [row for one in mine for row in measure_stored(config, gate.rules, one, base)]
+    measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
+    rows = decide(gate, measured)
     refuse(rows)
     return "; ".join(said(row) for row in rows if row["verdict"] != "pass")
 

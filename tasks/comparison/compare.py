@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from artifacts.errors import InputError
+from tasks.comparison.deciding import decided
 from tasks.comparison.deltas import deltas, slices_apart
 from tasks.comparison.environments import difference, same_settings
 from tasks.comparison.flips import Flip, flips, to_json
@@ -13,9 +14,9 @@ from tasks.config import Config
 from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 from tasks.scoring.reading import read_predictions
-from tasks.scoring.stored import count_stored
+from tasks.scoring.stored import count_to_compare
 from tasks.statistics.bootstrap import seed_of
-from tasks.statistics.verdicts import Verdict, verdict, worst
+from tasks.statistics.verdicts import Verdict, worst
 
 
 class Asked(NamedTuple):
@@ -116,11 +117,13 @@ def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparis
             reasons += found.reasons
             is_deciding = (pair.dataset, pair.gold) in decisions
             rows += [row | {"primary": is_deciding and _is_headline(row)} for row in found.rows]
+    rows = _with_verdicts(rows, deciding, asked)
     flipped = tuple(_flipped(pair, config.results) for pair in deciding)
     frozen = _is_frozen(sides, deciding)
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
-    decided = _verdict(rows, deciding, frozen=frozen, margin=asked.margin / 100)
-    return _comparison(sides, reasons, verdict=decided, frozen=frozen, deltas=tuple(rows), flipped=flipped)
+    is_changed = frozen and not all(pair.is_identical for pair in deciding)
+    decision = "regression" if is_changed else worst(row["verdict"] for row in rows if row["primary"])
+    return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
 
 
 def _find(reference: str, config: Config, asked: Asked) -> Side:
@@ -163,7 +166,7 @@ class _Deltas(NamedTuple):
 
 
 def _deltas(pair: Pair, config: Config, asked: Asked) -> _Deltas:
-    base, candidate = (count_stored(one, config)[0] for one in pair.both)
+    base, candidate = (count_to_compare(one, config) for one in pair.both)
     seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
     rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
     about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": asked.confidence}
@@ -195,21 +198,15 @@ def _changed(pair: Pair) -> str:
     return f"one model with the same settings predicts differently on {pair.dataset}, so any flip is real"
 
 
-def _verdict(rows: Iterable[Row], deciding: Iterable[Pair], *, frozen: bool, margin: float) -> Verdict:
-    same = {(pair.dataset, pair.gold): pair.is_identical for pair in deciding}
-    if all(same.values()):
-        return "pass"
-    if frozen:
-        return "regression"
-    return worst(
-        "pass"
-        if same[row["dataset"], row["gold"]]
-        else "inconclusive"
-        if row["ci_low"] is None
-        else verdict(row["ci_low"], row["ci_high"], margin)
+def _with_verdicts(rows: Iterable[Row], deciding: Iterable[Pair], asked: Asked) -> list[Row]:
+    """The rows, each with a verdict where it decides; those that do are adjusted together."""
+    same = {(pair.dataset, pair.gold) for pair in deciding if pair.is_identical}
+    known = [
+        row | {"margin": asked.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}
         for row in rows
-        if row["primary"]
-    )
+    ]
+    judged = iter(decided([row for row in known if row["primary"]], asked.confidence))
+    return [next(judged) if row["primary"] else row | {"verdict": None} for row in known]
 
 
 def _identity(side: Side) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Candidate − base, number by number, on the same words and annotation, paired by document.
 
+A number whose entities stand in fewer than 20 documents is paired by sentence, if the counts by sentence are given too.
 An interval is that of the paired bootstrap: both models on the same resamples. A p-value is that of the paired
-permutation test, which swaps the models' whole documents. The overall value of each metric, slice and mode stands for
+permutation test, which swaps the models' whole units. The overall value of each metric, slice and mode stands for
 itself; its labels are one family, whose p-values are adjusted by Holm's method. What is compared is two artifacts: how
 much another seed of the same recipe would differ is not in it.
 """
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics, too_few
+from tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics
 from tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
 from tasks.statistics.bootstrap import left_out
-from tasks.statistics.intervals import interval
-from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
+from tasks.statistics.difference import clustered_p, consistent, design_effect, stretched, too_little
+from tasks.statistics.intervals import MIN_UNITS, interval
+from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permutations
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
@@ -38,14 +40,15 @@ def deltas(
 
     Each with level, mode, slice, label, average, metric; base, candidate, delta; ci_low, ci_high, p_value, p_adjusted,
     detectable (the smallest true difference that this pair of models on this corpus would show with 80 % power, at the
-    level of the interval); support and reason (why there is no delta, or no interval).
+    level of the interval); support, unit (`document` or `sentence`: what is resampled and swapped) and reason (why
+    there is no delta, or no interval).
     """
-    return _adjusted([row for pair in _pairs(base, candidate) for row in _rows(pair, seed, confidence, wanted)])
+    return _adjusted([row for pairs in _pairs(base, candidate) for row in _rows(pairs, seed, confidence, wanted)])
 
 
 def slices_apart(base: Sequence[Counts], candidate: Sequence[Counts]) -> list[str]:
     """The slices that cannot be compared: only one side has them, or they hold other gold entities on each."""
-    compared = {pair.base.slice for pair in _pairs(base, candidate)}
+    compared = {pairs.by_document.base.slice for pairs in _pairs(base, candidate)}
     return sorted({one.slice for one in (*base, *candidate)} - compared)
 
 
@@ -56,38 +59,56 @@ class _Pair(NamedTuple):
     candidate: Counts
 
 
-def _pairs(base: Iterable[Counts], candidate: Iterable[Counts]) -> Iterator[_Pair]:
+class _Pairs(NamedTuple):
+    """The pairs of one level, mode and slice."""
+
+    by_document: _Pair
+    """By sentence where the corpus has no documents."""
+    by_sentence: _Pair
+    """By document where nobody counted by sentence."""
+
+    def of(self, quantity: Quantity) -> _Pair:
+        """By document where enough hold what the number is about, else by sentence."""
+        enough = np.count_nonzero(_n_gold(self.by_document, quantity)) >= MIN_UNITS
+        return self.by_document if enough else self.by_sentence
+
+
+def _pairs(base: Iterable[Counts], candidate: Iterable[Counts]) -> Iterator[_Pairs]:
     others = {_kind(one): one for one in candidate}
+    found: dict[tuple[str, str, str], list[_Pair]] = {}
     for one in base:
         if one.level == "entity" and (other := others.get(_kind(one))):
             labels = tuple(sorted({*one.labels, *other.labels}))
             pair = _Pair(_with_labels(one, labels), _with_labels(other, labels))
             if np.array_equal(pair.base.column("n_gold"), pair.candidate.column("n_gold")):
-                yield pair
+                found.setdefault((one.level, one.mode, one.slice), []).append(pair)
+    yield from (_Pairs(pairs[0], pairs[-1]) for pairs in found.values())
 
 
-def _kind(counts: Counts) -> tuple[str, str, str]:
-    return counts.level, counts.mode, counts.slice
+def _kind(counts: Counts) -> tuple[str, ...]:
+    return counts.level, counts.mode, counts.slice, counts.units.kind
 
 
-def _rows(pair: _Pair, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
-    asked = [one for label in {OVERALL: 0, **dict.fromkeys(pair.base.labels)} for one in quantities(pair.base, label)]
+def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
+    counts = pairs.by_document.base
+    asked = [one for label in {OVERALL: 0, **dict.fromkeys(counts.labels)} for one in quantities(counts, label)]
     asked = [one for one in asked if wanted(one)]
     if not asked:
         return []
-    sums = [columns_of(one).sum(0) for one in pair]
-    points = [statistics(asked, pair.base, one) for one in sums]
-    defined = [at for at, delta in enumerate(points[1] - points[0]) if not np.isnan(delta)]
-    tested = _tested(pair, [asked[at] for at in defined], seed, confidence) if defined else []
-    known = dict(zip(defined, tested, strict=True))
+    points = [statistics(asked, counts, columns_of(one).sum(0)) for one in pairs.by_document]
+    defined = [one for one, delta in zip(asked, points[1] - points[0], strict=True) if not np.isnan(delta)]
+    known: dict[int, Row] = {}
+    for pair in pairs if pairs.by_document is not pairs.by_sentence else pairs[:1]:
+        if mine := [one for one in defined if pairs.of(one) is pair]:
+            known |= zip(map(id, mine), _tested(pair, mine, seed, confidence), strict=True)
     return [
-        _row(pair.base, one, _number(before), _number(after), known.get(at))
-        for at, (one, before, after) in enumerate(zip(asked, *points, strict=True))
+        _row(pairs.of(one), one, _number(before), _number(after), known.get(id(one)))
+        for one, before, after in zip(asked, *points, strict=True)
     ]
 
 
 def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
-    """What resampling says of deltas that are defined."""
+    """What resampling says of deltas that are defined: `tasks.statistics.difference`."""
     columns = [columns_of(one) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:
@@ -96,16 +117,25 @@ def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float
 
     point = delta(side.sum(0) for side in columns)
     drawn = delta(paired_bootstrap(*columns, seed=seed, n=RESAMPLES))
-    low, high = interval(point, drawn, delta(map(left_out, columns)), confidence)
-    moved = delta(permuted(*columns, seed=seed, n=PERMUTATIONS))
-    found = {
-        "delta": point,
-        "ci_low": low,
-        "ci_high": high,
-        "p_value": p_value(point, moved),
-        "detectable": detectable(drawn, confidence),
-    }
-    return [{name: _number(column[at]) for name, column in found.items()} for at in range(len(asked))]
+    without = delta(map(left_out, columns))
+    found = interval(point, drawn, without, confidence)
+    p = p_value(point, delta(permutations(*columns, seed=seed, n=PERMUTATIONS)))
+    effect = np.ones(len(asked))
+    if (documents := pair.base.documents) is not None:
+        n_gold = [_n_gold(pair, one) for one in asked]
+        effect = np.array([design_effect(np.bincount(documents, one)) for one in n_gold])
+        found = stretched(found, point, effect)
+        p = np.maximum(p, clustered_p(point, without, effect, [np.count_nonzero(one) for one in n_gold]))
+    low, high = consistent(found, point, p, confidence)
+    detected = detectable(drawn, confidence) * np.sqrt(effect)
+    columns_found = {"delta": point, "ci_low": low, "ci_high": high, "p_value": p, "detectable": detected}
+    return [{name: _number(column[at]) for name, column in columns_found.items()} for at in range(len(asked))]
+
+
+def _n_gold(pair: _Pair, quantity: Quantity) -> Numbers:
+    """(units,) gold entities that a number is about."""
+    n_gold: Numbers = pair.base.column("n_gold")[:, summed_columns(quantity, pair.base.labels)].sum(1)
+    return n_gold
 
 
 def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
@@ -115,12 +145,13 @@ def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
     return replace(counts, labels=labels, values=values)
 
 
-def _row(counts: Counts, one: Quantity, before: float | None, after: float | None, tested: Row | None) -> Row:
+def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, tested: Row | None) -> Row:
     row = dict.fromkeys(("delta", "ci_low", "ci_high", "p_value", "detectable")) | (tested or {})
-    reason = too_few(counts, one) if tested else one.metric.undefined
+    n_gold, unit = _n_gold(pair, one), pair.base.units.kind
+    support = int(n_gold.sum())
+    reason = too_little(support, int(np.count_nonzero(n_gold)), unit) if tested else one.metric.undefined
     if reason is None and row["ci_low"] is None:
         reason = UNSTABLE
-    support = counts.column("n_gold")[:, summed_columns(one, counts.labels)].sum()
     return {
         **{name: getattr(one, name) for name in ("level", "mode", "slice", "label", "average")},
         "metric": one.metric.name,
@@ -128,7 +159,8 @@ def _row(counts: Counts, one: Quantity, before: float | None, after: float | Non
         "candidate": after,
         **row,
         **(dict.fromkeys(("ci_low", "ci_high", "detectable")) if reason else {}),
-        "support": int(support),
+        "support": support,
+        "unit": unit if tested else None,
         "reason": reason,
     }
 

@@ -1,12 +1,13 @@
 """The quality gate: rules that a model is held to beside its baseline, what they found, and what follows from it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from artifacts.errors import InputError, RunFailedError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import resolve
 from artifacts.store import Store
+from tasks.comparison.deciding import decided
 from tasks.comparison.deltas import deltas
 from tasks.comparison.flips import KINDS, flips
 from tasks.config import Config, GateConfig, GateRule
@@ -14,12 +15,13 @@ from tasks.results.predicted import Predicted
 from tasks.scoring.counts import OVERALL, Counts
 from tasks.scoring.metrics import Quantity, Row
 from tasks.scoring.reading import read_predictions
-from tasks.scoring.stored import count_stored
+from tasks.scoring.stored import count_to_compare
 from tasks.statistics.bootstrap import seed_of
-from tasks.statistics.verdicts import verdict
+from tasks.statistics.verdicts import exceeds
 
 RULE_FIELDS = ("mode", "slice", "label", "metric")
-NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
+NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support", "unit")
+UNDECIDED = "undecided"
 MISSING = "missing"
 """The verdict where a rule's number is not there, which fails: a gate that judges nothing must not pass."""
 Annotation = tuple[str | None, str | None]
@@ -44,10 +46,11 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
     return found[0]
 
 
-def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
-    """Rows of `gate`: the rules about this data set and annotation. Raises CorruptArtifactError for a damaged file."""
+def measure_stored(
+    config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None
+) -> list[Row]:
+    """The rules about this data set and annotation, for `decide`. Raises CorruptArtifactError for a damaged file."""
     gate = config.gate or GateConfig()
-    mine = [rule for rule in rules if (candidate.dataset, candidate.gold) in _annotations(config, rule)]
     about = {
         "model": candidate.model,
         "artifact_id": candidate.artifact_id,
@@ -55,31 +58,39 @@ def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted
         "baseline_artifact_id": base and base.artifact_id,
         **{name: getattr(candidate, name) for name in ("dataset", "split", "gold")},
     }
+    here = (candidate.dataset, candidate.gold)
+    mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
     if not mine:
         return []
     if base is None:
-        return [about | _row(gate, rule, {}, MISSING, "the baseline was not scored") for rule in mine]
-    counted = [count_stored(one, config)[0] for one in (base, candidate)]
-    judged = judge(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
+        reason = "the baseline was not scored"
+        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in mine.items()]
+    counted = [count_to_compare(one, config) for one in (base, candidate)]
+    measured = measure(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
     if base.predictions_digest == candidate.predictions_digest:
-        judged = [_identical(row) for row in judged]
+        measured = [_identical(row) for row in measured]
     parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
     kinds = [flip.kind for flip in flips(*parts)]
     flipped = {kind: kinds.count(kind) for kind in KINDS}
-    return [about | flipped | row for row in judged]
+    return [about | flipped | row for row in measured]
+
+
+def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
+    """Rows of `gate`: what was measured of one model, on every data set and annotation, with verdict and `failed`."""
+    return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
 
 
 def missing(
     config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
 ) -> list[Row]:
-    """Rows of `gate`: a failure for everything that the rules are about and that was not judged."""
+    """What the rules are about and was not measured, for `decide`: the verdict is `missing`."""
     gate = config.gate or GateConfig()
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     return [
         about
         | {"dataset": dataset, "split": config.benchmark.split, "gold": gold}
-        | _row(gate, rule, {}, MISSING, "there are no scores to be judged")
-        for rule in rules
+        | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
+        for number, rule in enumerate(rules, 1)
         for dataset, gold in _annotations(config, rule) or [(rule.dataset, rule.gold)]
         if (dataset, gold) not in judged
     ]
@@ -112,6 +123,11 @@ def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_p
     return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
 
 
+def undecided(rows: Iterable[Row]) -> str:
+    """The rows of rules on which the data cannot decide, in words; empty where there are none."""
+    return "; ".join(said(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
+
+
 def refuse(rows: Iterable[Row]) -> None:
     """Raises RunFailedError with every row that failed, in words."""
     if failed := [row for row in rows if row["failed"]]:
@@ -133,17 +149,22 @@ def said(row: Row) -> str:
     return f"{where}: {', '.join([*words, *([row['reason']] if row['reason'] else [])])}"
 
 
-def judge(
-    gate: GateConfig, rules: Sequence[GateRule], base: Sequence[Counts], candidate: Sequence[Counts], *, seed: int
+def measure(
+    gate: GateConfig,
+    rules: Mapping[int, GateRule],
+    base: Sequence[Counts],
+    candidate: Sequence[Counts],
+    *,
+    seed: int,
 ) -> list[Row]:
-    """One row a rule: the difference with its interval, the verdict, whether it fails, and why."""
+    """One row a rule, by its number: the difference with its interval and p-value, for `decide`."""
 
     def wanted(quantity: Quantity) -> bool:
-        return any(_key(rule) == _key_of(quantity) for rule in rules)
+        return any(_key(rule) == _key_of(quantity) for rule in rules.values())
 
     found = deltas(base, candidate, seed=seed, confidence=gate.confidence, wanted=wanted)
     by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found}
-    return [_judged(gate, rule, by_key.get(_key(rule))) for rule in rules]
+    return [_measured(gate, number, rule, by_key.get(_key(rule))) for number, rule in rules.items()]
 
 
 def in_words(row: Row) -> str:
@@ -170,7 +191,7 @@ def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
 
 def _identical(row: Row) -> Row:
     """Identical predictions pass, however few the entities; a number that is not there is missing all the same."""
-    return row if row["verdict"] == MISSING else row | {"verdict": "pass", "failed": False}
+    return row if row["verdict"] == MISSING else row | {"verdict": "pass"}
 
 
 def _key(rule: GateRule) -> tuple[Any, ...]:
@@ -182,31 +203,33 @@ def _key_of(quantity: Quantity) -> tuple[Any, ...]:
     return quantity.mode, quantity.slice, quantity.label, quantity.metric.name if is_micro else None
 
 
-def _judged(gate: GateConfig, rule: GateRule, delta: Row | None) -> Row:
+def _measured(gate: GateConfig, number: int, rule: GateRule, delta: Row | None) -> Row:
     if delta is None:
         what = f"{rule.label} in the slice {rule.slice}"
-        return _row(gate, rule, {}, MISSING, f"the two have no common number of {what}")
+        return _row(gate, number, rule, {}, MISSING, f"the two have no common number of {what}")
     if delta["delta"] is None:
-        return _row(gate, rule, delta, MISSING, f"undefined: {delta['reason']}")
-    if delta["ci_low"] is None:
-        return _row(gate, rule, delta, "inconclusive", delta["reason"])
-    return _row(gate, rule, delta, verdict(delta["ci_low"], delta["ci_high"], _margin(gate, rule) / 100), None)
+        return _row(gate, number, rule, delta, MISSING, f"undefined: {delta['reason']}")
+    return _row(gate, number, rule, delta, None, delta["reason"])
 
 
-def _margin(gate: GateConfig, rule: GateRule) -> float:
-    return gate.margin if rule.margin is None else rule.margin
-
-
-def _row(gate: GateConfig, rule: GateRule, delta: Row, found: str, reason: str | None) -> Row:
+def _row(  # noqa: PLR0913, PLR0917 - one parameter a kind of column
+    gate: GateConfig, number: int, rule: GateRule, delta: Row, found: str | None, reason: str | None
+) -> Row:
     return {
         "kind": "rule",
         "level": "entity",
         **{name: getattr(rule, name) for name in RULE_FIELDS},
         **{name: delta.get(name) for name in NUMBERS},
         "average": "micro" if rule.label == OVERALL else "",
-        "margin": _margin(gate, rule) / 100,
+        "margin": (gate.margin if rule.margin is None else rule.margin) / 100,
         "confidence": gate.confidence,
         "verdict": found,
-        "failed": found in {"regression", MISSING} or (gate.strict and found == "inconclusive"),
         "reason": reason,
+        "rule": number,
     }
+
+
+def _fails(gate: GateConfig, row: Row) -> bool:
+    if row["verdict"] == UNDECIDED and gate.on_undecided is None:
+        return exceeds(row["delta"], row["margin"])
+    return row["verdict"] in {"regression", MISSING} or (row["verdict"] == UNDECIDED and gate.on_undecided == "fail")

@@ -1,11 +1,13 @@
 """Which differences from the baseline let a run fail, and which move the baseline."""
 
-from typing import Literal, Self
+import logging
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.config.section import Name, Section, Split, Text
 
+log = logging.getLogger(__name__)
 EXACT_MATCH = ("strict", "conlleval", "discard")
 
 
@@ -46,9 +48,10 @@ class GateConfig(Section):
     margin: float = Field(default=0.5, ge=0, le=100)
     """Points that a number may fall without being a regression."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Of the intervals of the differences."""
-    strict: bool = False
-    """Fail where the data cannot tell (`inconclusive`), too."""
+    """Of the intervals of the differences; a test is significant at 1 − confidence."""
+    on_undecided: Literal["fail", "warn"] | None = None
+    """What a number does that the data cannot decide about; by default it fails where the observed drop exceeds the
+    margin, and else is reported. The old key `strict: true` means `fail`."""
     promote: bool = False
     """Move the alias to a model that is an improvement by the first rule and fails none, and to the first model."""
     promote_on: Split = "validation"
@@ -60,6 +63,19 @@ class GateConfig(Section):
     def is_alias(self) -> bool:
         """Whether `baseline` is an alias of each model's name."""
         return not {"@", "/"} & set(self.baseline)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strict_is_on_undecided(cls, data: Any) -> Any:
+        if not (isinstance(data, dict) and "strict" in data):
+            return data
+        rest = {name: value for name, value in data.items() if name != "strict"}
+        if not isinstance(data["strict"], bool):
+            raise ValueError(f"strict is {data['strict']}; give on_undecided: fail instead, or leave it out")
+        if data["strict"] and rest.setdefault("on_undecided", "fail") != "fail":
+            raise ValueError("strict: true and on_undecided: warn contradict each other; leave strict out")
+        log.warning("gate.strict will go: %s", "write on_undecided: fail" if data["strict"] else "leave it out")
+        return rest
 
     @model_validator(mode="after")
     def _has_one_baseline(self) -> Self:

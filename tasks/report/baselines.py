@@ -1,19 +1,20 @@
 """What each model is compared with: its gate's baseline, else itself in the run before; and what flipped since."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
 from artifacts.errors import CorruptArtifactError, InputError
 from tasks.comparison.flips import Flip, flips
-from tasks.comparison.gate import judge
+from tasks.comparison.gate import decide, measure
 from tasks.config import GateConfig, GateRule
 from tasks.report.entries import ABOUT, Entry
 from tasks.report.history import predecessors
 from tasks.results.predicted import Predicted, stored
-from tasks.scoring.counts import Counts, count
 from tasks.scoring.metrics import Row
-from tasks.scoring.reading import read_predictions
+from tasks.scoring.paired_counts import count_both_ways
+from tasks.scoring.reading import PredictionsFile, read_predictions
 from tasks.statistics.bootstrap import seed_of
 
 DATES = 31
@@ -77,16 +78,17 @@ def compare(results: str, entry: Entry, baseline: Baseline) -> Compared:
         files = [read_predictions(results, side.uri) for side in sides]
         found = list(flips(*(file.parts(score=False) for file in files)))
         is_judged = baseline.is_gate or not entry.is_own_gold
-        row = None if is_judged else _judged(sides, [count(file.parts(text=False)) for file in files])
+        row = None if is_judged else _judged(sides, files)
     except (InputError, CorruptArtifactError, ValueError) as error:
         return Compared(baseline, [], None, " ".join(str(error).split()))
     return Compared(baseline, found, row, None)
 
 
-def _judged(sides: Sequence[Predicted], counted: Sequence[list[Counts]]) -> Row:
+def _judged(sides: Sequence[Predicted], files: Sequence[PredictionsFile]) -> Row:
     candidate = sides[1]
+    counted = (count_both_ways(partial(file.parts, text=False)) for file in files)
     seed = seed_of(candidate.words_sha256, candidate.gold_sha256)
-    (row,) = judge(GateConfig(), [GateRule()], *counted, seed=seed)
+    (row,) = decide(GateConfig(), measure(GateConfig(), {1: GateRule()}, *counted, seed=seed))
     return row | {name: getattr(candidate, name) for name in ("model", "artifact_id", "dataset", "gold")}
 
 

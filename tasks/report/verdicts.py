@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from tasks.comparison.gate import MISSING
+from tasks.comparison.gate import MISSING, UNDECIDED
 from tasks.report.baselines import Compared
 from tasks.report.chosen import ChosenRun
 from tasks.report.entries import Entry
@@ -11,7 +11,14 @@ from tasks.scoring.counts import OVERALL
 from tasks.scoring.metrics import Row
 
 Status = Literal["good", "bad", "unsure", "same", "none"]
-_STATUS: dict[str, Status] = {"regression": "bad", "inconclusive": "unsure", "improvement": "good", "pass": "same"}
+_UNDECIDED = {UNDECIDED, "inconclusive"}
+"""Its names, in rows of earlier versions too."""
+_STATUS: dict[str, Status] = {
+    "regression": "bad",
+    **dict.fromkeys(_UNDECIDED, "unsure"),
+    "improvement": "good",
+    "pass": "same",
+}
 _WORST_FIRST: tuple[Status, ...] = ("bad", "unsure", "good", "same", "none")
 
 
@@ -123,14 +130,14 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
 
 
 def _rules(rows: Sequence[Row]) -> tuple[Status, str]:
-    for verdicts in ({"regression", MISSING}, {"inconclusive"}, {"improvement"}):
+    for verdicts in ({"regression", MISSING}, _UNDECIDED, {"improvement"}):
         found = sorted((row for row in rows if row["verdict"] in verdicts), key=lambda row: row["delta"] or 0)
         if found:
             status: Status = "bad" if any(row["failed"] for row in found) else _STATUS[found[0]["verdict"]]
             if all(row["verdict"] == MISSING for row in found):
                 return status, f"no number: {found[0]['reason'] or 'it was not scored'}"
             told = "; ".join(map(in_words, found))
-            lead = "cannot tell: " if verdicts == {"inconclusive"} else ""
+            lead = "undecided: " if verdicts is _UNDECIDED else ""
             return status, _with_entities(lead + told, found[0])
     flipped = _with_entities("", rows[0])
     return "same", f"no change beyond the margin{flipped}" if flipped else "no change"
@@ -172,7 +179,7 @@ def _compared_line(entry: Entry, found: Compared) -> Line:
     if found.row is None or not flipped:
         return Line(entry.name, entry.place, "same", f"no change {since}")
     status = _STATUS.get(found.row["verdict"], "unsure")
-    lead = "cannot tell: " if status == "unsure" else ""
+    lead = "undecided: " if status == "unsure" else ""
     return Line(entry.name, entry.place, status, f"{lead}{in_words(found.row)} {since}, {flipped}")
 
 
@@ -207,13 +214,19 @@ def _day(found: Compared) -> str:
 def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
     failed = list(dict.fromkeys(row["model"] for row in judged if row["failed"]))
     if failed:
-        return f"The gate says no to {_listed(failed)}."
+        undecided = list(dict.fromkeys(row["model"] for row in judged if _is_undecided(row)))
+        also = f" It is undecided about {_listed(undecided)}." if undecided else ""
+        return f"The gate says no to {_listed(failed)}.{also}"
     unsure = list(dict.fromkeys(line.model for line in lines if line.status == "unsure"))
     if unsure:
-        return f"The gate passes, but cannot tell about {_listed(unsure)}."
+        return f"The gate passes, but is undecided about {_listed(unsure)}."
     if any(line.status == "good" for line in lines):
         return "The gate passes, with an improvement."
     return "The gate passes: no model fell behind its baseline."
+
+
+def _is_undecided(row: Row) -> bool:
+    return row["kind"] == "rule" and row["verdict"] in _UNDECIDED
 
 
 def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:

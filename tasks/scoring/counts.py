@@ -70,6 +70,8 @@ class Counts:
     """(units, labels, COLUMNS)"""
     n_words: Indices
     """(units,) words in each, whatever the slice."""
+    documents: Indices | None = None
+    """(units,) the document of each unit, where units are sentences of a corpus that has documents."""
 
     def column(self, name: str) -> Indices:
         """(units, labels) one of COLUMNS."""

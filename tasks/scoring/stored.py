@@ -6,7 +6,8 @@ from artifacts.store import Store
 from tasks.config import Config
 from tasks.results.predicted import Predicted
 from tasks.scoring.counts import Counts, count
-from tasks.scoring.reading import read_predictions
+from tasks.scoring.paired_counts import count_both_ways
+from tasks.scoring.reading import PredictionsFile, read_predictions
 from tasks.slicing.choice import Slices, slices_for
 from tasks.slicing.training_mentions import Mentions, Unavailable, find_training
 
@@ -16,9 +17,19 @@ def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Sl
 
     Raises CorruptArtifactError where the file is damaged, InputError for a slice of the user's own that fails.
     """
-    file = read_predictions(config.results, predicted.uri)
-    slices = slices_for(config.slices, parts=file.parts, training=_training(predicted, config))
+    file, slices = _read(predicted, config)
     return count(file.parts(), slices.ready), slices
+
+
+def count_to_compare(predicted: Predicted, config: Config) -> list[Counts]:
+    """The same counts by document, then by sentence. Raises like `count_stored`."""
+    file, slices = _read(predicted, config)
+    return count_both_ways(file.parts, slices.ready)
+
+
+def _read(predicted: Predicted, config: Config) -> tuple[PredictionsFile, Slices]:
+    file = read_predictions(config.results, predicted.uri)
+    return file, slices_for(config.slices, parts=file.parts, training=_training(predicted, config))
 
 
 def _training(predicted: Predicted, config: Config) -> Mentions | Unavailable:

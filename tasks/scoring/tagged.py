@@ -66,7 +66,7 @@ class TaggedWords:
     @property
     def unit_of(self) -> Indices:
         """(words,) 0-based unit of each word."""
-        number = self.sentence if self.document is None else self.document
+        number = self.sentence if self.document is None or self.units.kind == "sentence" else self.document
         return number // self.units.size
 
 

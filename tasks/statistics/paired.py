@@ -52,6 +52,27 @@ def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int
     return PairedSums(first.sum(axis=0) + moved, second.sum(axis=0) - moved)
 
 
+def permutations(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 10_000) -> PairedSums:
+    """Sums of both models after swapping them: for `p_value`, which then is exact where there are few units.
+
+    Swapping a unit in which both have the same counts changes nothing, so only the others are swapped: in every way but
+    the observed one where there are at most n, else in n random ways.
+
+    Raises:
+        ValueError: other units or columns in the two.
+    """
+    first, second = _same_shape(base, candidate)
+    differs = (first != second).any(axis=1)
+    same = first[~differs].sum(axis=0)
+    first, second = first[differs], second[differs]
+    n_units = len(first)
+    if 2**n_units > n:
+        return PairedSums(*(same + sums for sums in permuted(first, second, seed=seed, n=n)))
+    swapped = (np.arange(1, 2**n_units)[:, None] >> np.arange(n_units)) & 1
+    moved = swapped @ (second - first)
+    return PairedSums(same + first.sum(axis=0) + moved, same + second.sum(axis=0) - moved)
+
+
 def p_value(observed: Floats, permuted: Floats) -> Floats:
     """Two-sided p-values of m differences: (b + 1) / (n + 1), where b of n permuted ones are at least as large.
 

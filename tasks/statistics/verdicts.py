@@ -1,25 +1,52 @@
-"""What an interval of a difference means for whoever must decide."""
+"""The rule by which the gate and `compare` decide about a difference: the only one, and a pure function.
+
+A difference is candidate − base, in fractions of 1. Known of it are its observed value, its confidence interval where
+there is enough to show one, and the p-value of a test that there is no difference, adjusted by Holm's method where
+several numbers are decided about together. The margin is the loss that does not matter.
+
+- `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies below
+  0. (`tasks.statistics.difference` gives no interval that excludes 0 where p > 1 − confidence: for a number that is
+  decided about alone, an interval below 0 and a drop beyond the margin are enough.)
+- `pass`: the low end of the interval is above −margin. It is called `improvement` where the interval lies above 0.
+- `undecided`: everything else.
+"""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-Verdict = Literal["improvement", "pass", "inconclusive", "regression"]
+Verdict = Literal["improvement", "pass", "undecided", "regression"]
 """From best to worst."""
 MARGIN = 0.005
-"""The loss that does not matter: half a point."""
+"""Half a point."""
 
 
-def verdict(low: float, high: float, margin: float = MARGIN) -> Verdict:
-    """The verdict on the interval [low, high] of candidate − base, in fractions of 1.
+class Difference(NamedTuple):
+    """What is known of a difference."""
 
-    improvement: low > 0; pass: low > −margin; regression: high < 0 and not pass; else inconclusive. A difference
-    without an interval (NaN) is inconclusive. Identical predictions have the interval [0, 0] and pass at any margin.
-    """
-    if low > 0:
+    delta: float
+    """Candidate − base, as observed."""
+    low: float | None
+    """End of the interval; None where there is none."""
+    high: float | None
+    p: float
+    """Adjusted, where several are decided about together."""
+
+
+def verdict(found: Difference, *, margin: float = MARGIN, confidence: float = 0.95) -> Verdict:
+    """The verdict by this module's rule. Identical predictions have the interval [0, 0] and pass at any margin."""
+    is_worse = exceeds(found.delta, margin) and found.p <= 1 - confidence
+    if found.low is None or found.high is None:
+        return "regression" if is_worse else "undecided"
+    if found.low > 0:
         return "improvement"
-    if low > -margin or low == high == 0:
+    if found.low > -margin or found.low == found.high == 0:
         return "pass"
-    return "regression" if high < 0 else "inconclusive"
+    return "regression" if is_worse and found.high < 0 else "undecided"
+
+
+def exceeds(delta: float, margin: float) -> bool:
+    """Whether the observed drop is larger than the margin."""
+    return -delta > margin
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -26,9 +26,9 @@ def find_baseline(gate_config: GateConfig, artifact: ArtifactRef, store: str) ->
 
 
 @step(task_run_name="judge {candidate.model} on {candidate.dataset} against {candidate.gold}", **STORAGE)
-def judge(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
-    """The rows of `gate` of one model beside its baseline under one annotation."""
-    return gate.judge_stored(config, rules, candidate, base)
+def measure(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
+    """What the rules say of one model beside its baseline under one annotation, for `tasks.comparison.gate.decide`."""
+    return gate.measure_stored(config, rules, candidate, base)
 
 
 @step(task_run_name="write the gate's verdicts on {name}", **STORAGE)
