@@ -13,8 +13,8 @@ from artifacts.digests import canonical_json, sha256_hex
 from artifacts.results.schemas import TABLES
 from artifacts.results.tables import table_key, write_table
 from tasks.analysis.writing import write_analysis
-from tasks.comparison.gate import judge_stored
-from tasks.config import Config
+from tasks.comparison.gate import decide, measure_stored
+from tasks.config import Config, GateConfig
 from tasks.custom.own import score_stored
 from tasks.inference.predictions import PredictionsDigest
 from tasks.results.predicted import Predicted, predictions_key
@@ -140,7 +140,8 @@ def score(run: Run, predicted: Predicted, config: Config) -> None:
 
 def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> list[dict[str, Any]]:
     """Write what the gate says."""
-    rows = judge_stored(config, config.gate.rules if config.gate else (), candidate, base)
+    gate = config.gate or GateConfig()
+    rows = decide(gate, measure_stored(config, gate.rules, candidate, base))
     write_gate(run, candidate.model, rows)
     return rows
 

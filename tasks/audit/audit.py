@@ -86,6 +86,7 @@ TABLE = Gate("stored predictions", gates.stored_predictions)
 
 FAULTS = (
     Fault("shuffled label order", faults.shuffle_labels, QUALITY, "regression"),
+    Fault("shuffled label order, three documents", faults.shrink_corpus, QUALITY, "overall strict F1 fell"),
     Fault("truncation: ends of sentences are O", faults.truncate_sentences, QUALITY, "regression"),
     Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers do not go on"),
     Fault("dropped model: not scored", faults.drop_score, QUALITY, "there are no scores to be judged"),

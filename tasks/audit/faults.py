@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +25,23 @@ from tasks.inference.evaluation import EvaluationRecord
 from tasks.inference.predictions import digest_of
 
 Tags = list[str]
+FEW_SENTENCES, FEW_DOCUMENTS = 40, 3
+"""Of a corpus in which documents are too few to resample."""
 
 
 def shuffle_labels(copy: Copy) -> Copy:
     """A new version of the model whose names for its outputs are rotated, `O` excepted."""
     copy.publish_named(rotated(copy.artifact(CANDIDATE).labels))
     return copy
+
+
+def shrink_corpus(copy: Copy) -> Copy:
+    """The same new version, on a corpus of FEW_SENTENCES sentences with entities, in FEW_DOCUMENTS documents."""
+    lines = copy.corpus_file.read_text(encoding="utf-8").splitlines()
+    annotated = [line for line in map(json.loads, lines) if set(line["ner_tags"]) != {OUTSIDE}][:FEW_SENTENCES]
+    few = [line | {"document": at * FEW_DOCUMENTS // len(annotated)} for at, line in enumerate(annotated)]
+    _write_corpus(copy, few)
+    return shuffle_labels(copy)
 
 
 def rotated(labels: Sequence[str]) -> Tags:
@@ -100,8 +112,7 @@ def change_gold(copy: Copy) -> Copy:
     lines = [json.loads(line) for line in copy.corpus_file.read_text(encoding="utf-8").splitlines()]
     tags = next(line["ner_tags"] for line in lines if OUTSIDE in line["ner_tags"])
     tags[tags.index(OUTSIDE)] = f"B-{copy.types[0]}"
-    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    Root.open(str(copy.folder)).replace(copy.corpus_file.name, data)
+    _write_corpus(copy, lines)
     return copy
 
 
@@ -130,6 +141,11 @@ def swapped(tags: Tags) -> Tags:
     """The first tag and the first other one in each other's place."""
     other = next(at for at, tag in enumerate(tags) if tag != tags[0])
     return [tags[other], *tags[1:other], tags[0], *tags[other + 1 :]]
+
+
+def _write_corpus(copy: Copy, lines: Sequence[dict[str, Any]]) -> None:
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    Root.open(str(copy.folder)).replace(copy.corpus_file.name, data)
 
 
 def _cached(copy: Copy, alias: str) -> EvaluationRecord:

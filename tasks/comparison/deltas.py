@@ -17,14 +17,14 @@ import numpy as np
 from tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics
 from tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
-from tasks.statistics.bootstrap import left_out
-from tasks.statistics.difference import clustered_p, consistent, design_effect, stretched, too_little
-from tasks.statistics.intervals import MIN_UNITS, interval
-from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permutations
+from tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
+from tasks.statistics.intervals import MIN_UNITS
+from tasks.statistics.paired import holm
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
 """What the labels of one Holm family share."""
+TESTED = ("delta", "ci_low", "ci_high", "p_value", "detectable")
 Wanted = Callable[[Quantity], bool]
 
 
@@ -109,27 +109,19 @@ def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[R
 
 def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
     """What resampling says of deltas that are defined: `tasks.statistics.difference`."""
-    columns = [columns_of(one) for one in pair]
+    columns = [columns_of(one).astype(np.float64) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:
         before, after = (statistics(asked, pair.base, side) for side in sums)
         return after - before
 
-    point = delta(side.sum(0) for side in columns)
-    drawn = delta(paired_bootstrap(*columns, seed=seed, n=RESAMPLES))
-    without = delta(map(left_out, columns))
-    found = interval(point, drawn, without, confidence)
-    p = p_value(point, delta(permutations(*columns, seed=seed, n=PERMUTATIONS)))
-    effect = np.ones(len(asked))
+    clusters = None
     if (documents := pair.base.documents) is not None:
         n_gold = [_n_gold(pair, one) for one in asked]
         effect = np.array([design_effect(np.bincount(documents, one)) for one in n_gold])
-        found = stretched(found, point, effect)
-        p = np.maximum(p, clustered_p(point, without, effect, [np.count_nonzero(one) for one in n_gold]))
-    low, high = consistent(found, point, p, confidence)
-    detected = detectable(drawn, confidence) * np.sqrt(effect)
-    columns_found = {"delta": point, "ci_low": low, "ci_high": high, "p_value": p, "detectable": detected}
-    return [{name: _number(column[at]) for name, column in columns_found.items()} for at in range(len(asked))]
+        clusters = Clusters(effect, [np.count_nonzero(one) for one in n_gold])
+    found = assess(columns[0], columns[1], delta, Resampling(seed, RESAMPLES, PERMUTATIONS, confidence), clusters)
+    return [dict(zip(TESTED, map(_number, one), strict=True)) for one in zip(*found, strict=True)]
 
 
 def _n_gold(pair: _Pair, quantity: Quantity) -> Numbers:
@@ -145,11 +137,11 @@ def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
     return replace(counts, labels=labels, values=values)
 
 
-def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, tested: Row | None) -> Row:
-    row = dict.fromkeys(("delta", "ci_low", "ci_high", "p_value", "detectable")) | (tested or {})
+def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, found: Row | None) -> Row:
+    row = dict.fromkeys(TESTED) | (found or {})
     n_gold, unit = _n_gold(pair, one), pair.base.units.kind
     support = int(n_gold.sum())
-    reason = too_little(support, int(np.count_nonzero(n_gold)), unit) if tested else one.metric.undefined
+    reason = too_little(support, int(np.count_nonzero(n_gold)), unit) if found else one.metric.undefined
     if reason is None and row["ci_low"] is None:
         reason = UNSTABLE
     return {
@@ -160,7 +152,7 @@ def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, 
         **row,
         **(dict.fromkeys(("ci_low", "ci_high", "detectable")) if reason else {}),
         "support": support,
-        "unit": unit if tested else None,
+        "unit": unit if found else None,
         "reason": reason,
     }
 

@@ -19,15 +19,75 @@ Where p > 1 − confidence, the interval is extended to 0.
 """
 
 import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.statistics.bootstrap import Floats
-from tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval
+from tasks.statistics.bootstrap import Floats, left_out
+from tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval, interval
+from tasks.statistics.paired import detectable, p_value, paired_bootstrap, permutations
 
-CORRELATION = 0.3
-"""Of the errors within a document: the highest that was measured for MiniLM's labels on CoNLLpp (0.12 overall)."""
+CORRELATION = 0.4
+"""Assumed between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12 overall).
+With 0.4, one or two documents, whose effects are far from normal, raise few false alarms too."""
+
+
+class Resampling(NamedTuple):
+    """How differences are tested."""
+
+    seed: int
+    resamples: int
+    permutations: int
+    confidence: float
+
+
+class Clusters(NamedTuple):
+    """What resampled sentences hang together by."""
+
+    effect: Floats
+    """(m,) design effects."""
+    units: npt.ArrayLike
+    """(m,) sentences that hold entities."""
+
+
+class Assessed(NamedTuple):
+    """What is known of m differences, (m,) each."""
+
+    delta: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+    detectable: Floats
+
+
+def assess(
+    base: Floats,
+    candidate: Floats,
+    delta: Callable[[Iterable[Floats]], Floats],
+    how: Resampling,
+    clusters: Clusters | None = None,
+) -> Assessed:
+    """Test m differences, as this module's docstring says.
+
+    Args:
+        base, candidate: (units, k) counts of both models.
+        delta: differences (…, m) from sums (…, k) of both.
+        clusters: given where the units are sentences of documents.
+    """
+    point = delta((base.sum(0), candidate.sum(0)))
+    drawn = delta(paired_bootstrap(base, candidate, seed=how.seed, n=how.resamples))
+    without = delta((left_out(base), left_out(candidate)))
+    found = interval(point, drawn, without, how.confidence)
+    p = p_value(point, delta(permutations(base, candidate, seed=how.seed, n=how.permutations)))
+    detected = detectable(drawn, how.confidence)
+    if clusters:
+        found = stretched(found, point, clusters.effect)
+        p = np.maximum(p, clustered_p(point, without, clusters))
+        detected = detected * np.sqrt(clusters.effect)
+    low, high = consistent(found, point, p, how.confidence)
+    return Assessed(point, low, high, p, detected)
 
 
 def too_little(support: int, units: int, unit: str) -> str | None:
@@ -53,35 +113,33 @@ def design_effect(sizes: npt.ArrayLike, correlation: float = CORRELATION) -> flo
     return max(1.0, (1 + (mean - 1) * correlation) / (1 - correlation))
 
 
-def stretched(interval: Interval, point: Floats, effect: Floats) -> Interval:
+def stretched(found: Interval, point: Floats, effect: Floats) -> Interval:
     """Intervals (m,) of independent sentences, made those of clustered ones; differences lie within −1 … 1."""
     root = np.sqrt(effect)
-    low, high = (np.clip(point + root * (end - point), -1, 1) for end in interval)
+    low, high = (np.clip(point + root * (end - point), -1, 1) for end in found)
     return Interval(low, high)
 
 
-def clustered_p(point: Floats, left_out: Floats, effect: Floats, units: npt.ArrayLike) -> Floats:
+def clustered_p(point: Floats, without: Floats, clusters: Clusters) -> Floats:
     """Two-sided p-values (m,) of the normal test with a design effect; 1 where the jackknife is undefined.
 
     Args:
         point: (m,) the differences.
-        left_out: (sentences, m) the same on all sentences but one.
-        effect: (m,) design effects.
-        units: (m,) sentences that hold entities.
+        without: (sentences, m) the same on all sentences but one.
     """
-    n = len(left_out)
-    variance = (n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)
-    contrary = (2 * point / np.maximum(units, 1)) ** 2
+    n = len(without)
+    variance = (n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    contrary = (2 * point / np.maximum(clusters.units, 1)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.abs(point) / np.sqrt(effect * (variance + contrary))
+        z = np.abs(point) / np.sqrt(clusters.effect * (variance + contrary))
     return np.array([1.0 if np.isnan(one) else math.erfc(one / math.sqrt(2)) for one in z])
 
 
-def consistent(interval: Interval, point: Floats, p: Floats, confidence: float) -> Interval:
+def consistent(found: Interval, point: Floats, p: Floats, confidence: float) -> Interval:
     """Intervals (m,) that hold the observed difference, and 0 where the test does not exclude it."""
     least, most = np.minimum(point, 0), np.maximum(point, 0)
     is_open = p > 1 - confidence
     return Interval(
-        np.minimum(interval.low, np.where(is_open, least, point)),
-        np.maximum(interval.high, np.where(is_open, most, point)),
+        np.minimum(found.low, np.where(is_open, least, point)),
+        np.maximum(found.high, np.where(is_open, most, point)),
     )

@@ -40,8 +40,8 @@ def compare(*options: str, base: str = "tagger#night-1", candidate: str = "tagge
     [
         (WORSE, WORSE, ["--margin", "0", "--strict"], "pass", 0),
         (BETTER, WORSE, [], "regression", 1),
-        (SLIGHTLY, WORSE, ["--margin", "0"], "inconclusive", 0),
-        (SLIGHTLY, WORSE, ["--margin", "0", "--strict"], "inconclusive", 1),
+        (SLIGHTLY, WORSE, ["--margin", "0"], "undecided", 0),
+        (SLIGHTLY, WORSE, ["--margin", "0", "--strict"], "undecided", 1),
     ],
 )
 def test_the_status_is_that_of_the_verdict(

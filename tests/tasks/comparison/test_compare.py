@@ -48,7 +48,7 @@ def overall(predicted: Sentences) -> tuple[int, float]:
         (BASE, BETTER, 0.5, "improvement"),
         (BETTER, BASE, 0.5, "regression"),
         (BETTER, BASE, 60, "pass"),
-        (SLIGHTLY, BASE, 0, "inconclusive"),
+        (SLIGHTLY, BASE, 0, "undecided"),
         (SLIGHTLY, BASE, 5, "pass"),
         (BASE, BASE, 0, "pass"),
     ],
@@ -161,7 +161,8 @@ def test_another_annotation_decides_where_it_is_asked_for(tmp_path: Path) -> Non
     assert {row["gold"] for row in own.deltas} == {row["gold"] for row in old.deltas} == {"own", "old"}
     assert ([row["gold"] for row in own.primary], [row["gold"] for row in old.primary]) == (["own"], ["old"])
     assert [one.gold for one in old.flipped] == ["old"]
-    assert [row | {"primary": 0} for row in own.deltas] == [row | {"primary": 0} for row in old.deltas]
+    undecided = {"primary": 0, "verdict": 0}
+    assert [row | undecided for row in own.deltas] == [row | undecided for row in old.deltas]
 
 
 def test_an_annotation_of_one_side_is_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -207,11 +208,11 @@ def test_slices_of_other_entities_are_told(tmp_path: Path) -> None:
     assert found.verdict == "improvement"
 
 
-def test_few_entities_are_inconclusive(tmp_path: Path) -> None:
+def test_few_entities_are_undecided(tmp_path: Path) -> None:
     for night, predicted in ((1, BETTER), (2, BASE)):
         score(str(tmp_path), night, GOLD[:6], predicted[:6], version=night)
     found = compared(tmp_path)
-    assert found.verdict == "inconclusive"
+    assert found.verdict == "undecided"
     assert found.primary[0]["ci_low"] is None
 
 

@@ -16,18 +16,20 @@ from artifacts.store import Store
 from tasks.comparison import deltas
 from tasks.comparison.gate import (
     absent_models,
+    decide,
     find_baseline,
     first_promotion,
     in_words,
     is_improvement,
-    judge,
-    judge_stored,
+    measure,
+    measure_stored,
     missing,
     promotion,
     refuse,
     said,
 )
 from tasks.config import Config, GateConfig, GateRule
+from tasks.results.predicted import Predicted
 from tasks.scoring.counts import Counts
 from tasks.scoring.metrics import Row
 
@@ -49,9 +51,17 @@ def strict(predicted: Sentences) -> list[Counts]:
 
 
 def judged(base: Sentences, candidate: Sentences, rule: dict[str, Any] | None = None, **gate: Any) -> Row:
-    rules = (GateRule(**(rule or {})),)
-    (row,) = judge(GateConfig(rules=rules, **gate), rules, strict(base), strict(candidate), seed=1)
+    asked = GateConfig(rules=(GateRule(**(rule or {})),), **gate)
+    (row,) = judge(asked, strict(base), strict(candidate))
     return row
+
+
+def judge(gate: GateConfig, base: Sequence[Counts], candidate: Sequence[Counts]) -> list[Row]:
+    return decide(gate, measure(gate, dict(enumerate(gate.rules, 1)), base, candidate, seed=1))
+
+
+def judge_stored(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
+    return decide(config.gate or GateConfig(), measure_stored(config, rules, candidate, base))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +71,10 @@ def judged(base: Sentences, candidate: Sentences, rule: dict[str, Any] | None = 
         (BASE, BASE, {"margin": 0}, "pass", False),
         (BETTER, BASE, {}, "regression", True),
         (BETTER, BASE, {"margin": 60}, "pass", False),
-        (SLIGHTLY, BASE, {"margin": 0}, "inconclusive", False),
-        (SLIGHTLY, BASE, {"margin": 0, "strict": True}, "inconclusive", True),
-        (SLIGHTLY, BASE, {"margin": 5, "strict": True}, "pass", False),
+        (SLIGHTLY, BASE, {"margin": 0}, "undecided", True),
+        (SLIGHTLY, BASE, {"margin": 0, "on_undecided": "warn"}, "undecided", False),
+        (SLIGHTLY, BASE, {"margin": 0.2}, "undecided", True),
+        (SLIGHTLY, BASE, {"margin": 5, "on_undecided": "fail"}, "pass", False),
     ],
 )
 def test_a_verdict_follows_from_interval_and_margin(
@@ -106,12 +117,50 @@ def test_an_undefined_number_fails() -> None:
     assert row["reason"] == "undefined: nothing predicted"
 
 
-def test_too_few_entities_are_inconclusive() -> None:
-    few = [[one] for one in (counted(GOLD[:9], tags[:9], DOCUMENTS[:9])["strict"] for tags in (BASE, BETTER))]
-    for is_strict in (False, True):
-        (row,) = judge(GateConfig(strict=is_strict), (GateRule(),), *few, seed=1)
-        assert (row["verdict"], row["failed"], row["ci_low"]) == ("inconclusive", is_strict, None)
-        assert "fewer than" in row["reason"]
+def test_a_few_entities_decide_by_a_test() -> None:
+    """Of a few sentences, 2 of a model that is right are damaged, or all of them."""
+    right = GOLD[:14]
+    damaged = [["O"] * len(tags) if n < 2 else tags for n, tags in enumerate(right)]
+    destroyed = [["O"] * len(tags) for tags in right]
+    for candidate, verdict in ((damaged, "undecided"), (destroyed, "regression")):
+        pair = [[counted(right, one)["strict"]] for one in (right, candidate)]
+        for action, failed in ((None, True), ("fail", True), ("warn", verdict == "regression")):
+            (row,) = judge(GateConfig(on_undecided=action), *pair)
+            assert (row["verdict"], row["failed"], row["ci_low"]) == (verdict, failed, None)
+            assert (row["unit"], "fewer than" in row["reason"]) == ("sentence", True)
+
+
+def test_what_is_undecided_fails_where_the_drop_exceeds_the_margin() -> None:
+    known = {"kind": "rule", "p_value": 0.01, "margin": 0.005, "verdict": None}
+    for delta, failed in ((-0.0040, False), (-0.0060, True)):
+        found = {"delta": delta, "ci_low": -0.0075, "ci_high": 0.0005}
+        (row,) = decide(GateConfig(), [known | found])
+        assert (row["verdict"], row["failed"]) == ("undecided", failed)
+    (row,) = decide(GateConfig(), [known | {"delta": -0.0040, "ci_low": -0.0075, "ci_high": -0.0005}])
+    assert (row["verdict"], row["failed"]) == ("undecided", False)
+
+
+def test_several_rules_are_corrected_together() -> None:
+    def row(p: float) -> Row:
+        known = {"kind": "rule", "margin": 0.005, "verdict": None, "p_value": p}
+        return known | {"delta": -0.02, "ci_low": -0.03, "ci_high": -0.001}
+
+    assert [one["verdict"] for one in decide(GateConfig(), [row(0.03)])] == ["regression"]
+    three = decide(GateConfig(), [row(0.03), row(0.01), row(0.04)])
+    assert [one["p_adjusted"] for one in three] == pytest.approx([0.06, 0.03, 0.06])
+    assert [one["verdict"] for one in three] == ["undecided", "regression", "undecided"]
+
+
+def test_the_old_key_strict_means_fail_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    gate = GateConfig.model_validate({"strict": True})
+    assert gate.on_undecided == "fail"
+    assert GateConfig.model_validate(gate.model_dump()) == gate
+    assert [record.getMessage() for record in caplog.records] == ["gate.strict will go: write on_undecided: fail"]
+    assert GateConfig.model_validate({"strict": False}).on_undecided is None
+    with pytest.raises(ValidationError, match="contradict each other"):
+        GateConfig.model_validate({"strict": True, "on_undecided": "warn"})
+    with pytest.raises(ValidationError, match="strict is maybe"):
+        GateConfig.model_validate({"strict": "maybe"})
 
 
 def test_rules_that_ask_the_impossible_are_refused() -> None:
@@ -161,7 +210,7 @@ def test_identical_predictions_pass_however_few(tmp_path: Path) -> None:
     gold, predicted = GOLD[:4], BASE[:4]
     base, candidate = (score(str(tmp_path), n, gold, predicted, version=n) for n in (1, 2))
     rules = (GateRule(), GateRule(label="EVENT"))
-    same, absent = judge_stored(config_of(tmp_path, {"strict": True}), rules, candidate, base)
+    same, absent = judge_stored(config_of(tmp_path, {"on_undecided": "fail"}), rules, candidate, base)
     assert (same["verdict"], same["failed"], same["ci_low"], same["lost"]) == ("pass", False, None, 0)
     assert (absent["verdict"], absent["failed"]) == ("missing", True)
 
@@ -201,7 +250,7 @@ def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
         ("web", "web", "PER"),
         ("web", "old", "overall"),
     ]
-    rest = missing(config, rules, artifact, [("own", "own"), ("own", "old")])
+    rest = decide(GateConfig(), missing(config, rules, artifact, [("own", "own"), ("own", "old")]))
     assert [(row["dataset"], row["label"]) for row in rest] == [("web", "overall"), ("web", "PER"), ("web", "overall")]
     assert {(row["verdict"], row["failed"], row["split"]) for row in rest} == {("missing", True, "test")}
     base, candidate = (scored(tmp_path, n, BASE, n, gold_name="old") for n in (1, 2))
@@ -266,7 +315,7 @@ def test_one_baseline_for_all(published: tuple[str, ArtifactRef]) -> None:
         (["improvement"], True),
         (["improvement", "pass"], True),
         (["pass"], False),
-        (["improvement", "inconclusive"], False),
+        (["improvement", "undecided"], False),
         (["improvement", "regression"], False),
         (["improvement", "missing"], False),
         ([], False),

@@ -81,8 +81,13 @@ def test_a_number_in_words(row: dict[str, Any], words: str) -> None:
         ),
         (
             [fell(0.4, -0.1, 1.2, verdict="inconclusive", failed=False, changed=1)],
-            "The gate passes, but cannot tell about l3.",
-            "cannot tell: F1 fell 0.4 points (95 % CI −0.1…1.2), 1 entity predicted otherwise",
+            "The gate passes, but is undecided about l3.",
+            "undecided: F1 fell 0.4 points (95 % CI −0.1…1.2), 1 entity predicted otherwise",
+        ),
+        (
+            [fell(0.9, -0.1, 1.9, verdict="undecided", failed=True, changed=1)],
+            "The gate says no to l3. It is undecided about l3.",
+            "undecided: F1 fell 0.9 points (95 % CI −0.1…1.9), 1 entity predicted otherwise",
         ),
         (
             [rule(verdict="improvement", delta=0.02, ci_low=0.01, ci_high=0.03, gained=1)],

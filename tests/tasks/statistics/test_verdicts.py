@@ -1,8 +1,18 @@
-"""The verdicts of the contract."""
+"""The rule of the verdicts."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tasks.statistics.verdicts import Verdict, verdict, worst
+from tasks.statistics.verdicts import Difference, Verdict, verdict, worst
+
+Points = st.floats(-1, 1)
+
+
+def judged(low: float, high: float, *, delta: float | None = None, p: float = 0.01, margin: float = 0.005) -> Verdict:
+    """Of an interval, around its middle unless a difference is given."""
+    middle = (low + high) / 2 if delta is None else delta
+    return verdict(Difference(middle, low, high, p), margin=margin)
 
 
 @pytest.mark.parametrize(
@@ -12,32 +22,58 @@ from tasks.statistics.verdicts import Verdict, verdict, worst
         (0.0, 0.02, "pass"),
         (-0.004, 0.02, "pass"),
         (-0.004, -0.001, "pass"),  # worse, but by less than the margin
-        (-0.005, 0.01, "inconclusive"),
-        (-0.02, 0.01, "inconclusive"),
-        (-0.02, 0.0, "inconclusive"),
+        (-0.005, 0.01, "undecided"),
+        (-0.02, 0.01, "undecided"),
+        (-0.02, 0.0, "undecided"),
         (-0.02, -0.001, "regression"),
-        (-0.005, -0.001, "regression"),
+        (-0.005, -0.001, "undecided"),  # it fell by 0.3 points
     ],
 )
-def test_the_rules(low: float, high: float, expected: str) -> None:
-    assert verdict(low, high, 0.005) == expected
+def test_the_rule(low: float, high: float, expected: str) -> None:
+    assert judged(low, high) == expected
+
+
+def test_an_interval_below_0_is_no_regression_where_the_drop_is_within_the_margin() -> None:
+    assert judged(-0.0075, -0.0005, delta=-0.0040) == "undecided"
+    assert judged(-0.0075, -0.0005, delta=-0.0051) == "regression"
 
 
 def test_no_difference_passes_without_any_margin() -> None:
-    assert verdict(0.0, 0.0, 0.0) == "pass"
-    assert verdict(-0.001, 0.0, 0.0) == "inconclusive"
+    assert judged(0.0, 0.0, margin=0.0, p=1.0) == "pass"
+    assert judged(-0.001, 0.0, margin=0.0, p=1.0) == "undecided"
 
 
-def test_nothing_known_is_inconclusive() -> None:
-    assert verdict(float("nan"), float("nan")) == "inconclusive"
+@pytest.mark.parametrize(
+    ("delta", "p", "expected"),
+    [
+        (-0.5, 0.05, "regression"),
+        (-0.5, 0.0501, "undecided"),
+        (-0.005, 0.001, "undecided"),  # not beyond the margin
+        (0.5, 0.001, "undecided"),
+    ],
+)
+def test_without_an_interval_the_test_decides(delta: float, p: float, expected: str) -> None:
+    assert verdict(Difference(delta, None, None, p)) == expected
 
 
-def test_half_a_point_does_not_matter() -> None:
-    assert (verdict(-0.0049, 0.01), verdict(-0.0051, 0.01)) == ("pass", "inconclusive")
+def test_an_adjusted_p_can_undo_a_regression() -> None:
+    assert judged(-0.02, -0.001, p=0.06) == "undecided"
+    assert verdict(Difference(-0.01, -0.02, -0.001, 0.06), confidence=0.9) == "regression"
+
+
+@given(Points, Points, Points, st.floats(0, 1), st.floats(0, 0.5))
+def test_what_fell_by_more_than_the_margin_never_passes(a: float, b: float, c: float, p: float, margin: float) -> None:
+    low, delta, high = sorted((a, b, c))
+    found = judged(low, high, delta=delta, p=p, margin=margin)
+    if -delta > margin:
+        assert found in {"undecided", "regression"}
+    if found == "regression":
+        assert -delta > margin
+        assert high < 0
 
 
 def test_the_worst_of_several() -> None:
-    order: list[Verdict] = ["improvement", "pass", "inconclusive", "regression"]
+    order: list[Verdict] = ["improvement", "pass", "undecided", "regression"]
     for n in range(1, 5):
         assert worst(order[:n]) == order[n - 1]
     with pytest.raises(ValueError, match="empty"):
