@@ -10,6 +10,7 @@ from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.escaping import escape_logs
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
+from tasks.comparison.gate import undecided
 from tasks.config import Config
 from tasks.results.caches import prune_after_run
 from tasks.results.predicted import Predicted
@@ -107,7 +108,9 @@ class Ledger:
         if not (self.artifacts or self.tables) and all(isinstance(error, InputError) for error in errors):
             return errors[0]
         reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
-        return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
+        named = undecided(row for row in self.judged if not row["failed"])
+        also = f"; undecided: {named}" if named else ""
+        return RunFailedError(f"{len(errors)} failed: {reasons}{also}", self.summary())
 
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row, and hold the caches to their limits."""

@@ -1,8 +1,11 @@
 """What a flow returns: its summary, whose rows Prefect does not search."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
+from prefect.states import Completed
+
+from tasks.comparison.gate import undecided
 from tasks.scoring.metrics import Row
 
 
@@ -35,5 +38,11 @@ class Rows(Sequence[Row]):
 
 
 def returned(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary as a flow returns it."""
-    return summary | {"metrics": Rows(summary["metrics"])}
+    """A summary as a flow returns it: where the gate is undecided, in a state that says so and holds the summary.
+
+    Whoever calls the flow gets the summary in both cases.
+    """
+    kept = summary | {"metrics": Rows(summary["metrics"])}
+    if named := undecided(summary["gate"]):
+        return cast(dict[str, Any], Completed(message=f"undecided: {named}", data=kept))
+    return kept

@@ -1,12 +1,17 @@
 """How a run ends, by what failed and what it made."""
 
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
+from prefect.client.schemas.objects import StateType
+from prefect.states import State
 
 from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
 from artifacts.manifest import ArtifactRef
+from flows.cli import report
 from flows.recording import Ledger, recorded
+from flows.rows import returned
 from tasks.config import Config
 from tasks.runs import Run
 
@@ -80,3 +85,43 @@ def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
     with pytest.raises(RunFailedError, match="the first"), recorded(Config()):
         raise RunFailedError("the first")
     assert "the disk is full too" in caplog.text
+
+
+def undecided(**changes: object) -> dict[str, object]:
+    """A row of the gate."""
+    known = {
+        "kind": "rule",
+        "verdict": "undecided",
+        "failed": False,
+        "model": "tagger",
+        "dataset": "own",
+        "gold": "own",
+    }
+    known |= {"label": "overall", "mode": "strict", "metric": "f1", "slice": "all", "margin": 0.005, "reason": None}
+    return known | {"delta": -0.004, "ci_low": -0.0075, "ci_high": -0.0005, "confidence": 0.95} | changes
+
+
+IN_WORDS = (
+    "undecided: tagger on own: undecided: overall strict F1 fell 0.40 points (95% CI -0.75 … -0.05), margin 0.50 points"
+)
+
+
+def test_what_the_gate_leaves_undecided_is_the_message_of_the_state() -> None:
+    summary = ledger().summary()
+    assert returned(summary)["gate"] == []
+    state = cast(State, returned(summary | {"gate": [undecided(), undecided(verdict="pass")]}))
+    assert (state.type, state.message) == (StateType.COMPLETED, IN_WORDS)
+
+
+def test_what_the_gate_leaves_undecided_is_said_where_a_run_fails() -> None:
+    found = failed(ValueError("no"))
+    found.judged = [undecided(), undecided(failed=True)]
+    assert str(found.failure()) == f"1 failed: m0: ValueError: no; {IN_WORDS}"
+
+
+def test_the_terminal_begins_with_what_is_undecided(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = ledger().summary() | {"gate": [undecided(verdict="pass"), undecided()], "artifacts": []}
+    report(summary, json=False)
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[0] == IN_WORDS
+    assert printed.out == ""
