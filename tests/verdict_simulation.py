@@ -30,6 +30,8 @@ class Cell(NamedTuple):
     f1: float
     correlation: float
     rules: int = 1
+    shared: float = 0.0
+    """Share of the entities on which both models do the same."""
     margin: float = 0.005
     resamples: int = 300
     permutations: int = 399
@@ -65,7 +67,11 @@ def simulate(cell: Cell, n: int) -> Rates:
 def _batch(rng: np.random.Generator, cell: Cell, seed: int) -> list[tuple[list[Verdict], bool]]:
     """Verdicts of every rule, and whether the run fails, of AT_ONCE pairs on one corpus."""
     document, gold = _corpus(rng, cell)
-    by_sentence = [_model(rng, cell, document, gold) for _ in range(2)]
+    by_sentence = [_model(rng, cell, document, gold) for _ in range(2)] if not cell.shared else []
+    if cell.shared:
+        both = rng.binomial(gold, cell.shared)
+        common = _model(rng, cell, document, both)
+        by_sentence = [common + _model(rng, cell, document, gold - both) for _ in range(2)]
     rules = [np.arange(TYPES), *([one] for one in range(cell.rules - 1))]
     measured = [_measured(cell, document, gold, by_sentence, rule, seed) for rule in rules]
     verdicts = []

@@ -4,10 +4,10 @@ A difference is candidate − base, in fractions of 1. Known of it are its obser
 there is enough to show one, and the p-value of a test that there is no difference, adjusted by Holm's method where
 several numbers are decided about together. The margin is the loss that does not matter.
 
-- `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies below
-  0. (`tasks.statistics.difference` gives no interval that excludes 0 where p > 1 − confidence: for a number that is
-  decided about alone, an interval below 0 and a drop beyond the margin are enough.)
-- `pass`: the low end of the interval is above −margin. It is called `improvement` where the interval lies above 0.
+- `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies wholly
+  below 0. (`tasks.statistics.difference` gives no interval that excludes 0 where p > 1 − confidence: for a number that
+  is decided about alone, an interval below 0 and a drop beyond the margin are enough.)
+- `pass`: the low end of the interval is above −margin; called `improvement` where the interval lies wholly above 0.
 - `undecided`: everything else.
 """
 

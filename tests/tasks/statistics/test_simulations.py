@@ -18,7 +18,7 @@ from scipy import stats
 from tasks.statistics.bootstrap import Floats, left_out, resampled
 from tasks.statistics.intervals import bca, interval, too_small
 from tasks.statistics.paired import detectable, p_value, paired_bootstrap, permuted
-from tasks.statistics.verdicts import verdict
+from tasks.statistics.verdicts import Difference, verdict
 
 pytestmark = pytest.mark.slow
 SIMULATIONS, AT_ONCE = 2000, 50
@@ -174,7 +174,8 @@ def compared(*, drop: float, n: int = 999, **setting: float) -> Compared:
         drawn = f1_difference(*paired_bootstrap(base, candidate, seed=seed))
         low, high = interval(point, drawn, f1_difference(left_out(base), left_out(candidate)))
         p = p_value(point, f1_difference(*permuted(base, candidate, seed=seed, n=n)))
-        regressions = [verdict(*ends) == "regression" for ends in zip(low, high, strict=True)]
+        judged = (Difference(*one) for one in zip(point, low, high, p, strict=True))
+        regressions = [verdict(one) == "regression" for one in judged]
         holds = (low <= -drop) & (-drop <= high)
         found.append([p <= 0.05, high < 0, low > 0, regressions, holds, 100 * detectable(drawn)])
     return Compared(*(float(np.mean(column)) for column in zip(*found, strict=True)))

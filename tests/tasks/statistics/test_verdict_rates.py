@@ -19,6 +19,10 @@ TABLE = [
 SEVERAL = [
     Cell(documents, 300, 0.6, correlation, rules=4) for documents in (1, 5, 20, 50) for correlation in (0.0, 0.3)
 ]
+SHARED = [
+    Cell(documents, entities, 0.9, 0.1, shared=0.8)
+    for documents, entities in ((1, 300), (1, 3000), (19, 300), (19, 3000), (50, 300), (50, 3000), (231, 5700))
+]
 NO_INTERVAL = [Cell(documents, 25, f1, 0.3) for documents in (1, 2, 5, 10, 25) for f1 in (0.6, 0.9)]
 
 
@@ -41,7 +45,7 @@ def test_false_alarms_are_rare(cell: Cell) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", [*TABLE, *SEVERAL, *NO_INTERVAL], ids=str)
+@pytest.mark.parametrize("cell", [*TABLE, *SEVERAL, *SHARED, *NO_INTERVAL], ids=str)
 def test_false_alarms(cell: Cell, capsys: pytest.CaptureFixture[str]) -> None:
     found = simulate(cell, 600)
     with capsys.disabled():

@@ -1,9 +1,12 @@
 """The rule of the verdicts."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.statistics import verdicts
 from tasks.statistics.verdicts import Difference, Verdict, verdict, worst
 
 Points = st.floats(-1, 1)
@@ -31,6 +34,19 @@ def judged(low: float, high: float, *, delta: float | None = None, p: float = 0.
 )
 def test_the_rule(low: float, high: float, expected: str) -> None:
     assert judged(low, high) == expected
+
+
+def test_readme_documents_and_code_state_the_same_rule() -> None:
+    root = Path(verdicts.__file__).parents[2]
+    readme, scores = (" ".join((root / name).read_text().split()) for name in ("README.md", "docs/scores.md"))
+    code = " ".join(str(verdicts.__doc__).split())
+    parts = (
+        "the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies",
+        "the low end of the interval is above −margin",
+        "verything else",
+    )
+    for text in (readme, scores, code):
+        assert [part for part in parts if part not in text] == []
 
 
 def test_an_interval_below_0_is_no_regression_where_the_drop_is_within_the_margin() -> None:
