@@ -108,6 +108,8 @@ CONFIGURATIONS = {
     ),
     "gate without rules": Row({"gate.rules": []}, ("gate.rules",)),
     "negative margin": Row({"gate.margin": -0.5}, ("gate.margin", "-0.5")),
+    "unknown choice of the gate": Row({"gate.on_undecided": "skip"}, ("gate.on_undecided", "'skip'", "fail")),
+    "strict that contradicts": Row({"gate.strict": True, "gate.on_undecided": "warn"}, ("gate", "strict", "warn")),
     "unknown key of the gate": Row({"gate.champion": "x"}, ("gate.champion", "unknown key")),
     "promotion of a reference": Row(
         {"gate.promote": True, "gate.baseline": "tiny@champion"}, ("gate", "promote", "tiny@champion", "champion")
