@@ -17,6 +17,7 @@ from artifacts.references import resolve
 from artifacts.results.tables import read_results, write_table
 from artifacts.store import Store
 from flows.cli import status_of
+from flows.rows import returned
 from tasks.config import Config
 from tasks.inference.predictions import PredictionsDigest
 from tasks.results.predicted import predictions_key
@@ -184,3 +185,19 @@ def remember_otherwise(results: str, elsewhere: str, run_id: str) -> None:
     write_table(elsewhere, "predictions", changed, date=date, key=predictions_key(changed[0]))
     write_table(elsewhere, "metrics", [row | altered for row in metrics], date=date, key="metrics")
     write_table(elsewhere, "runs", [run | {"torch": "1.0"}], date=date, key="run")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_callers_get_the_summary_where_the_state_says_what_is_undecided() -> None:
+    from prefect import flow
+
+    row = {"kind": "rule", "verdict": "undecided", "model": "tiny", "margin": 0.005, "reason": "too few"}
+    summary = {"metrics": [{"value": 1.0}], "gate": [row]}
+
+    @flow
+    def judged() -> dict[str, Any]:
+        return returned(summary)
+
+    assert judged() == summary
+    state = judged(return_state=True)
+    assert state.message == "undecided: tiny: undecided: margin 0.50 points, too few"
