@@ -9,12 +9,11 @@ from tasks.inference.evaluation import settings_of, tagger_handle
 from tasks.results.predicted import Predicted
 from tasks.scoring.counting import missing_slices, selected_metrics
 from tasks.scoring.counts import OVERALL
-from tasks.scoring.intervals import BootstrapIntervals
+from tasks.scoring.intervals import JackknifeIntervals
 from tasks.scoring.metrics import Row
 from tasks.scoring.reading import read_predictions
 from tasks.scoring.score import score
 from tasks.scoring.stored import count_stored
-from tasks.statistics.bootstrap import seed_of
 
 
 def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
@@ -34,8 +33,7 @@ def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:
     """Every number of stored predictions that is asked for; metrics that need the model have rows that say so."""
     counts, slices = count_stored(predicted, config)
-    seed = seed_of(predicted.words_sha256, predicted.gold_sha256)
-    intervals = BootstrapIntervals(counts, seed=seed, confidence=config.benchmark.confidence)
+    intervals = JackknifeIntervals(config.benchmark.confidence)
     metrics = selected_metrics(config)
     wanted = config.benchmark.labels
     labels = (OVERALL, *(counts[0].labels if wanted == "all" else wanted))

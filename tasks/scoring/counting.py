@@ -22,14 +22,13 @@ from tasks.custom.running import collect
 from tasks.inference.evaluation import EvaluationRecord
 from tasks.inference.predictions import digest_of
 from tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
-from tasks.scoring.intervals import BootstrapIntervals
+from tasks.scoring.intervals import JackknifeIntervals
 from tasks.scoring.metrics import BUILTIN, Row
 from tasks.scoring.registry import Metric, select
 from tasks.scoring.score import ROW, score
 from tasks.scoring.tagged import TaggedWords, from_corpus
 from tasks.slicing.choice import slices_for
 from tasks.slicing.training_mentions import find_training
-from tasks.statistics.bootstrap import seed_of
 
 HEADLINE = "f1"
 """The metric that says for all of them why a slice has none."""
@@ -52,13 +51,6 @@ class CountedPredictions(Section):
     """Of the predicted tags as the corpus names them."""
     unavailable: dict[str, str]
     """Slices that cannot be counted, and why."""
-
-
-class _Ready(NamedTuple):
-    """Counts, and what finds the intervals of their numbers."""
-
-    counts: list[Counts]
-    intervals: BootstrapIntervals
 
 
 class NamedPredictions(NamedTuple):
@@ -128,11 +120,10 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
 
     `overall` brings a row for each slice that cannot be counted, which says why.
     """
-    seed = seed_of(counted.corpus.words_sha256, counted.corpus.gold_sha256)
-    with _reading:  # labels are scored side by side: the first one reads and draws for all
-        ready = _ready(results, counted.counts, counted.sha256, seed, config.benchmark.confidence)
+    with _reading:  # labels are scored side by side: the first one reads for all
+        counts = _counts(results, counted.counts, counted.sha256)
     metrics = selected_metrics(config)
-    rows = score(ready.counts, label, metrics=metrics, intervals=ready.intervals)
+    rows = score(counts, label, metrics=metrics, intervals=JackknifeIntervals(config.benchmark.confidence))
     return rows + (missing_slices(counted.unavailable, metrics) if label == OVERALL else [])
 
 
@@ -164,9 +155,8 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
 
 
 @lru_cache(maxsize=8)
-def _ready(results: str, path: str, sha256: str, seed: int, confidence: float) -> _Ready:
-    counts = counts_from_table(_read(results, path, sha256))
-    return _Ready(counts, BootstrapIntervals(counts, seed=seed, confidence=confidence))
+def _counts(results: str, path: str, sha256: str) -> list[Counts]:
+    return counts_from_table(_read(results, path, sha256))
 
 
 def _read(results: str, path: str, sha256: str) -> pa.Table:

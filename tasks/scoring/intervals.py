@@ -1,4 +1,4 @@
-"""Confidence intervals of numbers made of counts: the bootstrap of `tasks.statistics` over documents."""
+"""Confidence intervals of numbers made of counts: the methods of `tasks.statistics` over documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,50 +6,44 @@ from typing import NamedTuple
 import numpy as np
 
 from tasks.scoring.counts import COLUMNS, Counts
-from tasks.scoring.metrics import Numbers, Quantity, evaluate
-from tasks.statistics.bootstrap import left_out, resampled
-from tasks.statistics.intervals import METHOD, interval, too_small
+from tasks.scoring.metrics import Numbers, Quantity, evaluate, ratio, summed_columns
+from tasks.scoring.tagged import Unit
+from tasks.statistics.bootstrap import Floats, left_out
+from tasks.statistics.intervals import too_small
+from tasks.statistics.wilson import symmetric, wilson
 
+WILSON, SYMMETRIC = "wilson-jackknife", "jackknife-t"
+"""What the methods are called in result tables: of shares, and of metrics that are not declared to be one."""
 RESAMPLES = 1000
 UNSTABLE = "undefined in too many resamples for an interval"
 
 
 class Found(NamedTuple):
-    """An interval, or why there is none."""
+    """An interval and its method, or why there is none."""
 
     low: float | None
     high: float | None
+    method: str | None
     reason: str | None
 
 
-class BootstrapIntervals:
-    """Intervals of the numbers of one model on one corpus.
+class JackknifeIntervals:
+    """Intervals of the numbers of one model on one corpus."""
 
-    The resamples depend on the corpus alone, so that all labels, modes and models of it share them. All counts are
-    summed over them together: to draw them takes longer than to sum.
-    """
-
-    method = METHOD
-
-    def __init__(self, counts: Sequence[Counts], *, seed: int, confidence: float) -> None:
-        """`counts`: all that numbers are made of, of the same units."""
+    def __init__(self, confidence: float) -> None:
         self.confidence = confidence
-        columns = [columns_of(one) for one in counts]
-        ends = np.cumsum([one.shape[1] for one in columns])
-        drawn = resampled(np.hstack(columns), seed=seed, n=RESAMPLES)
-        self._drawn = dict(zip(counts, np.split(drawn, ends[:-1], axis=1), strict=True))
 
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
         """One interval a quantity, which must have a value."""
         columns = columns_of(counts)
-        point, drawn, without = (
-            statistics(quantities, counts, sums) for sums in (columns.sum(0), self._drawn[counts], left_out(columns))
-        )
-        low, high = interval(point, drawn, without, self.confidence)
-        return [
-            _found(low[at], high[at], too_few(counts, one, varies=low[at] != high[at]))
-            for at, one in enumerate(quantities)
-        ]
+        point, without = (statistics(quantities, counts, sums) for sums in (columns.sum(0), left_out(columns)))
+        shares = np.stack([unit_shares(one, counts) for one in quantities], axis=-1)
+        of_shares, others = (find(point, without, shares, self.confidence) for find in (wilson, symmetric))
+        found = []
+        for at, one in enumerate(quantities):
+            method, (low, high) = (WILSON, of_shares) if one.metric.share else (SYMMETRIC, others)
+            found.append(_found(low[at], high[at], method, too_few(counts, one), counts.units.kind))
+        return found
 
 
 def columns_of(counts: Counts) -> Numbers:
@@ -63,15 +57,35 @@ def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) ->
     return np.stack([evaluate(one, counts.labels, values, sums[..., -1]) for one in quantities], axis=-1)
 
 
-def too_few(counts: Counts, quantity: Quantity, *, varies: bool = True) -> str | None:
+def unit_shares(quantity: Quantity, counts: Counts) -> Floats:
+    """(units,) the weight of each unit in a number: its share of the gold and predicted entities.
+
+    An average over labels takes the same average of the shares of its labels.
+    """
+    chosen = summed_columns(quantity, counts.labels)
+    gold, predicted = (counts.column(name)[:, chosen] for name in ("n_gold", "n_pred"))
+    size = gold + predicted
+    match quantity.average:
+        case "macro":
+            weights = size.any(axis=0).astype(np.int64)
+        case "weighted":
+            weights = gold.sum(axis=0)
+        case _:
+            weights = size.sum(axis=0)
+    shares = np.nan_to_num(ratio(size, size.sum(axis=0)))
+    found: Floats = np.nan_to_num(ratio((shares * weights).sum(axis=1), np.asarray(weights.sum())))
+    return found
+
+
+def too_few(counts: Counts, quantity: Quantity) -> str | None:
     """Why a number rests on too little for an interval; None where it does not."""
     at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
     n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
     n_units = int(np.count_nonzero(n_gold))
-    return too_small(int(n_gold.sum()), n_units, unit=counts.units.kind, varies=varies)
+    return too_small(int(n_gold.sum()), n_units, unit=counts.units.kind)
 
 
-def _found(low: float, high: float, reason: str | None) -> Found:
-    if reason or np.isnan(low) or np.isnan(high):
-        return Found(None, None, reason or UNSTABLE)
-    return Found(float(low), float(high), None)
+def _found(low: float, high: float, method: str, reason: str | None, unit: Unit) -> Found:
+    if reason is None and (np.isnan(low) or np.isnan(high)):
+        reason = f"no interval: undefined without one of the {unit}s"
+    return Found(None, None, None, reason) if reason else Found(float(low), float(high), method, None)

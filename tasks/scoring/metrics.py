@@ -69,17 +69,17 @@ def ratio(part: Numbers, whole: Numbers) -> Numbers:
     return result
 
 
-@metric("precision", needs="counts", tags=("builtin", "counts"), undefined="nothing predicted")
+@metric("precision", needs="counts", tags=("builtin", "counts"), share=True, undefined="nothing predicted")
 def precision(sums: Sums) -> Numbers:
     return ratio(sums.credit, sums.n_pred)
 
 
-@metric("recall", needs="counts", tags=("builtin", "counts"), undefined="none in the gold")
+@metric("recall", needs="counts", tags=("builtin", "counts"), share=True, undefined="none in the gold")
 def recall(sums: Sums) -> Numbers:
     return ratio(sums.credit, sums.n_gold)
 
 
-@metric("f1", needs="counts", tags=("builtin", "counts"), undefined="neither predicted nor in the gold")
+@metric("f1", needs="counts", tags=("builtin", "counts"), share=True, undefined="neither predicted nor in the gold")
 def f1(sums: Sums) -> Numbers:
     return ratio(2 * sums.credit, sums.n_pred + sums.n_gold)
 
@@ -91,6 +91,7 @@ def f1(sums: Sums) -> Numbers:
     levels=("token",),
     averages=("micro",),
     all_tags=True,
+    share=True,
     undefined="no words",
 )
 def accuracy(sums: Sums) -> Numbers:

@@ -49,6 +49,8 @@ class Metric:
     """Of counts."""
     all_tags: bool
     """Of counts: whether the overall value at token level counts words tagged `O` too."""
+    share: bool
+    """Of counts: whether it is a share of entities or words, which lies in 0…1; the interval then keeps within it."""
     undefined: str
     """Why there is no value, where there is none."""
     source: str | None = None
@@ -76,6 +78,7 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
     levels: Sequence[str] = LEVELS,
     averages: Sequence[Average] = AVERAGES,
     all_tags: bool = False,
+    share: bool = False,
     undefined: str = "the metric has no value here",
 ) -> Callable[[Function], Function]:
     """Register a function as a metric; what the properties mean is said at `Metric`. The function stays as it is.
@@ -95,6 +98,7 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
             levels=_texts(name, "levels", levels),
             averages=tuple(averages),
             all_tags=all_tags,
+            share=share,
             undefined=undefined,
         )
         _check(made)

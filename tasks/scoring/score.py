@@ -23,16 +23,20 @@ ROW: Row = dict.fromkeys(
 )
 """The columns of the `metrics` table that scoring fills."""
 LONGEST_REASON = 300
+ROUNDING = 1e-9
+"""How far a share may lie outside 0…1."""
 _log = logging.getLogger(__name__)
 
 
 class Interval(Protocol):
-    """A confidence interval, or why there is none."""
+    """A confidence interval and its method, or why there is none."""
 
     @property
     def low(self) -> float | None: ...
     @property
     def high(self) -> float | None: ...
+    @property
+    def method(self) -> str | None: ...
     @property
     def reason(self) -> str | None: ...
 
@@ -40,8 +44,6 @@ class Interval(Protocol):
 class Intervals(Protocol):
     """Finds confidence intervals of quantities, one for each. It is called several times with the same counts."""
 
-    @property
-    def method(self) -> str: ...
     @property
     def confidence(self) -> float: ...
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> Sequence[Interval]: ...
@@ -133,6 +135,8 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
         if quantity.metric.source is None:
             raise
         return failed(reason_of(error, quantity.metric))
+    if quantity.metric.share and not -ROUNDING <= value <= 1 + ROUNDING and not math.isnan(value):
+        return failed(f"it gave {value:g}, and share=True says that it lies in 0…1; leave share out")
     return valued(value, quantity.metric.undefined)
 
 
@@ -143,9 +147,8 @@ def _intervals(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals)
         if any(one.metric.source is None for one in wanted):
             raise
         return [{"reason": f"no interval: {explain(error)}"[:LONGEST_REASON]} for _ in wanted]
-    method, confidence = intervals.method, intervals.confidence
     return [
-        {"ci_low": one.low, "ci_high": one.high, "reason": one.reason}
-        | ({} if one.low is None else {"ci_method": method, "confidence": confidence})
+        {"ci_low": one.low, "ci_high": one.high, "ci_method": one.method, "reason": one.reason}
+        | ({} if one.low is None else {"confidence": intervals.confidence})
         for one in found
     ]

@@ -1,27 +1,11 @@
-"""Confidence intervals from bootstrap resamples, and when there is too little to show one.
+"""Confidence intervals from bootstrap resamples, and when there is too little to show any.
 
 The interval is BCa (bias-corrected and accelerated; Efron 1987, Efron & Tibshirani 1993 §14.3), with one change: where
 the textbook has the normal quantile z, this has t · √(u / (u − 1)) for u units (Hesterberg 2015 expands percentile
 intervals so), and t has as many degrees of freedom as the spread of the units' influences allows,
 2u / (kurtosis − 1) (Satterthwaite), between 1 and u − 1. Few documents with most of the errors make it wider.
 
-Why nothing simpler: share of nominal 95 % intervals of F1, precision and recall that hold the true value, from the
-lowest to the highest of 100, 1,000 and 5,700 entities, 2,000 simulations each (`tests/tasks/statistics/
-test_simulations.py`). ρ is the intra-document correlation of errors; MiniLM on CoNLLpp test has 0.12.
-
-| F1 | ρ | documents | percentile | textbook BCa | bca-t |
-| --- | --- | --- | --- | --- | --- |
-| 0.6–0.9 | 0.1 | 50 | 91.3–94.0 | 90.0–94.1 | 93.4–96.6 |
-| 0.6–0.9 | 0.1 | 231 | 92.7–95.5 | 92.4–95.5 | 93.5–96.8 |
-| 0.6–0.9 | 0.3 | 50 | 89.1–94.0 | 89.7–93.5 | 92.8–95.5 |
-| 0.6–0.9 | 0.3 | 231 | 92.0–95.0 | 91.8–95.4 | 93.6–96.9 |
-| 0.97 | 0.1 | 50 | 87.8–90.2 | 88.2–91.0 | 91.7–93.8 |
-| 0.97 | 0.1 | 231 | 92.2–94.3 | 92.2–94.8 | 94.0–96.0 |
-| 0.97 | 0.3 | 50 | 80.4–85.8 | 84.5–87.1 | 88.2–90.9 |
-| 0.97 | 0.3 | 231 | 89.8–92.3 | 91.2–92.6 | 93.6–95.0 |
-
-The lowest: no method can know of rare bad documents that it has not seen. At F1 0.97 this leaves 100 entities out: with
-three errors coverage goes by steps, and is 95.4–99.2 % where the resamples differ at all.
+Differences of two models have these intervals; the shares of one model have those of `tasks.statistics.wilson`.
 """
 
 from typing import NamedTuple
@@ -31,8 +15,6 @@ import numpy.typing as npt
 
 from tasks.statistics.bootstrap import Floats
 
-METHOD = "bca-t"
-"""What the interval is called in result tables."""
 MIN_SUPPORT = 30
 MIN_UNITS = 20
 MIN_DEFINED = 0.9
@@ -94,19 +76,16 @@ def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.Arr
     return Interval(*ends)
 
 
-def too_small(support: int, units: int, *, unit: str = "document", varies: bool = True) -> str | None:
+def too_small(support: int, units: int, *, unit: str = "document") -> str | None:
     """Why no interval is shown, or None if one is.
 
-    There is none for fewer than 30 entities (`support`), for fewer than 20 units that hold one, or where no resample
-    differs (`varies` is false): a model without an error gives no idea of how errors scatter. Simulated as
-    above with 25 documents, what is shown covers 90 % or more up to an F1 of 0.9, and of 0.97 if ρ is 0.1 (if it is
-    0.3, 86 %); with 15 documents that would be 87 % (79 %).
+    There is none for fewer than 30 entities (`support`), or for fewer than 20 units that hold one.
     """
     if support < MIN_SUPPORT:
         return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
     if units < MIN_UNITS:
         return f"no interval: they stand in {units} {unit}s, fewer than {MIN_UNITS}"
-    return None if varies else f"no interval: the same in every resample of the {unit}s"
+    return None
 
 
 def _degrees_of_freedom(left_out: Floats) -> Floats:

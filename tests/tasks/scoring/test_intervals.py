@@ -1,4 +1,4 @@
-"""Intervals of numbers made of counts: whose resamples they share, and when there is none."""
+"""Intervals of numbers made of counts: of which documents, by which method, and when there is none."""
 
 from dataclasses import replace
 
@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 from tagging import TYPES, counted, random_sentences
 
-from tasks.scoring import intervals as module
 from tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from tasks.scoring.intervals import RESAMPLES, UNSTABLE, BootstrapIntervals, columns_of, statistics, too_few
-from tasks.scoring.metrics import Quantity, quantities
-from tasks.statistics.bootstrap import left_out, resampled
-from tasks.statistics.intervals import interval
+from tasks.scoring.intervals import (
+    SYMMETRIC,
+    WILSON,
+    JackknifeIntervals,
+    columns_of,
+    statistics,
+    too_few,
+    unit_shares,
+)
+from tasks.scoring.metrics import BUILTIN, Quantity, Sums, quantities, ratio
+from tasks.statistics.wilson import wilson
 
 DOCUMENTS = [n // 3 for n in range(150)]
 EVERY = counted(*random_sentences(5, 150), DOCUMENTS)
@@ -43,49 +49,73 @@ def test_statistics_of_sums_are_the_scores() -> None:
     assert statistics(asked[:2], COUNTS, np.stack([columns_of(COUNTS)] * 3)).shape == (3, 50, 2)
 
 
-def test_an_interval_is_that_of_the_corpus_resampled() -> None:
-    """Label and overall from the same weights: as if the corpus had been drawn, then scored."""
+def test_an_interval_is_wilsons_of_the_corpus_without_each_document() -> None:
+    """As if the corpus had been scored anew without each of its documents."""
     asked = [quantity(COUNTS, OVERALL), quantity(COUNTS, "LOC", "precision")]
-    weights = resampled(np.eye(50), seed=5, n=RESAMPLES).astype(int)
-    drawn = []
-    for times in weights:
-        corpus = np.repeat(COUNTS.values, times, axis=0).sum(0)
-        tp, _, n_pred, n_gold, _ = corpus.T
-        loc = COUNTS.labels.index("LOC")
-        drawn.append([2 * tp.sum() / (n_pred.sum() + n_gold.sum()), tp[loc] / n_pred[loc]])
+    loc = COUNTS.labels.index("LOC")
+    without = []
+    for document in range(50):
+        tp, _, n_pred, n_gold, _ = np.delete(COUNTS.values, document, axis=0).sum(0).T
+        without.append([2 * tp.sum() / (n_pred.sum() + n_gold.sum()), tp[loc] / n_pred[loc]])
     point = statistics(asked, COUNTS, columns_of(COUNTS).sum(0))
-    without = statistics(asked, COUNTS, left_out(columns_of(COUNTS)))
-    low, high = interval(point, np.array(drawn), without, 0.9)
-    found = BootstrapIntervals([COUNTS], seed=5, confidence=0.9).of(COUNTS, asked)
+    size = COUNTS.column("n_gold") + COUNTS.column("n_pred")
+    shares = np.column_stack([size.sum(1) / size.sum(), size[:, loc] / size[:, loc].sum()])
+    low, high = wilson(point, np.array(without), shares, 0.9)
+    found = JackknifeIntervals(0.9).of(COUNTS, asked)
     assert [one.low for one in found] == pytest.approx(low.tolist())
     assert [one.high for one in found] == pytest.approx(high.tolist())
+    assert {one.method for one in found} == {WILSON}
     assert all(one.low < at < one.high for one, at in zip(found, point, strict=True) if one.low and one.high)
-    other = BootstrapIntervals([COUNTS], seed=6, confidence=0.9).of(COUNTS, asked)
-    assert found != other
+
+
+def test_every_number_has_an_interval_in_every_mode_and_average() -> None:
+    for counts in EVERY.values():
+        for label in (OVERALL, *TYPES):
+            asked = quantities(counts, label)
+            for one, found in zip(asked, JackknifeIntervals(0.95).of(counts, asked) if asked else [], strict=True):
+                value = statistics([one], counts, columns_of(counts).sum(0))[0]
+                assert found.reason or 0 <= (found.low or 0) <= value <= (found.high or 0) <= 1, one
+    reasons = [one.reason for one in JackknifeIntervals(0.95).of(COUNTS, quantities(COUNTS, OVERALL))]
+    assert reasons == [None] * 9
 
 
 def test_what_is_asked_together_changes_nothing() -> None:
     asked = quantities(COUNTS, OVERALL)
-    together = BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, asked)
-    for one, expected in zip(asked, together, strict=True):
-        (alone,) = BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, [one])
-        assert alone[:2] == pytest.approx(expected[:2])
+    together = JackknifeIntervals(0.95).of(COUNTS, asked)
+    assert [JackknifeIntervals(0.95).of(COUNTS, [one])[0] for one in asked] == together
 
 
-def test_labels_draw_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+def test_documents_without_the_label_change_nothing() -> None:
+    more = replace(COUNTS, values=np.concatenate([COUNTS.values, np.zeros_like(COUNTS.values)]))
+    more = replace(more, n_words=np.tile(COUNTS.n_words, 2))
+    asked = quantities(COUNTS, OVERALL)
+    for one, other in zip(*(JackknifeIntervals(0.95).of(counts, asked) for counts in (COUNTS, more)), strict=True):
+        assert other[:2] == pytest.approx(one[:2], rel=1e-9)
 
-    def noted(*arguments: object, **options: object) -> object:
-        calls.append(arguments)
-        return resampled(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "resampled", noted)
-    found = BootstrapIntervals(list(EVERY.values()), seed=5, confidence=0.95)
-    for label in (OVERALL, *TYPES):
-        asked = quantities(COUNTS, label)
-        assert found.of(COUNTS, asked) == BootstrapIntervals([COUNTS], seed=5, confidence=0.95).of(COUNTS, asked)
-    found.of(EVERY["conlleval"], quantities(EVERY["conlleval"], OVERALL))
-    assert len(calls) == 1 + len((OVERALL, *TYPES))
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted"])
+def test_shares_are_averaged_as_the_number_is(average: str) -> None:
+    size = COUNTS.column("n_gold") + COUNTS.column("n_pred")
+    weights = {"micro": size.sum(0), "macro": np.ones(len(TYPES)), "weighted": COUNTS.column("n_gold").sum(0)}[average]
+    expected = [
+        sum(w * n / total for w, n, total in zip(weights, row, size.sum(0), strict=True)) / weights.sum()
+        for row in size
+    ]
+    assert unit_shares(quantity(COUNTS, OVERALL, average=average), COUNTS) == pytest.approx(expected)
+    assert sum(expected) == pytest.approx(1)
+
+
+def test_a_number_that_is_no_share_has_a_symmetric_interval_that_may_pass_one() -> None:
+    def predicted_for_each(sums: Sums) -> np.ndarray:
+        return ratio(sums.n_pred, sums.n_gold)
+
+    own = replace(BUILTIN[0], name="rate", compute=predicted_for_each, share=False, source="my.py@0")
+    asked = [one for one in quantities(COUNTS, OVERALL, [own]) if one.average == "micro"]
+    (found,) = JackknifeIntervals(0.95).of(COUNTS, asked)
+    (value,) = statistics(asked, COUNTS, columns_of(COUNTS).sum(0))
+    assert found.method == SYMMETRIC
+    assert (found.low + found.high) / 2 == pytest.approx(value)
+    assert found.high > 1
 
 
 def test_too_little_has_no_interval_but_a_reason() -> None:
@@ -93,7 +123,7 @@ def test_too_little_has_no_interval_but_a_reason() -> None:
     rare[:, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = 0
     rare[:2, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = [3, 40]
     counts = replace(COUNTS, values=rare)
-    few, enough = BootstrapIntervals([counts], seed=5, confidence=0.95).of(
+    few, enough = JackknifeIntervals(0.95).of(
         counts, [quantity(counts, "ORG", "recall"), quantity(counts, "PER", "recall")]
     )
     assert (few.low, few.high) == (None, None)
@@ -108,19 +138,19 @@ def test_overall_counts_all_labels() -> None:
     assert too_few(COUNTS, quantity(COUNTS, OVERALL)) is None
 
 
-def test_a_perfect_model_has_no_interval() -> None:
+def test_a_perfect_model_has_an_interval_below_one() -> None:
+    """No error in 50 documents is not none in all documents."""
     gold, _ = random_sentences(5, 150)
     counts = counted(gold, gold, DOCUMENTS)["strict"]
-    (found,) = BootstrapIntervals([counts], seed=5, confidence=0.95).of(counts, [quantity(counts, OVERALL)])
-    assert (found.low, found.high) == (None, None)
-    assert "the same in every resample" in str(found.reason)
+    (found,) = JackknifeIntervals(0.95).of(counts, [quantity(counts, OVERALL)])
+    assert found.high == 1
+    assert found.low is not None
+    assert 0.8 < found.low < 0.95
 
 
-def test_what_is_undefined_in_many_resamples_has_no_interval() -> None:
+def test_what_is_undefined_without_one_document_has_no_interval() -> None:
     values = COUNTS.values.copy()
     values[1:, :, COLUMNS.index("n_pred")] = values[1:, :, COLUMNS.index("tp")] = 0
     counts = replace(COUNTS, values=values)
-    (found,) = BootstrapIntervals([counts], seed=5, confidence=0.95).of(
-        counts, [quantity(counts, OVERALL, "precision")]
-    )
-    assert found == (None, None, UNSTABLE)
+    (found,) = JackknifeIntervals(0.95).of(counts, [quantity(counts, OVERALL, "precision")])
+    assert found == (None, None, None, "no interval: undefined without one of the documents")

@@ -27,13 +27,14 @@ def own(compute: Any, **changes: Any) -> Metric:
 class Found(NamedTuple):
     low: float | None
     high: float | None
+    method: str | None
     reason: str | None
 
 
 class Around:
     """An interval around 0.5, but none for recall; and what was asked for."""
 
-    method, confidence = "around", 0.9
+    confidence = 0.9
 
     def __init__(self) -> None:
         self.asked: list[Quantity] = []
@@ -41,7 +42,8 @@ class Around:
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
         self.asked += quantities
         return [
-            Found(None, None, "too few") if one.metric.name == "recall" else Found(0.4, 0.6, None) for one in quantities
+            Found(None, None, None, "too few") if one.metric.name == "recall" else Found(0.4, 0.6, "around", None)
+            for one in quantities
         ]
 
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from tasks.statistics.bootstrap import Floats, left_out, resampled
-from tasks.statistics.intervals import bca, interval, too_small
+from tasks.statistics.intervals import interval, too_small
 from tasks.statistics.paired import detectable, p_value, paired_bootstrap, permuted
 from tasks.statistics.verdicts import Difference, verdict
+from tasks.statistics.wilson import wilson
 
 pytestmark = pytest.mark.slow
 SIMULATIONS, AT_ONCE = 2000, 50
@@ -83,27 +83,29 @@ def covered(
 ) -> dict[str, Floats]:
     """Share of the intervals of F1, precision and recall that hold the true value, by method.
 
-    Of those shown: that are not `too_small`. `shown` is their share.
+    Of those shown: that are not `too_small`. `bootstrap` is bca-t, which shows none where no resample differs either.
     """
-    rng = np.random.default_rng([documents, support, round(100 * f1), round(100 * correlation)])
+    rng = np.random.default_rng([documents, support, round(1000 * f1), round(100 * correlation)])
     hits: dict[str, list[Floats]] = {}
     for seed in range(simulations // AT_ONCE):
         counts = corpora(rng, documents=documents, support=support, f1=f1, correlation=correlation)[0]
         values = counts.reshape(documents, -1)
         point, drawn, without = (scores(s) for s in (values.sum(0), resampled(values, seed=seed), left_out(values)))
-        ends = {
-            "percentile": np.nanquantile(drawn, [0.025, 0.975], axis=0),
-            "BCa": bca(point, drawn, without, stats.norm.ppf(0.975)),
-            "bca-t": interval(point, drawn, without),
-        }
+        bootstrap = interval(point, drawn, without)
+        ends = {"bootstrap": bootstrap, "wilson": wilson(point, without, shares_of(counts))}
         n_gold, n_units = counts[..., 2].sum(0), np.count_nonzero(counts[..., 2], axis=0)
-        low, high = ends["bca-t"]
-        size = zip(np.repeat(n_gold, 3), np.repeat(n_units, 3), low < high, strict=True)
-        shown = np.array([too_small(int(n), int(units), varies=bool(varies)) is None for n, units, varies in size])
+        shown = np.repeat([too_small(int(n), int(u)) is None for n, u in zip(n_gold, n_units, strict=True)], 3)
         for method, (low, high) in ends.items():
-            hits.setdefault(method, []).append(np.where(shown, (low <= f1) & (f1 <= high), np.nan).reshape(-1, 3))
+            counted = shown & (low < high) if method == "bootstrap" else shown
+            hits.setdefault(method, []).append(np.where(counted, (low <= f1) & (f1 <= high), np.nan).reshape(-1, 3))
         hits.setdefault("shown", []).append(shown.reshape(-1, 3).astype(float))
     return {method: np.nanmean(np.concatenate(found), axis=0) for method, found in hits.items()}
+
+
+def shares_of(counts: Floats) -> Floats:
+    """(documents, AT_ONCE × 3) each document's share of the gold and predicted entities, for each of the scores."""
+    size = counts[..., 1] + counts[..., 2]
+    return np.repeat(size / size.sum(0), 3, axis=1)
 
 
 def told(found: dict[str, Floats]) -> str:
@@ -115,37 +117,30 @@ def show(capsys: pytest.CaptureFixture[str], setting: str, figures: str) -> None
         print(f"\n{setting}:  {figures}", end="")
 
 
-def fits(shares: Floats, least: float, most: float = 1.0) -> bool:
-    return bool((shares >= least).all() and (shares <= most).all())
-
-
-RARE = {(0.9, 0.3): 0.92, (0.97, 0.1): 0.91, (0.97, 0.3): 0.88}
-"""By F1 and correlation: what is covered at least if errors are rare and there are only 50 documents to see them in."""
+GOAL, NOISE = 0.93, 0.01
+"""What nominal 95 % covers at least, and two standard errors of 2,000 simulations."""
 
 
 @pytest.mark.parametrize("correlation", [0.1, 0.3])
-@pytest.mark.parametrize("documents", [50, 231])
-def test_intervals_cover(capsys: pytest.CaptureFixture[str], documents: int, correlation: float) -> None:
-    """Nominal 95 % covers 93 to 97 %. Exceptions: `RARE`; and more where a few errors make steps of whole percents."""
-    for support, f1 in product((100, 1000, 5700), (0.6, 0.8, 0.9, 0.97)):
+@pytest.mark.parametrize("documents", [20, 50, 231])
+@pytest.mark.parametrize("f1", [0.6, 0.9, 0.97, 0.99])
+def test_intervals_cover(capsys: pytest.CaptureFixture[str], f1: float, documents: int, correlation: float) -> None:
+    """Nominal 95 % covers 93 % or more; where errors are rare, more than 97 %: see the table in `docs/scores.md`."""
+    for support in (100, 1000, 5700):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
         show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", told(found))
-        least = RARE.get((f1, correlation), 0.93) if documents == 50 else 0.93
-        assert fits(found["bca-t"], least, 0.97 if (1 - f1) * support > 5 else 1.0)
+        assert (found["wilson"] >= GOAL - NOISE).all()
 
 
-LITTLE = [(25, 60), (25, 1000), (35, 40)]
-"""Documents and entities; of the small ones about half of the corpora are shown no interval."""
-
-
-@pytest.mark.parametrize(("documents", "support"), LITTLE)
+@pytest.mark.parametrize(("documents", "support"), [(25, 60), (25, 1000), (35, 40)])
 def test_what_is_shown_for_little_support_covers(
     capsys: pytest.CaptureFixture[str], documents: int, support: int
 ) -> None:
+    """Of the small ones about half of the corpora are shown no interval."""
     for f1, correlation in product((0.7, 0.9, 0.97), (0.1, 0.3)):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
         show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", told(found))
-        assert fits(found["bca-t"], 0.85 if (f1, correlation) == (0.97, 0.3) else 0.9)
+        assert (found["wilson"] >= GOAL - NOISE).all()
 
 
 class Compared(NamedTuple):
