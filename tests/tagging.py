@@ -4,18 +4,20 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from tasks.config.section import Mode
 from tasks.corpora.labels import tag_vocabulary
 from tasks.inference.predictions import PredictionsDigest
 from tasks.scoring.counts import Counts, count
 from tasks.scoring.tagged import TaggedWords, from_tags
 
 TYPES = ("LOC", "ORG", "PER")
+EVERY_MODE = get_args(Mode)
 Sentences = list[list[str]]
 Found = dict[tuple[int, str], int]
 """(unit, label) → number, without the zeros."""
@@ -63,7 +65,7 @@ def paired(gold: Sentences, predicted: Sentences, documents: Sequence[int] | Non
 
 
 def counted(gold: Sentences, predicted: Sentences, documents: list[int] | None = None) -> dict[str, Counts]:
-    return {one.mode: one for one in count([paired(gold, predicted, documents)])}
+    return {one.mode: one for one in count([paired(gold, predicted, documents)], modes=EVERY_MODE)}
 
 
 def as_dict(counts: Counts, column: str) -> Found:

@@ -5,17 +5,19 @@ words. The entity is right, its words and its type, only if each of those tags i
 likely of them; a product would take the words for independent and make every long entity unsure, a mean would hide the
 one word in doubt.
 
-- ece, the expected calibration error (Naeini et al. 2015; Guo et al. 2017): the mean over the entities of
-  |accuracy − mean confidence| of their bin. The 15 bins hold equally many entities, from the surest on: those of equal
-  width, as in the papers, put nearly all entities of a tagger into the last one, and are the more biased ones (Nixon et
-  al. 2019; Roelofs et al. 2022). Undefined with fewer than ten entities a bin, where chance alone makes it large.
+- The expected calibration error is the mean over the entities of |accuracy − mean confidence| of their bin, in 15 bins.
+  It is undefined with fewer than ten entities a bin on average, where chance alone makes it large.
+  - ece_equal_mass: the bins hold equally many entities, from the surest on (Nixon et al. 2019; Roelofs et al. 2022).
+    These are the bins of the table.
+  - ece_equal_width: the bins are (i / 15, (i + 1) / 15], as in most papers (Naeini et al. 2015; Guo et al. 2017). They
+    put nearly all entities of a tagger into the last one, and are the more biased ones.
 - brier (Brier 1950): the mean of (confidence − 1 if right else 0)².
 - Risk–coverage (Geifman & El-Yaniv 2017): the share of wrong ones among the surest entities, against the share of
   entities that they are. aurc (Geifman et al. 2019) is the area below it: the mean, over the entities, of the share of
   wrong ones among those at least as sure.
 
-Entities of the same confidence are never told apart: they share a bin, and are kept or left out together. All three
-are 0 at best.
+Entities of the same confidence are never told apart: they share a bin, and are kept or left out together. All numbers
+are 0 at best. Only predicted entities count: the confidence that a missed entity is none is in no number.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,7 +47,7 @@ class Calibration:
     rows: list[Row]
     """Of the table `calibration`, without its identity columns."""
     metrics: list[Row]
-    """`ece`, `brier` and `aurc`, as rows of the table `metrics`, without run and identity."""
+    """The numbers of METRICS, as rows of the table `metrics`, without run and identity."""
     reason: str | None
     """Why nothing could be judged; None where everything could."""
 
@@ -102,13 +104,23 @@ def calibration(parts: Iterable[TaggedWords]) -> Calibration:
     return Calibration(rows=rows, metrics=metrics, reason=reason)
 
 
-def expected_error(ranked: Ranked) -> float | None:
+def error_in_equal_mass(ranked: Ranked) -> float | None:
     """None where there are too few entities for bins."""
     bins = _bins(ranked)
     if not bins:
         return None
     gaps = [row["n"] * abs(row["accuracy"] - row["mean_confidence"]) for row in bins if row["n"]]
     return float(sum(gaps) / len(ranked.right))
+
+
+def error_in_equal_width(ranked: Ranked) -> float | None:
+    """None where there are too few entities for bins."""
+    if len(ranked.right) < N_BINS * LEAST_IN_BIN:
+        return None
+    upper_ends = np.arange(1, N_BINS) / N_BINS
+    number = np.searchsorted(upper_ends, ranked.confidence, side="left")
+    gaps = np.bincount(number, ranked.right - ranked.confidence.astype(np.float64), minlength=N_BINS)
+    return float(np.abs(gaps).sum() / len(ranked.right))
 
 
 def brier(ranked: Ranked) -> float | None:
@@ -123,7 +135,8 @@ def area_under_risk(ranked: Ranked) -> float | None:
 
 
 METRICS: dict[str, Callable[[Ranked], float | None]] = {
-    "ece": expected_error,
+    "ece_equal_mass": error_in_equal_mass,
+    "ece_equal_width": error_in_equal_width,
     "brier": brier,
     "aurc": area_under_risk,
 }

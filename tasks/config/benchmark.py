@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from tasks.config.section import Precision, Section, Split
+from tasks.config.section import DEFAULT_MODES, Mode, Precision, Section, Split
 
 
 class BenchmarkConfig(Section):
@@ -16,6 +16,8 @@ class BenchmarkConfig(Section):
     """The split of every data set that is scored."""
     labels: Literal["all"] | tuple[str, ...] = "all"
     """Entity types to write rows for, beside `overall`."""
+    modes: tuple[Mode, ...] = DEFAULT_MODES
+    """How entities are matched, `strict` among them. `discard` and `span` repeat numbers of `strict` and `exact`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
     precision: Precision = "fp32"
@@ -48,3 +50,10 @@ class BenchmarkConfig(Section):
     """Whether tables may hold the corpus's words."""
     refresh: bool = False
     """Infer again even where predictions are cached."""
+
+    @field_validator("modes")
+    @classmethod
+    def _has_the_headline(cls, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
+        if "strict" not in modes:
+            raise ValueError("strict is missing, by which reports and gates judge; add it")
+        return modes

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.config.section import Name, Section, Split, Text
+from tasks.config.section import Mode, Name, Section, Split, Text
 
 log = logging.getLogger(__name__)
 EXACT_MATCH = ("strict", "conlleval", "discard")
@@ -20,7 +20,7 @@ class GateRule(Section):
     """An entity type, or `overall` (micro average)."""
     slice: Text = "all"
     """Which entities, e.g. `unseen`."""
-    mode: Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"] = "strict"
+    mode: Mode = "strict"
     """How entities are matched."""
     dataset: Name | None = None
     """The data set; every one by default."""

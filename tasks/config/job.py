@@ -12,7 +12,7 @@ from tasks.config.datasets import DatasetConfig, GoldConfig
 from tasks.config.gate import GateConfig
 from tasks.config.models import ModelConfig
 from tasks.config.runner import RunnerConfig
-from tasks.config.section import Section, Text
+from tasks.config.section import Mode, Section, Text
 from tasks.config.slices import SliceConfig
 from tasks.config.speed import SpeedConfig
 
@@ -55,6 +55,12 @@ class Config(Section):
     def trained_models(self) -> tuple[ModelConfig, ...]:
         """The models to train, one for each seed."""
         return tuple(one for model in self.models for one in model.each_seed)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """How entities are matched: the benchmark's modes, and those that rules of the gate name."""
+        rules = self.gate.rules if self.gate else ()
+        return tuple(dict.fromkeys((*self.benchmark.modes, *(rule.mode for rule in rules))))
 
     def dataset_of(self, model: ModelConfig) -> DatasetConfig:
         """The data set that a model is trained on."""

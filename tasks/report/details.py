@@ -11,7 +11,7 @@ from tasks.slicing.slices import EVERYTHING
 
 Plain = dict[str, Any]
 METRICS = ("precision", "recall", "f1")
-CONFIDENCE = ("ece", "brier", "aurc")
+CONFIDENCE = ("ece_equal_mass", "ece_equal_width", "brier", "aurc")
 
 
 def number(row: Row | None) -> Plain | None:

@@ -97,7 +97,7 @@ def count_predictions(
     training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
     slices = slices_for(config.slices, parts=named.parts, training=training)
     sink = pa.BufferOutputStream()
-    counts = counts_to_table(count(named.parts(), slices.ready))
+    counts = counts_to_table(count(named.parts(), slices.ready, config.modes))
     pq.write_table(counts, sink, compression="zstd", write_page_checksum=True)
     data = sink.getvalue().to_pybytes()
     sha256 = sha256_hex(data)

@@ -2,7 +2,8 @@
 
 Entities are read off the tags in the ways of `entities.extract`. Exact matching, one row set for each of them:
 
-- `strict`, `conlleval`, `discard`: a prediction is right if the gold has an entity of the same words and type.
+- `strict`, `conlleval`, `discard`: a prediction is right if the gold has an entity of the same words and type. For
+  IOB2 tags `discard` has the entities of `strict`.
 
 Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) reads entities
 as `strict` does and first pairs those that share a word, each with at most one other (`pairing.pair_entities`): in
@@ -11,7 +12,9 @@ as `strict` does and first pairs those that share a word, each with at most one 
 - `exact`: right if both have the same words, whatever their types;
 - `partial`: right if both have the same words, half right (`n_partial`) if not, whatever their types;
 - `type`: right if both have the same type, whatever their other words;
-- `span`: as `exact`, but nothing asks for types: there are no labels but `overall`.
+- `span`: as `exact`, but nothing asks for types: there are no labels but `overall`, whose numbers are those of `exact`.
+
+The modes `discard` and `span` repeat numbers of other modes, so they are counted only where they are asked for.
 
 Gold entities are counted by their type (MUC's possible), predictions by the type of the gold entity that they are
 paired with, or by their own if with none (MUC's actual). So nothing counts twice, and labels sum to the overall.
@@ -23,13 +26,14 @@ An entity, and an invalid transition (an `I-` word that continues no entity of i
 lies in the unit of its first word.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.config.section import DEFAULT_MODES, Mode
 from tasks.corpora.labels import tag_vocabulary
 from tasks.scoring.entities import Indices
 from tasks.scoring.marks import marks_of
@@ -79,9 +83,12 @@ class Counts:
         return numbers
 
 
-def count(parts: Iterable[TaggedWords], slices: Sequence[Slice] = ()) -> list[Counts]:
-    """Count the consecutive parts of a corpus in every mode, and within each slice in the exact-match modes.
+def count(
+    parts: Iterable[TaggedWords], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
+) -> list[Counts]:
+    """Count the consecutive parts of a corpus in some modes, and within each slice in the exact-match modes of these.
 
+    `strict` is always among them, and so is the token level.
     A right prediction has the words and type of its gold entity, so that both lie in the same slices. Those of an
     inexact pair may not: so there are no slices of the other modes. Whether an entity lies in a slice must depend on
     no other entity.
@@ -93,7 +100,7 @@ def count(parts: Iterable[TaggedWords], slices: Sequence[Slice] = ()) -> list[Co
     for part in parts:
         if not totals:
             every = _zeros(part, [one.name for one in slices])
-            totals = {(one.mode, one.slice): one for one in every}
+            totals = {(one.mode, one.slice): one for one in every if one.mode in {"strict", "tag", *modes}}
         if len(part.gold):
             _add(totals, part, slices)
     if not totals:
@@ -177,7 +184,9 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
     units = np.s_[first : first + n_units]
     totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
     for marks in marks_of(part, slices):
-        total = totals[marks.mode, marks.slice]
+        total = totals.get((marks.mode, marks.slice))
+        if total is None:
+            continue
         n_labels = len(total.labels)
         found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
         total.column(marks.column)[units] += found.reshape(n_units, n_labels)

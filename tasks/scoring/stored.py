@@ -13,18 +13,18 @@ from tasks.slicing.training_mentions import Mentions, Unavailable, find_training
 
 
 def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Slices]:
-    """Counts in every mode and slice that can be had, and the slices.
+    """Counts in the modes of the configuration and in every slice that can be had, and the slices.
 
     Raises CorruptArtifactError where the file is damaged, InputError for a slice of the user's own that fails.
     """
     file, slices = _read(predicted, config)
-    return count(file.parts(), slices.ready), slices
+    return count(file.parts(), slices.ready, config.modes), slices
 
 
 def count_to_compare(predicted: Predicted, config: Config) -> list[Counts]:
     """The same counts by document, then by sentence. Raises like `count_stored`."""
     file, slices = _read(predicted, config)
-    return count_both_ways(file.parts, slices.ready)
+    return count_both_ways(file.parts, slices.ready, config.modes)
 
 
 def _read(predicted: Predicted, config: Config) -> tuple[PredictionsFile, Slices]:

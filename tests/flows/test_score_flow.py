@@ -66,7 +66,7 @@ def test_a_past_night_is_scored_with_a_new_metric(
     known = {name: words["tiny"][name] for name in ("run_id", "started_at", "attempt", "predictions_digest")}
     assert any(known.items() <= row.items() for row in before)
     halved = [row for row in rows if row["metric"] == "halved" and row["slice"] == "length_1"]
-    assert {row["mode"] for row in halved} == {"strict", "conlleval", "discard"}
+    assert {row["mode"] for row in halved} == {"strict", "conlleval"}
     (parameters, _) = (row for row in rows if row["metric"] == "parameters")
     assert parameters["reason"] == "it needs the model, which is not loaded for scoring stored predictions"
     (run,) = read_results(night.results, "runs", filters=[("flow", "=", "score")]).to_pylist()

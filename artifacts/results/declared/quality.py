@@ -46,18 +46,29 @@ QUALITY: dict[str, TableSchema] = {
         PRECISION,
         key("slice", "which words: `all`, or `unseen`, `all_caps`, `length_1`, …"),
         key("level", "`entity` or `token`; `custom` for a metric of your own over predictions"),
-        key("mode", "entity: `strict`, `conlleval`, `discard`, `exact`, `partial`, `type`, `span`; token: `tag`"),
+        key(
+            "mode",
+            "entity: `strict`, `conlleval`, `exact`, `partial`, `type`, on request `discard`, `span`; token: `tag`",
+        ),
         key("label", "`PER`, `B-PER`, …, `overall`, or at token level `overall_with_O`"),
         value(
             "average",
             "`micro`, `macro` (labels in gold or predicted), `weighted` (support); empty for one label",
             "string",
         ),
-        key("metric", "`precision`, `recall`, `f1`; tokens `accuracy`; confidence `ece`, `brier`, `aurc` (0 is best)"),
+        key(
+            "metric",
+            "`precision`, `recall`, `f1`; tokens `accuracy`; confidence (0 is best) `ece_equal_mass` (`ece` in early "
+            "tables), `ece_equal_width`, `brier`, `aurc`",
+        ),
         value("value", "in 0…1, but for metrics of your own; null where undefined"),
         value("ci_low", "lower end of the confidence interval; null where not asked for"),
         value("ci_high", "upper end of the confidence interval; null where not asked for"),
-        value("ci_method", "how the interval was found", "string"),
+        value(
+            "ci_method",
+            "how the interval was found: `wilson-jackknife`, of other metrics than shares `jackknife-t`",
+            "string",
+        ),
         value("confidence", "of the interval, e.g. 0.95"),
         value("tp", "what is right", "int64"),
         value("n_pred", "what was predicted", "int64"),
@@ -122,7 +133,7 @@ QUALITY: dict[str, TableSchema] = {
     ),
     "calibration": table(
         *PREDICTED,
-        key("kind", "`bin`: a fifteenth of the entities; `risk_coverage`: the surest twentieths"),
+        key("kind", "`bin`: a fifteenth of the entities (equal mass); `risk_coverage`: the surest twentieths"),
         key("label", "`PER`, … as predicted, or `overall`"),
         key("position", "from 1, the surest entities first", "int32"),
         value("low", "least confidence among them; of `risk_coverage`, the threshold"),

@@ -62,7 +62,7 @@ nb.analyses = (() => {
         shapes: [{ type: "line", x0: 100 * low, y0: 100 * low, x1: 100, y1: 100, line: { color: style("--muted"), width: 1.5, dash: "dot" } }],
       },
     });
-    const title = `Reliability${scores.ece && scores.ece.v !== undefined ? `: expected calibration error ${nb.points(scores.ece.v, 2)} points, Brier score ${nb.fixed(scores.brier && scores.brier.v, 3)}` : ""}`;
+    const title = `Reliability${scores.ece_equal_mass && scores.ece_equal_mass.v !== undefined ? `: expected calibration error (equal-mass bins) ${nb.points(scores.ece_equal_mass.v, 2)} points, Brier score ${nb.fixed(scores.brier && scores.brier.v, 3)}` : ""}`;
     const table = () => nb.table("Reliability: confidence and share that is right, in equal parts of the predicted entities", ["confidence, %", "right, %", "entities"],
       bins.map(([confidence, accuracy, n]) => [{ n: nb.points(confidence, 2) }, { n: nb.points(accuracy, 2) }, { n: nb.count(n) }]));
     return show("reliability", title, make, table, empty);

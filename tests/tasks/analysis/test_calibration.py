@@ -1,5 +1,6 @@
 """Calibration, against scikit-learn and the textbook definitions."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from sklearn.metrics import brier_score_loss
 from tagging import Sentences, annotated, counted, paired, random_sentences, totals
 
 from artifacts.results.schemas import IDENTITY, schema
-from tasks.analysis.calibration import N_BINS, N_POINTS, Calibration, calibration
+from tasks.analysis.calibration import METRICS, N_BINS, N_POINTS, Calibration, calibration
 from tasks.scoring.score import ROW
 from tasks.scoring.tagged import TaggedWords
 
@@ -63,8 +64,51 @@ def test_bins_are_those_of_scikit_learn(n: int) -> None:
     bins = rows_of(found, "bin")[::-1]
     np.testing.assert_allclose([row["accuracy"] for row in bins], accuracy)
     np.testing.assert_allclose([row["mean_confidence"] for row in bins], mean)
-    assert value(found, "ece") == pytest.approx(np.abs(accuracy - mean).mean())
+    assert value(found, "ece_equal_mass") == pytest.approx(np.abs(accuracy - mean).mean())
     assert value(found, "brier") == pytest.approx(brier_score_loss(right, confidence))
+
+
+def in_bins(entities: Judged, number_of: Callable[[int], int]) -> float:
+    """The expected calibration error by its definition, where the entity of each rank (the surest first) has a bin."""
+    ranked = sorted(entities, reverse=True)
+    error = 0.0
+    for number in {number_of(rank) for rank in range(len(ranked))}:
+        inside = [one for rank, one in enumerate(ranked) if number_of(rank) == number]
+        accuracy = sum(right for _, right in inside) / len(inside)
+        confidence = sum(score for score, _ in inside) / len(inside)
+        error += len(inside) / len(ranked) * abs(accuracy - confidence)
+    return error
+
+
+SCORES = st.one_of(st.integers(0, 15).map(lambda n: n / 15), st.floats(0, 1, width=32))
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(SCORES, st.booleans()), min_size=150, max_size=200))
+def test_both_calibration_errors_by_brute_force(entities: Judged) -> None:
+    entities = [(float(np.float32(score)), right) for score, right in entities]
+    ranked = [score for score, _ in sorted(entities, reverse=True)]
+    n = len(ranked)
+
+    def by_width(rank: int) -> int:
+        return next(i for i in range(N_BINS) if ranked[rank] <= (i + 1) / N_BINS or i == N_BINS - 1)
+
+    def by_mass(rank: int) -> int:
+        """The first bin that is not full before the first entity that is as sure."""
+        first = ranked.index(ranked[rank])
+        return next(i for i in range(N_BINS) if -(-(i + 1) * n // N_BINS) > first)
+
+    found = calibration([judged_words(entities)])
+    assert value(found, "ece_equal_width") == pytest.approx(in_bins(entities, by_width), abs=1e-6)
+    assert value(found, "ece_equal_mass") == pytest.approx(in_bins(entities, by_mass), abs=1e-6)
+
+
+def test_equal_width_and_equal_mass_differ_for_a_tagger_that_is_mostly_sure() -> None:
+    """Half of them at 0.99, always right, half at 0.95, right nine times in ten: one bin of equal width."""
+    entities = [(0.99, True)] * 300 + [(0.95, n % 10 > 0) for n in range(300)]
+    found = calibration([judged_words(entities)])
+    assert value(found, "ece_equal_mass") == pytest.approx((0.01 + 0.05) / 2, abs=1e-6)
+    assert value(found, "ece_equal_width") == pytest.approx(0.97 - 0.95, abs=1e-6)
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -97,7 +141,7 @@ def test_bins_part_the_entities_and_never_equal_ones(levels: int | None, n: int)
         assert row["n"] == len(inside)
         np.testing.assert_allclose([row["mean_confidence"], row["accuracy"]], np.mean(inside, axis=0))
     gaps = [row["n"] / n * abs(row["accuracy"] - row["mean_confidence"]) for row in full]
-    assert value(found, "ece") == pytest.approx(sum(gaps))
+    assert value(found, "ece_equal_mass") == pytest.approx(sum(gaps))
 
 
 @pytest.mark.parametrize("levels", [None, 5])
@@ -107,24 +151,24 @@ def test_the_order_of_entities_changes_nothing(levels: int | None) -> None:
     first, second = (calibration([judged_words(some)]) for some in (entities, shuffled))
     for one, other in zip(first.rows, second.rows, strict=True):
         assert one == pytest.approx(other)
-    for name in ("ece", "brier", "aurc"):
+    for name in METRICS:
         assert value(first, name) == pytest.approx(value(second, name))
 
 
 def test_a_calibrated_model_and_a_boastful_one() -> None:
     honest, proud = entities_of(20_000), [(1.0, right) for _, right in entities_of(20_000)]
     share_wrong = np.mean([not right for _, right in proud])
-    error = value(calibration([judged_words(honest)]), "ece")
+    error = value(calibration([judged_words(honest)]), "ece_equal_mass")
     assert error is not None
     assert error < 0.015
     found = calibration([judged_words(proud)])
-    for name in ("ece", "brier", "aurc"):
+    for name in METRICS:
         assert value(found, name) == pytest.approx(share_wrong)
 
 
 def test_a_perfect_model_is_best() -> None:
     found = calibration([judged_words([(1.0, True)] * 200)])
-    assert {value(found, name) for name in ("ece", "brier", "aurc")} == {0.0}
+    assert {value(found, name) for name in METRICS} == {0.0}
 
 
 def test_confidence_that_sorts_right_from_wrong_has_the_least_area() -> None:
@@ -186,9 +230,11 @@ def test_rows_are_those_of_the_tables() -> None:
 
 def test_few_entities_have_no_bins_and_say_so() -> None:
     found = calibration([judged_words(entities_of(149))])
-    (row,) = [row for row in found.metrics if (row["metric"], row["label"]) == ("ece", "overall")]
-    assert (row["value"], row["status"]) == (None, "undefined")
-    assert row["reason"] == "fewer than 150 entities are predicted"
+    rows = [row for row in found.metrics if row["metric"].startswith("ece") and row["label"] == "overall"]
+    assert [(row["metric"], row["value"], row["status"], row["reason"]) for row in rows] == [
+        (name, None, "undefined", "fewer than 150 entities are predicted")
+        for name in ("ece_equal_mass", "ece_equal_width")
+    ]
     assert rows_of(found, "bin") == []
     assert len(rows_of(found, "risk_coverage")) == N_POINTS
 
@@ -199,7 +245,7 @@ def test_a_model_that_predicts_nothing_has_rows_without_values() -> None:
     assert found.rows == []
     assert found.reason is None
     assert {(row["value"], row["reason"]) for row in found.metrics} == {(None, "no entity is predicted")}
-    assert len(found.metrics) == 3 * 4
+    assert len(found.metrics) == 4 * 4
 
 
 def test_without_scores_there_is_a_reason_instead() -> None:

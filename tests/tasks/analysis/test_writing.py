@@ -98,5 +98,5 @@ def test_stored_predictions_are_analysed_for_a_run(tmp_path: Path) -> None:
     assert set(read_results(str(tmp_path), "errors")["gold_sha256"].to_pylist()) == {"the gold_sha256"}
     write_table(str(tmp_path), "metrics", found.metrics, date="2026-01-02", key="k")
     metrics = read_results(str(tmp_path), "metrics")
-    assert set(metrics["metric"].to_pylist()) == {"ece", "brier", "aurc"}
+    assert set(metrics["metric"].to_pylist()) == {"ece_equal_mass", "ece_equal_width", "brier", "aurc"}
     assert set(metrics["run_id"].to_pylist()) == {"r"}

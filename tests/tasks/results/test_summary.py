@@ -24,7 +24,7 @@ def test_the_leaderboard_has_one_row_a_model_best_first() -> None:
             row("better", "overall", 0.75, metric="recall"),
             row("better", "overall", 0.3, slice="unseen"),
             row("better", "PER", 0.4, slice="unseen"),
-            row("better", "overall", 0.6, metric="ece"),
+            row("better", "overall", 0.6, metric="brier"),
             row("better", "overall", 7.0, metric="mine", level="custom", mode="custom", average=""),
             row("unscored", "overall", 7.0, metric="mine", level="custom", mode="custom", average=""),
         ]

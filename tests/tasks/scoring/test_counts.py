@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tagging import TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
+from tagging import EVERY_MODE, TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
 
 from tasks.config import DatasetConfig
+from tasks.config.section import Mode
 from tasks.corpora.corpus import load_splits
 from tasks.corpora.labels import tag_vocabulary
 from tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table
@@ -28,13 +29,34 @@ def assert_same(one: Counts, other: Counts) -> None:
 
 
 def test_what_is_counted() -> None:
-    counts = count([paired(*random_sentences(0, 5))], [Slice(name="none", mentions=lambda _, found: found.start < 0)])
+    nothing = [Slice(name="none", mentions=lambda _, found: found.start < 0)]
+    counts = count([paired(*random_sentences(0, 5))], nothing, EVERY_MODE)
     entity = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
     expected = [("entity", mode, "all") for mode in entity] + [("token", "tag", "all")]
     assert [(one.level, one.mode, one.slice) for one in counts] == expected + [("entity", m, "none") for m in MODES]
     labels = {one.mode: one.labels for one in counts}
     assert labels == dict.fromkeys(entity, TYPES) | {"span": ("overall",), "tag": tuple(tag_vocabulary(TYPES))}
     assert all(one.values.shape == (5, len(one.labels), len(COLUMNS)) for one in counts)
+
+
+def test_modes_that_repeat_others_are_counted_where_they_are_asked_for() -> None:
+    def modes(*asked: Mode) -> list[tuple[str, str]]:
+        halves = [Slice(name="first", mentions=in_first_half)]
+        counts = count([paired(*random_sentences(0, 5))], halves, *([asked] if asked else []))
+        return [(one.mode, one.slice) for one in counts]
+
+    usual = [(mode, "all") for mode in ("strict", "conlleval", "exact", "partial", "type", "tag")]
+    assert modes() == [*usual, ("strict", "first"), ("conlleval", "first")]
+    assert modes("partial") == [("strict", "all"), ("partial", "all"), ("tag", "all"), ("strict", "first")]
+    assert ("discard", "first") in modes("strict", "discard")
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(annotated())
+def test_discard_is_strict_and_span_is_exact_overall(data: tuple[Sentences, Sentences, list[int]]) -> None:
+    counts = counted(*data)
+    np.testing.assert_array_equal(counts["discard"].values, counts["strict"].values)
+    np.testing.assert_array_equal(counts["span"].values[..., :4].sum(1), counts["exact"].values[..., :4].sum(1))
 
 
 def test_units_are_sentences_without_documents() -> None:

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tagging import TYPES, Sentences, annotated, paired, random_sentences, textbook
+from tagging import EVERY_MODE, TYPES, Sentences, annotated, paired, random_sentences, textbook
 
 from tasks.corpora.labels import type_of
 from tasks.scoring.counts import COLUMNS, Counts, count
@@ -16,7 +16,7 @@ few = settings(max_examples=60, derandomize=True, deadline=None)
 
 
 def counted(gold: Sentences, predicted: Sentences, documents: list[int] | None = None) -> list[Counts]:
-    return count([paired(gold, predicted, documents)])
+    return count([paired(gold, predicted, documents)], modes=EVERY_MODE)
 
 
 def sums(counts: Counts) -> np.ndarray:

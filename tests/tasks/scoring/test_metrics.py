@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tagging import Sentences, annotated, paired, random_sentences
+from tagging import EVERY_MODE, Sentences, annotated, paired, random_sentences
 
 from tasks.corpora.labels import OUTSIDE
 from tasks.scoring.counts import COLUMNS, OVERALL, Counts, count
@@ -21,7 +21,7 @@ NAMES = ("precision", "recall", "f1")
 
 def counted(gold: str, predicted: str) -> dict[str, Counts]:
     """Counts of one sentence in one document, by mode."""
-    return {one.mode: one for one in count([paired([gold.split()], [predicted.split()], [0])])}
+    return {one.mode: one for one in count([paired([gold.split()], [predicted.split()], [0])], modes=EVERY_MODE)}
 
 
 def total(quantity: Quantity, counts: Counts) -> float:
@@ -54,7 +54,7 @@ def seqeval_report(gold: Sentences, predicted: Sentences, mode: str) -> dict[str
 def test_entities_against_seqeval(mode: str) -> None:
     for seed in range(30):
         gold, predicted = random_sentences(seed, 40)
-        (counts,) = (one for one in count([paired(gold, predicted)]) if one.mode == mode)
+        (counts,) = (one for one in count([paired(gold, predicted)], modes=EVERY_MODE) if one.mode == mode)
         report = seqeval_report(gold, predicted, mode)
         ours = values(counts, OVERALL, *counts.labels)
         theirs = {
@@ -212,7 +212,7 @@ def test_many_sums_at_once_are_each_by_hand(counts: Counts) -> None:
 @given(annotated())
 def test_a_perfect_prediction_scores_one_in_every_mode(example: tuple[Sentences, Sentences, list[int]]) -> None:
     gold, _, documents = example
-    every = count([paired(gold, gold, documents)])
+    every = count([paired(gold, gold, documents)], modes=EVERY_MODE)
     assert len(every) == 8
     for counts in every:
         found = values(counts, OVERALL, "LOC", "ORG", undefined=1.0)
@@ -224,7 +224,7 @@ def test_a_perfect_prediction_scores_one_in_every_mode(example: tuple[Sentences,
 @settings(max_examples=40)
 @given(annotated())
 def test_no_number_leaves_the_unit_interval(example: tuple[Sentences, Sentences, list[int]]) -> None:
-    for counts in count([paired(*example)]):
+    for counts in count([paired(*example)], modes=EVERY_MODE):
         found = values(counts, OVERALL, "LOC", "ORG", "PER")
         assert all(0 <= value <= 1 + 1e-12 for value in found.values())
 
@@ -233,7 +233,8 @@ def test_relabelling_types_permutes_the_numbers() -> None:
     other = {"LOC": "PER", "ORG": "LOC", "PER": "ORG"}
     gold, predicted = random_sentences(4, 60)
     renamed = [[[t if t == "O" else t[:2] + other[t[2:]] for t in tags] for tags in s] for s in (gold, predicted)]
-    for before, after in zip(count([paired(gold, predicted)]), count([paired(*renamed)]), strict=True):
+    every = (count([paired(*one)], modes=EVERY_MODE) for one in ((gold, predicted), renamed))
+    for before, after in zip(*every, strict=True):
         ours = {key: value for label in other for key, value in values(before, label).items()}
         theirs = {key: value for label in other for key, value in values(after, label).items()}
         moved = {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tagging import Sentences, annotated, paired, random_sentences
+from tagging import EVERY_MODE, Sentences, annotated, paired, random_sentences
 
 from artifacts.results.schemas import TABLES
 from tasks.corpora.labels import tag_vocabulary
@@ -17,10 +17,11 @@ from tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Quantity, Row, Sums
 from tasks.scoring.registry import Metric
 from tasks.scoring.score import ROW, score
 
-EVERY = count([paired(*random_sentences(0, 10), list(range(10)))])
+EVERY = count([paired(*random_sentences(0, 10), list(range(10)))], modes=EVERY_MODE)
 
 
 def own(compute: Any, **changes: Any) -> Metric:
+    changes = {"share": False} | changes
     return replace(BUILTIN[0], name="mine", compute=compute, source="my.py@0", undefined="no value", **changes)
 
 
@@ -48,7 +49,7 @@ class Around:
 
 
 def test_a_row_says_what_it_is_about() -> None:
-    counts = count([paired([["B-PER", "O", "B-LOC"]], [["B-PER", "B-PER", "I-LOC"]], [0])])
+    counts = count([paired([["B-PER", "O", "B-LOC"]], [["B-PER", "B-PER", "I-LOC"]], [0])], modes=EVERY_MODE)
     assert score(counts[:1], "PER")[0] == {
         "slice": "all",
         "level": "entity",
@@ -118,7 +119,7 @@ def test_slices_have_rows_of_their_own() -> None:
 @settings(max_examples=40)
 @given(annotated())
 def test_every_row_is_consistent(example: tuple[Sentences, Sentences, list[int]]) -> None:
-    counts = count([paired(*example)])
+    counts = count([paired(*example)], modes=EVERY_MODE)
     rows = [row for label in (OVERALL, "LOC", "ORG", "PER") for row in score(counts, label)]
     keys = [(r["mode"], r["label"], r["average"], r["metric"]) for r in rows]
     assert len(set(keys)) == len(keys)
@@ -141,6 +142,12 @@ def test_intervals_are_asked_for_where_there_is_a_value() -> None:
         has_one = row["status"] == "ok" and row["metric"] != "recall"
         assert interval == ([0.4, 0.6, "around", 0.9] if has_one else [None] * 4)
         assert row["reason"] == (None if has_one else "too few" if row["status"] == "ok" else row["reason"])
+
+
+def test_a_share_outside_its_range_fails() -> None:
+    (row,) = (one for one in score(EVERY[:1], "PER", metrics=[own(lambda sums: sums.n_gold + 1.0, share=True)]))
+    assert (row["value"], row["status"]) == (None, "failed")
+    assert row["reason"].endswith("and share=True says that it lies in 0…1; leave share out")
 
 
 def test_a_metric_of_ones_own_stands_beside_the_built_in_ones() -> None:
