@@ -111,8 +111,8 @@ def _beside(one: Annotation) -> str:
         told.append(f"Words with the right tag, `O` included: {_points(row)} %.")
     if (row := one.find("strict", "ece_equal_mass")) and row["value"] is not None:
         told.append(
-            f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points; so much, "
-            "on average, is the confidence in an entity (the least of its words') off from how often it is right."
+            f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points; so "
+            "much, on average, is the confidence in an entity (the least of its words') off from how often it is right."
         )
     digests = f"words {name(one.words_sha256)}, annotation {name(one.gold_sha256)}"
     return " ".join([*told, f"Computed in {name(one.precision)}. sha256: {digests}."])

@@ -99,7 +99,7 @@ def score_everything(results: str, uri: str) -> Callable[[], object]:
 
 
 def seqeval_strict(results: str, uri: str) -> Callable[[], object]:
-    """One mode of seven, from lists in memory."""
+    """One mode of five, from lists in memory."""
     import pyarrow.parquet as pq
     from seqeval.metrics import classification_report
     from seqeval.scheme import IOB2

@@ -20,7 +20,12 @@ def sure(predictions):
 
 
 @metric(
-    "fbeta", needs="counts", tags=["shape"], parameters={"beta": [0.5, 2]}, undefined="neither predicted nor in gold"
+    "fbeta",
+    needs="counts",
+    tags=["shape"],
+    parameters={"beta": [0.5, 2]},
+    share=True,  # between 0 and 1, and so is its interval
+    undefined="neither predicted nor in gold",
 )
 def fbeta(sums: Sums, *, beta):
     """In every mode, label, slice and average, with an interval."""

@@ -100,7 +100,7 @@ def test_slices_split_what_is_counted(mode: str) -> None:
             Slice(name="first", mentions=in_first_half),
             Slice(name="second", mentions=lambda tagged, found: ~in_first_half(tagged, found)),
         ]
-        counts = {one.slice: one for one in count([paired(gold, predicted)], halves) if one.mode == mode}
+        counts = {one.slice: one for one in count([paired(gold, predicted)], halves, MODES) if one.mode == mode}
         np.testing.assert_array_equal(counts["first"].values + counts["second"].values, counts["all"].values)
         alone = counted(gold[:15], predicted[:15])[mode]
         np.testing.assert_array_equal(counts["first"].values[:15], alone.values)
@@ -161,7 +161,7 @@ def test_support_of_conllpp(shared: Path) -> None:
     files = {"test": str(shared / "data/conllpp/test.txt")}
     corpus = load_splits(DatasetConfig.model_validate({"name": "conllpp", "files": files}))["test"]
     nothing = pa.chunked_array([["O"] * corpus.n_words])
-    counts = {one.mode: one for one in count(from_corpus(corpus, nothing, types=corpus.types))}
+    counts = {one.mode: one for one in count(from_corpus(corpus, nothing, types=corpus.types), modes=EVERY_MODE)}
     token = counts.pop("tag")
     assert totals(counts.pop("span"), "n_gold") == {"overall": 5702}
     for one in counts.values():

@@ -145,7 +145,7 @@ def test_intervals_are_asked_for_where_there_is_a_value() -> None:
 
 
 def test_a_share_outside_its_range_fails() -> None:
-    (row,) = (one for one in score(EVERY[:1], "PER", metrics=[own(lambda sums: sums.n_gold + 1.0, share=True)]))
+    (row,) = (one for one in score(EVERY[:1], "PER", metrics=[own(lambda sums: sums.n_gold + 2.0, share=True)]))
     assert (row["value"], row["status"]) == (None, "failed")
     assert row["reason"].endswith("and share=True says that it lies in 0…1; leave share out")
 

@@ -37,6 +37,17 @@ def test_the_counts_are_those_of_the_tags(tmp_path: Path) -> None:
             assert as_dict(one, column) == as_dict(other, column)
 
 
+def test_a_mode_that_a_rule_of_the_gate_names_is_counted(tmp_path: Path) -> None:
+    own = benched(tmp_path, gate={"rules": [{"mode": "discard", "slice": "first_sentence"}, {"mode": "span"}]})
+    found, _ = count_stored(own.predicted(), own.config)
+    kinds = {(one.mode, one.slice) for one in found}
+    assert {("discard", "first_sentence"), ("span", "all"), ("partial", "all")} < kinds
+    (tmp_path / "other").mkdir()
+    without = benched(tmp_path / "other", benchmark={"modes": ["strict"]})
+    found, _ = count_stored(without.predicted(), without.config)
+    assert {one.mode for one in found} == {"strict", "tag"}
+
+
 def test_they_are_the_counts_of_the_run_slice_by_slice(tmp_path: Path) -> None:
     own = benched(tmp_path, slices=[{"name": "sure", "where": "score > 0.8"}])
     in_run = count_predictions(own.results, own.artifact, own.record, own.ref, own.config)
