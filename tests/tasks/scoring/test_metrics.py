@@ -208,7 +208,7 @@ def test_many_sums_at_once_are_each_by_hand(counts: Counts) -> None:
         )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(annotated())
 def test_a_perfect_prediction_scores_one_in_every_mode(example: tuple[Sentences, Sentences, list[int]]) -> None:
     gold, _, documents = example
@@ -221,7 +221,7 @@ def test_a_perfect_prediction_scores_one_in_every_mode(example: tuple[Sentences,
             assert values(counts, undefined=-1.0)[OVERALL, "micro", "f1"] == 1.0
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(annotated())
 def test_no_number_leaves_the_unit_interval(example: tuple[Sentences, Sentences, list[int]]) -> None:
     for counts in count([paired(*example)], modes=EVERY_MODE):

@@ -116,7 +116,7 @@ def test_slices_have_rows_of_their_own() -> None:
     assert [row["slice"] for row in score([EVERY[0], sliced], "PER")] == ["all"] * 3 + ["unseen"] * 3
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(annotated())
 def test_every_row_is_consistent(example: tuple[Sentences, Sentences, list[int]]) -> None:
     counts = count([paired(*example)], modes=EVERY_MODE)
