@@ -4,21 +4,27 @@ How it keeps out of a publication's way, which writes its manifest last: only wh
 garbage; a publication renews what it finds there already (`filesystem.FRESH`); the age is looked at once more before
 each removal; and once its manifest stands, a publication writes again what is gone. A whole publication would have to
 pass between that last look and the removal for something to be lost; `Store.verify` would tell.
+
+Ages are differences of the store's own times: of the time at which it dates a file that is written now, and of the
+dates of its files. No file is garbage unless its name is one that a store gives (`layout.kind_of`), and none that is
+reached through a symbolic link. Everything else is foreign: it is reported and left alone.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
 from artifacts.aliases import read_aliases
 from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from artifacts.layout import BLOBS, blob_path, manifest_path
+from artifacts.layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
 from artifacts.manifest import ArtifactKey, Manifest
-from artifacts.storage.filesystem import FRESH, Root
+from artifacts.storage.filesystem import FRESH, Inventory, Root
 from artifacts.store import Store
 
 GRACE = timedelta(days=7)
+Clock = Callable[[str], datetime]
+"""The time by which a file beside this path would be dated."""
 
 
 class Garbage(BaseModel):
@@ -36,6 +42,17 @@ class Garbage(BaseModel):
     """When it was written."""
 
 
+class Foreign(BaseModel):
+    """Something in the folders of a store that no store has put there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """In the store."""
+    problem: str
+    """Why it is foreign."""
+
+
 def find_garbage(
     store: Store, *, grace: timedelta = GRACE, unaliased: timedelta | None = None, now: datetime | None = None
 ) -> list[Garbage]:
@@ -47,18 +64,25 @@ def find_garbage(
     if grace < FRESH:
         problem = f"{grace} is less than {FRESH}"
         raise InputError("grace", problem, "give more, so that nothing is taken from what is being published")
-    now = now or datetime.now(UTC)
     root = Root.open(store.url)
-    blobs = root.files(BLOBS, recursive=True)  # before the manifests, which may come to need them meanwhile
+    there = _kinds(root)  # before the manifests, which may come to need them meanwhile
     manifests = _manifests(store)
-    old = set() if unaliased is None else _unaliased(root, manifests, now - unaliased)
+    removable = [key for key in manifests if there.get(manifest_path(key)) == "manifest"]
+    clock = root.now if now is None else lambda beside: now
+    old = [] if unaliased is None else _unaliased(root, removable, clock, unaliased)
     needed = {blob_path(entry) for key, manifest in manifests.items() if key not in old for entry in manifest.files}
-    found = [
-        *_older([manifest_path(key) for key in sorted(old, key=manifest_path)], "manifest", root, now - grace),
-        *_older([path for path in blobs if path not in needed], "blob", root, now - grace),
-        *_older(root.leftovers(), "unfinished write", root, now - grace),
+    unneeded = [
+        path for path, kind in there.items() if kind == "unfinished write" or (kind == "blob" and path not in needed)
     ]
-    return found
+    return _older([*map(manifest_path, old), *unneeded], there, root, clock, grace)
+
+
+def find_foreign(store: Store) -> list[Foreign]:
+    """What is in the way of a store in its own folders, and is never removed. Raises where they cannot be listed."""
+    there = _inventory(Root.open(store.url))
+    links = [Foreign(path=path, problem="a link, which is not followed") for path in there.links]
+    others = [Foreign(path=path, problem="not a name of a store") for path in there.files if kind_of(path) is None]
+    return sorted([*links, *others], key=lambda one: one.path)
 
 
 def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
@@ -67,11 +91,23 @@ def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
     Raises like `find_garbage`.
     """
     root = Root.open(store.url)
+    there = _kinds(root)
+    garbage = [one for one in garbage if there.get(one.path) == one.kind]
     manifests = [one for one in garbage if one.kind == "manifest"]
     removed = [one for one in manifests if not _has_alias(root, one.path) and _remove(root, one)]
     needed = {blob_path(entry) for manifest in _manifests(store).values() for entry in manifest.files}
     others = [one for one in garbage if one.kind != "manifest" and one.path not in needed]
     return [*removed, *(one for one in others if _remove(root, one))]
+
+
+def _kinds(root: Root) -> dict[str, str]:
+    """The kind of every file of a store that no link leads to, by its path."""
+    return {path: kind for path in _inventory(root).files if (kind := kind_of(path))}
+
+
+def _inventory(root: Root) -> Inventory:
+    folders = [root.inventory(folder) for folder in (BLOBS, MODELS)]
+    return Inventory([path for one in folders for path in one.files], [path for one in folders for path in one.links])
 
 
 def _remove(root: Root, one: Garbage) -> bool:
@@ -94,15 +130,11 @@ def _manifests(store: Store) -> dict[ArtifactKey, Manifest]:
     return found
 
 
-def _unaliased(root: Root, manifests: dict[ArtifactKey, Manifest], before: datetime) -> set[ArtifactKey]:
-    kept = {name: set(read_aliases(root, name).values()) for name in {key.name for key in manifests}}
-    return {
-        key
-        for key, manifest in manifests.items()
-        if key.artifact_id not in kept[key.name]
-        and manifest.provenance.created_at is not None
-        and manifest.provenance.created_at < before
-    }
+def _unaliased(root: Root, keys: Sequence[ArtifactKey], clock: Clock, age: timedelta) -> list[ArtifactKey]:
+    """Those of the artifacts that have no alias, and whose manifest is older than `age`."""
+    kept = {name: set(read_aliases(root, name).values()) for name in {key.name for key in keys}}
+    dated = ((key, _modified(root, manifest_path(key))) for key in keys if key.artifact_id not in kept[key.name])
+    return [key for key, modified in dated if modified and clock(manifest_path(key)) - modified > age]
 
 
 def _has_alias(root: Root, path: str) -> bool:
@@ -110,12 +142,12 @@ def _has_alias(root: Root, path: str) -> bool:
     return file.removesuffix(".json") in read_aliases(root, name).values()
 
 
-def _older(paths: Sequence[str], kind: str, root: Root, before: datetime) -> list[Garbage]:
+def _older(paths: Iterable[str], kinds: dict[str, str], root: Root, clock: Clock, age: timedelta) -> list[Garbage]:
     dated = ((path, _modified(root, path)) for path in paths)
     return [
-        Garbage(path=path, kind=kind, bytes=root.size(path), modified=modified)
+        Garbage(path=path, kind=kinds[path], bytes=root.size(path), modified=modified)
         for path, modified in dated
-        if modified and modified < before
+        if modified and clock(path) - modified > age
     ]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,8 @@ from artifacts.storage.filesystem import Root, Told
 from artifacts.storage.transfers import transfer
 
 LATEST = "latest"
+_TOLERANCE = timedelta(minutes=1)
+"""A date of a store this far ahead of its time now is no sign of a wrong clock: dates are rounded."""
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)
 _DAMAGED = (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError)
 _logger = logging.getLogger(__name__)
@@ -58,9 +60,9 @@ class Store:
     def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
         """Store a folder that `save_pretrained` made; dated now unless it has a date.
 
-        `latest` then points to it, unless it points to what was published later. What an interrupted publication left
-        is completed by the next one. Raises InputError and UnsafeArtifactError for what cannot be published (see
-        `describe_folder`).
+        `latest` then points to it, unless it points to what was published later by the store's time, which is logged.
+        What an interrupted publication left is completed by the next one. Raises InputError and UnsafeArtifactError
+        for what cannot be published (see `describe_folder`).
         """
         check_name("name", name)
         if provenance.created_at is None:
@@ -75,7 +77,7 @@ class Store:
         # Who collects garbage keeps what a manifest names, but may have removed an old blob just before.
         if not all(self._root.exists(blob_path(entry)) for entry in manifest.files):
             self._upload(folder, manifest)
-        move_alias(self._root, name, LATEST, key.artifact_id, lambda now: self._is_newer(manifest, now))
+        move_alias(self._root, name, LATEST, key.artifact_id, lambda now: self._is_newer(key, now))
         return self._ref(manifest)
 
     def ref(self, key: ArtifactKey) -> ArtifactRef:
@@ -192,16 +194,26 @@ class Store:
         """Some bytes of a file of an artifact, as they are stored. Raises CorruptArtifactError where it is missing."""
         return self._stored(entry, lambda path: self._root.part(path, start, end))
 
-    def _is_newer(self, manifest: Manifest, other: str | None) -> bool:
-        """Whether nothing published later than `manifest` is meant: a slow writer must not turn `latest` back."""
+    def _is_newer(self, key: ArtifactKey, other: str | None) -> bool:
+        """Whether `latest` may move here: a slow writer must not turn it back to what the store dates earlier.
+
+        Publishers' clocks do not count. Nor does a date of the store's that lies ahead of the store's time now.
+        """
         if other is None:
             return True
         try:
-            there = self.manifest(ArtifactKey(name=manifest.name, artifact_id=other)).provenance.created_at
-        except _DAMAGED:
+            there = self._root.modified(manifest_path(ArtifactKey(name=key.name, artifact_id=other)))
+        except FileNotFoundError:
             return True
-        here = manifest.provenance.created_at
-        return there is None or here is None or here >= there
+        if self._root.modified(path := manifest_path(key)) >= there:
+            return True
+        current = f"{key.name}@sha256:{other[:12]}"
+        if there > self._root.now(beside=path) + _TOLERANCE:
+            _logger.warning("%s is dated %s, which is still to come: %s moves on", current, there, LATEST)
+            return True
+        remedy = f"`nerbench artifacts alias {key.name}@sha256:{key.artifact_id[:12]} {LATEST}` moves it"
+        _logger.warning("%s@%s stays at %s, which was published later; %s", key.name, LATEST, current, remedy)
+        return False
 
     def _upload(self, folder: Path, manifest: Manifest) -> None:
         def upload(entry: FileEntry, told: Told) -> bool:

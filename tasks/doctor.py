@@ -38,7 +38,7 @@ def checks(store: str, results: str) -> Iterator[Check]:
     yield _device()
     yield _threads()
     for name, url in (("store", store), ("results", results)):
-        yield _probe(name, url)
+        yield _probe(name, url, aliases=name == "store")
         if "://" not in url:
             yield _disk(name, Path(url))
 
@@ -75,28 +75,33 @@ def _threads() -> Check:
     return Check("threads", ok, f"{threads} on {cores} cores, load {load:.1f}", remedy)
 
 
-def _probe(name: str, url: str) -> Check:
-    """Create a file, be refused twice, read it back, delete it: what immutability rests on."""
+def _probe(name: str, url: str, *, aliases: bool = False) -> Check:
+    """Create a file, be refused twice, read it back, delete it: what immutability rests on.
+
+    With `aliases`, also write over a file that another writer has just changed, which must be refused.
+    """
     path, data = f".probe-{uuid4().hex}", b"nerbench"
     try:
         root = Root.open(url)
         root.create(path, data)
         refused = [_is_refused(root, path) for _ in range(2)]
         same = root.read(path) == data
+        swaps = not aliases or root.refuses_outdated_swap(path)
         root.delete(path)
     except (NerbenchError, OSError) as error:
-        return Check(
-            name,
-            False,
-            f"{url}: {' '.join(str(error).split())}",
-            "check the address, the credentials and the permissions",
-        )
+        remedy = "check the address, the credentials and the permissions"
+        return Check(name, False, f"{url}: {' '.join(str(error).split())}", remedy)
     if not all(refused) or not same:
         problem = "is overwritten" if not all(refused) else "reads back otherwise"
-        return Check(
-            name, False, f"{url}: an existing file {problem}", "choose a store that honours exclusive creation"
-        )
-    return Check(name, True, f"{url}: exclusive creation and read-after-write hold", "")
+        remedy = "choose a store that honours exclusive creation"
+        return Check(name, False, f"{url}: an existing file {problem}", remedy)
+    if not swaps:
+        problem = "an alias that another writer has just moved is overwritten, as the store compares nothing (If-Match)"
+        remedy = "choose a store that honours If-Match, or let only one process at a time move aliases"
+        return Check(name, False, f"{url}: {problem}", remedy)
+    promises = "exclusive creation, read-after-write and compare-and-swap"
+    held = promises if aliases else "exclusive creation and read-after-write"
+    return Check(name, True, f"{url}: {held} hold", "")
 
 
 def _is_refused(root: Root, path: str) -> bool:

@@ -6,14 +6,20 @@ The quirks of local files are dealt with here and in `paths`, those of all other
 import errno
 import logging
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import NamedTuple
 
 from artifacts.digests import file_chunks, sha256_chunks
-from artifacts.errors import InputError
-from artifacts.storage.paths import is_leftover, is_temporary, locked, publish_new, relative_path, write_whole
+from artifacts.errors import InputError, StoreUnreachableError
+from artifacts.storage.listing import walk
+from artifacts.storage.paths import is_temporary, locked, publish_new, relative_path, temporary_name, write_whole
 
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
@@ -27,18 +33,30 @@ def unheard(done: int) -> None:
     """The listener of transfers that nobody follows."""
 
 
+class Inventory(NamedTuple):
+    """The sorted paths of everything in a folder."""
+
+    files: list[str]
+    """Unfinished ones too."""
+    links: list[str]
+    """Symbolic links to files and folders, which were not followed."""
+
+
 class Root(ABC):
     """A folder of a file system. All paths given to it are relative to it, with `/`."""
 
     url: str
     """Absolute: `/folder` or `protocol://…`."""
+    _clock: tuple[datetime, float] | None = None
+    """The store's time, and this process's monotonic clock then."""
 
     @staticmethod
     def open(url: str) -> "Root":
         """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
 
         So do all its methods where access is refused or a bucket is missing, and StoreUnreachableError where a store
-        gives no answer in three attempts: FileNotFoundError always means that the file is not there.
+        gives no answer in three attempts or a disk fails: FileNotFoundError and an empty listing always mean that there
+        is nothing.
         """
         protocol, found, path = url.partition("://")
         if not found or protocol in ("file", "local"):
@@ -89,7 +107,14 @@ class Root(ABC):
 
     @abstractmethod
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        """The sorted paths of the finished files in a folder; empty where there is no such folder."""
+        """The sorted paths of the finished files in a folder; empty where there is no such folder.
+
+        Links to folders are followed.
+        """
+
+    @abstractmethod
+    def inventory(self, folder: str) -> Inventory:
+        """Everything below a folder, which may be a link itself; nothing where there is no such folder."""
 
     @abstractmethod
     def chunks(self, path: str) -> Iterator[bytes]:
@@ -107,9 +132,23 @@ class Root(ABC):
     def _renew(self, local: Path, path: str, sha256: str) -> None:
         """Let a file that is the same as a local one count as just written."""
 
-    def leftovers(self) -> list[str]:
-        """The paths of unfinished writes, which crashes leave behind; none where a file appears whole by itself."""
-        return []
+    def refuses_outdated_swap(self, path: str) -> bool:
+        """Whether `swap` is refused where a file changes after it was compared; `path` is left with other bytes."""
+        self.replace(path, b"before")
+        self.replace(path, b"now")
+        return not self.swap(path, b"outdated", b"before")
+
+    def now(self, beside: str) -> datetime:
+        """The time by which a file beside this one would be dated now, whatever this machine's clock says."""
+        if self._clock is None:
+            probe = str(PurePosixPath(beside).with_name(temporary_name()))
+            self.create(probe, b"")
+            try:
+                self._clock = (self.modified(probe), monotonic())
+            finally:
+                self.delete(probe)
+        then, started = self._clock
+        return then + timedelta(seconds=monotonic() - started)
 
     def _holds(self, path: str, size: int, sha256: str) -> bool:
         """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
@@ -131,7 +170,7 @@ class Root(ABC):
         """
         try:
             if self._holds(path, local.stat().st_size, sha256):
-                if datetime.now(UTC) - self.modified(path) > FRESH:
+                if self.now(path) - self.modified(path) > FRESH:
                     self._renew(local, path, sha256)
                 return False
             _logger.warning("%s is damaged; it is written again", self.uri(path))
@@ -176,50 +215,88 @@ class _LocalRoot(Root):
         write_whole(self._path(path), [data])
 
     def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
-        target = self._path(path)
-        with locked(target.parent):
-            if (target.read_bytes() if target.exists() else None) != expected:
+        with locked(self._path(path).parent):
+            try:
+                found = self.read(path)
+            except FileNotFoundError:
+                found = None
+            if found != expected:
                 return False
             self.replace(path, data)
             return True
 
     def read(self, path: str) -> bytes:
-        return self._path(path).read_bytes()
+        with _failing(self._path(path), "read"):
+            return self._path(path).read_bytes()
 
     def part(self, path: str, start: int, end: int) -> bytes:
-        with self._path(path).open("rb") as stream:
+        with _failing(self._path(path), "read"), self._path(path).open("rb") as stream:
             stream.seek(start)
             return stream.read(end - start)
 
     def modified(self, path: str) -> datetime:
-        return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
+        with _failing(self._path(path), "read"):
+            return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
 
     def size(self, path: str) -> int:
-        found = self._path(path)
-        if found.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "is a folder", str(found))
-        return found.stat().st_size
+        with _failing(self._path(path), "read"):
+            found = self._path(path).stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "is a folder", str(self._path(path)))
+        return found.st_size
 
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        found: list[Path] = []
-        for current, folders, names in os.walk(self._path(folder) if folder else self._folder):
-            found += [Path(current, name) for name in names if not is_temporary(name)]
-            if not recursive:
-                folders.clear()
-        return sorted(path.relative_to(self._folder).as_posix() for path in found)
+        top = self._path(folder) if folder else self._folder
+        with _failing(top, "listed"):
+            found = [entry for entry in walk(top, recursive=recursive, follow=True) if not is_temporary(entry.name)]
+        return self._relative(found)
 
-    def leftovers(self) -> list[str]:
-        found = (Path(current, name) for current, _, names in os.walk(self._folder) for name in names)
-        return sorted(path.relative_to(self._folder).as_posix() for path in found if is_leftover(path.name))
+    def inventory(self, folder: str) -> Inventory:
+        top = self._path(folder)
+        with _failing(top, "listed"):
+            if top.is_symlink():
+                return Inventory([], [folder])
+            links: dict[bool, list[os.DirEntry[str]]] = {True: [], False: []}
+            for entry in walk(top, recursive=True, follow=False):
+                links[entry.is_symlink()].append(entry)
+        return Inventory(self._relative(links[False]), self._relative(links[True]))
+
+    def refuses_outdated_swap(self, path: str) -> bool:
+        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=self._folder) as scratch:  # for the lock, too
+            return Root.refuses_outdated_swap(_LocalRoot(scratch), path)
+
+    def _relative(self, entries: Iterable["os.DirEntry[str]"]) -> list[str]:
+        return sorted(Path(entry.path).relative_to(self._folder).as_posix() for entry in entries)
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        return file_chunks(self._path(path))
+        with _failing(self._path(path), "read"):
+            yield from file_chunks(self._path(path))
 
     def delete(self, path: str) -> None:
-        self._path(path).unlink(missing_ok=True)
+        with _failing(self._path(path), "removed"):
+            self._path(path).unlink(missing_ok=True)
 
     def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
         return write_whole(self._path(path), counted(file_chunks(local), told))
 
     def _renew(self, local: Path, path: str, sha256: str) -> None:
-        os.utime(self._path(path))
+        try:
+            os.utime(self._path(path))
+        except OSError:  # another user's file, which cannot be dated but can be replaced
+            self._put(local, path, sha256, unheard)
+
+
+@contextmanager
+def _failing(path: Path, what: str) -> Iterator[None]:
+    """Raise what `Root` promises instead of the system's errors, of which only FileNotFoundError stays."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if what == "read" and isinstance(error, NotADirectoryError | IsADirectoryError):
+            raise FileNotFoundError(errno.ENOENT, "is no file", str(path)) from error
+        place, problem = error.filename or path, f"cannot be {what} ({error.strerror or error})"
+        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
+            raise InputError(str(place), problem, "check the path and its permissions") from error
+        raise StoreUnreachableError(f"{place} {problem}", str(path)) from error

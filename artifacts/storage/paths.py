@@ -14,7 +14,8 @@ from artifacts.errors import InputError, NerbenchError
 
 LOCK = ".lock.tmp"
 """Held by who compares and replaces a file of the same folder; it counts as no file of the folder."""
-_MODE = 0o644
+_MODE = 0o666
+"""Less what the umask takes away, so that those who share a folder decide by it."""
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_SAID = re.compile(rf"\(os error ({'|'.join(map(str, _NO_ROOM))})\)|inline_container\.cc|iostream error")
@@ -41,9 +42,14 @@ def is_leftover(name: str) -> bool:
     return _LEFTOVER.fullmatch(name) is not None
 
 
+def temporary_name() -> str:
+    """A fresh name of an unfinished write."""
+    return f".{uuid4().hex}.tmp"
+
+
 def temporary_sibling(path: Path) -> Path:
     """A fresh name in the folder of `path`, from which a finished file can be renamed to `path`."""
-    return path.with_name(f".{uuid4().hex}.tmp")
+    return path.with_name(temporary_name())
 
 
 @contextmanager
@@ -56,11 +62,17 @@ def locked(folder: Path) -> Iterator[None]:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, _MODE)
+        try:
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, _MODE)
+        except PermissionError:  # another user's; on local disks it can be locked all the same
+            descriptor = os.open(folder / LOCK, os.O_RDONLY)
     except OSError as error:
         raise _unwritable(folder / LOCK, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise _unwritable(folder / LOCK, error) from error
         yield
     finally:
         os.close(descriptor)
@@ -86,7 +98,10 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
                 stream.write(chunk)
             stream.flush()
             os.fsync(descriptor)
-        publish(temporary, target)
+        try:
+            publish(temporary, target)
+        except (PermissionError, IsADirectoryError) as error:
+            raise _unwritable(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)

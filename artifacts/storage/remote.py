@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 from artifacts.digests import sha256_file, sha256_hex
 from artifacts.errors import InputError
-from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.filesystem import Inventory, Root, Told
 from artifacts.storage.paths import is_temporary, relative_path
 from artifacts.storage.retries import Unanswered, attempt
 
 _BLOCK = 8 << 20
+_ABOUT_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_ABOUT_CALLS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError)
 _memory_lock = RLock()
 
 
@@ -65,9 +67,16 @@ class RemoteRoot(Root):
 
     def _meaning(self, error: Exception) -> Exception | None:
         """What is to be raised instead of the filesystem's own exception, if anything."""
+        if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+            return self._meaning(error.__cause__)  # fsspec's HTTP says it of a server that does not answer
         if isinstance(error, PermissionError):
             return InputError(f"location {self.url}", f"access is refused ({error})", "check your credentials")
-        return Unanswered(str(error)) if isinstance(error, ConnectionError | TimeoutError) else None
+        if isinstance(error, NotImplementedError):
+            remedy = "use a folder, memory:// or s3://"
+            return InputError(f"location {self.url}", "cannot do what is asked of it", remedy)
+        if isinstance(error, _ABOUT_FILES + _ABOUT_CALLS):
+            return None
+        return Unanswered(f"{type(error).__name__}: {error}")  # each library has exceptions of its own
 
     def create(self, path: str, data: bytes) -> None:
         attempt(lambda: self._create_once(path, data), self.url)
@@ -102,6 +111,9 @@ class RemoteRoot(Root):
             return False
         return True
 
+    def refuses_outdated_swap(self, path: str) -> bool:
+        return False  # two writers can both read, compare and write
+
     def read(self, path: str) -> bytes:
         data: bytes = self._call("cat_file", self._path(path))
         return data
@@ -111,11 +123,7 @@ class RemoteRoot(Root):
         return data
 
     def modified(self, path: str) -> datetime:
-        try:
-            when: datetime = self._call("modified", self._path(path))
-        except NotImplementedError:
-            remedy = "use a folder, memory:// or s3://"
-            raise InputError(f"location {self.url}", "does not tell when files were written", remedy) from None
+        when: datetime = self._call("modified", self._path(path))
         return when if when.tzinfo else when.replace(tzinfo=UTC)
 
     def size(self, path: str) -> int:
@@ -125,18 +133,33 @@ class RemoteRoot(Root):
         return int(info["size"])
 
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
+        return [path for path in self._listed(folder, recursive) if not is_temporary(path.rpartition("/")[2])]
+
+    def inventory(self, folder: str) -> Inventory:
+        return Inventory(self._listed(folder, True), [])
+
+    def _listed(self, folder: str, recursive: bool) -> list[str]:
         top = self._path(folder) if folder else self._base
+        names = self._below(top) if recursive else self._names(self._entries(top))
+        # What ends with "/" is an empty object that a console shows as a folder.
+        return sorted(name[len(self._base) + 1 :] for name in names if name.startswith(f"{top}/") and name[-1] != "/")
+
+    def _below(self, folder: str) -> list[str]:
+        """Never by `find` or `walk`: they take folders that cannot be listed for empty ones."""
+        entries = self._entries(folder)
+        folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
+        deeper = [name for one in folders if one.startswith(f"{folder}/") for name in self._below(one)]
+        return [*self._names(entries), *deeper]
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
         try:
-            # Never find(maxdepth=1): it takes an error for an empty folder.
-            names = self._call("find", top) if recursive else self._names(top)
+            found: list[dict[str, Any]] = self._call("ls", folder, detail=True)
         except FileNotFoundError:
             return []
-        # What ends with "/" is an empty object that a console shows as a folder.
-        inside = (name[len(self._base) + 1 :] for name in names if name.startswith(f"{top}/") and name[-1] != "/")
-        return sorted(name for name in inside if not is_temporary(name.rpartition("/")[2]))
+        return found
 
-    def _names(self, folder: str) -> list[str]:
-        return [entry["name"] for entry in self._call("ls", folder, detail=True) if entry["type"] == "file"]
+    def _names(self, entries: list[dict[str, Any]]) -> list[str]:
+        return [entry["name"] for entry in entries if entry["type"] != "directory"]
 
     def chunks(self, path: str) -> Iterator[bytes]:
         size = self.size(path)
@@ -165,6 +188,9 @@ class _MemoryRoot(RemoteRoot):
     def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
         with _memory_lock:
             return super().swap(path, data, expected)
+
+    def refuses_outdated_swap(self, path: str) -> bool:
+        return Root.refuses_outdated_swap(self, path)
 
     def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
         data = local.read_bytes()

@@ -63,12 +63,30 @@ class S3Root(RemoteRoot):
             tag = self._head(path)["ETag"]  # asked for first, so that it is never newer than what is read
             if self.read(path) != expected:
                 return False
-            self._call("pipe_file", self._path(path), data, IfMatch=tag)
+            self._replace_tagged(path, data, tag)
         except FileNotFoundError:
             return False
         except FileExistsError:
             return self._reads(path) == data  # our own write, whose reply was lost
         return True
+
+    def _replace_tagged(self, path: str, data: bytes, tag: str) -> None:
+        """Write over the object that has this tag; raises FileExistsError where it has another one now."""
+        self._call("pipe_file", self._path(path), data, IfMatch=tag)
+
+    def refuses_outdated_swap(self, path: str) -> bool:
+        self.replace(path, b"before")
+        tag = self._head(path)["ETag"]
+        self.replace(path, b"now")  # what another writer does after `swap` has compared
+        try:
+            self._replace_tagged(path, b"outdated", tag)
+        except FileExistsError:
+            return self.read(path) == b"now"
+        return False
+
+    def _below(self, folder: str) -> list[str]:
+        names: list[str] = self._call("find", folder)  # which lists by prefix, and raises
+        return names
 
     def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
         options = {"chunksize": _PART, "max_concurrency": _PARTS_AT_ONCE, "Metadata": {_SHA256: sha256}}

@@ -217,7 +217,7 @@ def gc(
     """Show, or remove, what no artifact of the store needs: old blobs, and what crashes left behind."""
     from datetime import timedelta
 
-    from artifacts.garbage import find_garbage, remove_garbage
+    from artifacts.garbage import find_foreign, find_garbage, remove_garbage
     from artifacts.store import Store
 
     store = Store(config.store)
@@ -225,12 +225,15 @@ def gc(
     found = find_garbage(store, grace=timedelta(days=grace), unaliased=unaliased)
     if delete:
         found = remove_garbage(store, found)
-    size = sum(one.bytes for one in found)
+    foreign, size = find_foreign(store), sum(one.bytes for one in found)
     if json:
-        print_json({"deleted": delete, "bytes": size, "garbage": [one.model_dump(mode="json") for one in found]})
+        garbage, others = ([one.model_dump(mode="json") for one in listed] for listed in (found, foreign))
+        print_json({"deleted": delete, "bytes": size, "garbage": garbage, "foreign": others})
         return
     if found:
         print_garbage(found)
+    for one in foreign:
+        say(f"left alone: {one.path} is {one.problem}")
     say(f"{len(found)} files, {size / 1e6:.1f} MB {'are gone' if delete else 'can go; remove them with --delete'}")
 
 

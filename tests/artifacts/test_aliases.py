@@ -61,7 +61,24 @@ def test_of_those_that_expect_the_same_one_wins(store: Store, versions: list[Art
     assert winners == [store.aliases("toy")["champion"]]
 
 
-def test_latest_is_the_newest_whoever_is_last(store: Store, make_model: MakeModel) -> None:
+def dated(monkeypatch: pytest.MonkeyPatch, root: Root, dates: dict[str, datetime]) -> None:
+    """Let the store date these artifacts otherwise."""
+    modified = type(root).modified
+    by_path = {f"models/toy/manifests/{artifact_id}.json": date for artifact_id, date in dates.items()}
+    monkeypatch.setattr(type(root), "modified", lambda root, path: by_path.get(path) or modified(root, path))
+
+
+@pytest.mark.parametrize("created_at", [datetime(1971, 1, 1, tzinfo=UTC), datetime(2130, 1, 1, tzinfo=UTC)])
+def test_publishers_clocks_do_not_count(store: Store, make_model: MakeModel, created_at: datetime) -> None:
+    wrong = store.publish(make_model("wrong", value=9.0), "toy", Provenance(created_at=created_at))
+    assert store.aliases("toy") == {"latest": wrong.artifact_id}
+    right = store.publish(make_model("right", value=8.0), "toy", Provenance())
+    assert store.aliases("toy") == {"latest": right.artifact_id}
+    wrong = store.publish(make_model("wrong again", value=7.0), "toy", Provenance(created_at=created_at))
+    assert store.aliases("toy") == {"latest": wrong.artifact_id}
+
+
+def test_latest_is_one_of_those_published_at_once(store: Store, make_model: MakeModel, root: Root) -> None:
     folders = [make_model(f"v{day}", value=day) for day in range(1, 5)]
     barrier = Barrier(4)
 
@@ -70,10 +87,47 @@ def test_latest_is_the_newest_whoever_is_last(store: Store, make_model: MakeMode
         return store.publish(folders[day - 1], "toy", on(day))
 
     with ThreadPoolExecutor(4) as pool:
-        published = list(pool.map(publish, (4, 3, 2, 1)))
-    assert store.aliases("toy") == {"latest": published[0].artifact_id}
-    store.publish(make_model("late", value=9.0), "toy", on(2))
-    assert store.aliases("toy") == {"latest": published[0].artifact_id}
+        published = [ref.artifact_id for ref in pool.map(publish, (4, 3, 2, 1))]
+    times = {one: root.modified(f"models/toy/manifests/{one}.json") for one in published}
+    assert times[store.aliases("toy")["latest"]] == max(times.values())
+    late = store.publish(make_model("late", value=9.0), "toy", on(2))
+    assert store.aliases("toy") == {"latest": late.artifact_id}
+
+
+def test_a_late_retry_does_not_turn_latest_back(
+    store: Store,
+    versions: list[ArtifactRef],
+    root: Root,
+    make_model: MakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nor is it silent about it."""
+    dated(
+        monkeypatch, root, {ref.artifact_id: datetime(2026, 1, day, tzinfo=UTC) for day, ref in enumerate(versions, 1)}
+    )
+    assert store.publish(make_model("v1 again", value=1.0), "toy", on(1)) == versions[0]
+    assert store.aliases("toy")["latest"] == versions[3].artifact_id
+    stays = f"toy@latest stays at toy@sha256:{versions[3].artifact_id[:12]}, which was published later"
+    assert stays in caplog.text
+    assert f"`nerbench artifacts alias toy@sha256:{versions[0].artifact_id[:12]} latest` moves it" in caplog.text
+
+
+def test_latest_moves_on_from_what_the_store_dates_in_the_future(
+    store: Store,
+    versions: list[ArtifactRef],
+    root: Root,
+    make_model: MakeModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A disk is dated by the clock of its machine, which may have been wrong, too."""
+    dated(monkeypatch, root, {versions[3].artifact_id: datetime(2130, 1, 1, tzinfo=UTC)})
+    newest = store.publish(make_model("v5", value=5.0), "toy", Provenance())
+    assert store.aliases("toy")["latest"] == newest.artifact_id
+    assert (
+        f"toy@sha256:{versions[3].artifact_id[:12]} is dated 2130-01-01 00:00:00+00:00, which is still" in caplog.text
+    )
 
 
 def test_latest_moves_after_it_was_set_by_hand(

@@ -1,15 +1,16 @@
 """What is collected, and what never is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 from damage import blob, flip
 from fake_models import MakeModel
-from interruptions import Crash, at_call, crash
+from interruptions import Crash
 
 from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.garbage import find_garbage, remove_garbage
+from artifacts.garbage import Garbage, find_foreign, find_garbage, remove_garbage
+from artifacts.layout import kind_of
 from artifacts.manifest import ArtifactRef, Provenance
 from artifacts.storage.filesystem import Root
 from artifacts.store import Store
@@ -20,8 +21,18 @@ LATER = datetime.now(UTC) + timedelta(days=30)
 
 def leave_a_blob(store: Store, folder: Path) -> None:
     """Publish as far as to the manifest."""
-    with at_call(store.url, ("create",), 0, crash), pytest.raises(Crash):
-        store.publish(folder, "unfinished", Provenance())
+    kind = type(Root.open(store.url))
+    create = kind.create
+
+    def crash_at_manifest(root: Root, path: str, data: bytes) -> None:
+        if kind_of(path) == "manifest":
+            raise Crash
+        create(root, path, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "create", crash_at_manifest)
+        with pytest.raises(Crash):
+            store.publish(folder, "unfinished", Provenance())
 
 
 def paths(store: Store, **options: timedelta) -> list[str]:
@@ -107,11 +118,12 @@ def test_a_manifest_that_cannot_be_read_protects_everything(
 def test_leftovers_of_crashes_go(tmp_path: Path, make_model: MakeModel) -> None:
     store = Store(str(tmp_path / "store"))
     store.publish(make_model(), "toy", Provenance())
-    left = tmp_path / "store" / "blobs" / "sha256" / f".{'a' * 32}.tmp"
+    left = tmp_path / "store" / "blobs" / "sha256" / "aa" / f".{'a' * 32}.tmp"
+    left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"half")
     assert find_garbage(store) == []
     (found,) = find_garbage(store, now=LATER)
-    assert (found.kind, found.path) == ("unfinished write", f"blobs/sha256/{left.name}")
+    assert (found.kind, found.path) == ("unfinished write", f"blobs/sha256/aa/{left.name}")
     remove_garbage(store, [found])
     assert not left.exists()
     assert (tmp_path / "store/models/toy/aliases/.lock.tmp").exists()
@@ -120,3 +132,85 @@ def test_leftovers_of_crashes_go(tmp_path: Path, make_model: MakeModel) -> None:
 def test_the_grace_time_is_never_too_short(store: Store) -> None:
     with pytest.raises(InputError, match="grace: 0:10:00 is less than 1:00:00"):
         find_garbage(store, grace=timedelta(minutes=10))
+
+
+FOREIGN = [
+    "blobs/notes.txt",
+    "blobs/sha256/ab/" + "0" * 64,  # in the folder of another
+    "blobs/sha256/00/" + "0" * 63,
+    "blobs/sha256/" + "0" * 64,
+    "blobs/thesis/.0.tmp",
+    f"blobs/thesis/.{'a' * 32}.tmp",
+    "models/README.md",
+    "models/toy/manifests/notes.json",
+    "models/toy/manifests/deep/" + "0" * 64 + ".json",
+    "models/toy/weights.bin",
+]
+
+
+def test_what_is_foreign_is_reported_and_stays(store: Store, ref: ArtifactRef, root: Root) -> None:
+    for path in FOREIGN:
+        root.create(path, b"mine")
+    root.create("elsewhere/notes.txt", b"mine")
+    assert find_garbage(store, now=LATER, unaliased=timedelta(0)) == []
+    found = find_foreign(store)
+    assert [one.path for one in found] == sorted(FOREIGN)
+    assert {one.problem for one in found} == {"not a name of a store"}
+    as_garbage = [Garbage(path=path, kind="blob", bytes=4, modified=root.modified(path)) for path in FOREIGN]
+    assert remove_garbage(store, as_garbage) == []
+    assert all(root.exists(path) for path in FOREIGN)
+
+
+def link_a_folder(folder: Path, elsewhere: Path) -> None:
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("linked", ["blobs", "blobs/sha256", "blobs/sha256/00", "models", "models/toy"])
+def test_nothing_is_removed_through_a_linked_folder(tmp_path: Path, make_model: MakeModel, linked: str) -> None:
+    store = Store(str(tmp_path / "store"))
+    root = Root.open(store.url)
+    old = store.publish(make_model("old", value=2.0), "toy", Provenance())
+    store.publish(make_model(), "toy", Provenance())
+    root.create(f"blobs/sha256/00/{'0' * 64}", b"nobody's")
+    root.create(f"models/toy/aliases/.{'0' * 32}.tmp", b"half")
+    whole = find_garbage(store, now=LATER, unaliased=timedelta(0))
+    link_a_folder(tmp_path / "store" / linked, tmp_path / "elsewhere")
+    assert [(one.path, one.problem) for one in find_foreign(store)] == [(linked, "a link, which is not followed")]
+    assert [one for one in find_garbage(store, now=LATER) if one.path.startswith(linked)] == []
+    assert [one for one in remove_garbage(store, whole) if one.path.startswith(linked)] == []
+    assert [one.name for one in store.list()] == ["toy"] * len(store.list())
+    if linked.startswith("models"):
+        assert store.verify(old).ok  # what a manifest behind a link needs is needed
+
+
+def test_a_linked_file_is_no_garbage(tmp_path: Path, make_model: MakeModel) -> None:
+    store = Store(str(tmp_path / "store"))
+    store.publish(make_model(), "toy", Provenance())
+    link = tmp_path / "store/blobs/sha256/00" / ("0" * 64)
+    link.parent.mkdir()
+    (tmp_path / "victim").write_text("mine")
+    link.symlink_to(tmp_path / "victim")
+    assert find_garbage(store, now=LATER) == []
+    assert [one.path for one in find_foreign(store)] == [link.relative_to(store.url).as_posix()]
+
+
+@pytest.mark.parametrize("days", [-3650, 3650])
+def test_this_machines_clock_does_not_count(
+    store: Store, ref: ArtifactRef, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """Wherever it is wrong by years: the age of a file is the difference of two times of the store."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=days)
+
+    for module in ("artifacts.garbage", "artifacts.storage.filesystem", "artifacts.store", "artifacts.aliases"):
+        monkeypatch.setattr(f"{module}.datetime", Wrong)
+    newer = store.publish(make_model("other", value=2.0), "toy", Provenance())
+    assert store.aliases("toy")["latest"] == newer.artifact_id
+    leave_a_blob(store, make_model("third", value=3.0))
+    assert find_garbage(store, unaliased=timedelta(days=1)) == []
+    monkeypatch.setattr(type(Root.open(store.url)), "now", lambda root, beside: LATER)
+    assert [one.kind for one in find_garbage(store, unaliased=timedelta(days=1))] == ["manifest", "blob", "blob"]

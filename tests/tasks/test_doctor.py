@@ -1,11 +1,17 @@
 """The doctor: what is well, and what is said where it is not."""
 
+import os
 import shutil
 from collections import namedtuple
+from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
+from threading import Thread
 from uuid import uuid4
 
 import pytest
+from fault_proxy import FaultProxy
+from s3_server import running_s3
 
 from artifacts.storage.filesystem import Root
 from tasks import doctor
@@ -75,6 +81,40 @@ def test_a_store_without_exclusive_creation_is_found_out(
     assert not check.ok
     assert says in check.detail
     assert "exclusive creation" in check.remedy
+
+
+class IgnoresIfMatch(FaultProxy):
+    """An S3 that writes whatever it is given."""
+
+    def next_fault(self, method: str, path: str, headers: Message) -> int | str | None:
+        del headers["If-Match"]
+        return None
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    with running_s3() as url:
+        yield url
+
+
+def test_a_store_that_compares_is_fit(bucket: str) -> None:
+    check = doctor._probe("store", f"{bucket}/fit", aliases=True)
+    assert check.ok
+    assert check.detail.endswith("exclusive creation, read-after-write and compare-and-swap hold")
+    assert Root.open(f"{bucket}/fit").files(recursive=True) == []
+
+
+def test_a_store_that_ignores_if_match_is_reported(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with IgnoresIfMatch(os.environ["AWS_ENDPOINT_URL"]) as proxy:
+        Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        check = doctor._probe("store", f"{bucket}/unfit", aliases=True)
+        left = Root.open(f"{bucket}/unfit").files(recursive=True)
+        proxy.shutdown()
+    assert not check.ok
+    assert "an alias that another writer has just moved is overwritten" in check.detail
+    assert "honours If-Match" in check.remedy
+    assert left == []
 
 
 @pytest.mark.parametrize("version", [None, "0.151.0", "0.1"])

@@ -15,6 +15,7 @@ from killed_steps import contents
 
 from artifacts.errors import ConflictError
 from artifacts.garbage import find_garbage, remove_garbage
+from artifacts.layout import kind_of, manifest_path
 from artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
 from artifacts.storage.filesystem import Root
 from artifacts.store import Expected, Store
@@ -51,7 +52,7 @@ class StoreMachine(RuleBasedStateMachine):
         artifact_id = publish(self._store, self._folder / f"{number}", name)
         assert self._known[name, artifact_id] == number
         self._artifacts.add((name, artifact_id))
-        if self._is_newest(name, number):
+        if self._is_newest(name, artifact_id):
             self._aliases[name, "latest"] = artifact_id
         self._count.acknowledged += 1
 
@@ -109,8 +110,9 @@ class StoreMachine(RuleBasedStateMachine):
             self._artifacts = self._aliased()
         needed = {entry.sha256 for key in self._keys() for entry in self._store.manifest(key).files}
         root = Root.open(self._store.url)
-        assert {path.rpartition("/")[2] for path in root.files("blobs", recursive=True)} == needed
-        assert root.leftovers() == []
+        found = [path for folder in ("blobs", "models") for path in root.inventory(folder).files]
+        assert {path.rpartition("/")[2] for path in found if kind_of(path) == "blob"} == needed
+        assert {kind_of(path) for path in found} <= {"blob", "manifest", "alias", "lock"}
 
     @rule(unaliased=st.booleans(), crash_at=CRASHES)
     def crash_in_collect(self, unaliased: bool, crash_at: int) -> None:
@@ -180,9 +182,13 @@ class StoreMachine(RuleBasedStateMachine):
     def _aliased(self) -> set[Artifact]:
         return {(name, to) for (name, _), to in self._aliases.items()}
 
-    def _is_newest(self, name: str, number: int) -> bool:
-        now = self._aliases.get((name, "latest"))
-        return now is None or number >= self._known[name, now]
+    def _is_newest(self, name: str, artifact_id: str) -> bool:
+        """As the store dates the manifests, whatever the publishers say."""
+        now, root = self._aliases.get((name, "latest"), artifact_id), Root.open(self._store.url)
+        there, here = (
+            root.modified(manifest_path(ArtifactKey(name=name, artifact_id=one))) for one in (now, artifact_id)
+        )
+        return here >= there
 
 
 def _collect(store: Store, unaliased: bool) -> None:

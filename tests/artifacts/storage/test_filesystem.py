@@ -5,7 +5,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Barrier
 
 import pytest
@@ -128,7 +128,7 @@ def test_swap_writes_where_nothing_else_did(root: Root) -> None:
     assert root.swap("a/alias.json", b"2", b"1")
     assert root.read("a/alias.json") == b"2"
     assert root.files("a") == ["a/alias.json"]
-    assert root.leftovers() == []
+    assert set(root.inventory("a").files) <= {"a/alias.json", "a/.lock.tmp"}
 
 
 def test_of_eight_that_swap_one_wins(root: Root) -> None:
@@ -155,12 +155,23 @@ def test_parts(root: Root) -> None:
             read()
 
 
-def test_leftovers_are_no_locks(tmp_path: Path) -> None:
-    root = Root.open(str(tmp_path))
-    root.swap("a/alias", b"1", None)
-    (tmp_path / "a" / f".{'0' * 32}.tmp").write_bytes(b"half")
-    assert root.leftovers() == [f"a/.{'0' * 32}.tmp"]
-    assert root.files(recursive=True) == ["a/alias"]
+def test_an_inventory_has_everything(root: Root) -> None:
+    for path in ("a/b", "a/deep/c", f"a/.{'0' * 32}.tmp"):
+        root.create(path, b"1")
+    assert root.inventory("a") == ([f"a/.{'0' * 32}.tmp", "a/b", "a/deep/c"], [])
+    assert root.inventory("nothing") == ([], [])
+
+
+def test_the_time_is_that_of_the_place(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    create = root.create
+    monkeypatch.setattr(root, "create", lambda path, data: (written.append(path), create(path, data)))
+    then = datetime(2001, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(root, "modified", lambda path: then)
+    first, second = root.now("a/b"), root.now("c")
+    assert then <= first <= second < then + timedelta(hours=1)
+    assert [PurePosixPath(path).parent for path in written] == [PurePosixPath("a")]
+    assert root.inventory("a") == ([], [])
 
 
 def test_empty_files(root: Root, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_garbage_is_shown_and_then_removed(run: Any, store: Store, first: Artifa
     blob = Path(store.url) / "blobs" / "sha256" / "00" / ("0" * 64)
     blob.parent.mkdir()
     blob.write_bytes(b"12345")
-    assert json.loads(run("gc", "--json")) == {"deleted": False, "bytes": 0, "garbage": []}
+    assert json.loads(run("gc", "--json")) == {"deleted": False, "bytes": 0, "garbage": [], "foreign": []}
     for path in Path(store.url).rglob("*"):
         os.utime(path, (old := time.time() - 30 * 86400, old))
     found = json.loads(run("gc", "--json"))
@@ -148,6 +148,26 @@ def test_garbage_is_shown_and_then_removed(run: Any, store: Store, first: Artifa
     assert not blob.exists()
     assert "grace: " in run("gc", "--grace", "0", status=2)
     assert store.verify(first).ok
+
+
+def test_what_is_foreign_is_reported_and_left(run: Any, store: Store, first: ArtifactRef) -> None:
+    notes = Path(store.url) / "blobs" / "notes.txt"
+    notes.write_text("mine")
+    os.utime(notes, (old := time.time() - 30 * 86400, old))
+    foreign = [{"path": "blobs/notes.txt", "problem": "not a name of a store"}]
+    assert json.loads(run("gc", "--delete", "--json")) == {
+        "deleted": True,
+        "bytes": 0,
+        "garbage": [],
+        "foreign": foreign,
+    }
+    assert notes.exists()
+
+
+def test_a_dead_store_is_not_an_empty_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("artifacts.storage.retries.sleep", lambda seconds: None)
+    assert status_of(["artifacts", "ls", "--store", "http://127.0.0.1:9/x"]) == 1
+    assert "http://127.0.0.1:9/x cannot be reached" in capsys.readouterr().err
 
 
 def test_old_versions_go_when_it_is_asked_for(
