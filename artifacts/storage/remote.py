@@ -17,6 +17,8 @@ from artifacts.storage.retries import Unanswered, attempt
 _BLOCK = 8 << 20
 _ABOUT_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 _ABOUT_CALLS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError)
+_REFUSALS = (400, 401, 403, 405, 501)
+"""Statuses of HTTP that asking again does not change."""
 _memory_lock = RLock()
 
 
@@ -76,6 +78,13 @@ class RemoteRoot(Root):
             return InputError(f"location {self.url}", "cannot do what is asked of it", remedy)
         if isinstance(error, _ABOUT_FILES + _ABOUT_CALLS):
             return None
+        status = getattr(error, "status", 0)  # of an HTTP reply, which aiohttp keeps
+        if status in (404, 410):
+            return FileNotFoundError(errno.ENOENT, "is not there", self.url)
+        if status in _REFUSALS:
+            return InputError(
+                f"location {self.url}", f"the request is refused ({error})", "check the URL, or use s3://"
+            )
         return Unanswered(f"{type(error).__name__}: {error}")  # each library has exceptions of its own
 
     def create(self, path: str, data: bytes) -> None:

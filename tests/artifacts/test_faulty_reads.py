@@ -1,0 +1,133 @@
+"""Whatever listing or read fails, and however: nothing is deleted that is needed, called empty or left out in silence.
+
+Each operation runs once for each of its calls to the file system, which fails then.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fake_models import MakeModel
+from faulty_reads import Faults, faulty_reads
+from run_files import NOW, WEEK, compact_runs, read, write
+
+from artifacts.errors import NerbenchError
+from artifacts.garbage import find_foreign, find_garbage, remove_garbage
+from artifacts.manifest import Provenance
+from artifacts.references import resolve, verify
+from artifacts.results.tables import find_table_file, read_newest_first
+from artifacts.storage.filesystem import Root
+from artifacts.store import Store
+
+LATER = datetime.now(UTC) + timedelta(days=30)
+NUMBERS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EMFILE,
+    errno.ENOMEM,
+    errno.EHOSTDOWN,
+)
+SEVERAL = [
+    pytest.param([(errno.EACCES, False), (errno.ESTALE, True)], id="two"),
+    pytest.param(
+        [(number, lasting) for number in NUMBERS for lasting in (False, True)], id="all", marks=pytest.mark.torture
+    ),
+]
+"""Errors, and whether they last."""
+LEFT = f"blobs/sha256/00/{'0' * 64}"
+"""The only thing that may go."""
+
+
+@pytest.fixture
+def shop(root_url: str, make_model: MakeModel) -> Store:
+    """A store with two models, garbage and two foreign files, and results of two days, one of them compacted."""
+    store, root = Store(root_url), Root.open(root_url)
+    for number in (1.0, 2.0):
+        store.publish(make_model(f"{number}", value=number), f"toy{number:.0f}", Provenance())
+    store.set_alias("toy1", "champion", store.aliases("toy1")["latest"])
+    root.create(LEFT, b"0")
+    root.create("blobs/notes", b"mine")
+    for key in "ab":
+        write(root_url, key)
+    compact_runs(root_url)
+    write(root_url, "c")
+    write(root_url, "d", "2026-01-03")
+    return store
+
+
+READING: dict[str, Callable[[Store], Any]] = {
+    "list": lambda store: store.list(),
+    "keys": lambda store: store.keys(),
+    "aliases": lambda store: store.aliases("toy1"),
+    "every model": lambda store: resolve("*@latest", store.url),
+    "verify": lambda store: verify("toy1", store.url),
+    "garbage": lambda store: find_garbage(store, unaliased=timedelta(0), now=LATER),
+    "foreign": find_foreign,
+    "results": lambda store: read(store.url),
+    "results by date": lambda store: [(one.date, one.rows.num_rows) for one in read_newest_first(store.url, "runs")],
+    "a file of results": lambda store: find_table_file(store.url, "runs", "a"),
+}
+WRITING: dict[str, Callable[[Store], Any]] = {
+    "collect": lambda store: remove_garbage(store, find_garbage(store, unaliased=timedelta(0), now=LATER)),
+    "compact": lambda store: compact_runs(store.url, now=NOW + 2 * WEEK),
+}
+
+
+def outcome(store: Store, operation: Callable[[Store], Any], faults: Faults) -> Any:
+    """What an operation returns, or its error where that is one for users, of one line."""
+    with faulty_reads(store.url, faults):
+        try:
+            return operation(Store(store.url))
+        except NerbenchError as error:
+            return error if "\n" not in str(error) else pytest.fail(str(error))
+
+
+def spoil_each(store: Store, operation: Callable[[Store], Any], number: int, *, lasting: bool = False) -> list[Any]:
+    """What comes of it for each call that can fail."""
+    found = []
+    while True:
+        faults = Faults(len(found), number, lasting=lasting)
+        said = outcome(store, operation, faults)
+        if not faults.happened:
+            return found
+        found.append(said)
+
+
+def content(store: Store) -> dict[str, bytes]:
+    root = Root.open(store.url)
+    return {path: root.read(path) for path in root.files(recursive=True)}
+
+
+@pytest.mark.parametrize("cases", SEVERAL)
+@pytest.mark.parametrize("name", READING)
+def test_nothing_is_left_out_in_silence(shop: Store, name: str, cases: list[tuple[int, bool]]) -> None:
+    before, right = content(shop), READING[name](shop)
+    for number, lasting in cases:
+        for position, said in enumerate(spoil_each(shop, READING[name], number, lasting=lasting)):
+            case = f"{os.strerror(number)} at call {position}"
+            # What fails once is asked for again, but for local disks.
+            assert isinstance(said, NerbenchError) or (said == right and not lasting), case
+    assert content(shop) == before
+
+
+@pytest.mark.parametrize("cases", SEVERAL)
+@pytest.mark.parametrize("name", WRITING)
+def test_nothing_needed_is_deleted(shop: Store, name: str, cases: list[tuple[int, bool]]) -> None:
+    root, rows, before = Root.open(shop.url), read(shop.url), content(shop).keys() - {LEFT}
+    for number, lasting in cases:
+        position, happened = 0, True
+        while happened:
+            faults = Faults(position, number, lasting=lasting)
+            outcome(shop, WRITING[name], faults)
+            assert read(shop.url) == rows
+            assert name != "collect" or set(root.files(recursive=True)) - {LEFT} == before
+            if not root.exists(LEFT):
+                root.create(LEFT, b"0")
+            position, happened = position + 1, faults.happened
