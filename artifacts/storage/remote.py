@@ -78,14 +78,7 @@ class RemoteRoot(Root):
             return InputError(f"location {self.url}", "cannot do what is asked of it", remedy)
         if isinstance(error, _ABOUT_FILES + _ABOUT_CALLS):
             return None
-        status = getattr(error, "status", 0)  # of an HTTP reply, which aiohttp keeps
-        if status in (404, 410):
-            return FileNotFoundError(errno.ENOENT, "is not there", self.url)
-        if status in _REFUSALS:
-            return InputError(
-                f"location {self.url}", f"the request is refused ({error})", "check the URL, or use s3://"
-            )
-        return Unanswered(f"{type(error).__name__}: {error}")  # each library has exceptions of its own
+        return _meaning_of_status(error, self.url) or Unanswered(f"{type(error).__name__}: {error}")
 
     def create(self, path: str, data: bytes) -> None:
         attempt(lambda: self._create_once(path, data), self.url)
@@ -209,6 +202,16 @@ class _MemoryRoot(RemoteRoot):
 
     def _renew(self, local: Path, path: str, sha256: str) -> None:
         self.replace(path, local.read_bytes())
+
+
+def _meaning_of_status(error: Exception, url: str) -> Exception | None:
+    """What an HTTP status says that asking again will not change; aiohttp keeps it with its exceptions."""
+    status = getattr(error, "status", 0)
+    if status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, "is not there", url)
+    if status in _REFUSALS:
+        return InputError(f"location {url}", f"the request is refused ({error})", "check the URL, or use s3://")
+    return None
 
 
 def _check_url(url: str) -> None:
