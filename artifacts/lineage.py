@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from artifacts.errors import NerbenchError
+from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError
 from artifacts.manifest import ArtifactKey, ArtifactRef, Manifest
 from artifacts.references import load_manifest
 from artifacts.store import Store
@@ -45,7 +45,7 @@ def _by_model(store: Store) -> dict[str, Manifest]:
     for summary in store.list():  # the newest first
         try:
             manifest = store.manifest(ArtifactKey(name=summary.name, artifact_id=summary.artifact_id))
-        except NerbenchError:
+        except (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError):  # not what merely cannot be read
             continue
         found[manifest.model_sha256] = manifest
     return found

@@ -79,8 +79,13 @@ class Run:
         ledger = self.ledger
         match step:
             case ["publish", folder, name]:
-                (ledger.pending if did is None else ledger.artifacts).add((name, self._ids[folder]))
-                self._settle_alias((name, "latest"), self._ids[folder], did is not None)
+                artifact = (name, self._ids[folder])
+                again = artifact in ledger.pending | ledger.artifacts
+                (ledger.pending if did is None else ledger.artifacts).add(artifact)
+                # One that was published before does not turn `latest` back from one published later.
+                self._settle_alias((name, "latest"), self._ids[folder], did is not None and not again)
+                if did is not None:
+                    ledger.aliases[name, "latest"].discard("")
             case ["alias", name, alias, target]:
                 self._settle_alias((name, alias), target, did is not None)
             case ["write", key, value]:
