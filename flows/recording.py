@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
+from artifacts.errors import InputError, RunFailedError, StoreUnreachableError, pass_interrupts
 from artifacts.escaping import escape_logs
 from artifacts.manifest import ArtifactRef
 from flows.identity import current_run
@@ -38,7 +38,7 @@ class Ledger:
     cached: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """`train_s`, `evaluate_s`, `score_s`."""
-    failures: dict[str, Exception] = field(default_factory=dict)
+    failures: dict[str, BaseException] = field(default_factory=dict)
     """What went wrong, by model."""
     pruned: str | None = None
     """What went from the caches at the end, if something did."""
@@ -51,7 +51,8 @@ class Ledger:
         """
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
+            pass_interrupts(error)
             self.failures.setdefault(model, error)
             if isinstance(error, StoreUnreachableError) and f"{error.url}/".startswith(self.needed):
                 raise
@@ -104,8 +105,9 @@ class Ledger:
         if not self.failures:
             return None
         errors = list(self.failures.values())
-        if not (self.artifacts or self.tables) and all(isinstance(error, InputError) for error in errors):
-            return errors[0]
+        wrong = [error for error in errors if isinstance(error, InputError)]
+        if not (self.artifacts or self.tables) and len(wrong) == len(errors):
+            return wrong[0]
         reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
         return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
 
@@ -118,7 +120,7 @@ class Ledger:
             log.info("%s", pruned)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from artifacts.errors import CorruptArtifactError, InputError, NerbenchError, pass_interrupts
 from artifacts.manifest import Golden
 from tasks.inference.alignment import SpecialTokens
 from tasks.inference.bounds import check_size
@@ -117,7 +117,8 @@ def one_line(field: str, remedy: str) -> Iterator[None]:
         yield
     except (NerbenchError, MemoryError):
         raise
-    except Exception as error:  # tokenizers raises nothing more special
+    except BaseException as error:  # tokenizers raises nothing more special, and panics
+        pass_interrupts(error)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             field, text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …", remedy
