@@ -9,6 +9,7 @@ from typing import Any
 from artifacts.errors import InputError, RunFailedError, StoreUnreachableError, pass_interrupts
 from artifacts.escaping import escape_logs
 from artifacts.manifest import ArtifactRef
+from artifacts.problems import Problems, collected
 from flows.identity import current_run
 from tasks.config import Config
 from tasks.results.caches import prune_after_run
@@ -42,6 +43,8 @@ class Ledger:
     """What went wrong, by model."""
     pruned: str | None = None
     """What went from the caches at the end, if something did."""
+    problems: Problems = field(default_factory=dict)
+    """What is damaged in the store or the results, and was left out."""
 
     @contextmanager
     def guard(self, model: str) -> Iterator[None]:
@@ -98,18 +101,20 @@ class Ledger:
             "metrics": self.metrics,
             "gate": self.judged,
             **({"pruned": self.pruned} if self.pruned else {}),
+            **({"problems": [str(one) for one in self.problems.values()]} if self.problems else {}),
         }
 
     def failure(self) -> Exception | None:
         """How the flow ends: a wrong request that left nothing to do as it is, other failures by model and reason."""
-        if not self.failures:
+        if not (self.failures or self.problems):
             return None
         errors = list(self.failures.values())
         wrong = [error for error in errors if isinstance(error, InputError)]
-        if not (self.artifacts or self.tables) and len(wrong) == len(errors):
+        if wrong and not (self.artifacts or self.tables or self.problems) and len(wrong) == len(errors):
             return wrong[0]
-        reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
-        return RunFailedError(f"{len(errors)} failed: {reasons}", self.summary())
+        failed = [f"{model}: {_reason(error)}" for model, error in self.failures.items()]
+        failed += map(str, self.problems.values())
+        return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}", self.summary())
 
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row, and hold the caches to their limits."""
@@ -135,7 +140,8 @@ def recorded(config: Config) -> Iterator[Ledger]:
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results))
     ledger = Ledger(run=current_run(config.results), needed=needed)
     try:
-        yield ledger
+        with collected() as ledger.problems:
+            yield ledger
         if failure := ledger.failure():
             raise failure
     except InputError:

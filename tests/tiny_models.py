@@ -44,15 +44,11 @@ def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, po
     return _save(BertForTokenClassification(config), tokenizer, folder)
 
 
-def save_panicking(folder: Path) -> Path:
-    """A BERT whose tokenizer panics at a word of many letters, as its pattern backtracks."""
-    saved = json.loads((save_bert(folder) / "tokenizer.json").read_text())
-    saved["pre_tokenizer"] = {
-        "type": "Split",
-        "pattern": {"Regex": r"(?:(?:\w|\w)+)+\d"},
-        "behavior": "Isolated",
-        "invert": False,
-    }
+def let_tokenizer_panic(folder: Path, pattern: str) -> Path:
+    """Split words by a pattern; at one that backtracks for ever, the tokenizer panics."""
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    regex = {"Regex": pattern}
+    saved["pre_tokenizer"] = {"type": "Split", "pattern": regex, "behavior": "Isolated", "invert": False}
     (folder / "tokenizer.json").write_text(json.dumps(saved))
     return folder
 

@@ -138,5 +138,5 @@ def _opened(root: Root, path: str) -> Iterator[pq.ParquetFile]:
             yield file
     except FileNotFoundError as error:
         raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # the last of a name or column that is no text
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

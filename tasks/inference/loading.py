@@ -139,9 +139,9 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bo
             # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
             wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
             wrapper.backend_tokenizer.pre_tokenizer.add_prefix_space = True  # some classes ignore the option
-    for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
-        wrapper.init_kwargs.pop(option, None)
-    return prepare_tokenizer(wrapper)
+        for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
+            wrapper.init_kwargs.pop(option, None)
+        return prepare_tokenizer(wrapper)
 
 
 def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:

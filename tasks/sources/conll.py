@@ -17,6 +17,7 @@ from tasks.config import DatasetConfig
 from tasks.sources.sentences import Sentence, Source, shortened
 from tasks.sources.textfile import read_lines
 
+Columns = Mapping[Literal["words", "tags", "document"], int | str]
 _HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 _MARKER = "-DOCSTART-"
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")
@@ -69,7 +70,7 @@ def is_numbered(lines: Iterable[str]) -> bool:
 
 
 def _sentences(
-    path: str, lines: Iterable[str], columns: Mapping[str, int | str], delimiter: str, *, tagged: bool = True
+    path: str, lines: Iterable[str], columns: Columns, delimiter: str, *, tagged: bool = True
 ) -> Iterator[Sentence]:
     rest = iter(lines)
     first = list(islice(rest, _LOOKED_AT))
@@ -96,7 +97,7 @@ class _Reader:
     """The state between two lines of a file."""
 
     path: str
-    columns: Mapping[str, int | str]
+    columns: Columns
     delimiter: str
     tagged: bool
     """Whether tags are read beside the words."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tiny_models import LABELS, save_bag, save_panicking
+from tiny_models import LABELS, let_tokenizer_panic, save_bag, save_bert
 
 from flows.cli import status_of
 from flows.commands import predict
@@ -21,7 +21,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def panicking(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_panicking(tmp_path_factory.mktemp("broken") / "panicking")
+    return let_tokenizer_panic(save_bert(tmp_path_factory.mktemp("broken") / "panicking"), "(a+)+$")
 
 
 @pytest.fixture(autouse=True)
