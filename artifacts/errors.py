@@ -59,6 +59,10 @@ class CorruptArtifactError(NerbenchError):
     """Stored bytes are missing or differ from what the manifest says."""
 
 
+DAMAGED = (InputError, CorruptArtifactError)
+"""What reading one object of a store may raise; that a whole store gives no answer is something else."""
+
+
 class StoreUnreachableError(NerbenchError):
     """A store gave no answer, also when it was asked again; `url` is what was asked for."""
 

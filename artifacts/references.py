@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
+from artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
 from artifacts.findings import Verification
 from artifacts.folder import describe_folder
 from artifacts.header import Part, Tensor, read_tensors
@@ -43,7 +43,7 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
 def _sound_ref(store: Store, key: ArtifactKey) -> ArtifactRef | None:
     try:
         return store.ref(key)
-    except (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError) as error:
+    except DAMAGED as error:
         report_or_warn(f"{store.url}/{manifest_path(key)}", error)
         return None
 
@@ -190,7 +190,7 @@ def _all_with_alias(
     for name in having:
         try:
             keys.append(ArtifactKey(name=name, artifact_id=store.target(name, alias)))
-        except CorruptArtifactError as error:
+        except DAMAGED as error:
             report_or_warn(f"{store.url}/{alias_path(name, alias)}", error)
     return keys
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from artifacts.aliases import move_alias, read_alias, read_aliases
 from artifacts.digests import sha256_hex
 from artifacts.errors import (
+    DAMAGED,
     ArtifactNotFoundError,
     ConflictError,
     CorruptArtifactError,
@@ -131,7 +132,7 @@ class Store:
                 key = ArtifactKey(name=name, artifact_id=artifact_id)
                 try:
                     found.append(self._summary(key, tuple(a for a, target in aliases.items() if target == artifact_id)))
-                except _DAMAGED as error:
+                except DAMAGED as error:
                     report_or_warn(self._root.uri(manifest_path(key)), error)
         undated = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda summary: summary.created_at or undated, reverse=True)
@@ -152,7 +153,7 @@ class Store:
             where = self._root.uri(alias_path(name, alias))
             try:
                 target = read_alias(self._root, name, alias)
-            except CorruptArtifactError as error:
+            except DAMAGED as error:
                 report_or_warn(where, error)
                 continue
             if target in ids:
@@ -262,8 +263,8 @@ class Store:
             found = self._root.sha256(blob_path(entry))
         except FileNotFoundError:
             return f"{entry.path}: missing"
-        except OSError as error:
-            return f"{entry.path}: cannot be read ({error.strerror})"
+        except (OSError, InputError) as error:
+            return f"{entry.path}: cannot be read ({error})"
         return None if found == entry.sha256 else f"{entry.path}: has sha256 {found} instead of {entry.sha256}"
 
 

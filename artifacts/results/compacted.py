@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple, TypeVar
 import pyarrow as pa
 from pydantic import AwareDatetime, Field, ValidationError
 
-from artifacts.errors import CorruptArtifactError
+from artifacts.errors import CorruptArtifactError, InputError
 from artifacts.manifest import Digest, Record
 from artifacts.storage.filesystem import Root
 
@@ -206,8 +206,8 @@ def _compaction(root: Root, path: str) -> Compaction:
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise CorruptArtifactError(f"{root.uri(path)} is no manifest of a compaction: {first}") from error
-    except OSError as error:
-        raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error.strerror}") from error
+    except (OSError, InputError) as error:
+        raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error
 
 
 def packed_path(day: Day, found: Found, compaction: Compaction) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from artifacts.digests import file_chunks, sha256_chunks
+from artifacts.digests import file_chunks, open_file, sha256_chunks
 from artifacts.errors import InputError
 from artifacts.storage.paths import is_leftover, is_temporary, locked, publish_new, relative_path, write_whole
 
@@ -184,10 +184,11 @@ class _LocalRoot(Root):
             return True
 
     def read(self, path: str) -> bytes:
-        return self._path(path).read_bytes()
+        with open_file(self._path(path)) as stream:
+            return stream.read()
 
     def part(self, path: str, start: int, end: int) -> bytes:
-        with self._path(path).open("rb") as stream:
+        with open_file(self._path(path)) as stream:
             stream.seek(start)
             return stream.read(end - start)
 
