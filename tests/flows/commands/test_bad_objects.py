@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from fake_models import save_fake_model
@@ -18,8 +18,16 @@ from artifacts.results.compaction import compact
 from artifacts.store import Store
 from flows.cli import status_of
 
-GOLD = random_sentences(5, 12)
+GOLD, PREDICTED = random_sentences(5, 12)
 NIGHTS = (1, 2, 3)
+
+
+Commands = Sequence[Sequence[str]]
+
+
+def some(values: Sequence[str], quick: set[str]) -> list[Any]:
+    """All of them, those that are not `quick` among the slow tests."""
+    return [pytest.param(value, marks=() if value in quick else pytest.mark.slow, id=ascii(value)) for value in values]
 
 
 class Ended(NamedTuple):
@@ -58,7 +66,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scored") / "results"
     for night in NIGHTS:
         for model in ("good", "other"):
-            score(str(folder), night, GOLD, GOLD, model=model, run=model == "good")
+            score(str(folder), night, GOLD, PREDICTED, model=model, run=model == "good")
     moment = datetime(2030, 1, 3, tzinfo=UTC)
     compact(str(folder), ["metrics"], grace=timedelta(0), now=moment)
     shutil.rmtree(folder / "metrics/schema=1/_compacted/date=2030-01-01", ignore_errors=True)
@@ -98,7 +106,7 @@ def listed(out: str) -> set[str]:
     return {one["artifact_id"] for one in json.loads(out)["artifacts"]}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some(KINDS, {"truncated", "dangling link", "pipe", "other types"}))
 def test_one_bad_object_of_a_store_hides_no_other(
     kind: str, store: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
@@ -108,10 +116,7 @@ def test_one_bad_object_of_a_store_hides_no_other(
         where = ("--store", str(copy))
         for arguments in (
             ("artifacts", "ls", "--json", *where),
-            ("artifacts", "ls", *where),
             ("artifacts", "show", "*@latest", *where),
-            ("artifacts", "show", "other", "--json", *where),
-            ("artifacts", "show", "good@champion", "--lineage", *where),
         ):
             ended = run(*arguments)
             check(ended, arguments, (kind, file))
@@ -130,11 +135,11 @@ def verify_all(run: Callable[..., Ended], where: Sequence[str], everything: set[
     assert ended.out.count(": ok") >= 1, (kind, file, ended)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some(NAMES, {NAMES[3], NAMES[5], NAMES[10]}))
 def test_odd_names_in_a_store_hide_nothing(name: str, store: Path, folder: Path, run: Callable[..., Ended]) -> None:
     everything = listed(run("artifacts", "ls", "--json", "--store", str(store)).out)
     ids = sorted(path.stem for path in store.rglob("manifests/*.json"))
-    for place in ("models/good/aliases", "models/good/manifests", "blobs/sha256/ab", "blobs", "models", ""):
+    for place in ("models/good/aliases", "models/good/manifests", "blobs/sha256/ab"):
         for ending in (".json", ""):
             copy = folder / "copy"
             shutil.rmtree(copy, ignore_errors=True)
@@ -142,25 +147,22 @@ def test_odd_names_in_a_store_hide_nothing(name: str, store: Path, folder: Path,
             (copy / place).mkdir(exist_ok=True)
             (copy / place / f"{name}{ending}").write_text(json.dumps({"artifact_id": ids[0]}))
             where = ("--store", str(copy))
-            for arguments in (
-                ("artifacts", "ls", "--json", *where),
-                ("artifacts", "ls", *where),
-                ("artifacts", "show", "*@latest", *where),
-                ("artifacts", "verify", "good", *where),
-            ):
+            for arguments in (("artifacts", "ls", "--json", *where), ("artifacts", "show", "*@latest", *where)):
                 ended = run(*arguments)
                 check(ended, arguments, (place, name, ending))
                 if arguments[:3] == ("artifacts", "ls", "--json"):
                     assert listed(ended.out) == everything
 
 
-RESULTS = (
+QUICK = (
     ("results", "show", "--json"),
-    ("results", "show", "--run", "night-2"),
     ("history", "good", "--json"),
-    ("compare", "good#night-2", "good#night-3", "--json"),
     ("results", "export", "--table", "metrics", "--to", "metrics.csv", "--force"),
     ("results", "compact", "--json"),
+)
+LONG = (
+    ("results", "show", "--run", "night-2"),
+    ("compare", "good#night-2", "good#night-3", "--json"),
     ("report", "--force"),
 )
 
@@ -169,18 +171,24 @@ def nights(out: str) -> set[str]:
     return {point["run_id"] for one in json.loads(out)["series"] for point in one["points"] if point["run_id"]}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("commands", [QUICK, pytest.param(LONG, marks=pytest.mark.slow)], ids=["quick", "long"])
+@pytest.mark.parametrize("kind", some(KINDS, {"truncated", "dangling link", "pipe", "other types"}))
 def test_one_bad_object_of_a_results_folder_hides_no_other(
-    kind: str, results: Path, folder: Path, run: Callable[..., Ended]
+    kind: str, commands: Commands, results: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
+    seen = set()
     for copy, file in copies(results, folder / "copy"):
+        if (of_kind := (file.parent, file.suffix)) in seen:
+            continue
+        seen.add(of_kind)
         replace(file, kind)
-        check_results(run, copy, (kind, file), {f"night-{night}" for night in NIGHTS}, file)
+        check_results(run, commands, copy, (kind, file), {f"night-{night}" for night in NIGHTS}, file)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("commands", [QUICK, pytest.param(LONG, marks=pytest.mark.slow)], ids=["quick", "long"])
+@pytest.mark.parametrize("name", some(NAMES, {NAMES[3], NAMES[5], NAMES[10]}))
 def test_odd_names_in_a_results_folder_hide_nothing(
-    name: str, results: Path, folder: Path, run: Callable[..., Ended]
+    name: str, commands: Commands, results: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
     original = next(results.glob("metrics/schema=1/date=2030-01-03/*.parquet"))
     for place in (
@@ -195,13 +203,18 @@ def test_odd_names_in_a_results_folder_hide_nothing(
         file = copy / place.relative_to(results) / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(original, file)
-        check_results(run, copy, (place, name), {f"night-{night}" for night in NIGHTS}, None)
+        check_results(run, commands, copy, (place, name), {f"night-{night}" for night in NIGHTS}, None)
 
 
 def check_results(
-    run: Callable[..., Ended], copy: Path, what: tuple[object, ...], wanted: set[str], file: Path | None
+    run: Callable[..., Ended],
+    commands: Commands,
+    copy: Path,
+    what: tuple[object, ...],
+    wanted: set[str],
+    file: Path | None,
 ) -> None:
-    for command in RESULTS:
+    for command in commands:
         arguments = (*command, "--results", str(copy), "--store", "none")
         ended = run(*arguments)
         spoils = file is not None and command[0] in ("compare", "results") and not ended.out
