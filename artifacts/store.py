@@ -33,6 +33,7 @@ from artifacts.manifest import (
 from artifacts.problems import report_or_warn
 from artifacts.storage import cache
 from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.paths import no_room
 from artifacts.storage.transfers import transfer
 
 LATEST = "latest"
@@ -254,7 +255,9 @@ class Store:
             return read(path)
         except FileNotFoundError:
             raise CorruptArtifactError(f"{entry.path} is missing: {self._root.uri(path)}") from None
-        except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if no_room(error):
+                raise
             problem = f"{entry.path} cannot be read ({error.strerror}): {self._root.uri(path)}"
             raise CorruptArtifactError(problem) from error
 

@@ -34,6 +34,7 @@ _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The name of a file without its ending."""
 _WRITTEN = re.compile(r"([^/]+/schema=\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
+_SCHEMA = re.compile(r"[^/]+/schema=\d+(?=/)")
 _HIDDEN = re.compile(r"([^/]+/schema=\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
 _AT_ONCE = 8
 _ATTEMPTS = 5
@@ -158,7 +159,7 @@ def list_table(root: Root, table: str) -> Listing:
     tells of: no row is missed, and none is met twice.
     """
     paths = root.files(table, recursive=True)
-    schemas = sorted({"/".join(path.split("/", 2)[:2]) for path in paths})
+    schemas = sorted({match[0] for path in paths if (match := _SCHEMA.match(path))})
     return _by_day(paths, (path for name in schemas for path in root.files(f"{name}/_compacted", recursive=True)))
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from artifacts.errors import CorruptArtifactError
+from artifacts.problems import report
 from flows.commands.artifact_views import (
     lineage_rows,
     print_artifact,
@@ -93,8 +95,12 @@ def show(
         if lineage:
             _show_lineage(ref, config.store, json)
             continue
-        manifest = load_manifest(ref)
-        weights = weights_row(tensors_of(ref, manifest))
+        try:
+            manifest = load_manifest(ref)
+            weights = weights_row(tensors_of(ref, manifest))
+        except CorruptArtifactError as error:
+            report(ref.uri, error)
+            continue
         if json:
             ids = {"artifact_id": ref.artifact_id, "model_sha256": ref.model_sha256, "uri": ref.uri}
             print_json({**ids, "weights": weights, **manifest.model_dump(mode="json")})
