@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from artifacts.errors import CorruptArtifactError
+from artifacts.escaping import escaped
 
 Problems = dict[str, CorruptArtifactError]
 """By the location of the object."""
@@ -51,5 +52,4 @@ def report_or_warn(where: str, reason: object) -> None:
 
 def one_line(text: object) -> str:
     """The text in one line that every terminal and database takes, whatever a file's name holds."""
-    words = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in words)
+    return escaped(" ".join(str(text).split()))
