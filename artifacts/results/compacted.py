@@ -250,7 +250,7 @@ def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
 
 def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
     """Without its manifest, a packed file that is published holds all rows that are known; else nothing is deleted."""
-    problems = {root.uri(path): "has no name that the file of a run can have" for path in found.odd}
+    problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
     for number in sorted(found.manifests, reverse=True):
         path = found.manifests[number]
         try:
