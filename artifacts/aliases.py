@@ -7,11 +7,11 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from time import sleep
 
 from artifacts.digests import canonical_json
 from artifacts.errors import ConflictError, CorruptArtifactError
+from artifacts.layout import alias_names, alias_path
 from artifacts.manifest import ArtifactKey
 from artifacts.storage.filesystem import Root
 
@@ -21,7 +21,15 @@ _PAUSE_S = 0.05
 
 def read_aliases(root: Root, name: str) -> dict[str, str]:
     """The aliases of a model and the artifact ids they point to. Raises CorruptArtifactError."""
-    return {PurePosixPath(path).stem: _target(root, name, path) for path in root.files(f"models/{name}/aliases")}
+    return {alias: read_alias(root, name, alias) for alias in alias_names(root, name)}
+
+
+def read_alias(root: Root, name: str, alias: str) -> str:
+    """The artifact id that an alias points to. Raises CorruptArtifactError, also where there is no such alias."""
+    path = alias_path(name, alias)
+    if target := _artifact_id(name, _bytes(root, path)):
+        return target
+    raise CorruptArtifactError(f"{name}: the alias {root.uri(path)} names no artifact")
 
 
 def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Callable[[str | None], bool]) -> bool:
@@ -30,7 +38,7 @@ def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Call
     `wanted` is asked again after every lost race. None: there is no alias yet, or it names no artifact. Raises what
     `wanted` raises, and ConflictError where other writers were faster _TRIES times.
     """
-    path = f"models/{name}/aliases/{alias}.json"
+    path = alias_path(name, alias)
     for _ in range(_TRIES):
         before = _bytes(root, path)
         if not wanted(_artifact_id(name, before)):
@@ -47,12 +55,8 @@ def _bytes(root: Root, path: str) -> bytes | None:
         return root.read(path)
     except FileNotFoundError:
         return None
-
-
-def _target(root: Root, name: str, path: str) -> str:
-    if target := _artifact_id(name, root.read(path)):
-        return target
-    raise CorruptArtifactError(f"{name}: the alias {root.uri(path)} names no artifact")
+    except OSError as error:
+        raise CorruptArtifactError(f"the alias {root.uri(path)} cannot be read ({error.strerror})") from error
 
 
 def _artifact_id(name: str, record: bytes | None) -> str | None:
@@ -60,5 +64,5 @@ def _artifact_id(name: str, record: bytes | None) -> str | None:
         return None
     try:
         return ArtifactKey(name=name, artifact_id=json.loads(record)["artifact_id"]).artifact_id
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None

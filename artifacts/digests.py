@@ -1,10 +1,12 @@
 """Canonical bytes and their sha256: what every identity in nerbench is made of."""
 
+import errno
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _CHUNK = 1 << 20
 
@@ -33,8 +35,15 @@ def sha256_file(path: Path) -> str:
     return sha256_chunks(file_chunks(path))
 
 
+def open_file(path: Path) -> BinaryIO:
+    """A local file opened for reading. Raises FileNotFoundError for a folder, and for a pipe, which may never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise FileNotFoundError(errno.ENOENT, "is no regular file", str(path))
+    return path.open("rb")
+
+
 def file_chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a local file in pieces."""
-    with path.open("rb") as stream:
+    """The bytes of a local file in pieces. Raises like `open_file`."""
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk

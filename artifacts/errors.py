@@ -12,6 +12,16 @@ class NerbenchError(Exception):
     exit_status = 1
 
 
+def pass_interrupts(error: BaseException) -> None:
+    """Raise what ends the process on purpose: Ctrl-C, a cancelled run. Return where code that we call has failed.
+
+    A failure is any Exception, but also a SystemExit of somebody else's code, and a panic of an extension in Rust,
+    which is a BaseException of no importable class.
+    """
+    if not (isinstance(error, Exception | SystemExit) or type(error).__name__ == "PanicException"):
+        raise error
+
+
 class InputError(NerbenchError):
     """The request was wrong (exit status 2): one line with the field or file, what is wrong with it, and the remedy."""
 
@@ -47,6 +57,10 @@ class UnsafeArtifactError(InputError):
 
 class CorruptArtifactError(NerbenchError):
     """Stored bytes are missing or differ from what the manifest says."""
+
+
+DAMAGED = (InputError, CorruptArtifactError)
+"""What reading one object of a store may raise; that a whole store gives no answer is something else."""
 
 
 class StoreUnreachableError(NerbenchError):

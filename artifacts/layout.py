@@ -7,6 +7,7 @@ models/<name>/aliases/<alias>.json           what each alias means now
 
 import re
 from collections import defaultdict
+from typing import NamedTuple
 
 from artifacts.manifest import ArtifactKey, FileEntry
 from artifacts.storage.filesystem import Root
@@ -14,11 +15,23 @@ from artifacts.storage.paths import LOCK, is_leftover
 
 BLOBS = "blobs"
 MODELS = "models"
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _MANIFEST = re.compile(rf"models/({_NAME})/manifests/([0-9a-f]{{64}})\.json")
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}")
-_ALIAS = re.compile(rf"models/{_NAME}/aliases/{_NAME}\.json")
+_ALIAS = re.compile(rf"models/({_NAME})/aliases/({_NAME})\.json")
 _FOLDER = re.compile(rf"blobs/sha256/[0-9a-f]{{2}}|models/{_NAME}/(manifests|aliases)")
+_LIKE_OURS = re.compile(r"models/[^/]+/(?:manifests|aliases)/[^/]*\.json")
+
+
+class Published(NamedTuple):
+    """What is listed below `models`."""
+
+    ids: dict[str, list[str]]
+    """The artifact ids of every model, both sorted."""
+    aliases: dict[str, list[str]]
+    """The aliases of every name, both sorted; a name may have some and no artifact, if its manifests were lost."""
+    odd: list[str]
+    """Paths that lie where manifests and aliases do, and have no name that one could have."""
 
 
 def blob_path(entry: FileEntry) -> str:
@@ -43,10 +56,25 @@ def kind_of(path: str) -> str | None:
     return "alias" if _ALIAS.fullmatch(path) else None
 
 
-def published(root: Root) -> dict[str, list[str]]:
-    """The artifact ids of every model, both sorted."""
-    found: dict[str, list[str]] = defaultdict(list)
+def alias_path(name: str, alias: str) -> str:
+    """Where an alias of a model is."""
+    return f"models/{name}/aliases/{alias}.json"
+
+
+def alias_names(root: Root, name: str) -> list[str]:
+    """The aliases of a model."""
+    found = (_ALIAS.fullmatch(path) for path in root.files(f"models/{name}/aliases"))
+    return [match[2] for match in found if match]
+
+
+def published(root: Root) -> Published:
+    """All that lies where manifests and aliases do."""
+    ids, aliases, odd = defaultdict(list), defaultdict(list), []
     for path in root.files(MODELS, recursive=True):
         if match := _MANIFEST.fullmatch(path):
-            found[match[1]].append(match[2])
-    return dict(sorted(found.items()))
+            ids[match[1]].append(match[2])
+        elif match := _ALIAS.fullmatch(path):
+            aliases[match[1]].append(match[2])
+        elif _LIKE_OURS.fullmatch(path):
+            odd.append(path)
+    return Published(dict(sorted(ids.items())), dict(sorted(aliases.items())), odd)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError
+from artifacts.errors import DAMAGED
 from artifacts.layout import blob_path
 from artifacts.manifest import ArtifactRef, FileEntry
 from artifacts.results.compacted import in_parallel
@@ -21,7 +21,7 @@ def _problem(artifact: ArtifactRef) -> str | None:
     store = Root.open(artifact.store or "")
     try:
         files = Store(store.url).manifest(artifact).files
-    except (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError) as error:
+    except DAMAGED as error:
         return str(error)
     return "; ".join(problem for entry in files if (problem := _missing(store, entry))) or None
 

@@ -5,15 +5,17 @@ location: a folder, an fsspec URL of one, a published manifest in any store, or 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
+from artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
 from artifacts.findings import Verification
 from artifacts.folder import describe_folder
 from artifacts.header import Part, Tensor, read_tensors
+from artifacts.layout import alias_path, manifest_path
 from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from artifacts.problems import report_or_warn
 from artifacts.storage import cache, hub
 from artifacts.storage.filesystem import Root, Told
 from artifacts.store import LATEST, Store
@@ -27,18 +29,29 @@ _DIGEST = "sha256:"
 def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
     """The artifacts a reference means now: one, or for `*@alias` every model of the store that has the alias.
 
-    Raises ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
+    Of several, one that cannot be trusted is left out and reported: see `artifacts.problems`. Raises
+    ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
     """
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
         return [_folder_ref(reference)]
     store, keys = _locate(reference, store_url)
-    return [store.ref(key) for key in keys]
+    if reference.partition("@")[0] != "*":
+        return [store.ref(key) for key in keys]
+    return [ref for key in keys if (ref := _sound_ref(store, key))]
+
+
+def _sound_ref(store: Store, key: ArtifactKey) -> ArtifactRef | None:
+    try:
+        return store.ref(key)
+    except DAMAGED as error:
+        report_or_warn(f"{store.url}/{manifest_path(key)}", error)
+        return None
 
 
 def resolve_one(reference: str, store_url: str) -> ArtifactRef:
     """The one artifact a reference means now. Raises like `resolve`, and InputError where it means several."""
     refs = resolve(reference, store_url)
-    if len(refs) > 1:
+    if len(refs) != 1:
         raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
     return refs[0]
 
@@ -154,24 +167,31 @@ def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
     store = Store(store_url)
     name, _, selector = reference.partition("@")
     selector = selector or LATEST
-    ids = store.keys()
+    ids, aliases_of, _ = store.published()
     if name == "*":
-        return store, _all_with_alias(store, ids, selector, reference)
+        return store, _all_with_alias(store, aliases_of, selector, reference)
     if name not in ids:
         raise _not_found(reference, f"is not in the store {store.url}; it holds {_listed(ids)}", name)
     if selector.startswith(_DIGEST):
         return store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))]
-    aliases = store.aliases(name)
+    aliases = aliases_of.get(name, [])
     if selector not in aliases:
         raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases)}", name)
-    return store, [ArtifactKey(name=name, artifact_id=aliases[selector])]
+    return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
 
 
-def _all_with_alias(store: Store, names: Iterable[str], alias: str, reference: str) -> list[ArtifactKey]:
-    targets = {name: store.aliases(name).get(alias) for name in names}
-    keys = [ArtifactKey(name=name, artifact_id=target) for name, target in targets.items() if target]
-    if not keys:
-        raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(targets)}", "*")
+def _all_with_alias(
+    store: Store, aliases: Mapping[str, Sequence[str]], alias: str, reference: str
+) -> list[ArtifactKey]:
+    having = [name for name, of_name in aliases.items() if alias in of_name]
+    if not having:
+        raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(aliases)}", "*")
+    keys = []
+    for name in having:
+        try:
+            keys.append(ArtifactKey(name=name, artifact_id=store.target(name, alias)))
+        except DAMAGED as error:
+            report_or_warn(f"{store.url}/{alias_path(name, alias)}", error)
     return keys
 
 

@@ -1,7 +1,7 @@
 """A store of published models at any URL: blobs by digest, one manifest an artifact, aliases that move."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from artifacts.aliases import move_alias, read_aliases
+from artifacts.aliases import move_alias, read_alias, read_aliases
 from artifacts.digests import sha256_hex
 from artifacts.errors import (
+    DAMAGED,
     ArtifactNotFoundError,
     ConflictError,
     CorruptArtifactError,
@@ -20,7 +21,7 @@ from artifacts.errors import (
 )
 from artifacts.findings import ArtifactSummary, Verification
 from artifacts.folder import describe_folder
-from artifacts.layout import blob_path, manifest_path, published
+from artifacts.layout import Published, alias_path, blob_path, manifest_path, published
 from artifacts.manifest import (
     ArtifactKey,
     ArtifactName,
@@ -30,8 +31,10 @@ from artifacts.manifest import (
     Manifest,
     Provenance,
 )
+from artifacts.problems import report_or_warn
 from artifacts.storage import cache
 from artifacts.storage.filesystem import Root, Told
+from artifacts.storage.paths import no_room
 from artifacts.storage.transfers import transfer
 
 LATEST = "latest"
@@ -97,6 +100,9 @@ class Store:
             raise ArtifactNotFoundError(
                 field, f"is not in the store {self.url}", "see `nerbench artifacts ls`"
             ) from None
+        except OSError as error:
+            problem = f"the manifest {self._root.uri(path)} cannot be read ({error.strerror})"
+            raise CorruptArtifactError(f"{key.name}: {problem}") from error
         if sha256_hex(data) != key.artifact_id:
             raise CorruptArtifactError(f"{key.name}: the manifest {self._root.uri(path)} does not have its digest")
         manifest = Manifest.from_bytes(data)
@@ -106,6 +112,10 @@ class Store:
 
     def keys(self) -> dict[str, list[str]]:
         """The artifact ids of every model, both sorted."""
+        return self.published().ids
+
+    def published(self) -> Published:
+        """All that lies where manifests and aliases do, without reading it."""
         return published(self._root)
 
     def names(self) -> list[str]:
@@ -113,16 +123,22 @@ class Store:
         return list(self.keys())
 
     def list(self) -> list[ArtifactSummary]:
-        """All artifacts, the newest first. One whose manifest cannot be trusted is left out with a warning."""
-        found = []
-        for name, ids in self.keys().items():
-            aliases = self.aliases(name)
+        """All artifacts, the newest first.
+
+        A manifest or alias that cannot be trusted is left out and reported: see `artifacts.problems`.
+        """
+        found, (models, aliases_of, odd) = [], self.published()
+        for path in odd:
+            report_or_warn(self._root.url + "/" + path, "is no name of a manifest or an alias")
+        for name in sorted({*models, *aliases_of}):
+            ids = models.get(name, [])
+            aliases = self._sound_aliases(name, aliases_of.get(name, ()), ids)
             for artifact_id in ids:
                 key = ArtifactKey(name=name, artifact_id=artifact_id)
                 try:
                     found.append(self._summary(key, tuple(a for a, target in aliases.items() if target == artifact_id)))
-                except _DAMAGED as error:
-                    _logger.warning("left out of the listing: %s", error)
+                except DAMAGED as error:
+                    report_or_warn(self._root.uri(manifest_path(key)), error)
         undated = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda summary: summary.created_at or undated, reverse=True)
 
@@ -130,6 +146,26 @@ class Store:
         """The aliases of a model and the artifact ids they point to. Raises CorruptArtifactError."""
         check_name("name", name)
         return read_aliases(self._root, name)
+
+    def target(self, name: str, alias: str) -> str:
+        """The artifact id that an alias points to; no other alias is looked at. Raises CorruptArtifactError."""
+        return read_alias(self._root, name, alias)
+
+    def _sound_aliases(self, name: str, aliases: Iterable[str], ids: Collection[str]) -> dict[str, str]:
+        """The aliases that point to one of the artifacts; the others are reported."""
+        found = {}
+        for alias in aliases:
+            where = self._root.uri(alias_path(name, alias))
+            try:
+                target = read_alias(self._root, name, alias)
+            except DAMAGED as error:
+                report_or_warn(where, error)
+                continue
+            if target in ids:
+                found[alias] = target
+            else:
+                report_or_warn(where, f"{name}@{alias} points to sha256:{target[:12]}, which the store does not hold")
+        return found
 
     def set_alias(
         self, name: str, alias: str, artifact_id: str, *, expected: str | Expected = Expected.ANYTHING
@@ -233,12 +269,19 @@ class Store:
             return read(path)
         except FileNotFoundError:
             raise CorruptArtifactError(f"{entry.path} is missing: {self._root.uri(path)}") from None
+        except OSError as error:
+            if no_room(error):
+                raise
+            problem = f"{entry.path} cannot be read ({error.strerror}): {self._root.uri(path)}"
+            raise CorruptArtifactError(problem) from error
 
     def _problem(self, entry: FileEntry) -> str | None:
         try:
             found = self._root.sha256(blob_path(entry))
         except FileNotFoundError:
             return f"{entry.path}: missing"
+        except (OSError, InputError) as error:
+            return f"{entry.path}: cannot be read ({error})"
         return None if found == entry.sha256 else f"{entry.path}: has sha256 {found} instead of {entry.sha256}"
 
 

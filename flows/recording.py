@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
+from artifacts.errors import InputError, RunFailedError, StoreUnreachableError, pass_interrupts
 from artifacts.escaping import escape_logs
 from artifacts.manifest import ArtifactRef
+from artifacts.problems import Problems, collected
 from flows.identity import current_run
 from tasks.comparison.gate import undecided
 from tasks.config import Config
@@ -39,10 +40,12 @@ class Ledger:
     cached: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """`train_s`, `evaluate_s`, `score_s`."""
-    failures: dict[str, Exception] = field(default_factory=dict)
+    failures: dict[str, BaseException] = field(default_factory=dict)
     """What went wrong, by model."""
     pruned: str | None = None
     """What went from the caches at the end, if something did."""
+    problems: Problems = field(default_factory=dict)
+    """What is damaged in the store or the results, and was left out."""
 
     @contextmanager
     def guard(self, model: str) -> Iterator[None]:
@@ -52,7 +55,8 @@ class Ledger:
         """
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
+            pass_interrupts(error)
             self.failures.setdefault(model, error)
             if isinstance(error, StoreUnreachableError) and f"{error.url}/".startswith(self.needed):
                 raise
@@ -98,19 +102,22 @@ class Ledger:
             "metrics": self.metrics,
             "gate": self.judged,
             **({"pruned": self.pruned} if self.pruned else {}),
+            **({"problems": [str(one) for one in self.problems.values()]} if self.problems else {}),
         }
 
     def failure(self) -> Exception | None:
         """How the flow ends: a wrong request that left nothing to do as it is, other failures by model and reason."""
-        if not self.failures:
+        if not (self.failures or self.problems):
             return None
         errors = list(self.failures.values())
-        if not (self.artifacts or self.tables) and all(isinstance(error, InputError) for error in errors):
-            return errors[0]
-        reasons = "; ".join(f"{model}: {_reason(error)}" for model, error in self.failures.items())
+        wrong = [error for error in errors if isinstance(error, InputError)]
+        if wrong and not (self.artifacts or self.tables or self.problems) and len(wrong) == len(errors):
+            return wrong[0]
+        failed = [f"{model}: {_reason(error)}" for model, error in self.failures.items()]
+        failed += map(str, self.problems.values())
         named = undecided(row for row in self.judged if not row["failed"])
         also = f"; undecided: {named}" if named else ""
-        return RunFailedError(f"{len(errors)} failed: {reasons}{also}", self.summary())
+        return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}{also}", self.summary())
 
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row, and hold the caches to their limits."""
@@ -121,7 +128,7 @@ class Ledger:
             log.info("%s", pruned)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
 
@@ -136,7 +143,8 @@ def recorded(config: Config) -> Iterator[Ledger]:
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results))
     ledger = Ledger(run=current_run(config.results), needed=needed)
     try:
-        yield ledger
+        with collected() as ledger.problems:
+            yield ledger
         if failure := ledger.failure():
             raise failure
     except InputError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from artifacts.errors import InputError, RunFailedError
+from artifacts.problems import collected
 from flows.identity import current_run
 from tasks.config import Config
 from tasks.steps import reporting
@@ -36,9 +37,12 @@ def _write(config: Config) -> dict[str, str]:
     if not config.benchmark.report:
         return {}
     try:
-        announced = reporting.write_report(current_run(config.results), config)
+        with collected() as problems:
+            announced = reporting.write_report(current_run(config.results), config)
         reporting.show_report(announced)
     except Exception as error:
         _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return {}
+    for problem in problems.values():
+        _logger.warning("left out of the report: %s", problem)
     return {"report": announced.uri}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from artifacts.errors import InputError, NerbenchError, RunFailedError
+from artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
 
 CALM = {"GOMP_SPINCOUNT": "1000"}
 """Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
@@ -137,7 +137,8 @@ def serve(work: Callable[[Job, Emit], Job]) -> None:
 
         try:
             emit({"event": "result", "result": work(json.load(sys.stdin), emit)})
-        except Exception as error:
+        except BaseException as error:
+            pass_interrupts(error)
             emit(event_of(error))
 
 

@@ -1,5 +1,6 @@
 """Token classifiers of a few thousand numbers, made in a moment, and the words that they know."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,15 @@ def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, po
     )
     torch.manual_seed(seed)
     return _save(BertForTokenClassification(config), tokenizer, folder)
+
+
+def let_tokenizer_panic(folder: Path, pattern: str) -> Path:
+    """Split words by a pattern; at one that backtracks for ever, the tokenizer panics."""
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    regex = {"Regex": pattern}
+    saved["pre_tokenizer"] = {"type": "Split", "pattern": regex, "behavior": "Isolated", "invert": False}
+    (folder / "tokenizer.json").write_text(json.dumps(saved))
+    return folder
 
 
 def save_bag(folder: Path, label_of: Callable[[int], int], *, positions: int = 512) -> Path:

@@ -20,17 +20,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date as calendar_date
 from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 from pydantic import AwareDatetime, Field, ValidationError
 
-from artifacts.errors import CorruptArtifactError
+from artifacts.errors import CorruptArtifactError, InputError
 from artifacts.manifest import Digest, Record
 from artifacts.storage.filesystem import Root
 
 _PUBLISHED = re.compile(r"compacted-(\d{6})")
-_WRITTEN = re.compile(r"([^/]+/schema=\d+)/date=(\d{4}-\d{2}-\d{2})/([^/]+)\.parquet")
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name of a file without its ending."""
+_WRITTEN = re.compile(r"([^/]+/schema=\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
+_SCHEMA = re.compile(r"[^/]+/schema=\d+(?=/)")
 _HIDDEN = re.compile(r"([^/]+/schema=\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
 _AT_ONCE = 8
 _ATTEMPTS = 5
@@ -106,6 +110,8 @@ class Found:
     """Paths by number."""
     packed: dict[str, int] = field(default_factory=dict)
     """Numbers of the packed files that are hidden, by path."""
+    odd: list[str] = field(default_factory=list)
+    """Paths of what lies where the files of runs do, under a date or a name that none can have."""
 
     def later(self, compaction: Compaction | None) -> dict[str, str]:
         """Those of `written` whose rows are not in the packed file."""
@@ -125,6 +131,19 @@ class Packed(NamedTuple):
         return rows.slice(self.entry.first_row, self.entry.rows).drop_columns(list(self.entry.lacks))
 
 
+class Live(NamedTuple):
+    """The files of a day that hold its rows."""
+
+    packed: str | None
+    """The packed file."""
+    written: list[str]
+    """Files of runs whose rows are not in it."""
+    replaced: list[str]
+    """Those whose rows are, and that are still there: to be read where it is damaged."""
+    problems: dict[str, str]
+    """What is wrong with other files, by location."""
+
+
 Listing = dict[Day, Found]
 
 
@@ -140,7 +159,7 @@ def list_table(root: Root, table: str) -> Listing:
     tells of: no row is missed, and none is met twice.
     """
     paths = root.files(table, recursive=True)
-    schemas = sorted({"/".join(path.split("/", 2)[:2]) for path in paths})
+    schemas = sorted({match[0] for path in paths if (match := _SCHEMA.match(path))})
     return _by_day(paths, (path for name in schemas for path in root.files(f"{name}/_compacted", recursive=True)))
 
 
@@ -149,7 +168,9 @@ def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
     for path in paths:
         if match := _WRITTEN.fullmatch(path):
             found = listing[Day(match[1], match[2])]
-            if number := _PUBLISHED.fullmatch(match[3]):
+            if not (_is_date(match[2]) and KEY.fullmatch(match[3])):
+                found.odd.append(path)
+            elif number := _PUBLISHED.fullmatch(match[3]):
                 found.published[int(number[1])] = path
             else:
                 found.written[match[3]] = path
@@ -163,16 +184,31 @@ def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
     return dict(sorted(listing.items()))
 
 
+def _is_date(text: str) -> bool:
+    try:
+        return calendar_date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def valid_compaction(root: Root, found: Found) -> Compaction | None:
-    """The newest manifest of a day. Raises FileNotFoundError where a newer one has taken its place meanwhile."""
-    if not found.manifests:
-        return None
-    path = found.manifests[max(found.manifests)]
+    """The newest manifest of a day.
+
+    Raises FileNotFoundError where a newer one has taken its place meanwhile, CorruptArtifactError where it is none.
+    """
+    return _compaction(root, found.manifests[max(found.manifests)]) if found.manifests else None
+
+
+def _compaction(root: Root, path: str) -> Compaction:
     try:
         return Compaction.model_validate_json(root.read(path))
+    except FileNotFoundError:
+        raise
     except ValidationError as error:
         first = error.errors()[0]["msg"]
         raise CorruptArtifactError(f"{root.uri(path)} is no manifest of a compaction: {first}") from error
+    except (OSError, InputError) as error:
+        raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error
 
 
 def packed_path(day: Day, found: Found, compaction: Compaction) -> str:
@@ -200,16 +236,38 @@ def find_packed(root: Root, day: Day, key: str) -> Packed | None:
     return packed_in(root, day, found, key)
 
 
-def live_paths(root: Root, listing: Listing) -> list[str]:
-    """The files that together hold every row once. Raises like `valid_compaction`."""
+def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
+    """The files of each day that together hold every row once.
 
-    def of_day(item: tuple[Day, Found]) -> list[str]:
-        day, found = item
-        compaction = valid_compaction(root, found)
-        packed = [packed_path(day, found, compaction)] if compaction else []
-        return [*packed, *found.later(compaction).values()]
+    `last`: a manifest that is listed and not there is damaged, else it raises FileNotFoundError.
+    """
 
-    return [path for paths in in_parallel(of_day, listing.items()) for path in paths]
+    def of_day(item: tuple[Day, Found]) -> Live:
+        return _live(root, *item, last=last)
+
+    return in_parallel(of_day, listing.items())
+
+
+def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
+    """Without its manifest, a packed file that is published holds all rows that are known; else nothing is deleted."""
+    problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
+    for number in sorted(found.manifests, reverse=True):
+        path = found.manifests[number]
+        try:
+            compaction = _compaction(root, path)
+        except FileNotFoundError:
+            if not last:
+                raise
+            problems[root.uri(path)] = "is listed, but there is nothing to be read"
+        except CorruptArtifactError as error:
+            problems[root.uri(path)] = str(error)
+        else:
+            later = found.later(compaction).values()
+            replaced = [path for path in found.written.values() if path not in later]
+            return Live(packed_path(day, found, compaction), list(later), replaced, problems)
+        if number in found.published:
+            return Live(found.published[number], [], list(found.written.values()), problems)
+    return Live(None, list(found.written.values()), [], problems)
 
 
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -218,17 +276,17 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         return list(pool.map(function, items))
 
 
-def steadily(look: Callable[[], Item], act: Callable[[Item], Result]) -> Result:
-    """`act(look())`, anew where a file has gone: it was compacted meanwhile.
+def steadily(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
+    """`act(look(), False)`, anew where a file has gone: it was compacted meanwhile. The last attempt is told by True.
 
     Raises CorruptArtifactError where it stays away.
     """
     for _ in range(_ATTEMPTS - 1):
         try:
-            return act(look())
+            return act(look(), False)
         except FileNotFoundError:
             continue
     try:
-        return act(look())
+        return act(look(), True)
     except FileNotFoundError as error:
         raise CorruptArtifactError(f"a file of the result tables is gone: {error}") from error

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import CorruptArtifactError, InputError
+from artifacts.problems import report
 from artifacts.results.compacted import (
     Compaction,
     Day,
@@ -55,7 +56,8 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
     """Pack all days of these tables that are over in UTC, and delete what was replaced longer ago than `grace`.
 
     No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
-    NerbenchError where there is no room, and CorruptArtifactError for a damaged file, which stays as it is.
+    NerbenchError where there is no room. A day with a damaged file stays as it is and is reported
+    (`artifacts.problems`): the others are compacted where that is collected; else it raises CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
         raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
@@ -63,10 +65,18 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
     report = []
     for table in tables:
         days = [item for item in list_table(root, table).items() if item[0].date < today]
-        done = [_compact_day(root, day, found, grace, now) for day, found in days]
+        done = [_compact_sound(root, day, found, grace, now) for day, found in days]
         packed = [one.packed for one in done if one.packed]
         report.append(Compacted(table, len(packed), sum(packed), sum(one.deleted for one in done)))
     return report
+
+
+def _compact_sound(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:
+    try:
+        return _compact_day(root, day, found, grace, now)
+    except CorruptArtifactError as error:
+        report(root.uri(day.folder), error)
+        return _Done()
 
 
 def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:

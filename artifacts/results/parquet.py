@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from artifacts.errors import CorruptArtifactError, NerbenchError
+from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from artifacts.results.schemas import TABLES, schema
 from artifacts.storage.filesystem import Root
 
@@ -138,5 +138,10 @@ def _opened(root: Root, path: str) -> Iterator[pq.ParquetFile]:
             yield file
     except FileNotFoundError as error:
         raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
-    except (pa.ArrowException, OSError) as error:
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        InputError,
+    ) as error:  # the last of a name or column that is no text
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

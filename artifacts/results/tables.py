@@ -5,27 +5,29 @@
 `artifacts.results.compaction` may later make one file of those of a day; no function here says another thing after it.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date as calendar_date
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import ConflictError, InputError
+from artifacts.errors import ConflictError, CorruptArtifactError, InputError
+from artifacts.problems import report
 from artifacts.results.compacted import (
+    KEY,
     Day,
     Listing,
+    Live,
     Packed,
     find_packed,
     in_parallel,
     is_key,
     list_table,
-    live_paths,
+    live_files,
     packed_in,
     steadily,
 )
@@ -43,8 +45,13 @@ from artifacts.storage.filesystem import Root
 
 Filter = tuple[str, str, Any]
 """Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
+T = TypeVar("T")
 
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+class _Query(NamedTuple):
+    table: str
+    columns: Sequence[str] | None
+    filters: Sequence[Filter] | None
 
 
 class DatedRows(NamedTuple):
@@ -67,11 +74,11 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
     something else in a column that is not volatile, and NerbenchError where there is no room for it. Raises ValueError
     for what only a bug can bring: unknown columns, nulls in a key column, NaN (null is what says undefined).
     """
-    if not (_KEY.fullmatch(key) and is_key(key)):
+    if not (KEY.fullmatch(key) and is_key(key)):
         raise ValueError(f"{key!r} cannot name a file")
     root, rows, day = Root.open(results_url), as_table(table, data), _day(table, date)
 
-    def write(packed: Packed | None) -> tuple[str, str | None]:
+    def write(packed: Packed | None, last: bool) -> tuple[str, str | None]:
         if packed is not None:
             return packed.path, difference(packed.of(read_rows(root, packed.path)), table, rows)
         path = f"{day.folder}/{key}.parquet"
@@ -99,7 +106,7 @@ def find_table_file(results_url: str, table: str, key: str, date: str | None = N
         path = packed.path if packed else f"{day.folder}/{key}.parquet"
         return root.uri(path) if root.exists(path) else None
 
-    def find(listing: Listing) -> str | None:
+    def find(listing: Listing, last: bool) -> str | None:
         of_version = [(day, found) for day, found in listing.items() if day.schema == _folder(table)]
         small = [found.written[key] for _, found in of_version if key in found.written]
         packed = (packed_in(root, day, found, key) for day, found in of_version if not small)
@@ -119,16 +126,17 @@ def read_results(
 ) -> pa.Table:
     """All rows of a table, of every schema version, with the union of the files' columns (nulls where one lacks it).
 
-    `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. Raises
-    CorruptArtifactError naming a damaged file, InputError for an unknown table or column or a date that is none.
+    `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. A damaged file
+    is left out where its report is collected (`artifacts.problems`); else it raises CorruptArtifactError. Raises
+    InputError for an unknown table or column or a date that is none.
     """
     first = _checked_date(since) if since else ""
     _declared(table)
-    root = Root.open(results_url)
+    root, query = Root.open(results_url), _Query(table, columns, filters)
 
-    def read(listing: Listing) -> pa.Table:
+    def read(listing: Listing, last: bool) -> pa.Table:
         wanted = {day: found for day, found in listing.items() if day.date >= first}
-        return _read_all(root, table, live_paths(root, wanted), columns, filters)
+        return _read_all(root, query, live_files(root, wanted, last=last), last=last)
 
     return steadily(partial(list_table, root, table), read)
 
@@ -147,13 +155,13 @@ def read_newest_first(
     """
     only = _checked_date(date) if date else None
     _declared(table)
-    root = Root.open(results_url)
+    root, query = Root.open(results_url), _Query(table, columns, filters)
     look = partial(list_table, root, table)
     listing = look()
 
-    def read(listing: Listing) -> pa.Table:
+    def read(listing: Listing, last: bool) -> pa.Table:
         of_date = {day: found for day, found in listing.items() if day.date == wanted}
-        return _read_all(root, table, live_paths(root, of_date), columns, filters)
+        return _read_all(root, query, live_files(root, of_date, last=last), last=last)
 
     for wanted in sorted({day.date for day in listing if only in (None, day.date)}, reverse=True):
         # Listed once for all dates, and again only where files of a date have gone since.
@@ -163,29 +171,68 @@ def read_newest_first(
             yield DatedRows(wanted, rows)
 
 
-def _read_all(
-    root: Root, table: str, paths: list[str], columns: Sequence[str] | None, filters: Sequence[Filter] | None
-) -> pa.Table:
-    declared = _declared(table)
+def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) -> pa.Table:
+    """The rows of all days; what is damaged is reported, once everything else is read."""
+    columns, filters, declared = query.columns, query.filters, _declared(query.table)
     wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
-
-    def read(path: str) -> pa.Table:
-        rows = _read(root, path, declared, wanted)
-        return rows.filter(pq.filters_to_expression(list(filters))) if filters else rows
-
-    empty = with_declared(pa.table({}), declared, wanted)
-    rows = pa.concat_tables([empty, *in_parallel(read, paths)], promote_options="permissive")
+    read = partial(_read, root, query.table, wanted=wanted, last=last)
+    found = dict(_zipped(read, [path for day in days for path in (day.packed, *day.written) if path]))
+    damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
+    found |= dict(_zipped(read, [path for day in damaged for path in day.replaced]))
+    parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, filters)
+    for day in days:
+        for where, reason in day.problems.items():
+            report(where, reason)
+    for path, problem in problems.items():
+        report(root.uri(path), problem)
+    rows = pa.concat_tables(parts, promote_options="permissive")
     if columns is None:
         return rows
     if unknown := [column for column in columns if column not in rows.column_names]:
         raise InputError(
-            f"column {unknown[0]!r}", f"is not in the table {table}", f"it has {', '.join(declared.names)}"
+            f"column {unknown[0]!r}", f"is not in the table {query.table}", f"it has {', '.join(declared.names)}"
         )
     return rows.select(list(columns))
 
 
-def _read(root: Root, path: str, declared: pa.Schema, wanted: set[str] | None) -> pa.Table:
-    return with_declared(read_rows(root, path, wanted), declared, wanted)
+def _fitting(
+    empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], filters: Sequence[Filter] | None
+) -> tuple[list[pa.Table], dict[str, Exception]]:
+    """The tables, filtered, that can be joined with `empty` and each other; what is wrong with the others, by path."""
+    parts, known = [empty], empty.schema
+    problems: dict[str, Exception] = {}
+    for path, rows in found.items():
+        if isinstance(rows, CorruptArtifactError):
+            problems[path] = rows
+            continue
+        try:
+            if not known.equals(rows.schema):
+                known = pa.unify_schemas([known, rows.schema], promote_options="permissive")
+            parts.append(rows.filter(pq.filters_to_expression(list(filters))) if filters else rows)
+        except pa.ArrowException as error:
+            problems[path] = error
+    return parts, problems
+
+
+def _zipped(read: Callable[[str], T], paths: Sequence[str]) -> Iterable[tuple[str, T]]:
+    return zip(paths, in_parallel(read, paths), strict=True)
+
+
+def _read(root: Root, table: str, path: str, *, wanted: set[str] | None, last: bool) -> pa.Table | CorruptArtifactError:
+    """The rows of a file, or what is wrong with it; other versions of the table may have other key columns."""
+    declared = schema(table)
+    try:
+        rows = with_declared(read_rows(root, path, wanted), declared, wanted)
+    except FileNotFoundError as error:
+        if not last:  # it may have been compacted meanwhile
+            raise
+        return CorruptArtifactError(f"a file of the result tables is gone: {error}")
+    except CorruptArtifactError as error:
+        return error
+    keys = [field.name for field in declared if not field.nullable] if path.startswith(f"{_folder(table)}/") else []
+    if empty := [name for name in keys if name in rows.column_names and rows[name].null_count]:
+        return CorruptArtifactError(f"{root.uri(path)} has no {empty[0]} in some rows")
+    return rows
 
 
 def _folder(table: str) -> str:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
 
-from artifacts.digests import file_chunks, sha256_chunks
+from artifacts.digests import file_chunks, open_file, sha256_chunks
 from artifacts.errors import InputError, StoreUnreachableError
 from artifacts.storage.listing import walk
 from artifacts.storage.paths import is_temporary, locked, publish_new, relative_path, temporary_name, write_whole
@@ -226,11 +226,11 @@ class _LocalRoot(Root):
             return True
 
     def read(self, path: str) -> bytes:
-        with _failing(self._path(path), "read"):
-            return self._path(path).read_bytes()
+        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
+            return stream.read()
 
     def part(self, path: str, start: int, end: int) -> bytes:
-        with _failing(self._path(path), "read"), self._path(path).open("rb") as stream:
+        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
             stream.seek(start)
             return stream.read(end - start)
 
@@ -297,6 +297,7 @@ def _failing(path: Path, what: str) -> Iterator[None]:
         if what == "read" and isinstance(error, NotADirectoryError | IsADirectoryError):
             raise FileNotFoundError(errno.ENOENT, "is no file", str(path)) from error
         place, problem = error.filename or path, f"cannot be {what} ({error.strerror or error})"
-        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
+        is_of_path = error.errno in {errno.ELOOP, errno.ENAMETOOLONG}
+        if is_of_path or isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
             raise InputError(str(place), problem, "check the path and its permissions") from error
         raise StoreUnreachableError(f"{place} {problem}", str(path)) from error

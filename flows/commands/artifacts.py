@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from artifacts.errors import CorruptArtifactError
+from artifacts.problems import report
 from flows.commands.artifact_views import (
     lineage_rows,
     print_artifact,
@@ -93,8 +95,12 @@ def show(
         if lineage:
             _show_lineage(ref, config.store, json)
             continue
-        manifest = load_manifest(ref)
-        weights = weights_row(tensors_of(ref, manifest))
+        try:
+            manifest = load_manifest(ref)
+            weights = weights_row(tensors_of(ref, manifest))
+        except CorruptArtifactError as error:
+            report(ref.uri, error)
+            continue
         if json:
             ids = {"artifact_id": ref.artifact_id, "model_sha256": ref.model_sha256, "uri": ref.uri}
             print_json({**ids, "weights": weights, **manifest.model_dump(mode="json")})
@@ -137,9 +143,9 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 def diff(config: "Config", first: First, second: Second, json: Json = False) -> None:
     """Show how two artifacts differ: files, labels, origin, training, environment, metrics."""
     from artifacts.difference import differences
-    from artifacts.references import load_manifest
+    from artifacts.references import load_manifest, resolve_one
 
-    refs = [_single(reference, config.store) for reference in (first, second)]
+    refs = [resolve_one(reference, config.store) for reference in (first, second)]
     found = differences(load_manifest(refs[0]), load_manifest(refs[1]))
     same = refs[0].model_sha256 == refs[1].model_sha256
     names = (f"{refs[0].name}@{refs[0].artifact_id[:12]}", f"{refs[1].name}@{refs[1].artifact_id[:12]}")
@@ -156,9 +162,10 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
 @configured()
 def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expect = None) -> None:
     """Let an alias of a model's name mean this artifact, e.g. `champion`."""
+    from artifacts.references import resolve_one
     from artifacts.store import Expected, Store
 
-    ref = _single(reference, config.store)
+    ref = resolve_one(reference, config.store)
     if ref.store is None:
         from artifacts.errors import InputError
 
@@ -166,7 +173,7 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
     expected: str | Expected = Expected.ANYTHING
     if expect is not None:
         named = f"{ref.name}@sha256:{expect.removeprefix('sha256:')}"
-        expected = Expected.NOTHING if expect == "none" else _single(named, ref.store).artifact_id
+        expected = Expected.NOTHING if expect == "none" else resolve_one(named, ref.store).artifact_id
     Store(ref.store).set_alias(ref.name, alias, ref.artifact_id, expected=expected)
     say(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
 
@@ -176,8 +183,9 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
 def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
     from artifacts.references import pull as pull_one
+    from artifacts.references import resolve_one
 
-    ref = _single(reference, config.store)
+    ref = resolve_one(reference, config.store)
     with told():
         pull_one(ref, folder)
     say(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
@@ -235,13 +243,3 @@ def gc(
     for one in foreign:
         say(f"left alone: {one.path} is {one.problem}")
     say(f"{len(found)} files, {size / 1e6:.1f} MB {'are gone' if delete else 'can go; remove them with --delete'}")
-
-
-def _single(reference: str, store: str) -> "ArtifactRef":
-    from artifacts.errors import InputError
-    from artifacts.references import resolve
-
-    refs = resolve(reference, store)
-    if len(refs) > 1:
-        raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
-    return refs[0]

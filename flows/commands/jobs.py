@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import ConfigError
+from artifacts.problems import collected
 from flows.commands.launch import begin, quiet, running
 from tasks.config import Config
 from tasks.configuration.configfile import absolute_reference
@@ -41,8 +42,9 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     from artifacts.references import resolve
 
     named = [absolute_reference(reference) for reference in references or ()]
-    for reference in named:  # before all that takes seconds: a name is soon mistyped
-        resolve(reference, config.store)
+    with collected():  # the flow itself reports what is damaged
+        for reference in named:  # before all that takes seconds: a name is soon mistyped
+            resolve(reference, config.store)
     begin()
     if speed is not None:
         config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
@@ -50,8 +52,9 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     prepare_demo(config)
     _check_benchmark(config)
     configured = [absolute_reference(reference) for reference in config.benchmark.models]
-    for reference in () if named else configured:
-        resolve(reference, config.store)
+    with collected():
+        for reference in () if named else configured:
+            resolve(reference, config.store)
     from flows.benchmark import benchmark
 
     with running():

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from artifacts.errors import InputError
+from artifacts.problems import Problems, collected
 from flows.commands.completion import complete_reference
-from flows.commands.terminal import set_verbosity
+from flows.commands.terminal import complain, set_verbosity
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
@@ -45,6 +46,17 @@ def tell(*, quiet: bool, verbose: bool) -> None:
     set_verbosity("quiet" if quiet else "verbose" if verbose else "normal")
 
 
+def _finish(command: Callable[[], None], problems: Problems) -> None:
+    """Run a command, then print what is wrong with single objects, a line each: exit status 1 where there are some."""
+    try:
+        command()
+    finally:
+        for problem in problems.values():
+            complain(f"nerbench: {problem}")
+    if problems:
+        raise typer.Exit(1)
+
+
 def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command whose first parameter is the configuration the options that describe it.
 
@@ -69,7 +81,9 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
         described = {name: given.pop(name) for name in SHARED}
         path, changes = described["config_file"], described["changes"] or ()
         where = {name: described[name] for name in ("store", "results")}
-        command(load_config(path, changes, **where, needs=needs), **given)
+        config = load_config(path, changes, **where, needs=needs)
+        with collected() as problems:
+            _finish(partial(command, config, **given), problems)
 
     parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

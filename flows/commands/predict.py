@@ -1,6 +1,7 @@
 """`nerbench predict`: try a model at once on a sentence, a file or what is piped in."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, RunFailedError
 from flows.commands.launch import quiet, told
 from flows.commands.options import Reference, configured
 from flows.commands.terminal import console, print_json, say
@@ -47,8 +48,12 @@ class Mode(StrEnum):
 
 
 Texts = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="TEXT|FILE|-", help="A sentence, a file with a sentence a line or CoNLL text, or stdin."),
+]
+File = Annotated[
+    str | None,
+    typer.Option("--file", metavar="FILE|URL|-", help="The file, where a text could be meant by its name."),
 ]
 Read = Annotated[
     Format | None,
@@ -63,8 +68,9 @@ JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a s
 def predict(  # noqa: PLR0913 - one parameter an option
     config: "Config",
     reference: Reference,
-    texts: Texts,
+    texts: Texts = None,
     *,
+    file: File = None,
     format: Read = None,
     encoding: Encoding = "utf-8",
     mode: Reading = Mode.strict,
@@ -78,7 +84,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     quiet()
     from tasks.configuration.configfile import absolute_reference
 
-    source = _source(texts, format, encoding)
+    source = _source(texts or [], file, format, _known(encoding))
     with told("loading the model"):
         found = _counted(_tagged(config, absolute_reference(reference), source.sentences, mode), source.n_bytes)
         first = next(found)  # what takes long to load is loaded by now
@@ -87,29 +93,43 @@ def predict(  # noqa: PLR0913 - one parameter an option
         _print(first, found, json)
 
 
-def _source(texts: list[str], format: Format | None, encoding: str) -> "Opened":
+def _source(texts: list[str], file: str | None, format: Format | None, encoding: str) -> "Opened":
     from tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
 
-    given, encoding = " ".join(texts), _known(encoding)
-    if len(texts) == 1 and (given == STANDARD_INPUT or Path(given).is_file() or "://" in given):
-        opened = open_source(given, format.value if format else None, encoding)
+    if file is not None and texts:
+        raise InputError("--file", "stands beside a TEXT", "give one of them")
+    given = " ".join(texts)
+    if file is None and len(texts) == 1 and (given == STANDARD_INPUT or _is_file(given) or _is_url(given)):
+        file = given
+    if file is not None:
+        opened = open_source(file, format.value if format else None, encoding)
         if format is None and opened.format == "conll":
-            say(f"{opened.name} is read as CoNLL text, its words from the first column; --format text reads lines")
+            column = f"column {opened.column + 1}" if opened.column else "the first column"
+            say(f"{opened.name} is read as CoNLL text, its words from {column}; --format text reads lines")
         return opened
     _check_text(given, texts)
     sentences = (words if format is Format.words else text)(given.splitlines())
     return Opened("the text", "text", sentences, None)
 
 
+def _is_file(text: str) -> bool:
+    """Whether there is such a file; a text that no name can be, by its length or a NUL, names none."""
+    return os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises for such a text
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text and not any(character.isspace() for character in text)
+
+
 def _check_text(given: str, texts: list[str]) -> None:
     """Refuse what was meant as a file: a folder, or a single word that ends or begins like the name of one."""
-    remedy = "name an existing file, or write a sentence in quotes"
+    remedy = "name an existing file with --file, or write a sentence in quotes"
     if not given.strip():
         raise InputError("TEXT", "is empty", "write a sentence in quotes, name a file, or give - for stdin")
     if len(texts) > 1 or any(character.isspace() for character in given):
         return
     path = Path(given)
-    if path.is_dir():
+    if os.path.isdir(given):  # noqa: PTH112
         raise InputError(given, "is a folder", remedy)
     is_named_so = 1 < len(path.suffix) <= _SUFFIX and path.suffix[1:].isalnum() and path.suffix[1:].islower()
     if given.startswith(("/", "./", "../", "~")) or is_named_so:
@@ -136,7 +156,10 @@ def _tagged(
     artifact = resolve_one(reference, config.store)
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
         reader = reader_of(artifact.name, handle.value.labels, config.benchmark, mode.value)
-        yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
+        try:
+            yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
+        except RunFailedError as error:
+            raise RunFailedError(f"{artifact.name}: {error}") from error
 
 
 def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from artifacts.escaping import escaped
+from artifacts.problems import reported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,9 @@ def verbosity() -> Verbosity:
 
 
 def print_json(data: Any) -> None:
-    """One JSON object on stdout; times as ISO 8601."""
+    """One JSON object on stdout; times as ISO 8601. What was reported so far is in its `problems`."""
+    if isinstance(data, dict) and (found := reported()):
+        data = data | {"problems": [*data.get("problems", ()), *map(str, found.values())]}
     print(json.dumps(data, default=_plain, allow_nan=False))
 
 

@@ -140,7 +140,7 @@ def _meaning(model: str, store: str, *, of_run: bool) -> list[Filter]:
         # No digit sorts behind `f`, so these are the ids that begin so.
         begins = [("artifact_id", ">=", digest[1]), ("artifact_id", "<", f"{digest[1]}g")] if digest else []
         return [("model", "=", name), *begins]
-    if len(refs) > 1:
+    if len(refs) != 1:
         raise InputError(f"model {model!r}", f"means {len(refs)} models", "compare one with one")
     return [("artifact_id", "=", refs[0].artifact_id)]
 

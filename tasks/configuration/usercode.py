@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, pass_interrupts
 
 
 def load_function(name: str) -> Callable[..., Any]:
@@ -55,8 +55,9 @@ def load_file(path: str | Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up while the file runs
     try:
         loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[name]
+        pass_interrupts(error)
         raise InputError(str(path), f"it cannot be loaded ({explain(error)})", f"correct {place_of(error)}") from error
     return module
 
@@ -88,7 +89,8 @@ def _load_module(name: str) -> ModuleType:
     _search(Path.cwd())
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        pass_interrupts(error)
         remedy = "name a module that is installed, or lies in the working directory, or a file.py"
         raise InputError(name, f"it cannot be imported ({explain(error)})", remedy) from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, pass_interrupts
 from tasks.configuration.usercode import explain, load_file
 from tasks.custom.predictions import Predictions
 from tasks.scoring.counts import OVERALL
@@ -113,7 +113,8 @@ def _load(load_model: "Callable[[], Tagger] | None") -> _Model:
         return _Model(None, NO_MODEL)
     try:
         return _Model(load_model(), None)
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         return _Model(None, f"the model cannot be loaded: {explain(error)}")
 
 
@@ -142,7 +143,8 @@ def _named_values(
     inputs = (predictions, model.tagger) if one.needs == "model" else (predictions,)
     try:
         given = one.compute(*inputs, **keywords)
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         yield one.name, failed(reason_of(error, one))
         return
     if not isinstance(given, Mapping):

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from artifacts.errors import RunFailedError, pass_interrupts
+from tasks.configuration.usercode import explain
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -64,11 +67,16 @@ def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list
 
 
 def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
-    """The pieces of each word; none for a word that vanishes."""
+    """The pieces of each word; none for a word that vanishes. Raises RunFailedError where the tokenizer fails."""
     # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
     texts = [words[start : start + WORDS_A_TEXT] for start in range(0, len(words), WORDS_A_TEXT)]
     found: list[list[int]] = []
-    for encoding in tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False):
+    try:
+        encodings = tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
+    except BaseException as error:  # a pattern that matches too slowly is a panic
+        pass_interrupts(error)
+        raise RunFailedError(f"the tokenizer failed ({explain(error)})") from error
+    for encoding in encodings:
         of_text: list[list[int]] = [[] for _ in texts[len(found) // WORDS_A_TEXT]]
         for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
             if word is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from artifacts.errors import CorruptArtifactError, InputError, NerbenchError, pass_interrupts
 from artifacts.manifest import Golden
 from tasks.inference.alignment import SpecialTokens
 from tasks.inference.bounds import check_size
@@ -117,7 +117,8 @@ def one_line(field: str, remedy: str) -> Iterator[None]:
         yield
     except (NerbenchError, MemoryError):
         raise
-    except Exception as error:  # tokenizers raises nothing more special
+    except BaseException as error:  # tokenizers raises nothing more special, and panics
+        pass_interrupts(error)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             field, text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} …", remedy
@@ -138,9 +139,9 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bo
             # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
             wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
             wrapper.backend_tokenizer.pre_tokenizer.add_prefix_space = True  # some classes ignore the option
-    for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
-        wrapper.init_kwargs.pop(option, None)
-    return prepare_tokenizer(wrapper)
+        for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
+            wrapper.init_kwargs.pop(option, None)
+        return prepare_tokenizer(wrapper)
 
 
 def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from artifacts.digests import canonical_json
+from artifacts.errors import InputError
 from artifacts.storage.filesystem import Root
 from tasks.config import Section
 from tasks.runs import utc_now
@@ -75,14 +76,18 @@ def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[Sta
         record = kind.model_validate_json(data := root.read(path))
     except FileNotFoundError:
         return "missing", None
-    except ValidationError:
+    except (ValidationError, OSError, InputError):
         log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
             root.replace(path, data)
         intact = record.folder == folder and root.sha256(record.path) == record.sha256
-    except FileNotFoundError:
+    except (
+        OSError,
+        InputError,
+        ValueError,
+    ):  # it is not there or cannot be read; no file has the name that the record tells
         intact = False
     if not intact:
         log.warning("%s: its cached predictions are missing or altered; inferring again", name)

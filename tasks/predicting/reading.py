@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 
 from artifacts.errors import CorpusError, InputError
 from tasks.predicting.words import Word, joined, split_blanks, split_words
+from tasks.sources.conll import is_numbered, read_words, words_column
 from tasks.sources.schemes import split_tag
 from tasks.sources.textfile import read_lines
 
 Format = Literal["text", "words", "conll"]
-"""`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, in the first column."""
+"""`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, as in a corpus."""
 STANDARD_INPUT = "-"
 _CONLL_ENDINGS = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv")
 _LOOKED_AT = 200
@@ -42,12 +43,14 @@ class Opened(NamedTuple):
     sentences: Iterator[Sentence]
     n_bytes: int | None
     """Of the file; None where that is not known before its end."""
+    column: int = 0
+    """Of CoNLL text, the 0-based column that the words are read from."""
 
 
 def open_source(path: str, format: Format | None, encoding: str) -> Opened:
     """The sentences of a file, or of standard input for `-`; without a `format` it is found out.
 
-    A file is CoNLL text where its name ends so, or its first lines all have a tag at their end.
+    A file is CoNLL text where its name ends so, or its first lines all have a tag at their end, or number their words.
 
     Raises InputError where there is no such file or no word in it; also while it is read, where it is no text, or not
     in the encoding.
@@ -57,11 +60,12 @@ def open_source(path: str, format: Format | None, encoding: str) -> Opened:
     first = list(islice(lines, _LOOKED_AT))
     format = format or _recognised(path, first)
     n_bytes = Path(path).stat().st_size if path != STANDARD_INPUT and "://" not in path else None
-    read: Callable[[Iterable[str]], Iterator[Sentence]] = {"text": text, "words": words, "conll": conll}[format]
-    sentences = read(_printable(chain(first, lines), name))
+    printable = _printable(chain(first, lines), name)
+    read = {"text": text, "words": words}.get(format)
+    sentences = read(printable) if read else conll(printable, name)
     if (begin := next(sentences, None)) is None:
         raise InputError(name, "holds no word", "give a text with a sentence a line, or CoNLL text")
-    return Opened(name, format, chain([begin], sentences), n_bytes)
+    return Opened(name, format, chain([begin], sentences), n_bytes, words_column(first))
 
 
 def text(lines: Iterable[str]) -> Iterator[Sentence]:
@@ -74,18 +78,10 @@ def words(lines: Iterable[str]) -> Iterator[Sentence]:
     return _of_lines(lines, split_blanks)
 
 
-def conll(lines: Iterable[str]) -> Iterator[Sentence]:
-    """A word a line, in its first column; blank lines and `-DOCSTART-` end a sentence."""
-    held: list[str] = []
-    start = 0
-    for number, line in enumerate(chain(lines, [""]), start=1):
-        if not line.strip() or line.startswith(_MARKER):
-            if held:
-                yield Sentence(*joined(held), start)
-            held = []
-            continue
-        start = start if held else number
-        held.append(_COLUMNS.split(line.strip(" \t\r"))[0])
+def conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
+    """A word a line, as a corpus is read: `tasks.sources.conll`."""
+    for one in read_words(name, lines):
+        yield Sentence(*joined(one.words), one.at)
 
 
 def _of_lines(lines: Iterable[str], split: Callable[[str], list[Word]]) -> Iterator[Sentence]:
@@ -95,7 +91,7 @@ def _of_lines(lines: Iterable[str], split: Callable[[str], list[Word]]) -> Itera
 
 
 def _recognised(path: str, first: list[str]) -> Format:
-    if path.lower().endswith(_CONLL_ENDINGS):
+    if path.lower().endswith(_CONLL_ENDINGS) or is_numbered(first):
         return "conll"
     columns = [_COLUMNS.split(line.strip(" \t\r")) for line in first if line.strip() and not line.startswith(_MARKER)]
     tagged = [len(of_line) > 1 and split_tag(of_line[-1], "auto") is not None for of_line in columns]

@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
+from artifacts.errors import CorruptArtifactError
+from artifacts.problems import report
 from artifacts.results.parquet import read_rows, with_declared
 from artifacts.results.schemas import schema
 from artifacts.storage.filesystem import Root
@@ -25,12 +27,19 @@ class StoredTable:
         return {PurePosixPath(path).stem: path for path in paths if path.endswith(".parquet")}
 
     def rows(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
-        """These columns of what is about an entry; no rows where nothing was written.
+        """These columns of what is about an entry; no rows where nothing was written, or its file is damaged.
 
-        Raises CorruptArtifactError for a damaged file.
+        That is reported: see `artifacts.problems`.
         """
         declared, wanted = schema(self._table), set(columns)
         is_known = entry.about["predictions_digest"] is not None
         path = self._paths.get(predictions_key(entry.about)) if is_known else None
-        found = pa.table({}) if path is None else read_rows(self._root, path, wanted)
+        found = pa.table({}) if path is None else self._read(path, wanted)
         return with_declared(found, declared, wanted).select(list(columns))
+
+    def _read(self, path: str, wanted: set[str]) -> pa.Table:
+        try:
+            return read_rows(self._root, path, wanted)
+        except (CorruptArtifactError, FileNotFoundError) as error:
+            report(self._root.uri(path), error)
+            return pa.table({})

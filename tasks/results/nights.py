@@ -5,6 +5,7 @@ from datetime import date as calendar_date
 
 from artifacts.digests import canonical_json, sha256_hex
 from artifacts.errors import InputError
+from artifacts.problems import collected
 from artifacts.results.tables import Filter, read_newest_first, table_key, write_table
 from tasks.config import Section
 from tasks.results.predicted import Predicted, stored
@@ -65,11 +66,15 @@ def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[
     """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them.
 
     Where a row says why there is no number, and now there is one, it is added; the row that stands there stays too.
+    Raises CorruptArtifactError where a file of that day is damaged.
     """
     same = ("artifact_id", "dataset", "gold")
     filters: list[Filter] = [("run_id", "=", run.run_id), *((name, "=", getattr(predicted, name)) for name in same)]
     columns = [*SAME, "status"]
-    dated = next(read_newest_first(run.results, "metrics", columns=columns, filters=filters, date=run.date), None)
+    with collected() as problems:
+        dated = next(read_newest_first(run.results, "metrics", columns=columns, filters=filters, date=run.date), None)
+    for problem in problems.values():  # what cannot be read may hold these rows already
+        raise problem
     there = [] if dated is None else dated.rows.to_pylist()
     known, computed = {_key(row) for row in there}, {_key(row) for row in there if _is_computed(row)}
     about = run.columns | predicted.model_dump(exclude={"uri"})

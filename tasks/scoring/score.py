@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from artifacts.errors import pass_interrupts
 from tasks.configuration.usercode import explain
 from tasks.scoring.counts import COLUMNS, Counts
 from tasks.scoring.entities import MODES
@@ -131,7 +132,8 @@ def _row(counts: Counts, quantity: Quantity, sums: Numbers) -> Row:
 def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Row:
     try:
         value = float(evaluate(quantity, labels, sums, n_words)[0])
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         if quantity.metric.source is None:
             raise
         return failed(reason_of(error, quantity.metric))
@@ -143,7 +145,8 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
 def _intervals(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals) -> list[Row]:
     try:
         found = intervals.of(counts, wanted) if wanted else []
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         if any(one.metric.source is None for one in wanted):
             raise
         return [{"reason": f"no interval: {explain(error)}"[:LONGEST_REASON]} for _ in wanted]

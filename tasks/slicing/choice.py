@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artifacts.errors import InputError
+from artifacts.errors import InputError, pass_interrupts
 from tasks.config import SliceConfig
 from tasks.configuration.usercode import explain, load_function, place_of
 from tasks.scoring.entities import Flags, Indices
@@ -135,7 +135,8 @@ def _function_mask(name: str, owner: str) -> WordMask:
     def mask(tagged: TaggedWords) -> Flags:
         try:
             flags = np.asarray(function(word_table(tagged)))
-        except Exception as error:
+        except BaseException as error:
+            pass_interrupts(error)
             problem = f"{name} failed with {explain(error)}"
             raise InputError(owner, problem, f"correct {place_of(error)}") from error
         if flags.dtype != np.bool_ or flags.shape != tagged.gold.shape:

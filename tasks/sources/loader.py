@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import CorpusError
+from artifacts.errors import CorpusError, pass_interrupts
 from tasks.config import DatasetConfig, Split
 from tasks.sources.records import Record, read_records
 from tasks.sources.sentences import Source, shortened
@@ -47,7 +47,8 @@ def _import(loader: str, name: str) -> Callable[..., Any]:
         sys.path.append(here)  # for good: the function may import its neighbours when it is called
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         problem = f"{module} cannot be imported ({_what(error)})"
         raise CorpusError(name, problem, "name a module that is installed, or lies in the working directory") from error
     for part in path.split("."):
@@ -67,7 +68,8 @@ def _call(function: Callable[..., Any], split: str, config: DatasetConfig, name:
     try:
         given = function(split, **config.options)
         items: Iterable[Any] = () if given is None else iter(given)
-    except Exception as error:
+    except BaseException as error:
+        pass_interrupts(error)
         raise CorpusError(f"{name} ({split})", f"failed with {_what(error)}", _remedy(error)) from error
     return items
 
@@ -81,7 +83,8 @@ def _guarded(items: Iterable[Any], name: str) -> Iterator[Any]:
             item = next(iterator)
         except StopIteration:
             return
-        except Exception as error:
+        except BaseException as error:
+            pass_interrupts(error)
             raise CorpusError(f"{name} sentence {number}", f"failed with {_what(error)}", _remedy(error)) from error
         yield item
         number += 1
@@ -112,11 +115,11 @@ def _record(number: int, item: Any, at: str) -> Record:
     return Record(number, *parts)
 
 
-def _what(error: Exception) -> str:
+def _what(error: BaseException) -> str:
     text = str(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: BaseException) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"correct it at {frame.filename}:{frame.lineno}"

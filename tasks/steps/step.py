@@ -2,6 +2,7 @@
 
 from collections import UserList
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Task
@@ -9,6 +10,8 @@ from prefect.context import FlowRunContext
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from artifacts.errors import RunFailedError, pass_interrupts
+from tasks.configuration.usercode import explain
 from tasks.scoring.metrics import Row
 
 P = ParamSpec("P")
@@ -17,6 +20,25 @@ R = TypeVar("R")
 
 class Rows(UserList[Row]):
     """Rows that a step returns as one thing: of a list Prefect would remember each row as a result of its own."""
+
+
+def failing_plainly(function: Callable[P, R]) -> Callable[P, R]:
+    """The function; what fails without an Exception (a Rust panic, SystemExit) raises RunFailedError.
+
+    Prefect takes every other BaseException for a crash of the whole run.
+    """
+
+    @wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(*arguments, **options)
+        except Exception:
+            raise
+        except BaseException as error:
+            pass_interrupts(error)
+            raise RunFailedError(explain(error)) from error
+
+    return call
 
 
 if TYPE_CHECKING:
@@ -41,4 +63,4 @@ else:
 
     def step(**options: Any) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Prefect's `task`, for a function that is a step."""
-        return lambda function: Step(function, **options)
+        return lambda function: Step(failing_plainly(function), **options)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 from small_corpus import SENTENCES
+from tiny_models import let_tokenizer_panic
 
 from artifacts.errors import InputError, RunFailedError
 from artifacts.references import resolve
@@ -19,6 +20,7 @@ from tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 
+EIGHT_WAYS = "|".join([r"\w"] * 8)
 STRICT_F1 = {
     "slice": "all",
     "level": "entity",
@@ -184,6 +186,16 @@ def test_one_broken_model_does_not_hide_the_others(config: Config, finished: dic
     runs = read_results(config.results, "runs", filters=[("run_id", "=", run_id)])
     assert runs["outcome"].to_pylist() == ["failed"]
     assert read_results(config.results, "metrics").filter(pc.field("run_id") == run_id).num_rows
+
+
+def test_a_tokenizer_that_panics_does_not_hide_the_other_models(
+    config: Config, finished: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = let_tokenizer_panic(_pulled(config, tmp_path), rf"(?:(?:(?:{EIGHT_WAYS})+)+)+\d")
+    with pytest.raises(RunFailedError, match=r"^1 failed: pulled: .*PanicException: Onig") as failed:
+        benchmark(config, models=[str(folder), "tiny"])
+    assert failed.value.summary is not None
+    assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}
 
 
 def test_a_missing_model_fails_and_names_the_models_there_are(config: Config, finished: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 """How a run ends, by what failed and what it made."""
 
+from asyncio import CancelledError
 from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 from prefect.client.schemas.objects import StateType
+from prefect.exceptions import TerminationSignal
 from prefect.states import State
 
 from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
@@ -24,7 +26,7 @@ def ledger() -> Ledger:
     return Ledger(run=run, needed=("s3://team/store/", "s3://team/results/"))
 
 
-def failed(*errors: Exception) -> Ledger:
+def failed(*errors: BaseException) -> Ledger:
     found = ledger()
     for number, error in enumerate(errors):
         with found.guard(f"m{number}"):
@@ -50,6 +52,20 @@ def test_what_was_written_before_a_failure_is_kept_in_mind(errors: tuple[Excepti
     assert failure.summary is not None
     assert failure.summary["tables"] == {"metrics": ["there.parquet"]}
     assert len(errors) == 1 or str(failure).endswith("m1: ValueError: two lines")
+
+
+PanicException = type("PanicException", (BaseException,), {})
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), PanicException("a pattern")])
+def test_foreign_code_that_raises_no_exception_stops_no_other_model(error: BaseException) -> None:
+    assert str(failed(error, ValueError("x")).failure()).startswith(f"2 failed: m0: {type(error).__name__}: ")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), CancelledError(), TerminationSignal(15), GeneratorExit()])
+def test_what_ends_a_run_on_purpose_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        failed(error)
 
 
 def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() -> None:

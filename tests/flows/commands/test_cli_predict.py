@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tiny_models import LABELS, save_bag
+from tiny_models import LABELS, let_tokenizer_panic, save_bag, save_bert
 
 from flows.cli import status_of
 from flows.commands import predict
@@ -17,6 +17,11 @@ SENTENCE = "Ada Lovelace lives in Zanzibar ."
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_bag(tmp_path_factory.mktemp("predict"), lambda piece: piece % len(LABELS)))
+
+
+@pytest.fixture(scope="module")
+def panicking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return let_tokenizer_panic(save_bert(tmp_path_factory.mktemp("broken") / "panicking"), "(a+)+$")
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +66,33 @@ def test_a_conll_file_is_recognised_and_that_is_said(
     assert run(capsys, model, "text.txt", "--json", "--format", "conll")[1] == ""
 
 
+def test_a_text_that_is_too_long_for_a_name_is_a_text(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in (f"{SENTENCE} " * 100, "Zanzibar" * 40, f"see s3://bucket/key , {SENTENCE}"):
+        out, _ = run(capsys, model, text, "--json")
+        assert json.loads(out)["text"] == text
+
+
+def test_a_file_can_be_asked_for(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "Ada").write_text(SENTENCE)
+    assert run(capsys, model, "--file", "Ada", "--json") == run(capsys, model, SENTENCE, "--json")
+
+
+def test_a_conllu_file_is_read_as_a_corpus_is(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = "\t_" * 8
+    lines = ["# sent_id = 1", "# text = Lovelace lives .", f"1-2\tLovelace lives{blank}"]
+    lines += [f"{number}\t{word}{blank}" for number, word in enumerate(("Lovelace", "lives", "."), start=1)]
+    (folder / "a.conllu").write_text("\n".join([*lines, "", "# sent_id = 2", f"1\tZanzibar{blank}", ""]))
+    out, err = run(capsys, model, "a.conllu", "--json")
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["Lovelace lives .", "Zanzibar"]
+    assert err == "a.conllu is read as CoNLL text, its words from column 2; --format text reads lines\n"
+
+
+def test_a_tokenizer_that_panics_is_one_line(folder: Path, panicking: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["predict", str(panicking), f"{'a' * 200}b"]) == 1
+    (said,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("nerbench: ")]
+    assert said.startswith("nerbench: panicking: the tokenizer failed (PanicException: ")
+
+
 def test_words_of_a_sentence_need_no_quotes(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, model, *SENTENCE.split()) == run(capsys, model, SENTENCE)
 
@@ -91,6 +123,8 @@ def test_colours_are_used_where_there_are_some(
         (("binary.bin",), "is not utf-8"),
         (("nul.txt",), "nul.txt:1: holds a NUL byte"),
         (("x y", "--encoding", "klingon"), "--encoding: 'klingon' is not known"),
+        (("x y", "--file", "nul.txt"), "--file: stands beside a TEXT"),
+        (("--file", "nowhere"), "nowhere: No such file"),
         (("x y", "--format", "xml"), "--format"),
         (("x y", "--mode", "lax"), "--mode"),
         (("x y", "--set", "benchmark.device=cuda:9"), "cuda:9"),

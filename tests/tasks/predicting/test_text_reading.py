@@ -25,6 +25,8 @@ def sentences(path: Path, content: bytes | str, format: str | None = None, encod
         ("a.txt", CONLL, ["conll", (3, ["Anna", "met"]), (6, ["Oslo"])]),
         ("a.conll", "Anna\nmet\r\n\r\nOslo", ["conll", (1, ["Anna", "met"]), (4, ["Oslo"])]),
         ("a.txt", "Anna met.\r\nOslo", ["text", (1, ["Anna", "met", "."]), (2, ["Oslo"])]),
+        ("a.conll", "Anna B-PER\nmet", ["conll", (1, ["Anna", "met"])]),
+        ("a", "# id\n1\tAnna\tO\n2\tmet\tO\n\n1\tOslo\tO\n", ["conll", (2, ["Anna", "met"]), (5, ["Oslo"])]),
         ("a", "\ufeffAnna", ["text", (1, ["Anna"])]),
     ],
 )

@@ -40,6 +40,9 @@ def read(folder: Path, content: str | bytes, **options: Any) -> list[Sentence]:
             "# global.columns = ID NER FORM\n# text = EU rejects\n1\tB-ORG\tEU\n2\tO\trejects\n\n# newpar\n1\tO\t.\n",
             {"columns": {"words": "FORM", "tags": "NER"}},
         ),
+        ("# global.columns = ID FORM NER\n1\tEU\tB-ORG\n2\trejects\tO\n\n1\t.\tO\n", {}),
+        ("# text = EU rejects\n1-2\tEU rejects\tO\n1\tEU\tB-ORG\n2\trejects\tO\n2.1\tall\tO\n\n1\t.\tO\n", {}),
+        ("1\tEU\tB-ORG\tx\n2\trejects\tO\tx\n\n# newpar\n1\t.\tO\tx\n", {"columns": {"words": 1, "tags": 2}}),
         ("EU B-ORG\nrejects O\n\n. O\n".encode("utf-16"), {"encoding": "utf-16"}),
     ],
 )

@@ -98,6 +98,15 @@ def late(split: str) -> Iterator[Any]:
     raise KeyError("ner")
 
 
+def leaving(split: str) -> Iterator[Any]:
+    yield PAIR
+    sys.exit(3)
+
+
+def leaving_at_once(split: str) -> list[Any]:
+    sys.exit("no licence")
+
+
 def at_once(split: str) -> list[Any]:
     return [PAIR][1:][0]
 
@@ -106,6 +115,8 @@ def at_once(split: str) -> list[Any]:
     ("function", "message"),
     [
         ("late", r"late \(train\) sentence 2: failed with KeyError: 'ner'; correct it at .*test_loader.py:\d+$"),
+        ("leaving", r"leaving \(train\) sentence 1: failed with SystemExit: 3; correct it at .*test_loader.py:\d+$"),
+        ("leaving_at_once", r"\(train\): failed with SystemExit: no licence; correct it at .*test_loader.py:\d+$"),
         ("at_once", r"at_once \(train\): failed with IndexError: list index out of range; correct it at .*py:\d+$"),
         ("missing", r"loader .*:missing: .* has no 'missing'; choose among '"),
         ("PAIR", "is no function but tuple; name a function that takes a split"),
@@ -121,12 +132,14 @@ def test_failures_are_one_line(function: str, message: str) -> None:
 
 def test_a_loader_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "nerbench_test_broken.py").write_text("import nerbench_no_such_module\n")
+    (tmp_path / "nerbench_test_exit.py").write_text("import sys\nsys.exit(3)\n")
     (tmp_path / "nerbench_test_typo.py").write_text("def load(:\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for module, reason in (
         ("nerbench_test_nowhere", "ModuleNotFoundError: No module named 'nerbench_test_nowhere'"),
         ("nerbench_test_broken", "ModuleNotFoundError: No module named 'nerbench_no_such_module'"),
+        ("nerbench_test_exit", "SystemExit: 3"),
         ("nerbench_test_typo", "SyntaxError: invalid syntax"),
     ):
         with pytest.raises(CorpusError, match=f"loader {module}:load: {module} cannot be imported .{reason}"):

@@ -9,6 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import visit_collection
 
+from artifacts.errors import RunFailedError
 from tasks.steps import scoring, step
 
 
@@ -16,6 +17,25 @@ from tasks.steps import scoring, step
 def double(numbers: list[int], *, factor: int = 2) -> list[int]:
     """The numbers, doubled."""
     return [factor * number for number in numbers]
+
+
+@step.step(name="fail")
+def fail(error: BaseException) -> None:
+    """Raise the error."""
+    raise error
+
+
+def test_a_step_fails_where_prefect_would_see_a_crash_of_the_run() -> None:
+    panic = type("PanicException", (BaseException,), {})("a pattern")
+    for error, becomes in (
+        (panic, RunFailedError),
+        (SystemExit(3), RunFailedError),
+        (ValueError(), ValueError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ):
+        with pytest.raises(becomes) as caught:
+            fail.fn(error)
+        assert becomes is not RunFailedError or str(caught.value) == f"{type(error).__name__}: {error}"
 
 
 @pytest.fixture
