@@ -15,8 +15,10 @@ from faulty_reads import Faults, faulty_reads
 from run_files import NOW, WEEK, compact_runs, read, write
 
 from artifacts.errors import NerbenchError
+from artifacts.findings import Verification
 from artifacts.garbage import find_foreign, find_garbage, remove_garbage
 from artifacts.manifest import Provenance
+from artifacts.problems import collected
 from artifacts.references import resolve, verify
 from artifacts.results.tables import find_table_file, read_newest_first
 from artifacts.storage.filesystem import Root
@@ -62,12 +64,20 @@ def shop(root_url: str, make_model: MakeModel) -> Store:
     return store
 
 
+def verified(store: Store) -> list[Verification]:
+    """What `verify` finds; raises its problems, as the command ends with status 1 over them."""
+    found = verify("toy1", store.url)
+    if problems := [problem for one in found for problem in one.problems]:
+        raise NerbenchError(problems[0])
+    return found
+
+
 READING: dict[str, Callable[[Store], Any]] = {
     "list": lambda store: store.list(),
     "keys": lambda store: store.keys(),
     "aliases": lambda store: store.aliases("toy1"),
     "every model": lambda store: resolve("*@latest", store.url),
-    "verify": lambda store: verify("toy1", store.url),
+    "verify": verified,
     "garbage": lambda store: find_garbage(store, unaliased=timedelta(0), now=LATER),
     "foreign": find_foreign,
     "results": lambda store: read(store.url),
@@ -81,10 +91,11 @@ WRITING: dict[str, Callable[[Store], Any]] = {
 
 
 def outcome(store: Store, operation: Callable[[Store], Any], faults: Faults) -> Any:
-    """What an operation returns, or its error where that is one for users, of one line."""
-    with faulty_reads(store.url, faults):
+    """What an operation returns, or its error or first report where that is one for users, of one line."""
+    with faulty_reads(store.url, faults), collected() as problems:
         try:
-            return operation(Store(store.url))
+            done = operation(Store(store.url))
+            return next(iter(problems.values()), done)
         except NerbenchError as error:
             return error if "\n" not in str(error) else pytest.fail(str(error))
 
