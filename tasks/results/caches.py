@@ -74,7 +74,7 @@ def _beside_results(root: Root, now: datetime) -> list[Entry]:
         log.warning("%s is a symbolic link, so nothing behind it is pruned", Path(root.url) / _FOLDER)
         return []
     files = defaultdict[tuple[str, str], list[str]](list)
-    for path in root.files(_FOLDER, recursive=True):
+    for path in root.inventory(_FOLDER).files:
         if kept := _KEPT.fullmatch(path):
             kind = kept.lastgroup or ""
             files[kind, kept[kind]].append(path)

@@ -40,4 +40,5 @@ def test_runs_of_sentences_lie_in_the_document_of_the_first(monkeypatch: pytest.
 def test_without_documents_there_are_sentences_alone() -> None:
     every = count_both_ways(lambda: [paired(GOLD, PREDICTED)])
     assert [one.documents for one in every] == [None] * len(every)
-    assert len(every) == len(counted(GOLD, PREDICTED))
+    assert {one.units.kind for one in every} == {"sentence"}
+    assert len({(one.mode, one.slice) for one in every}) == len(every)
