@@ -29,9 +29,7 @@ def due(day: date, blocks: int, share: float) -> list[int]:
     return sorted((day.toordinal() * at_once + i) % blocks for i in range(at_once))
 
 
-def check(
-    artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], results: str
-) -> int:
+def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], results: str) -> int:
     """Infer some blocks of a cached evaluation again; returns the number of sentences.
 
     Raises RunFailedError naming the first word whose tag is another one now.

@@ -1,6 +1,6 @@
 """The parent's side of training: start the child, keep its folder, and say where the model came from.
 
-`plan_training` identifies a training, `reserved` keeps others out of its folder, and meanwhile `train` and `publish` use it.
+`plan_training` identifies a training, `reserved` keeps others out of its folder, while `train` and `publish` use it.
 """
 
 import fcntl
