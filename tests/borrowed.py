@@ -70,6 +70,9 @@ BORROWED = (
     Borrowed("fsspec.callbacks.Callback.set_size", "self size"),
     Borrowed("fsspec.callbacks.Callback.relative_update", "self inc"),
     Borrowed("yaml.SafeLoader.compose_mapping_node", "self anchor"),
+    Borrowed("yaml.SafeLoader.compose_node", "self parent index"),
+    Borrowed("yaml.SafeLoader.flatten_mapping", "self node"),
+    Borrowed("rich.console.RenderHook.process_renderables", "self renderables"),
     # What we read and call: attention and linear layers
     Borrowed("transformers.PreTrainedConfig._attn_implementation"),
     Borrowed("transformers.PreTrainedModel.set_attn_implementation", "self attn_implementation allow_all_kernels"),
