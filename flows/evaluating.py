@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 from artifacts.manifest import ArtifactRef
 from flows.recording import Ledger
@@ -10,15 +10,8 @@ from flows.runners import HERE, Work, begin, in_turn
 from tasks.config import Config
 from tasks.corpora.refs import CorpusRef
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
-from tasks.inference.records import PredictionsRecord
 from tasks.inference.sharding import Shard, ShardRecord
 from tasks.steps import inference
-
-if TYPE_CHECKING:
-    from prefect.tasks import Task
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Evaluated(NamedTuple):
@@ -106,16 +99,11 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
-        infer = _overwriting(inference.infer_shard, shard.record)
-        yield begin(HERE if shard.record else config.runner, infer, artifact, corpus, plan, shard, config.results)
+        where = HERE if shard.record else config.runner
+        yield begin(where, inference.infer_shard, artifact, corpus, plan, shard, config.results)
     if not shards:
-        evaluate = _overwriting(inference.evaluate, plan.record)
-        yield begin(HERE if plan.record else config.runner, evaluate, artifact, corpus, plan, config.results)
-
-
-def _overwriting(step: "Task[P, R]", record: PredictionsRecord | None) -> "Task[P, R]":
-    """The step; where our cache has no record, it overwrites what Prefect may have kept of an earlier run."""
-    return step if record else step.with_options(refresh_cache=True)
+        where = HERE if plan.record else config.runner
+        yield begin(where, inference.evaluate, artifact, corpus, plan, config.results)
 
 
 def end_evaluation(
@@ -142,7 +130,7 @@ def check_canaries(ledger: Ledger, config: Config, cached: Sequence[Planned]) ->
     """Let the run fail, its rows all written, where cached predictions are no longer what the models say."""
     share = config.benchmark.canary
     begun = (
-        begin(config.runner, inference.check_canary, cell.artifact, cell.annotations[0], plan, share, config.results)
+        begin(config.runner, inference.check_canary, ledger.run, cell.artifact, cell.annotations[0], plan, share)
         for cell, plan, _ in cached
     )
     for one, checked in zip(cached, in_turn(begun, config.runner.at_once), strict=True):

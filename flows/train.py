@@ -11,6 +11,7 @@ from flows.recording import Ledger, recorded
 from flows.request import Request, configuration
 from tasks.config import Config
 from tasks.steps import training
+from tasks.training.launch import reserved
 
 NEEDS = ("datasets", "models")
 
@@ -33,8 +34,10 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     published = []
     for model in config.trained_models:
         with ledger.guard(model.name):
-            trained = training.finetune(model, config.dataset_of(model))
-            published.append(artifact := training.save(ledger.run, trained, config.store))
+            plan = training.plan_training(model, config.dataset_of(model))
+            with reserved(plan):
+                trained = training.finetune(plan)
+                published.append(artifact := training.save(ledger.run, trained, config.store))
             announce(artifact, ledger.run.flow)
             ledger.note({"training": training.write_training(ledger.run, artifact, trained)})
             ledger.add_seconds("train_s", trained.train_s)

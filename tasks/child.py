@@ -104,8 +104,13 @@ def _failure(what: str, last: Job, status: int, output: str) -> NerbenchError:
         return failure
     if status < 0:
         hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
-        return RunFailedError(f"{what} was killed by {signal.Signals(-status).name}{hint}")
+        return RunFailedError(f"{what} was killed by {signal_name(-status)}{hint}")
     return RunFailedError(f"{what} ended with status {status} and no result: {output}")
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL`; or `signal 40`, as Python has no names for real-time signals but the first and the last."""
+    return {member.value: member.name for member in signal.Signals}.get(number, f"signal {number}")
 
 
 def _tail(output: IO[str]) -> str:

@@ -13,6 +13,7 @@ from tasks.comparison.sides import find_side
 from tasks.config import GateConfig
 from tasks.corpora.refs import open_corpus
 from tasks.inference import canary
+from tasks.inference.writing import n_blocks
 from tasks.results.predicted import Predicted
 from tasks.scoring.reading import read_predictions
 
@@ -73,7 +74,7 @@ def cached_predictions(copy: Copy) -> None:
 def canary_gate(copy: Copy) -> None:
     """Inferring all of a cached evaluation again."""
     artifact, corpus, found = copy.artifact(CANDIDATE), open_corpus(copy.corpus()), look_up(copy, CANDIDATE)
-    canary.check(artifact, corpus, found, 1.0, copy.config.results)
+    canary.check(artifact, corpus, found, range(n_blocks(corpus)), copy.config.results)
 
 
 def stored_predictions(copy: Copy) -> None:

@@ -52,7 +52,8 @@ class ModelConfig(Section):
     early_stopping: int | None = Field(default=None, ge=1)
     """Stop after so many epochs without a better validation F1; never by default."""
     time_limit_s: float | None = Field(default=None, gt=0)
-    """Stop after so many seconds, and keep the best so far; never by default."""
+    """Stop after so many seconds of training, those before an interruption included, and keep the best so far; never by
+    default."""
     checkpoint_s: float = Field(default=300.0, gt=0)
     """Seconds between checkpoints within an epoch; each epoch ends with one too."""
 

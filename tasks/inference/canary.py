@@ -1,11 +1,13 @@
 """The canary: does a cached model still say today what it said when its predictions were stored?
 
 A driver, a library behind torch or a processor can change results without changing the key. Whole blocks are inferred
-again, as only these give the same bits.
+again, as only these give the same bits. Which blocks are due follows from the logical date: consecutive days continue
+where the day before ended, so that all of them are checked within 1 / share days.
 """
 
 import math
-import random
+from collections.abc import Sequence
+from datetime import date
 
 import pyarrow.parquet as pq
 from pyarrow import BufferReader
@@ -18,8 +20,17 @@ from tasks.corpora.labels import OUTSIDE
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, tagger_handle
 
 
-def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, share: float, results: str) -> int:
-    """Infer a seeded share of a cached evaluation's blocks again; returns the number of sentences.
+def due(day: date, blocks: int, share: float) -> list[int]:
+    """The numbers of the blocks to check on a day: `share` of them, rounded up.
+
+    Any ceil(1 / share) consecutive days cover all blocks.
+    """
+    at_once = math.ceil(share * blocks)
+    return sorted((day.toordinal() * at_once + i) % blocks for i in range(at_once))
+
+
+def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], results: str) -> int:
+    """Infer some blocks of a cached evaluation again; returns the number of sentences.
 
     Raises RunFailedError naming the first word whose tag is another one now.
     """
@@ -28,12 +39,10 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, share: fl
     if plan.record is None:
         raise ValueError("only a cached evaluation has a canary")
     stored = _tags(plan.record, results)
-    blocks = math.ceil(len(corpus.words) / BLOCK)
-    chosen = sorted(random.Random(plan.key).sample(range(blocks), math.ceil(share * blocks)))
     sentences = 0
     with tagger_handle(artifact, plan.settings) as handle:
         names = (*handle.value.labels, OUTSIDE)  # index -1, a word without pieces
-        for block in chosen:
+        for block in blocks:
             start, stop = block * BLOCK, min((block + 1) * BLOCK, len(corpus.words))
             now = predict_block(handle.value, corpus.words[start:stop], vote=plan.settings.vote)
             first = int(sum(corpus.lengths[:start]))

@@ -16,7 +16,7 @@ from tasks.inference.heap import keep_freed
 from tasks.inference.linears import pack_linears
 from tasks.inference.loading import Tagger
 from tasks.inference.packing import logits_of
-from tasks.inference.segments import use_segments
+from tasks.inference.segments import REPLACED, use_segments
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference of a logit, as a share of the logits' spread: rounding alone stays far below."""
@@ -31,8 +31,17 @@ def quicken(tagger: Tagger) -> Tagger:
     """The same model, changed in place: sentences are packed, and on a CPU its linear layers are oneDNN's.
 
     Where its architecture does not take that, it stays as it is; where padding would change its answers, as
-    convolutions over neighbours do, only equally long sentences are computed together.
+    convolutions over neighbours do, or where that cannot be tried, only equally long sentences are computed together.
+    Raises nothing: a model that cannot be made fast is used as it was loaded.
     """
+    try:
+        return _quickened(tagger)
+    except Exception as error:  # an architecture may meet what it does not know with any exception
+        _logger.warning("the model stays as it was loaded, and slow: %s: %s", type(error).__name__, error)
+        return replace(tagger, batching="even")
+
+
+def _quickened(tagger: Tagger) -> Tagger:
     sentences = [pieces_of(tagger, sentence, limit) for sentence, limit in zip(SENTENCES, _limits(tagger), strict=True)]
     expected = one_by_one(tagger, sentences)
     packed = replace(tagger, batching="packed")
@@ -75,7 +84,8 @@ def _limits(tagger: Tagger) -> tuple[int, ...]:
 
 
 def _may_pack(tagger: Tagger) -> bool:
-    chosen = str(tagger.model.config._attn_implementation) == "sdpa"  # what transformers takes wherever it can
+    # What transformers takes wherever it can; it has no public way to ask.
+    chosen = getattr(tagger.model.config, "_attn_implementation", None) == REPLACED
     half_on_gpu = tagger.device.type == "cuda" and bool(
         tagger.model.dtype != torch.float32
     )  # as flash attention wants it

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 NAME = "nerbench_segments"
+REPLACED = "sdpa"
+"""The implementation of transformers that it stands for."""
 SHORT = 64
 """Pieces up to which a CPU is faster with two plain products than with the fused kernel, which blocks by rows."""
 LANES = 16
@@ -34,15 +36,14 @@ class Segments(NamedTuple):
 
 
 def use_segments(model: "PreTrainedModel") -> Callable[[], None]:
-    """Let a model's attention understand `segments`; gives back what undoes it."""
+    """Let the attention of a model that has transformers' `sdpa` understand `segments`; gives back what undoes it."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    before = model.config._attn_implementation
     model.set_attn_implementation(NAME)
-    return lambda: model.set_attn_implementation(before)
+    return lambda: model.set_attn_implementation(REPLACED)
 
 
 def attend(  # noqa: PLR0913, PLR0917 - transformers' signature

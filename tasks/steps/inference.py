@@ -1,9 +1,8 @@
 """Steps between words and stored predictions: from the cache, or inferred, whole or in shards."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
-
-from prefect.context import TaskRunContext
 
 from artifacts.manifest import ArtifactRef
 from tasks.config import BenchmarkConfig, Config, DatasetConfig
@@ -12,13 +11,14 @@ from tasks.corpora.refs import CorpusRef
 from tasks.inference import canary, evaluation, sharding
 from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from tasks.inference.sharding import Shard, ShardRecord
+from tasks.inference.writing import n_blocks
 from tasks.progress import inference_progress
 from tasks.results import rows
 from tasks.results.predicted import Predicted
 from tasks.runs import Run
-from tasks.steps.retrying import RETRIED, STORAGE
+from tasks.steps.retrying import STORAGE
 from tasks.steps.slots import gpu_slots
-from tasks.steps.step import step
+from tasks.steps.step import from_store, step
 
 
 @step(task_run_name="read {dataset.name}", **STORAGE)
@@ -33,21 +33,14 @@ def look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig
     return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
 
 
-def _evaluation_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"nerbench-evaluation-{parameters['plan'].key}-{parameters['results']}"
-
-
-@step(
-    task_run_name="evaluate {artifact.name} on {corpus.dataset.name}",
-    cache_key_fn=_evaluation_key,
-    result_serializer="json",
-    **RETRIED,
-)
+@step(task_run_name="evaluate {artifact.name} on {corpus.dataset.name}", **STORAGE)
 def evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
-    """Predictions of one model on one corpus, as their record: from the results' cache, or inferred."""
+    """Predictions of one model on one corpus, as their record: the one that `look_up` verified, or a new one."""
+    if plan.record:
+        return from_store(plan.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
     progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
-    with gpu_slots("cpu" if plan.record else plan.settings.device):  # what is cached needs no GPU
+    with gpu_slots(plan.settings.device):
         return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
 
 
@@ -63,24 +56,17 @@ def find_shards(artifact: ArtifactRef, plan: EvaluationPlan, runs: Sequence[rang
     return sharding.find_shards(plan, artifact.name, runs, results)
 
 
-def _shard_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    return f"{_evaluation_key(context, parameters)}-{parameters['shard'].first}-{parameters['shard'].stop}"
-
-
-@step(
-    task_run_name="evaluate {artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}",
-    cache_key_fn=_shard_key,
-    result_serializer="json",
-    **RETRIED,
-)
+@step(task_run_name="evaluate {artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}", **STORAGE)
 def infer_shard(
     artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, shard: Shard, results: str
 ) -> dict[str, Any]:
-    """Predictions of one model on a shard of a corpus, as their record: from the results' cache, or inferred."""
+    """Predictions of one model on a shard of a corpus, as their record: a verified one, or a new inference's."""
+    if shard.record:
+        return from_store(shard.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
     name = f"{artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots("cpu" if shard.record else plan.settings.device):
+    with gpu_slots(plan.settings.device):
         return sharding.infer_shard(plan, shard, artifact, words, results, progress).model_dump(mode="json")
 
 
@@ -93,10 +79,12 @@ def join_shards(
 
 
 @step(task_run_name="infer a share again: {artifact.name} on {corpus.dataset.name}")
-def check_canary(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float, results: str) -> int:
-    """Infer a share of a cached evaluation again and compare the tags; never cached."""
+def check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:
+    """Infer the share of a cached evaluation that is due at the run's date again and compare the tags; never cached."""
     with gpu_slots(plan.settings.device):
-        return canary.check(artifact, refs.open_corpus(corpus), plan, share, results)
+        words = refs.open_corpus(corpus)
+        blocks = canary.due(date.fromisoformat(run.date), n_blocks(words), share)
+        return canary.check(artifact, words, plan, blocks, run.results)
 
 
 @step(task_run_name="write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from prefect.cache_policies import NO_CACHE
-
 from artifacts.manifest import ArtifactRef
 from tasks.config import Config
 from tasks.corpora import refs
@@ -32,7 +30,7 @@ def find_subjects(models: Sequence[str], store: str) -> list[Subject]:
     return subjects.find_subjects(models, store)
 
 
-@step(task_run_name="sweep speed and memory", cache_policy=NO_CACHE)
+@step(task_run_name="sweep speed and memory")
 def sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
     """Speed and memory of models over a sweep's cells, taken in processes of their own; never cached."""
     with gpu_slots(config.benchmark.device):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
@@ -17,10 +16,9 @@ def _is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool
     return isinstance(error, StoreUnreachableError | OSError) and not isinstance(error, PERMANENT)
 
 
-RETRIED: dict[str, Any] = {
+STORAGE: dict[str, Any] = {
     "retries": 3,
     "retry_delay_seconds": [10, 20, 60],  # together more than a minute, also where jitter makes them shorter
     "retry_jitter_factor": 0.2,
     "retry_condition_fn": _is_transient,
 }
-STORAGE = RETRIED | {"cache_policy": NO_CACHE}  # else Prefect would hash all that is passed, for a cache nobody reads

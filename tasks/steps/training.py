@@ -17,7 +17,7 @@ from tasks.steps.retrying import STORAGE
 from tasks.steps.slots import gpu_slots
 from tasks.steps.step import step
 from tasks.training import launch
-from tasks.training.launch import TrainedModel
+from tasks.training.launch import TrainedModel, TrainingPlan
 
 PROGRESS_BAR_S = 5.0
 """Seconds between two moves of a progress bar, each a request to the server."""
@@ -33,11 +33,18 @@ def _progress_bar(name: str) -> Callable[[Job], None]:
     return at_most_every(PROGRESS_BAR_S, move)
 
 
-@step(task_run_name="train {model.name}")
-def finetune(model: ModelConfig, dataset: DatasetConfig) -> TrainedModel:
-    """Fine-tune one model into a local folder; a progress bar beside the run says how far it is."""
+@step(task_run_name="plan the training of {model.name}", **STORAGE)
+def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
+    """Identify a training by the content of its data and its base."""
+    return launch.plan_training(model, dataset)
+
+
+@step(task_run_name="train {plan.model.name}")
+def finetune(plan: TrainingPlan) -> TrainedModel:
+    """Fine-tune one model into its working folder; a progress bar beside the run says how far it is."""
+    model = plan.model
     with gpu_slots(model.device, f"models: {model.name}: device", gpus=model.processes):
-        return launch.train(model, dataset, both(training_progress(model.name), _progress_bar(model.name)))
+        return launch.train(plan, both(training_progress(model.name), _progress_bar(model.name)))
 
 
 @step(task_run_name="save {trained.name}", **STORAGE)

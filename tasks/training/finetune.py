@@ -22,6 +22,7 @@ from tasks.inference.golden import record
 from tasks.inference.loading import LoadedTokenizer, load_tagger
 from tasks.training.lesson import make_trainer, prepare
 from tasks.training.ranks import ranks
+from tasks.training.source import folder_sha256
 from tasks.training.stopping import callbacks, newest_checkpoint
 from tasks.training.trainer import resolve_precision
 
@@ -37,6 +38,7 @@ def finetune(job: Job, emit: Emit) -> Job:
         job = job | {"checkpoint": str(newest_checkpoint(work) or "")}
     with ranks(model, job, emit) as together:
         lesson = prepare(model, DatasetConfig(**job["dataset"]))
+        _refuse_another_base(model, job.get("base_sha256"))
         stopping, *others = callbacks(model, emit, together)
         trainer = make_trainer(model, lesson, work, [stopping, *others], together)
         started = time.perf_counter()
@@ -50,15 +52,21 @@ def finetune(job: Job, emit: Emit) -> Job:
         with room_for(output):
             _save(trainer.model, lesson.base.tokenizer, output)
         return _summary(trainer, sum(lesson.train.lengths)) | {
-            "train_s": time.perf_counter() - started,
+            "train_s": stopping.earlier_s + (run_train_s := time.perf_counter() - started),
+            "run_train_s": run_train_s,
             "golden": _golden(output, model.name),
-            "base_commit": getattr(lesson.base.network.config, "_commit_hash", None),
             "resumed_from": int(job["checkpoint"].rpartition("-")[2]) if job["checkpoint"] else None,
             "stopped_by": stopping.reason or _stopped_early(trainer),
             "window": lesson.base.window,
             "precision": resolve_precision(model),
             "world_size": together.count,
         }
+
+
+def _refuse_another_base(model: ModelConfig, expected: str | None) -> None:
+    """Raise RunFailedError where the base is no longer the one that the training was planned for, and is named by."""
+    if expected and folder_sha256(str(model.base)) != expected:
+        raise RunFailedError(f"the base {model.base} changed while {model.name} was prepared; run again")
 
 
 @contextmanager

@@ -1,15 +1,19 @@
-"""The parent's side of training: start the child, keep its folder, and say where the model came from."""
+"""The parent's side of training: start the child, keep its folder, and say where the model came from.
+
+`plan_training` identifies a training, `reserved` keeps others out of its folder, while `train` and `publish` use it.
+"""
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import InputError, RunFailedError
-from artifacts.folder import describe_folder, refuse_unsafe
 from artifacts.manifest import (
     ArtifactRef,
     BaseSource,
@@ -21,17 +25,34 @@ from artifacts.manifest import (
 )
 from artifacts.storage.cache import cache_folder
 from artifacts.storage.filesystem import Root
+from artifacts.storage.paths import write_whole
 from artifacts.store import Store
 from tasks.child import Job, run_child
 from tasks.config import DatasetConfig, ModelConfig, Section
 from tasks.corpora.corpus import load_splits, pick_split
 from tasks.environment import code_version, environment, library_versions
 from tasks.runs import utc_now
+from tasks.training.source import base_source
 
-KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "base_commit"})
+log = logging.getLogger(__name__)
+
+KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})
 """What the child tells that has a field of its own."""
+FINISHED = "trained.json"
+"""The record of a training that came to its end, in its working folder."""
 SEEN = ("train", "validation")
 """The splits that training reads: one to learn from, one to choose the best epoch by."""
+
+
+class TrainingPlan(Section):
+    """What is trained on which words, and where: the same in every process that means the same."""
+
+    model: ModelConfig
+    dataset: DatasetConfig
+    corpora: tuple[CorpusDigest, ...]
+    base: BaseSource | None
+    work: str
+    """The working folder, named by all of these."""
 
 
 class TrainedModel(Section):
@@ -42,38 +63,83 @@ class TrainedModel(Section):
     provenance: Provenance
     golden: Golden | None = None
     train_s: float
+    """Seconds of training in the run that made this; the provenance has those of all runs that it took."""
 
 
-def train(model: ModelConfig, dataset: DatasetConfig, on_event: Callable[[Job], None]) -> TrainedModel:
+def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
+    """Identify a training by its configuration, its words and tags, and the content of its base.
+
+    Raises CorpusError, and like `base_source`.
+    """
+    base, corpora = base_source(model), _corpora(dataset)
+    parts = [model, *corpora, *([base] if base else [])]
+    identity = sha256_hex(canonical_json([part.model_dump(mode="json") for part in parts]))
+    work = cache_folder() / "training" / identity[:32]
+    return TrainingPlan(model=model, dataset=dataset, corpora=corpora, base=base, work=str(work))
+
+
+@contextmanager
+def reserved(plan: TrainingPlan) -> Iterator[None]:
+    """Hold the working folder, from before training until after publication; whoever else wants it waits.
+
+    Two processes in one folder would tear each other's checkpoints, or remove what the other publishes.
+    """
+    lock = Path(f"{plan.work}.lock")  # beside the folder, which the publication removes
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("%s is being trained by another process; waiting until that one is done", plan.model.name)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
     """Fine-tune in a child process; `on_event` hears its steps and evaluations. Raises like `run_child`.
 
-    The working folder is named by the configuration and the corpora; training goes on from the newest checkpoint
-    that an interrupted run left there.
+    Training goes on from the newest checkpoint that an interrupted run left in the working folder. A model that a run
+    finished there, but could not publish, is not trained again.
     """
-    base = _base(model)
-    corpora = _corpora(dataset)
-    identity = canonical_json([model.model_dump(mode="json"), *(c.model_dump(mode="json") for c in corpora)])
-    work = cache_folder() / "training" / sha256_hex(identity)[:32]
+    model, work = plan.model, Path(plan.work)
     output = work / "model"
-    job = {
-        "model": model.model_dump(mode="json"),
-        "dataset": dataset.model_dump(mode="json"),
-        "work": str(work / "checkpoints"),
-        "output": str(output),
-    }
-    with _alone_in(work, model.name):
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir()
-        result = run_child(
-            "tasks.training.finetune", job, what=f"training {model.name}", on_event=on_event, env=_gpus(model)
-        )
-    return TrainedModel(
+    if finished := _finished(work):
+        log.info("%s is trained already and not yet published", model.name)
+        return finished.model_copy(update={"train_s": 0.0})
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    result = run_child(
+        "tasks.training.finetune", _job(plan), what=f"training {model.name}", on_event=on_event, env=_gpus(model)
+    )
+    trained = TrainedModel(
         name=model.name,
         folder=str(output),
-        provenance=_provenance(model, dataset, corpora, base, result),
+        provenance=_provenance(plan, result),
         golden=Golden.model_validate(result["golden"]),
-        train_s=result["train_s"],
+        train_s=result["run_train_s"],
     )
+    write_whole(work / FINISHED, [trained.model_dump_json().encode()])
+    return trained
+
+
+def _finished(work: Path) -> TrainedModel | None:
+    """The model of a training that came to its end; its folder is whole, as the record is written last."""
+    try:
+        return TrainedModel.model_validate_json((work / FINISHED).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _job(plan: TrainingPlan) -> Job:
+    """What the child is told; a base of the Hub as the commit that the plan names, though its branch may move."""
+    pinned = {"revision": plan.base.revision} if plan.base and plan.base.revision else {}
+    return {
+        "model": plan.model.model_copy(update=pinned).model_dump(mode="json"),
+        "dataset": plan.dataset.model_dump(mode="json"),
+        "base_sha256": plan.base.sha256 if plan.base else None,
+        "work": str(Path(plan.work) / "checkpoints"),
+        "output": str(Path(plan.work) / "model"),
+    }
 
 
 def _gpus(model: ModelConfig) -> dict[str, str]:
@@ -87,23 +153,12 @@ def _gpus(model: ModelConfig) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted))}
 
 
-@contextmanager
-def _alone_in(work: Path, name: str) -> Iterator[None]:
-    """Hold the folder for this process: two trainings would tear each other's checkpoints."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFailedError(f"{name} is being trained by another process; wait for it, or end it") from None
-        yield
-
-
 def publish(trained: TrainedModel, store: Store, run_id: str | None = None) -> ArtifactRef:
     """Publish a trained model, as what that run made, and remove its working folder."""
     folder = Path(trained.folder)
     provenance = trained.provenance.model_copy(update={"run_id": run_id} if run_id else {})
     artifact = store.publish(folder, trained.name, provenance, trained.golden)
+    (folder.parent / FINISHED).unlink(missing_ok=True)  # first: it says that the rest is whole
     shutil.rmtree(folder.parent, ignore_errors=True)
     return artifact
 
@@ -130,32 +185,14 @@ def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
     return (CorpusFile(name=name, sha256=Root.open(folder or ".").sha256(name)),)
 
 
-def _base(model: ModelConfig) -> BaseSource | None:
-    """What is fine-tuned, if it is a model. Raises UnsafeArtifactError for a folder that must not be loaded."""
-    if not isinstance(model.base, str):
-        return None
-    if not Path(model.base).is_dir():
-        return BaseSource(name=model.base, revision=model.revision)
-    refuse_unsafe(Root.open(model.base))
-    try:
-        digest = describe_folder(model.base, "base", Provenance()).model_sha256
-    except InputError:  # what it is needed for will say what is wrong with it
-        digest = None
-    return BaseSource(name=model.base, sha256=digest)
-
-
-def _provenance(
-    model: ModelConfig, dataset: DatasetConfig, corpora: tuple[CorpusDigest, ...], base: BaseSource | None, result: Job
-) -> Provenance:
-    here = environment()
+def _provenance(plan: TrainingPlan, result: Job) -> Provenance:
+    here, model = environment(), plan.model
     facts = {key: value for key, value in result.items() if key not in KEPT_ELSEWHERE}
-    configuration = [model.model_dump(mode="json"), dataset.model_dump(mode="json")]
-    if base and result["base_commit"]:
-        base = base.model_copy(update={"revision": result["base_commit"]})
+    configuration = [model.model_dump(mode="json"), plan.dataset.model_dump(mode="json")]
     return Provenance(
         created_at=utc_now(),
-        base_model=base,
-        corpora=corpora,
+        base_model=plan.base,
+        corpora=plan.corpora,
         training=model.model_dump(mode="json") | facts,
         configuration_sha256=sha256_hex(canonical_json(configuration)),
         train_s=result["train_s"],

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
+from transformers.trainer_callback import ExportableState
 
 from tasks.child import Emit
 from tasks.config import ModelConfig
@@ -40,8 +41,27 @@ class Orders(IntFlag):
     STOP = auto()
 
 
-class Stopping(TrainerCallback):  # type: ignore[misc]
+def kept(callback: TrainerCallback, state: Any, name: str) -> Any:
+    """An attribute of a callback as the checkpoint has it that training goes on from; its first value at the start.
+
+    Trainer can restore callbacks by itself, but then makes new ones, and restores the order to stop too.
+    """
+    return state.stateful_callbacks[type(callback).__name__]["attributes"][name]
+
+
+class Patience(EarlyStoppingCallback):  # type: ignore[misc]
+    """Early stopping that a resumption does not give new patience."""
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Go on counting."""
+        super().on_train_begin(args, state, control)
+        self.early_stopping_patience_counter = kept(self, state, "early_stopping_patience_counter")
+
+
+class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
     """Saves now and then within an epoch, and ends training in good order at SIGTERM or when time is up.
+
+    The time limit is of the training as a whole: a checkpoint holds the seconds that led to it.
 
     Of several processes the first decides: all do the same after the same step.
     """
@@ -49,7 +69,10 @@ class Stopping(TrainerCallback):  # type: ignore[misc]
     def __init__(self, checkpoint_s: float, time_limit_s: float | None, ranks: Ranks = ALONE) -> None:
         self.checkpoint_s = checkpoint_s
         self.ranks = ranks
-        self.deadline = time.monotonic() + (time_limit_s or math.inf)
+        self.time_limit_s = time_limit_s or math.inf
+        self.earlier_s = 0.0
+        """Seconds of training up to the checkpoint that this run goes on from."""
+        self.started: float | None = None
         self.saved = time.monotonic()
         self.reason: str | None = None
         """Why training ended before its last step."""
@@ -57,6 +80,19 @@ class Stopping(TrainerCallback):  # type: ignore[misc]
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
         self.reason = "terminated"
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of training so far."""
+        return self.earlier_s + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    def state(self) -> dict[str, Any]:
+        """What checkpoints hold."""
+        return {"args": {}, "attributes": {"spent_s": self.spent_s}}
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Start the clock, or go on with it."""
+        self.earlier_s, self.started = kept(self, state, "spent_s"), time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
         """Between two steps is the only place to stop at."""
@@ -67,7 +103,7 @@ class Stopping(TrainerCallback):  # type: ignore[misc]
 
     def _decide(self) -> Orders:
         orders, now = Orders(0), time.monotonic()
-        if now >= self.deadline and not self.reason:
+        if self.spent_s >= self.time_limit_s and not self.reason:
             self.reason = "time limit"
             orders |= Orders.EVALUATE
         if self.reason:
@@ -80,7 +116,7 @@ class Stopping(TrainerCallback):  # type: ignore[misc]
 
 def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[TrainerCallback]:
     """What accompanies the training of a model; the first is a Stopping."""
-    patience = [EarlyStoppingCallback(model.early_stopping)] if model.early_stopping else []
+    patience = [Patience(model.early_stopping)] if model.early_stopping else []
     return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience]
 
 

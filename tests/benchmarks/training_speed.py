@@ -31,7 +31,7 @@ from tasks.config import DatasetConfig, ModelConfig
 from tasks.configuration.configfile import load_config
 from tasks.corpora.corpus import load_splits
 from tasks.training.examples import Examples
-from tasks.training.launch import train
+from tasks.training.launch import plan_training, train
 from tasks.training.lesson import Lesson, make_trainer, prepare
 from tasks.training.ranks import ALONE
 from tasks.training.validation import Validation
@@ -209,7 +209,8 @@ def seeds(model: ModelConfig, dataset: DatasetConfig, numbers: list[int]) -> lis
 
     test, found = load_splits(dataset)["test"], []
     for seed in numbers:
-        trained = train(model.model_copy(update={"seed": seed, "seeds": ()}), dataset, lambda event: None)
+        plan = plan_training(model.model_copy(update={"seed": seed, "seeds": ()}), dataset)
+        trained = train(plan, lambda event: None)
         tagger = load_tagger(Path(trained.folder), device=torch.device("cpu"))
         flat = iter([tagger.labels[label] for block in predict(tagger, test.words) for label in block.labels])
         predicted = [[next(flat) for _ in words] for words in test.words]

@@ -94,6 +94,6 @@ def test_a_training_goes_on_from_its_checkpoint_when_there_is_room(
     model = ModelConfig.model_validate(settings)
     said = rf"^training tiny failed: {tmp_path}/cache/\S+ cannot be written: "
     with files_of_at_most(size), pytest.raises(RunFailedError, match=said) as told:
-        launch.train(model, dataset, lambda event: None)
+        launch.train(launch.plan_training(model, dataset), lambda event: None)
     assert "; make room on that disk or choose another, and run it again to go on" in str(told.value)
-    assert launch.train(model, dataset, lambda event: None).provenance.metrics
+    assert launch.train(launch.plan_training(model, dataset), lambda event: None).provenance.metrics

@@ -16,6 +16,7 @@ from tasks.child import run_child
 
 ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[str], str]
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="these are real-time signals on Linux")
 
 
 @pytest.fixture
@@ -84,6 +85,8 @@ def test_an_exception_is_one_line_and_keeps_its_traceback_as_a_note(module: Writ
     [
         (signal.SIGKILL, "training x was killed by SIGKILL (the system may have run out of memory)"),
         (signal.SIGSEGV, "training x was killed by SIGSEGV"),
+        pytest.param(40, "training x was killed by signal 40", marks=on_linux),
+        pytest.param(64, "training x was killed by SIGRTMAX", marks=on_linux),
     ],
 )
 def test_a_killed_child_is_named_with_its_signal(module: Write, number: int, message: str) -> None:
@@ -91,6 +94,10 @@ def test_a_killed_child_is_named_with_its_signal(module: Write, number: int, mes
     with pytest.raises(RunFailedError) as caught:
         run_child(name, {}, what="training x")
     assert str(caught.value) == message
+
+
+def test_every_signal_has_a_name() -> None:
+    assert all(child.signal_name(number).lower().startswith("sig") for number in range(1, 65))
 
 
 def test_a_child_that_dies_in_the_middle_of_a_line(module: Write) -> None:

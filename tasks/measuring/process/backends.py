@@ -83,7 +83,7 @@ def import_code(config: PreTrainedConfig) -> None:
 
 def compiled(loaded: Loaded, *, dynamic: bool) -> Loaded:
     """The same by torch.compile, which forgets what it compiled for other shapes."""
-    torch._dynamo.reset()
+    torch.compiler.reset()
     return with_model(loaded, torch.compile(loaded.model, dynamic=dynamic))
 
 

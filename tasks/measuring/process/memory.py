@@ -68,8 +68,8 @@ def _process_bytes() -> int | None:
 
 def weights_bytes(model: torch.nn.Module) -> int:
     """Bytes of a model's parameters in memory, those that were quantized dynamically included."""
-    from torch.ao.nn.quantized.modules.linear import LinearPackedParams
+    from torch.ao.nn.quantized.dynamic import Linear
 
-    packed: Any = (module for module in model.modules() if isinstance(module, LinearPackedParams))
-    tensors = [*model.parameters(), *(tensor for one in packed for tensor in one._weight_bias() if tensor is not None)]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    packed: Any = (module for module in model.modules() if isinstance(module, Linear))
+    tensors = [*model.parameters(), *(part for one in packed for part in (one.weight(), one.bias()))]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)

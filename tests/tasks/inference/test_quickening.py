@@ -1,9 +1,12 @@
 """A quickened model says what transformers says of one sentence at a time, whatever its architecture."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,3 +221,25 @@ def test_a_packed_layer_computes_what_the_layer_does(shape: tuple[int, ...]) -> 
         torch.testing.assert_close(PackedLinear(layer)(x), layer(x), rtol=1e-4, atol=1e-5)
         gelu = torch.nn.functional.gelu(layer(x))
         torch.testing.assert_close(PackedLinear(layer, gelu=True)(x), gelu, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("what", ["_may_pack", "pieces_of", "together", "keep_freed"])
+def test_nothing_about_speed_stops_a_model_from_loading(
+    what: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagger = load_tagger(folders["Bert"], device=CPU)
+    sentences = random_sentences(9)
+    expected = plain_loop(tagger, sentences)
+
+    def fail(*_: object) -> None:
+        raise AttributeError("gone with an upgrade")
+
+    monkeypatch.setattr(quickening, what, fail)
+    quick = quicken(tagger)
+    assert quick.batching == "even"
+    assert labels_of(quick, sentences) == expected
+
+
+def test_a_transformers_that_does_not_name_its_attention_packs_no_sentences(bert: tuple[Tagger, Tagger]) -> None:
+    model: Any = SimpleNamespace(config=SimpleNamespace(), dtype=torch.float32)
+    assert not quickening._may_pack(replace(bert[0], model=model))

@@ -29,16 +29,19 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
 
 def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
     """Carry out one step, all of whose work is done by stand-ins."""
-    plan = SimpleNamespace(record=object() if cached else None, settings=SimpleNamespace(device=device))
+    record = SimpleNamespace(model_dump=lambda mode: {}) if cached else None
+    plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device))
     artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(dataset=SimpleNamespace(name="d"))
     benchmark = BenchmarkConfig(device=device)
     model = ModelConfig.model_validate(
         {"name": "m", "base": {"model_type": "bert"}, "device": device, "processes": gpus}
     )
     calls: dict[str, Any] = {
-        "finetune": lambda: training.finetune.fn(model, None),
+        "finetune": lambda: training.finetune.fn(SimpleNamespace(model=model)),
         "evaluate": lambda: inference.evaluate.fn(artifact, corpus, plan, "results"),
-        "check_canary": lambda: inference.check_canary.fn(artifact, corpus, plan, 0.1, "results"),
+        "check_canary": lambda: inference.check_canary.fn(
+            SimpleNamespace(date="2026-11-30", results="r"), artifact, corpus, plan, 0.1
+        ),
         "measure": lambda: measuring.measure.fn(None, artifact, corpus, Config(benchmark=benchmark)),
     }
     calls[step]()
@@ -58,7 +61,7 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
     monkeypatch.setattr(inference.canary, "check", worked)
     monkeypatch.setattr(measuring.measurement, "measure_and_write", worked)
     monkeypatch.setattr(training, "_progress_bar", lambda name: lambda event: None)
-    monkeypatch.setattr("tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1))
+    monkeypatch.setattr("tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1]))
     return seen
 
 
@@ -88,5 +91,6 @@ def test_what_is_cached_waits_for_no_gpu(during: list[Any], monkeypatch: pytest.
     monkeypatch.setattr(
         slots, "resolve_device", lambda device, field="": torch.device("cpu" if device == "cpu" else "cuda")
     )
+    monkeypatch.setattr(slots, "concurrency", None)
     work("evaluate", "cuda", cached=True)
-    assert during == [[]]
+    assert during == []

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from small_corpus import TINY, write_corpus
+from tiny_models import save_bert
 
 from artifacts.digests import sha256_file
-from artifacts.errors import CorpusError, CorruptArtifactError, InputError, RunFailedError, UnsafeArtifactError
+from artifacts.errors import CorpusError, CorruptArtifactError, InputError, UnsafeArtifactError
 from artifacts.manifest import BaseSource
 from artifacts.references import resolve
 from artifacts.store import Store
@@ -20,7 +21,8 @@ from tasks.config import DatasetConfig, ModelConfig
 from tasks.corpora.corpus import load_splits
 from tasks.inference.loading import load_tagger
 from tasks.training import launch as training
-from tasks.training.launch import TrainedModel, publish, train
+from tasks.training.launch import TrainedModel, plan_training, publish, train
+from tasks.training.source import base_source
 
 TYPES = ("LOC", "MISC", "ORG", "PER")
 GOLDEN = {"sentences": 1, "limit": 1, "pieces": [], "logits": []}
@@ -51,7 +53,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Training:
     events: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NERBENCH_CACHE", str(folder / "cache"))
-        return Training(model, dataset, train(model, dataset, events.append), events)
+        return Training(model, dataset, train(plan_training(model, dataset), events.append), events)
 
 
 @pytest.fixture(autouse=True)
@@ -109,30 +111,14 @@ def test_the_provenance_is_complete(finished: Training) -> None:
 @pytest.mark.slow
 def test_a_wrong_request_is_found_in_the_child_and_stays_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no setting hiden_size"):
-        train(own_model(base={**TINY, "hiden_size": 3}), own_dataset(tmp_path), print)
+        train(plan_training(own_model(base={**TINY, "hiden_size": 3}), own_dataset(tmp_path)), print)
 
 
 def test_a_corpus_without_validation_starts_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "run_child", None)
     dataset = DatasetConfig(name="own", files={"train": write_corpus(tmp_path / "corpus.txt", 1)})
     with pytest.raises(CorpusError, match="no validation split"):
-        train(own_model(), dataset, print)
-
-
-def test_two_trainings_of_one_model_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = own_dataset(tmp_path)
-
-    def meanwhile(module: str, job: dict[str, Any], **_: Any) -> dict[str, Any]:
-        kept = Path(job["output"]) / "kept"
-        kept.touch()
-        with pytest.raises(RunFailedError, match="tiny is being trained by another process"):
-            train(own_model(), dataset, print)
-        assert kept.exists()
-        raise RunFailedError("enough")
-
-    monkeypatch.setattr(training, "run_child", meanwhile)
-    with pytest.raises(RunFailedError, match="enough"):
-        train(own_model(), dataset, print)
+        train(plan_training(own_model(), dataset), print)
 
 
 def test_a_trained_model_says_what_it_said(finished: Training) -> None:
@@ -148,22 +134,31 @@ def test_a_base_folder_is_known_by_its_files(
     tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(tiny_model_folder, tmp_path / "base")
-    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "golden": GOLDEN, "base_commit": None}
+    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "run_train_s": 1.0, "golden": GOLDEN}
     monkeypatch.setattr(training, "run_child", lambda *_, **__: said)
-    trained = train(own_model(base=str(folder)), own_dataset(tmp_path), print)
+    trained = train(plan_training(own_model(base=str(folder)), own_dataset(tmp_path)), print)
     (ref,) = resolve(str(folder), "memory://none")
     assert trained.provenance.base_model == BaseSource(name=str(folder), sha256=ref.model_sha256)
     (folder / "config.json").write_text('{"auto_map": {"AutoModel": "evil.Model"}}')
     with pytest.raises(UnsafeArtifactError, match="auto_map"):
-        train(own_model(base=str(folder)), own_dataset(tmp_path), print)
+        train(plan_training(own_model(base=str(folder)), own_dataset(tmp_path)), print)
 
 
 def test_a_base_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "golden": GOLDEN, "base_commit": "c0ffee"}
-    monkeypatch.setattr(training, "run_child", lambda *_, **__: said)
-    trained = train(own_model(base="org/bert", revision="main"), own_dataset(tmp_path), print)
-    assert trained.provenance.base_model == BaseSource(name="org/bert", revision="c0ffee")
-    assert not {"golden", "base_commit"} & set(trained.provenance.training)
+    jobs = []
+
+    def child(module: str, job: dict[str, Any], **_: Any) -> dict[str, Any]:
+        jobs.append(job)
+        return {"metrics": {}, "loss_curve": [], "train_s": 2.0, "run_train_s": 1.0, "golden": GOLDEN}
+
+    monkeypatch.setattr(training, "run_child", child)
+    monkeypatch.setattr("artifacts.storage.hub.resolve", lambda model, revision: f"commit of {model}@{revision}")
+    trained = train(plan_training(own_model(base="org/bert", revision="main"), own_dataset(tmp_path)), print)
+    assert trained.provenance.base_model == BaseSource(name="org/bert", revision="commit of org/bert@main")
+    assert trained.provenance.training["revision"] == "main"
+    assert jobs[0]["model"]["revision"] == "commit of org/bert@main", "the child loads what the plan names"
+    assert not {"golden", "run_train_s"} & set(trained.provenance.training)
+    assert (trained.train_s, trained.provenance.train_s) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +199,34 @@ def test_publishing_empties_the_working_folder(
     assert manifest.labels[0] == "O"
 
 
+def test_a_base_that_is_linked_is_known_by_its_content(tiny_model_folder: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "base"
+    linked.mkdir()
+    for path in tiny_model_folder.iterdir():
+        (linked / path.name).symlink_to(path)
+    (ref,) = resolve(str(tiny_model_folder), "memory://none")
+    assert base_source(own_model(base=str(linked))) == BaseSource(name=str(linked), sha256=ref.model_sha256)
+
+
+def test_two_bases_at_one_path_have_two_folders(tmp_path: Path) -> None:
+    dataset, base = own_dataset(tmp_path), tmp_path / "base"
+    plans = []
+    for seed in (1, 2, 1):
+        save_bert(base, seed=seed)
+        plans.append(plan_training(own_model(base=str(base)), dataset))
+    assert plans[0] == plans[2]
+    assert plans[0].work != plans[1].work
+
+
+def test_two_commits_of_one_branch_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, commits = own_dataset(tmp_path), iter(["1", "2"])
+    monkeypatch.setattr("artifacts.storage.hub.resolve", lambda *_: next(commits))
+    first, second = (plan_training(own_model(base="org/bert"), dataset) for _ in range(2))
+    assert first.work != second.work
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_in_every_process(tmp_path: Path, finished: Training) -> None:
-    again = train(finished.model, own_dataset(tmp_path), print)
+    again = train(plan_training(finished.model, own_dataset(tmp_path)), print)
     first, second = (sha256_file(Path(t.folder) / "model.safetensors") for t in (finished.trained, again))
     assert first == second

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from small_corpus import TINY, write_corpus
 
 from tasks.config import DatasetConfig, ModelConfig
-from tasks.training.launch import TrainedModel, train
+from tasks.training.launch import TrainedModel, plan_training, train
 
 pytestmark = pytest.mark.gpu
 
@@ -21,7 +21,7 @@ def trained(folder: Path, **changes: Any) -> TrainedModel:
     path = write_corpus(folder / "corpus.txt", 8)
     dataset = DatasetConfig(name="own", files={"train": path, "validation": path})
     model = ModelConfig.model_validate({"name": "tiny", "base": WITHOUT_DROPOUT} | SETTINGS | changes)
-    return train(model, dataset, lambda event: None)
+    return train(plan_training(model, dataset), lambda event: None)
 
 
 def close(first: TrainedModel, second: TrainedModel, tolerance: float) -> bool:

@@ -13,7 +13,7 @@ from artifacts.errors import InputError, RunFailedError
 from tasks.config import DatasetConfig, ModelConfig
 from tasks.training import ranks
 from tasks.training.finetune import finetune
-from tasks.training.launch import TrainedModel, train
+from tasks.training.launch import TrainedModel, plan_training, train
 
 WITHOUT_DROPOUT = {**TINY, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 SETTINGS = {"batch_tokens": 96, "vocabulary": 200, "precision": "fp32", "learning_rate": 5e-3, "device": "cpu"}
@@ -79,7 +79,7 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one(dataset: Datas
 @pytest.mark.slow
 def test_a_killed_process_ends_all_and_the_next_run_goes_on(dataset: DatasetConfig, tmp_path: Path) -> None:
     model = own_model(base=TINY, epochs=10, processes=2, checkpoint_s=1e-9)
-    whole = train(model, dataset, lambda event: None)
+    whole = train(plan_training(model, dataset), lambda event: None)
     expected = weights(whole.folder)
     interrupted = model.model_copy(update={"name": "again"})
     killed: list[psutil.Process] = []
@@ -92,9 +92,9 @@ def test_a_killed_process_ends_all_and_the_next_run_goes_on(dataset: DatasetConf
             killed[1].kill()
 
     with pytest.raises(RunFailedError, match=r"process 1 of 2 was killed by SIGKILL"):
-        train(interrupted, dataset, kill_the_second)
+        train(plan_training(interrupted, dataset), kill_the_second)
     assert not any(process.is_running() for process in killed)
-    again: TrainedModel = train(interrupted, dataset, lambda event: None)
+    again: TrainedModel = train(plan_training(interrupted, dataset), lambda event: None)
     assert again.provenance.training["resumed_from"]
     for name, weight in weights(again.folder).items():
         assert torch.equal(weight, expected[name]), name

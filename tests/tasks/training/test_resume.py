@@ -1,5 +1,6 @@
 """Training that is interrupted goes on where it stopped, and ends with the very weights of an uninterrupted one."""
 
+import json
 import math
 import shutil
 import signal
@@ -115,6 +116,62 @@ def test_a_time_limit_keeps_the_best_so_far(job: Any) -> None:
     assert result["stopped_by"] == "time limit"
     assert result["steps"] < 50
     assert weights(limited)
+
+
+class Clock:
+    """A second passes whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "time", Clock())
+    settings = {"time_limit_s": 60, "epochs": 50, "checkpoint_s": 1e-9}
+    whole, killed = finetune(job("whole", **settings), ignore), job("killed", **settings)
+    assert whole["stopped_by"] == "time limit"
+    for step in (whole["steps"] // 3, 2 * whole["steps"] // 3):
+        with monkeypatch.context() as patch:
+            kill_at(patch, step)
+            with pytest.raises(Killed):
+                finetune(killed, ignore)
+    again = finetune(killed, ignore)
+    assert again["stopped_by"] == "time limit"
+    assert again["resumed_from"] > whole["steps"] // 3
+    assert abs(again["steps"] - whole["steps"]) <= 2
+
+
+def test_a_resumed_training_counts_its_seconds_together(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = job("resumed", checkpoint_s=1e-9)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 13)
+        with pytest.raises(Killed):
+            finetune(resumed, ignore)
+    kept = json.loads((Path(resumed["work"]) / "checkpoint-12" / "trainer_state.json").read_text())
+    earlier = kept["stateful_callbacks"]["Stopping"]["attributes"]["spent_s"]
+    result = finetune(resumed, ignore)
+    assert result["train_s"] == earlier + result["run_train_s"]
+    assert earlier > 0
+
+
+def test_early_stopping_has_no_new_patience_when_it_goes_on(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"early_stopping": 2, "learning_rate": 1e-12, "epochs": 30}
+    whole, killed = finetune(job("patient", **settings), ignore), job("stopped", **settings)
+    with monkeypatch.context() as patch:
+        kill_at(patch, whole["steps"] - 2)
+        with pytest.raises(Killed):
+            finetune(killed, ignore)
+    again = finetune(killed, ignore)
+    assert (again["stopped_by"], again["steps"]) == ("early stopping", whole["steps"])
+
+
+def test_a_base_that_changed_since_it_was_planned_is_refused(job: Any, tiny_model_folder: Path) -> None:
+    with pytest.raises(RunFailedError, match=r"the base \S+ changed while tiny was prepared; run again"):
+        finetune(job("moved", base=str(tiny_model_folder)) | {"base_sha256": "0" * 64}, ignore)
 
 
 def test_early_stopping_ends_training_without_progress(job: Any) -> None:

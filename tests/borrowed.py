@@ -1,0 +1,131 @@
+"""What we use of other packages beyond their documented interface, and every method of theirs that we override.
+
+An upgrade may change any of it without notice. `test_borrowed` compares the list with the packages that are installed,
+and finds what our code uses and the list lacks. Prefer a public way; where there is none, add a line here.
+"""
+
+from typing import NamedTuple
+
+INTERNAL = (
+    "prefect.context",
+    "prefect.deployments.runner",
+    "prefect.runner",
+    "prefect.server",
+    "prefect.types",
+    "prefect.utilities",
+    "transformers.activations",
+    "transformers.integrations",
+    "transformers.masking_utils",
+    "transformers.trainer_callback",
+    "torch.ao",
+    "torch.nn.attention.varlen",
+    "torch.utils.flop_counter",
+    "huggingface_hub.repocard",
+    "s3fs.core",
+)
+"""Modules of which everything that we import is listed, whatever its name."""
+
+
+class Borrowed(NamedTuple):
+    """Something of another package."""
+
+    name: str
+    """Dotted, from the package on."""
+    takes: str | None = None
+    """The names of its parameters, or the schema of an operator of torch; None if we neither call nor override it."""
+
+
+BORROWED = (
+    # Methods that we override: Trainer
+    Borrowed("transformers.Trainer.get_train_dataloader", "self"),
+    Borrowed("transformers.Trainer._prepare_inputs", "self inputs"),
+    Borrowed("transformers.Trainer.training_step", "self model inputs num_items_in_batch"),
+    Borrowed("transformers.Trainer.log", "self logs start_time"),
+    Borrowed("transformers.Trainer.evaluate", "self eval_dataset ignore_keys metric_key_prefix"),
+    Borrowed("transformers.Trainer._save_rng_state", "self output_dir"),
+    Borrowed("transformers.Trainer._finalize_training", "self trial num_train_samples start_time"),
+    Borrowed("transformers.Trainer.floating_point_ops", "self inputs"),
+    Borrowed("transformers.Trainer.store_flos", "self"),
+    Borrowed("transformers.TrainerCallback.on_log", "self args state control kwargs"),
+    Borrowed("transformers.TrainerCallback.on_train_begin", "self args state control kwargs"),
+    Borrowed("transformers.TrainerCallback.on_step_end", "self args state control kwargs"),
+    Borrowed("transformers.EarlyStoppingCallback.on_train_begin", "self args state control kwargs"),
+    Borrowed("transformers.trainer_callback.ExportableState.state", "self"),
+    # Prefect
+    Borrowed("prefect.Task.__call__", "self args return_state wait_for kwargs"),
+    Borrowed("prefect.Task.submit", "self args return_state wait_for kwargs"),
+    Borrowed("prefect.runner.Runner.handle_sigterm", "self args kwargs"),
+    Borrowed(
+        "prefect.server.database.configurations.AioSqliteConfiguration.begin_transaction",
+        "self session with_for_update",
+    ),
+    # torch
+    Borrowed("torch.nn.Module.forward", "self input"),
+    Borrowed("torch.nn.Dropout.forward", "self input"),
+    Borrowed("torch.nn.Embedding.forward", "self input"),
+    Borrowed("torch.utils.data.Dataset.__getitem__", "self index"),
+    # others
+    Borrowed("evaluate.Metric._info", "self"),
+    Borrowed("evaluate.Metric._compute", "self predictions references kwargs"),
+    Borrowed("fsspec.callbacks.Callback.set_size", "self size"),
+    Borrowed("fsspec.callbacks.Callback.relative_update", "self inc"),
+    Borrowed("yaml.SafeLoader.compose_mapping_node", "self anchor"),
+    Borrowed("yaml.SafeLoader.compose_node", "self parent index"),
+    Borrowed("yaml.SafeLoader.flatten_mapping", "self node"),
+    Borrowed("rich.console.RenderHook.process_renderables", "self renderables"),
+    # What we read and call: attention and linear layers
+    Borrowed("transformers.PreTrainedConfig._attn_implementation"),
+    Borrowed("transformers.PreTrainedModel.set_attn_implementation", "self attn_implementation allow_all_kernels"),
+    Borrowed(
+        "transformers.masking_utils.sdpa_mask",
+        "batch_size q_length kv_length q_offset kv_offset mask_function attention_mask local_size "
+        "allow_is_causal_skip allow_is_bidirectional_skip use_vmap device kwargs",
+    ),
+    Borrowed(
+        "transformers.integrations.sdpa_attention.sdpa_attention_forward",
+        "module query key value attention_mask dropout scaling is_causal position_bias cache kwargs",
+    ),
+    Borrowed("transformers.activations.GELUActivation", "use_gelu_python"),
+    Borrowed(
+        "torch.nn.attention.varlen.varlen_attn",
+        "query key value cu_seq_q cu_seq_k max_q max_k return_aux scale window_size enable_gqa seqused_k block_table "
+        "num_splits",
+    ),
+    Borrowed(
+        "torch.ops.mkldnn._reorder_linear_weight",
+        "mkldnn::_reorder_linear_weight(Tensor self, int? batch_size=None) -> Tensor Y",
+    ),
+    Borrowed(
+        "torch.ops.mkldnn._linear_pointwise",
+        "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, str? algorithm) "
+        "-> Tensor Y",
+    ),
+    # training and measuring
+    Borrowed("transformers.trainer_callback.ExportableState"),
+    Borrowed("torch.ao.quantization.quantize_dynamic", "model qconfig_spec dtype mapping inplace"),
+    Borrowed("torch.ao.nn.quantized.dynamic.Linear.weight", "self"),
+    Borrowed("torch.ao.nn.quantized.dynamic.Linear.bias", "self"),
+    Borrowed("torch.ao.nn.quantized.dynamic.Linear"),
+    Borrowed("torch.utils.flop_counter.FlopCounterMode", "mods depth display custom_mapping"),
+    # Prefect's contexts, runner and server
+    Borrowed("prefect.context.FlowRunContext"),
+    Borrowed("prefect.context.FlowRunContext.get", ""),
+    Borrowed("prefect.utilities.annotations.quote", "value"),
+    Borrowed(
+        "prefect.runner.Runner",
+        "name query_seconds prefetch_seconds heartbeat_seconds limit pause_on_shutdown webserver",
+    ),
+    Borrowed("prefect.runner.Runner.add_deployment", "self deployment"),
+    Borrowed("prefect.runner.Runner.start", "self run_once webserver"),
+    Borrowed("prefect.deployments.runner.RunnerDeployment"),
+    Borrowed("prefect.types.SecretDict"),
+    Borrowed("prefect.types.entrypoint.EntrypointType.MODULE_PATH"),
+    Borrowed("prefect.types.entrypoint.EntrypointType"),
+    Borrowed("prefect.server.api.server.create_app", "settings ephemeral webserver_only final ignore_cache"),
+    Borrowed("prefect.server.database.configurations.AioSqliteConfiguration"),
+    Borrowed("prefect.server.database.dependencies.provide_database_interface", ""),
+    Borrowed("prefect.server.database.dependencies.set_database_config", "database_config"),
+    # others
+    Borrowed("huggingface_hub.repocard.REGEX_YAML_BLOCK"),
+    Borrowed("s3fs.core.S3_RETRYABLE_ERRORS"),
+)

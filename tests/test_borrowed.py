@@ -1,0 +1,149 @@
+"""Guards on what we borrow: an upgrade that changes it fails here, by name."""
+
+import ast
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from borrowed import BORROWED, INTERNAL, Borrowed
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("artifacts", "deployments", "flows", "nerbench", "tasks")
+DOCUMENTED = {"_asdict", "_exit", "_fields", "_make", "_replace"}
+"""Of named tuples and of os: public in spite of their names."""
+REFLECTION = {"delattr", "getattr", "hasattr", "setattr"}
+TREES = {path: ast.parse(path.read_text()) for folder in OURS for path in sorted((ROOT / folder).rglob("*.py"))}
+
+
+def resolve(name: str) -> Any:
+    """What a dotted name means; raises ImportError or AttributeError."""
+    parts = name.split(".")
+    found = importlib.import_module(parts[0])
+    for end, part in enumerate(parts[1:], start=2):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            found = importlib.import_module(".".join(parts[:end]))
+    return found
+
+
+def taken(borrowed: Any) -> str:
+    """The names of its parameters, or its schema."""
+    if schema := getattr(getattr(borrowed, "default", None), "_schema", None):
+        return str(schema)
+    return " ".join(inspect.signature(borrowed).parameters)
+
+
+@pytest.mark.parametrize("borrowed", BORROWED, ids=lambda borrowed: borrowed.name)
+def test_it_exists_and_takes_what_we_rely_on(borrowed: Borrowed) -> None:
+    found = resolve(borrowed.name)
+    assert borrowed.takes is None or taken(found) == borrowed.takes
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def defined_in(trees: "list[ast.Module]") -> set[str]:
+    """The names that code defines, attributes included."""
+    names = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                names.add(name)
+    return names
+
+
+OWN_NAMES = defined_in([*TREES.values()]) - DOCUMENTED
+
+
+def foreign_names(tree: ast.Module) -> dict[str, str]:
+    """What the names mean in full that a file imports from other packages; the standard library is none."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    known = {*OURS, *sys.stdlib_module_names}
+    return {name: full for name, full in found.items() if full.partition(".")[0] not in known}
+
+
+def uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
+    """What a file borrows: full names of imports and overrides; `._name` of private attributes, whose owner is unknown.
+
+    An attribute that our code defines too (`ours`) is taken for ours.
+    """
+    foreign = foreign_names(tree)
+    yield from (
+        full
+        for full in foreign.values()
+        if any(map(is_private, full.split("."))) or f"{full}.".startswith(tuple(f"{one}." for one in INTERNAL))
+    )
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if is_private(name) and name not in ours:
+                yield f".{name}"
+            case ast.Call(func=ast.Name(id=function), args=[_, ast.Constant(value=str(name)), *_]) if (
+                function in REFLECTION and is_private(name) and name not in ours
+            ):
+                yield f".{name}"
+            case ast.ClassDef(bases=bases):
+                for base in bases:
+                    yield from overrides(node, base.value if isinstance(base, ast.Subscript) else base, foreign)
+
+
+def overrides(node: ast.ClassDef, base: ast.expr, foreign: dict[str, str]) -> Iterator[str]:
+    """The methods of a foreign base that a class defines anew. Pydantic's models are made to be subclassed."""
+    first, _, rest = ast.unparse(base).partition(".")
+    if first not in foreign or foreign[first].startswith("pydantic."):
+        return
+    full = f"{foreign[first]}.{rest}" if rest else foreign[first]
+    for method in node.body:
+        is_method = isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name != "__init__"
+        if is_method and hasattr(resolve(full), method.name):
+            yield f"{full}.{method.name}"
+
+
+def unlisted(tree: ast.Module, ours: set[str]) -> list[str]:
+    listed = {one.name for one in BORROWED}
+    listed |= {f".{name.rpartition('.')[2]}" for name in listed} | {f".{name}" for name in DOCUMENTED}
+    return sorted({use for use in uses(tree, ours) if use not in listed})
+
+
+@pytest.mark.parametrize("path", TREES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_whatever_a_file_borrows_is_listed(path: Path) -> None:
+    assert unlisted(TREES[path], OWN_NAMES) == []
+
+
+def test_the_list_holds_nothing_that_is_no_longer_used() -> None:
+    text = "\n".join(path.read_text() for path in TREES)
+    assert [one.name for one in BORROWED if one.name.rpartition(".")[2] not in text] == []
+
+
+def test_the_scan_would_notice() -> None:
+    code = """
+import torch
+from prefect._internal import concurrency
+from prefect.server.api import server
+from transformers import Trainer
+
+class Ours(Trainer):
+    def create_optimizer(self): ...
+    def mine(self): return self._mine, getattr(self.model, "_hidden", None), torch._C
+    def _mine(self): ...
+"""
+    tree = ast.parse(code)
+    assert unlisted(tree, defined_in([tree])) == [
+        "._C",
+        "._hidden",
+        "prefect._internal.concurrency",
+        "prefect.server.api.server",
+        "transformers.Trainer.create_optimizer",
+    ]
