@@ -10,7 +10,7 @@ import pwd
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -115,10 +115,11 @@ def recorded_runs(server: str) -> Iterator[Callable[[UUID], None]]:
     path.unlink()
 
 
-def abandoned_runs(server: str) -> list[UUID]:
+def abandoned_runs(server: str, *, ours: bool) -> list[UUID]:
     """Runs that earlier processes of this machine began on a server, and that have no process any more.
 
-    They are forgotten with that; a run whose own process outlived the one that began it is not.
+    They are forgotten with that. Where a run's own process outlived the one that began it, it can still tell the server
+    itself; it is ended if that server was `ours`, and so ended with the other.
     """
     found: list[UUID] = []
     for path in sorted((PREFECT_HOME.value() / "nerbench-runs").glob("*.jsonl")):
@@ -129,13 +130,20 @@ def abandoned_runs(server: str) -> list[UUID]:
         owner = Owner(*record["owner"])
         if record["server"] != server or owner.host != socket.gethostname() or owner.is_alive():
             continue
-        runs = {line for line in lines if not _has_process(line)}
+        for process in _processes_of(lines) if ours else ():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait()
+        runs = {line for line in lines if not _processes_of([line])}
         found += map(UUID, sorted(runs))
         if runs == set(lines):
             path.unlink()
     return found
 
 
-def _has_process(run: str) -> bool:
-    environments = (process.info["environ"] for process in psutil.process_iter(["environ"]))
-    return any((environment or {}).get(RUN_VARIABLE) == run for environment in environments)
+def _processes_of(runs: list[str]) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(RUN_VARIABLE) in runs
+    ]

@@ -47,7 +47,7 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
         claim(served, ours=server.own)
         for deployment in served:
             runner.add_deployment(deployment)
-        _settle(abandoned_runs(name), Crashed(message="the process that ran it is gone"))
+        _settle(abandoned_runs(name, ours=server.own), Crashed(message="the process that ran it is gone"))
         if alert_url:
             create_alerts(alert_url)
         with recorded_runs(name) as record:

@@ -1,5 +1,6 @@
 """`nerbench serve` as a new user types it: what it shows, what it serves, and what it leaves behind."""
 
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from nightly_models import prepare
-from prefect_site import Serving, end_tree, until
+from prefect_site import Serving, Site, end_tree, until
 
 pytestmark = pytest.mark.e2e
 GONE_WITHIN_S = 60.0
@@ -53,6 +54,45 @@ def test_a_run_that_is_cut_short_is_cancelled_and_leaves_no_process(folder: Path
     until(lambda: any(run.state_name == "Running" for run in served.flow_runs()), "a run", served.text)
     assert_ends_cleanly(served)
     assert runs_of(folder / "home") == [("CANCELLED", "`nerbench serve` was ended")]
+
+
+@pytest.mark.slow
+@pytest.mark.operations
+def test_the_run_of_a_killed_process_is_crashed_by_the_next(folder: Path, served: Serving) -> None:
+    served.await_welcome()
+    assert served.shell("prefect deployment run benchmark/on-demand").wait(120) == 0
+    until(lambda: any(run.state_name == "Running" for run in served.flow_runs()), "a run", served.text)
+    served.process.kill()
+    served.process.wait()
+    again = Serving(folder)
+    try:
+        again.await_welcome()
+        assert runs_of(folder / "home") == [("CRASHED", "the process that ran it is gone")]
+        assert_ends_cleanly(again)
+    finally:
+        end_tree(again.process)
+
+
+@pytest.mark.slow
+def test_nothing_of_somebody_else_on_a_team_s_server_is_touched(folder: Path) -> None:
+    from prefect.states import Running
+
+    site = Site(folder, server={})
+    try:
+        site.start_server()
+        site.await_server()
+        with site.client() as client:
+            flow = client.create_flow_from_name("benchmark")
+            theirs = client.create_deployment(flow, "nightly", description="Alice's.")
+            run = client.create_flow_run_from_deployment(theirs, state=Running())
+            refused = site.ended(site.begin("-m", "flows.cli", "serve", cwd=folder), status=2)
+            assert re.search(
+                "deployment benchmark/nightly: belongs to somebody else.*; .*prefect deployment delete", refused
+            )
+            assert client.read_flow_run(run.id).state_name == "Running"
+            assert [one.description for one in client.read_deployments()] == ["Alice's."]
+    finally:
+        site.end()
 
 
 def assert_ends_cleanly(served: Serving) -> None:
