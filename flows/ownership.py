@@ -25,6 +25,8 @@ from artifacts.errors import InputError
 
 SAME_START_S = 2.0
 """Start times of one process differ by less, and of two with the same number by more."""
+ENDS_WITHIN_S = 10.0
+"""After so long a killed process is gone, or waits for a disk."""
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """In the environment of a run's process and of its children."""
 
@@ -130,15 +132,20 @@ def abandoned_runs(server: str, *, ours: bool) -> list[UUID]:
         owner = Owner(*record["owner"])
         if record["server"] != server or owner.host != socket.gethostname() or owner.is_alive():
             continue
-        for process in _processes_of(lines) if ours else ():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-                process.wait()
+        if ours:
+            _kill(_processes_of(lines))
         runs = {line for line in lines if not _processes_of([line])}
         found += map(UUID, sorted(runs))
         if runs == set(lines):
             path.unlink()
     return found
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, ENDS_WITHIN_S)
 
 
 def _processes_of(runs: list[str]) -> list[psutil.Process]:

@@ -1,7 +1,6 @@
 """Deployments belong to whoever serves them, and only runs of a process that is gone are settled."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -139,7 +138,7 @@ def test_runs_of_a_killed_process_are_abandoned_once_and_only_those(tmp_path: Pa
             assert set(abandoned_runs("http://team/api", ours=False)) == {gone, outliving}
             assert abandoned_runs("http://team/api", ours=False) == []
             assert abandoned_runs("own", ours=True) == [of_other_server]
-            assert orphan.wait(60) == -signal.SIGKILL, "its server ended with the process that began it"
+            assert orphan.poll() is not None, "its server ended with the process that began it"
             assert len(list((tmp_path / "nerbench-runs").iterdir())) == 1
     finally:
         for process in (killed, elsewhere, living, child, orphan):
