@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -82,7 +82,7 @@ def ready() -> Iterator[None]:
         return
     own = _own()
     _wait_until_healthy(own)
-    with _client_settings(own):
+    with _used(own):
         yield
 
 
@@ -128,8 +128,14 @@ def protection(api: str, credential: str) -> dict[str, str]:
     }
 
 
-def _client_settings(server: Begun) -> AbstractContextManager[Any]:
-    """Settings to use a server of our own with; Prefect hands them to the processes of runs as environment."""
+@contextmanager
+def _used(server: Begun) -> Iterator[None]:
+    """Use a server of our own: this process, its threads, and by environment the processes that it starts meanwhile.
+
+    Threads that inherit no context, as Prefect's for events, see the global settings. Without the address there they
+    would start another server, which is Prefect's own and lets everybody in.
+    """
+    from prefect.context import refresh_global_settings_context
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
@@ -137,13 +143,22 @@ def _client_settings(server: Begun) -> AbstractContextManager[Any]:
         temporary_settings,
     )
 
-    return temporary_settings(
-        {
-            PREFECT_API_URL: server.api,
-            PREFECT_API_AUTH_STRING: server.credential,
-            PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: True,
-        }
-    )
+    access = {
+        PREFECT_API_URL: server.api,
+        PREFECT_API_AUTH_STRING: server.credential,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: "true",
+    }
+    before = {setting.name: os.environ.get(setting.name) for setting in access}
+    try:
+        os.environ |= {setting.name: value for setting, value in access.items()}
+        refresh_global_settings_context()
+        with temporary_settings(access):
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ.update({} if value is None else {name: value})
+        refresh_global_settings_context()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -176,7 +191,7 @@ def served_at(port: int) -> Iterator[Served]:
             server = begin_at(listening, pages=True)
         _wait_until_healthy(server)
         page = f"{server.api.removesuffix('api')}open#{quote(server.credential, safe=':')}"
-        with _client_settings(server), _environment_file(server, port, page) as file:
+        with _used(server), _environment_file(server, port, page) as file:
             yield Served(server.api, own=True, page=page, environment=file)
 
 
