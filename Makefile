@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations torture bench lint lock format clean
+.PHONY: run test test-slow test-operations attacks torture bench lint lock format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -30,6 +30,10 @@ bench: .venv/installed-dev
 		$(BIN)/python tests/benchmarks/training_speed.py --rounds 3 --steps 30; \
 		$(BIN)/python tests/benchmarks/fanout_speed.py; \
 	} | tee var/bench.txt
+
+# Every attack on servers, stores and files, those of other users included where it runs as root.
+attacks: .venv/installed-dev
+	$(BIN)/pytest -m attacks tests
 
 # Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
 torture: .venv/installed-dev

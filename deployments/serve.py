@@ -2,12 +2,23 @@
 
     cd /where/nerbench.yaml/lies && python /path/to/deployments/serve.py
 
-Runs read `nerbench.yaml` here, each time anew. `nerbench serve` brings the server along.
+Runs read `nerbench.yaml` here, each time anew. `nerbench serve` brings the server along. As there, a deployment of the
+same name that belongs to somebody else is refused.
 """
+
+import sys
 
 from prefect import serve
 
+from artifacts.errors import InputError
+from flows.ownership import claim
 from flows.serving import deployments
 
 if __name__ == "__main__":
-    serve(*deployments(), limit=1)
+    served = deployments()
+    try:
+        claim(served, ours=False)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+    serve(*served, limit=1)

@@ -4,6 +4,7 @@ They live on the Prefect server, so nothing is said while that is down.
 """
 
 import json
+import re
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -14,6 +15,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.events.schemas.automations import Automation
+from prefect.exceptions import ObjectNotFound
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
@@ -30,6 +33,10 @@ FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "pref
 ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
 _RUNS: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
 _OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+_MISSING = re.compile(r"nerbench: .* is missing \(([0-9a-f-]{36})\)")
+"""The name of a `missing_alert`."""
+PAGE = 200
+"""Automations that are asked for at a time."""
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
 
 
@@ -42,6 +49,7 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta =
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
     with get_client(sync_client=True) as client:
+        _remove_orphans(client)
         _replace(client, failure_alert(action))
         _replace(client, dead_run(silent))
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, NIGHTLY_TAG]))
@@ -88,6 +96,24 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
     text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
     call = CallWebhook(block_document_id=webhook, payload=json.dumps({"text": text}))
     return AutomationCore(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
+
+
+def _remove_orphans(client: SyncPrefectClient) -> None:
+    """Remove the alerts of deployments that were deleted: they would fire for ever."""
+    alerts: list[Automation] = []
+    while page := client.read_automations(limit=PAGE, offset=len(alerts)):
+        alerts += page
+    for alert in alerts:
+        if (of := _MISSING.fullmatch(alert.name)) and not _exists(client, UUID(of[1])):
+            client.delete_automation(alert.id)
+
+
+def _exists(client: SyncPrefectClient, deployment: UUID) -> bool:
+    try:
+        client.read_deployment(deployment)
+    except ObjectNotFound:
+        return False
+    return True
 
 
 def _replace(client: SyncPrefectClient, automation: AutomationCore) -> None:

@@ -1,18 +1,24 @@
 """The child's side of `flows.server`: a Prefect server on a socket that listens already, until SIGTERM.
 
-Run as `python -P -m flows.server_process FD [pages]`, the socket's descriptor.
+Run as `python -P -m flows.server_process FD [pages]`, the socket's descriptor. Its environment says who is let in.
 """
 
+import os
 import socket
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.server.database.dependencies import provide_database_interface, set_database_config
+from sqlalchemy import make_url
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tasks.child import die_with_parent
 
@@ -37,15 +43,66 @@ class WritingInTurn(AioSqliteConfiguration):
             yield transaction
 
 
+OPEN = """<!doctype html><title>nerbench</title><script>
+if (location.hash) localStorage.setItem("prefect-password", btoa(decodeURIComponent(location.hash.slice(1))));
+location.replace("/");
+</script>"""
+"""Leaves the credential of the link where Prefect's pages look for it; a fragment never travels to a server."""
+
+
+class OwnRequestsOnly:
+    """Refuses what a foreign web page makes a browser send to this machine, before Prefect sees it.
+
+    Such a page can forge none of these headers: `Host` tells of a name that was made to point here (DNS rebinding),
+    `Origin` and `Sec-Fetch-Site` of the page itself. Programs send no such headers, and have to know the credential.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self.app = app
+        names = ("127.0.0.1", "localhost", "[::1]")
+        self.hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else ())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        answer: ASGIApp = self._refusal(Headers(scope=scope), scope.get("method", "")) or self.app
+        if scope["path"] == "/open" and answer is self.app:
+            answer = HTMLResponse(OPEN, headers={"Cache-Control": "no-store"})
+        await answer(scope, receive, send)
+
+    def _refusal(self, headers: Headers, method: str) -> Response | None:
+        if headers.get("host", "").lower() not in self.hosts:
+            return PlainTextResponse(f"this server answers to {', '.join(sorted(self.hosts))} only\n", 421)
+        if origin := headers.get("origin"):
+            is_ours = origin.removeprefix("http://") in self.hosts
+        else:
+            follows_link = method == "GET" and headers.get("sec-fetch-dest") == "document"
+            is_ours = follows_link or headers.get("sec-fetch-site", "none") in {"none", "same-origin"}
+        return None if is_ours else PlainTextResponse("this server answers to its own pages only\n", 403)
+
+
 def main() -> None:
     """Serve until a signal comes; one that comes during the start ends the process at once."""
     die_with_parent()
     database = provide_database_interface().database_config
     if isinstance(database, AioSqliteConfiguration):
         set_database_config(WritingInTurn(database.connection_url))
+        _keep_private(Path(make_url(database.connection_url).database or ":memory:"))
+    listening = socket.socket(fileno=int(sys.argv[1]))
     app = create_app(ephemeral="pages" not in sys.argv, final=True)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", ws_per_message_deflate=False)
-    uvicorn.Server(config).run([socket.socket(fileno=int(sys.argv[1]))])
+    os.umask(0o077)  # not before the pages are unpacked, which others may use too
+    guarded = OwnRequestsOnly(app, listening.getsockname()[1])
+    config = uvicorn.Config(guarded, log_level="error", lifespan="on", ws_per_message_deflate=False)
+    uvicorn.Server(config).run([listening])
+
+
+def _keep_private(database: Path) -> None:
+    """Take from others what an earlier version gave them: blocks hold secrets, and their key lies beside them."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError, PermissionError):
+            database.with_name(f"{database.name}{suffix}").chmod(0o600)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,32 @@
 """What `nerbench serve` does: a Prefect server, and every deployment of `deployments/prefect.yaml`, on this machine."""
 
 import asyncio
+import shlex
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self
 from uuid import UUID
 
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterId,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, State, StateType
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, FlowRun, State, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.runner import Runner
 from prefect.schedules import Schedule
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from flows.alerts import create_alerts
-from flows.server import children_ended, served_at
+from flows.ownership import abandoned_runs, claim, recorded_runs
+from flows.server import Served, children_ended, served_at
 from tasks.config import Config
 from tasks.environment import code_version
 
@@ -42,19 +38,23 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
 
     The server is the one that PREFECT_API_URL or the Prefect profile names, or else one of our own at `port`, with its
     SQLite database in PREFECT_HOME. At most `limit` runs work at the same time. Raises InputError where the port is
-    taken, and RunFailedError where the server does not start.
+    taken or a deployment belongs to somebody else, and RunFailedError where the server does not start.
     """
-    with served_at(port) as api, temporary_settings({PREFECT_API_URL: api}):
+    with served_at(port) as server:
+        name = "own" if server.own else server.api
         runner = _Runner(name="nerbench", limit=limit)
         served = deployments({"config": config.model_dump(mode="json")})
-        known = [cast(UUID, runner.add_deployment(deployment)) for deployment in served]
-        _settle(known, Crashed(message="the process that ran it is gone"))
+        claim(served, ours=server.own)
+        for deployment in served:
+            runner.add_deployment(deployment)
+        _settle(abandoned_runs(name, ours=server.own), Crashed(message="the process that ran it is gone"))
         if alert_url:
             create_alerts(alert_url)
-        with children_ended(), suppress(KeyboardInterrupt):
-            asyncio.run(runner.serve(partial(tell, _welcome(api, served))))
-        tell("ending")
-        _settle(known, Cancelled(message="`nerbench serve` was ended"))
+        with recorded_runs(name) as record:
+            with children_ended(), suppress(KeyboardInterrupt):
+                asyncio.run(runner.serve(record, partial(tell, _welcome(server, served))))
+            tell("ending")
+            _settle(runner.begun, Cancelled(message="`nerbench serve` was ended"))
 
 
 def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployment]:
@@ -84,25 +84,29 @@ def _deployment(declared: dict[str, Any], parameters: dict[str, Any]) -> RunnerD
     return found
 
 
-def _settle(served: list[UUID], state: State) -> None:
+def _settle(runs: list[UUID], state: State) -> None:
     """Give runs that no process works on a final state: one that is `Running` for ever would hold the next ones up."""
+    if not runs:
+        return
     active = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    left = FlowRunFilter(id=FlowRunFilterId(any_=runs), state=FlowRunFilterState(type=active))
     with get_client(sync_client=True) as client:
-        runs = client.read_flow_runs(
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=served)),
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=active)),
-        )
-        for run in runs:
+        for run in client.read_flow_runs(flow_run_filter=left):
             client.set_flow_run_state(run.id, state, force=True)
 
 
 class _Runner(Runner):
-    """Ends at SIGTERM as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it interrupted."""
+    """Ends at SIGTERM as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it interrupted.
 
-    async def serve(self, ready: Callable[[], None]) -> None:
+    It keeps a record of each run that it begins.
+    """
+
+    async def serve(self, record: Callable[[UUID], None], ready: Callable[[], None]) -> None:
         """Work until a signal comes; `ready` is called when one can come."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+        self.begun: list[UUID] = []
+        self._record = record
         self._end = partial(loop.call_soon_threadsafe, task.cancel)
         before = signal.signal(signal.SIGTERM, self.handle_sigterm)
         try:
@@ -112,20 +116,41 @@ class _Runner(Runner):
         finally:
             signal.signal(signal.SIGTERM, before)
 
+    async def __aenter__(self) -> Self:
+        """Enter, and have each run recorded between the server's consent and its process."""
+        await super().__aenter__()
+        start = self._scheduled_run_poller._resolve_starter
+
+        def recorded(flow_run: FlowRun) -> Any:
+            self.begun.append(flow_run.id)
+            self._record(flow_run.id)
+            return start(flow_run)
+
+        self._scheduled_run_poller._resolve_starter = recorded
+        return self
+
     def handle_sigterm(self, *_: Any) -> None:
         self._end()
 
 
-def _welcome(api: str, served: list[RunnerDeployment]) -> str:
+def _welcome(server: Served, served: list[RunnerDeployment]) -> str:
     names = "\n".join(f"  {one.full_name}{_when(one)}" for one in served)
-    return f"""Prefect is at {api.removesuffix("/api")}, and serves
+    use = f". {shlex.quote(str(server.environment))}" if server.environment else f"export PREFECT_API_URL={server.api}"
+    return f"""Prefect is at {_page(server)}, and serves
 {names}
 in another terminal:
-  export PREFECT_API_URL={api}
+  {use}
   prefect deployment run pipeline/on-demand --watch
   prefect deployment run benchmark/nightly --watch
   nerbench results show
 Ctrl-C ends it; nothing runs at night without it"""
+
+
+def _page(server: Served) -> str:
+    """The link for a person at a terminal; a log, which others may read, only gets to know where it is."""
+    if server.own and not sys.stderr.isatty():
+        return f"{server.api.removesuffix('/api')} (the link with its password is in {server.environment})"
+    return server.page
 
 
 def _when(deployment: RunnerDeployment) -> str:

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -10,12 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
 
 import psutil
+
+from flows.server import protection
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -85,17 +88,18 @@ def environment(home: Path, cache: Path) -> dict[str, str]:
 class Site:
     """A server and its worker; the worker's folder holds `nerbench.yaml`, store and results.
 
-    `server` adds to the environment of everything; with `auth`, the server lets nobody in without that string.
+    `server` adds to the environment of everything. The server lets nobody in without a credential: `auth`, with all
+    other settings those of `server`, or else one of its own, with the protection of `nerbench serve`.
     """
 
     def __init__(self, folder: Path, *, server: Mapping[str, str], auth: str | None = None) -> None:
         self.work = folder / "work"
         self.cache = folder / "cache"
         self.api = f"http://{HOST}:{free_port()}/api"
-        self.auth = auth
-        self.env = environment(folder / "home", self.cache) | server
-        if auth:
-            self.env |= {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
+        self.auth = auth or "site:password"
+        protected = {"PREFECT_SERVER_API_AUTH_STRING": auth} if auth else protection(self.api, self.auth)
+        self.env = environment(folder / "home", self.cache) | server | protected
+        self.env["PREFECT_API_AUTH_STRING"] = self.auth
         self.logs = folder / "logs"
         self.running: dict[str, subprocess.Popen[Any]] = {}
         """What runs until the site ends, by name: `server`, `worker`."""
@@ -170,17 +174,83 @@ class Site:
     @contextmanager
     def client(self) -> Iterator[Any]:
         """Prefect's own client of this server."""
-        from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-
-        ours = {PREFECT_API_URL: self.api, PREFECT_API_AUTH_STRING: self.auth}
-        with temporary_settings(ours), get_client(sync_client=True) as client:
+        with client_of(self.api, self.auth) as client:
             yield client
 
     def end(self) -> None:
         """End everything, the newest first, with all its children."""
         for process in reversed(self._started):
             end_tree(process)
+
+
+@contextmanager
+def client_of(api: str, auth: str) -> Iterator[Any]:
+    """Prefect's own client of a server; meanwhile its settings are those of everything in this process."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    settings = {PREFECT_API_URL: api, PREFECT_API_AUTH_STRING: auth}
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
+class Serving:
+    """A `nerbench serve` in a folder, whose `home` Prefect keeps."""
+
+    def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
+        self.folder, self.home = folder, folder / "home"
+        self.port = free_port()
+        self.said = folder / "said"
+        self.env = environment(self.home, folder / "cache") | more
+        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(self.port), *arguments]
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen(command, cwd=folder, env=self.env, stdout=out, stderr=out)
+
+    @property
+    def origin(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def file(self) -> Path:
+        """What a shell reads to use it."""
+        return self.home / f"nerbench-{self.port}.env"
+
+    @property
+    def auth(self) -> str:
+        return self.file.read_text().rpartition("=")[2].strip()
+
+    @property
+    def link(self) -> str:
+        """What opens its pages."""
+        return self.file.read_text().splitlines()[0].removeprefix("# ")
+
+    def text(self) -> str:
+        return self.said.read_text()
+
+    def await_welcome(self) -> None:
+        def welcome() -> bool:
+            assert self.process.poll() is None, self.text()
+            return "Ctrl-C ends it" in self.text()
+
+        until(welcome, "nerbench serve", self.text)
+
+    def shell(self, command: str) -> "subprocess.Popen[str]":
+        """Begin a command in another terminal, after the line that the welcome says to type."""
+        line = next(line for line in self.text().splitlines() if line.startswith("  . "))
+        script = f"{line}\nexec {shlex.quote(sys.executable)} -m {command}"
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            ["sh", "-c", script], cwd=self.folder, env=self.env, text=True, stdout=pipe, stderr=pipe
+        )
+
+    def client(self) -> AbstractContextManager[Any]:
+        """Prefect's own client of it."""
+        return client_of(f"{self.origin}/api", self.auth)
+
+    def flow_runs(self) -> list[Any]:
+        with self.client() as client:
+            found: list[Any] = client.read_flow_runs()
+        return found
 
 
 def end_tree(process: "subprocess.Popen[Any]") -> None:

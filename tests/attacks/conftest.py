@@ -1,12 +1,18 @@
 """Attacks: hostile input that must be refused. `make attacks` ends with a table of what each one cost."""
 
 import resource
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from attacked_server import SCRIPT, Target, planted
+from prefect_site import ROOT, end_tree, environment, free_port, keep_database
 
 LIMIT_MB = 500
 """What an attack may add to the memory of the process, or take in a child, before it is refused."""
@@ -60,3 +66,25 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     won = sum(cost.result != "refused" for cost in COSTS)
     terminalreporter.write_line(f"{len(COSTS)} attacks, {won} succeeded; largest child {children:.0f} MB")
+
+
+@pytest.fixture(scope="session")
+def target() -> Iterator[Target]:
+    """It lies where every user may go, so that nothing but the modes of its own files protects them."""
+    folder = Path(tempfile.mkdtemp(prefix="nerbench-attacks-"))
+    folder.chmod(0o755)
+    port, home = free_port(), folder / "home"
+    env = environment(home, folder / "cache")
+    home.chmod(0o755)
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-P", "-c", SCRIPT, str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=pipe, stdout=pipe, text=True)
+    try:
+        assert process.stdout
+        file, link = process.stdout.readline().split()
+        credential = Path(file).read_text().rpartition("=")[2].strip()
+        keep_database(home / "prefect.db")
+        yield Target(port, home, process, credential, link, *planted(f"http://127.0.0.1:{port}/api", credential))
+    finally:
+        end_tree(process)
+        shutil.rmtree(folder)

@@ -1,22 +1,16 @@
 """A headless browser, and a report to open in it."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from headless import chromium
 from report_site import two_nights
 from report_windows import WIDE, Opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +26,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium, of $CHROMIUM or the path; ended with the module, since its event loop is in the way of others."""
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not executable:
-        pytest.skip("no chromium; install it, or name one in CHROMIUM")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+    """Chromium; ended with the module, since its event loop is in the way of others."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,56 +1,18 @@
 """`nerbench serve` as a new user types it: what it shows, what it serves, and what it leaves behind."""
 
+import re
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from nightly_models import prepare
-from prefect_site import end_tree, environment, free_port, until
+from prefect_site import Serving, Site, end_tree, until
 
 pytestmark = pytest.mark.e2e
 GONE_WITHIN_S = 60.0
-
-
-class Served:
-    """A `nerbench serve` in a folder."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.port = free_port()
-        self.said = folder / "said"
-        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(self.port), *arguments]
-        env = environment(folder / "home", folder / "cache")
-        with self.said.open("wb") as out:
-            self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
-
-    def text(self) -> str:
-        return self.said.read_text()
-
-    def await_welcome(self) -> None:
-        def welcome() -> bool:
-            assert self.process.poll() is None, self.text()
-            return "Ctrl-C ends it" in self.text()
-
-        until(welcome, "nerbench serve", self.text)
-
-    def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def flow_runs(self) -> list[Any]:
-        from prefect.client.orchestration import get_client
-        from prefect.settings import PREFECT_API_URL, temporary_settings
-
-        with temporary_settings({PREFECT_API_URL: self.api}), get_client(sync_client=True) as client:
-            return client.read_flow_runs()
 
 
 @pytest.fixture
@@ -60,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def served(folder: Path) -> Iterator[Served]:
-    one = Served(folder)
+def served(folder: Path) -> Iterator[Serving]:
+    one = Serving(folder)
     yield one
     end_tree(one.process)
 
@@ -75,9 +37,10 @@ def runs_of(home: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Served) -> None:
+def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Serving) -> None:
     served.await_welcome()
-    assert f"export PREFECT_API_URL={served.api}" in served.text()
+    assert f"\n  . {served.file}\n" in served.text()
+    assert served.auth not in served.text(), "a log is read by others"
     assert "benchmark/nightly    0 2 * * * Europe/Berlin    30 4 * * 0 Europe/Berlin" in served.text()
     until(lambda: any(run.state_name == "Scheduled" for run in served.flow_runs()), "scheduled runs")
     assert_ends_cleanly(served)
@@ -85,19 +48,58 @@ def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Served
 
 @pytest.mark.slow
 @pytest.mark.operations
-def test_a_run_that_is_cut_short_is_cancelled_and_leaves_no_process(folder: Path, served: Served) -> None:
+def test_a_run_that_is_cut_short_is_cancelled_and_leaves_no_process(folder: Path, served: Serving) -> None:
     served.await_welcome()
-    command = [sys.executable, "-m", "prefect", "deployment", "run", "benchmark/on-demand"]
-    env = environment(folder / "home", folder / "cache") | {"PREFECT_API_URL": served.api}
-    subprocess.run(command, env=env, check=True, capture_output=True)
+    assert served.shell("prefect deployment run benchmark/on-demand").wait(120) == 0
     until(lambda: any(run.state_name == "Running" for run in served.flow_runs()), "a run", served.text)
     assert_ends_cleanly(served)
     assert runs_of(folder / "home") == [("CANCELLED", "`nerbench serve` was ended")]
 
 
-def assert_ends_cleanly(served: Served) -> None:
-    children = served.children()
+@pytest.mark.slow
+@pytest.mark.operations
+def test_the_run_of_a_killed_process_is_crashed_by_the_next(folder: Path, served: Serving) -> None:
+    served.await_welcome()
+    assert served.shell("prefect deployment run benchmark/on-demand").wait(120) == 0
+    until(lambda: any(run.state_name == "Running" for run in served.flow_runs()), "a run", served.text)
+    served.process.kill()
+    served.process.wait()
+    again = Serving(folder)
+    try:
+        again.await_welcome()
+        assert runs_of(folder / "home") == [("CRASHED", "the process that ran it is gone")]
+        assert_ends_cleanly(again)
+    finally:
+        end_tree(again.process)
+
+
+@pytest.mark.slow
+def test_nothing_of_somebody_else_on_a_team_s_server_is_touched(folder: Path) -> None:
+    from prefect.states import Running
+
+    site = Site(folder, server={})
+    try:
+        site.start_server()
+        site.await_server()
+        with site.client() as client:
+            flow = client.create_flow_from_name("benchmark")
+            theirs = client.create_deployment(flow, "nightly", description="Alice's.")
+            run = client.create_flow_run_from_deployment(theirs, state=Running())
+            refused = site.ended(site.begin("-m", "flows.cli", "serve", cwd=folder), status=2)
+            assert re.search(
+                "deployment benchmark/nightly: belongs to somebody else.*; .*prefect deployment delete", refused
+            )
+            assert client.read_flow_run(run.id).state_name == "Running"
+            assert [one.description for one in client.read_deployments()] == ["Alice's."]
+    finally:
+        site.end()
+
+
+def assert_ends_cleanly(served: Serving) -> None:
+    children = psutil.Process(served.process.pid).children(recursive=True)
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(GONE_WITHIN_S) == 0
     assert [child for child in children if child.is_running()] == []
     assert served.text().splitlines()[-1] == "ending"
+    assert not served.file.exists()
+    assert list((served.home / "nerbench-runs").iterdir()) == []

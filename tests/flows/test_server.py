@@ -19,7 +19,7 @@ server.begin()
 with server.ready():
     from prefect.client.orchestration import get_client
     with get_client(sync_client=True) as client:
-        print(client.hello().status_code, server._own().process.pid, flush=True)
+        print(client.read_flows(), server._own().process.pid, flush=True)
     input()
 """
 GONE_WITHIN_S = 30.0
@@ -62,8 +62,8 @@ def process(foreign: Path, home: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def server_of(process: "subprocess.Popen[str]") -> psutil.Process:
     assert process.stdout
-    status, pid = process.stdout.readline().split()
-    assert status == "200"
+    flows, pid = process.stdout.readline().split()
+    assert flows == "[]"
     return psutil.Process(int(pid))
 
 
@@ -125,7 +125,7 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 def test_a_configured_server_is_served_at() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.server import served_at
+    from flows.server import Served, served_at
 
-    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), served_at(4200) as api:
-        assert api == "http://example.org/api"
+    with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), served_at(4200) as served:
+        assert served == Served("http://example.org/api", own=False, page="http://example.org")
