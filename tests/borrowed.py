@@ -55,6 +55,7 @@ BORROWED = (
     Borrowed("prefect.Task.__call__", "self args return_state wait_for kwargs"),
     Borrowed("prefect.Task.submit", "self args return_state wait_for kwargs"),
     Borrowed("prefect.runner.Runner.handle_sigterm", "self args kwargs"),
+    Borrowed("prefect.runner.Runner.__aenter__", "self"),
     Borrowed(
         "prefect.server.database.configurations.AioSqliteConfiguration.begin_transaction",
         "self session with_for_update",
@@ -110,12 +111,14 @@ BORROWED = (
     # Prefect's contexts, runner and server
     Borrowed("prefect.context.FlowRunContext"),
     Borrowed("prefect.context.FlowRunContext.get", ""),
+    Borrowed("prefect.context.refresh_global_settings_context", ""),
     Borrowed("prefect.utilities.annotations.quote", "value"),
     Borrowed(
         "prefect.runner.Runner",
         "name query_seconds prefetch_seconds heartbeat_seconds limit pause_on_shutdown webserver",
     ),
     Borrowed("prefect.runner.Runner.add_deployment", "self deployment"),
+    Borrowed("prefect.runner._scheduled_run_poller"),  # a module, and the attribute that holds its class
     Borrowed("prefect.runner.Runner.start", "self run_once webserver"),
     Borrowed("prefect.deployments.runner.RunnerDeployment"),
     Borrowed("prefect.types.SecretDict"),
