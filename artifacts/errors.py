@@ -5,7 +5,7 @@ Everything else that escapes is a bug of ours and exits 70 with its traceback.
 
 from typing import Any
 
-from artifacts.secrets import redact
+from artifacts.secrets import redact, url_credential
 
 
 class NerbenchError(Exception):
@@ -89,3 +89,9 @@ class RunFailedError(NerbenchError):
     def __init__(self, message: str, summary: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.summary = summary
+
+
+def refuse_credentials(what: str, url: str) -> None:
+    """Raise InputError for a URL with a user's name and password, or with a query that opens what it names."""
+    if kind := url_credential(url):
+        raise InputError(f"{what} {url}", f"holds a credential ({kind})", "leave credentials to the environment")

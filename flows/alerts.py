@@ -17,6 +17,8 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
+from artifacts.errors import refuse_credentials
+
 Labels = dict[str, str | list[str]]
 WEBHOOK = "nerbench-alert"
 TAG, NIGHTLY_TAG = "nerbench", "nightly"
@@ -39,6 +41,7 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta =
     The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included. A run whose
     machine is gone becomes `Crashed`, and so a failed one.
     """
+    refuse_credentials("NERBENCH_ALERT_URL", url)
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
     with get_client(sync_client=True) as client:

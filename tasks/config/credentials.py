@@ -18,7 +18,8 @@ def find_credential(data: Any) -> str | None:
     """`field: problem; remedy` of the first credential in a configuration as plain data; None where there is none."""
     for at, text in _texts(data, ()):
         if kind := url_credential(text):
-            remedy = "leave credentials to the environment of the process that needs them"
+            mlflow = " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)" if at == ("tracking_uri",) else ""
+            remedy = f"leave credentials to the environment{mlflow}"
             return f"{field_name(at)}: is a URL with a credential ({kind}), which tables and pages would show; {remedy}"
         if "options" in at and "${" not in text and any(_is_secret_option(str(key)) for key in at):
             remedy = "write ${NAME} and export NAME=…"

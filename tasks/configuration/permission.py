@@ -61,6 +61,12 @@ def require_function(name: str, function: Any) -> None:
         raise _refused(name, f"it is defined in {module or 'the interpreter'}, outside")
 
 
+def require_configuration(field: str, file: Path) -> None:
+    """Raise InputError unless a YAML file lies where code may be loaded from: it is trusted as that is."""
+    if file.suffix not in {".yaml", ".yml"} or not _is_own(_real(str(file))):
+        raise _refused(field, f"{str(file)!r} is no YAML file below")
+
+
 def require_location(field: str, text: str, roots: list[str]) -> None:
     """Raise InputError unless a path or URL lies below one of the roots, and leads into no internal network.
 
@@ -184,4 +190,3 @@ def _url_below(url: str, root: str) -> bool:
         return scheme in _NO_HOST or (host is not None and not is_internal(host))
     except (OSError, ValueError):
         return False
-

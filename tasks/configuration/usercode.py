@@ -91,8 +91,9 @@ class _FreshLoader(SourceFileLoader):
 def _load_module(name: str) -> ModuleType:
     for folder in code_folders():
         _search(folder if folder.is_dir() else folder.parent)
+    top = name.partition(".")[0]
     try:
-        found = importlib.util.find_spec(name.partition(".")[0])
+        found = importlib.util.find_spec(top) if top else None
         if found is None:
             raise ModuleNotFoundError(f"No module named {name!r}")
         require_module(name, _files(found))

@@ -32,7 +32,9 @@ def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[
         def named(name: str) -> str | None:
             if allowed is not None and name not in allowed:
                 problem = f"${{{name}}} may not be used in the parameters of a run"
-                raise ConfigError(field_name(at), problem, f"list {name} in the worker's NERBENCH_ENV, or write a value")
+                raise ConfigError(
+                    field_name(at), problem, f"list {name} in the worker's NERBENCH_ENV, or write a value"
+                )
             if not os.environ.get(name):
                 if at and at[0] in optional:
                     return None

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from artifacts.errors import CorpusError
 
@@ -24,8 +24,15 @@ def open_file(path: str) -> IO[bytes]:
             return Path(path).open("rb")
         import fsspec
 
-        opened: IO[bytes] = fsspec.open(path, "rb").open()
+        options: dict[str, Any] = {}
+        if path.startswith(("http://", "https://")):
+            from tasks.sources.web import web_options
+
+            options = web_options(path)
+        opened: IO[bytes] = fsspec.open(path, "rb", **options).open()
         return opened
+    except CorpusError:
+        raise
     except (ConnectionError, TimeoutError):
         raise
     except Exception as error:  # every file system has exceptions of its own

@@ -96,7 +96,7 @@ CONFIGURATIONS = {
     "slice of a missing function": Row({"slices": [{"name": "s", "function": "own.py:f"}]}, ("own.py", "'f'")),
     "missing metrics": Row({"metrics": ["nowhere.py"]}, ("metrics[0]", "nowhere.py")),
     "file without a metric": Row({"metrics": ["own.py"]}, ("own.py", "no metric", "@metric")),
-    "metrics with a syntax error": Row({"metrics": ["{broken}"]}, ("broken.txt:2", "SyntaxError"), broken=b"\nf(\n"),
+    "metrics with a syntax error": Row({"metrics": ["{broken}"]}, ("broken.py:2", "SyntaxError"), broken=b"\nf(\n"),
     "unknown tag": Row({"benchmark.tags": ["shape"]}, ("tags", "'shape'", "builtin")),
     "confidence of a coin": Row({"benchmark.confidence": 0.5}, ("benchmark.confidence", "0.5")),
     "rule on an unknown data set": Row({"gate.rules": [{"dataset": "x"}]}, ("gate", "data set x", "own")),
@@ -299,9 +299,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def prepare(row: Row, folder: Path) -> None:
     """Write the row's configuration, and its broken corpus."""
     data = yaml.safe_load(yaml.safe_dump(VALID))
+    broken = "broken.py" if "metrics" in row.change else "broken.txt"
     if row.broken is not None:
-        (folder / "broken.txt").write_bytes(row.broken)
-        data["datasets"][0]["files"]["test"] = "broken.txt"
+        (folder / broken).write_bytes(row.broken)
+        data["datasets"][0]["files"]["test"] = broken
     for dotted, value in row.change.items():
         *parents, last = dotted.split(".")
         at = data
@@ -309,7 +310,7 @@ def prepare(row: Row, folder: Path) -> None:
             at = at[int(key)] if key.isdigit() else at.setdefault(key, {})
         at[last] = value
     (folder / "nerbench.yaml").write_text(
-        yaml.safe_dump(data).replace("{own}", "own.txt").replace("{broken}", "broken.txt")
+        yaml.safe_dump(data).replace("{own}", "own.txt").replace("{broken}", broken)
     )
 
 
