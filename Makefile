@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations torture bench lint lock format clean
+.PHONY: run test test-slow test-operations attacks torture bench lint lock format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -16,6 +16,10 @@ test-slow: .venv/installed-dev
 # Servers and workers that are killed, cancelled and restarted; prints the figures of deployments/README.md.
 test-operations: .venv/installed-dev
 	$(BIN)/pytest -m operations -n 2 -rP
+
+# Hostile input, the slow attacks too.
+attacks: .venv/installed-dev
+	$(BIN)/pytest -m attacks tests
 
 # Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores;
 # what it prints is kept in var/bench.txt. The encoder gets a random head for the evaluation.

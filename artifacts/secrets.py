@@ -18,7 +18,7 @@ _SHORTEST = 6
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#'\"]*)@")
 _QUERY = re.compile(r"(?P<start>[?&;](?P<name>[\w.-]+)=)(?P<value>[^&;\s#'\"]+)")
 _USER_IS_NO_SECRET = frozenset({"abfs", "abfss", "wasb", "wasbs", "ssh", "sftp", "hf"})
-"""Schemes that write a container, an account's name or a repository where others write a user's credentials."""
+"""Schemes that write a container or an account's name before the `@`; `github://` writes `organisation:repository`."""
 _used: set[str] = set()
 
 
@@ -82,7 +82,7 @@ class _Redacting:
 
 
 def _is_credential(scheme: str, user: str) -> bool:
-    return bool(user) and (":" in user or scheme.lower() not in _USER_IS_NO_SECRET)
+    return bool(user) and scheme != "github" and (":" in user or scheme not in _USER_IS_NO_SECRET)
 
 
 def _is_secret_parameter(name: str) -> bool:

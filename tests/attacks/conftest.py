@@ -1,10 +1,12 @@
 """Attacks: hostile input that must be refused. `make attacks` ends with a table of what each one cost."""
 
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 
@@ -60,3 +62,31 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     won = sum(cost.result != "refused" for cost in COSTS)
     terminalreporter.write_line(f"{len(COSTS)} attacks, {won} succeeded; largest child {children:.0f} MB")
+
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Mark what lies here as `attacks`."""
+    for item in items:
+        if Path(item.path).is_relative_to(HERE):
+            item.add_marker(pytest.mark.attacks)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a worker was started, whose environment names nothing."""
+    for name in ("NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return work
+
+
+@pytest.fixture
+def started_by_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process works for a run that Prefect's API started."""
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
