@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
-from artifacts.errors import CorpusError
+from artifacts.errors import CorpusError, refuse_credentials
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
@@ -17,8 +17,10 @@ def open_file(path: str) -> IO[bytes]:
 
     Raises:
         CorpusError: it does not exist or cannot be opened.
+        InputError: it is a URL with a credential.
         ConnectionError, TimeoutError: what may go away.
     """
+    refuse_credentials("corpus", path)
     try:
         if "://" not in path:
             return Path(path).open("rb")
@@ -31,9 +33,7 @@ def open_file(path: str) -> IO[bytes]:
             options = web_options(path)
         opened: IO[bytes] = fsspec.open(path, "rb", **options).open()
         return opened
-    except CorpusError:
-        raise
-    except (ConnectionError, TimeoutError):
+    except (CorpusError, ConnectionError, TimeoutError):
         raise
     except Exception as error:  # every file system has exceptions of its own
         if "://" not in path:
