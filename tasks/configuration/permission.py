@@ -43,7 +43,7 @@ def require_file(path: str | Path) -> Path:
     if file is None or file.suffix != ".py":
         raise InputError(str(path), "is no Python file", "name a file that ends in .py")
     if not _is_own(file):
-        raise _refused(str(path), f"{file} lies outside")
+        raise _refused(str(path), "lies outside" if str(file) == str(path) else f"is {file}, outside")
     return file
 
 

