@@ -131,7 +131,7 @@ def _libraries() -> list[Path]:
     here = Path(__file__).resolve().parents[2]
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     python = [Path(found).resolve() for name in names if (found := sysconfig.get_path(name))]
-    return [*python, *(here / package for package in ("artifacts", "deployments", "flows", "tasks"))]
+    return [*python, *(here / package for package in ("artifacts", "deployments", "flows", "nerbench", "tasks"))]
 
 
 def _real(path: str) -> Path | None:
