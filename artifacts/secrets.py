@@ -12,6 +12,8 @@ _SECRET_PARTS = frozenset(
     "apikey auth credential credentials key passphrase passwd password pwd sas secret signature token webhook".split()
 )
 _SECRET_VARIABLES = frozenset({"NERBENCH_ALERT_URL"})
+_PLAIN_VARIABLES = frozenset({"PWD", "SSH_AUTH_SOCK"})
+"""Every shell has them, and they are paths."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SHORTEST = 6
 """Characters; replacing a shorter value would spoil texts that have nothing to do with it."""
@@ -24,6 +26,8 @@ _used: set[str] = set()
 
 def is_secret_name(name: str) -> bool:
     """Whether a key, a query parameter or an environment variable holds a credential, by the words of its name."""
+    if name in _PLAIN_VARIABLES:
+        return False
     return name in _SECRET_VARIABLES or not _SECRET_PARTS.isdisjoint(w.lower() for w in _WORD.findall(name))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifacts.errors import InputError, RunFailedError, refuse_credentials
+from artifacts.escaping import escape_logs
 from artifacts.secrets import is_secret_name, mark_used, redact, redact_logs, url_credential
 
 
@@ -21,7 +22,23 @@ def test_names_of_credentials(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", "MINILM HOME TOKENIZERS_PARALLELISM batch_tokens KEYBOARD AUTHOR monkey keys".split())
+def test_escaping_logs_goes_on_redacting_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_TOKEN", "planted-token")
+    before = logging.getLogRecordFactory()
+    try:
+        for begin in ((escape_logs, redact_logs), (redact_logs, escape_logs), (escape_logs, escape_logs)):
+            logging.setLogRecordFactory(before)
+            for one in begin:
+                one()
+            made = logging.getLogRecordFactory()("tasks.x", 30, "x.py", 1, "\x1b %s", ("planted-token",), None)
+            assert made.getMessage() == "\\x1b ${PLANTED_TOKEN}"
+    finally:
+        logging.setLogRecordFactory(before)
+
+
+@pytest.mark.parametrize(
+    "name", "MINILM HOME PWD TOKENIZERS_PARALLELISM batch_tokens KEYBOARD AUTHOR monkey keys".split()
+)
 def test_names_of_other_things(name: str) -> None:
     assert not is_secret_name(name)
 
