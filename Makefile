@@ -17,6 +17,10 @@ test-slow: .venv/installed-dev
 test-operations: .venv/installed-dev
 	$(BIN)/pytest -m operations -n 2 -rP
 
+# Hostile input, the slow attacks too.
+attacks: .venv/installed-dev
+	$(BIN)/pytest -m attacks tests
+
 # Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores;
 # what it prints is kept in var/bench.txt. The encoder gets a random head for the evaluation.
 bench: SHELL := /bin/bash

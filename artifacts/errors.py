@@ -5,11 +5,16 @@ Everything else that escapes is a bug of ours and exits 70 with its traceback.
 
 from typing import Any
 
+from artifacts.secrets import redact, url_credential
+
 
 class NerbenchError(Exception):
     """A run, a verification or a gate said no (exit status 1)."""
 
     exit_status = 1
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in arguments))
 
 
 def pass_interrupts(error: BaseException) -> None:
@@ -29,7 +34,7 @@ class InputError(NerbenchError):
 
     def __init__(self, field: str, problem: str, remedy: str) -> None:
         super().__init__(field, problem, remedy)
-        self.field, self.problem, self.remedy = field, problem, remedy
+        self.field, self.problem, self.remedy = map(redact, (field, problem, remedy))
 
     def __str__(self) -> str:
         return " ".join(f"{self.field}: {self.problem}; {self.remedy}".split())
@@ -84,3 +89,9 @@ class RunFailedError(NerbenchError):
     def __init__(self, message: str, summary: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.summary = summary
+
+
+def refuse_credentials(what: str, url: str) -> None:
+    """Raise InputError for a URL with a user's name and password, or with a query that opens what it names."""
+    if kind := url_credential(url):
+        raise InputError(f"{what} {url}", f"holds a credential ({kind})", "leave credentials to the environment")

@@ -3,6 +3,8 @@
 import logging
 import re
 
+from artifacts.secrets import redact_logs
+
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and line feed, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
@@ -28,3 +30,4 @@ class EscapedRecord(logging.LogRecord):
 def escape_logs() -> None:
     """From now on, in this process."""
     logging.setLogRecordFactory(EscapedRecord)
+    redact_logs()  # which this factory would have replaced

@@ -6,9 +6,13 @@ NERBENCH_ALERT_URL=https://hooks.example.org/… python deployments/alerts.py
 import os
 import sys
 
+from artifacts.errors import InputError
 from flows.alerts import create_alerts
 
 if __name__ == "__main__":
     if not (url := os.environ.get("NERBENCH_ALERT_URL")):
         sys.exit("NERBENCH_ALERT_URL: is not set; export the URL of a webhook")
-    create_alerts(url)
+    try:
+        create_alerts(url)
+    except InputError as error:
+        sys.exit(str(error))

@@ -20,6 +20,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
+from artifacts.errors import InputError
+from artifacts.secrets import url_credential
+
 Labels = dict[str, str | list[str]]
 WEBHOOK = "nerbench-alert"
 TAG, NIGHTLY_TAG = "nerbench", "nightly"
@@ -44,8 +47,13 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta =
     """Let the server post `{"text": …}` to `url`, in place of earlier alerts; needs the deployments to be there.
 
     The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included. A run whose
-    machine is gone becomes `Crashed`, and so a failed one.
+    machine is gone becomes `Crashed`, and so a failed one. Raises InputError for a URL with a user or a signature: such
+    URLs end in logs.
     """
+    if kind := url_credential(url):
+        raise InputError(
+            "NERBENCH_ALERT_URL", f"holds a credential ({kind})", "take a webhook whose path is the secret"
+        )
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
     with get_client(sync_client=True) as client:

@@ -13,7 +13,7 @@ from flows.gate import find_baselines, hold_to_gate
 from flows.identity import benchmark_name
 from flows.recording import Ledger, recorded
 from flows.reporting import reported
-from flows.request import Request, configuration
+from flows.request import Request, admit_references, configuration
 from flows.rows import returned
 from flows.runners import fanned_out
 from flows.scoring import score_model, score_own, summarise_seeds, write_scores
@@ -36,6 +36,7 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
         refresh: Infer again what is cached.
     """
     config = configuration(config, NEEDS)
+    admit_references("models", models or ())
     if models == []:  # as a template renders that found nothing: it must not mean every model
         raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}

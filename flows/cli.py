@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError
+from artifacts.secrets import redact
 from artifacts.storage.paths import no_room
 from flows.commands import (
     artifacts,
@@ -260,7 +261,7 @@ def _refuse_unforeseen(error: Exception | SystemExit) -> int:
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
-    complain("".join(traceback.format_exception(error)).rstrip())
+    complain(redact("".join(traceback.format_exception(error)).rstrip()))
     return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 
@@ -276,7 +277,7 @@ def _is_unread(error: BaseException) -> bool:
 
 
 def _refuse(error: object, status: int) -> int:
-    complain(f"nerbench: {' '.join(str(error).split())}")
+    complain(redact(f"nerbench: {' '.join(str(error).split())}"))
     return status
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 
 from flows.recording import recorded
-from flows.request import Request, configuration
+from flows.request import Request, admit_references, configuration
 from tasks.steps import publishing, stored
 
 
@@ -25,6 +25,7 @@ def publish(
         message: The commit's first line.
     """
     config = configuration(config, ())
+    admit_references("model", [model])
     with recorded(config) as ledger:
         artifact = stored.resolve_one(model, config.store)
         ledger.artifacts.append(artifact)

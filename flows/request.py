@@ -1,11 +1,28 @@
-"""The configuration that a flow is asked to work by: the whole of it, or a file where the flow runs."""
+"""The configuration that a flow is asked to work by: the whole of it, or a file where the flow runs.
 
-from collections.abc import Collection
+Whoever starts a run through Prefect's API chooses its parameters, and need not be who started the worker. What they may
+name, the worker's environment and its own file decide (see `tasks.configuration.permission`).
+"""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+
+from prefect.context import FlowRunContext
 
 from artifacts.errors import InputError
 from tasks.config import Config
-from tasks.configuration.configfile import DEFAULT_FILE, load_config
+from tasks.config.credentials import field_name
+from tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config
+from tasks.configuration.locations import Named, named_locations, named_reference
+from tasks.configuration.permission import (
+    DATA,
+    ENV,
+    listed,
+    require_configuration,
+    require_file,
+    require_location,
+)
 
 Request = Config | str | None
 """A configuration, the path of its YAML file, or None for `nerbench.yaml`.
@@ -18,12 +35,54 @@ is then the same for every worker, and an edit counts from the next run on.
 def configuration(request: Request, needs: Collection[str]) -> Config:
     """What is meant; of a file, what is wrong in sections outside `needs` (see `load_config`) does not matter.
 
-    Raises InputError where there is no such file, and ConfigError for what is wrong in it.
+    Raises InputError where there is no such file, or a run that the API started may not use what it names, and
+    ConfigError for what is wrong in it.
     """
     if isinstance(request, Config):
-        return request
+        return _admitted(request) if is_started_by_api() else request
     file = Path(request or DEFAULT_FILE)
+    if request and is_started_by_api():
+        require_configuration("config", file)
     if not file.is_file():
         remedy = "start the worker or `nerbench serve` where it lies, or name another file as `config`"
         raise InputError("config", f"there is no file {file} in {Path.cwd()}", remedy)
     return load_config(file, needs=needs)
+
+
+def admit_references(field: str, references: Sequence[str]) -> None:
+    """Raise InputError for a model's location that the parameters of this run may not name."""
+    if is_started_by_api():
+        roots = _roots()
+        for number, reference in enumerate(references):
+            _require(named_reference((field, number), reference), roots)
+
+
+def is_started_by_api() -> bool:
+    """Whether Prefect's API started this run: it has a deployment, or this process was started for it."""
+    context = FlowRunContext.get()
+    of_deployment = context and context.flow_run and context.flow_run.deployment_id
+    return bool(of_deployment or os.environ.get("PREFECT__FLOW_RUN_ID"))
+
+
+def _admitted(config: Config) -> Config:
+    expanded = expanded_config(config.model_dump(mode="json"), allowed=listed(ENV))
+    _require(named_locations(expanded), _roots())
+    functions = [(one.function or "").rpartition(":")[0] for one in expanded.slices]
+    for file in (*expanded.metrics, *(file for file in functions if file.endswith(".py"))):
+        require_file(file)
+    return expanded
+
+
+def _require(named: Iterable[Named], roots: list[str]) -> None:
+    for place in named:
+        require_location(field_name(place.at), place.url, roots)
+
+
+def _roots() -> list[str]:
+    """What parameters may name: the worker's folder or what NERBENCH_DATA lists, and what its own file names."""
+    roots = listed(DATA) or [str(Path.cwd())]
+    try:
+        own = load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
+    except InputError:  # whoever works by it will hear of it
+        own = None
+    return [*roots, *(place.url for place in named_locations(own))] if own else roots

@@ -5,6 +5,7 @@ from typing import Any
 from prefect import flow
 
 from flows.recording import Ledger, recorded
+from flows.request import configuration
 from flows.rows import returned
 from tasks.config import Config
 from tasks.results.nights import ScoredPredictions
@@ -17,6 +18,7 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
 
     Predictions that several runs share are scored once. A metric that fails is a row that says why.
     """
+    config = configuration(config, ("metrics", "slices"))
     with recorded(config) as ledger:
         for scored in scoring.find_scored(config.results, since):
             score_again(ledger, config, scored)

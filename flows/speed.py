@@ -9,7 +9,7 @@ from artifacts.errors import RunFailedError
 from artifacts.manifest import ArtifactRef
 from flows.gate import enforce, exact_name
 from flows.recording import Ledger, recorded
-from flows.request import Request, configuration
+from flows.request import Request, admit_references, configuration
 from tasks.config import Config
 from tasks.corpora.refs import CorpusRef
 from tasks.environment import environment, machine
@@ -29,6 +29,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
         models: References, names of architectures or configurations; the configuration's `benchmark.models` by default.
     """
     config = configuration(config, NEEDS)
+    admit_references("models", models or ())
     with recorded(config) as ledger:
         subjects = measuring.find_subjects(list(models or config.benchmark.models), config.store)
         swept = sweep_subjects(ledger, config, subjects)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
+from artifacts.secrets import redact
 
 CALM = {"GOMP_SPINCOUNT": "1000"}
 """Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
@@ -153,8 +154,8 @@ def event_of(error: BaseException) -> Job:
         return {"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy}
     if isinstance(error, NerbenchError):
         return {"event": "error", "message": str(error)}
-    told = "".join(traceback.format_exception(error))
-    return {"event": "error", "message": f"{type(error).__name__}: {error}", "traceback": told}
+    told = redact("".join(traceback.format_exception(error)))
+    return {"event": "error", "message": redact(f"{type(error).__name__}: {error}"), "traceback": told}
 
 
 def die_with_parent() -> None:

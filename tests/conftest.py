@@ -1,11 +1,15 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: two)."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Users' code of tests lies beside them and in temporary folders; tests/attacks/ looks at what is allowed by default.
+os.environ["NERBENCH_CODE"] = f".,{Path(__file__).parent},{Path(tempfile.gettempdir())}"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process would start as many threads as there are cores

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any
-from urllib.parse import urlsplit
 
 from artifacts.digests import sha256_file, sha256_hex
-from artifacts.errors import InputError
+from artifacts.errors import InputError, refuse_credentials
 from artifacts.storage.filesystem import Inventory, Root, Told
 from artifacts.storage.paths import is_temporary, relative_path
 from artifacts.storage.retries import Unanswered, attempt
@@ -219,6 +218,4 @@ def _check_url(url: str) -> None:
         raise InputError(
             f"location {url}", "nothing can be kept there", "use a folder or a URL like s3://bucket/prefix"
         )
-    if password := urlsplit(url).password:
-        shown = url.replace(password, "***")
-        raise InputError(f"location {shown}", "holds a password", "leave credentials to the environment")
+    refuse_credentials("location", url)

@@ -9,6 +9,7 @@ from artifacts.problems import collected
 from flows.commands.launch import begin, quiet, running
 from tasks.config import Config
 from tasks.configuration.configfile import absolute_reference
+from tasks.configuration.permission import CODE, grant
 from tasks.corpora.demo import prepare_demo
 
 
@@ -75,7 +76,9 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
 
 def with_metrics(config: Config, files: Sequence[Path] | None, tags: str | None) -> Config:
     """The configuration with further files of metrics, and with the tags given in place of its own."""
-    paths = dict.fromkeys([*config.metrics, *(str(file.expanduser().absolute()) for file in files or ())])
+    named = [str(file.expanduser().absolute()) for file in files or ()]
+    grant(CODE, *named)  # the user's own shell says so
+    paths = dict.fromkeys([*config.metrics, *named])
     wanted = config.benchmark.tags if tags is None else tuple(tag.strip() for tag in tags.split(",") if tag.strip())
     benchmark = config.benchmark.model_copy(update={"tags": wanted})
     return config.model_copy(update={"metrics": tuple(paths), "benchmark": benchmark})

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from artifacts.errors import InputError
 from artifacts.problems import Problems, collected
 from flows.commands.completion import complete_reference
 from flows.commands.terminal import complain, set_verbosity
+
+if TYPE_CHECKING:
+    from tasks.config import Config
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
@@ -76,12 +79,15 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     @wraps(command)
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
+        from artifacts.secrets import redact_logs
         from tasks.configuration.configfile import load_config
 
+        redact_logs()
         described = {name: given.pop(name) for name in SHARED}
         path, changes = described["config_file"], described["changes"] or ()
         where = {name: described[name] for name in ("store", "results")}
         config = load_config(path, changes, **where, needs=needs)
+        _trust(path, config)
         with collected() as problems:
             _finish(partial(command, config, **given), problems)
 
@@ -90,3 +96,17 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__
     return run
+
+
+def _trust(path: Path | None, config: "Config") -> None:
+    """Let this process and its children load code from where the user's file lies, and runs use what the file names.
+
+    Runs that the API of `nerbench serve` starts are among the children; what else their parameters name is refused.
+    """
+    from tasks.configuration.configfile import DEFAULT_FILE
+    from tasks.configuration.locations import named_locations
+    from tasks.configuration.permission import CODE, DATA, grant, listed
+
+    folders = dict.fromkeys([str(Path.cwd()), str((path or DEFAULT_FILE).absolute().parent)])
+    grant(CODE, *(() if listed(CODE) else folders))
+    grant(DATA, *(() if listed(DATA) else folders), *(place.url for place in named_locations(config)))

@@ -19,7 +19,8 @@ AlertUrl = Annotated[
         "--alert-url",
         metavar="URL",
         envvar="NERBENCH_ALERT_URL",
-        help="Post here when a run fails or a night is missing.",
+        help="Post here when a run fails or a night is missing; an argument is shown to every user of the machine, "
+        "the variable is not.",
     ),
 ]
 

@@ -1,13 +1,13 @@
 """The whole configuration of a run."""
 
-import re
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from tasks.config.benchmark import BenchmarkConfig
 from tasks.config.cache import CacheConfig
 from tasks.config.card import CardConfig
+from tasks.config.credentials import find_credential
 from tasks.config.datasets import DatasetConfig, GoldConfig
 from tasks.config.gate import GateConfig
 from tasks.config.models import ModelConfig
@@ -51,6 +51,26 @@ class Config(Section):
     tracking_uri: Text | None = None
     """Where to: a tracking server's URL, or `sqlite:///mlflow.db`; MLflow's own MLFLOW_TRACKING_URI by default."""
 
+    _written: dict[tuple[str | int, ...], tuple[str, str]] = PrivateAttr(default_factory=dict)
+    """By place, a location with its variables expanded, and as it was written."""
+
+    def with_written(self, written: dict[tuple[str | int, ...], tuple[str, str]]) -> Self:
+        """The same configuration, which knows how these locations were written."""
+        copy = self.model_copy()
+        copy._written = written
+        return copy
+
+    def as_written(self) -> dict[str, Any]:
+        """Plain data to record and show: where a location was written with variables, it has their names."""
+        data = self.model_dump(mode="json")
+        for at, (expanded, written) in self._written.items():
+            section: Any = data
+            for key in at[:-1]:
+                section = section[key]
+            if section[at[-1]] == expanded:
+                section[at[-1]] = written
+        return data
+
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
         """The models to train, one for each seed."""
@@ -77,12 +97,15 @@ class Config(Section):
         return data
 
     @model_validator(mode="after")
+    def _holds_no_credential(self) -> Self:
+        if problem := find_credential(self.model_dump()):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and not self.track:
             raise ValueError("tracking_uri: says nothing without track; add `track: mlflow`")
-        if self.tracking_uri and re.search(r"://[^/@]*:[^/@]*@", self.tracking_uri):
-            remedy = "give them by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or by MLFLOW_TRACKING_URI"
-            raise ValueError(f"tracking_uri: holds a password, which tables would keep; {remedy}")
         return self
 
     @model_validator(mode="after")

@@ -1,11 +1,25 @@
 """Which models are trained, and how."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from artifacts.storage.hub import SCHEME, parse
 from tasks.config.section import Name, Section, Text
+
+_NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
+"""How settings begin by which transformers loads code or packages, or which are its own notes."""
+
+
+def code_setting(settings: Mapping[str, Any]) -> str | None:
+    """The first setting of a model's configuration, at any depth, by which transformers would load code; or None."""
+    for key, value in settings.items():
+        if key.startswith(_NAMES_CODE) or key.endswith("_implementation"):
+            return key
+        if isinstance(value, Mapping) and (found := code_setting(value)):
+            return found
+    return None
 
 
 class ModelConfig(Section):
@@ -76,6 +90,13 @@ class ModelConfig(Section):
                 f"{self.processes} processes need as many devices, and device is {self.device}; give cuda or cpu"
             )
         return self
+
+    @field_validator("base", "config_overrides")
+    @classmethod
+    def _configuration_loads_no_code(cls, given: str | dict[str, Any]) -> str | dict[str, Any]:
+        if isinstance(given, dict) and (key := code_setting(given)):
+            raise ValueError(f"{key} could load code, which no configuration may; leave it out")
+        return given
 
     @field_validator("base")
     @classmethod

@@ -17,7 +17,13 @@ DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "t
 class Section(BaseModel):
     """A part of the configuration: immutable, and without keys that nobody reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # which may be a credential, and which Prefect would keep and show
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from artifacts.errors import ConfigError
+from artifacts.secrets import redact
 from tasks.config import Config
+from tasks.config.credentials import field_name
 
 _SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 REMEDIES = {
     "bool_parsing": "give true or false",
@@ -60,11 +61,6 @@ def first_problem(error: ValidationError, data: Any) -> ConfigError:
     return ConfigError(field_name(at), explained[0][0], f"{remedies}{more}")
 
 
-def field_name(at: Sequence[Key]) -> str:
-    """`models[0].epochs`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
-
-
 def looks_secret(at: Sequence[Key]) -> bool:
     """Whether a value is not to be printed, by the keys that lead to it."""
     return any(_SECRET.search(str(key)) for key in at)
@@ -74,7 +70,7 @@ def shown(value: Any) -> str:
     """A value in a message: short, without what it contains, and without the credentials of a URL."""
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a mapping"
-    text = _CREDENTIALS.sub("://…@", str(value) if isinstance(value, datetime.date) else repr(value))
+    text = redact(str(value) if isinstance(value, datetime.date) else repr(value))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -1,9 +1,7 @@
 """From YAML, the environment and flags to a checked configuration, or to one line that says what to mend."""
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,13 @@ from pydantic import ValidationError
 
 from artifacts.errors import ConfigError
 from tasks.config import FIELDS_OF, Config, Format
-from tasks.configuration.configerrors import Key, Location, field_name, first_problem, looks_secret, shown
+from tasks.config.credentials import field_name
+from tasks.configuration.configerrors import Key, Location, first_problem, looks_secret, shown
+from tasks.configuration.locations import is_folder, named_locations
+from tasks.configuration.variables import expand_read, value_at
 from tasks.configuration.yamlfile import parse_mapping, read_text
 
 DEFAULT_FILE = Path("nerbench.yaml")
-_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH_FIELDS = ("store", "results")
 SECTIONS = frozenset({"datasets", "golds", "models", "benchmark", "metrics", "slices", "gate"})
 """The keys of a configuration that not every command needs."""
@@ -40,20 +40,37 @@ def load_config(
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
-    expanded = _map_strings(data, (), partial(_expand, needs=needs))
+    config = expanded_config(data, optional=SECTIONS - set(needs))
+    absolute = Config.model_validate(_absolute(config.model_dump()))
+    _check_files(absolute, needs)
+    return absolute.with_written(_written(absolute, data))
+
+
+def expanded_config(
+    data: dict[str, Any], optional: Collection[str] = (), allowed: Collection[str] | None = None
+) -> Config:
+    """The configuration that plain data means, as `expand_read` expands it. Raises ConfigError."""
+    expanded = expand_read(data, optional, allowed)
     try:
         config = Config.model_validate(expanded)
     except ValidationError as error:
         raise first_problem(error, expanded) from None
-    absolute = Config.model_validate(_absolute(config.model_dump()))
-    _check_files(absolute, needs)
-    return absolute
+    return config.with_written(_written(config, data))
 
 
 def absolute_reference(reference: str) -> str:
     """A model reference with a relative folder made absolute; names and URLs stay as they are."""
     is_folder = "/" in reference and "://" not in reference
     return _absolute_path(reference) if is_folder else reference
+
+
+def _written(config: Config, data: dict[str, Any]) -> dict[Location, tuple[str, str]]:
+    """By place, the locations of a configuration that were written with variables, and how."""
+    alone = isinstance(data.get("dataset"), dict)
+    places = {place.at: place.text for place in named_locations(config) if place.at[0] != "benchmark"}
+    sources = {at: ("dataset", *at[2:]) if alone and at[0] == "datasets" else at for at in places}
+    found = {at: value_at(data, source) for at, source in sources.items()}
+    return {at: (places[at], text) for at, text in found.items() if isinstance(text, str) and "${" in text}
 
 
 def _read(path: Path | None) -> dict[str, Any]:
@@ -96,36 +113,6 @@ def _key(at: Any, part: str, name: str) -> Key:
     )
 
 
-def _map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
-    if isinstance(value, str):
-        return change(value, at)
-    if isinstance(value, dict):
-        return {key: _map_strings(item, (*at, key), change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_map_strings(item, (*at, number), change) for number, item in enumerate(value)]
-    return value
-
-
-def _expand(text: str, at: Location, needs: Collection[str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        name, closed = found.groups()
-        if name is None:
-            return "${"
-        if not closed or not name.isidentifier():
-            raise ConfigError(
-                field_name(at), f"${{{name} is not ${{NAME}}", "write `$${` for the characters themselves"
-            )
-        if not os.environ.get(name):
-            if at and at[0] in SECTIONS - set(needs):
-                return found[0]
-            raise ConfigError(
-                field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
-            )
-        return os.environ[name]
-
-    return _VARIABLE.sub(value, text)
-
-
 def _absolute(data: dict[str, Any]) -> dict[str, Any]:
     """Relative paths resolved against the working directory; URLs, names and Hub ids as they are."""
     data = data | {name: _absolute_path(data[name]) for name in _PATH_FIELDS if name in data}
@@ -147,31 +134,24 @@ def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {
         "files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}
     }
-    if _is_folder(dataset.get("path")):
+    if is_folder(dataset.get("path")):
         changed["path"] = _absolute_path(dataset["path"])
     return dataset | changed
 
 
 def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, Any]:
     kind = gold.get("format") or format_of_words
-    is_path = "files" in FIELDS_OF[kind] or (kind == "hub" and _is_folder(gold["file"]))
+    is_path = "files" in FIELDS_OF[kind] or (kind == "hub" and is_folder(gold["file"]))
     return gold | {"file": _absolute_path(gold["file"])} if is_path else gold
 
 
 def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
-    return model | {"base": _absolute_path(model["base"])} if _is_folder(model["base"]) else model
+    return model | {"base": _absolute_path(model["base"])} if is_folder(model["base"]) else model
 
 
 def _absolute_function(one: dict[str, Any]) -> dict[str, Any]:
     file, _, name = (one.get("function") or "").rpartition(":")
     return one | {"function": f"{_absolute_path(file)}:{name}"} if file.endswith(".py") else one
-
-
-def _is_folder(text: Any) -> bool:
-    """Whether a value means a folder rather than a Hub id, `model` or `organisation/model`."""
-    if not isinstance(text, str) or "://" in text:
-        return False
-    return text.startswith((".", "/", "~")) or text.count("/") > 1 or Path(text).is_dir()
 
 
 def _absolute_path(text: str) -> str:

@@ -1,10 +1,10 @@
 """Loads the functions of a user's own that the configuration names, and tells their mistakes in one line.
 
-They run with the rights of whoever runs the command: the configuration that names them is trusted, as its files are.
+They run with the rights of whoever runs the command. Which may be loaded, `permission` decides; nothing else loads any.
 """
 
 import hashlib
-import importlib
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,15 +15,17 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from artifacts.errors import InputError, pass_interrupts
+from artifacts.secrets import redact
+from tasks.configuration.permission import code_folders, require_file, require_function, require_module
 
 
 def load_function(name: str) -> Callable[..., Any]:
     """The function that `path/to/file.py:function` or `package.module:function` names.
 
-    A module is looked for where Python does, and in the working directory.
+    A module is looked for where Python does, and in the folders of NERBENCH_CODE.
 
     Raises:
-        InputError: it cannot be imported, has no such name, or that is no function.
+        InputError: it may not be loaded, cannot be imported, has no such name, or that is no function.
     """
     place, _, path = name.rpartition(":")
     found: Any = load_file(place) if place.endswith(".py") else _load_module(place)
@@ -33,6 +35,7 @@ def load_function(name: str) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise InputError(name, f"is no function but {type(found).__name__}", "name a function")
+    require_function(name, found)
     function: Callable[..., Any] = found
     return function
 
@@ -41,9 +44,9 @@ def load_file(path: str | Path) -> ModuleType:
     """Run a Python file as a module, each time anew: it may have changed since. It may import its neighbours.
 
     Raises:
-        InputError: there is no such file, or it fails; names the exception and its line.
+        InputError: it may not be loaded, there is no such file, or it fails; names the exception and its line.
     """
-    file = Path(path).absolute()
+    file = require_file(path)
     if not file.is_file():
         raise InputError(str(path), "there is no such file", "name a Python file")
     _search(file.parent)
@@ -64,7 +67,7 @@ def load_file(path: str | Path) -> ModuleType:
 
 def explain(error: BaseException) -> str:
     """`ValueError: what it says`, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    return redact(" ".join(f"{type(error).__name__}: {error}".split()).rstrip(": "))
 
 
 def place_of(error: BaseException) -> str:
@@ -86,13 +89,29 @@ class _FreshLoader(SourceFileLoader):
 
 
 def _load_module(name: str) -> ModuleType:
-    _search(Path.cwd())
+    for folder in code_folders():
+        _search(folder if folder.is_dir() else folder.parent)
+    top = name.partition(".")[0]
     try:
-        return importlib.import_module(name)
+        found = importlib.util.find_spec(top) if top else None
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        require_module(name, _files(found))
+        module = importlib.import_module(name)
+        if module.__spec__:
+            require_module(name, _files(module.__spec__))
+    except InputError:
+        raise
     except BaseException as error:
         pass_interrupts(error)
-        remedy = "name a module that is installed, or lies in the working directory, or a file.py"
+        remedy = "name a module of a folder of NERBENCH_CODE, by default the working directory, or a file.py"
         raise InputError(name, f"it cannot be imported ({explain(error)})", remedy) from error
+    return module
+
+
+def _files(found: ModuleSpec) -> list[str]:
+    """Where a module is: its file, or the folders of a package without one."""
+    return [found.origin] if found.has_location and found.origin else list(found.submodule_search_locations or ())
 
 
 def _search(folder: Path) -> None:

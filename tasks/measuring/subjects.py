@@ -11,6 +11,7 @@ from artifacts.errors import ArtifactNotFoundError, InputError
 from artifacts.manifest import ArtifactRef
 from artifacts.references import materialise, resolve
 from tasks.config import Section
+from tasks.config.models import code_setting
 from tasks.configuration.yamlfile import parse_mapping
 from tasks.inference.loading import one_line, usable_window
 from tasks.measuring.architectures import ARCHITECTURES, LABELS
@@ -73,6 +74,8 @@ def _of_configuration(given: dict[str, Any], field: str) -> Subject:
     settings = {key: value for key, value in given.items() if key != NAME}
     if not isinstance(settings.get("model_type"), str):
         raise InputError(field, "has no model_type", f"write e.g. {EXAMPLE}")
+    if key := code_setting(settings):
+        raise InputError(field, f"{key} could load code, which no configuration may", "leave it out")
     described = _describe(settings, field)
     return Subject(
         name=str(given.get(NAME) or _name(settings, described)),

@@ -134,7 +134,7 @@ def write_run(run: Run, config: Config, totals: Row, outcome: str) -> str:
         "run_id": run.run_id,
         "started_at": run.started_at,
         "flow": run.flow,
-        "configuration": canonical_json(config.model_dump(mode="json")).decode(),
+        "configuration": canonical_json(config.as_written()).decode(),
         **environment(),
         **machine(),
         **totals,

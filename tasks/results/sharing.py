@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from artifacts.digests import canonical_json, sha256_hex
+from artifacts.secrets import redact
 from tasks.configuration.configerrors import looks_secret
+from tasks.configuration.variables import OPTIONS
 
 HIDDEN = "…"
 TEXTS = ("text", "gold_text", "pred_text", "sentence_text")
@@ -42,20 +44,26 @@ def shareable_host(host: str) -> str:
 def shareable_value(value: Any) -> Any:
     """A value of a configuration without secrets (by key), and with absolute paths cut down to their last part.
 
-    URLs of stores stay, without user, password and query.
+    Of `options`, which may hold anything, the keys stay alone. URLs of stores stay, without user, password and query.
     """
     if isinstance(value, Mapping):
-        return {key: HIDDEN if looks_secret([key]) else shareable_value(item) for key, item in value.items()}
+        return {key: HIDDEN if looks_secret([key]) else _shareable_item(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [shareable_value(item) for item in value]
     return _shareable_text(value) if isinstance(value, str) else value
+
+
+def _shareable_item(key: str, item: Any) -> Any:
+    if key == OPTIONS and isinstance(item, Mapping):
+        return dict.fromkeys(item, HIDDEN)
+    return shareable_value(item)
 
 
 def _shareable_text(text: str) -> str:
     if _LOCAL.match(text):
         parts = re.split(r"[/\\]", text.rstrip("/\\"))
         return f"{HIDDEN}/{parts[-1]}"
-    return _LOGIN.sub("", text).partition("?")[0] if "://" in text else text
+    return redact(_LOGIN.sub("", text).partition("?")[0] if "://" in text else text)
 
 
 def _shareable_configuration(configuration: str) -> str:

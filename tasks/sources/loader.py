@@ -5,16 +5,15 @@ pairs of words and tags, or as mappings or objects with `words`, `tags` and, if 
 nothing for a split that it does not have.
 """
 
-import importlib
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-from artifacts.errors import CorpusError, pass_interrupts
+from artifacts.errors import CorpusError, InputError, pass_interrupts
 from tasks.config import DatasetConfig, Split
+from tasks.configuration.usercode import explain, load_function
+from tasks.configuration.variables import expand_options
 from tasks.sources.records import Record, read_records
 from tasks.sources.sentences import Source, shortened
 
@@ -41,36 +40,20 @@ def read_loader(config: DatasetConfig) -> dict[str, Source]:
 
 
 def _import(loader: str, name: str) -> Callable[..., Any]:
-    module, _, path = loader.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # for good: the function may import its neighbours when it is called
     try:
-        found: Any = importlib.import_module(module)
-    except BaseException as error:
-        pass_interrupts(error)
-        problem = f"{module} cannot be imported ({_what(error)})"
-        raise CorpusError(name, problem, "name a module that is installed, or lies in the working directory") from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            has = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
-            problem = f"{module} has no {path!r}"
-            raise CorpusError(name, problem, f"choose among {shortened(', '.join(has))}" if has else "define it")
-        found = getattr(found, part)
-    if not callable(found):
-        problem = f"is no function but {type(found).__name__}"
-        raise CorpusError(name, problem, "name a function that takes a split and returns its sentences")
-    function: Callable[..., Any] = found
-    return function
+        return load_function(loader)
+    except InputError as error:
+        raise CorpusError(name, error.problem, error.remedy) from error
 
 
 def _call(function: Callable[..., Any], split: str, config: DatasetConfig, name: str) -> Iterable[Any]:
+    options = expand_options(config.options)
     try:
-        given = function(split, **config.options)
+        given = function(split, **options)
         items: Iterable[Any] = () if given is None else iter(given)
     except BaseException as error:
         pass_interrupts(error)
-        raise CorpusError(f"{name} ({split})", f"failed with {_what(error)}", _remedy(error)) from error
+        raise CorpusError(f"{name} ({split})", f"failed with {explain(error)}", _remedy(error)) from error
     return items
 
 
@@ -85,7 +68,7 @@ def _guarded(items: Iterable[Any], name: str) -> Iterator[Any]:
             return
         except BaseException as error:
             pass_interrupts(error)
-            raise CorpusError(f"{name} sentence {number}", f"failed with {_what(error)}", _remedy(error)) from error
+            raise CorpusError(f"{name} sentence {number}", f"failed with {explain(error)}", _remedy(error)) from error
         yield item
         number += 1
 
@@ -113,11 +96,6 @@ def _record(number: int, item: Any, at: str) -> Record:
             "give (words, tags), or a mapping or object with words, tags and perhaps document",
         )
     return Record(number, *parts)
-
-
-def _what(error: BaseException) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _remedy(error: BaseException) -> str:

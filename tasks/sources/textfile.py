@@ -4,9 +4,9 @@ import codecs
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from artifacts.errors import CorpusError
+from artifacts.errors import CorpusError, refuse_credentials
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
@@ -17,16 +17,23 @@ def open_file(path: str) -> IO[bytes]:
 
     Raises:
         CorpusError: it does not exist or cannot be opened.
+        InputError: it is a URL with a credential.
         ConnectionError, TimeoutError: what may go away.
     """
+    refuse_credentials("corpus", path)
     try:
         if "://" not in path:
             return Path(path).open("rb")
         import fsspec
 
-        opened: IO[bytes] = fsspec.open(path, "rb").open()
+        options: dict[str, Any] = {}
+        if path.startswith(("http://", "https://")):
+            from tasks.sources.web import web_options
+
+            options = web_options(path)
+        opened: IO[bytes] = fsspec.open(path, "rb", **options).open()
         return opened
-    except (ConnectionError, TimeoutError):
+    except (CorpusError, ConnectionError, TimeoutError):
         raise
     except Exception as error:  # every file system has exceptions of its own
         if "://" not in path:

@@ -17,8 +17,11 @@ from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from artifacts.errors import RunFailedError, pass_interrupts
+from artifacts.secrets import redact_logs
 from tasks.configuration.usercode import explain
 from tasks.scoring.metrics import Row
+
+redact_logs()  # here, as every process that works for a run imports this: the flow's own, a pool's and a cluster's
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -137,7 +137,7 @@ def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
         "tables": {k: [*v] for k, v in tables.items()},
     }
     client.log_dict(logged, links, "nerbench/tables.json")
-    client.log_dict(logged, shareable_value(config.model_dump(mode="json")), "nerbench/configuration.json")
+    client.log_dict(logged, shareable_value(config.as_written()), "nerbench/configuration.json")
     client.set_terminated(logged)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 from attacked_server import SCRIPT, Target, planted
@@ -88,3 +89,31 @@ def target() -> Iterator[Target]:
     finally:
         end_tree(process)
         shutil.rmtree(folder)
+
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Mark what lies here as `attacks`."""
+    for item in items:
+        if Path(item.path).is_relative_to(HERE):
+            item.add_marker(pytest.mark.attacks)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where a worker was started, whose environment names nothing."""
+    for name in ("NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return work
+
+
+@pytest.fixture
+def started_by_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process works for a run that Prefect's API started."""
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))

@@ -199,7 +199,7 @@ def test_uris_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("nonsense://x", "nonsense"),
         ("hf://org/model", "nothing can be kept there"),
         ("simplecache::s3://bucket", "nothing can be kept there"),
-        ("s3://key:geheim@bucket/x", "holds a password"),
+        ("s3://key:geheim@bucket/x", "credential"),
     ],
 )
 def test_unusable_locations(url: str, message: str) -> None:

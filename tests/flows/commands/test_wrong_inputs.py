@@ -96,7 +96,7 @@ CONFIGURATIONS = {
     "slice of a missing function": Row({"slices": [{"name": "s", "function": "own.py:f"}]}, ("own.py", "'f'")),
     "missing metrics": Row({"metrics": ["nowhere.py"]}, ("metrics[0]", "nowhere.py")),
     "file without a metric": Row({"metrics": ["own.py"]}, ("own.py", "no metric", "@metric")),
-    "metrics with a syntax error": Row({"metrics": ["{broken}"]}, ("broken.txt:2", "SyntaxError"), broken=b"\nf(\n"),
+    "metrics with a syntax error": Row({"metrics": ["{broken}"]}, ("broken.py:2", "SyntaxError"), broken=b"\nf(\n"),
     "unknown tag": Row({"benchmark.tags": ["shape"]}, ("tags", "'shape'", "builtin")),
     "confidence of a coin": Row({"benchmark.confidence": 0.5}, ("benchmark.confidence", "0.5")),
     "rule on an unknown data set": Row({"gate.rules": [{"dataset": "x"}]}, ("gate", "data set x", "own")),
@@ -188,7 +188,7 @@ COMMANDS = {
     "metrics of no file": Row({}, ("nowhere.py", "no such file"), ("benchmark", "--metrics", "nowhere.py")),
     "metrics of no file, scored": Row({}, ("nowhere.py", "no such file"), ("score", "--metrics", "nowhere.py")),
     "metrics without a metric": Row({}, ("own.py", "no metric"), ("score", "--metrics", "own.py")),
-    "metrics that are no Python": Row({}, ("own.txt", "SyntaxError"), ("score", "--metrics", "own.txt")),
+    "metrics that are no Python": Row({}, ("own.txt", "ends in .py"), ("score", "--metrics", "own.txt")),
     "metrics with an unknown tag": Row({}, ("'shape'", "builtin"), ("benchmark", "--tags", "builtin,shape")),
     "a report of nothing": Row({}, ("hold no scores", "benchmark"), ("report",)),
     "a report of an unknown run": Row({}, ("hold no scores",), ("report", "night-9")),
@@ -299,18 +299,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def prepare(row: Row, folder: Path) -> None:
     """Write the row's configuration, and its broken corpus."""
     data = yaml.safe_load(yaml.safe_dump(VALID))
+    broken = "broken.py" if "metrics" in row.change else "broken.txt"
     if row.broken is not None:
-        (folder / "broken.txt").write_bytes(row.broken)
-        data["datasets"][0]["files"]["test"] = "broken.txt"
+        (folder / broken).write_bytes(row.broken)
+        data["datasets"][0]["files"]["test"] = broken
     for dotted, value in row.change.items():
         *parents, last = dotted.split(".")
         at = data
         for key in parents:
             at = at[int(key)] if key.isdigit() else at.setdefault(key, {})
         at[last] = value
-    (folder / "nerbench.yaml").write_text(
-        yaml.safe_dump(data).replace("{own}", "own.txt").replace("{broken}", "broken.txt")
-    )
+    (folder / "nerbench.yaml").write_text(yaml.safe_dump(data).replace("{own}", "own.txt").replace("{broken}", broken))
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())

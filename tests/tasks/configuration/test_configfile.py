@@ -9,6 +9,7 @@ import pytest
 from artifacts.errors import ConfigError
 from tasks.config import Config
 from tasks.configuration.configfile import absolute_reference, load_config
+from tasks.configuration.variables import expand_options
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,6 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UNSET", raising=False)
     monkeypatch.setenv("BASE", "bert-base-uncased")
+    monkeypatch.setenv("HF_TOKEN", "geheimes")
     (tmp_path / "data.txt").write_text("a O\n")
     return tmp_path
 
@@ -80,6 +82,30 @@ def test_variables_are_the_environments_anywhere_in_a_value(monkeypatch: pytest.
     config = load('store: "memory://$${BASE}/${BASE}"\nmodels: [{name: a, base: "${BASE}", epochs: "${EPOCHS}"}]')
     assert config.store == "memory://${BASE}/bert-base-uncased"
     assert config.models[0].epochs == 7
+
+
+def test_options_keep_their_variables_until_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED_TOKEN", "planted-token")
+    options = {"token": "${PLANTED_TOKEN}", "nested": [{"text": "$${x} ${BASE}"}]}
+    config = load(f"dataset: {{name: a, loader: 'm:f', options: {options}}}")
+    assert config.datasets[0].options == options
+    assert expand_options(options) == {"token": "planted-token", "nested": [{"text": "${x} bert-base-uncased"}]}
+    with pytest.raises(ConfigError, match=r"dataset.options.token: the environment variable UNSET is not set"):
+        load("dataset: {name: a, loader: 'm:f', options: {token: '${UNSET}'}}")
+
+
+def test_a_location_is_recorded_as_it_was_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", str(folder))
+    config = load(
+        'results: "${PLACE}/r"\ndataset: {name: a, files: {test: "${PLACE}/data.txt"}}\n'
+        'models: [{name: a, base: "${BASE}", epochs: 3}]'
+    )
+    assert config.datasets[0].files["test"] == f"{folder}/data.txt"
+    written = config.model_copy(update={"store": "/x"}).as_written()
+    assert written["datasets"][0]["files"]["test"] == "${PLACE}/data.txt"
+    assert (written["results"], written["store"]) == ("${PLACE}/r", "/x")
+    assert written["models"][0]["base"] == "${BASE}"
+    assert config.model_copy(update={"results": "/y"}).as_written()["results"] == "/y", "it is another one now"
 
 
 def test_an_exponent_without_a_point_is_a_number() -> None:
@@ -218,6 +244,27 @@ WRONG = {
     "a name twice": Wrong("models: [{name: a, base: b}, {name: a, base: c}]", "models", ("a is used twice", "rename")),
     "an unset variable": Wrong('store: "x/${UNSET}"', "store", ("UNSET is not set", "export UNSET=…")),
     "an unset variable in a list": Wrong('benchmark: {models: ["${UNSET}"]}', "benchmark.models[0]", ("UNSET",)),
+    "a credential in a location": Wrong(
+        'store: "s3://x/${HF_TOKEN}"', "store", ("${HF_TOKEN}", "credential", "options")
+    ),
+    "a password in a corpus's URL": Wrong(
+        "dataset: {name: a, files: {test: 'https://me:geheim@host/x'}}",
+        "datasets[0].files.test",
+        ("user information", "environment"),
+    ),
+    "a signature in a corpus's URL": Wrong(
+        "dataset: {name: a, files: {test: 'https://host/x?X-Amz-Signature=geheim'}}",
+        "datasets[0].files.test",
+        ("X-Amz-Signature",),
+    ),
+    "a base with a token": Wrong(
+        "models: [{name: a, base: 'https://host/m?token=geheim'}]", "models[0].base", ("token",)
+    ),
+    "a password in options": Wrong(
+        "dataset: {name: a, loader: 'm:f', options: {storage: {password: geheim}}}",
+        "datasets[0].options.storage.password",
+        ("credential", "${NAME}"),
+    ),
     "an open variable": Wrong('store: "${BASE"', "store", ("${BASE", "$${")),
     "no variable's name": Wrong('store: "${A B}"', "store", ("${A B", "$${")),
     "several mistakes": Wrong(MODEL % "epochs: 0, seed: -1", "models[0].epochs", ("(and 1 more)",)),

@@ -121,7 +121,7 @@ def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Any
     [
         ({"track": "wandb"}, "mlflow"),
         ({"tracking_uri": "sqlite:///x.db"}, "says nothing without track"),
-        ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "holds a password"),
+        ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "credential"),
     ],
 )
 def test_wrong_keys(changes: dict[str, str], says: str) -> None:

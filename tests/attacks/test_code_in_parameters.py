@@ -1,0 +1,267 @@
+"""Parameters that name code: only what lies where the worker's own environment says may run, whoever names it."""
+
+import ast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from artifacts.errors import CorpusError, InputError
+from flows.request import configuration
+from tasks.config import Config, DatasetConfig, ModelConfig, SliceConfig
+from tasks.configuration.usercode import load_file, load_function
+from tasks.custom.running import collect
+from tasks.slicing.choice import user_slices
+from tasks.sources.loader import read_loader
+
+ROOT = Path(__file__).resolve().parents[2]
+RAN = "import pathlib; pathlib.Path({!r}).touch()\n"
+
+
+@pytest.fixture
+def ran(folder: Path) -> Path:
+    """The file that an attack makes if it succeeds."""
+    return folder.parent / "it-ran"
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        "subprocess:check_output",
+        "subprocess:Popen",
+        "os:system",
+        "posix:system",
+        "builtins:eval",
+        "builtins:exec",
+        "runpy:run_path",
+        "timeit:timeit",
+        "code:interact",
+        "pip:main",
+        "yaml:unsafe_load",
+        "torch:load",
+        "pickle:loads",
+        "tasks.child:run_child",
+        "flows.cli:main",
+        "artifacts.storage.paths:write_whole",
+    ],
+)
+def test_a_function_of_python_of_a_package_or_of_ours(folder: Path, ran: Path, loader: str) -> None:
+    options = {"shell": True} if loader.startswith("subprocess") else {}
+    config = DatasetConfig(name="x", format="loader", loader=loader, options=options)
+    with pytest.raises(CorpusError, match=r"the code that may be loaded .*export NERBENCH_CODE="):
+        read_loader(config)
+    with pytest.raises(InputError, match="the code that may be loaded"):
+        user_slices([SliceConfig(name="x", function=loader)])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "subprocess.check_output",
+        "check_output",
+        "system",
+        "__builtins__",
+        "load.__globals__.get",
+        "load.__class__",
+        "load.__code__.replace",
+        "Tool.__init__.__globals__.__getitem__",
+        "Tool.run",
+        "__loader__.exec_module",
+        "__spec__.loader.exec_module",
+        "shell",
+        "log.info",
+    ],
+)
+@pytest.mark.parametrize("place", ["mine", "mine.py"])
+def test_what_an_allowed_file_imports_is_not_its_own(folder: Path, place: str, path: str) -> None:
+    (folder / "mine.py").write_text(
+        "import logging, subprocess\nfrom functools import partial\nfrom os import system\n"
+        "from subprocess import check_output\nlog = logging.getLogger()\nshell = partial(check_output, shell=True)\n"
+        "class Base(subprocess.Popen): ...\nclass Tool(Base):\n    run = subprocess.Popen.wait\n"
+        "def load(split): return []\n"
+    )
+    sys.modules.pop("mine", None)
+    assert load_function(f"{place}:load")("test") == []
+    with pytest.raises(InputError):
+        load_function(f"{place}:{path}")
+    sys.modules.pop("mine", None)
+
+
+def outside(folder: Path) -> str:
+    return str(folder.parent / "evil.py")
+
+
+def climbing(folder: Path) -> str:
+    return str(folder / "sub" / ".." / ".." / "evil.py")
+
+
+def by_a_link(folder: Path) -> str:
+    (folder / "innocent.py").symlink_to(folder.parent / "evil.py")
+    return str(folder / "innocent.py")
+
+
+def by_a_linked_folder(folder: Path) -> str:
+    (folder / "lib").symlink_to(folder.parent, target_is_directory=True)
+    return str(folder / "lib" / "evil.py")
+
+
+def in_a_blob(folder: Path) -> str:
+    blob = folder / "var" / "artifacts" / "blobs" / ("ab" * 32)
+    blob.parent.mkdir(parents=True)
+    blob.write_text((folder.parent / "evil.py").read_text())
+    return str(blob)
+
+
+def hidden(folder: Path) -> str:
+    return copied(folder, folder / ".git" / "hooks" / "evil.py")
+
+
+def in_a_virtual_environment(folder: Path) -> str:
+    return copied(folder, folder / "venv" / "lib" / "python3.11" / "site-packages" / "evil.py")
+
+
+def in_a_neighbour_with_the_same_beginning(folder: Path) -> str:
+    return copied(folder, folder.with_name("work-of-another") / "evil.py")
+
+
+def copied(folder: Path, to: Path) -> str:
+    to.parent.mkdir(parents=True)
+    to.write_text((folder.parent / "evil.py").read_text())
+    return str(to)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        *(outside, climbing, by_a_link, by_a_linked_folder, in_a_blob, hidden),
+        *(in_a_virtual_environment, in_a_neighbour_with_the_same_beginning),
+    ],
+)
+def test_a_file_that_lies_elsewhere(folder: Path, ran: Path, attack: Callable[[Path], str]) -> None:
+    (folder.parent / "evil.py").write_text(RAN.format(str(ran)) + "def f(x): ...\n")
+    file = attack(folder)
+    for load in (
+        lambda: collect([file]),
+        lambda: load_file(file),
+        lambda: load_function(f"{file}:f"),
+        lambda: user_slices([SliceConfig(name="x", function=f"{file}:f")]),
+    ):
+        with pytest.raises(InputError):
+            load()
+    assert not ran.exists()
+
+
+def test_a_module_elsewhere_on_the_path_does_not_even_begin(
+    folder: Path, ran: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "nerbench_evil.py").write_text(RAN.format(str(ran)) + "def load(split): ...\n")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    with pytest.raises(InputError, match=r"it is found in .*elsewhere"):
+        load_function("nerbench_evil:load")
+    assert not ran.exists()
+
+
+def test_a_module_that_another_one_hides_is_refused_and_not_taken_for_it(folder: Path) -> None:
+    (folder / "statistics.py").write_text("def load(split): ...\n")
+    with pytest.raises(InputError, match="it is found in"):
+        load_function("statistics:load")
+
+
+def test_what_the_environment_names_is_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "nerbench_allowed.py").write_text("def load(split): return 3\n")
+    (other / "evil.py").write_text("def f(): return 4\n")
+    monkeypatch.setenv("NERBENCH_CODE", f"{other / 'nerbench_allowed.py'},collections.abc")
+    assert load_function("nerbench_allowed:load")("x") == 3
+    assert load_function("collections.abc:Sized")
+    for refused in (f"{other / 'evil.py'}:f", "collections:OrderedDict", "collections.abcd:x"):
+        with pytest.raises(InputError):
+            load_function(refused)
+
+
+def test_a_parameter_cannot_widen_what_is_allowed(folder: Path, started_by_api: None) -> None:
+    (folder.parent / "evil.py").write_text("x = 1\n")
+    (folder.parent / "evil.yaml").write_text("metrics: [evil.py]\n")
+    with pytest.raises(InputError, match="NERBENCH_CODE"):
+        configuration(str(folder.parent / "evil.yaml"), ())
+    with pytest.raises(InputError, match="NERBENCH_CODE"):
+        configuration(Config(metrics=(str(folder.parent / "evil.py"),)), ())
+
+
+def test_a_published_blob_or_a_hidden_file_is_no_configuration(folder: Path, started_by_api: None) -> None:
+    for name in ("var/artifacts/blobs/abab", "var/results/.cache/x.yaml"):
+        file = folder / name
+        file.parent.mkdir(parents=True)
+        file.write_text("store: /elsewhere\n")
+        with pytest.raises(InputError, match="is no YAML file below"):
+            configuration(str(file), ())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"auto_map": {"AutoConfig": "evil--x.Y"}},
+        {"_attn_implementation": "evil/kernel"},
+        {"attn_implementation": "kernels-community/flash-attn"},
+        {"quantization_config": {"quant_method": "x"}},
+        {"text_config": {"_attn_implementation": "evil/kernel"}},
+        {"experts_implementation": "evil/kernel"},
+    ],
+)
+def test_a_models_settings_load_no_code(settings: dict[str, object]) -> None:
+    for given in ({"base": "x", "config_overrides": settings}, {"base": {"model_type": "bert", **settings}}):
+        with pytest.raises(ValueError, match="could load code"):
+            ModelConfig.model_validate({"name": "a"} | given)
+
+
+TRAINING = frozenset(
+    "batch_tokens checkpoint_s device early_stopping epochs gradient_accumulation learning_rate precision processes "
+    "seed seeds time_limit_s vocabulary warmup weight_decay window".split()
+)
+"""What parameters may say of how a model is trained; deployments/README.md says the same."""
+
+
+def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
+    others = {"name", "dataset", "base", "revision", "config_overrides"}
+    assert set(ModelConfig.model_fields) - others == TRAINING, "decide whether parameters may say that, and list it"
+
+
+LOADERS = {
+    "tasks/configuration/usercode.py": "users' code, which permission.py allows",
+    "tasks/sources/readers.py": "our own readers, by a table",
+    "tasks/training/entity_f1.py": "a module of ours, by its name",
+    "flows/serving.py": "our own flows, by deployments/prefect.yaml",
+}
+"""The only files that load code by a name."""
+BUILTINS = frozenset({"exec", "eval", "compile", "__import__"})
+LOADING = frozenset(
+    "import_module exec_module spec_from_file_location module_from_spec SourceFileLoader run_path run_module "
+    "resolve_name locate import_object load_flow_from_entrypoint load_script_as_module".split()
+)
+
+
+def loads_code(file: Path) -> bool:
+    calls = [node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    plain = {function.id for function in calls if isinstance(function, ast.Name)}
+    return bool(plain & (BUILTINS | LOADING) or LOADING & {f.attr for f in calls if isinstance(f, ast.Attribute)})
+
+
+def trusts_remote_code(file: Path) -> bool:
+    """Whether a file may say anything but False of `trust_remote_code`."""
+    tree = ast.walk(ast.parse(file.read_text()))
+    pairs = [(node.arg, node.value) for node in tree if isinstance(node, ast.keyword)]
+    tree = ast.walk(ast.parse(file.read_text()))
+    dicts = [zip(node.keys, node.values, strict=True) for node in tree if isinstance(node, ast.Dict)]
+    pairs += [(getattr(key, "value", None), value) for items in dicts for key, value in items]
+    return any(name == "trust_remote_code" and getattr(value, "value", None) is not False for name, value in pairs)
+
+
+def test_nothing_else_loads_code_by_name() -> None:
+    files = [file for top in ("artifacts", "deployments", "flows", "tasks") for file in (ROOT / top).rglob("*.py")]
+    found = {str(file.relative_to(ROOT)) for file in files if loads_code(file)}
+    assert found <= set(LOADERS), "let it call tasks.configuration.usercode, or say here why it need not"
+    assert not [file for file in files if trusts_remote_code(file)]
