@@ -113,7 +113,11 @@ def recorded_runs(server: str) -> Iterator[Callable[[UUID], None]]:
     path = folder / f"{os.getpid()}-{psutil.Process().create_time():.2f}.jsonl"
     with path.open("x", buffering=1) as file:
         file.write(json.dumps({"server": server, "owner": this_process()}) + "\n")
-        yield lambda run: print(run, file=file)
+
+        def record(run: UUID) -> None:
+            file.write(f"{run}\n")
+
+        yield record
     path.unlink()
 
 

@@ -1,6 +1,7 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: two)."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,12 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             return folder if folder in SERVERS and not alone else path
 
     return ByServer(config, log)
+
+
+@pytest.fixture(autouse=True)
+def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a user's file stays on the search path for good; here only as long as the test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 @pytest.fixture(scope="session")

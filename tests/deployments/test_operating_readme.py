@@ -12,7 +12,7 @@ README = (ROOT / "deployments" / "README.md").read_text()
 def test_the_table_has_every_deployment_and_its_schedules() -> None:
     declared = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
     rows = dict(re.findall(r"^\| `([a-z]+/[a-z-]+)` \| (.*)$", README, re.MULTILINE))
-    assert set(rows) == {f"{one['entrypoint'].split('.')[1]}/{one['name']}" for one in declared}
+    assert set(rows) == {f"{one['entrypoint'].split('.')[-2]}/{one['name']}" for one in declared}
     crons = [schedule["cron"].split()[:2] for one in declared for schedule in one.get("schedules", ())]
     times = [f"{int(hour):02}:{int(minute):02}" for minute, hour in crons]
     assert times

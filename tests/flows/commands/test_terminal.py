@@ -104,8 +104,8 @@ def test_what_is_told_without_a_terminal(
     set_verbosity(verbosity)
     say("said")
     with told():
-        logging.getLogger("tasks.anything").info("a step")
-        logging.getLogger("tasks.anything").warning("a warning")
+        logging.getLogger("nerbench.tasks.anything").info("a step")
+        logging.getLogger("nerbench.tasks.anything").warning("a warning")
         logging.getLogger("nerbench.progress").info("1 of 2")
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", expected)
@@ -145,7 +145,7 @@ def test_nothing_that_is_printed_commands_the_terminal(
     echo(HOSTILE)
     say(HOSTILE)
     with told():
-        logging.getLogger("tasks.anything").warning("%s", HOSTILE)
+        logging.getLogger("nerbench.tasks.anything").warning("%s", HOSTILE)
     printed = capsys.readouterr()
     everything = printed.out + printed.err
     assert everything.count(SHOWN) >= 12

@@ -1,7 +1,6 @@
 """Several data sets in one run: every format, golds of the same and of other formats, and references to them."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,6 @@ SETTINGS = {
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """The settings as they reach a flow: files written, paths absolute, through JSON once."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(corpora, "_open", type(corpora._open)())
     (tmp_path / "folder").mkdir()
     for name, tags in (("a.parquet", TAGS), ("none.parquet", NONE), ("folder/test.parquet", TAGS)):

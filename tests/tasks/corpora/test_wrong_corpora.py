@@ -213,7 +213,6 @@ def test_a_mistake_is_one_line_that_says_what_to_mend(
     mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     for name, content in mistake.files.items():
         write(tmp_path / name, content)
     golds = [{"name": "other", "dataset": "toy"} | mistake.gold] if mistake.gold else []

@@ -1,6 +1,5 @@
 """Which slices can be had, and slices of a user's own: expressions and functions, and their mistakes."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ UNKNOWN = Unavailable("its manifest names no training corpus")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
 
 

@@ -87,7 +87,6 @@ def test_modules_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mo
     )
     (tmp_path / "nerbench_test_helper.py").write_text(f"ROWS = [{PAIR}]\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     loaded = load_splits(DatasetConfig(name="toy", format="loader", loader="nerbench_test_corpus:load"))
     assert loaded["test"].words == [PAIR[0]]
 
@@ -135,7 +134,6 @@ def test_a_loader_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "nerbench_test_exit.py").write_text("import sys\nsys.exit(3)\n")
     (tmp_path / "nerbench_test_typo.py").write_text("def load(:\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     for module, reason in (
         ("nerbench_test_nowhere", "ModuleNotFoundError: No module named 'nerbench_test_nowhere'"),
         ("nerbench_test_broken", "ModuleNotFoundError: No module named 'nerbench_no_such_module'"),
