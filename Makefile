@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations attacks torture bench lint lock format clean
+.PHONY: run test test-slow test-operations test-wheel attacks torture bench lint lock format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -44,7 +44,7 @@ torture: .venv/installed-dev
 	@$(MAKE) --no-print-directory .venv-ministack/installed || echo "without ministack, its runs are skipped" >&2
 	$(BIN)/pytest -m torture tests/torture
 
-lint: .venv/installed-dev
+lint: .venv/installed-dev .venv/typing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint deployments/Dockerfile
@@ -69,8 +69,13 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
+# interpreters; what the wheel needs then comes from the package index.
+test-wheel: .venv/installed-dev
+	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
+
 clean:
-	rm -rf .venv .venv-ministack .venv-audit .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -85,6 +90,11 @@ clean:
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
+
+# mypy and editors do not know setuptools' package-dir: here `nerbench` is one folder of links.
+.venv/typing: | .venv/bin/python
+	mkdir -p $@/nerbench
+	ln -sfn $(CURDIR)/nerbench/* $(CURDIR)/artifacts $(CURDIR)/deployments $(CURDIR)/flows $(CURDIR)/tasks $@/nerbench/
 
 # A second S3 server, in an environment of its own: s3fs needs another botocore.
 .venv-ministack/installed:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from time import sleep
 
-from artifacts.digests import canonical_json
-from artifacts.errors import ConflictError, CorruptArtifactError
-from artifacts.layout import alias_names, alias_path
-from artifacts.manifest import ArtifactKey
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError
+from nerbench.artifacts.layout import alias_names, alias_path
+from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.storage.filesystem import Root
 
 _TRIES = 50
 _PAUSE_S = 0.05

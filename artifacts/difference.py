@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from artifacts.digests import canonical_json
-from artifacts.manifest import Manifest
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.manifest import Manifest
 
 _SECTIONS = {
     "base_model": "base model",

@@ -5,7 +5,7 @@ Everything else that escapes is a bug of ours and exits 70 with its traceback.
 
 from typing import Any
 
-from artifacts.secrets import redact, url_credential
+from nerbench.artifacts.secrets import redact, url_credential
 
 
 class NerbenchError(Exception):

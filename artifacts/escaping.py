@@ -3,7 +3,7 @@
 import logging
 import re
 
-from artifacts.secrets import redact_logs
+from nerbench.artifacts.secrets import redact_logs
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and line feed, DEL, C1

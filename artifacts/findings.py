@@ -2,7 +2,7 @@
 
 from pydantic import AwareDatetime
 
-from artifacts.manifest import ArtifactKey, Record
+from nerbench.artifacts.manifest import ArtifactKey, Record
 
 
 class ArtifactSummary(ArtifactKey):

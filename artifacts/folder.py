@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import InputError, UnsafeArtifactError
-from artifacts.header import Tensor, read_tensors
-from artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import InputError, UnsafeArtifactError
+from nerbench.artifacts.header import Tensor, read_tensors
+from nerbench.artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
+from nerbench.artifacts.storage.filesystem import Root
 
 SAFE_FILES = (
     "model.safetensors",

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from artifacts.aliases import read_aliases
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from artifacts.layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
-from artifacts.manifest import ArtifactKey, Manifest
-from artifacts.storage.filesystem import FRESH, Inventory, Root
-from artifacts.store import Store
+from nerbench.artifacts.aliases import read_aliases
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from nerbench.artifacts.layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
+from nerbench.artifacts.manifest import ArtifactKey, Manifest
+from nerbench.artifacts.storage.filesystem import FRESH, Inventory, Root
+from nerbench.artifacts.store import Store
 
 GRACE = timedelta(days=7)
 Clock = Callable[[str], datetime]

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from artifacts.manifest import ArtifactRef, Manifest
-from artifacts.references import load_manifest, materialise
+from nerbench.artifacts.manifest import ArtifactRef, Manifest
+from nerbench.artifacts.references import load_manifest, materialise
 
 T = TypeVar("T")
 

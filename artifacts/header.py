@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-from artifacts.errors import UnsafeArtifactError
+from nerbench.artifacts.errors import UnsafeArtifactError
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_DIMENSIONS = 16

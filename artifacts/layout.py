@@ -9,9 +9,9 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-from artifacts.manifest import ArtifactKey, FileEntry
-from artifacts.storage.filesystem import Root
-from artifacts.storage.paths import LOCK, is_leftover
+from nerbench.artifacts.manifest import ArtifactKey, FileEntry
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.paths import LOCK, is_leftover
 
 BLOBS = "blobs"
 MODELS = "models"

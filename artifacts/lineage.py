@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError
-from artifacts.manifest import ArtifactKey, ArtifactRef, Manifest
-from artifacts.references import load_manifest
-from artifacts.store import Store
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Manifest
+from nerbench.artifacts.references import load_manifest
+from nerbench.artifacts.store import Store
 
 _LONGEST = 50
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import UnsafeArtifactError
-from artifacts.storage.paths import relative_path
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import UnsafeArtifactError
+from nerbench.artifacts.storage.paths import relative_path
 
 MAX_FILES = 200
 MAX_BYTES = 64 << 30

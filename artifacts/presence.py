@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from artifacts.errors import DAMAGED
-from artifacts.layout import blob_path
-from artifacts.manifest import ArtifactRef, FileEntry
-from artifacts.results.compacted import in_parallel
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import DAMAGED
+from nerbench.artifacts.layout import blob_path
+from nerbench.artifacts.manifest import ArtifactRef, FileEntry
+from nerbench.artifacts.results.compacted import in_parallel
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 def find_incomplete(artifacts: Iterable[ArtifactRef]) -> dict[str, str]:

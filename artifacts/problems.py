@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.escaping import escaped
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.escaping import escaped
 
 Problems = dict[str, CorruptArtifactError]
 """By the location of the object."""

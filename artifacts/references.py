@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.findings import Verification
-from artifacts.folder import describe_folder
-from artifacts.header import Part, Tensor, read_tensors
-from artifacts.layout import alias_path, manifest_path
-from artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
-from artifacts.problems import report_or_warn
-from artifacts.storage import cache, hub
-from artifacts.storage.filesystem import Root, Told
-from artifacts.store import LATEST, Store
+from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
+from nerbench.artifacts.findings import Verification
+from nerbench.artifacts.folder import describe_folder
+from nerbench.artifacts.header import Part, Tensor, read_tensors
+from nerbench.artifacts.layout import alias_path, manifest_path
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from nerbench.artifacts.problems import report_or_warn
+from nerbench.artifacts.storage import cache, hub
+from nerbench.artifacts.storage.filesystem import Root, Told
+from nerbench.artifacts.store import LATEST, Store
 
 _PUBLISHED = re.compile(
     r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"
@@ -29,7 +29,7 @@ _DIGEST = "sha256:"
 def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
     """The artifacts a reference means now: one, or for `*@alias` every model of the store that has the alias.
 
-    Of several, one that cannot be trusted is left out and reported: see `artifacts.problems`. Raises
+    Of several, one that cannot be trusted is left out and reported: see `nerbench.artifacts.problems`. Raises
     ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
     """
     if "/" in reference and not _PUBLISHED.fullmatch(reference):

@@ -9,19 +9,19 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from artifacts.aliases import move_alias, read_alias, read_aliases
-from artifacts.digests import sha256_hex
-from artifacts.errors import (
+from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import (
     DAMAGED,
     ArtifactNotFoundError,
     ConflictError,
     CorruptArtifactError,
     InputError,
 )
-from artifacts.findings import ArtifactSummary, Verification
-from artifacts.folder import describe_folder
-from artifacts.layout import Published, alias_path, blob_path, manifest_path, published
-from artifacts.manifest import (
+from nerbench.artifacts.findings import ArtifactSummary, Verification
+from nerbench.artifacts.folder import describe_folder
+from nerbench.artifacts.layout import Published, alias_path, blob_path, manifest_path, published
+from nerbench.artifacts.manifest import (
     ArtifactKey,
     ArtifactName,
     ArtifactRef,
@@ -30,11 +30,11 @@ from artifacts.manifest import (
     Manifest,
     Provenance,
 )
-from artifacts.problems import report_or_warn
-from artifacts.storage import cache
-from artifacts.storage.filesystem import Root, Told
-from artifacts.storage.paths import no_room
-from artifacts.storage.transfers import transfer
+from nerbench.artifacts.problems import report_or_warn
+from nerbench.artifacts.storage import cache
+from nerbench.artifacts.storage.filesystem import Root, Told
+from nerbench.artifacts.storage.paths import no_room
+from nerbench.artifacts.storage.transfers import transfer
 
 LATEST = "latest"
 _TOLERANCE = timedelta(minutes=1)
@@ -123,7 +123,7 @@ class Store:
     def list(self) -> list[ArtifactSummary]:
         """All artifacts, the newest first.
 
-        A manifest or alias that cannot be trusted is left out and reported: see `artifacts.problems`.
+        A manifest or alias that cannot be trusted is left out and reported: see `nerbench.artifacts.problems`.
         """
         found, (models, aliases_of, odd) = [], self.published()
         for path in odd:

@@ -6,8 +6,8 @@ NERBENCH_ALERT_URL=https://hooks.example.org/… python deployments/alerts.py
 import os
 import sys
 
-from artifacts.errors import InputError
-from flows.alerts import create_alerts
+from nerbench.artifacts.errors import InputError
+from nerbench.flows.alerts import create_alerts
 
 if __name__ == "__main__":
     if not (url := os.environ.get("NERBENCH_ALERT_URL")):

@@ -10,9 +10,9 @@ import sys
 
 from prefect import serve
 
-from artifacts.errors import InputError
-from flows.ownership import claim
-from flows.serving import deployments
+from nerbench.artifacts.errors import InputError
+from nerbench.flows.ownership import claim
+from nerbench.flows.serving import deployments
 
 if __name__ == "__main__":
     served = deployments()

@@ -20,8 +20,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.types import SecretDict
 from pydantic import SecretStr
 
-from artifacts.errors import InputError
-from artifacts.secrets import url_credential
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.secrets import url_credential
 
 Labels = dict[str, str | list[str]]
 WEBHOOK = "nerbench-alert"

@@ -6,22 +6,22 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.manifest import ArtifactRef
-from flows.evaluating import evaluate_models
-from flows.gate import find_baselines, hold_to_gate
-from flows.identity import benchmark_name
-from flows.recording import Ledger, recorded
-from flows.reporting import reported
-from flows.request import Request, admit_references, configuration
-from flows.rows import returned
-from flows.runners import fanned_out
-from flows.scoring import score_model, score_own, summarise_seeds, write_scores
-from flows.speed import measure_model, sweep_models
-from flows.tracking import track
-from tasks.config import Config
-from tasks.results.summary import leaderboard
-from tasks.steps import inference, reporting, stored
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.evaluating import evaluate_models
+from nerbench.flows.gate import find_baselines, hold_to_gate
+from nerbench.flows.identity import benchmark_name
+from nerbench.flows.recording import Ledger, recorded
+from nerbench.flows.reporting import reported
+from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.flows.rows import returned
+from nerbench.flows.runners import fanned_out
+from nerbench.flows.scoring import score_model, score_own, summarise_seeds, write_scores
+from nerbench.flows.speed import measure_model, sweep_models
+from nerbench.flows.tracking import track
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.summary import leaderboard
+from nerbench.tasks.steps import inference, reporting, stored
 
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 

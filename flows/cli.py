@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artifacts.errors import InputError, NerbenchError, RunFailedError
-from artifacts.secrets import redact
-from artifacts.storage.paths import no_room
-from flows.commands import (
+from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError
+from nerbench.artifacts.secrets import redact
+from nerbench.artifacts.storage.paths import no_room
+from nerbench.flows.commands import (
     artifacts,
     cache,
     compare,
@@ -30,12 +30,12 @@ from flows.commands import (
     serve,
     speed,
 )
-from flows.commands.options import Json, configured
-from flows.commands.report import report as write_report
-from flows.commands.terminal import columns, complain, print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.report import report as write_report
+from nerbench.flows.commands.terminal import columns, complain, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -83,7 +83,7 @@ Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure 
 @configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 def run(config: "Config", json: Json = False) -> None:
     """Train, save and benchmark the models of the configuration."""
-    from flows.commands import jobs
+    from nerbench.flows.commands import jobs
 
     report(jobs.run(config), json)
     if not json:
@@ -94,7 +94,7 @@ def run(config: "Config", json: Json = False) -> None:
 @configured("datasets", "models")
 def train(config: "Config", json: Json = False) -> None:
     """Fine-tune the models of the configuration and publish them."""
-    from flows.commands import jobs
+    from nerbench.flows.commands import jobs
 
     report(jobs.train(config), json)
 
@@ -112,7 +112,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Benchmark stored models: those named, or every model of the store."""
-    from flows.commands import jobs
+    from nerbench.flows.commands import jobs
 
     config = jobs.with_metrics(config, metrics, tags)
     report(jobs.benchmark(config, references, refresh=refresh, speed=speed), json)
@@ -124,7 +124,7 @@ def score(
     config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
 ) -> None:
     """Score stored predictions again, with metrics of your own or newer built-in ones; no inference."""
-    from flows.commands import jobs
+    from nerbench.flows.commands import jobs
 
     summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
     if json:
@@ -138,7 +138,7 @@ def score(
 @configured()
 def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False, json: Json = False) -> None:
     """Check Python, versions, device, store and disk; one line each, with the remedy. Or audit the gates."""
-    from flows.commands.diagnosis import diagnose
+    from nerbench.flows.commands.diagnosis import diagnose
 
     if audit:
         show_audit(config, reference, json)
@@ -156,7 +156,7 @@ def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False,
 
 def show_audit(config: "Config", reference: str | None, json: bool) -> None:
     """Print what every gate said; exit status 1 where one missed its fault."""
-    from flows.commands.diagnosis import audit
+    from nerbench.flows.commands.diagnosis import audit
 
     found = audit(config, reference)
     if json:
@@ -173,14 +173,14 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
 def report(summary: dict[str, Any], json: bool) -> None:
     """Print what a run made: the scores on stdout, and where everything lies on stderr; first what is undecided."""
     if gate := summary.get("gate", ()):
-        from tasks.comparison.gate import said, undecided
+        from nerbench.tasks.comparison.gate import said, undecided
 
         if named := undecided(gate):
             say(f"undecided: {named}")
     if json:
         print_json(summary | {"metrics": list(summary["metrics"])})
         return
-    from tasks.results.summary import leaderboard
+    from nerbench.tasks.results.summary import leaderboard
 
     if summary["metrics"]:
         print_leaderboard(leaderboard(summary["metrics"]))
@@ -200,7 +200,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
 
 def print_own(metrics: list[dict[str, Any]]) -> None:
     """Print what metrics of the user's own say, if there are some."""
-    from tasks.results.summary import own_numbers
+    from nerbench.tasks.results.summary import own_numbers
 
     if rows := own_numbers(metrics):
         print_table(rows, title="metrics of your own")

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from artifacts.manifest import ArtifactRef
-from flows.recording import Ledger
-from flows.runners import HERE, Work, begin, in_turn
-from tasks.config import Config
-from tasks.corpora.refs import CorpusRef
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
-from tasks.inference.sharding import Shard, ShardRecord
-from tasks.steps import inference
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.recording import Ledger
+from nerbench.flows.runners import HERE, Work, begin, in_turn
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from nerbench.tasks.inference.sharding import Shard, ShardRecord
+from nerbench.tasks.steps import inference
 
 
 class Evaluated(NamedTuple):

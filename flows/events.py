@@ -1,6 +1,6 @@
 """What other jobs may wait for: events that flows and commands emit through Prefect."""
 
-from artifacts.manifest import ArtifactRef
+from nerbench.artifacts.manifest import ArtifactRef
 
 STORED = "ner.artifact.stored"
 """An artifact was published in the store; `deployments/prefect.yaml` starts a benchmark on it."""

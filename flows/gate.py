@@ -2,15 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from artifacts.errors import RunFailedError
-from artifacts.manifest import ArtifactRef
-from flows.evaluating import evaluate_models
-from flows.recording import Ledger
-from tasks.comparison.gate import absent_models, decide, first_promotion, is_improvement, missing, promotion, refuse
-from tasks.config import Config, GateConfig, GateRule
-from tasks.results.predicted import Predicted
-from tasks.scoring.metrics import Row
-from tasks.steps import inference, judging, stored
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.evaluating import evaluate_models
+from nerbench.flows.recording import Ledger
+from nerbench.tasks.comparison.gate import (
+    absent_models,
+    decide,
+    first_promotion,
+    is_improvement,
+    missing,
+    promotion,
+    refuse,
+)
+from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.steps import inference, judging, stored
 
 Baselines = Mapping[str, ArtifactRef | None]
 """By the artifact_id of the model that is held to it; None for a model that is to be the first baseline."""

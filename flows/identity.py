@@ -6,10 +6,10 @@ from datetime import UTC
 
 from prefect.runtime import deployment, flow_run
 
-from artifacts.errors import InputError
-from flows.request import configuration
-from tasks.config import Config
-from tasks.runs import Run, utc_now
+from nerbench.artifacts.errors import InputError
+from nerbench.flows.request import configuration
+from nerbench.tasks.config import Config
+from nerbench.tasks.runs import Run, utc_now
 
 
 def current_run(results: str) -> Run:

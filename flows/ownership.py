@@ -21,7 +21,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_HOME
 
-from artifacts.errors import InputError
+from nerbench.artifacts.errors import InputError
 
 SAME_START_S = 2.0
 """Start times of one process differ by less, and of two with the same number by more."""

@@ -4,15 +4,15 @@ from typing import Any
 
 from prefect import flow
 
-from flows.benchmark import benchmark_models
-from flows.identity import pipeline_name
-from flows.recording import recorded
-from flows.reporting import reported
-from flows.request import Request, configuration
-from flows.rows import returned
-from flows.runners import fanned_out
-from flows.train import train_models
-from tasks.configuration.configfile import SECTIONS
+from nerbench.flows.benchmark import benchmark_models
+from nerbench.flows.identity import pipeline_name
+from nerbench.flows.recording import recorded
+from nerbench.flows.reporting import reported
+from nerbench.flows.request import Request, configuration
+from nerbench.flows.rows import returned
+from nerbench.flows.runners import fanned_out
+from nerbench.flows.train import train_models
+from nerbench.tasks.configuration.configfile import SECTIONS
 
 
 @flow(name="pipeline", flow_run_name=pipeline_name)

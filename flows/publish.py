@@ -4,9 +4,9 @@ from typing import Any
 
 from prefect import flow
 
-from flows.recording import recorded
-from flows.request import Request, admit_references, configuration
-from tasks.steps import publishing, stored
+from nerbench.flows.recording import recorded
+from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.tasks.steps import publishing, stored
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")

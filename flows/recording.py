@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from artifacts.errors import InputError, RunFailedError, StoreUnreachableError, pass_interrupts
-from artifacts.escaping import escape_logs
-from artifacts.manifest import ArtifactRef
-from artifacts.problems import Problems, collected
-from flows.identity import current_run
-from tasks.comparison.gate import undecided
-from tasks.config import Config
-from tasks.results.caches import prune_after_run
-from tasks.results.predicted import Predicted
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
-from tasks.steps import reporting
+from nerbench.artifacts.errors import InputError, RunFailedError, StoreUnreachableError, pass_interrupts
+from nerbench.artifacts.escaping import escape_logs
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.problems import Problems, collected
+from nerbench.flows.identity import current_run
+from nerbench.tasks.comparison.gate import undecided
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.caches import prune_after_run
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.steps import reporting
 
 log = logging.getLogger(__name__)
 

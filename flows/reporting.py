@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from artifacts.errors import InputError, RunFailedError
-from artifacts.problems import collected
-from flows.identity import current_run
-from tasks.config import Config
-from tasks.steps import reporting
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.problems import collected
+from nerbench.flows.identity import current_run
+from nerbench.tasks.config import Config
+from nerbench.tasks.steps import reporting
 
-_logger = logging.getLogger("tasks.report")
+_logger = logging.getLogger("nerbench.tasks.report")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The configuration that a flow is asked to work by: the whole of it, or a file where the flow runs.
 
 Whoever starts a run through Prefect's API chooses its parameters, and need not be who started the worker. What they may
-name, the worker's environment and its own file decide (see `tasks.configuration.permission`).
+name, the worker's environment and its own file decide (see `nerbench.tasks.configuration.permission`).
 """
 
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from prefect.context import FlowRunContext
 
-from artifacts.errors import InputError
-from tasks.config import Config
-from tasks.config.credentials import field_name
-from tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config
-from tasks.configuration.locations import Named, named_locations, named_reference
-from tasks.configuration.permission import (
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import Config
+from nerbench.tasks.config.credentials import field_name
+from nerbench.tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config
+from nerbench.tasks.configuration.locations import Named, named_locations, named_reference
+from nerbench.tasks.configuration.permission import (
     DATA,
     ENV,
     listed,

@@ -5,8 +5,8 @@ from typing import Any, cast, overload
 
 from prefect.states import Completed
 
-from tasks.comparison.gate import undecided
-from tasks.scoring.metrics import Row
+from nerbench.tasks.comparison.gate import undecided
+from nerbench.tasks.scoring.metrics import Row
 
 
 class Rows(Sequence[Row]):

@@ -1,6 +1,6 @@
 """Where submitted steps work: threads or processes of this machine, or a Dask cluster; and how many infer at a time.
 
-Another kind of runner is a branch of `task_runner` and of `check_runner`, and a name in `tasks.config.runner`.
+Another kind of runner is a branch of `task_runner` and of `check_runner`, and a name in `nerbench.tasks.config.runner`.
 """
 
 import logging
@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
-from artifacts.errors import InputError
-from tasks.config import Config, RunnerConfig
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import Config, RunnerConfig
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner

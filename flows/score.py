@@ -4,12 +4,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.recording import Ledger, recorded
-from flows.request import configuration
-from flows.rows import returned
-from tasks.config import Config
-from tasks.results.nights import ScoredPredictions
-from tasks.steps import scoring
+from nerbench.flows.recording import Ledger, recorded
+from nerbench.flows.request import configuration
+from nerbench.flows.rows import returned
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.nights import ScoredPredictions
+from nerbench.tasks.steps import scoring
 
 
 @flow(name="score")

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from prefect.futures import PrefectFuture
 
-from artifacts.manifest import ArtifactRef
-from flows.evaluating import Evaluated
-from flows.recording import Ledger
-from tasks.analysis.writing import Analysed
-from tasks.config import Config, ModelConfig
-from tasks.scoring.metrics import Row
-from tasks.scoring.seeds import seed_rows
-from tasks.steps import inference, scoring
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.evaluating import Evaluated
+from nerbench.flows.recording import Ledger
+from nerbench.tasks.analysis.writing import Analysed
+from nerbench.tasks.config import Config, ModelConfig
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.seeds import seed_rows
+from nerbench.tasks.steps import inference, scoring
 
 
 class Scored(NamedTuple):

@@ -4,7 +4,7 @@ For a flow without a server Prefect itself would start one, wait for it, and imp
 five seconds in which nothing else happens. A command begins its server before it imports and checks anything else.
 
 Whoever may start a run may run code. So each server has a random credential of its own, which its clients and their
-children get through settings and environment, never through an argument; `flows.server_process` has the other guards.
+children get through settings and environment, never through an argument; `flows/server_process.py` has the other guards.
 """
 
 import atexit
@@ -27,8 +27,8 @@ from urllib.request import urlopen
 
 import psutil
 
-from artifacts.errors import InputError, RunFailedError
-from tasks.child import PARENT
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.tasks.child import PARENT
 
 HOST = "127.0.0.1"
 SERVER = {
@@ -107,7 +107,14 @@ def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
     credential = PREFECT_SERVER_API_AUTH_STRING.value() or f"nerbench:{secrets.token_urlsafe(32)}"
     environment = {**os.environ, **(SERVER if pages else {}), **protection(api, credential)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.server_process", str(listening.fileno()), *(["pages"] if pages else [])],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "nerbench.flows.server_process",
+            str(listening.fileno()),
+            *(["pages"] if pages else []),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=output or subprocess.DEVNULL,
         stderr=output,

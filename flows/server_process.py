@@ -1,6 +1,6 @@
-"""The child's side of `flows.server`: a Prefect server on a socket that listens already, until SIGTERM.
+"""The child's side of `nerbench.flows.server`: a Prefect server on a socket that listens already, until SIGTERM.
 
-Run as `python -P -m flows.server_process FD [pages]`, the socket's descriptor. Its environment says who is let in.
+Run as `python -P -m nerbench.flows.server_process FD [pages]`, the socket's descriptor. Its environment says who is let in.
 """
 
 import os
@@ -20,7 +20,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tasks.child import die_with_parent
+from nerbench.tasks.child import die_with_parent
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction

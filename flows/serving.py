@@ -24,11 +24,11 @@ from prefect.schedules import Schedule
 from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from flows.alerts import create_alerts
-from flows.ownership import abandoned_runs, claim, recorded_runs
-from flows.server import Served, children_ended, served_at
-from tasks.config import Config
-from tasks.environment import code_version
+from nerbench.flows.alerts import create_alerts
+from nerbench.flows.ownership import abandoned_runs, claim, recorded_runs
+from nerbench.flows.server import Served, children_ended, served_at
+from nerbench.tasks.config import Config
+from nerbench.tasks.environment import code_version
 
 PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
 

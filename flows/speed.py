@@ -5,17 +5,17 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts.errors import RunFailedError
-from artifacts.manifest import ArtifactRef
-from flows.gate import enforce, exact_name
-from flows.recording import Ledger, recorded
-from flows.request import Request, admit_references, configuration
-from tasks.config import Config
-from tasks.corpora.refs import CorpusRef
-from tasks.environment import environment, machine
-from tasks.measuring.subjects import Subject, of_artifact
-from tasks.measuring.tables import Swept
-from tasks.steps import measuring
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.gate import enforce, exact_name
+from nerbench.flows.recording import Ledger, recorded
+from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.environment import environment, machine
+from nerbench.tasks.measuring.subjects import Subject, of_artifact
+from nerbench.tasks.measuring.tables import Swept
+from nerbench.tasks.steps import measuring
 
 NEEDS = ("datasets", "benchmark")
 

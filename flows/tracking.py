@@ -1,8 +1,8 @@
 """What a run found, told to an experiment tracker, where the configuration names one."""
 
-from flows.recording import Ledger
-from tasks.config import Config
-from tasks.steps import reporting
+from nerbench.flows.recording import Ledger
+from nerbench.tasks.config import Config
+from nerbench.tasks.steps import reporting
 
 
 def track(ledger: Ledger, config: Config) -> None:

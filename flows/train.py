@@ -4,14 +4,14 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts.manifest import ArtifactRef
-from flows.events import announce
-from flows.identity import training_name
-from flows.recording import Ledger, recorded
-from flows.request import Request, configuration
-from tasks.config import Config
-from tasks.steps import training
-from tasks.training.launch import reserved
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.events import announce
+from nerbench.flows.identity import training_name
+from nerbench.flows.recording import Ledger, recorded
+from nerbench.flows.request import Request, configuration
+from nerbench.tasks.config import Config
+from nerbench.tasks.steps import training
+from nerbench.tasks.training.launch import reserved
 
 NEEDS = ("datasets", "models")
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
-from artifacts.secrets import redact
+from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
+from nerbench.artifacts.secrets import redact
 
 CALM = {"GOMP_SPINCOUNT": "1000"}
 """Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from packaging.requirements import Requirement
 
-from artifacts.errors import NerbenchError
-from artifacts.storage.filesystem import Root
-from tasks.environment import cpu_has_bf16, installed
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.environment import cpu_has_bf16, installed
 
 PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
 ENOUGH_DISK = 5 << 30
@@ -56,7 +56,7 @@ def _versions() -> Iterator[Check]:
 def _device() -> Check:
     import torch
 
-    from tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.loading import resolve_device
 
     device = resolve_device("auto")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

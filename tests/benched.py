@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 from tagging import TYPES, Sentences
 from tiny_models import save_bert
 
-from artifacts.digests import sha256_hex
-from artifacts.manifest import ArtifactRef, CorpusDigest, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
-from tasks.config import Config
-from tasks.corpora.corpus import load_splits
-from tasks.corpora.labels import tag_vocabulary
-from tasks.corpora.refs import CorpusRef, describe
-from tasks.inference.evaluation import EvaluationRecord
-from tasks.results.predicted import Predicted
-from tasks.results.rows import write_predictions
-from tasks.runs import Run
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.manifest import ArtifactRef, CorpusDigest, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.corpora.refs import CorpusRef, describe
+from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.results.rows import write_predictions
+from nerbench.tasks.runs import Run
 
 LABELS = tag_vocabulary(TYPES)
 

@@ -24,4 +24,4 @@ def use_hub(patch: pytest.MonkeyPatch, hub: FakeHub, home: Path, token: str | No
     }.items():
         patch.setattr(f"huggingface_hub.constants.{name}", value)
     patch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
-    patch.setattr("artifacts.storage.retries.sleep", lambda seconds: None)
+    patch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from tiny_models import SENTENCES, save_bag
 
-from artifacts.manifest import Provenance
-from artifacts.store import Store
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.store import Store
 
 DOCUMENTS = 20
 SETTINGS: dict[str, Any] = {"speed": False, "device": "cpu", "ignore_labels": ["PER"]}

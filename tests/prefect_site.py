@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import psutil
 
-from flows.server import protection
+from nerbench.flows.server import protection
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -124,7 +124,7 @@ class Site:
             return
         with socket.create_server((HOST, int(port))) as listening:
             socket_fd = listening.fileno()
-            self.start("server", "-m", "flows.server_process", str(socket_fd), "pages", pass_fds=[socket_fd])
+            self.start("server", "-m", "nerbench.flows.server_process", str(socket_fd), "pages", pass_fds=[socket_fd])
 
     def await_server(self) -> None:
         def healthy() -> bool:
@@ -202,7 +202,7 @@ class Serving:
         self.port = free_port()
         self.said = folder / "said"
         self.env = environment(self.home, folder / "cache") | more
-        command = [sys.executable, "-m", "flows.cli", "serve", "--port", str(self.port), *arguments]
+        command = [sys.executable, "-m", "nerbench.flows.cli", "serve", "--port", str(self.port), *arguments]
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(command, cwd=folder, env=self.env, stdout=out, stderr=out)
 

@@ -15,10 +15,10 @@ import typer.main
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from artifacts.results.schemas import TABLES
-from flows.cli import app
-from tasks.config import Config, Section
-from tasks.results.export import ROW_OF
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.flows.cli import app
+from nerbench.tasks.config import Config, Section
+from nerbench.tasks.results.export import ROW_OF
 
 REGION = re.compile(r"<!-- (\w+:\w+) -->\n(.*?)<!-- /\1 -->\n", re.DOTALL)
 """A generated part of a page, by its name."""

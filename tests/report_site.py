@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import table_key, write_table
-from tasks.analysis.writing import write_analysis
-from tasks.comparison.gate import decide, measure_stored
-from tasks.config import Config, GateConfig
-from tasks.custom.own import score_stored
-from tasks.inference.predictions import PredictionsDigest
-from tasks.results.predicted import Predicted, predictions_key
-from tasks.results.rows import metric_rows, write_gate, write_metrics
-from tasks.runs import Run
-from tasks.scoring.reading import read_predictions
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.tasks.analysis.writing import write_analysis
+from nerbench.tasks.comparison.gate import decide, measure_stored
+from nerbench.tasks.config import Config, GateConfig
+from nerbench.tasks.custom.own import score_stored
+from nerbench.tasks.inference.predictions import PredictionsDigest
+from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.results.rows import metric_rows, write_gate, write_metrics
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.reading import read_predictions
 
 EVIL = ("<script>alert(1)</script>", "</script><img/src=x/onerror=alert(1)>", "&lt;b&gt;", "{{7*7}}", "a'b\"c`d")
 """Words that a careless page would run, or change."""

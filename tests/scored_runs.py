@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 from tagging import Sentences, predictions_table
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import table_key, write_table
-from tasks.config import Config
-from tasks.results.predicted import Predicted, predictions_key
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.predicted import Predicted, predictions_key
 
 
 def digest(*parts: Any) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.measuring.subjects import Subject, find_subjects
+from nerbench.tasks.measuring.subjects import Subject, find_subjects
 
 TINY = "{model_type: bert, num_hidden_layers: 1, hidden_size: 32, num_attention_heads: 2, intermediate_size: 64, vocab_size: 99, max_position_embeddings: 64}"  # noqa: E501 - one argument of a command line
 

@@ -16,8 +16,8 @@ import reference
 import typer.main
 import yaml
 
-from flows.cli import app
-from tasks.config import Config
+from nerbench.flows.cli import app
+from nerbench.tasks.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Imports point one way: deployments → flows → tasks.steps → (tasks.*, artifacts)."""
+"""Imports point one way: deployments → flows → tasks.steps → (tasks.*, artifacts), all below `nerbench`."""
 
 import ast
 import subprocess
@@ -28,7 +28,15 @@ def imported(path: Path) -> set[str]:
 
 
 def roots(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imported(path)}
+    """What a file imports from: our folders by their own name, everything else by its package."""
+    return {name.removeprefix("nerbench.").partition(".")[0] for name in imported(path)}
+
+
+def test_nothing_is_imported_by_a_name_that_other_projects_use() -> None:
+    folders = ("flows", "tasks", "artifacts", "deployments")
+    paths = [path for folder in (*folders, "nerbench", "tests") for path in files(folder)]
+    named = {path: {name.partition(".")[0] for name in imported(path)} & set(folders) for path in paths}
+    assert {path: names for path, names in named.items() if names} == {}
 
 
 @pytest.mark.parametrize("path", files("artifacts"), ids=lambda path: path.name)
@@ -40,7 +48,7 @@ def test_artifacts_stand_alone(path: Path) -> None:
 def test_tasks_know_neither_flows_nor_prefect(path: Path) -> None:
     is_step = path.parent == ROOT / "tasks" / "steps"
     assert not roots(path) & ({"flows", "deployments"} | (set() if is_step else {"prefect"}))
-    assert is_step or not any(name.startswith("tasks.steps") for name in imported(path))
+    assert is_step or not any(name.startswith("nerbench.tasks.steps") for name in imported(path))
 
 
 @pytest.mark.parametrize("path", files("flows"), ids=lambda path: path.name)
@@ -51,13 +59,13 @@ def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
 
 def test_the_rules_would_notice(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("def f():\n    from prefect import task\n    import tasks.steps\n")
+    wrong.write_text("def f():\n    from prefect import task\n    import nerbench.tasks.steps\n")
     assert "prefect" in roots(wrong)
-    assert "tasks.steps" in imported(wrong)
+    assert "nerbench.tasks.steps" in imported(wrong)
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "prefect", "pyarrow", "pydantic", "numpy")
-    code = f"import flows.cli, sys; print([name for name in {heavy!r} if name in sys.modules])"
+    code = f"import nerbench, nerbench.flows.cli, sys; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

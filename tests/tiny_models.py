@@ -16,7 +16,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.tokenizer import train_tokenizer
 
 SENTENCES = [
     "Ada Lovelace lives in Zanzibar .".split(),

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.comparison.deciding import decided
-from tasks.statistics.bootstrap import Floats
-from tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
-from tasks.statistics.intervals import MIN_UNITS
-from tasks.statistics.verdicts import Verdict, exceeds
+from nerbench.tasks.comparison.deciding import decided
+from nerbench.tasks.statistics.bootstrap import Floats
+from nerbench.tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
+from nerbench.tasks.statistics.intervals import MIN_UNITS
+from nerbench.tasks.statistics.verdicts import Verdict, exceeds
 
 AT_ONCE = 40
 SIGMA, IN_SENTENCE = 0.85, 0.7

@@ -26,9 +26,9 @@ from typing import Literal, NamedTuple, TypeVar
 import pyarrow as pa
 from pydantic import AwareDatetime, Field, ValidationError
 
-from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.manifest import Digest, Record
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import Digest, Record
+from nerbench.artifacts.storage.filesystem import Root
 
 _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

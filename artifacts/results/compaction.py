@@ -1,4 +1,4 @@
-"""Many small files of a closed day become one, and nobody loses a row: see `artifacts.results.compacted` for the files.
+"""Many small files of a closed day become one, and nobody loses a row; `results.compacted` tells of the files.
 
 A day is packed into one file, and a manifest. Once the time of grace is over, the next compaction publishes the packed
 file, deletes what it replaces, and packs the day again if files were added to it. Every step may be the last one
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.problems import report
-from artifacts.results.compacted import (
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.problems import report
+from nerbench.artifacts.results.compacted import (
     Compaction,
     Day,
     Found,
@@ -25,9 +25,9 @@ from artifacts.results.compacted import (
     packed_path,
     valid_compaction,
 )
-from artifacts.results.parquet import as_parquet, create_file, read_rows
-from artifacts.results.schemas import TABLES
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.results.parquet import as_parquet, create_file, read_rows
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.storage.filesystem import Root
 
 COMPACTABLE: tuple[str, ...] = tuple(
     name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
@@ -57,7 +57,7 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
 
     No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
     NerbenchError where there is no room. A day with a damaged file stays as it is and is reported
-    (`artifacts.problems`): the others are compacted where that is collected; else it raises CorruptArtifactError.
+    (`artifacts/problems.py`): the others are compacted where that is collected; else it raises CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
         raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")

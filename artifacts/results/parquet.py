@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from artifacts.results.schemas import TABLES, schema
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.storage.filesystem import Root
 
 _GROUP = 1 << 17
 """Rows of a row group: all that is held as it is declared; large tables come with their strings as dictionaries."""

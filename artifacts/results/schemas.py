@@ -1,4 +1,4 @@
-"""The result tables, declared once: every column with its type and meaning, in `artifacts.results.declared`.
+"""The result tables, declared once: every column with its type and meaning, in `nerbench.artifacts.results.declared`.
 
 New columns may be added, nullable; none is renamed or removed without a new version.
 """
@@ -6,10 +6,10 @@ New columns may be added, nullable; none is renamed or removed without a new ver
 from functools import cache
 from typing import TYPE_CHECKING
 
-from artifacts.results.declared.columns import INSTANT, TableSchema
-from artifacts.results.declared.judging import JUDGING
-from artifacts.results.declared.quality import PREDICTED, QUALITY
-from artifacts.results.declared.running import RUNNING
+from nerbench.artifacts.results.declared.columns import INSTANT, TableSchema
+from nerbench.artifacts.results.declared.judging import JUDGING
+from nerbench.artifacts.results.declared.quality import PREDICTED, QUALITY
+from nerbench.artifacts.results.declared.running import RUNNING
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,7 +2,7 @@
 
 <results>/<table>/schema=<n>/date=<YYYY-MM-DD>/<key>.parquet
 
-`artifacts.results.compaction` may later make one file of those of a day; no function here says another thing after it.
+`results.compaction` may later make one file of those of a day; no function here says another thing after it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import ConflictError, CorruptArtifactError, InputError
-from artifacts.problems import report
-from artifacts.results.compacted import (
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError
+from nerbench.artifacts.problems import report
+from nerbench.artifacts.results.compacted import (
     KEY,
     Day,
     Listing,
@@ -31,7 +31,7 @@ from artifacts.results.compacted import (
     packed_in,
     steadily,
 )
-from artifacts.results.parquet import (
+from nerbench.artifacts.results.parquet import (
     as_table,
     create_file,
     difference,
@@ -40,8 +40,8 @@ from artifacts.results.parquet import (
     serialised,
     with_declared,
 )
-from artifacts.results.schemas import TABLES, schema
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.storage.filesystem import Root
 
 Filter = tuple[str, str, Any]
 """Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
@@ -127,7 +127,7 @@ def read_results(
     """All rows of a table, of every schema version, with the union of the files' columns (nulls where one lacks it).
 
     `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. A damaged file
-    is left out where its report is collected (`artifacts.problems`); else it raises CorruptArtifactError. Raises
+    is left out where its report is collected (`artifacts/problems.py`); else it raises CorruptArtifactError. Raises
     InputError for an unknown table or column or a date that is none.
     """
     first = _checked_date(since) if since else ""

@@ -1,6 +1,6 @@
 """Verified local copies of artifacts: nothing is trusted because it exists or has the right size.
 
-A process holds a lease on every model that it has materialised, until it ends: `artifacts.storage.pruning` removes none
+A process holds a lease on every model that it has materialised, until it ends: `artifacts/storage/pruning.py` removes none
 that is leased.
 """
 
@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from artifacts.digests import sha256_file
-from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.folder import refuse_unsafe
-from artifacts.manifest import MANIFEST_FILE, FileEntry, Manifest
-from artifacts.storage.filesystem import Root, Told, unheard
-from artifacts.storage.paths import temporary_sibling, write_whole
-from artifacts.storage.transfers import transfer
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.folder import refuse_unsafe
+from nerbench.artifacts.manifest import MANIFEST_FILE, FileEntry, Manifest
+from nerbench.artifacts.storage.filesystem import Root, Told, unheard
+from nerbench.artifacts.storage.paths import temporary_sibling, write_whole
+from nerbench.artifacts.storage.transfers import transfer
 
 _logger = logging.getLogger(__name__)
 

@@ -16,10 +16,17 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
 
-from artifacts.digests import file_chunks, open_file, sha256_chunks
-from artifacts.errors import InputError, StoreUnreachableError
-from artifacts.storage.listing import walk
-from artifacts.storage.paths import is_temporary, locked, publish_new, relative_path, temporary_name, write_whole
+from nerbench.artifacts.digests import file_chunks, open_file, sha256_chunks
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.storage.listing import walk
+from nerbench.artifacts.storage.paths import (
+    is_temporary,
+    locked,
+    publish_new,
+    relative_path,
+    temporary_name,
+    write_whole,
+)
 
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
@@ -61,7 +68,7 @@ class Root(ABC):
         protocol, found, path = url.partition("://")
         if not found or protocol in ("file", "local"):
             return _LocalRoot(path if found else url)
-        from artifacts.storage.remote import open_remote
+        from nerbench.artifacts.storage.remote import open_remote
 
         return open_remote(url)
 

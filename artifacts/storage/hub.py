@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from artifacts.digests import sha256_file
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.folder import SAFE_FILES
-from artifacts.manifest import MAX_BYTES, MAX_FILES
-from artifacts.storage.retries import Unanswered, attempt
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.folder import SAFE_FILES
+from nerbench.artifacts.manifest import MAX_BYTES, MAX_FILES
+from nerbench.artifacts.storage.retries import Unanswered, attempt
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, RepoFile

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from artifacts.errors import InputError, NerbenchError
+from nerbench.artifacts.errors import InputError, NerbenchError
 
 LOCK = ".lock.tmp"
 """Held by who compares and replaces a file of the same folder; it counts as no file of the folder."""

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from artifacts.storage.cache import lease_path
-from artifacts.storage.paths import is_leftover
+from nerbench.artifacts.storage.cache import lease_path
+from nerbench.artifacts.storage.paths import is_leftover
 
 GRACE = timedelta(days=1)
 """What was used more recently may still be in use, where no lease tells."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from artifacts.digests import sha256_file, sha256_hex
-from artifacts.errors import InputError, refuse_credentials
-from artifacts.storage.filesystem import Inventory, Root, Told
-from artifacts.storage.paths import is_temporary, relative_path
-from artifacts.storage.retries import Unanswered, attempt
+from nerbench.artifacts.digests import sha256_file, sha256_hex
+from nerbench.artifacts.errors import InputError, refuse_credentials
+from nerbench.artifacts.storage.filesystem import Inventory, Root, Told
+from nerbench.artifacts.storage.paths import is_temporary, relative_path
+from nerbench.artifacts.storage.retries import Unanswered, attempt
 
 _BLOCK = 8 << 20
 _ABOUT_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
@@ -26,7 +26,7 @@ def open_remote(url: str) -> Root:
     _check_url(url)
     protocol = url.partition("://")[0]
     if protocol in ("s3", "s3a"):
-        from artifacts.storage.s3 import S3Root
+        from nerbench.artifacts.storage.s3 import S3Root
 
         return S3Root(url)
     return _MemoryRoot(url) if protocol == "memory" else RemoteRoot(url)

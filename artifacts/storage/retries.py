@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import sleep
 from typing import TypeVar
 
-from artifacts.errors import StoreUnreachableError
+from nerbench.artifacts.errors import StoreUnreachableError
 
 ATTEMPTS = 3
 _PAUSE_S = 1.0  # the longest before the second attempt; doubled before the third

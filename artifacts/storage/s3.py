@@ -16,11 +16,11 @@ from fsspec.callbacks import Callback
 from s3fs import S3FileSystem
 from s3fs.core import S3_RETRYABLE_ERRORS
 
-from artifacts.digests import sha256_file
-from artifacts.errors import InputError
-from artifacts.storage.filesystem import Told
-from artifacts.storage.remote import RemoteRoot
-from artifacts.storage.retries import Unanswered
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.storage.filesystem import Told
+from nerbench.artifacts.storage.remote import RemoteRoot
+from nerbench.artifacts.storage.retries import Unanswered
 
 _PART = 16 << 20
 _PARTS_AT_ONCE = 4  # each is held in memory, for each of `transfers.AT_ONCE` files

@@ -7,8 +7,8 @@ from threading import Event, Lock
 from time import monotonic
 from typing import TypeVar
 
-from artifacts.manifest import FileEntry
-from artifacts.storage.filesystem import Told
+from nerbench.artifacts.manifest import FileEntry
+from nerbench.artifacts.storage.filesystem import Told
 
 AT_ONCE = 4
 EVERY_S = 1.0

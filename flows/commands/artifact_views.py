@@ -3,16 +3,16 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from flows.commands.terminal import print_table
+from nerbench.flows.commands.terminal import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from artifacts.difference import Difference
-    from artifacts.garbage import Garbage
-    from artifacts.header import Tensor
-    from artifacts.lineage import Generation
-    from artifacts.manifest import ArtifactRef, Manifest
+    from nerbench.artifacts.difference import Difference
+    from nerbench.artifacts.garbage import Garbage
+    from nerbench.artifacts.header import Tensor
+    from nerbench.artifacts.lineage import Generation
+    from nerbench.artifacts.manifest import ArtifactRef, Manifest
 
 Row = dict[str, Any]
 _TOO_LONG = ("loss_curve",)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.problems import report
-from flows.commands.artifact_views import (
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.problems import report
+from nerbench.flows.commands.artifact_views import (
     lineage_rows,
     print_artifact,
     print_differences,
@@ -16,14 +16,14 @@ from flows.commands.artifact_views import (
     print_lineage,
     weights_row,
 )
-from flows.commands.launch import quiet, told
-from flows.commands.options import Json, configured
-from flows.commands.publish import show_card
-from flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.flows.commands.launch import quiet, told
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.publish import show_card
+from nerbench.flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from artifacts.manifest import ArtifactRef
-    from tasks.config import Config
+    from nerbench.artifacts.manifest import ArtifactRef
+    from nerbench.tasks.config import Config
 
 app = typer.Typer(help="List, show, verify, compare, pull and push stored models.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to p
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
     """List every artifact of the store, the newest first."""
-    from artifacts.store import Store
+    from nerbench.artifacts.store import Store
 
     found = Store(config.store)
     summaries = found.list()
@@ -86,7 +86,7 @@ def show(
     config: "Config", reference: Reference, *, lineage: Lineage = False, card: Card = False, json: Json = False
 ) -> None:
     """Show an artifact by its manifest and the headers of its weights, or where it comes from."""
-    from artifacts.references import load_manifest, resolve, tensors_of
+    from nerbench.artifacts.references import load_manifest, resolve, tensors_of
 
     if card:
         show_card(config, reference, json)
@@ -109,7 +109,7 @@ def show(
 
 
 def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
-    from artifacts.lineage import lineage
+    from nerbench.artifacts.lineage import lineage
 
     rows = lineage_rows(lineage(ref, store))
     if json:
@@ -122,7 +122,7 @@ def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
 @configured()
 def verify(config: "Config", reference: Reference, json: Json = False) -> None:
     """Read every stored byte of an artifact again and compare digests; exit status 1 if one differs."""
-    from artifacts.references import verify as verify_all
+    from nerbench.artifacts.references import verify as verify_all
 
     found = verify_all(reference, config.store)
     for verification in found:
@@ -142,8 +142,8 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 @configured()
 def diff(config: "Config", first: First, second: Second, json: Json = False) -> None:
     """Show how two artifacts differ: files, labels, origin, training, environment, metrics."""
-    from artifacts.difference import differences
-    from artifacts.references import load_manifest, resolve_one
+    from nerbench.artifacts.difference import differences
+    from nerbench.artifacts.references import load_manifest, resolve_one
 
     refs = [resolve_one(reference, config.store) for reference in (first, second)]
     found = differences(load_manifest(refs[0]), load_manifest(refs[1]))
@@ -162,12 +162,12 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
 @configured()
 def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expect = None) -> None:
     """Let an alias of a model's name mean this artifact, e.g. `champion`."""
-    from artifacts.references import resolve_one
-    from artifacts.store import Expected, Store
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.artifacts.store import Expected, Store
 
     ref = resolve_one(reference, config.store)
     if ref.store is None:
-        from artifacts.errors import InputError
+        from nerbench.artifacts.errors import InputError
 
         raise InputError(f"model {reference!r}", "is not published, so it has no aliases", "publish it first")
     expected: str | Expected = Expected.ANYTHING
@@ -182,8 +182,8 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
 @configured()
 def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
-    from artifacts.references import pull as pull_one
-    from artifacts.references import resolve_one
+    from nerbench.artifacts.references import pull as pull_one
+    from nerbench.artifacts.references import resolve_one
 
     ref = resolve_one(reference, config.store)
     with told():
@@ -196,14 +196,14 @@ def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
 def push(config: "Config", source: Source, name: Name, *, check: Check = True, json: Json = False) -> None:
     """Publish a model made by `save_pretrained` elsewhere, whose labels have names."""
     quiet()
-    from artifacts.store import Store, check_name
-    from tasks.inference.importing import import_model
+    from nerbench.artifacts.store import Store, check_name
+    from nerbench.tasks.inference.importing import import_model
 
     check_name("name", name)
     with told():
         ref = import_model(source, name, Store(config.store), check=check)
     if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
-        from flows.events import announce
+        from nerbench.flows.events import announce
 
         announce(ref, "push")
     if json:
@@ -225,8 +225,8 @@ def gc(
     """Show, or remove, what no artifact of the store needs: old blobs, and what crashes left behind."""
     from datetime import timedelta
 
-    from artifacts.garbage import find_foreign, find_garbage, remove_garbage
-    from artifacts.store import Store
+    from nerbench.artifacts.garbage import find_foreign, find_garbage, remove_garbage
+    from nerbench.artifacts.store import Store
 
     store = Store(config.store)
     unaliased = None if unaliased_older_than is None else timedelta(days=unaliased_older_than)

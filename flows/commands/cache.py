@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifacts.errors import InputError
-from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, print_table, say
+from nerbench.artifacts.errors import InputError
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from artifacts.storage.pruning import Entry
-    from tasks.config import Config
+    from nerbench.artifacts.storage.pruning import Entry
+    from nerbench.tasks.config import Config
 
 app = typer.Typer(
     help="List and prune what is kept to spare work: local copies of models, predictions, counts.",
@@ -27,7 +27,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing; only sh
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
     """List the entries of the caches, the least recently used first."""
-    from tasks.results.caches import count, find_caches
+    from nerbench.tasks.results.caches import count, find_caches
 
     entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
     _print(entries, json)
@@ -39,8 +39,8 @@ def ls(config: "Config", json: Json = False) -> None:
 @configured()
 def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
     """Remove what exceeds `cache.max_gb` or `cache.max_days`, the least recently used first; nothing in use."""
-    from artifacts.storage.pruning import Limits
-    from tasks.results import caches
+    from nerbench.artifacts.storage.pruning import Limits
+    from nerbench.tasks.results import caches
 
     if config.cache.limits == Limits(None, None):
         raise InputError("cache", "has no limits", "set max_gb or max_days, e.g. with --set cache.max_days=30")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import Json, configured
-from flows.commands.terminal import echo, print_json, print_table
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import echo, print_json, print_table
 
 if TYPE_CHECKING:
-    from tasks.comparison.compare import Comparison, FlippedOn
-    from tasks.comparison.flips import Entity, Flip
-    from tasks.config import Config
+    from nerbench.tasks.comparison.compare import Comparison, FlippedOn
+    from nerbench.tasks.comparison.flips import Entity, Flip
+    from nerbench.tasks.config import Config
 
 Row = dict[str, Any]
 OVERALL = "overall"
@@ -48,9 +48,9 @@ def compare(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Compare two models, or one on two dates, from stored predictions; exit status 1 on a regression."""
-    from artifacts.errors import InputError
-    from tasks.comparison.compare import Asked
-    from tasks.comparison.compare import compare as compare_sides
+    from nerbench.artifacts.errors import InputError
+    from nerbench.tasks.comparison.compare import Asked
+    from nerbench.tasks.comparison.compare import compare as compare_sides
 
     found = compare_sides(base, candidate, config, Asked(dataset, gold, margin, confidence))
     if json:
@@ -66,7 +66,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
 
 def show(found: "Comparison", shown: int) -> None:
     """For people: verdict, table of deltas, flips with their sentences, environments."""
-    from tasks.comparison.gate import in_words
+    from nerbench.tasks.comparison.gate import in_words
 
     for name, side in (("base", found.base), ("candidate", found.candidate)):
         echo(f"{name:9}  {side.model}@sha256:{side.artifact_id[:12]} of {side.date}")

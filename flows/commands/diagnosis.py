@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from flows.commands.launch import quiet
-from flows.commands.terminal import say
-from tasks.config import Config
-from tasks.doctor import Check, checks
+from nerbench.flows.commands.launch import quiet
+from nerbench.flows.commands.terminal import say
+from nerbench.tasks.config import Config
+from nerbench.tasks.doctor import Check, checks
 
 
 def diagnose(config: Config) -> list[dict[str, Any]]:
@@ -20,8 +20,8 @@ def audit(config: Config, reference: str | None) -> dict[str, Any]:
     `reference`: to one model; the newest of the store by default. Needs no Prefect server.
     """
     quiet()
-    from tasks.audit import audit as audits
-    from tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.audit import audit as audits
+    from nerbench.tasks.corpora.demo import prepare_demo
 
     artifact = audits.find_model(config.store, reference)
     prepare_demo(config)

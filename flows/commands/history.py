@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.completion import complete_model
-from flows.commands.launch import told
-from flows.commands.options import Json, configured
-from flows.commands.terminal import console, echo, print_json, print_table, say
+from nerbench.flows.commands.completion import complete_model
+from nerbench.flows.commands.launch import told
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from tasks.config import Config
-    from tasks.results.history import Point, Series
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.results.history import Point, Series
 
 BARS = "▁▂▃▄▅▆▇█"
 NO_BAR = "·"
@@ -52,9 +52,9 @@ def history(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Show a number of a model over all its runs: intervals, what changed between them, and nights that are missing."""
-    from tasks.results.history import Asked
-    from tasks.results.history import history as read_history
-    from tasks.runs import utc_now
+    from nerbench.tasks.results.history import Asked
+    from nerbench.tasks.results.history import history as read_history
+    from nerbench.tasks.runs import utc_now
 
     asked = Asked(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
     asked = replace(asked, until=utc_now().date().isoformat())

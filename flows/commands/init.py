@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.launch import quiet, told
-from flows.commands.options import Quiet, Verbose, tell
-from flows.commands.terminal import print_table, say
+from nerbench.flows.commands.launch import quiet, told
+from nerbench.flows.commands.options import Quiet, Verbose, tell
+from nerbench.flows.commands.terminal import print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import DatasetConfig
-    from tasks.inspection.facts import DatasetFacts
+    from nerbench.tasks.config import DatasetConfig
+    from nerbench.tasks.inspection.facts import DatasetFacts
 
 Sources = Annotated[
     list[str] | None,
@@ -38,10 +38,10 @@ def init(  # noqa: PLR0913 - one parameter an option
     tell(quiet=quiet_, verbose=verbose)
     quiet()
     _check_output(output, force)
-    from artifacts.storage.paths import write_whole
-    from tasks.inspection.configuration import configuration_for
-    from tasks.inspection.guess import guess
-    from tasks.inspection.inspection import inspect_dataset
+    from nerbench.artifacts.storage.paths import write_whole
+    from nerbench.tasks.inspection.configuration import configuration_for
+    from nerbench.tasks.inspection.guess import guess
+    from nerbench.tasks.inspection.inspection import inspect_dataset
 
     guessed = guess(sources or [_default()])
     with told("reading"):
@@ -58,7 +58,7 @@ def init(  # noqa: PLR0913 - one parameter an option
 
 
 def _check_output(output: Path, force: bool) -> None:
-    from artifacts.errors import InputError
+    from nerbench.artifacts.errors import InputError
 
     if output.is_dir():
         raise InputError(f"-o {output}", "is a folder", "name a file in it, e.g. nerbench.yaml")
@@ -73,7 +73,7 @@ def _default() -> str:
 
 
 def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
-    from tasks.inspection.configuration import shown_path
+    from nerbench.tasks.inspection.configuration import shown_path
 
     files = {split: file if "://" in file else shown_path(file) for split, file in dataset.files.items()}
     return dataset.model_copy(update={"files": files})
@@ -81,8 +81,8 @@ def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
 
 def _check(text: str, output: Path) -> None:
     """What is written must load: a mistake here is a bug, no mistake of the user's."""
-    from tasks.config import Config
-    from tasks.configuration.yamlfile import parse_mapping
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.configuration.yamlfile import parse_mapping
 
     Config.model_validate(parse_mapping(text, str(output)))
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.completion import complete_reference
-from flows.commands.launch import quiet, told
-from flows.commands.options import Json, configured
-from flows.commands.terminal import console, echo, print_json, print_table, say
+from nerbench.flows.commands.completion import complete_reference
+from nerbench.flows.commands.launch import quiet, told
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
-    from tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
-    from tasks.inspection.pieces import Cutter
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
+    from nerbench.tasks.inspection.pieces import Cutter
 
 Row = dict[str, Any]
 
@@ -34,8 +34,8 @@ Model = Annotated[
 def inspect_data(config: "Config", files: Files = None, *, model: Model = None, json: Json = False) -> None:
     """Look at data: labels, lengths, scheme, invalid tags, duplicates, overlap of splits, odd characters."""
     quiet()
-    from tasks.configuration.configfile import absolute_reference
-    from tasks.inspection.inspection import inspect
+    from nerbench.tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.inspection.inspection import inspect
 
     config = _with_files(config, files)
     cutter = _cutter(absolute_reference(model), config) if model else None
@@ -49,17 +49,17 @@ def inspect_data(config: "Config", files: Files = None, *, model: Model = None, 
 
 
 def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
-    from tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.corpora.demo import prepare_demo
 
     if files:
-        from tasks.inspection.guess import guess
+        from nerbench.tasks.inspection.guess import guess
 
         guessed = guess(files)
         for line in guessed.told:
             say(line)
         return config.model_copy(update={"datasets": (guessed.dataset,), "golds": ()})
     if not config.datasets:
-        from artifacts.errors import ConfigError
+        from nerbench.artifacts.errors import ConfigError
 
         raise ConfigError("datasets", "there is no corpus to look at", "add one, or name its files")
     prepare_demo(config)
@@ -67,8 +67,8 @@ def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
 
 
 def _cutter(reference: str, config: "Config") -> "Cutter":
-    from artifacts.references import resolve_one
-    from tasks.inspection.pieces import cutter_of
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.inspection.pieces import cutter_of
 
     return cutter_of(resolve_one(reference, config.store), config.benchmark.window)
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import ConfigError
-from artifacts.problems import collected
-from flows.commands.launch import begin, quiet, running
-from tasks.config import Config
-from tasks.configuration.configfile import absolute_reference
-from tasks.configuration.permission import CODE, grant
-from tasks.corpora.demo import prepare_demo
+from nerbench.artifacts.errors import ConfigError
+from nerbench.artifacts.problems import collected
+from nerbench.flows.commands.launch import begin, quiet, running
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.configfile import absolute_reference
+from nerbench.tasks.configuration.permission import CODE, grant
+from nerbench.tasks.corpora.demo import prepare_demo
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def run(config: Config) -> dict[str, Any]:
     prepare_demo(config)
     _check_training(config)
     _check_benchmark(config)
-    from flows.pipeline import pipeline
+    from nerbench.flows.pipeline import pipeline
 
     with running():
         return pipeline(config)
@@ -31,7 +31,7 @@ def train(config: Config) -> dict[str, Any]:
     begin()
     prepare_demo(config)
     _check_training(config)
-    from flows.train import train
+    from nerbench.flows.train import train
 
     with running():
         return train(config)
@@ -40,7 +40,7 @@ def train(config: Config) -> dict[str, Any]:
 def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
     """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
     quiet()
-    from artifacts.references import resolve
+    from nerbench.artifacts.references import resolve
 
     named = [absolute_reference(reference) for reference in references or ()]
     with collected():  # the flow itself reports what is damaged
@@ -56,7 +56,7 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     with collected():
         for reference in () if named else configured:
             resolve(reference, config.store)
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     with running():
         return benchmark(config, models=named or configured, refresh=refresh)
@@ -65,8 +65,8 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
 def score(config: Config, since: str | None) -> dict[str, Any]:
     """Score stored predictions again."""
     begin()
-    from flows.score import score
-    from tasks.results.nights import scored_predictions
+    from nerbench.flows.score import score
+    from nerbench.tasks.results.nights import scored_predictions
 
     _check_own_code(config)
     scored_predictions(config.results, since)
@@ -93,8 +93,8 @@ def what_next(config: Config) -> str:
 
 
 def _check_training(config: Config) -> None:
-    from tasks.inference.loading import resolve_device
-    from tasks.training.ranks import check_processes
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.training.ranks import check_processes
 
     if not config.models:
         remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
@@ -112,9 +112,9 @@ def _check_training(config: Config) -> None:
 
 
 def _check_own_code(config: Config) -> None:
-    from tasks.scoring.counting import selected_metrics
-    from tasks.slicing.choice import user_slices
-    from tasks.tracking.mlflow_runs import require
+    from nerbench.tasks.scoring.counting import selected_metrics
+    from nerbench.tasks.slicing.choice import user_slices
+    from nerbench.tasks.tracking.mlflow_runs import require
 
     require(config)
     selected_metrics(config)
@@ -122,9 +122,9 @@ def _check_own_code(config: Config) -> None:
 
 
 def _check_benchmark(config: Config) -> None:
-    from flows.runners import check_runner
-    from tasks.corpora.refs import describe
-    from tasks.inference.loading import dtype_of, resolve_device
+    from nerbench.flows.runners import check_runner
+    from nerbench.tasks.corpora.refs import describe
+    from nerbench.tasks.inference.loading import dtype_of, resolve_device
 
     if not config.datasets:
         raise ConfigError(

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from artifacts.escaping import escaped
-from flows import server
-from flows.commands.terminal import escaping, verbosity
-from tasks.child import CALM
+from nerbench.artifacts.escaping import escaped
+from nerbench.flows import server
+from nerbench.flows.commands.terminal import escaping, verbosity
+from nerbench.tasks.child import CALM
 
 # Prefect and transformers read these when they are imported. What the user has set stays.
 QUIET = {
@@ -26,7 +26,7 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "true",
     **CALM,
 }
-OURS = ("tasks", "artifacts")
+OURS = ("nerbench.tasks", "nerbench.artifacts")
 
 
 def begin() -> None:

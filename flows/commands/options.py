@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artifacts.errors import InputError
-from artifacts.problems import Problems, collected
-from flows.commands.completion import complete_reference
-from flows.commands.terminal import complain, set_verbosity
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.problems import Problems, collected
+from nerbench.flows.commands.completion import complete_reference
+from nerbench.flows.commands.terminal import complain, set_verbosity
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
@@ -79,8 +79,8 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     @wraps(command)
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
-        from artifacts.secrets import redact_logs
-        from tasks.configuration.configfile import load_config
+        from nerbench.artifacts.secrets import redact_logs
+        from nerbench.tasks.configuration.configfile import load_config
 
         redact_logs()
         described = {name: given.pop(name) for name in SHARED}
@@ -103,9 +103,9 @@ def _trust(path: Path | None, config: "Config") -> None:
 
     Runs that the API of `nerbench serve` starts are among the children; what else their parameters name is refused.
     """
-    from tasks.configuration.configfile import DEFAULT_FILE
-    from tasks.configuration.locations import named_locations
-    from tasks.configuration.permission import CODE, DATA, grant, listed
+    from nerbench.tasks.configuration.configfile import DEFAULT_FILE
+    from nerbench.tasks.configuration.locations import named_locations
+    from nerbench.tasks.configuration.permission import CODE, DATA, grant, listed
 
     folders = dict.fromkeys([str(Path.cwd()), str((path or DEFAULT_FILE).absolute().parent)])
     grant(CODE, *(() if listed(CODE) else folders))

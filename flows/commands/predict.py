@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from artifacts.errors import InputError, RunFailedError
-from flows.commands.launch import quiet, told
-from flows.commands.options import Reference, configured
-from flows.commands.terminal import console, print_json, say
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.flows.commands.launch import quiet, told
+from nerbench.flows.commands.options import Reference, configured
+from nerbench.flows.commands.terminal import console, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from tasks.config import Config
-    from tasks.predicting.reading import Opened, Sentence
-    from tasks.predicting.tagging import TaggedSentence
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.predicting.reading import Opened, Sentence
+    from nerbench.tasks.predicting.tagging import TaggedSentence
 
 COLOURS = ("black on bright_cyan", "black on bright_green", "black on bright_yellow", "black on bright_magenta")
 """Of entity types, in the order in which they are met; then again from the first."""
@@ -82,7 +82,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     at blanks and around punctuation; `--format words` splits at blanks only.
     """
     quiet()
-    from tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.configuration.configfile import absolute_reference
 
     source = _source(texts or [], file, format, _known(encoding))
     with told("loading the model"):
@@ -94,7 +94,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
 
 
 def _source(texts: list[str], file: str | None, format: Format | None, encoding: str) -> "Opened":
-    from tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
+    from nerbench.tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
 
     if file is not None and texts:
         raise InputError("--file", "stands beside a TEXT", "give one of them")
@@ -149,9 +149,9 @@ def _known(encoding: str) -> str:
 def _tagged(
     config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
 ) -> "Iterator[TaggedSentence]":
-    from artifacts.references import resolve_one
-    from tasks.inference.evaluation import settings_of, tagger_handle
-    from tasks.predicting.tagging import reader_of, tag_sentences
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.inference.evaluation import settings_of, tagger_handle
+    from nerbench.tasks.predicting.tagging import reader_of, tag_sentences
 
     artifact = resolve_one(reference, config.store)
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
@@ -164,7 +164,7 @@ def _tagged(
 
 def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
     """The same, and on the way what progress there is: the rate, and where the size is known the remaining time."""
-    from tasks.progress import EVERY_S, at_most_every, clock
+    from nerbench.tasks.progress import EVERY_S, at_most_every, clock
 
     started, log = time.monotonic(), logging.getLogger("nerbench.progress")
     n_words = done = 0

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import Json, configured
-from flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.")]
 To = Annotated[str, typer.Option("--to", metavar="ORG/NAME", help="The repository; made if it is missing.")]
@@ -29,21 +29,21 @@ def publish(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default."""
-    from flows.commands.launch import begin, quiet, running
+    from nerbench.flows.commands.launch import begin, quiet, running
 
     (quiet if dry_run else begin)()
-    from tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.configuration.configfile import absolute_reference
 
     reference = absolute_reference(reference)
     if dry_run:
         _rehearse(config, reference, to, json)
         return
-    from artifacts.references import resolve_one
-    from tasks.publishing.hub import check_request
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.publishing.hub import check_request
 
     check_request(to)
     resolve_one(reference, config.store)
-    from flows.publish import publish as publish_flow
+    from nerbench.flows.publish import publish as publish_flow
 
     with running():
         done = publish_flow(reference, to, config=config, public=public, message=message)
@@ -60,8 +60,8 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
 def show_card(config: "Config", reference: str, json: bool) -> None:
     """Print the card of a model as Markdown, and on stderr what it lacks."""
-    from artifacts.references import resolve_one
-    from tasks.publishing.card import render_card
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.publishing.card import render_card
 
     artifact = resolve_one(reference, config.store)
     card = render_card(artifact, config)
@@ -73,9 +73,9 @@ def show_card(config: "Config", reference: str, json: bool) -> None:
 
 
 def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
-    from artifacts.references import load_manifest, resolve_one
-    from tasks.publishing.card import render_card
-    from tasks.publishing.hub import README, check_repository
+    from nerbench.artifacts.references import load_manifest, resolve_one
+    from nerbench.tasks.publishing.card import render_card
+    from nerbench.tasks.publishing.hub import README, check_repository
 
     check_repository(to)
     artifact = resolve_one(reference, config.store)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import Json, configured
-from flows.commands.terminal import echo, print_json, say
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import echo, print_json, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 Runs = Annotated[
     list[str] | None,
@@ -29,7 +29,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Write a page about runs: verdict, leaderboard, charts, history, errors; it opens from disk, offline."""
-    from tasks.report.report import build, check_target, save_report
+    from nerbench.tasks.report.report import build, check_target, save_report
 
     check_target(output, force=force)
     found = build(config.results, runs or ())

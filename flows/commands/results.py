@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import Json, configured
-from flows.commands.terminal import print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 app = typer.Typer(help="Show, compact and export the result tables.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores of a run, with its speed and memory."""
-    from tasks.results.summary import leaderboard, newest_run, speed_and_memory
+    from nerbench.tasks.results.summary import leaderboard, newest_run, speed_and_memory
 
     found = newest_run(config.results, run)
     if json:
@@ -54,9 +54,9 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 @configured()
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Make one file of the many small ones of each day that is over; a later call deletes what they replaced."""
-    from artifacts.results.compaction import COMPACTABLE
-    from artifacts.results.compaction import compact as compact_tables
-    from tasks.runs import utc_now
+    from nerbench.artifacts.results.compaction import COMPACTABLE
+    from nerbench.artifacts.results.compaction import compact as compact_tables
+    from nerbench.tasks.runs import utc_now
 
     done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
     if json:
@@ -81,8 +81,8 @@ def export(  # noqa: PLR0913 - one parameter an option
     force: Force = False,
 ) -> None:
     """Write tables for someone else: all in one zip, or one as a file; without host names, secrets and folders."""
-    from artifacts.errors import InputError
-    from tasks.results.export import Selection, export_bundle, export_table
+    from nerbench.artifacts.errors import InputError
+    from nerbench.tasks.results.export import Selection, export_bundle, export_table
 
     selection = Selection(since=since, text=not without_text)
     if bundle and safe:

@@ -3,7 +3,7 @@
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-from artifacts.escaping import escaped
+from nerbench.artifacts.escaping import escaped
 
 
 class Escaping(RenderHook):

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.launch import quiet, told
-from flows.commands.options import configured
-from flows.commands.terminal import say
+from nerbench.flows.commands.launch import quiet, told
+from nerbench.flows.commands.options import configured
+from nerbench.flows.commands.terminal import say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the server listens, on this machine only.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Runs that may work at the same time.")]
@@ -29,10 +29,10 @@ AlertUrl = Annotated[
 def serve(config: "Config", *, port: Port = 4200, limit: Limit = 1, alert_url: AlertUrl = None) -> None:
     """Serve nightly and on-demand runs of this configuration, with a Prefect server, until Ctrl-C."""
     quiet()
-    from tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.corpora.demo import prepare_demo
 
     prepare_demo(config)
     with told("starting Prefect"):
-        from flows.serving import serve as serve_deployments
+        from nerbench.flows.serving import serve as serve_deployments
 
         serve_deployments(config, port=port, limit=limit, alert_url=alert_url, tell=say)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from artifacts.errors import ConfigError, InputError
-from flows.commands.completion import complete_reference
-from flows.commands.options import Json, configured
-from flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.flows.commands.completion import complete_reference
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tasks.config import Config
+    from nerbench.tasks.config import Config
 
 Models = Annotated[
     list[str] | None,
@@ -76,7 +76,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
         _check_writable(csv)
     done = _measure(_changed(config, given), models)
     if csv:
-        from tasks.measuring.shown import write_csv
+        from nerbench.tasks.measuring.shown import write_csv
 
         write_csv(csv, done["speed"], done["memory"])
     if json:
@@ -87,20 +87,20 @@ def speed(  # noqa: PLR0913 - one parameter an option
 
 def _measure(config: "Config", models: Sequence[str] | None) -> dict[str, Any]:
     """Check everything that can be wrong before the flow writes something, and run it."""
-    from flows.commands.launch import begin, running
+    from nerbench.flows.commands.launch import begin, running
 
     begin()
-    from tasks.configuration.configfile import absolute_reference
-    from tasks.corpora.demo import prepare_demo
-    from tasks.measuring.subjects import find_subjects
-    from tasks.measuring.tables import plan_of
+    from nerbench.tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.measuring.subjects import find_subjects
+    from nerbench.tasks.measuring.tables import plan_of
 
     wanted = [one if one.startswith("{") else absolute_reference(one) for one in models or config.benchmark.models]
     subjects = find_subjects(wanted, config.store)
     if any(subject.artifact for subject in subjects):
         prepare_demo(config)
     plan_of(config, subjects)
-    from flows.speed import speed as speed_flow
+    from nerbench.flows.speed import speed as speed_flow
 
     with running():
         return speed_flow(config, models=wanted)
@@ -115,7 +115,7 @@ def _changed(config: "Config", given: dict[str, Any]) -> "Config":
     """The configuration with what the options say of its section `speed`; raises ConfigError like the file's."""
     from pydantic import ValidationError
 
-    from tasks.configuration.configerrors import first_problem
+    from nerbench.tasks.configuration.configerrors import first_problem
 
     data = config.model_dump()
     data["speed"] |= given
@@ -134,7 +134,7 @@ def _check_writable(file: Path) -> None:
 
 
 def _print(done: dict[str, Any]) -> None:
-    from tasks.measuring.shown import surroundings, sweep_table, troubles
+    from nerbench.tasks.measuring.shown import surroundings, sweep_table, troubles
 
     for workload in dict.fromkeys(row["workload"] for row in done["speed"] if row["status"] == "ok"):
         print_table(

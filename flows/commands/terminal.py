@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from artifacts.escaping import escaped
-from artifacts.problems import reported
+from nerbench.artifacts.escaping import escaped
+from nerbench.artifacts.problems import reported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +82,7 @@ def print_scores(rows: Iterable[Row], title: str = "strict entity scores in poin
 
 def print_leaderboard(rows: Sequence[Row]) -> None:
     """A leaderboard, and below it what each number differs by where there are several annotations."""
-    from tasks.results.summary import gold_differences
+    from nerbench.tasks.results.summary import gold_differences
 
     print_scores(rows)
     if differences := gold_differences(rows):
@@ -120,7 +120,7 @@ def console() -> "Console":
 
 def escaping(screen: "Console") -> "Console":
     """The same console; what it prints from now on is escaped, its own styles and controls are not."""
-    from flows.commands.screen import Escaping
+    from nerbench.flows.commands.screen import Escaping
 
     screen.push_render_hook(Escaping())
     return screen

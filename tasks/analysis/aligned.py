@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.scoring.entities import Entities, Flags, Indices, extract
-from tasks.scoring.pairing import Pairs, pair_entities
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
+from nerbench.tasks.scoring.pairing import Pairs, pair_entities
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 Numbers = npt.NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tasks.analysis.aligned import align
-from tasks.corpora.labels import OUTSIDE
-from tasks.scoring.metrics import Row
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.analysis.aligned import align
+from nerbench.tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 BOUNDARIES = ("none", "overlap", "same")
 
@@ -16,7 +16,7 @@ BOUNDARIES = ("none", "overlap", "same")
 def confusion(parts: Iterable[TaggedWords]) -> list[Row]:
     """Rows of the table `confusion` without its identity columns: one a gold type, predicted type and `boundaries`.
 
-    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`tasks.scoring.pairing`),
+    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`scoring/pairing.py`),
     so that each is counted once: the `n` of the rows with a `gold_label` sum to the gold entities of that type, those
     with a `pred_label` to the predicted ones, and right ones are those with the same type and the `same` boundaries.
     Entities without a pair stand against `O`, with the boundaries `none`.

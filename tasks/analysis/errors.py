@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artifacts.results.schemas import IDENTITY, schema
-from tasks.analysis.aligned import Aligned, align, lowest_scores
-from tasks.scoring.entities import Entities, Flags, Indices, extract
-from tasks.scoring.tagged import TaggedWords
+from nerbench.artifacts.results.schemas import IDENTITY, schema
+from nerbench.tasks.analysis.aligned import Aligned, align, lowest_scores
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 SCHEMA = pa.schema([field for field in schema("errors") if field.name not in IDENTITY])
 KINDS = ("missed", "spurious", "type", "boundary", "type+boundary")
@@ -50,7 +50,7 @@ class Wrong(NamedTuple):
 def errors(parts: Iterable[TaggedWords]) -> pa.Table:
     """Rows of the table `errors` without its identity columns, in the order of the words.
 
-    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`tasks.scoring.pairing`),
+    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`scoring/pairing.py`),
     so that each stands in at most one row: `type` (same boundaries, other type), `boundary` (same type, other
     boundaries), `type+boundary`, `missed` (a gold entity without a pair), `spurious` (a predicted one). So all but
     `spurious` are n_gold − tp rows, all but `missed` n_pred − tp. Of a sentence of more than LONGEST words, the text

@@ -7,19 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from artifacts.results.schemas import IDENTITY
-from artifacts.results.tables import find_table_file, write_table
-from tasks.analysis.calibration import calibration
-from tasks.analysis.confusion import confusion
-from tasks.analysis.errors import errors
-from tasks.config import BenchmarkConfig
-from tasks.results.predicted import Predicted, predictions_key
-from tasks.results.rows import metric_rows
-from tasks.runs import Run
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.scoring.reading import read_predictions
-from tasks.scoring.tagged import TaggedWords
+from nerbench.artifacts.results.schemas import IDENTITY
+from nerbench.artifacts.results.tables import find_table_file, write_table
+from nerbench.tasks.analysis.calibration import calibration
+from nerbench.tasks.analysis.confusion import confusion
+from nerbench.tasks.analysis.errors import errors
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.results.rows import metric_rows
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 Parts = Iterable[TaggedWords]
 
@@ -57,7 +57,7 @@ def write_analysis(
 ) -> dict[str, str]:
     """Write `confusion`, `errors` and `calibration`, unless an earlier run did; returns their locations by table.
 
-    `identity` holds the columns that `IDENTITY` of `artifacts.results.schemas` names; `read_parts` gives the corpus
+    `identity` holds the columns that `IDENTITY` of `artifacts/results/schemas.py` names; `read_parts` gives the corpus
     from its start, each time it is called. Predictions without scores have no `calibration`.
     """
     key = predictions_key(identity)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import resolve
-from artifacts.storage.cache import cache_folder
-from artifacts.store import Store
-from tasks.audit import faults, gates
-from tasks.audit.copies import Copy, own_cache, prepare
-from tasks.config import Config
-from tasks.corpora.refs import open_corpus
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.artifacts.store import Store
+from nerbench.tasks.audit import faults, gates
+from nerbench.tasks.audit.copies import Copy, own_cache, prepare
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.refs import open_corpus
 
 Tell = Callable[[str], None]
 NOTHING = "none, the control"

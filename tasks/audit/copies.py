@@ -16,20 +16,20 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from artifacts.errors import ConfigError, InputError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.references import pull, resolve
-from artifacts.storage.filesystem import Root
-from artifacts.store import LATEST, Store
-from tasks.audit.excerpt import write_excerpt
-from tasks.config import Config, DatasetConfig, GateConfig
-from tasks.corpora.refs import CorpusRef, describe, open_corpus
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
-from tasks.results.predicted import Predicted
-from tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
-from tasks.runs import Run, utc_now
-from tasks.scoring.counting import count_predictions, score_counts
-from tasks.scoring.counts import OVERALL
+from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.references import pull, resolve
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import LATEST, Store
+from nerbench.tasks.audit.excerpt import write_excerpt
+from nerbench.tasks.config import Config, DatasetConfig, GateConfig
+from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
+from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.scoring.counting import count_predictions, score_counts
+from nerbench.tasks.scoring.counts import OVERALL
 
 BASELINE, CANDIDATE = "champion", LATEST
 """Aliases of the two artifacts."""

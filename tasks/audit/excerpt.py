@@ -4,8 +4,8 @@ import json
 from itertools import islice
 from pathlib import Path
 
-from artifacts.errors import CorpusError
-from tasks.corpora.corpus import Corpus
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.corpora.corpus import Corpus
 
 LEAST, MOST = 300, 3000
 """Sentences."""

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
-from tasks.audit.copies import BASELINE, CANDIDATE, Copy, look_up
-from tasks.audit.gates import scored_before
-from tasks.corpora.labels import OUTSIDE
-from tasks.corpora.refs import open_corpus
-from tasks.inference.evaluation import EvaluationRecord
-from tasks.inference.predictions import digest_of
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
+from nerbench.tasks.audit.copies import BASELINE, CANDIDATE, Copy, look_up
+from nerbench.tasks.audit.gates import scored_before
+from nerbench.tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.corpora.refs import open_corpus
+from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.inference.predictions import digest_of
 
 Tags = list[str]
 FEW_SENTENCES, FEW_DOCUMENTS = 40, 3

@@ -3,19 +3,30 @@
 A gate raises its objection as a NerbenchError. One that returns has let the copy pass, perhaps with a remark.
 """
 
-from artifacts.errors import CorruptArtifactError, RunFailedError
-from artifacts.references import materialise, verify
-from tasks.audit.copies import BASELINE, BEFORE, CANDIDATE, TONIGHT, Copy, look_up, own_cache, predict, run_of, score
-from tasks.comparison.compare import Asked, compare
-from tasks.comparison.frozen import changed
-from tasks.comparison.gate import decide, find_baseline, measure_stored, missing, refuse, said
-from tasks.comparison.sides import find_side
-from tasks.config import GateConfig
-from tasks.corpora.refs import open_corpus
-from tasks.inference import canary
-from tasks.inference.writing import n_blocks
-from tasks.results.predicted import Predicted
-from tasks.scoring.reading import read_predictions
+from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
+from nerbench.artifacts.references import materialise, verify
+from nerbench.tasks.audit.copies import (
+    BASELINE,
+    BEFORE,
+    CANDIDATE,
+    TONIGHT,
+    Copy,
+    look_up,
+    own_cache,
+    predict,
+    run_of,
+    score,
+)
+from nerbench.tasks.comparison.compare import Asked, compare
+from nerbench.tasks.comparison.frozen import changed
+from nerbench.tasks.comparison.gate import decide, find_baseline, measure_stored, missing, refuse, said
+from nerbench.tasks.comparison.sides import find_side
+from nerbench.tasks.config import GateConfig
+from nerbench.tasks.corpora.refs import open_corpus
+from nerbench.tasks.inference import canary
+from nerbench.tasks.inference.writing import n_blocks
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.reading import read_predictions
 
 SAME_AGAIN = "inferred again, the same tags as before"
 

@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from artifacts.errors import InputError
-from tasks.comparison.deciding import decided
-from tasks.comparison.deltas import deltas, slices_apart
-from tasks.comparison.environments import difference, same_settings
-from tasks.comparison.flips import Flip, flips, to_json
-from tasks.comparison.sides import Pair, Side, common, find_side
-from tasks.config import Config
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.scoring.reading import read_predictions
-from tasks.scoring.stored import count_to_compare
-from tasks.statistics.bootstrap import seed_of
-from tasks.statistics.verdicts import Verdict, worst
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.comparison.deciding import decided
+from nerbench.tasks.comparison.deltas import deltas, slices_apart
+from nerbench.tasks.comparison.environments import difference, same_settings
+from nerbench.tasks.comparison.flips import Flip, flips, to_json
+from nerbench.tasks.comparison.sides import Pair, Side, common, find_side
+from nerbench.tasks.config import Config
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.stored import count_to_compare
+from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
 class Asked(NamedTuple):
@@ -99,7 +99,7 @@ class Comparison:
 def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparison:
     """Compare what two references mean (as of `sides.find_side`) from their stored predictions.
 
-    Verdicts are those of `tasks.statistics.verdicts` on overall strict F1, the worst of the data sets. Identical
+    Verdicts are those of `tasks/statistics/verdicts.py` on overall strict F1, the worst of the data sets. Identical
     predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
     Raises InputError where a side cannot be found.
     """

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.scoring.metrics import Row
-from tasks.statistics.paired import holm
-from tasks.statistics.verdicts import Difference, verdict
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.statistics.paired import holm
+from nerbench.tasks.statistics.verdicts import Difference, verdict
 
 
 def decided(rows: Sequence[Row], confidence: float) -> list[Row]:

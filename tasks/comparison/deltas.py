@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics
-from tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
-from tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
-from tasks.statistics.intervals import MIN_UNITS
-from tasks.statistics.paired import holm
+from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
+from nerbench.tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics
+from nerbench.tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
+from nerbench.tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
+from nerbench.tasks.statistics.intervals import MIN_UNITS
+from nerbench.tasks.statistics.paired import holm
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
@@ -108,7 +108,7 @@ def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[R
 
 
 def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
-    """What resampling says of deltas that are defined: `tasks.statistics.difference`."""
+    """What resampling says of deltas that are defined: `nerbench.tasks.statistics.difference`."""
     columns = [columns_of(one).astype(np.float64) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:

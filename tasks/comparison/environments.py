@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.config import BenchmarkConfig
+from nerbench.tasks.config import BenchmarkConfig
 
 Run = Mapping[str, Any]
 """A row of the `runs` table."""

@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tasks.comparison.lockstep import in_step
-from tasks.scoring.entities import Entities, Indices, extract, identical
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.comparison.lockstep import in_step
+from nerbench.tasks.scoring.entities import Entities, Indices, extract, identical
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 Kind = Literal["gained", "lost", "changed"]
 KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")

@@ -5,19 +5,19 @@ from functools import cache, partial
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
-from artifacts.digests import canonical_json
-from artifacts.errors import InputError
-from artifacts.results.tables import Filter, read_newest_first
-from tasks.comparison.environments import difference, same_settings
-from tasks.comparison.flips import KINDS, flips
-from tasks.comparison.sides import row_of_run
-from tasks.config import Config
-from tasks.environment import environment
-from tasks.results.predicted import Predicted, stored
-from tasks.runs import Run
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.scoring.reading import read_predictions
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import Filter, read_newest_first
+from nerbench.tasks.comparison.environments import difference, same_settings
+from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.comparison.sides import row_of_run
+from nerbench.tasks.config import Config
+from nerbench.tasks.environment import environment
+from nerbench.tasks.results.predicted import Predicted, stored
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.reading import read_predictions
 
 NIGHTS = 40
 """Dates that are looked through for the run before: what was not scored for so long starts anew."""

@@ -3,21 +3,21 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from artifacts.errors import InputError, RunFailedError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import resolve
-from artifacts.store import Store
-from tasks.comparison.deciding import decided
-from tasks.comparison.deltas import deltas
-from tasks.comparison.flips import KINDS, flips
-from tasks.config import Config, GateConfig, GateRule
-from tasks.results.predicted import Predicted
-from tasks.scoring.counts import OVERALL, Counts
-from tasks.scoring.metrics import Quantity, Row
-from tasks.scoring.reading import read_predictions
-from tasks.scoring.stored import count_to_compare
-from tasks.statistics.bootstrap import seed_of
-from tasks.statistics.verdicts import exceeds
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.store import Store
+from nerbench.tasks.comparison.deciding import decided
+from nerbench.tasks.comparison.deltas import deltas
+from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.counts import OVERALL, Counts
+from nerbench.tasks.scoring.metrics import Quantity, Row
+from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.stored import count_to_compare
+from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.verdicts import exceeds
 
 RULE_FIELDS = ("mode", "slice", "label", "metric")
 NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support", "unit")

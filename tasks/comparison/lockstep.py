@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.scoring.entities import Codes
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.entities import Codes
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 
 def in_step(

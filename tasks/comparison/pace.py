@@ -3,7 +3,7 @@
 Only nights of the same host at the same calibrated rate are compared; the others say nothing about the model. What is
 compared is the latency without what disturbs a shared machine for seconds at a time: each sentence's least seconds in
 several passes, their median. A night that looks slow is measured once more, and the faster of the two is what is judged
-(`tasks.statistics.slowdown`).
+(`nerbench.tasks.statistics.slowdown`).
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from artifacts.results.tables import DatedRows, read_newest_first
-from tasks.config import SpeedGateConfig
-from tasks.statistics.slowdown import FEWEST_NIGHTS, Slowdown, slowdown
+from nerbench.artifacts.results.tables import DatedRows, read_newest_first
+from nerbench.tasks.config import SpeedGateConfig
+from nerbench.tasks.statistics.slowdown import FEWEST_NIGHTS, Slowdown, slowdown
 
 Row = Mapping[str, Any]
 

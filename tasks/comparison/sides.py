@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
-from artifacts.errors import ArtifactNotFoundError, InputError
-from artifacts.references import resolve
-from artifacts.results.tables import DatedRows, Filter, read_newest_first
-from tasks.results.predicted import Predicted, stored
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.results.predicted import Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{8,64})")
@@ -76,7 +76,7 @@ class Pair(NamedTuple):
 def find_side(reference: str, store: str, results: str, *, dataset: str | None = None, gold: str | None = None) -> Side:
     """The side that a reference means: that of the newest run (of that date) with metrics of the artifact.
 
-    What stands before the first `#` is a reference as of `artifacts.references`, to one artifact. A plain name with a
+    What stands before the first `#` is a reference as in `references.py`, to one artifact. A plain name with a
     run means the artifact that had the name in that run, wherever `latest` points to now. A name or digest that the
     store does not hold any more is looked up in the results. `dataset` and `gold` restrict what is looked for.
 

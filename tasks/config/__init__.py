@@ -1,19 +1,19 @@
 """The configuration: one frozen model behind the YAML file, the flags and Prefect's form.
 
-`tasks.configuration.configfile` reads it from YAML and turns validation errors into single lines.
+`nerbench.tasks.configuration.configfile` reads it from YAML and turns validation errors into single lines.
 """
 
-from tasks.config.benchmark import BenchmarkConfig
-from tasks.config.cache import CacheConfig
-from tasks.config.card import CardConfig
-from tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
-from tasks.config.gate import GateConfig, GateRule
-from tasks.config.job import Config
-from tasks.config.models import ModelConfig
-from tasks.config.runner import RunnerConfig
-from tasks.config.section import Name, Precision, Section, Split, Text
-from tasks.config.slices import SliceConfig
-from tasks.config.speed import SpeedConfig, SpeedGateConfig
+from nerbench.tasks.config.benchmark import BenchmarkConfig
+from nerbench.tasks.config.cache import CacheConfig
+from nerbench.tasks.config.card import CardConfig
+from nerbench.tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
+from nerbench.tasks.config.gate import GateConfig, GateRule
+from nerbench.tasks.config.job import Config
+from nerbench.tasks.config.models import ModelConfig
+from nerbench.tasks.config.runner import RunnerConfig
+from nerbench.tasks.config.section import Name, Precision, Section, Split, Text
+from nerbench.tasks.config.slices import SliceConfig
+from nerbench.tasks.config.speed import SpeedConfig, SpeedGateConfig
 
 __all__ = [
     "FIELDS_OF",

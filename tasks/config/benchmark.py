@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from tasks.config.section import DEFAULT_MODES, Mode, Precision, Section, Split
+from nerbench.tasks.config.section import DEFAULT_MODES, Mode, Precision, Section, Split
 
 
 class BenchmarkConfig(Section):

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from artifacts.storage.pruning import Limits
-from tasks.config.section import Section
+from nerbench.artifacts.storage.pruning import Limits
+from nerbench.tasks.config.section import Section
 
 
 class CacheConfig(Section):

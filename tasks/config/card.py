@@ -1,6 +1,6 @@
 """What a model card says that no manifest and no table knows."""
 
-from tasks.config.section import Section, Text
+from nerbench.tasks.config.section import Section, Text
 
 
 class CardConfig(Section):

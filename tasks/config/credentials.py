@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from artifacts.secrets import is_secret_name, url_credential
+from nerbench.artifacts.secrets import is_secret_name, url_credential
 
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
 """What stands before `key` where that is none to a lock: `sort_key`."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from tasks.config.section import Name, Section, Split, Text
+from nerbench.tasks.config.section import Name, Section, Split, Text
 
 Format = Literal["conll", "parquet", "json", "hub", "loader"]
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.config.section import Mode, Name, Section, Split, Text
+from nerbench.tasks.config.section import Mode, Name, Section, Split, Text
 
 log = logging.getLogger(__name__)
 EXACT_MATCH = ("strict", "conlleval", "discard")

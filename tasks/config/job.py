@@ -4,17 +4,17 @@ from typing import Any, Literal, Self
 
 from pydantic import PrivateAttr, model_validator
 
-from tasks.config.benchmark import BenchmarkConfig
-from tasks.config.cache import CacheConfig
-from tasks.config.card import CardConfig
-from tasks.config.credentials import find_credential
-from tasks.config.datasets import DatasetConfig, GoldConfig
-from tasks.config.gate import GateConfig
-from tasks.config.models import ModelConfig
-from tasks.config.runner import RunnerConfig
-from tasks.config.section import Mode, Section, Text
-from tasks.config.slices import SliceConfig
-from tasks.config.speed import SpeedConfig
+from nerbench.tasks.config.benchmark import BenchmarkConfig
+from nerbench.tasks.config.cache import CacheConfig
+from nerbench.tasks.config.card import CardConfig
+from nerbench.tasks.config.credentials import find_credential
+from nerbench.tasks.config.datasets import DatasetConfig, GoldConfig
+from nerbench.tasks.config.gate import GateConfig
+from nerbench.tasks.config.models import ModelConfig
+from nerbench.tasks.config.runner import RunnerConfig
+from nerbench.tasks.config.section import Mode, Section, Text
+from nerbench.tasks.config.slices import SliceConfig
+from nerbench.tasks.config.speed import SpeedConfig
 
 
 class Config(Section):

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from artifacts.storage.hub import SCHEME, parse
-from tasks.config.section import Name, Section, Text
+from nerbench.artifacts.storage.hub import SCHEME, parse
+from nerbench.tasks.config.section import Name, Section, Text
 
 _NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
 """How settings begin by which transformers loads code or packages, or which are its own notes."""

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tasks.config.section import Section, Text
+from nerbench.tasks.config.section import Section, Text
 
 _ADDRESS = re.compile(r"[a-z]+://[^\s/]+:\d+")
 

@@ -9,7 +9,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
-"""How entities are matched: see `tasks.scoring.counts`."""
+"""How entities are matched: see `nerbench.tasks.scoring.counts`."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
 """Those whose numbers differ."""
 

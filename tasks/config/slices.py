@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tasks.config.section import Name, Section, Text
+from nerbench.tasks.config.section import Name, Section, Text
 
 
 class SliceConfig(Section):

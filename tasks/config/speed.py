@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.config.section import Precision, Section
+from nerbench.tasks.config.section import Precision, Section
 
 Backend = Literal["eager", "compile", "int8", "onnx"]
 Workload = Literal["inference", "training"]

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from artifacts.errors import ConfigError
-from artifacts.secrets import redact
-from tasks.config import Config
-from tasks.config.credentials import field_name
+from nerbench.artifacts.errors import ConfigError
+from nerbench.artifacts.secrets import redact
+from nerbench.tasks.config import Config
+from nerbench.tasks.config.credentials import field_name
 
 _SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
 

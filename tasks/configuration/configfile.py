@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from artifacts.errors import ConfigError
-from tasks.config import FIELDS_OF, Config, Format
-from tasks.config.credentials import field_name
-from tasks.configuration.configerrors import Key, Location, first_problem, looks_secret, shown
-from tasks.configuration.locations import is_folder, named_locations
-from tasks.configuration.variables import expand_read, value_at
-from tasks.configuration.yamlfile import parse_mapping, read_text
+from nerbench.artifacts.errors import ConfigError
+from nerbench.tasks.config import FIELDS_OF, Config, Format
+from nerbench.tasks.config.credentials import field_name
+from nerbench.tasks.configuration.configerrors import Key, Location, first_problem, looks_secret, shown
+from nerbench.tasks.configuration.locations import is_folder, named_locations
+from nerbench.tasks.configuration.variables import expand_read, value_at
+from nerbench.tasks.configuration.yamlfile import parse_mapping, read_text
 
 DEFAULT_FILE = Path("nerbench.yaml")
 _PATH_FIELDS = ("store", "results")
@@ -76,7 +76,7 @@ def _written(config: Config, data: dict[str, Any]) -> dict[Location, tuple[str, 
 def _read(path: Path | None) -> dict[str, Any]:
     if path is None and not DEFAULT_FILE.exists():
         return parse_mapping(
-            resources.files("tasks.corpora").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml"
+            resources.files("nerbench.tasks.corpora").joinpath("demo.yaml").read_text(encoding="utf-8"), "demo.yaml"
         )
     file = path or DEFAULT_FILE
     return parse_mapping(read_text(file), str(file))
@@ -164,7 +164,7 @@ def _absolute_path(text: str) -> str:
 
 
 def _check_files(config: Config, needs: Collection[str]) -> None:
-    from tasks.corpora.demo import is_demo_file
+    from nerbench.tasks.corpora.demo import is_demo_file
 
     for at, file in _named_files(config):
         if at[0] in needs and "://" not in file and not is_demo_file(file) and not Path(file).is_file():

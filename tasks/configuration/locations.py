@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tasks.config import FIELDS_OF, Config
-from tasks.configuration.configerrors import Location
+from nerbench.tasks.config import FIELDS_OF, Config
+from nerbench.tasks.configuration.configerrors import Location
 
 
 class Named(NamedTuple):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from artifacts.errors import InputError
+from nerbench.artifacts.errors import InputError
 
 CODE, DATA, ENV = "NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from artifacts.errors import InputError, pass_interrupts
-from artifacts.secrets import redact
-from tasks.configuration.permission import code_folders, require_file, require_function, require_module
+from nerbench.artifacts.errors import InputError, pass_interrupts
+from nerbench.artifacts.secrets import redact
+from nerbench.tasks.configuration.permission import code_folders, require_file, require_function, require_module
 
 
 def load_function(name: str) -> Callable[..., Any]:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from artifacts.errors import ConfigError
-from artifacts.secrets import is_secret_name, mark_used
-from tasks.config.credentials import field_name
-from tasks.configuration.configerrors import Key, Location
+from nerbench.artifacts.errors import ConfigError
+from nerbench.artifacts.secrets import is_secret_name, mark_used
+from nerbench.tasks.config.credentials import field_name
+from nerbench.tasks.configuration.configerrors import Key, Location
 
 OPTIONS = "options"
 """The key whose values are expanded only for the function that they are arguments of."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from artifacts.errors import ConfigError
+from nerbench.artifacts.errors import ConfigError
 
 MAX_VALUES, MAX_DEPTH = 10_000, 20
 """Aliases can make a small file endless; no configuration comes near these."""

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.corpora.columns import Column
-from tasks.corpora.labels import entity_types
-from tasks.corpora.spool import Spooled, spool
-from tasks.sources.readers import FILE_FORMATS, read_splits
-from tasks.sources.schemes import Scheme, SchemeEvidence, Tag, read_tags, split_tag
-from tasks.sources.sentences import Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.labels import entity_types
+from nerbench.tasks.corpora.spool import Spooled, spool
+from nerbench.tasks.sources.readers import FILE_FORMATS, read_splits
+from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, Tag, read_tags, split_tag
+from nerbench.tasks.sources.sentences import Source
 
 DATASETS_KEPT = 4
 """Of those that were read last; their words lie on disk."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tasks.config import Config, Split
+from nerbench.tasks.config import Config, Split
 
 DEMO_FOLDER = Path("var", "demo")
 """Where the embedded configuration expects the corpus, relative to the working directory."""

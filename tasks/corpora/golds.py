@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from artifacts.errors import CorpusError
-from tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
-from tasks.corpora.corpus import Corpus, iob2_tags, read_whole
-from tasks.sources.readers import read_splits
-from tasks.sources.schemes import SchemeEvidence
-from tasks.sources.sentences import Sentence, Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
+from nerbench.tasks.corpora.corpus import Corpus, iob2_tags, read_whole
+from nerbench.tasks.sources.readers import read_splits
+from nerbench.tasks.sources.schemes import SchemeEvidence
+from nerbench.tasks.sources.sentences import Sentence, Source
 
 
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from artifacts.errors import LabelError
-from tasks.config import BenchmarkConfig
-from tasks.corpora.labels import OUTSIDE, entity_types
-from tasks.sources.schemes import BEGINNING, CONTINUING, Tag, TagReading, read_tags, split_tag
+from nerbench.artifacts.errors import LabelError
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.labels import OUTSIDE, entity_types
+from nerbench.tasks.sources.schemes import BEGINNING, CONTINUING, Tag, TagReading, read_tags, split_tag
 
 _NAMELESS = re.compile(r"LABEL_\d+")
 

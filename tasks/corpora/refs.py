@@ -4,10 +4,10 @@ from collections import OrderedDict
 from threading import Lock
 from typing import NamedTuple
 
-from artifacts.errors import CorpusError, LabelError
-from tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
-from tasks.corpora.corpus import Corpus, load_splits, pick_split
-from tasks.corpora.golds import load_gold
+from nerbench.artifacts.errors import CorpusError, LabelError
+from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
+from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split
+from nerbench.tasks.corpora.golds import load_gold
 
 KEPT_IN_MEMORY = 8
 

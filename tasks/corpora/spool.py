@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artifacts.errors import CorpusError
-from artifacts.storage.cache import cache_folder
-from tasks.corpora.columns import Column, chunked
-from tasks.sources.schemes import TagReading
-from tasks.sources.sentences import Sentence, Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.tasks.corpora.columns import Column, chunked
+from nerbench.tasks.sources.schemes import TagReading
+from nerbench.tasks.sources.sentences import Sentence, Source
 
 _WORDS = pa.schema({"words": pa.list_(pa.string())})
 

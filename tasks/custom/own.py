@@ -1,19 +1,19 @@
 """A user's own metrics of stored predictions: which are asked for, and what they say."""
 
-from artifacts.manifest import ArtifactRef
-from tasks.analysis.writing import calibration_rows
-from tasks.config import Config
-from tasks.custom.predictions import Identity, Predictions
-from tasks.custom.running import run_custom
-from tasks.inference.evaluation import settings_of, tagger_handle
-from tasks.results.predicted import Predicted
-from tasks.scoring.counting import missing_slices, selected_metrics
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.intervals import JackknifeIntervals
-from tasks.scoring.metrics import Row
-from tasks.scoring.reading import read_predictions
-from tasks.scoring.score import score
-from tasks.scoring.stored import count_stored
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.analysis.writing import calibration_rows
+from nerbench.tasks.config import Config
+from nerbench.tasks.custom.predictions import Identity, Predictions
+from nerbench.tasks.custom.running import run_custom
+from nerbench.tasks.inference.evaluation import settings_of, tagger_handle
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.counting import missing_slices, selected_metrics
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.intervals import JackknifeIntervals
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.score import score
+from nerbench.tasks.scoring.stored import count_stored
 
 
 def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:

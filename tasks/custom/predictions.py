@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.entities import Codes, extract
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.entities import Codes, extract
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 SCHEMA = pa.schema(
     {

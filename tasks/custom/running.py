@@ -1,6 +1,6 @@
 """Metrics of a user's own: loading the files that define them, and calling those that look at predictions.
 
-Metrics of counts are computed beside the built-in ones, by `tasks.scoring.score`.
+Metrics of counts are computed beside the built-in ones, by `nerbench.tasks.scoring.score`.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifacts.errors import InputError, pass_interrupts
-from tasks.configuration.usercode import explain, load_file
-from tasks.custom.predictions import Predictions
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import BUILTIN, Row
-from tasks.scoring.registry import Metric, registered
-from tasks.scoring.score import ROW, failed, parameters_of, reason_of, valued, warn_of_failures
+from nerbench.artifacts.errors import InputError, pass_interrupts
+from nerbench.tasks.configuration.usercode import explain, load_file
+from nerbench.tasks.custom.predictions import Predictions
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import BUILTIN, Row
+from nerbench.tasks.scoring.registry import Metric, registered
+from nerbench.tasks.scoring.score import ROW, failed, parameters_of, reason_of, valued, warn_of_failures
 
 if TYPE_CHECKING:
-    from tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.loading import Tagger
 
 CUSTOM = "custom"
 """Level and mode of these rows."""
@@ -97,7 +97,7 @@ def _defined(path: Path, digest: str) -> tuple[Metric, ...]:
         raise
     found = tuple(replace(one, source=f"{path.name}@{digest}") for one in registered(vars(module)))
     if not found:
-        remedy = 'decorate a function with @metric("its_name") of tasks.scoring.registry'
+        remedy = 'decorate a function with @metric("its_name") of nerbench.tasks.scoring.registry'
         raise InputError(str(path), "it defines no metric", remedy)
     return found
 

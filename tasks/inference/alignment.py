@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from artifacts.errors import RunFailedError, pass_interrupts
-from tasks.configuration.usercode import explain
+from nerbench.artifacts.errors import RunFailedError, pass_interrupts
+from nerbench.tasks.configuration.usercode import explain
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.header import read_tensors
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.header import read_tensors
+from nerbench.artifacts.storage.filesystem import Root
 
 if TYPE_CHECKING:
     import torch

@@ -12,12 +12,12 @@ from datetime import date
 import pyarrow.parquet as pq
 from pyarrow import BufferReader
 
-from artifacts.errors import RunFailedError
-from artifacts.manifest import ArtifactRef
-from artifacts.storage.filesystem import Root
-from tasks.corpora.corpus import Corpus
-from tasks.corpora.labels import OUTSIDE
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, tagger_handle
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, tagger_handle
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:
@@ -34,7 +34,7 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
 
     Raises RunFailedError naming the first word whose tag is another one now.
     """
-    from tasks.inference.prediction import BLOCK, predict_block
+    from nerbench.tasks.inference.prediction import BLOCK, predict_block
 
     if plan.record is None:
         raise ValueError("only a cached evaluation has a canary")

@@ -1,7 +1,7 @@
 """One model's word-level predictions on one corpus, kept under a key of everything that can change them.
 
 `<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`; and
-below `shards/`, the same of its parts, where a corpus was cut (`tasks.inference.sharding`).
+below `shards/`, the same of its parts, where a corpus was cut (`nerbench.tasks.inference.sharding`).
 """
 
 import logging
@@ -12,21 +12,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from artifacts.digests import canonical_json, sha256_file, sha256_hex
-from artifacts.errors import RunFailedError
-from artifacts.handle import ArtifactHandle
-from artifacts.manifest import ArtifactRef
-from artifacts.references import golden_of
-from artifacts.storage.filesystem import Root
-from artifacts.storage.paths import room_for
-from tasks.config import BenchmarkConfig, Precision, Section
-from tasks.corpora.corpus import Corpus
-from tasks.inference.heap import give_back
-from tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
-from tasks.inference.writing import infer, n_blocks
+from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import golden_of
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.paths import room_for
+from nerbench.tasks.config import BenchmarkConfig, Precision, Section
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.heap import give_back
+from nerbench.tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.writing import infer, n_blocks
 
 if TYPE_CHECKING:
-    from tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.loading import Tagger
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
     """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
-    from tasks.inference.loading import resolve_device
-    from tasks.inference.prediction import BATCH_PIECES, BLOCK
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
     device = resolve_device(settings.device)
     parts = {
@@ -170,8 +170,8 @@ def tagger_handle(
     artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
 ) -> "ArtifactHandle[Tagger]":
     """A lazy handle of the model as it is evaluated with these settings, or `as_saved`: with modules of its own."""
-    from tasks.inference.loading import load_tagger, resolve_device
-    from tasks.inference.quickening import quicken
+    from nerbench.tasks.inference.loading import load_tagger, resolve_device
+    from nerbench.tasks.inference.quickening import quicken
 
     device = resolve_device(settings.device)
 

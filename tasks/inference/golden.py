@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import Golden
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import Golden
 
 if TYPE_CHECKING:
-    from tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.loading import Tagger
 
 VERSION = 1
 """Of SENTENCES: changed sentences are another version."""

@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from artifacts.errors import InputError
-from artifacts.manifest import ArtifactRef, Golden
-from artifacts.references import load_manifest, materialise, resolve
-from artifacts.store import Store
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.manifest import ArtifactRef, Golden
+from nerbench.artifacts.references import load_manifest, materialise, resolve
+from nerbench.artifacts.store import Store
 
 _PLACEHOLDER = re.compile(r"LABEL_\d+")
 
@@ -46,7 +46,7 @@ def check_labels(labels: tuple[str, ...], location: str) -> None:
 
 
 def _load(folder: Path, name: str) -> Golden:
-    from tasks.inference.golden import record
-    from tasks.inference.loading import load_tagger, resolve_device
+    from nerbench.tasks.inference.golden import record
+    from nerbench.tasks.inference.loading import load_tagger, resolve_device
 
     return record(load_tagger(folder, device=resolve_device("cpu"), name=name))

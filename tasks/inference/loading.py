@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError, pass_interrupts
-from artifacts.manifest import Golden
-from tasks.inference.alignment import SpecialTokens
-from tasks.inference.bounds import check_size
-from tasks.inference.golden import check
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError, pass_interrupts
+from nerbench.artifacts.manifest import Golden
+from nerbench.tasks.inference.alignment import SpecialTokens
+from nerbench.tasks.inference.bounds import check_size
+from nerbench.tasks.inference.golden import check
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tasks.inference.linears import filled
-from tasks.inference.loading import OFFSET_POSITIONS, Tagger
-from tasks.inference.segments import Segments
+from nerbench.tasks.inference.linears import filled
+from nerbench.tasks.inference.loading import OFFSET_POSITIONS, Tagger
+from nerbench.tasks.inference.segments import Segments
 
 
 class Logits(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tasks.corpora.columns import CHUNK
-from tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.columns import CHUNK
+from nerbench.tasks.corpora.corpus import Corpus
 
 SCHEMA = pa.schema(
     [

@@ -11,12 +11,12 @@ from itertools import cycle, islice
 
 import torch
 
-from tasks.inference.golden import PIECES, SENTENCES, pieces_of
-from tasks.inference.heap import keep_freed
-from tasks.inference.linears import pack_linears
-from tasks.inference.loading import Tagger
-from tasks.inference.packing import logits_of
-from tasks.inference.segments import REPLACED, use_segments
+from nerbench.tasks.inference.golden import PIECES, SENTENCES, pieces_of
+from nerbench.tasks.inference.heap import keep_freed
+from nerbench.tasks.inference.linears import pack_linears
+from nerbench.tasks.inference.loading import Tagger
+from nerbench.tasks.inference.packing import logits_of
+from nerbench.tasks.inference.segments import REPLACED, use_segments
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 """Largest difference of a logit, as a share of the logits' spread: rounding alone stays far below."""

@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from artifacts.digests import canonical_json
-from artifacts.errors import InputError
-from artifacts.storage.filesystem import Root
-from tasks.config import Section
-from tasks.runs import utc_now
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.config import Section
+from nerbench.tasks.runs import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.digests import sha256_file, sha256_hex
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import ArtifactRef
-from artifacts.storage.filesystem import Root
-from tasks.config import Section
-from tasks.corpora.corpus import Corpus
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, infer_blocks, say_what_was_lost
-from tasks.inference.predictions import SCHEMA, PredictionsDigest
-from tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
-from tasks.inference.writing import n_blocks
+from nerbench.artifacts.digests import sha256_file, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.config import Section
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, infer_blocks, say_what_was_lost
+from nerbench.tasks.inference.predictions import SCHEMA, PredictionsDigest
+from nerbench.tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.writing import n_blocks
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from tasks.inference.alignment import Pieces, tokenize
+from nerbench.tasks.inference.alignment import Pieces, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

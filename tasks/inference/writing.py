@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tasks.corpora.columns import CHUNK, Column
-from tasks.corpora.corpus import Corpus
-from tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.corpora.columns import CHUNK, Column
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.labels import OUTSIDE
 
 if TYPE_CHECKING:
-    from tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.loading import Tagger
 
 
 class Inferred(NamedTuple):
@@ -38,9 +38,9 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
     """
     import pyarrow.parquet as pq
 
-    from tasks.inference.prediction import BLOCK, predict
-    from tasks.inference.predictions import SCHEMA, PredictionsDigest, batch, positions
-    from tasks.inference.shared_tokens import tokenize_once
+    from nerbench.tasks.inference.prediction import BLOCK, predict
+    from nerbench.tasks.inference.predictions import SCHEMA, PredictionsDigest, batch, positions
+    from nerbench.tasks.inference.shared_tokens import tokenize_once
 
     # A dictionary with "O" twice makes the bytes of the file differ from run to run.
     names = tagger.labels if OUTSIDE in tagger.labels else (*tagger.labels, OUTSIDE)
@@ -62,7 +62,7 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
 
 def n_blocks(corpus: Corpus) -> int:
     """Blocks of a corpus; the last may have fewer sentences."""
-    from tasks.inference.prediction import BLOCK
+    from nerbench.tasks.inference.prediction import BLOCK
 
     return -(-len(corpus.lengths) // BLOCK)
 

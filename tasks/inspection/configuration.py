@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.config import DatasetConfig
-from tasks.inspection.facts import DatasetFacts
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.inspection.facts import DatasetFacts
 
 _TEXT = """\
 # Written by `nerbench init`. `nerbench run` trains, saves and benchmarks; {commands}

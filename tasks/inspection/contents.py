@@ -7,11 +7,11 @@ from hashlib import blake2b
 
 import numpy as np
 
-from tasks.corpora.columns import Column
-from tasks.corpora.corpus import Corpus
-from tasks.inspection.facts import LabelFacts, Overlap
-from tasks.inspection.pieces import PieceCounter
-from tasks.scoring.entities import Entities, encode, extract
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inspection.facts import LabelFacts, Overlap
+from nerbench.tasks.inspection.pieces import PieceCounter
+from nerbench.tasks.scoring.entities import Entities, encode, extract
 
 
 @dataclass(kw_only=True)

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from artifacts.errors import CorpusError, InputError
-from tasks.config import DatasetConfig, Format, Split
-from tasks.inspection.layout import Layout, layout_of
-from tasks.sources.textfile import open_file, read_lines
+from nerbench.artifacts.errors import CorpusError, InputError
+from nerbench.tasks.config import DatasetConfig, Format, Split
+from nerbench.tasks.inspection.layout import Layout, layout_of
+from nerbench.tasks.sources.textfile import open_file, read_lines
 
 ENDINGS: Mapping[str, Format] = {
     **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".bilou", ".tsv", ".txt"), "conll"),

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from artifacts.errors import CorpusError
-from tasks.config import Config, DatasetConfig
-from tasks.corpora.corpus import Corpus, read_whole
-from tasks.corpora.spool import Spooled
-from tasks.inspection.contents import Contents, gather, label_facts, overlap
-from tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts
-from tasks.inspection.notes import notes
-from tasks.inspection.oddities import odd_bytes, odd_words
-from tasks.inspection.pieces import Cutter, PieceCounter
-from tasks.inspection.transitions import SCHEMES, Neighbours, neighbours, violations
-from tasks.sources.readers import read_splits
-from tasks.sources.schemes import Scheme, SchemeEvidence, read_tags, split_tag
-from tasks.sources.sentences import Sentence, Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import Config, DatasetConfig
+from nerbench.tasks.corpora.corpus import Corpus, read_whole
+from nerbench.tasks.corpora.spool import Spooled
+from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
+from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts
+from nerbench.tasks.inspection.notes import notes
+from nerbench.tasks.inspection.oddities import odd_bytes, odd_words
+from nerbench.tasks.inspection.pieces import Cutter, PieceCounter
+from nerbench.tasks.inspection.transitions import SCHEMES, Neighbours, neighbours, violations
+from nerbench.tasks.sources.readers import read_splits
+from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, read_tags, split_tag
+from nerbench.tasks.sources.sentences import Sentence, Source
 
 _SHOWN = 5
 """Kinds of invalid neighbours that are told."""

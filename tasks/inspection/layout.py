@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from artifacts.errors import CorpusError
-from tasks.sources.schemes import split_tag
-from tasks.sources.sentences import shortened
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.sources.schemes import split_tag
+from nerbench.tasks.sources.sentences import shortened
 
 _BLANKS = re.compile(r"[ \t]+")
 _MARKER = "-DOCSTART-"

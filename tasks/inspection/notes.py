@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tasks.inspection.facts import DatasetFacts, Overlap, SplitFacts
+from nerbench.tasks.inspection.facts import DatasetFacts, Overlap, SplitFacts
 
 FEW = 30
 """Entities of a type below which its score in a split says little."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from unicodedata import category, is_normalized, name
 
-from tasks.inspection.facts import Odd
-from tasks.sources.textfile import open_file
+from nerbench.tasks.inspection.facts import Odd
+from nerbench.tasks.sources.textfile import open_file
 
 _BLOCK = 1 << 16
 _MOJIBAKE = re.compile("[ÃÂ][\u0080-¿]|â€|ï»¿")

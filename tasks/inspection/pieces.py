@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifacts.errors import CorruptArtifactError
-from tasks.inspection.facts import Lengths, PieceFacts
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.tasks.inspection.facts import Lengths, PieceFacts
 
 if TYPE_CHECKING:
-    from artifacts.manifest import ArtifactRef
-    from tasks.inference.loading import LoadedTokenizer
+    from nerbench.artifacts.manifest import ArtifactRef
+    from nerbench.tasks.inference.loading import LoadedTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Cutter:
 
 def cutter_of(artifact: "ArtifactRef", window: int | None = None) -> Cutter:
     """The tokenizer and window of a stored model; its weights are not loaded."""
-    from artifacts.references import materialise
-    from tasks.inference.loading import load_tokenizer, usable_window
+    from nerbench.artifacts.references import materialise
+    from nerbench.tasks.inference.loading import load_tokenizer, usable_window
 
     folder = materialise(artifact)
     try:
@@ -55,7 +55,7 @@ class PieceCounter:
 
     def add(self, sentences: list[list[str]]) -> None:
         """Take in the next sentences."""
-        from tasks.inference.alignment import tokenize
+        from nerbench.tasks.inference.alignment import tokenize
 
         room, unknown = self.cutter.room, self.cutter.tokenizer.wrapper.unk_token_id
         for pieces in tokenize(self.cutter.tokenizer.backend, sentences):

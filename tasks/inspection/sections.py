@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.inspection.facts import DatasetFacts, Inspection
+from nerbench.tasks.inspection.facts import DatasetFacts, Inspection
 
 Rows = list[dict[str, Any]]
 

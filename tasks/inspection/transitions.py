@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.sources.schemes import CONTINUING, Declared, Scheme, Tag, split_tag
+from nerbench.tasks.sources.schemes import CONTINUING, Declared, Scheme, Tag, split_tag
 
 SCHEMES: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bilou")
 """Those that tags can be recognised as, the commonest first."""

@@ -2,15 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from artifacts.manifest import ArtifactRef
-from artifacts.references import load_manifest, materialise
-from tasks.child import run_child
-from tasks.comparison import pace
-from tasks.config import BenchmarkConfig, SpeedGateConfig
-from tasks.corpora.corpus import Corpus
-from tasks.measuring.tables import first_sentences, latency_rows
-from tasks.results.rows import write_measured
-from tasks.runs import Run
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import load_manifest, materialise
+from nerbench.tasks.child import run_child
+from nerbench.tasks.comparison import pace
+from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.measuring.tables import first_sentences, latency_rows
+from nerbench.tasks.results.rows import write_measured
+from nerbench.tasks.runs import Run
 
 Row = dict[str, Any]
 PASSES = 8
@@ -60,5 +60,5 @@ def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, p
         "precision": benchmark.precision,
         "window": benchmark.window,
     }
-    measured = run_child("tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
+    measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
     return latency_rows(artifact, load_manifest(artifact), measured, benchmark.precision, corpus.name)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from artifacts.errors import InputError
-from tasks.config import SpeedConfig
-from tasks.config.speed import LENGTHS
-from tasks.environment import installed
-from tasks.measuring.subjects import Subject
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import SpeedConfig
+from nerbench.tasks.config.speed import LENGTHS
+from nerbench.tasks.environment import installed
+from nerbench.tasks.measuring.subjects import Subject
 
 REAL = "real"
 REFERENCE = ("eager", "fp32")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from tasks.progress import clock, logger
+from nerbench.tasks.progress import clock, logger
 
 
 def sweep_progress(steps: int) -> Callable[[str], None]:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.measuring.percentiles import SHOWN, supported
-from tasks.statistics.bootstrap import Floats, chunks
+from nerbench.tasks.measuring.percentiles import SHOWN, supported
+from nerbench.tasks.statistics.bootstrap import Floats, chunks
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from artifacts.results.schemas import TABLES
-from tasks.measuring.plan import REFERENCE
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.tasks.measuring.plan import REFERENCE
 
 Row = dict[str, Any]
 _CELL = ("artifact_id", "backend", "precision", "workload", "batch_size", "sequence_length")

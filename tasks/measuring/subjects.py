@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import Field
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import ArtifactNotFoundError, InputError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import materialise, resolve
-from tasks.config import Section
-from tasks.config.models import code_setting
-from tasks.configuration.yamlfile import parse_mapping
-from tasks.inference.loading import one_line, usable_window
-from tasks.measuring.architectures import ARCHITECTURES, LABELS
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import materialise, resolve
+from nerbench.tasks.config import Section
+from nerbench.tasks.config.models import code_setting
+from nerbench.tasks.configuration.yamlfile import parse_mapping
+from nerbench.tasks.inference.loading import one_line, usable_window
+from nerbench.tasks.measuring.architectures import ARCHITECTURES, LABELS
 
 NO_LIMIT = 1 << 30
 NAME = "name"

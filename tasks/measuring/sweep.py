@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from artifacts.errors import RunFailedError
-from artifacts.references import materialise
-from tasks.child import Job, run_child
-from tasks.config import BenchmarkConfig, SpeedConfig
-from tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure
-from tasks.measuring.progress import sweep_progress
-from tasks.measuring.samples import Amount
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.references import materialise
+from nerbench.tasks.child import Job, run_child
+from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure
+from nerbench.tasks.measuring.progress import sweep_progress
+from nerbench.tasks.measuring.samples import Amount
 
 
 @dataclass(kw_only=True)
@@ -99,14 +99,14 @@ def _export(cells: Sequence[Measured], shared: Sweep) -> None:
     group = cells[0].group
     if group.backend == "onnx":
         with _failing(cells):
-            run_child("tasks.measuring.process.export", _job(cells, shared), what="the export to ONNX")
+            run_child("nerbench.tasks.measuring.process.export", _job(cells, shared), what="the export to ONNX")
 
 
 def _take_memory(measured: Measured, shared: Sweep) -> None:
     if measured.status == "ok":
         with _failing([measured]):
             job = _job([measured], shared) | {"take": "memory"}
-            measured.memory = run_child("tasks.measuring.process.child", job, what="measuring")
+            measured.memory = run_child("nerbench.tasks.measuring.process.child", job, what="measuring")
             measured.status = measured.memory["status"]
 
 
@@ -131,7 +131,7 @@ def _time(cells: Sequence[Measured], shared: Sweep, number: int, told: Callable[
         compare = number == 0 and _is_compared(left[0].group)
         job = _job(left, shared) | {"take": "time", "round": number, "compare": compare}
         try:
-            result = run_child("tasks.measuring.process.child", job, what="measuring", on_event=listen)
+            result = run_child("nerbench.tasks.measuring.process.child", job, what="measuring", on_event=listen)
         except RunFailedError as error:
             for measured in at:
                 if id(measured) not in heard:

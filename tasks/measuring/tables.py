@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from artifacts.manifest import ArtifactRef, Manifest
-from artifacts.references import load_manifest
-from tasks.config import Config
-from tasks.corpora.corpus import Corpus
-from tasks.corpora.refs import describe, open_corpus
-from tasks.inference.loading import resolve_device
-from tasks.measuring.plan import REFERENCE, Group, plan
-from tasks.measuring.samples import summarise
-from tasks.measuring.subjects import Subject
-from tasks.measuring.sweep import Measured, sweep
-from tasks.results.rows import write_measured
-from tasks.runs import Run
+from nerbench.artifacts.manifest import ArtifactRef, Manifest
+from nerbench.artifacts.references import load_manifest
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.refs import describe, open_corpus
+from nerbench.tasks.inference.loading import resolve_device
+from nerbench.tasks.measuring.plan import REFERENCE, Group, plan
+from nerbench.tasks.measuring.samples import summarise
+from nerbench.tasks.measuring.subjects import Subject
+from nerbench.tasks.measuring.sweep import Measured, sweep
+from nerbench.tasks.results.rows import write_measured
+from nerbench.tasks.runs import Run
 
 Row = dict[str, Any]
 SENTENCES = 200

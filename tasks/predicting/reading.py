@@ -8,11 +8,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from artifacts.errors import CorpusError, InputError
-from tasks.predicting.words import Word, joined, split_blanks, split_words
-from tasks.sources.conll import is_numbered, read_words, words_column
-from tasks.sources.schemes import split_tag
-from tasks.sources.textfile import read_lines
+from nerbench.artifacts.errors import CorpusError, InputError
+from nerbench.tasks.predicting.words import Word, joined, split_blanks, split_words
+from nerbench.tasks.sources.conll import is_numbered, read_words, words_column
+from nerbench.tasks.sources.schemes import split_tag
+from nerbench.tasks.sources.textfile import read_lines
 
 Format = Literal["text", "words", "conll"]
 """`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, as in a corpus."""
@@ -79,7 +79,7 @@ def words(lines: Iterable[str]) -> Iterator[Sentence]:
 
 
 def conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
-    """A word a line, as a corpus is read: `tasks.sources.conll`."""
+    """A word a line, as a corpus is read: `nerbench.tasks.sources.conll`."""
     for one in read_words(name, lines):
         yield Sentence(*joined(one.words), one.at)
 

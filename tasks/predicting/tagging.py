@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tasks.config import BenchmarkConfig
-from tasks.corpora.labels import OUTSIDE
-from tasks.corpora.matching import match_labels
-from tasks.predicting.reading import Sentence
-from tasks.scoring.entities import Mode, encode, extract
-from tasks.sources.schemes import TagReading, split_tag
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.corpora.matching import match_labels
+from nerbench.tasks.predicting.reading import Sentence
+from nerbench.tasks.scoring.entities import Mode, encode, extract
+from nerbench.tasks.sources.schemes import TagReading, split_tag
 
 if TYPE_CHECKING:
-    from tasks.inference.loading import Tagger
-    from tasks.inference.prediction import BlockPredictions
+    from nerbench.tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.prediction import BlockPredictions
 
 
 class Entity(NamedTuple):
@@ -86,7 +86,7 @@ def tag_sentences(
     tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, vote: str
 ) -> Iterator[TaggedSentence]:
     """The sentences in their order with tags and entities, at most a block of them in memory."""
-    from tasks.inference.prediction import predict
+    from nerbench.tasks.inference.prediction import predict
 
     pending: deque[Sentence] = deque()
 

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from artifacts.manifest import ArtifactRef, Manifest
-from artifacts.references import load_manifest, tensors_of
-from tasks.config import CardConfig, Config
-from tasks.publishing import sections
-from tasks.publishing.evidence import Annotation, Evidence, find_evidence
-from tasks.publishing.markdown import line
-from tasks.publishing.numbers import MODES
-from tasks.publishing.regions import BEGIN, END
+from nerbench.artifacts.manifest import ArtifactRef, Manifest
+from nerbench.artifacts.references import load_manifest, tensors_of
+from nerbench.tasks.config import CardConfig, Config
+from nerbench.tasks.publishing import sections
+from nerbench.tasks.publishing.evidence import Annotation, Evidence, find_evidence
+from nerbench.tasks.publishing.markdown import line
+from nerbench.tasks.publishing.numbers import MODES
+from nerbench.tasks.publishing.regions import BEGIN, END
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData

@@ -1,8 +1,8 @@
 """The section of a model card on what the model costs: latency, throughput, loading, memory."""
 
-from tasks.publishing.evidence import Evidence
-from tasks.publishing.markdown import line, name, table, text, whole
-from tasks.scoring.metrics import Row
+from nerbench.tasks.publishing.evidence import Evidence
+from nerbench.tasks.publishing.markdown import line, name, table, text, whole
+from nerbench.tasks.scoring.metrics import Row
 
 
 def speed_and_memory(evidence: Evidence) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from artifacts.results.tables import read_newest_first, read_results
-from tasks.results.latency import latency_samples
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.artifacts.results.tables import read_newest_first, read_results
+from nerbench.tasks.results.latency import latency_samples
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 _ABOUT = ("dataset", "split", "gold", "precision", "words_sha256", "gold_sha256")
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from artifacts.errors import ConflictError, InputError, NerbenchError, StoreUnreachableError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import load_manifest, materialise
-from artifacts.storage.hub import client, git_digest, is_intact, is_safe, is_transient
-from artifacts.storage.retries import Unanswered, attempt
-from tasks.publishing.regions import merge
+from nerbench.artifacts.errors import ConflictError, InputError, NerbenchError, StoreUnreachableError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import load_manifest, materialise
+from nerbench.artifacts.storage.hub import client, git_digest, is_intact, is_safe, is_transient
+from nerbench.artifacts.storage.retries import Unanswered, attempt
+from nerbench.tasks.publishing.regions import merge
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, RepoFile

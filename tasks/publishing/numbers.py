@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from artifacts.manifest import Manifest
-from tasks.publishing.evidence import Annotation, Evidence
-from tasks.publishing.markdown import name, names, table, text, whole
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.artifacts.manifest import Manifest
+from nerbench.tasks.publishing.evidence import Annotation, Evidence
+from nerbench.tasks.publishing.markdown import name, names, table, text, whole
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 MODES = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
 NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from artifacts.manifest import ArtifactRef, Manifest
-from tasks.config import ModelConfig
-from tasks.corpora.labels import entity_types
-from tasks.publishing.costs import speed_and_memory
-from tasks.publishing.evidence import Evidence
-from tasks.publishing.markdown import name, names, table, text
-from tasks.publishing.numbers import headlines, limitations, results
+from nerbench.artifacts.manifest import ArtifactRef, Manifest
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.corpora.labels import entity_types
+from nerbench.tasks.publishing.costs import speed_and_memory
+from nerbench.tasks.publishing.evidence import Evidence
+from nerbench.tasks.publishing.markdown import name, names, table, text
+from nerbench.tasks.publishing.numbers import headlines, limitations, results
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

@@ -3,13 +3,13 @@
 import re
 from typing import NamedTuple
 
-from tasks.config import Config
-from tasks.inspection.inspection import inspect
-from tasks.inspection.sections import sections
-from tasks.report.board import BoardRow, Difference, Number
-from tasks.report.formats import NOTHING, count, interval, megabytes, milliseconds, points, signed
-from tasks.report.report import Report, write_report
-from tasks.runs import Run
+from nerbench.tasks.config import Config
+from nerbench.tasks.inspection.inspection import inspect
+from nerbench.tasks.inspection.sections import sections
+from nerbench.tasks.report.board import BoardRow, Difference, Number
+from nerbench.tasks.report.formats import NOTHING, count, interval, megabytes, milliseconds, points, signed
+from nerbench.tasks.report.report import Report, write_report
+from nerbench.tasks.runs import Run
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 

@@ -5,17 +5,17 @@ from functools import partial
 from itertools import takewhile
 from typing import NamedTuple
 
-from artifacts.errors import CorruptArtifactError, InputError
-from tasks.comparison.flips import Flip, flips
-from tasks.comparison.gate import decide, measure
-from tasks.config import GateConfig, GateRule
-from tasks.report.entries import ABOUT, Entry
-from tasks.report.history import predecessors
-from tasks.results.predicted import Predicted, stored
-from tasks.scoring.metrics import Row
-from tasks.scoring.paired_counts import count_both_ways
-from tasks.scoring.reading import PredictionsFile, read_predictions
-from tasks.statistics.bootstrap import seed_of
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.tasks.comparison.flips import Flip, flips
+from nerbench.tasks.comparison.gate import decide, measure
+from nerbench.tasks.config import GateConfig, GateRule
+from nerbench.tasks.report.entries import ABOUT, Entry
+from nerbench.tasks.report.history import predecessors
+from nerbench.tasks.results.predicted import Predicted, stored
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.paired_counts import count_both_ways
+from nerbench.tasks.scoring.reading import PredictionsFile, read_predictions
+from nerbench.tasks.statistics.bootstrap import seed_of
 
 DATES = 31
 """Logical dates that are looked back for the run before."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tasks.report.baselines import Compared
-from tasks.report.costs import CostPoint, Costs, pareto
-from tasks.report.entries import Entry
-from tasks.report.history import History
-from tasks.report.trends import Trend, trends
-from tasks.scoring.metrics import Row
+from nerbench.tasks.report.baselines import Compared
+from nerbench.tasks.report.costs import CostPoint, Costs, pareto
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.report.history import History
+from nerbench.tasks.report.trends import Trend, trends
+from nerbench.tasks.scoring.metrics import Row
 
 FIRST = 10
 """Rows of the first screen."""

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from artifacts.errors import InputError
-from artifacts.results.tables import Filter, read_newest_first
-from tasks.comparison.sides import row_of_run
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import Filter, read_newest_first
+from nerbench.tasks.comparison.sides import row_of_run
+from nerbench.tasks.scoring.metrics import Row
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN = 5

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from artifacts.results.tables import Filter, read_newest_first
-from tasks.report.chosen import ChosenRun
-from tasks.report.history import is_one_by_one
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.results.tables import Filter, read_newest_first
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.history import is_one_by_one
+from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
 SAMPLES = 400

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tasks.publishing.numbers import MODES
-from tasks.report.entries import Entry
-from tasks.report.stored import StoredTable
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.tasks.publishing.numbers import MODES
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.report.stored import StoredTable
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 Plain = dict[str, Any]
 METRICS = ("precision", "recall", "f1")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.results.tables import read_newest_first
-from tasks.report.chosen import ChosenRun
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.artifacts.results.tables import read_newest_first
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 ABOUT = (
     *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "precision"),

@@ -8,12 +8,12 @@ from datetime import datetime
 from itertools import accumulate, islice, pairwise
 from typing import Any, NamedTuple
 
-from artifacts.results.tables import DatedRows, Filter, read_newest_first
-from artifacts.storage.filesystem import Root
-from tasks.comparison.environments import difference
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.comparison.environments import difference
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 NIGHTS = 365
 """Logical dates that are looked back."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tasks.analysis.errors import LONGEST
-from tasks.comparison.flips import Entity, Flip
-from tasks.report.baselines import Compared
-from tasks.report.entries import Entry
-from tasks.report.packing import PackedRows, packed
-from tasks.report.stored import StoredTable
-from tasks.scoring.metrics import Row
+from nerbench.tasks.analysis.errors import LONGEST
+from nerbench.tasks.comparison.flips import Entity, Flip
+from nerbench.tasks.report.baselines import Compared
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.report.packing import PackedRows, packed
+from nerbench.tasks.report.stored import StoredTable
+from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
 MOST = 100_000
@@ -116,7 +116,7 @@ class _Once:
 def located(row: Row) -> tuple[int | None, ...] | None:
     """Where the words of the entities of an error are in its text; None where they are not where they should be.
 
-    The text of a very long sentence begins somewhere in it (`tasks.analysis.errors`), and a word may hold blanks.
+    The text of a very long sentence begins somewhere in it (`tasks/analysis/errors.py`), and a word may hold blanks.
     """
     words = row["sentence_text"].split(" ")
     starts = [row[name] for name in ("gold_start", "pred_start") if row[name] is not None]

@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tasks.publishing.numbers import SLICES
-from tasks.report import formats
-from tasks.report.board import Board
-from tasks.report.packing import PackedRows, packed, packed_text, script_hash
-from tasks.report.provenance import Provenance
-from tasks.report.verdicts import Verdict
-from tasks.runs import utc_now
-from tasks.scoring.metrics import Row
+from nerbench.tasks.publishing.numbers import SLICES
+from nerbench.tasks.report import formats
+from nerbench.tasks.report.board import Board
+from nerbench.tasks.report.packing import PackedRows, packed, packed_text, script_hash
+from nerbench.tasks.report.provenance import Provenance
+from nerbench.tasks.report.verdicts import Verdict
+from nerbench.tasks.runs import utc_now
+from nerbench.tasks.scoring.metrics import Row
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tasks.report.chosen import ChosenRun
-from tasks.report.entries import Entry
-from tasks.report.history import Change
-from tasks.results.sharing import shareable_host, shareable_value
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.report.history import Change
+from nerbench.tasks.results.sharing import shareable_host, shareable_value
 
 Plain = dict[str, Any]
 _FACTS = (

@@ -4,24 +4,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from artifacts.errors import InputError
-from artifacts.results.tables import Filter, read_newest_first
-from artifacts.storage.filesystem import Root
-from artifacts.storage.paths import write_whole
-from tasks.report import board, costs, details, mistakes, provenance
-from tasks.report.baselines import Compared, compare, find_baselines
-from tasks.report.board import Board
-from tasks.report.chosen import ChosenRun, choose_runs
-from tasks.report.entries import Entry, read_entries
-from tasks.report.history import History, read_history
-from tasks.report.packing import packed
-from tasks.report.page import BEGINNING, Content, Packed, render
-from tasks.report.stored import StoredTable
-from tasks.report.trends import plain_history
-from tasks.report.verdicts import Verdict, find_verdict
-from tasks.results.summary import own_numbers
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import Filter, read_newest_first
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.paths import write_whole
+from nerbench.tasks.report import board, costs, details, mistakes, provenance
+from nerbench.tasks.report.baselines import Compared, compare, find_baselines
+from nerbench.tasks.report.board import Board
+from nerbench.tasks.report.chosen import ChosenRun, choose_runs
+from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.history import History, read_history
+from nerbench.tasks.report.packing import packed
+from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
+from nerbench.tasks.report.stored import StoredTable
+from nerbench.tasks.report.trends import plain_history
+from nerbench.tasks.report.verdicts import Verdict, find_verdict
+from nerbench.tasks.results.summary import own_numbers
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
 
 FOLDER = "reports"
 """Below the results."""
@@ -53,7 +53,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
     """The report on some runs (ids or dates), by default on the newest one with scores.
 
     Args:
-        inspection: what is known of the corpora (`tasks.report.page.Content.inspection`).
+        inspection: what is known of the corpora (`nerbench.tasks.report.page.Content.inspection`).
 
     Raises InputError where there is no such run, CorruptArtifactError for a damaged table.
     """

@@ -6,13 +6,13 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.problems import report
-from artifacts.results.parquet import read_rows, with_declared
-from artifacts.results.schemas import schema
-from artifacts.storage.filesystem import Root
-from tasks.report.entries import Entry
-from tasks.results.predicted import predictions_key
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.problems import report
+from nerbench.artifacts.results.parquet import read_rows, with_declared
+from nerbench.artifacts.results.schemas import schema
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.results.predicted import predictions_key
 
 
 class StoredTable:
@@ -29,7 +29,7 @@ class StoredTable:
     def rows(self, entry: Entry, columns: Sequence[str]) -> pa.Table:
         """These columns of what is about an entry; no rows where nothing was written, or its file is damaged.
 
-        That is reported: see `artifacts.problems`.
+        That is reported: see `nerbench.artifacts.problems`.
         """
         declared, wanted = schema(self._table), set(columns)
         is_known = entry.about["predictions_digest"] is not None

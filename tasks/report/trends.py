@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from tasks.report.history import History, Point
+from nerbench.tasks.report.history import History, Point
 
 SHOWN = 30
 """Points of a small trend."""

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from tasks.comparison.gate import MISSING, UNDECIDED
-from tasks.report.baselines import Compared
-from tasks.report.chosen import ChosenRun
-from tasks.report.entries import Entry
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
+from nerbench.tasks.comparison.gate import MISSING, UNDECIDED
+from nerbench.tasks.report.baselines import Compared
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
 
 Status = Literal["good", "bad", "unsure", "same", "none"]
 _UNDECIDED = {UNDECIDED, "inconclusive"}

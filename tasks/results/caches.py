@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from artifacts.storage.cache import cache_folder
-from artifacts.storage.filesystem import Root
-from artifacts.storage.pruning import GRACE, Entry, Limits, local_models, remove_local, surplus
-from tasks.config.cache import CacheConfig
-from tasks.runs import utc_now
+from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.pruning import GRACE, Entry, Limits, local_models, remove_local, surplus
+from nerbench.tasks.config.cache import CacheConfig
+from nerbench.tasks.runs import utc_now
 
 log = logging.getLogger(__name__)
 

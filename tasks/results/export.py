@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from artifacts.digests import sha256_hex
-from artifacts.errors import InputError
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import read_results
-from artifacts.storage.paths import write_whole
-from tasks.environment import environment, library_versions
-from tasks.results.sharing import TEXTS, shareable, shareable_host
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.storage.paths import write_whole
+from nerbench.tasks.environment import environment, library_versions
+from nerbench.tasks.results.sharing import TEXTS, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
     "metrics": "one row a score",

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artifacts.errors import InputError
-from artifacts.results.tables import Filter, read_newest_first, read_results
-from tasks.comparison.environments import difference
-from tasks.results.schedule import deployment_of, missing_nights
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import Filter, read_newest_first, read_results
+from nerbench.tasks.comparison.environments import difference
+from nerbench.tasks.results.schedule import deployment_of, missing_nights
+from nerbench.tasks.scoring.metrics import Row
 
 MEASURED = ("metric", "label", "slice", "mode")
 """The columns that say which number is meant."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.metrics import Row
 
 _IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
 _ABOUT = ("run_id", "artifact_id", "device", "precision", "status")

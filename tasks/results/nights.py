@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import date as calendar_date
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import InputError
-from artifacts.problems import collected
-from artifacts.results.tables import Filter, read_newest_first, table_key, write_table
-from tasks.config import Section
-from tasks.results.predicted import Predicted, stored
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.problems import collected
+from nerbench.artifacts.results.tables import Filter, read_newest_first, table_key, write_table
+from nerbench.tasks.config import Section
+from nerbench.tasks.results.predicted import Predicted, stored
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
 
 SAME = ("slice", "level", "mode", "label", "average", "metric", "parameters", "source")
 """What tells the numbers of one model, run and annotation from each other."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from artifacts.errors import InputError
-from artifacts.results.tables import find_table_file, table_key
-from tasks.config import Section
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import find_table_file, table_key
+from nerbench.tasks.config import Section
 
 
 class Predicted(Section):

@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from artifacts.digests import canonical_json
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import find_table_file, table_key, write_table
-from tasks.config import BenchmarkConfig, Config
-from tasks.corpora.columns import Column
-from tasks.corpora.refs import CorpusRef
-from tasks.environment import environment, machine
-from tasks.inference.evaluation import EvaluationRecord
-from tasks.results.predicted import Predicted, predictions_key
-from tasks.runs import Run, utc_now
-from tasks.scoring.counting import NamedPredictions, name_predictions
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import find_table_file, table_key, write_table
+from nerbench.tasks.config import BenchmarkConfig, Config
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.environment import environment, machine
+from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions
+from nerbench.tasks.scoring.metrics import Row
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:

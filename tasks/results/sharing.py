@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.secrets import redact
-from tasks.configuration.configerrors import looks_secret
-from tasks.configuration.variables import OPTIONS
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.secrets import redact
+from nerbench.tasks.configuration.configerrors import looks_secret
+from nerbench.tasks.configuration.variables import OPTIONS
 
 HIDDEN = "…"
 TEXTS = ("text", "gold_text", "pred_text", "sentence_text")

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from artifacts.errors import InputError
-from artifacts.results.tables import DatedRows, Filter, read_newest_first
-from tasks.custom.running import CUSTOM
-from tasks.results.latency import latency_samples
-from tasks.scoring.counts import OVERALL
-from tasks.scoring.metrics import Row
-from tasks.slicing.slices import EVERYTHING
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.custom.running import CUSTOM
+from nerbench.tasks.results.latency import latency_samples
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.slicing.slices import EVERYTHING
 
 _SHOWN = 5
 

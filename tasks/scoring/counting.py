@@ -8,27 +8,27 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.digests import sha256_hex
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import load_manifest
-from artifacts.storage.filesystem import Root
-from tasks.config import BenchmarkConfig, Config, Section
-from tasks.corpora.corpus import Corpus
-from tasks.corpora.labels import entity_types
-from tasks.corpora.matching import match_labels
-from tasks.corpora.refs import CorpusRef, open_corpus
-from tasks.custom.running import collect
-from tasks.inference.evaluation import EvaluationRecord
-from tasks.inference.predictions import digest_of
-from tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
-from tasks.scoring.intervals import JackknifeIntervals
-from tasks.scoring.metrics import BUILTIN, Row
-from tasks.scoring.registry import Metric, select
-from tasks.scoring.score import ROW, score
-from tasks.scoring.tagged import TaggedWords, from_corpus
-from tasks.slicing.choice import slices_for
-from tasks.slicing.training_mentions import find_training
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import load_manifest
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.config import BenchmarkConfig, Config, Section
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.labels import entity_types
+from nerbench.tasks.corpora.matching import match_labels
+from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
+from nerbench.tasks.custom.running import collect
+from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.inference.predictions import digest_of
+from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
+from nerbench.tasks.scoring.intervals import JackknifeIntervals
+from nerbench.tasks.scoring.metrics import BUILTIN, Row
+from nerbench.tasks.scoring.registry import Metric, select
+from nerbench.tasks.scoring.score import ROW, score
+from nerbench.tasks.scoring.tagged import TaggedWords, from_corpus
+from nerbench.tasks.slicing.choice import slices_for
+from nerbench.tasks.slicing.training_mentions import find_training
 
 HEADLINE = "f1"
 """The metric that says for all of them why a slice has none."""

@@ -33,12 +33,12 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from tasks.config.section import DEFAULT_MODES, Mode
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.entities import Indices
-from tasks.scoring.marks import marks_of
-from tasks.scoring.tagged import TaggedWords, Units
-from tasks.slicing.slices import EVERYTHING, Slice
+from nerbench.tasks.config.section import DEFAULT_MODES, Mode
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.entities import Indices
+from nerbench.tasks.scoring.marks import marks_of
+from nerbench.tasks.scoring.tagged import TaggedWords, Units
+from nerbench.tasks.slicing.slices import EVERYTHING, Slice
 
 Level = Literal["entity", "token"]
 COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")

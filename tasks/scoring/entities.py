@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.corpora.labels import tag_vocabulary
 
 Mode = Literal["strict", "conlleval", "discard"]
 MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")

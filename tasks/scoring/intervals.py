@@ -1,16 +1,16 @@
-"""Confidence intervals of numbers made of counts: the methods of `tasks.statistics` over documents."""
+"""Confidence intervals of numbers made of counts: the methods of `nerbench.tasks.statistics` over documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tasks.scoring.counts import COLUMNS, Counts
-from tasks.scoring.metrics import Numbers, Quantity, evaluate, ratio, summed_columns
-from tasks.scoring.tagged import Unit
-from tasks.statistics.bootstrap import Floats, left_out
-from tasks.statistics.intervals import too_small
-from tasks.statistics.wilson import symmetric, wilson
+from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.metrics import Numbers, Quantity, evaluate, ratio, summed_columns
+from nerbench.tasks.scoring.tagged import Unit
+from nerbench.tasks.statistics.bootstrap import Floats, left_out
+from nerbench.tasks.statistics.intervals import too_small
+from nerbench.tasks.statistics.wilson import symmetric, wilson
 
 WILSON, SYMMETRIC = "wilson-jackknife", "jackknife-t"
 """What the methods are called in result tables: of shares, and of metrics that are not declared to be one."""

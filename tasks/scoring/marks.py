@@ -1,4 +1,4 @@
-"""What one part of a corpus adds to the counts: see `tasks.scoring.counts` for what the modes mean."""
+"""What one part of a corpus adds to the counts: see `nerbench.tasks.scoring.counts` for what the modes mean."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.scoring.entities import Codes, Entities, Flags, Indices, extract, identical
-from tasks.scoring.pairing import Preference, pair_entities
-from tasks.scoring.tagged import TaggedWords
-from tasks.slicing.slices import EVERYTHING, Slice
+from nerbench.tasks.scoring.entities import Codes, Entities, Flags, Indices, extract, identical
+from nerbench.tasks.scoring.pairing import Preference, pair_entities
+from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.slicing.slices import EVERYTHING, Slice
 
 _INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
 """Modes, by how they pair entities."""

@@ -26,9 +26,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.corpora.labels import OUTSIDE, type_of
-from tasks.scoring.counts import OVERALL, Counts
-from tasks.scoring.registry import Average, Metric, metric, registered
+from nerbench.tasks.corpora.labels import OUTSIDE, type_of
+from nerbench.tasks.scoring.counts import OVERALL, Counts
+from nerbench.tasks.scoring.registry import Average, Metric, metric, registered
 
 OVERALL_WITH_O = "overall_with_O"
 Numbers = npt.NDArray[Any]

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.config.section import DEFAULT_MODES, Mode
-from tasks.scoring.counts import Counts, count
-from tasks.scoring.tagged import TaggedWords, Units
-from tasks.slicing.slices import Slice
+from nerbench.tasks.config.section import DEFAULT_MODES, Mode
+from nerbench.tasks.scoring.counts import Counts, count
+from nerbench.tasks.scoring.tagged import TaggedWords, Units
+from nerbench.tasks.slicing.slices import Slice
 
 
 def count_both_ways(

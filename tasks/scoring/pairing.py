@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.scoring.entities import Entities, Flags, Indices
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices
 
 Preference = Literal["span", "type"]
 _BASE = 1 << 31

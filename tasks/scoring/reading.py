@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.storage.filesystem import Root
-from tasks.corpora.labels import entity_types, tag_vocabulary
-from tasks.inference.predictions import PredictionsDigest
-from tasks.scoring.entities import encode
-from tasks.scoring.tagged import TaggedWords, Units, known_scores
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.corpora.labels import entity_types, tag_vocabulary
+from nerbench.tasks.inference.predictions import PredictionsDigest
+from nerbench.tasks.scoring.entities import encode
+from nerbench.tasks.scoring.tagged import TaggedWords, Units, known_scores
 
 Numbers = npt.NDArray[np.int32]
 PART = 100_000
@@ -86,7 +86,7 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     A local file stays on disk; of any other store its bytes are held.
 
     Args:
-        uri_or_path: of the file, as `artifacts.results.tables` gives it, or below the results.
+        uri_or_path: of the file, as `nerbench.artifacts.results.tables` gives it, or below the results.
 
     Raises:
         CorruptArtifactError: it is missing or damaged; rows are missing, out of order or not those of its

@@ -1,6 +1,6 @@
 """What a metric is, and how one is registered: one decorator for the built-in ones and for a user's own.
 
-    from tasks.scoring.registry import metric
+    from nerbench.tasks.scoring.registry import metric
 
     @metric("long_f1", tags=["shape"], labels="all", parameters={"words": [2, 3]})
     def long_f1(predictions, *, label, words): ...
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, TypeVar, get_args
 
-from artifacts.errors import InputError
+from nerbench.artifacts.errors import InputError
 
 Needs = Literal["counts", "predictions", "model"]
 Average = Literal["micro", "macro", "weighted"]

@@ -1,4 +1,4 @@
-"""Rows of the `metrics` table from counts; what their numbers mean is said in `tasks.scoring.metrics`."""
+"""Rows of the `metrics` table from counts; what their numbers mean is said in `nerbench.tasks.scoring.metrics`."""
 
 import logging
 import math
@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from artifacts.errors import pass_interrupts
-from tasks.configuration.usercode import explain
-from tasks.scoring.counts import COLUMNS, Counts
-from tasks.scoring.entities import MODES
-from tasks.scoring.metrics import BUILTIN, Numbers, Quantity, Row, evaluate, quantities, summed_columns
-from tasks.scoring.registry import Metric
+from nerbench.artifacts.errors import pass_interrupts
+from nerbench.tasks.configuration.usercode import explain
+from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.entities import MODES
+from nerbench.tasks.scoring.metrics import BUILTIN, Numbers, Quantity, Row, evaluate, quantities, summed_columns
+from nerbench.tasks.scoring.registry import Metric
 
 ROW: Row = dict.fromkeys(
     (

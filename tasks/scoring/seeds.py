@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from statistics import fmean, stdev
 
-from artifacts.digests import canonical_json, sha256_hex
-from tasks.config import ModelConfig
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.scoring.metrics import Row
 
 SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric", "parameters")
 """What rows of different seeds must share to be one number; a row may lack columns that are null."""

@@ -1,15 +1,15 @@
 """Counts of predictions that an earlier run stored, from the `predictions` table alone."""
 
-from artifacts.errors import NerbenchError
-from artifacts.manifest import ArtifactKey
-from artifacts.store import Store
-from tasks.config import Config
-from tasks.results.predicted import Predicted
-from tasks.scoring.counts import Counts, count
-from tasks.scoring.paired_counts import count_both_ways
-from tasks.scoring.reading import PredictionsFile, read_predictions
-from tasks.slicing.choice import Slices, slices_for
-from tasks.slicing.training_mentions import Mentions, Unavailable, find_training
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.counts import Counts, count
+from nerbench.tasks.scoring.paired_counts import count_both_ways
+from nerbench.tasks.scoring.reading import PredictionsFile, read_predictions
+from nerbench.tasks.slicing.choice import Slices, slices_for
+from nerbench.tasks.slicing.training_mentions import Mentions, Unavailable, find_training
 
 
 def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Slices]:

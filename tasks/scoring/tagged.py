@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.corpora.columns import Column
-from tasks.corpora.corpus import Corpus
-from tasks.scoring.entities import Codes, Flags, Indices, encode
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.scoring.entities import Codes, Flags, Indices, encode
 
 Unit = Literal["document", "sentence"]
 MAX_UNITS = 4096

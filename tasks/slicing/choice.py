@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artifacts.errors import InputError, pass_interrupts
-from tasks.config import SliceConfig
-from tasks.configuration.usercode import explain, load_function, place_of
-from tasks.scoring.entities import Flags, Indices
-from tasks.scoring.tagged import TaggedWords
-from tasks.slicing.expression import parse
-from tasks.slicing.slices import EVERYTHING, Slice, Survey, WordMask, standard_slices, word_slice
-from tasks.slicing.training_mentions import Mentions, Unavailable, join_words
-from tasks.slicing.word_table import word_table
+from nerbench.artifacts.errors import InputError, pass_interrupts
+from nerbench.tasks.config import SliceConfig
+from nerbench.tasks.configuration.usercode import explain, load_function, place_of
+from nerbench.tasks.scoring.entities import Flags, Indices
+from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.slicing.expression import parse
+from nerbench.tasks.slicing.slices import EVERYTHING, Slice, Survey, WordMask, standard_slices, word_slice
+from nerbench.tasks.slicing.training_mentions import Mentions, Unavailable, join_words
+from nerbench.tasks.slicing.word_table import word_table
 
 _REASONS = {
     "text": "the words were not kept (text: drop)",

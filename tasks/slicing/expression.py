@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import pyarrow as pa
 
-from artifacts.errors import InputError
-from tasks.scoring.entities import Flags
-from tasks.slicing.language import (
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.scoring.entities import Flags
+from nerbench.tasks.slicing.language import (
     ARITHMETIC,
     COLUMNS,
     COMPARISONS,

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.scoring.entities import Entities, Flags, Indices
-from tasks.scoring.tagged import TaggedWords
-from tasks.slicing.training_mentions import Mentions, mention_keys
-from tasks.slicing.word_table import per_word, sentence_lengths
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices
+from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.slicing.training_mentions import Mentions, mention_keys
+from nerbench.tasks.slicing.word_table import per_word, sentence_lengths
 
 EVERYTHING = "all"
 """The slice of all entities."""

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artifacts.errors import InputError
-from artifacts.manifest import CorpusDigest
-from tasks.config import DatasetConfig
-from tasks.corpora.columns import Column
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.scoring.entities import Entities, Indices, encode, extract
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.manifest import CorpusDigest
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.scoring.entities import Entities, Indices, encode, extract
 
 Mentions = frozenset[bytes]
 """Keys of mentions as of `mention_keys`."""

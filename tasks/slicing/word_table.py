@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.entities import Codes, Indices
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.entities import Codes, Indices
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

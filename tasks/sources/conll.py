@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Literal
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.sources.sentences import Sentence, Source, shortened
-from tasks.sources.textfile import read_lines
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.sources.sentences import Sentence, Source, shortened
+from nerbench.tasks.sources.textfile import read_lines
 
 Columns = Mapping[Literal["words", "tags", "document"], int | str]
 _HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.sources.records import find_columns, read_records
-from tasks.sources.sentences import Sentence, Source
-from tasks.sources.tabular import arrow_records, check_columns
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.sources.records import find_columns, read_records
+from nerbench.tasks.sources.sentences import Sentence, Source
+from nerbench.tasks.sources.tabular import arrow_records, check_columns
 
 SPLITS = ("train", "validation", "test")
 _FORMATS = {"parquet", "json", "arrow", "csv"}

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.sources.records import Columns, Record, find_columns, read_records
-from tasks.sources.sentences import Source, shortened
-from tasks.sources.textfile import read_lines
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.sources.records import Columns, Record, find_columns, read_records
+from nerbench.tasks.sources.sentences import Source, shortened
+from nerbench.tasks.sources.textfile import read_lines
 
 
 def read_json(path: str, config: DatasetConfig) -> Source:

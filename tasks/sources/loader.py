@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from artifacts.errors import CorpusError, InputError, pass_interrupts
-from tasks.config import DatasetConfig, Split
-from tasks.configuration.usercode import explain, load_function
-from tasks.configuration.variables import expand_options
-from tasks.sources.records import Record, read_records
-from tasks.sources.sentences import Source, shortened
+from nerbench.artifacts.errors import CorpusError, InputError, pass_interrupts
+from nerbench.tasks.config import DatasetConfig, Split
+from nerbench.tasks.configuration.usercode import explain, load_function
+from nerbench.tasks.configuration.variables import expand_options
+from nerbench.tasks.sources.records import Record, read_records
+from nerbench.tasks.sources.sentences import Source, shortened
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from tasks.config import DatasetConfig, Format
-from tasks.sources.sentences import Source
+from nerbench.tasks.config import DatasetConfig, Format
+from nerbench.tasks.sources.sentences import Source
 
 # Named, not imported: each brings libraries that only its own format needs.
 FILE_FORMATS: dict[Format, tuple[str, str]] = {
-    "conll": ("tasks.sources.conll", "read_conll"),
-    "parquet": ("tasks.sources.tabular", "read_parquet"),
-    "json": ("tasks.sources.jsonlines", "read_json"),
+    "conll": ("nerbench.tasks.sources.conll", "read_conll"),
+    "parquet": ("nerbench.tasks.sources.tabular", "read_parquet"),
+    "json": ("nerbench.tasks.sources.jsonlines", "read_json"),
 }
 _OF_DATASETS: dict[Format, tuple[str, str]] = {
-    "hub": ("tasks.sources.hub", "read_hub"),
-    "loader": ("tasks.sources.loader", "read_loader"),
+    "hub": ("nerbench.tasks.sources.hub", "read_hub"),
+    "loader": ("nerbench.tasks.sources.loader", "read_loader"),
 }
 
 

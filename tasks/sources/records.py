@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import Any, Literal, NamedTuple
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.sources.sentences import Sentence, shortened
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.sources.sentences import Sentence, shortened
 
 Part = Literal["words", "tags", "document"]
 

@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artifacts.errors import CorpusError
-from tasks.corpora.labels import OUTSIDE
-from tasks.sources.sentences import Sentence, Source, shortened
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.corpora.labels import OUTSIDE
+from nerbench.tasks.sources.sentences import Sentence, Source, shortened
 
 Scheme = Literal["io", "iob1", "iob2", "bioes", "bilou"]
 Declared = Literal["auto"] | Scheme

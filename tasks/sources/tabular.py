@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.sources.records import Columns, Record, find_columns, read_records
-from tasks.sources.sentences import Sentence, Source
-from tasks.sources.textfile import open_file
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.sources.records import Columns, Record, find_columns, read_records
+from nerbench.tasks.sources.sentences import Sentence, Source
+from nerbench.tasks.sources.textfile import open_file
 
 _ROWS = 2048
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
-from artifacts.errors import CorpusError, refuse_credentials
+from nerbench.artifacts.errors import CorpusError, refuse_credentials
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
@@ -28,7 +28,7 @@ def open_file(path: str) -> IO[bytes]:
 
         options: dict[str, Any] = {}
         if path.startswith(("http://", "https://")):
-            from tasks.sources.web import web_options
+            from nerbench.tasks.sources.web import web_options
 
             options = web_options(path)
         opened: IO[bytes] = fsspec.open(path, "rb", **options).open()

@@ -4,8 +4,8 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from artifacts.errors import CorpusError
-from tasks.configuration.permission import is_internal, is_internal_address
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.configuration.permission import is_internal, is_internal_address
 
 
 def web_options(url: str) -> dict[str, Any]:

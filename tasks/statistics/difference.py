@@ -1,7 +1,7 @@
 """How sure a difference of two models is: its interval and its p-value, which never contradict each other.
 
 Resampled and swapped are documents where 20 of them hold entities; the interval is that of the paired bootstrap
-(`tasks.statistics.intervals`), the p-value that of the permutation test (`tasks.statistics.paired`).
+(`nerbench.tasks.statistics.intervals`), the p-value that of the permutation test (`nerbench.tasks.statistics.paired`).
 
 Fewer documents say little about how documents differ, so sentences are resampled instead, and how strongly those of a
 document hang together is assumed, not estimated: as strongly as correlation CORRELATION between two entities of one
@@ -25,9 +25,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.statistics.bootstrap import Floats, left_out
-from tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval, interval
-from tasks.statistics.paired import detectable, p_value, paired_bootstrap, permutations
+from nerbench.tasks.statistics.bootstrap import Floats, left_out
+from nerbench.tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval, interval
+from nerbench.tasks.statistics.paired import detectable, p_value, paired_bootstrap, permutations
 
 CORRELATION = 0.4
 """Assumed between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12 overall).

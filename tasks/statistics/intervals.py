@@ -5,7 +5,7 @@ the textbook has the normal quantile z, this has t · √(u / (u − 1)) for u u
 intervals so), and t has as many degrees of freedom as the spread of the units' influences allows,
 2u / (kurtosis − 1) (Satterthwaite), between 1 and u − 1. Few documents with most of the errors make it wider.
 
-Differences of two models have these intervals; the shares of one model have those of `tasks.statistics.wilson`.
+Differences of two models have these intervals; the shares of one model have those of `tasks/statistics/wilson.py`.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.statistics.bootstrap import Floats
+from nerbench.tasks.statistics.bootstrap import Floats
 
 MIN_SUPPORT = 30
 MIN_UNITS = 20

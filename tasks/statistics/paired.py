@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.statistics.bootstrap import Floats, chunks, resampled
+from nerbench.tasks.statistics.bootstrap import Floats, chunks, resampled
 
 TIE = 1e-9
 """Relative difference below which a permuted statistic is as extreme as the observed one: both are rounded."""

@@ -5,7 +5,7 @@ there is enough to show one, and the p-value of a test that there is no differen
 several numbers are decided about together. The margin is the loss that does not matter.
 
 - `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies wholly
-  below 0. (`tasks.statistics.difference` gives no interval that excludes 0 where p > 1 − confidence: for a number that
+  below 0. (`tasks/statistics/difference.py` gives no interval that excludes 0 where p > 1 − confidence: for a number that
   is decided about alone, an interval below 0 and a drop beyond the margin are enough.)
 - `pass`: the low end of the interval is above −margin; called `improvement` where the interval lies wholly above 0.
 - `undecided`: everything else.

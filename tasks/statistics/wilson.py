@@ -18,8 +18,8 @@ The quantile is Student's t with u − 1 degrees of freedom for u units. `docs/s
 
 import numpy as np
 
-from tasks.statistics.bootstrap import Floats
-from tasks.statistics.intervals import Interval
+from nerbench.tasks.statistics.bootstrap import Floats
+from nerbench.tasks.statistics.intervals import Interval
 
 PRIOR = 0.5
 """Degrees of freedom of the prior, in which all entities of a unit are right or wrong together."""

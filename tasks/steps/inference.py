@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from artifacts.manifest import ArtifactRef
-from tasks.config import BenchmarkConfig, Config, DatasetConfig
-from tasks.corpora import refs
-from tasks.corpora.refs import CorpusRef
-from tasks.inference import canary, evaluation, sharding
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
-from tasks.inference.sharding import Shard, ShardRecord
-from tasks.inference.writing import n_blocks
-from tasks.progress import inference_progress
-from tasks.results import rows
-from tasks.results.predicted import Predicted
-from tasks.runs import Run
-from tasks.steps.retrying import STORAGE
-from tasks.steps.slots import gpu_slots
-from tasks.steps.step import from_store, step
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig
+from nerbench.tasks.corpora import refs
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.inference import canary, evaluation, sharding
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
+from nerbench.tasks.inference.sharding import Shard, ShardRecord
+from nerbench.tasks.inference.writing import n_blocks
+from nerbench.tasks.progress import inference_progress
+from nerbench.tasks.results import rows
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.slots import gpu_slots
+from nerbench.tasks.steps.step import from_store, step
 
 
 @step(task_run_name="read {dataset.name}", **STORAGE)

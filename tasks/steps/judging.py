@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from artifacts.manifest import ArtifactRef
-from tasks.comparison import frozen, gate
-from tasks.config import Config, GateConfig, GateRule
-from tasks.results import rows
-from tasks.results.predicted import Predicted
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
-from tasks.steps.retrying import STORAGE
-from tasks.steps.step import step
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.comparison import frozen, gate
+from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results import rows
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.step import step
 
 
 @step(task_run_name="compare with earlier runs", **STORAGE)
@@ -27,7 +27,7 @@ def find_baseline(gate_config: GateConfig, artifact: ArtifactRef, store: str) ->
 
 @step(task_run_name="judge {candidate.model} on {candidate.dataset} against {candidate.gold}", **STORAGE)
 def measure(config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None) -> list[Row]:
-    """What the rules say of one model beside its baseline under one annotation, for `tasks.comparison.gate.decide`."""
+    """What the rules say of one model beside its baseline under one annotation, for `tasks/comparison/gate.py`."""
     return gate.measure_stored(config, rules, candidate, base)
 
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from artifacts.manifest import ArtifactRef
-from tasks.config import Config
-from tasks.corpora import refs
-from tasks.corpora.refs import CorpusRef
-from tasks.measuring import measurement, subjects, tables
-from tasks.measuring.measurement import Measurement
-from tasks.measuring.subjects import Subject
-from tasks.measuring.tables import Swept
-from tasks.runs import Run
-from tasks.steps.retrying import STORAGE
-from tasks.steps.slots import gpu_slots
-from tasks.steps.step import step
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora import refs
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.measuring import measurement, subjects, tables
+from nerbench.tasks.measuring.measurement import Measurement
+from nerbench.tasks.measuring.subjects import Subject
+from nerbench.tasks.measuring.tables import Swept
+from nerbench.tasks.runs import Run
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.slots import gpu_slots
+from nerbench.tasks.steps.step import step
 
 
 @step(task_run_name="measure {artifact.name}")

@@ -1,12 +1,12 @@
 """Steps to the Hugging Face Hub."""
 
-from artifacts.manifest import ArtifactRef
-from tasks.config import Config
-from tasks.publishing import card, hub
-from tasks.publishing.card import Card
-from tasks.publishing.hub import Publication
-from tasks.steps.retrying import STORAGE
-from tasks.steps.step import step
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import Config
+from nerbench.tasks.publishing import card, hub
+from nerbench.tasks.publishing.card import Card
+from nerbench.tasks.publishing.hub import Publication
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.step import step
 
 
 @step(task_run_name="write the card of {artifact.name}", **STORAGE)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from artifacts.manifest import ArtifactRef
-from tasks.config import Config
-from tasks.report import announcement
-from tasks.report.announcement import Announcement
-from tasks.results import rows
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
-from tasks.steps.retrying import STORAGE
-from tasks.steps.step import step
-from tasks.tracking import mlflow_runs
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import Config
+from nerbench.tasks.report import announcement
+from nerbench.tasks.report.announcement import Announcement
+from nerbench.tasks.results import rows
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.step import step
+from nerbench.tasks.tracking import mlflow_runs
 
 
 @step(task_run_name="record the run", **STORAGE)

@@ -5,7 +5,7 @@ from typing import Any
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from artifacts.errors import StoreUnreachableError
+from nerbench.artifacts.errors import StoreUnreachableError
 
 PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 

@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from artifacts.manifest import ArtifactRef
-from tasks.analysis import writing
-from tasks.analysis.writing import Analysed
-from tasks.config import BenchmarkConfig, Config, ModelConfig
-from tasks.corpora.refs import CorpusRef
-from tasks.custom import own
-from tasks.inference.evaluation import EvaluationRecord
-from tasks.results import nights, rows
-from tasks.results.nights import ScoredPredictions
-from tasks.results.predicted import Predicted
-from tasks.runs import Run
-from tasks.scoring import counting
-from tasks.scoring.counting import CountedPredictions
-from tasks.scoring.metrics import Row
-from tasks.steps.retrying import STORAGE
-from tasks.steps.step import Rows, step
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.analysis import writing
+from nerbench.tasks.analysis.writing import Analysed
+from nerbench.tasks.config import BenchmarkConfig, Config, ModelConfig
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.custom import own
+from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.results import nights, rows
+from nerbench.tasks.results.nights import ScoredPredictions
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring import counting
+from nerbench.tasks.scoring.counting import CountedPredictions
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.step import Rows, step
 
 
 @step(task_run_name="count {artifact.name} against {corpus.gold_name}", **STORAGE)

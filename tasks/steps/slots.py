@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from prefect.concurrency.sync import concurrency
 
-from tasks.inference.loading import resolve_device
+from nerbench.tasks.inference.loading import resolve_device
 
 GPU_LIMIT, GPU_LEASE_S = "gpu", 60.0
 

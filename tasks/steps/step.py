@@ -16,10 +16,10 @@ from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from artifacts.errors import RunFailedError, pass_interrupts
-from artifacts.secrets import redact_logs
-from tasks.configuration.usercode import explain
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import RunFailedError, pass_interrupts
+from nerbench.artifacts.secrets import redact_logs
+from nerbench.tasks.configuration.usercode import explain
+from nerbench.tasks.scoring.metrics import Row
 
 redact_logs()  # here, as every process that works for a run imports this: the flow's own, a pool's and a cluster's
 

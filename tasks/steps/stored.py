@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from artifacts import presence, references
-from artifacts.manifest import ArtifactRef
-from artifacts.store import Store
-from tasks.steps.retrying import STORAGE
-from tasks.steps.step import step
+from nerbench.artifacts import presence, references
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.store import Store
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.step import step
 
 
 @step(task_run_name="resolve {reference}", **STORAGE)

@@ -6,18 +6,18 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from artifacts.manifest import ArtifactRef
-from artifacts.store import Store
-from tasks.child import Job
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.progress import at_most_every, both, training_progress
-from tasks.results import rows
-from tasks.runs import Run
-from tasks.steps.retrying import STORAGE
-from tasks.steps.slots import gpu_slots
-from tasks.steps.step import step
-from tasks.training import launch
-from tasks.training.launch import TrainedModel, TrainingPlan
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.store import Store
+from nerbench.tasks.child import Job
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.progress import at_most_every, both, training_progress
+from nerbench.tasks.results import rows
+from nerbench.tasks.runs import Run
+from nerbench.tasks.steps.retrying import STORAGE
+from nerbench.tasks.steps.slots import gpu_slots
+from nerbench.tasks.steps.step import step
+from nerbench.tasks.training import launch
+from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
 
 PROGRESS_BAR_S = 5.0
 """Seconds between two moves of a progress bar, each a request to the server."""

@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
-from artifacts.errors import InputError, StoreUnreachableError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import load_manifest
-from tasks.config import Config
-from tasks.results.sharing import shareable_value
-from tasks.results.summary import RunResults, newest_run
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import load_manifest
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.sharing import shareable_value
+from nerbench.tasks.results.summary import RunResults, newest_run
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
 
 EXPERIMENT = "nerbench"
 """The experiment's name, unless MLFLOW_EXPERIMENT_NAME gives another."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig, PreTrainedModel
 
-from artifacts.errors import InputError
-from tasks.config import ModelConfig
-from tasks.corpora.corpus import Corpus
-from tasks.inference.loading import (
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.loading import (
     DEFAULT_WINDOW,
     REACHABLE,
     LoadedTokenizer,
@@ -19,7 +19,7 @@ from tasks.inference.loading import (
     prepare_tokenizer,
     usable_window,
 )
-from tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.tokenizer import train_tokenizer
 
 
 class Base(NamedTuple):

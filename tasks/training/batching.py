@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from tasks.inference.prediction import batches
-from tasks.training.examples import BLANK, Examples, collate
-from tasks.training.ranks import ALONE, Ranks
+from nerbench.tasks.inference.prediction import batches
+from nerbench.tasks.training.examples import BLANK, Examples, collate
+from nerbench.tasks.training.ranks import ALONE, Ranks
 
 LENGTH_NOISE = 0.1
 """Relative noise on lengths before sorting, so that batches differ from epoch to epoch.

@@ -29,5 +29,7 @@ class EntityF1(evaluate.Metric):  # type: ignore[misc]
         for number, (predicted, gold) in enumerate(zip(predictions, references, strict=True)):
             if len(predicted) != len(gold):
                 raise ValueError(f"sentence {number} has {len(gold)} tags and {len(predicted)} predicted ones")
-        scores: dict[str, float] = import_module("tasks.training.scores").entity_scores(predictions, references)
+        scores: dict[str, float] = import_module("nerbench.tasks.training.scores").entity_scores(
+            predictions, references
+        )
         return scores

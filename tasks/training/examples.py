@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tasks.corpora.corpus import Corpus
-from tasks.inference.alignment import Window, tokenize, windows
-from tasks.inference.loading import LoadedTokenizer
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.alignment import Window, tokenize, windows
+from nerbench.tasks.inference.loading import LoadedTokenizer
 
 IGNORED = -100
 """The label of pieces that the loss leaves out: special tokens, later pieces, words of another window."""

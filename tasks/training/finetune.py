@@ -1,4 +1,4 @@
-"""Fine-tune a token classifier with Trainer. Run as a child: `python -m tasks.training.finetune < job.json`.
+"""Fine-tune a token classifier with Trainer. Run as a child: `python -m nerbench.tasks.training.finetune < job.json`.
 
 The job names a ModelConfig, a DatasetConfig, an output folder and a folder of checkpoints, from the newest of which
 training goes on; the events are training steps and evaluations; the result holds what the artifact's manifest records.
@@ -14,17 +14,17 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, Trainer
 
-from artifacts.errors import RunFailedError
-from artifacts.storage.paths import room_for
-from tasks.child import Emit, Job, serve
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.inference.golden import record
-from tasks.inference.loading import LoadedTokenizer, load_tagger
-from tasks.training.lesson import make_trainer, prepare
-from tasks.training.ranks import ranks
-from tasks.training.source import folder_sha256
-from tasks.training.stopping import callbacks, newest_checkpoint
-from tasks.training.trainer import resolve_precision
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.storage.paths import room_for
+from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.inference.golden import record
+from nerbench.tasks.inference.loading import LoadedTokenizer, load_tagger
+from nerbench.tasks.training.lesson import make_trainer, prepare
+from nerbench.tasks.training.ranks import ranks
+from nerbench.tasks.training.source import folder_sha256
+from nerbench.tasks.training.stopping import callbacks, newest_checkpoint
+from nerbench.tasks.training.trainer import resolve_precision
 
 
 def finetune(job: Job, emit: Emit) -> Job:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.manifest import (
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.manifest import (
     ArtifactRef,
     BaseSource,
     CodeVersion,
@@ -23,16 +23,16 @@ from artifacts.manifest import (
     Golden,
     Provenance,
 )
-from artifacts.storage.cache import cache_folder
-from artifacts.storage.filesystem import Root
-from artifacts.storage.paths import write_whole
-from artifacts.store import Store
-from tasks.child import Job, run_child
-from tasks.config import DatasetConfig, ModelConfig, Section
-from tasks.corpora.corpus import load_splits, pick_split
-from tasks.environment import code_version, environment, library_versions
-from tasks.runs import utc_now
-from tasks.training.source import base_source
+from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.paths import write_whole
+from nerbench.artifacts.store import Store
+from nerbench.tasks.child import Job, run_child
+from nerbench.tasks.config import DatasetConfig, ModelConfig, Section
+from nerbench.tasks.corpora.corpus import load_splits, pick_split
+from nerbench.tasks.environment import code_version, environment, library_versions
+from nerbench.tasks.runs import utc_now
+from nerbench.tasks.training.source import base_source
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,11 @@ def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     result = run_child(
-        "tasks.training.finetune", _job(plan), what=f"training {model.name}", on_event=on_event, env=_gpus(model)
+        "nerbench.tasks.training.finetune",
+        _job(plan),
+        what=f"training {model.name}",
+        on_event=on_event,
+        env=_gpus(model),
     )
     trained = TrainedModel(
         name=model.name,

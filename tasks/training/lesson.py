@@ -7,16 +7,16 @@ from typing import NamedTuple
 import torch
 from transformers import TrainerCallback, set_seed
 
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpora.corpus import load_splits, pick_split
-from tasks.corpora.labels import tag_vocabulary
-from tasks.training.bases import Base, build
-from tasks.training.dropout import use_frugal_dropout
-from tasks.training.examples import Examples
-from tasks.training.ranks import ALONE, Ranks, training_device
-from tasks.training.trainer import TaggerTrainer, arguments
-from tasks.training.validation import Validation
-from tasks.training.vocabulary import narrow
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.corpora.corpus import load_splits, pick_split
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.training.bases import Base, build
+from nerbench.tasks.training.dropout import use_frugal_dropout
+from nerbench.tasks.training.examples import Examples
+from nerbench.tasks.training.ranks import ALONE, Ranks, training_device
+from nerbench.tasks.training.trainer import TaggerTrainer, arguments
+from nerbench.tasks.training.validation import Validation
+from nerbench.tasks.training.vocabulary import narrow
 
 
 class Lesson(NamedTuple):

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import distributed
 
-from artifacts.errors import InputError
-from tasks.child import Emit, Job, event_of, run_child
-from tasks.config import ModelConfig
-from tasks.inference.loading import resolve_device
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.child import Emit, Job, event_of, run_child
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.inference.loading import resolve_device
 
 PATIENCE_S = 10.0
 """How long an error waits for the news of a dead process, which would explain it."""
@@ -124,7 +124,9 @@ def _attend_to(model: ModelConfig, job: Job, emit: Emit) -> None:
     """Run one of the other processes to its end; if that is a bad one, it is this process's too."""
     what = f"process {job['rank']} of {model.processes}"
     try:
-        run_child("tasks.training.finetune", job, what=what, env={"OMP_NUM_THREADS": str(torch.get_num_threads())})
+        run_child(
+            "nerbench.tasks.training.finetune", job, what=what, env={"OMP_NUM_THREADS": str(torch.get_num_threads())}
+        )
     except BaseException as error:
         emit(event_of(error))
         os._exit(1)  # the main thread may wait for the dead one for ever

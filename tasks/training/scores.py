@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tasks.corpora.labels import entity_types
-from tasks.scoring.counts import OVERALL, count
-from tasks.scoring.score import score
-from tasks.scoring.tagged import from_tags
+from nerbench.tasks.corpora.labels import entity_types
+from nerbench.tasks.scoring.counts import OVERALL, count
+from nerbench.tasks.scoring.score import score
+from nerbench.tasks.scoring.tagged import from_tags
 
 Sentences = Sequence[Sequence[str]]
 """Tags, sentence by sentence."""

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.folder import refuse_unsafe
-from artifacts.manifest import BaseSource
-from artifacts.storage import hub
-from artifacts.storage.filesystem import Root
-from tasks.config import ModelConfig
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.folder import refuse_unsafe
+from nerbench.artifacts.manifest import BaseSource
+from nerbench.artifacts.storage import hub
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.config import ModelConfig
 
 
 def base_source(model: ModelConfig) -> BaseSource | None:

@@ -12,9 +12,9 @@ from typing import Any
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
 from transformers.trainer_callback import ExportableState
 
-from tasks.child import Emit
-from tasks.config import ModelConfig
-from tasks.training.ranks import ALONE, Ranks
+from nerbench.tasks.child import Emit
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.training.ranks import ALONE, Ranks
 
 STATE_FILE = "trainer_state.json"
 """What the Trainer writes last: a checkpoint without it is torn."""

@@ -8,13 +8,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainerControl, TrainingArguments
 
-from artifacts.errors import InputError, RunFailedError
-from tasks.config import ModelConfig
-from tasks.environment import cpu_has_bf16
-from tasks.training.batching import Batches, TokenBatches
-from tasks.training.examples import IGNORED
-from tasks.training.ranks import training_device
-from tasks.training.validation import Validation
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.environment import cpu_has_bf16
+from nerbench.tasks.training.batching import Batches, TokenBatches
+from nerbench.tasks.training.examples import IGNORED
+from nerbench.tasks.training.ranks import training_device
+from nerbench.tasks.training.validation import Validation
 
 
 def token_loss(

@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from tasks.inference.prediction import BATCH_PIECES, batches
-from tasks.training.examples import IGNORED, Examples, collate
-from tasks.training.ranks import Ranks
-from tasks.training.scores import entity_scores
+from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
+from nerbench.tasks.training.examples import IGNORED, Examples, collate
+from nerbench.tasks.training.ranks import Ranks
+from nerbench.tasks.training.scores import entity_scores
 
 
 class Validation(NamedTuple):

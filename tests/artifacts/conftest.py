@@ -9,9 +9,9 @@ from fake_models import MakeModel, save_fake_model
 from fsspec.implementations.memory import MemoryFileSystem
 from s3_server import running_s3
 
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def root_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds between attempts, in which no test waits."""
     seconds: list[float] = []
-    monkeypatch.setattr("artifacts.storage.retries.sleep", seconds.append)
+    monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", seconds.append)
     return seconds
 
 

@@ -1,8 +1,8 @@
 """Damage done to what a store holds."""
 
-from artifacts.manifest import ArtifactRef
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 def blob(ref: ArtifactRef, store: Store, file: str) -> str:

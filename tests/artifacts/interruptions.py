@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.filesystem import Root
 
 WRITES = ("create", "delete")
 CALLS = ("create", "delete", "files", "read", "exists")
@@ -48,7 +48,7 @@ def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], 
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("artifacts.results.compacted._AT_ONCE", 1)
+        patch.setattr("nerbench.artifacts.results.compacted._AT_ONCE", 1)
         for name in names:
             patch.setattr(kind, name, interrupted(getattr(kind, name)))
         yield state

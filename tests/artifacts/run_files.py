@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from artifacts.results.compaction import Compacted, compact
-from artifacts.results.tables import read_results, write_table
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.results.compaction import Compacted, compact
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.storage.filesystem import Root
 
 DAY, NEXT_DAY = "2026-01-01", "2026-01-02"
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -7,11 +7,11 @@ from threading import Barrier
 import pytest
 from fake_models import MakeModel
 
-from artifacts import aliases
-from artifacts.errors import ArtifactNotFoundError, ConflictError, CorruptArtifactError, InputError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Expected, Store
+from nerbench.artifacts import aliases
+from nerbench.artifacts.errors import ArtifactNotFoundError, ConflictError, CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Expected, Store
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from fake_models import MakeModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from artifacts import folder as folders
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import CorruptArtifactError, InputError, NerbenchError, UnsafeArtifactError
-from artifacts.folder import describe_folder
-from artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
-from artifacts.references import materialise, resolve
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts import folder as folders
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError, UnsafeArtifactError
+from nerbench.artifacts.folder import describe_folder
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
+from nerbench.artifacts.references import materialise, resolve
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {

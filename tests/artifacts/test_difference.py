@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from artifacts.difference import Difference, differences
-from artifacts.manifest import BaseSource, CodeVersion, CorpusDigest, FileEntry, Manifest, Provenance
+from nerbench.artifacts.difference import Difference, differences
+from nerbench.artifacts.manifest import BaseSource, CodeVersion, CorpusDigest, FileEntry, Manifest, Provenance
 
 HEX = "0" * 64
 ONES = "1" * 64

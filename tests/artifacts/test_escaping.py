@@ -8,10 +8,10 @@ from fake_models import MakeModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.errors import InputError
-from artifacts.escaping import EscapedRecord, escaped
-from artifacts.manifest import Provenance
-from artifacts.store import Store
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.escaping import EscapedRecord, escaped
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.store import Store
 
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
@@ -46,7 +46,12 @@ def test_a_log_message_of_ours_is_escaped_whoever_formats_it() -> None:
         record = EscapedRecord(name, logging.INFO, "x.py", 1, "label %s", ("\x1b[31m",), None)
         return logging.Formatter("%(message)s").format(record)
 
-    for name in ("tasks.inference.records", "artifacts.store", "prefect.flow_runs", "prefect.task_runs"):
+    for name in (
+        "nerbench.tasks.inference.records",
+        "nerbench.artifacts.store",
+        "prefect.flow_runs",
+        "prefect.task_runs",
+    ):
         assert message(name) == r"label \x1b[31m"
     assert message("uvicorn.access") == "label \x1b[31m"
 

@@ -14,15 +14,15 @@ from fake_models import MakeModel
 from faulty_reads import Faults, faulty_reads
 from run_files import NOW, WEEK, compact_runs, read, write
 
-from artifacts.errors import NerbenchError
-from artifacts.findings import Verification
-from artifacts.garbage import find_foreign, find_garbage, remove_garbage
-from artifacts.manifest import Provenance
-from artifacts.problems import collected
-from artifacts.references import resolve, verify
-from artifacts.results.tables import find_table_file, read_newest_first
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.findings import Verification
+from nerbench.artifacts.garbage import find_foreign, find_garbage, remove_garbage
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.problems import collected
+from nerbench.artifacts.references import resolve, verify
+from nerbench.artifacts.results.tables import find_table_file, read_newest_first
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 NUMBERS = (

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from fake_models import LABELS, MakeModel
 
-from artifacts.errors import InputError, UnsafeArtifactError
-from artifacts.folder import describe_folder
-from artifacts.manifest import Manifest, Provenance
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import InputError, UnsafeArtifactError
+from nerbench.artifacts.folder import describe_folder
+from nerbench.artifacts.manifest import Manifest, Provenance
+from nerbench.artifacts.storage.filesystem import Root
 
 
 def describe(folder: Path) -> Manifest:

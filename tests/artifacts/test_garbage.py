@@ -8,12 +8,12 @@ from damage import blob, flip
 from fake_models import MakeModel
 from interruptions import Crash
 
-from artifacts.errors import CorruptArtifactError, InputError
-from artifacts.garbage import Garbage, find_foreign, find_garbage, remove_garbage
-from artifacts.layout import kind_of
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.garbage import Garbage, find_foreign, find_garbage, remove_garbage
+from nerbench.artifacts.layout import kind_of
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 """When everything that the tests write is old."""
@@ -206,7 +206,12 @@ def test_this_machines_clock_does_not_count(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(days=days)
 
-    for module in ("artifacts.garbage", "artifacts.storage.filesystem", "artifacts.store", "artifacts.aliases"):
+    for module in (
+        "nerbench.artifacts.garbage",
+        "nerbench.artifacts.storage.filesystem",
+        "nerbench.artifacts.store",
+        "nerbench.artifacts.aliases",
+    ):
         monkeypatch.setattr(f"{module}.datetime", Wrong)
     newer = store.publish(make_model("other", value=2.0), "toy", Provenance())
     assert store.aliases("toy")["latest"] == newer.artifact_id

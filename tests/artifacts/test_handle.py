@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fake_models import MakeModel
 
-from artifacts.handle import ArtifactHandle
-from artifacts.manifest import Provenance
-from artifacts.store import Store
+from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.store import Store
 
 MEGABYTES = 40
 ROOT = Path(__file__).parents[2]
@@ -84,8 +84,8 @@ MEASURE = """
 import sys
 import psutil
 from safetensors.numpy import load_file
-from artifacts.handle import ArtifactHandle
-from artifacts.references import resolve
+from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.references import resolve
 
 def load(folder):
     return {name: array + 0 for name, array in load_file(folder / "model.safetensors").items()}

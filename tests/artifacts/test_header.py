@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from artifacts import header
-from artifacts.errors import UnsafeArtifactError
-from artifacts.header import MAX_HEADER_BYTES, Tensor, read_tensors
-from artifacts.manifest import Provenance
-from artifacts.references import load_manifest, resolve, tensors_of
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts import header
+from nerbench.artifacts.errors import UnsafeArtifactError
+from nerbench.artifacts.header import MAX_HEADER_BYTES, Tensor, read_tensors
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import load_manifest, resolve, tensors_of
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 NUMBERS = {"a": np.zeros((2, 3), np.float32), "b": np.ones(4, np.float16), "c": np.zeros((), np.int64)}
 

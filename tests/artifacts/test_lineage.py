@@ -2,9 +2,9 @@
 
 from fake_models import MakeModel
 
-from artifacts.lineage import lineage
-from artifacts.manifest import BaseSource, Provenance
-from artifacts.store import Store
+from nerbench.artifacts.lineage import lineage
+from nerbench.artifacts.manifest import BaseSource, Provenance
+from nerbench.artifacts.store import Store
 
 
 def test_bases_are_followed_by_the_digest_of_their_files(store: Store, make_model: MakeModel) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import UnsafeArtifactError
-from artifacts.manifest import BaseSource, CorpusDigest, FileEntry, Manifest, Provenance
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import UnsafeArtifactError
+from nerbench.artifacts.manifest import BaseSource, CorpusDigest, FileEntry, Manifest, Provenance
 
 HEX = "0" * 64
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.presence import find_incomplete
-from artifacts.references import resolve_one
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.presence import find_incomplete
+from nerbench.artifacts.references import resolve_one
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 import workers
 from fake_models import MakeModel
 
-from artifacts.manifest import Provenance
-from artifacts.results.tables import read_results
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 WORKERS = 4
 TABLES = 20

@@ -11,12 +11,12 @@ import pytest
 from fake_models import MakeModel
 from interruptions import Crash, at_call, crash
 
-from artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Provenance
-from artifacts.references import resolve
-from artifacts.storage import transfers
-from artifacts.storage.filesystem import Root
-from artifacts.storage.transfers import AT_ONCE, Stopped, transfer
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Provenance
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.storage import transfers
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.transfers import AT_ONCE, Stopped, transfer
+from nerbench.artifacts.store import Store
 
 STEPS = ("_put", "create", "exists", "read", "swap")
 WHEN = Provenance(created_at=datetime(2100, 1, 1, tzinfo=UTC))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from fake_models import LABELS, MakeModel
 
-from artifacts import references
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.references import load_manifest, materialise, pull, resolve
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts import references
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.references import load_manifest, materialise, pull, resolve
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture

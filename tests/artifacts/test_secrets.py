@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.errors import InputError, RunFailedError, refuse_credentials
-from artifacts.escaping import escape_logs
-from artifacts.secrets import is_secret_name, mark_used, redact, redact_logs, url_credential
+from nerbench.artifacts.errors import InputError, RunFailedError, refuse_credentials
+from nerbench.artifacts.escaping import escape_logs
+from nerbench.artifacts.secrets import is_secret_name, mark_used, redact, redact_logs, url_credential
 
 
 @pytest.mark.parametrize(

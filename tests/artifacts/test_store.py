@@ -6,10 +6,10 @@ import pytest
 from damage import blob, flip
 from fake_models import LABELS, MakeModel
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 def test_publish_and_read_back(store: Store, ref: ArtifactRef, root: Root) -> None:

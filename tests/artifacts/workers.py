@@ -4,11 +4,11 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from artifacts.errors import ConflictError
-from artifacts.manifest import ArtifactKey
-from artifacts.results.tables import table_key, write_table
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import ConflictError
+from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 _together: list[Barrier] = []
 

@@ -8,7 +8,7 @@ from prefect_site import client_of
 
 SCRIPT = """
 import sys
-from flows.server import served_at
+from nerbench.flows.server import served_at
 with served_at(int(sys.argv[1])) as served:
     print(served.environment, served.page, flush=True)
     input()
@@ -44,11 +44,11 @@ class Target(NamedTuple):
 
 def planted(api: str, credential: str) -> tuple[str, str]:
     """The ids of a deployment of the benchmark, and of the alerts' block."""
-    from flows.alerts import create_alerts
+    from nerbench.flows.alerts import create_alerts
 
     with client_of(api, credential) as client:
         flow = client.create_flow_from_name("benchmark")
-        deployment = client.create_deployment(flow, "on-demand", entrypoint="flows.benchmark.benchmark")
+        deployment = client.create_deployment(flow, "on-demand", entrypoint="nerbench.flows.benchmark.benchmark")
         create_alerts(WEBHOOK)
         block = client.read_block_document_by_name("nerbench-alert", "webhook")
     return str(deployment), str(block.id)

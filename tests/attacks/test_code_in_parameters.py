@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import CorpusError, InputError
-from flows.request import configuration
-from tasks.config import Config, DatasetConfig, ModelConfig, SliceConfig
-from tasks.configuration.usercode import load_file, load_function
-from tasks.custom.running import collect
-from tasks.slicing.choice import user_slices
-from tasks.sources.loader import read_loader
+from nerbench.artifacts.errors import CorpusError, InputError
+from nerbench.flows.request import configuration
+from nerbench.tasks.config import Config, DatasetConfig, ModelConfig, SliceConfig
+from nerbench.tasks.configuration.usercode import load_file, load_function
+from nerbench.tasks.custom.running import collect
+from nerbench.tasks.slicing.choice import user_slices
+from nerbench.tasks.sources.loader import read_loader
 
 ROOT = Path(__file__).resolve().parents[2]
 RAN = "import pathlib; pathlib.Path({!r}).touch()\n"
@@ -41,9 +41,9 @@ def ran(folder: Path) -> Path:
         "yaml:unsafe_load",
         "torch:load",
         "pickle:loads",
-        "tasks.child:run_child",
-        "flows.cli:main",
-        "artifacts.storage.paths:write_whole",
+        "nerbench.tasks.child:run_child",
+        "nerbench.flows.cli:main",
+        "nerbench.artifacts.storage.paths:write_whole",
     ],
 )
 def test_a_function_of_python_of_a_package_or_of_ours(folder: Path, ran: Path, loader: str) -> None:

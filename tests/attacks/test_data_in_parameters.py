@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.errors import ConfigError, CorpusError, InputError
-from flows.request import admit_references, configuration
-from tasks.config import Config
-from tasks.configuration.permission import is_internal, is_internal_address, require_location
-from tasks.sources import web
-from tasks.sources.textfile import open_file
+from nerbench.artifacts.errors import ConfigError, CorpusError, InputError
+from nerbench.flows.request import admit_references, configuration
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.permission import is_internal, is_internal_address, require_location
+from nerbench.tasks.sources import web
+from nerbench.tasks.sources.textfile import open_file
 
 PUBLIC = "93.184.215.14"
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from tiny_architectures import save_architecture
 
-from artifacts.errors import NerbenchError, UnsafeArtifactError
-from artifacts.folder import describe_folder, refuse_unsafe
-from artifacts.header import read_tensors
-from artifacts.manifest import Provenance
-from artifacts.storage.filesystem import Root
-from tasks.inference.loading import load_tagger
+from nerbench.artifacts.errors import NerbenchError, UnsafeArtifactError
+from nerbench.artifacts.folder import describe_folder, refuse_unsafe
+from nerbench.artifacts.header import read_tensors
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.inference.loading import load_tagger
 
 pytestmark = pytest.mark.attacks
 CPU = torch.device("cpu")

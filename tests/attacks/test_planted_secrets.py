@@ -17,8 +17,8 @@ import yaml
 from prefect_site import ROOT, Site
 from small_corpus import SENTENCES, TINY
 
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import read_results
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import read_results
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 PATIENCE_S = 900.0
@@ -96,7 +96,7 @@ class Places:
         return self.said[name]
 
     def nerbench(self, name: str, *arguments: str, status: int = 0, **environment: str) -> str:
-        return self.run(name, "-m", "flows.cli", *arguments, status=status, **environment)
+        return self.run(name, "-m", "nerbench.flows.cli", *arguments, status=status, **environment)
 
     def collected(self) -> dict[str, bytes]:
         """Everything, with tables and archives as their content."""

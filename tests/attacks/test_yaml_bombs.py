@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import ConfigError
-from tasks.configuration.yamlfile import MAX_BYTES, parse_mapping, read_text
+from nerbench.artifacts.errors import ConfigError
+from nerbench.tasks.configuration.yamlfile import MAX_BYTES, parse_mapping, read_text
 
 pytestmark = pytest.mark.attacks
 

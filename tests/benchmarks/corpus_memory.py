@@ -60,7 +60,7 @@ def write_model(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertForTokenClassification
 
-    from tasks.training.tokenizer import train_tokenizer
+    from nerbench.tasks.training.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
     labels = ("O", *TAGS)
@@ -74,8 +74,8 @@ def write_model(folder: Path) -> None:
 
 def prepare(folder: Path, times: int, model: Path | None) -> None:
     """Both corpora and the model, published."""
-    from artifacts.manifest import Provenance
-    from artifacts.store import Store
+    from nerbench.artifacts.manifest import Provenance
+    from nerbench.artifacts.store import Store
 
     if model is None:
         write_model(model := folder / "model")
@@ -88,10 +88,10 @@ def evaluate(folder: Path, size: int) -> dict[str, Any]:
     """In a process of its own: what the flow does with one model and one corpus, up to the kept predictions."""
     import torch
 
-    from artifacts.references import resolve_one
-    from tasks.config import BenchmarkConfig, DatasetConfig
-    from tasks.corpora.corpus import load_splits
-    from tasks.inference.evaluation import carry_out, plan, tagger_handle
+    from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.config import BenchmarkConfig, DatasetConfig
+    from nerbench.tasks.corpora.corpus import load_splits
+    from nerbench.tasks.inference.evaluation import carry_out, plan, tagger_handle
 
     torch.set_num_threads(1)
     artifact = resolve_one("model", str(folder / "store"))

@@ -22,12 +22,12 @@ import torch
 from arithmetic_floor import Products, Seconds, timed, work_of
 from evaluation_peers import Peers, Tags, Words
 
-from tasks.config import DatasetConfig
-from tasks.corpora.corpus import load_splits
-from tasks.inference.alignment import tokenize
-from tasks.inference.loading import Tagger, load_tagger
-from tasks.inference.prediction import predict
-from tasks.inference.quickening import quicken
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.inference.alignment import tokenize
+from nerbench.tasks.inference.loading import Tagger, load_tagger
+from nerbench.tasks.inference.prediction import predict
+from nerbench.tasks.inference.quickening import quicken
 
 CORPUS = "../shared/data/conllpp/test.txt"
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for prefix in "BI"))

@@ -33,7 +33,7 @@ def count(folder: Path, url: str, n_models: int) -> None:
     """Print a line for each of two nights."""
     from fanout_speed import prepare, remembered, work
 
-    from tasks.scoring import counting
+    from nerbench.tasks.scoring import counting
 
     counting.score_counts = remembered(counting.score_counts)
     config = prepare(folder, n_models, LABELS, url)

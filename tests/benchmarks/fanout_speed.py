@@ -45,11 +45,11 @@ def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
     """
     from tiny_models import save_bert
 
-    from artifacts.manifest import Provenance
-    from artifacts.store import Store
-    from tasks.config import Config
-    from tasks.corpora.labels import tag_vocabulary
-    from tasks.corpora.refs import describe
+    from nerbench.artifacts.manifest import Provenance
+    from nerbench.artifacts.store import Store
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.corpora.labels import tag_vocabulary
+    from nerbench.tasks.corpora.refs import describe
 
     types = [f"T{number:02}" for number in range(n_labels - 1)]
     test = folder / "test.txt"
@@ -80,12 +80,12 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from artifacts.digests import sha256_file
-    from artifacts.storage.filesystem import Root
-    from tasks.corpora.refs import open_corpus
-    from tasks.inference.evaluation import EvaluationRecord, evaluation_key, settings_of
-    from tasks.inference.predictions import SCHEMA, batch, positions
-    from tasks.inference.records import keep
+    from nerbench.artifacts.digests import sha256_file
+    from nerbench.artifacts.storage.filesystem import Root
+    from nerbench.tasks.corpora.refs import open_corpus
+    from nerbench.tasks.inference.evaluation import EvaluationRecord, evaluation_key, settings_of
+    from nerbench.tasks.inference.predictions import SCHEMA, batch, positions
+    from nerbench.tasks.inference.records import keep
 
     corpus, rng = open_corpus(ref), np.random.default_rng(seed)
     names = list(artifact.labels)
@@ -126,13 +126,13 @@ class Spent(NamedTuple):
 
 def work(config: Any, night: int = 1) -> int:
     """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
-    from artifacts.references import resolve
-    from tasks.analysis.writing import analyse
-    from tasks.corpora.refs import describe
-    from tasks.inference.evaluation import plan
-    from tasks.results.rows import metric_rows, write_metrics, write_predictions
-    from tasks.runs import Run, utc_now
-    from tasks.scoring import counting
+    from nerbench.artifacts.references import resolve
+    from nerbench.tasks.analysis.writing import analyse
+    from nerbench.tasks.corpora.refs import describe
+    from nerbench.tasks.inference.evaluation import plan
+    from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions
+    from nerbench.tasks.runs import Run, utc_now
+    from nerbench.tasks.scoring import counting
 
     name, date = f"night-{night}", f"2030-01-{night:02}"
     run = Run(run_id=name, flow="plain", date=date, started_at=utc_now(), attempt=1, results=config.results)
@@ -164,12 +164,12 @@ def remembered(score_counts: Callable[..., list[Row]]) -> Callable[..., list[Row
 
 def measure(folder: Path, chunk: int) -> None:
     """In a process of its own: print what plain functions and the flow took, as JSON."""
-    from tasks.scoring import counting
+    from nerbench.tasks.scoring import counting
 
     counting.score_counts = remembered(counting.score_counts)
-    from flows.benchmark import benchmark
-    from flows.commands.launch import running
-    from tasks.config import Config
+    from nerbench.flows.benchmark import benchmark
+    from nerbench.flows.commands.launch import running
+    from nerbench.tasks.config import Config
 
     config = Config.model_validate_json((folder / "config.json").read_text())
     plain = config.model_copy(update={"results": f"{config.results}-plain-{chunk}"})

@@ -16,12 +16,12 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from artifacts.references import resolve_one
-from tasks.comparison.pace import RATE, UNDISTURBED, same_rate
-from tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
-from tasks.corpora.corpus import load_splits
-from tasks.measuring.measurement import PASSES, measure
-from tasks.statistics.slowdown import slowdown
+from nerbench.artifacts.references import resolve_one
+from nerbench.tasks.comparison.pace import RATE, UNDISTURBED, same_rate
+from nerbench.tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.measuring.measurement import PASSES, measure
+from nerbench.tasks.statistics.slowdown import slowdown
 
 CORPUS = "../shared/data/conllpp/test.txt"
 HISTORIES, NIGHTS, SLOWER = 2000, 30, 1.2

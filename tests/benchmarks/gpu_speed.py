@@ -23,11 +23,11 @@ import torch
 from arithmetic_floor import work_of
 from corpus_memory import SENTENCES, sentences
 
-from tasks.inference import prediction
-from tasks.inference.alignment import Window, tokenize, windows
-from tasks.inference.loading import Tagger, dtype_of, load_tagger
-from tasks.inference.packing import logits_of
-from tasks.inference.quickening import quicken
+from nerbench.tasks.inference import prediction
+from nerbench.tasks.inference.alignment import Window, tokenize, windows
+from nerbench.tasks.inference.loading import Tagger, dtype_of, load_tagger
+from nerbench.tasks.inference.packing import logits_of
+from nerbench.tasks.inference.quickening import quicken
 
 LABELS = ("O", "B-PER", "B-ORG", "B-LOC")
 BASES = {"bert-base": "Bert", "distilbert-base": "DistilBert"}
@@ -39,7 +39,7 @@ def save_random(folder: Path, family: str) -> Path:
     """A random token classifier of a family's default size, with a tokenizer for the made-up words."""
     import transformers
 
-    from tasks.training.tokenizer import train_tokenizer
+    from nerbench.tasks.training.tokenizer import train_tokenizer
 
     tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}

@@ -23,7 +23,7 @@ RUNS = 3
 FIRST = date(2020, 1, 1)
 COLUMNS = ["run_id", "started_at", "model", "dataset", "gold", "slice", "mode", "label", "average", "metric", "value"]
 ONE_NUMBER = [("mode", "=", "strict"), ("label", "=", "overall"), ("average", "=", "micro"), ("metric", "=", "f1")]
-READ = "import sys; from artifacts.results.tables import read_results; read_results(sys.argv[1], 'metrics'{})"
+READ = "import sys; from nerbench.artifacts.results.tables import read_results; read_results(sys.argv[1], 'metrics'{})"
 READS = {
     "history: one number": READ.format(f", columns={COLUMNS}, filters={ONE_NUMBER}"),
     "history: 11 columns": READ.format(f", columns={COLUMNS}"),
@@ -59,7 +59,7 @@ def scores(model: int, night: int, n_rows: int) -> Iterator[dict[str, Any]]:
 
 
 def write_night(results: str, n_models: int, n_rows: int, night: int) -> None:
-    from artifacts.results.tables import table_key, write_table
+    from nerbench.artifacts.results.tables import table_key, write_table
 
     day = (FIRST + timedelta(days=night)).isoformat()
     for model in range(n_models):
@@ -81,8 +81,8 @@ def seconds(*command: str) -> float:
 
 
 def measure(results: str, state: str, readers: dict[str, str]) -> None:
-    show = (sys.executable, "-m", "flows.cli", "results", "show", "--results", results)
-    history = (sys.executable, "-m", "flows.cli", "history", "model-07", "--results", results)
+    show = (sys.executable, "-m", "nerbench.flows.cli", "results", "show", "--results", results)
+    history = (sys.executable, "-m", "nerbench.flows.cli", "history", "model-07", "--results", results)
     commands = {"results show": show, "history": history} | {
         name: (sys.executable, "-c", code, results) for name, code in readers.items()
     }
@@ -97,7 +97,7 @@ def main() -> None:
     for option, default in (("--models", 50), ("--nights", 400), ("--rows", 150)):
         parser.add_argument(option, type=int, default=default)
     wanted = parser.parse_args()
-    compact = (sys.executable, "-m", "flows.cli", "results", "compact", "--grace", "0", "--results")
+    compact = (sys.executable, "-m", "nerbench.flows.cli", "results", "compact", "--grace", "0", "--results")
     with tempfile.TemporaryDirectory() as results:
         with ProcessPoolExecutor() as pool:
             list(pool.map(partial(write_night, results, wanted.models, wanted.rows), range(wanted.nights)))

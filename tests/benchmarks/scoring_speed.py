@@ -30,7 +30,7 @@ Codes = npt.NDArray[np.int64]
 
 
 def gold_codes(rng: np.random.Generator) -> Codes:
-    """Tags of one corpus as in `tasks.scoring.entities`: entities of one to three words, evenly strewn."""
+    """Tags of one corpus as in `nerbench.tasks.scoring.entities`: entities of one to three words, evenly strewn."""
     codes = np.zeros(N_WORDS, np.int64)
     starts = np.linspace(0, N_WORDS - 4, N_ENTITIES).astype(np.int64)
     lengths = rng.choice([1, 2, 3], N_ENTITIES, p=[0.65, 0.27, 0.08])
@@ -52,9 +52,9 @@ def write(results: str, n_corpora: int) -> str:
     """Predictions of a corpus repeated, with other errors each time; returns the location of the file."""
     import pyarrow as pa
 
-    from artifacts.results.tables import write_table
-    from tasks.corpora.labels import tag_vocabulary
-    from tasks.inference.predictions import PredictionsDigest
+    from nerbench.artifacts.results.tables import write_table
+    from nerbench.tasks.corpora.labels import tag_vocabulary
+    from nerbench.tasks.inference.predictions import PredictionsDigest
 
     rng = np.random.default_rng(0)
     gold = np.tile(gold_codes(rng), n_corpora)
@@ -86,9 +86,9 @@ def read_alone(results: str, uri: str) -> Callable[[], object]:
 
 def score_everything(results: str, uri: str) -> Callable[[], object]:
     """From the file to every row of the `metrics` table: all levels, modes and labels."""
-    from tasks.scoring.counts import OVERALL, count
-    from tasks.scoring.reading import read_predictions
-    from tasks.scoring.score import score
+    from nerbench.tasks.scoring.counts import OVERALL, count
+    from nerbench.tasks.scoring.reading import read_predictions
+    from nerbench.tasks.scoring.score import score
 
     def run() -> int:
         predictions = read_predictions(results, uri)

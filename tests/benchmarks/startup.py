@@ -19,17 +19,17 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-IMPORTED = ("prefect", "torch", "transformers", "pyarrow.dataset", "flows.benchmark")
+IMPORTED = ("prefect", "torch", "transformers", "pyarrow.dataset", "nerbench.flows.benchmark")
 PARTS = {
-    "checks before the flow": ("flows.commands.jobs", "_check_benchmark"),
-    "waiting for Prefect's server": ("flows.server", "_wait_until_healthy"),
-    "the flow, engine and all else": ("flows.benchmark", "benchmark.__class__.__call__"),
-    "what references mean": ("flows.benchmark", "resolve_models"),
-    "what is cached": ("flows.benchmark", "evaluate_models"),
-    "scores": ("flows.benchmark", "score_model"),
-    "scores, waited for and written": ("flows.benchmark", "write_scores"),
-    "gate and unchanged models": ("flows.benchmark", "hold_to_gate"),
-    "the page": ("tasks.report.announcement", "publish"),
+    "checks before the flow": ("nerbench.flows.commands.jobs", "_check_benchmark"),
+    "waiting for Prefect's server": ("nerbench.flows.server", "_wait_until_healthy"),
+    "the flow, engine and all else": ("nerbench.flows.benchmark", "benchmark.__class__.__call__"),
+    "what references mean": ("nerbench.flows.benchmark", "resolve_models"),
+    "what is cached": ("nerbench.flows.benchmark", "evaluate_models"),
+    "scores": ("nerbench.flows.benchmark", "score_model"),
+    "scores, waited for and written": ("nerbench.flows.benchmark", "write_scores"),
+    "gate and unchanged models": ("nerbench.flows.benchmark", "hold_to_gate"),
+    "the page": ("nerbench.tasks.report.announcement", "publish"),
 }
 
 
@@ -60,7 +60,7 @@ class Clock:
 def child(arguments: list[str]) -> None:
     """One benchmark in this process; its parts go to stdout as JSON."""
     clock = Clock()
-    from flows.commands.launch import begin
+    from nerbench.flows.commands.launch import begin
 
     clock.timed("import prefect.settings", begin)()
     for name in IMPORTED:
@@ -71,7 +71,7 @@ def child(arguments: list[str]) -> None:
         for parent in parents:
             owner = getattr(owner, parent)
         setattr(owner, name, clock.timed(part, getattr(owner, name)))
-    from flows import cli
+    from nerbench.flows import cli
 
     command = clock.timed("the command", cli.status_of)
 

@@ -25,13 +25,13 @@ from transformers import (
     set_seed,
 )
 
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpora.corpus import Corpus
-from tasks.training.batching import Batches, TokenBatches
-from tasks.training.examples import collate
-from tasks.training.lesson import Lesson, make_trainer, prepare
-from tasks.training.ranks import training_device
-from tasks.training.trainer import TaggerTrainer
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.training.batching import Batches, TokenBatches
+from nerbench.tasks.training.examples import collate
+from nerbench.tasks.training.lesson import Lesson, make_trainer, prepare
+from nerbench.tasks.training.ranks import training_device
+from nerbench.tasks.training.trainer import TaggerTrainer
 
 GUIDE_BATCH, GUIDE_RATE = 8, 2e-5
 SIMPLE_BATCH, SIMPLE_RATE = 32, 3e-4

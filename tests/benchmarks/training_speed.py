@@ -27,15 +27,15 @@ from arithmetic_floor import Products, Seconds, work_of
 from training_contenders import CONTENDERS, guide
 from transformers import Trainer, TrainerCallback
 
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.configuration.configfile import load_config
-from tasks.corpora.corpus import load_splits
-from tasks.training.examples import Examples
-from tasks.training.launch import plan_training, train
-from tasks.training.lesson import Lesson, make_trainer, prepare
-from tasks.training.ranks import ALONE
-from tasks.training.validation import Validation
-from tasks.training.vocabulary import narrow
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.training.examples import Examples
+from nerbench.tasks.training.launch import plan_training, train
+from nerbench.tasks.training.lesson import Lesson, make_trainer, prepare
+from nerbench.tasks.training.ranks import ALONE
+from nerbench.tasks.training.validation import Validation
+from nerbench.tasks.training.vocabulary import narrow
 
 WARM_UP = 10
 """Steps before the first turn that counts."""
@@ -203,9 +203,9 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
 
 def seeds(model: ModelConfig, dataset: DatasetConfig, numbers: list[int]) -> list[float]:
     """Strict F1 on the test split of nerbench's own training, once a seed."""
-    from tasks.inference.loading import load_tagger
-    from tasks.inference.prediction import predict
-    from tasks.training.scores import entity_scores
+    from nerbench.tasks.inference.loading import load_tagger
+    from nerbench.tasks.inference.prediction import predict
+    from nerbench.tasks.training.scores import entity_scores
 
     test, found = load_splits(dataset)["test"], []
     for seed in numbers:

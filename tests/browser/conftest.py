@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page about two nights, of which the second is worse."""
-    from tasks.report.report import build
+    from nerbench.tasks.report.report import build
 
     folder = tmp_path_factory.mktemp("report")
     two_nights(str(folder / "results"))

@@ -17,7 +17,7 @@ from nightly_models import prepare
 from postgres import running_postgres
 from prefect_site import ROOT, Site, until
 
-from artifacts.results.tables import read_results
+from nerbench.artifacts.results.tables import read_results
 
 pytestmark = pytest.mark.e2e
 NIGHT = "2020-01-31 02:00:00+01:00"
@@ -64,7 +64,7 @@ def posted(site: Site) -> Iterator[list[dict[str, str]]]:
         def log_message(self, *_: Any) -> None:
             """Nothing."""
 
-    from flows.alerts import create_alerts
+    from nerbench.flows.alerts import create_alerts
 
     with HTTPServer(("127.0.0.1", 0), Webhook) as server, site.client():
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -88,7 +88,7 @@ def pushed(site: Site) -> "subprocess.Popen[str]":
 
 def begin_push(site: Site) -> "subprocess.Popen[str]":
     push = ("artifacts", "push", "new", "--name", "new", "--no-check", "--json")
-    return site.begin("-m", "flows.cli", *push, cwd=site.work)
+    return site.begin("-m", "nerbench.flows.cli", *push, cwd=site.work)
 
 
 def run_again(site: Site, name: str, when: str) -> None:

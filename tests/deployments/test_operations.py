@@ -22,7 +22,7 @@ from nightly_models import prepare
 from prefect_site import Site, free_port, until
 from small_corpus import TINY, write_corpus
 
-from artifacts.results.tables import read_results
+from nerbench.artifacts.results.tables import read_results
 
 pytestmark = [
     *(pytest.mark.e2e, pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)),
@@ -33,7 +33,7 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "planted/secret+of/forty0characters0long000",
     "HF_TOKEN": "hf_plantedTokenPlantedTokenPlanted",
 }
-TRAINER = "tasks.training.finetune"
+TRAINER = "nerbench.tasks.training.finetune"
 GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 10.0, 60.0, 90.0
 HEARTBEAT_S = 30
 """The shortest that Prefect takes."""
@@ -103,7 +103,7 @@ def holder(site: Site) -> Holder:
 @pytest.fixture(scope="module", autouse=True)
 def lost(site: Site, holder: Holder) -> UUID:
     """A run that worked when the power went: its worker, its flow and its training are gone without a word."""
-    from flows.alerts import create_alerts
+    from nerbench.flows.alerts import create_alerts
 
     with site.client():
         create_alerts("http://127.0.0.1:9/nobody", silent=timedelta(seconds=HEARTBEAT_S + 5))

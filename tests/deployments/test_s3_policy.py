@@ -11,13 +11,13 @@ import pytest
 from prefect_site import ROOT
 from s3_server import BUCKET, running_s3
 
-from artifacts.garbage import find_garbage, remove_garbage
-from artifacts.manifest import Provenance
-from artifacts.references import pull, resolve, verify
-from artifacts.results.compaction import compact
-from artifacts.results.tables import read_results, write_table
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.garbage import find_garbage, remove_garbage
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import pull, resolve, verify
+from nerbench.artifacts.results.compaction import compact
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.operations]
 PREFIX = "team/nerbench"
@@ -93,7 +93,7 @@ def use_everything(url: str, model: Path, folder: Path, monkeypatch: pytest.Monk
     """All that is done with a store and with results, files in parts and renewals included."""
     store = Store(f"{url}/store")
     published = store.publish(model, "tiny", Provenance(seed=1))
-    monkeypatch.setattr("artifacts.storage.filesystem.FRESH", timedelta(days=-1))
+    monkeypatch.setattr("nerbench.artifacts.storage.filesystem.FRESH", timedelta(days=-1))
     store.publish(model, "tiny", Provenance(seed=2))
     store.set_alias("tiny", "champion", published.artifact_id)
     (ref,) = resolve("tiny@champion", store.url)
@@ -114,7 +114,7 @@ def use_everything(url: str, model: Path, folder: Path, monkeypatch: pytest.Monk
     results.replace(".cache/evaluations/0/record.json", b"{}")
     large = folder / "large"
     large.write_bytes(bytes(11 << 20))
-    monkeypatch.setattr("artifacts.storage.s3._PART", 5 << 20)
+    monkeypatch.setattr("nerbench.artifacts.storage.s3._PART", 5 << 20)
     results._put(large, "large", "0" * 64, lambda done: None)
 
 

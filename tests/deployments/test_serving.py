@@ -85,7 +85,7 @@ def test_nothing_of_somebody_else_on_a_team_s_server_is_touched(folder: Path) ->
             flow = client.create_flow_from_name("benchmark")
             theirs = client.create_deployment(flow, "nightly", description="Alice's.")
             run = client.create_flow_run_from_deployment(theirs, state=Running())
-            refused = site.ended(site.begin("-m", "flows.cli", "serve", cwd=folder), status=2)
+            refused = site.ended(site.begin("-m", "nerbench.flows.cli", "serve", cwd=folder), status=2)
             assert re.search(
                 "deployment benchmark/nightly: belongs to somebody else.*; .*prefect deployment delete", refused
             )

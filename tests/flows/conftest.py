@@ -10,8 +10,8 @@ import pytest
 from prefect_site import keep_database
 from small_corpus import TINY, write_corpus
 
-from flows.commands.launch import quiet
-from tasks.config import Config
+from nerbench.flows.commands.launch import quiet
+from nerbench.tasks.config import Config
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 quiet()
@@ -58,7 +58,7 @@ def config(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Co
 @pytest.fixture(scope="session")
 def finished(config: Config) -> dict[str, Any]:
     """The summary of a pipeline run over `config`."""
-    from flows.pipeline import pipeline
+    from nerbench.flows.pipeline import pipeline
 
     summary = pipeline(config)
     shutil.copytree(config.results, f"{config.results}-untouched")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.scoring.registry import metric
+from nerbench.tasks.scoring.registry import metric
 
 
 @metric("words", tags=["mine"])

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.e2e
 def test_the_alert_of_a_deleted_deployment_is_removed(prefect_server: None) -> None:
     from prefect.client.orchestration import get_client
 
-    from flows.alerts import create_alerts, failure_alert
+    from nerbench.flows.alerts import create_alerts, failure_alert
 
     with get_client(sync_client=True) as client:
         flow = client.create_flow_from_name("benchmark")

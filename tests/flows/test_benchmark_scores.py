@@ -9,11 +9,11 @@ import pytest
 import yaml
 from small_corpus import SENTENCES, write_corpus
 
-from artifacts.errors import RunFailedError
-from artifacts.results.tables import read_results
-from flows.cli import status_of
-from tasks.config import Config
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.results.tables import read_results
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
+from nerbench.tasks.scoring.metrics import Row
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +23,7 @@ ENTITIES = sum(line.count("B-") for line in SENTENCES)
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     summary: dict[str, Any] = benchmark(config, **options)
     return summary

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import RunFailedError
-from tasks.config import Config
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 Run = Callable[..., "Outcome"]
@@ -35,8 +35,8 @@ def machine(folder: Path) -> Iterator[None]:
 @pytest.fixture
 def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Benchmarks one model on a machine of that name; all machines share a results folder."""
-    from flows import evaluating
-    from flows.benchmark import benchmark
+    from nerbench.flows import evaluating
+    from nerbench.flows.benchmark import benchmark
 
     states: list[str] = []
     honest = evaluating.begin
@@ -47,7 +47,7 @@ def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: p
         return state
 
     monkeypatch.setattr(evaluating, "begin", begin)
-    monkeypatch.setattr("tasks.inference.prediction.BLOCK", 4)  # so that the corpus has several
+    monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 4)  # so that the corpus has several
 
     def run(name: str, refresh: bool = False, **changes: Any) -> Outcome:
         changed = config.benchmark.model_copy(update={"frozen": False} | changes)
@@ -62,7 +62,7 @@ def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: p
 @pytest.fixture
 def changed_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets the model predict something else from now on, as after an upgrade that the key does not know of."""
-    from tasks.inference import prediction
+    from nerbench.tasks.inference import prediction
 
     honest = prediction.predict_block
 
@@ -122,8 +122,8 @@ def test_a_results_folder_that_does_not_answer_is_no_miss(run: Run, monkeypatch:
     def fail(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("tasks.inference.records.Root.sha256", fail)
-    monkeypatch.setattr("tasks.inference.evaluation.infer", lambda *_, **__: pytest.fail("inferred"))
+    monkeypatch.setattr("nerbench.tasks.inference.records.Root.sha256", fail)
+    monkeypatch.setattr("nerbench.tasks.inference.evaluation.infer", lambda *_, **__: pytest.fail("inferred"))
     monkeypatch.setattr("prefect.task_engine.time.sleep", lambda seconds: None)
     with pytest.raises(RunFailedError, match=r"1 failed: tiny: OSError: \[Errno 5\] Input/output error"):
         run("a")

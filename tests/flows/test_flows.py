@@ -11,12 +11,12 @@ import pytest
 from small_corpus import SENTENCES
 from tiny_models import let_tokenizer_panic
 
-from artifacts.errors import InputError, RunFailedError
-from artifacts.references import resolve
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import read_results
-from artifacts.store import Store
-from tasks.config import Config
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def strict_f1(summary: dict[str, Any]) -> dict[str, float]:
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     return benchmark(config, **options)
 
@@ -49,7 +49,7 @@ def no_inference(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("inferred although predictions are cached")
 
-    monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
+    monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", refuse)
 
 
 def test_the_pipeline_trains_stores_and_benchmarks(config: Config, finished: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ def test_the_canary_infers_a_share_again(config: Config, finished: dict[str, Any
 def test_the_canary_fails_the_run_where_the_model_says_something_else(
     config: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.inference import prediction
+    from nerbench.tasks.inference import prediction
 
     honest = prediction.predict_block
 
@@ -158,7 +158,7 @@ def test_damaged_cached_predictions_are_noticed(
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.unlink() if damage == "delete" else file.write_bytes(data)
-    with caplog.at_level(logging.WARNING, "tasks.inference.evaluation"):
+    with caplog.at_level(logging.WARNING, "nerbench.tasks.inference.evaluation"):
         again = benchmark(config, models=["tiny"])
     assert (again["evaluated"], again["cached"]) == (1, 0)
     assert "missing or altered" in caplog.text
@@ -244,7 +244,7 @@ def test_several_data_sets_of_several_formats_in_one_run(
 
 
 def test_seeds_give_an_artifact_each_and_a_row_with_mean_and_deviation(config: Config, tmp_path: Path) -> None:
-    from flows.pipeline import pipeline
+    from nerbench.flows.pipeline import pipeline
 
     model = config.models[0].model_copy(update={"name": "seeded", "seeds": (0, 1), "epochs": 4.0})
     changes = {"models": (model,), "store": str(tmp_path / "store"), "results": str(tmp_path / "results")}
@@ -259,7 +259,7 @@ def test_seeds_give_an_artifact_each_and_a_row_with_mean_and_deviation(config: C
 
 
 def _pulled(config: Config, folder: Path) -> Path:
-    from artifacts.references import pull
+    from nerbench.artifacts.references import pull
 
     target = folder / "pulled"
     pull(resolve("tiny", config.store)[0], target)

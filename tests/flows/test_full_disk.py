@@ -8,13 +8,13 @@ import pytest
 from full_disk import files_of_at_most
 from small_corpus import TINY, write_corpus
 
-from artifacts.errors import NerbenchError, RunFailedError
-from artifacts.manifest import Provenance
-from artifacts.references import resolve, verify
-from artifacts.results.tables import read_results
-from artifacts.store import Store
-from tasks.config import Config, DatasetConfig, ModelConfig
-from tasks.training import launch
+from nerbench.artifacts.errors import NerbenchError, RunFailedError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import resolve, verify
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config, DatasetConfig, ModelConfig
+from nerbench.tasks.training import launch
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is full")  # noqa: PTH110
 SAID = "cannot be written: No space left on device; make room on that disk or choose another, and run it again"
@@ -33,7 +33,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         os.close(descriptor)
         return opened("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr("artifacts.storage.paths.os.open", open_one)
+    monkeypatch.setattr("nerbench.artifacts.storage.paths.os.open", open_one)
     return places
 
 
@@ -63,7 +63,7 @@ def test_a_publication_is_completed_when_there_is_room(
 def test_a_benchmark_goes_on_when_there_is_room(
     full: set[str], config: Config, finished: dict[str, Any], tmp_path: Path
 ) -> None:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     results = tmp_path / "results"
     moved = config.model_copy(update={"results": str(results)})

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from small_corpus import write_corpus
 
-from artifacts.errors import RunFailedError
-from artifacts.manifest import Provenance
-from artifacts.references import resolve
-from artifacts.results.tables import read_results, write_table
-from artifacts.store import Store
-from flows.cli import status_of
-from flows.rows import returned
-from tasks.config import Config
-from tasks.inference.predictions import PredictionsDigest
-from tasks.results.predicted import predictions_key
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.store import Store
+from nerbench.flows.cli import status_of
+from nerbench.flows.rows import returned
+from nerbench.tasks.config import Config
+from nerbench.tasks.inference.predictions import PredictionsDigest
+from nerbench.tasks.results.predicted import predictions_key
 
 pytestmark = pytest.mark.e2e
 Gated = Callable[..., Config]
@@ -52,7 +52,7 @@ def gated(config: Config, finished: dict[str, Any], tmp_path: Path) -> Gated:
 
 
 def benchmark(config: Config) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     return benchmark(config)
 

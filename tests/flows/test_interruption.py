@@ -46,7 +46,7 @@ def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 
     def run(*arguments: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "nerbench.flows.cli", *arguments],
             cwd=folder,
             env=env,
             text=True,
@@ -92,7 +92,7 @@ def test_an_interrupted_training_leaves_no_process_and_is_resumed(folder: Path, 
     process = start(*command)
     wait_for(lambda: list(folder.glob("cache/training/*/checkpoints/checkpoint-*/trainer_state.json")), "a checkpoint")
     members = descendants(process)
-    trainer = next(member for member in members if "tasks.training.finetune" in member.cmdline())
+    trainer = next(member for member in members if "nerbench.tasks.training.finetune" in member.cmdline())
     process.send_signal(number)
     # Nothing can be done at SIGKILL: the server notices it by itself, later; the training child dies with its parent.
     _, alive = psutil.wait_procs(members if number != signal.SIGKILL else [trainer], timeout=GONE_WITHIN_S)

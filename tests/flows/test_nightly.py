@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import InputError, RunFailedError
-from artifacts.store import Store
-from tasks.config import Config
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 
 
 def night(config: Config, **options: Any) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     return benchmark(config, **options)
 
@@ -37,7 +37,7 @@ def weights(config: Config, finished: dict[str, Any]) -> Any:
 
 
 def _refs(config: Config) -> list[Any]:
-    from artifacts.references import resolve
+    from nerbench.artifacts.references import resolve
 
     return resolve("*@latest", config.store)
 

@@ -11,9 +11,9 @@ import yaml
 from hub_client import use_hub
 from hub_server import TOKEN, FakeHub, running_hub
 
-from artifacts.results.tables import read_results
-from flows.cli import status_of
-from tasks.config import CardConfig, Config
+from nerbench.artifacts.results.tables import read_results
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import CardConfig, Config
 
 TO = "acme/tiny"
 
@@ -40,8 +40,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 @pytest.mark.e2e
 def test_a_published_model_is_benchmarked_as_itself(hub: FakeHub, job: Config, finished: dict[str, Any]) -> None:
-    from flows.benchmark import benchmark
-    from flows.publish import publish
+    from nerbench.flows.benchmark import benchmark
+    from nerbench.flows.publish import publish
 
     done = publish("tiny", TO, config=job)
     assert (done["commit"], done["changed"], done["private"]) == (hub.repos[TO].head, True, True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from small_corpus import TINY
 
-from tasks.config import Config
+from nerbench.tasks.config import Config
 
 SENTENCES = 300
 pytestmark = pytest.mark.e2e
@@ -21,7 +21,7 @@ def head(source: Path, target: Path) -> str:
 
 
 def test_real_sentences_are_scored_against_both_annotations(shared: Path, prefect_server: None, tmp_path: Path) -> None:
-    from flows.pipeline import pipeline
+    from nerbench.flows.pipeline import pipeline
 
     data = shared / "data"
     files = {

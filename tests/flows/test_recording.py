@@ -9,13 +9,13 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import TerminationSignal
 from prefect.states import State
 
-from artifacts.errors import InputError, RunFailedError, StoreUnreachableError
-from artifacts.manifest import ArtifactRef
-from flows.cli import report
-from flows.recording import Ledger, recorded
-from flows.rows import returned
-from tasks.config import Config
-from tasks.runs import Run
+from nerbench.artifacts.errors import InputError, RunFailedError, StoreUnreachableError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.cli import report
+from nerbench.flows.recording import Ledger, recorded
+from nerbench.flows.rows import returned
+from nerbench.tasks.config import Config
+from nerbench.tasks.runs import Run
 
 WRONG = InputError("slice mine", "fails", "correct it")
 
@@ -69,7 +69,7 @@ def test_what_ends_a_run_on_purpose_passes(error: BaseException) -> None:
 
 
 def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() -> None:
-    from flows.train import train_models
+    from nerbench.flows.train import train_models
 
     found = ledger()
     published = train_models(found, Config())
@@ -96,8 +96,8 @@ def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
     def write_run(*_: object) -> None:
         raise RuntimeError("the disk is full too")
 
-    monkeypatch.setattr("flows.recording.current_run", lambda results: ledger().run)
-    monkeypatch.setattr("flows.recording.reporting.write_run", write_run)
+    monkeypatch.setattr("nerbench.flows.recording.current_run", lambda results: ledger().run)
+    monkeypatch.setattr("nerbench.flows.recording.reporting.write_run", write_run)
     with pytest.raises(RunFailedError, match="the first"), recorded(Config()):
         raise RunFailedError("the first")
     assert "the disk is full too" in caplog.text

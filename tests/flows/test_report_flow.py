@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import RunFailedError
-from artifacts.results.tables import read_results
-from flows.cli import status_of
-from tasks.config import Config
-from tasks.report.page import BEGINNING
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.results.tables import read_results
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
+from nerbench.tasks.report.page import BEGINNING
 
 pytestmark = pytest.mark.e2e
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     return benchmark(config, **options)
 
@@ -66,7 +66,7 @@ def test_a_report_that_cannot_be_written_spoils_nothing(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("no page")
 
-    monkeypatch.setattr("tasks.report.report.render", fail)
+    monkeypatch.setattr("nerbench.tasks.report.report.render", fail)
     elsewhere = fresh(config, tmp_path)
     summary = benchmark(elsewhere)
     assert "report" not in summary

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from artifacts.errors import ConfigError, InputError
-from flows.request import configuration
-from tasks.config import Config
+from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.flows.request import configuration
+from nerbench.tasks.config import Config
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from small_corpus import write_corpus
 
-from artifacts.errors import InputError
-from flows import runners
-from flows.runners import check_runner, in_turn
-from tasks.config import Config, RunnerConfig
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.flows import runners
+from nerbench.flows.runners import check_runner, in_turn
+from nerbench.tasks.config import Config, RunnerConfig
+from nerbench.tasks.scoring.metrics import Row
 
 TWO_BLOCKS = 350
 """Repetitions of our six sentences that are more than 2,048."""
@@ -68,7 +68,7 @@ def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPa
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     summary: dict[str, Any] = benchmark(config, **options)
     return summary
@@ -122,8 +122,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the flow's own process does the work")
 
-    monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
-    monkeypatch.setattr("tasks.scoring.counting.score_counts", refuse)
+    monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", refuse)
+    monkeypatch.setattr("nerbench.tasks.scoring.counting.score_counts", refuse)
 
 
 @pytest.mark.e2e

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import pytest
 from s3_server import running_s3
 
-from artifacts.references import resolve, verify
-from artifacts.results.tables import read_results
-from artifacts.storage.filesystem import Root
-from tasks.config import Config
+from nerbench.artifacts.references import resolve, verify
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 
@@ -43,7 +43,7 @@ class Listener(logging.Handler):
 
 @pytest.fixture(scope="module")
 def ran(config: Config) -> Iterator[Ran]:
-    from flows.pipeline import pipeline
+    from nerbench.flows.pipeline import pipeline
 
     listener = Listener()
     heard = [logging.getLogger(name) for name in ("", "prefect", "prefect.flow_runs", "prefect.task_runs")]
@@ -62,7 +62,7 @@ def ran(config: Config) -> Iterator[Ran]:
 
 
 def test_models_and_tables_live_on_s3(ran: Ran) -> None:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     on_s3, summary = ran.config, ran.summary
     assert summary["artifacts"][0]["uri"].startswith(on_s3.store)

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from small_corpus import SENTENCES
 
-from artifacts.errors import RunFailedError
-from artifacts.results.tables import read_results
-from flows.cli import status_of
-from tasks.config import Config
-from tasks.custom import own
-from tasks.results.predicted import Predicted
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.results.tables import read_results
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
+from nerbench.tasks.custom import own
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.metrics import Row
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def night(config: Config, untouched: str, tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a model is loaded to score stored predictions")
 
-    monkeypatch.setattr("tasks.inference.loading.load_tagger", refuse)
+    monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", refuse)
     shutil.copytree(untouched, tmp_path / "results")
     shutil.copy(OWN, tmp_path / "own_metrics.py")
     places = {"store": str(tmp_path / "nowhere"), "results": str(tmp_path / "results"), "models": []}
@@ -39,7 +39,7 @@ def night(config: Config, untouched: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def score(config: Config, since: str | None = None) -> dict[str, Any]:
-    from flows.score import score
+    from nerbench.flows.score import score
 
     return score(config, since=since)
 

@@ -14,7 +14,7 @@ import pytest
 from prefect_site import make_home
 
 SCRIPT = """
-from flows import server
+from nerbench.flows import server
 server.begin()
 with server.ready():
     from prefect.client.orchestration import get_client
@@ -99,7 +99,7 @@ def test_a_server_that_cannot_start_says_why(foreign: Path, home: Path) -> None:
 def test_a_configured_server_is_taken() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows import server
+    from nerbench.flows import server
 
     with temporary_settings({PREFECT_API_URL: "http://example.org/api"}):
         server.begin()
@@ -110,8 +110,8 @@ def test_a_configured_server_is_taken() -> None:
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from artifacts.errors import InputError
-    from flows.server import served_at
+    from nerbench.artifacts.errors import InputError
+    from nerbench.flows.server import served_at
 
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
@@ -125,7 +125,7 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
 def test_a_configured_server_is_served_at() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.server import Served, served_at
+    from nerbench.flows.server import Served, served_at
 
     with temporary_settings({PREFECT_API_URL: "http://example.org/api"}), served_at(4200) as served:
         assert served == Served("http://example.org/api", own=False, page="http://example.org")

@@ -36,7 +36,7 @@ async def both(database: "AioSqliteConfiguration") -> int:
 
 
 def test_each_waits_for_the_one_before(tmp_path: Path) -> None:
-    from flows.server_process import WritingInTurn
+    from nerbench.flows.server_process import WritingInTurn
 
     assert asyncio.run(both(WritingInTurn(f"sqlite+aiosqlite:///{tmp_path}/x.db"))) == 2
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sweeping import TINY
 
-from artifacts.errors import RunFailedError
-from artifacts.results.tables import read_results
-from flows.speed import speed
-from tasks.config import Config, SpeedConfig
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.results.tables import read_results
+from nerbench.flows.speed import speed
+from nerbench.tasks.config import Config, SpeedConfig
 
 pytestmark = pytest.mark.e2e
 QUICK = {"batch_sizes": (2,), "iterations": 3, "minimum_s": 0.0, "processes": 1}
@@ -81,7 +81,7 @@ def test_what_takes_too_long_or_too_much_is_a_status_and_the_sweep_goes_on(confi
 
 @pytest.mark.slow
 def test_a_nightly_may_sweep_too(config: Config, finished: dict[str, Any]) -> None:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     fast = config.benchmark.model_copy(update={"speed": True})
     nightly = quick(config, sequence_lengths=(8,), nightly=True).model_copy(update={"benchmark": fast})

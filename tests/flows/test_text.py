@@ -10,8 +10,8 @@ import pytest
 import yaml
 from small_corpus import write_corpus
 
-from flows.cli import status_of
-from tasks.config import Config
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 

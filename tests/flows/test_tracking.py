@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from benched import run_of
 
-from flows.recording import Ledger
-from flows.tracking import track
-from tasks.config import Config
-from tasks.steps import reporting
+from nerbench.flows.recording import Ledger
+from nerbench.flows.tracking import track
+from nerbench.tasks.config import Config
+from nerbench.tasks.steps import reporting
 
 
 def ledger(tmp_path: Path, **more: Any) -> Ledger:

@@ -13,11 +13,11 @@ import pytest
 from fault_proxy import FaultProxy
 from s3_server import running_s3
 
-from artifacts.errors import NerbenchError
-from artifacts.manifest import Provenance
-from artifacts.references import pull, resolve
-from artifacts.store import Store
-from tasks.config import Config
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import pull, resolve
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
 OUTAGE_S = 60.0
@@ -57,7 +57,7 @@ class OnS3(NamedTuple):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("artifacts.storage.retries.sleep", clock.sleep)
+    monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", clock.sleep)
     monkeypatch.setattr("prefect.task_engine.time", SimpleNamespace(sleep=clock.sleep))
     return clock
 
@@ -72,7 +72,7 @@ def bucket() -> Iterator[str]:
 def on_s3(
     bucket: str, config: Config, finished: dict[str, Any], clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OnS3]:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     with Outage(os.environ["AWS_ENDPOINT_URL"], clock) as way:
         Thread(target=way.serve_forever, daemon=True).start()
@@ -97,12 +97,12 @@ def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(str(tagger))
         raise AssertionError("there is inference")
 
-    monkeypatch.setattr("tasks.inference.prediction.predict", predict)
+    monkeypatch.setattr("nerbench.tasks.inference.prediction.predict", predict)
     return seen
 
 
 def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     on_s3.way.until = clock.now + OUTAGE_S
     summary = benchmark(on_s3.config)
@@ -114,7 +114,7 @@ def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred
 def test_what_stays_away_is_said_and_nothing_is_inferred(
     on_s3: OnS3, clock: Clock, inferred: list[str], what: str
 ) -> None:
-    from flows.benchmark import benchmark
+    from nerbench.flows.benchmark import benchmark
 
     on_s3.way.what, on_s3.way.until = what, float("inf")
     said = rf"s3://\S*{what[:-1]} cannot be reached; the last of 3 attempts failed with"

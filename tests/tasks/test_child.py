@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import ConfigError, InputError, RunFailedError
-from tasks import child
-from tasks.child import run_child
+from nerbench.artifacts.errors import ConfigError, InputError, RunFailedError
+from nerbench.tasks import child
+from nerbench.tasks.child import run_child
 
-ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[str], str]
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="these are real-time signals on Linux")
 
@@ -22,10 +21,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="these are real-ti
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a child module, whose `work(job, emit)` has this body, and return its name."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def write(body: str) -> str:
-        source = "import os, signal, subprocess, sys\nfrom tasks.child import serve\ndef work(job, emit):\n"
+        source = "import os, signal, subprocess, sys\nfrom nerbench.tasks.child import serve\ndef work(job, emit):\n"
         (tmp_path / "some_child.py").write_text(f"{source}{textwrap.indent(body, '    ')}\nserve(work)\n")
         return "some_child"
 
@@ -66,7 +65,9 @@ def test_large_jobs_and_results_pass(module: Write) -> None:
 
 
 def test_a_wrong_request_stays_one(module: Write) -> None:
-    name = module("from artifacts.errors import ConfigError\nraise ConfigError('epochs', 'is -1', 'give more')")
+    name = module(
+        "from nerbench.artifacts.errors import ConfigError\nraise ConfigError('epochs', 'is -1', 'give more')"
+    )
     with pytest.raises(InputError) as caught:
         run_child(name, {}, what="training x")
     assert str(caught.value) == str(ConfigError("epochs", "is -1", "give more"))
@@ -149,7 +150,7 @@ signal.pause()"""
 
 
 def test_what_the_child_itself_says_is_wrong_is_one_line(module: Write) -> None:
-    name = module("from artifacts.errors import RunFailedError\nraise RunFailedError('the loss is nan')")
+    name = module("from nerbench.artifacts.errors import RunFailedError\nraise RunFailedError('the loss is nan')")
     with pytest.raises(RunFailedError, match=r"^training failed: the loss is nan$") as caught:
         run_child(name, {}, what="training")
     assert not hasattr(caught.value, "__notes__")
@@ -194,7 +195,7 @@ return {{}}"""
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_a_child_dies_with_its_parent(module: Write, witness: Witness) -> None:
     name = module(f"{witness.hold}\nemit({{'event': 'step'}})\nsignal.pause()")
-    listen = f"from tasks.child import run_child; run_child({name!r}, {{}}, what='x', on_event=print)"
+    listen = f"from nerbench.tasks.child import run_child; run_child({name!r}, {{}}, what='x', on_event=print)"
     parent = subprocess.Popen([sys.executable, "-u", "-c", listen], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     assert "step" in parent.stdout.readline()

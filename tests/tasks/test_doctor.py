@@ -13,9 +13,9 @@ import pytest
 from fault_proxy import FaultProxy
 from s3_server import running_s3
 
-from artifacts.storage.filesystem import Root
-from tasks import doctor
-from tasks.doctor import Check, checks
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks import doctor
+from nerbench.tasks.doctor import Check, checks
 
 
 def found(store: str, results: str) -> dict[str, Check]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.results.schemas import TABLES
-from tasks import environment as module
-from tasks.environment import (
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.tasks import environment as module
+from nerbench.tasks.environment import (
     PROJECT,
     code_origin,
     code_version,
@@ -90,7 +90,8 @@ def test_a_checkout_knows_its_origin_without_credentials_and_folders(
 
 def test_versions_are_read_without_importing_the_libraries() -> None:
     heavy = "{'torch', 'transformers', 'prefect', 'pyarrow'}"
-    code = f"import sys; from tasks.environment import library_versions as v; v(); print({heavy} & set(sys.modules))"
+    call = "import sys; from nerbench.tasks.environment import library_versions; library_versions()"
+    code = f"{call}; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from tasks import progress
-from tasks.progress import at_most_every, clock, inference_progress, training_progress
+from nerbench.tasks import progress
+from nerbench.tasks.progress import at_most_every, clock, inference_progress, training_progress
 
 
 class Clock:

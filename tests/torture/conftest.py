@@ -39,7 +39,7 @@ def figures(pytestconfig: pytest.Config) -> list[Count]:
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits between attempts."""
-    monkeypatch.setattr("artifacts.storage.retries.sleep", lambda seconds: None)
+    monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.filesystem import Root
 
 
 class Crashed(BaseException):

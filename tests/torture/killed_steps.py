@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from artifacts.garbage import find_garbage, remove_garbage
-from artifacts.manifest import ArtifactKey, Provenance
-from artifacts.results.compaction import compact as compact_tables
-from artifacts.results.tables import write_table
-from artifacts.store import Store
+from nerbench.artifacts.garbage import find_garbage, remove_garbage
+from nerbench.artifacts.manifest import ArtifactKey, Provenance
+from nerbench.artifacts.results.compaction import compact as compact_tables
+from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.store import Store
 
 TABLE, DATE = "speed", "2026-01-02"
 ROWS = 3

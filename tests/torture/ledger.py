@@ -8,10 +8,10 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 from killed_steps import ROWS, TABLE
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import ArtifactKey
-from artifacts.results.tables import read_results
-from artifacts.store import Store
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.store import Store
 
 
 class Findings(NamedTuple):

@@ -5,7 +5,7 @@ from multiprocessing.synchronize import Barrier
 
 from killed_steps import write
 
-from artifacts.errors import ConflictError
+from nerbench.artifacts.errors import ConflictError
 
 _together: list[Barrier] = []
 

@@ -13,12 +13,12 @@ from figures import Count
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from killed_steps import contents
 
-from artifacts.errors import ConflictError
-from artifacts.garbage import find_garbage, remove_garbage
-from artifacts.layout import kind_of, manifest_path
-from artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Expected, Store
+from nerbench.artifacts.errors import ConflictError
+from nerbench.artifacts.garbage import find_garbage, remove_garbage
+from nerbench.artifacts.layout import kind_of, manifest_path
+from nerbench.artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Expected, Store
 
 NAMES = st.sampled_from(["a", "b"])
 MODELS = 3

@@ -15,9 +15,9 @@ from killed_steps import alias, contents, publish, write
 from ledger import Ledger
 from random_faults import faulty
 
-from artifacts.errors import ConflictError, StoreUnreachableError
-from artifacts.manifest import MANIFEST_FILE, ArtifactKey
-from artifacts.store import Store
+from nerbench.artifacts.errors import ConflictError, StoreUnreachableError
+from nerbench.artifacts.manifest import MANIFEST_FILE, ArtifactKey
+from nerbench.artifacts.store import Store
 
 CLIENTS = 4
 SHARE = 0.3

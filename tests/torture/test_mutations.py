@@ -11,12 +11,12 @@ from fake_models import save_fake_model
 from figures import SEED, Count
 from killed_steps import contents
 
-from artifacts.errors import NerbenchError
-from artifacts.manifest import ArtifactRef, Manifest, Provenance
-from artifacts.references import materialise, resolve
-from artifacts.storage.cache import cache_folder
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.manifest import ArtifactRef, Manifest, Provenance
+from nerbench.artifacts.references import materialise, resolve
+from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 Damage = Callable[[bytes], bytes | None]
 """What a file holds instead; None: it is gone."""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from store_machine import MODELS, StoreMachine, publish
 
-from artifacts.store import Store
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture

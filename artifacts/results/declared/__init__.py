@@ -1,1 +1,1 @@
-"""What `artifacts.results.schemas` puts together: the columns of the result tables, by what the tables are about."""
+"""The columns of the result tables, by what the tables are about; `results.schemas` puts them together."""

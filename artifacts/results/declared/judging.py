@@ -1,6 +1,6 @@
 """What the gate decided."""
 
-from artifacts.results.declared.columns import MODEL, RUN_ID, STARTED_AT, TableSchema, key, table, value
+from nerbench.artifacts.results.declared.columns import MODEL, RUN_ID, STARTED_AT, TableSchema, key, table, value
 
 JUDGING: dict[str, TableSchema] = {
     "gate": table(

@@ -1,6 +1,6 @@
 """Tables of what is right and what is wrong: scores, predictions, and what predictions are analysed into."""
 
-from artifacts.results.declared.columns import (
+from nerbench.artifacts.results.declared.columns import (
     ARTIFACT_ID,
     MODEL,
     PRECISION,

@@ -1,6 +1,6 @@
 """Tables of runs: how they trained, what they cost, and where they ran."""
 
-from artifacts.results.declared.columns import (
+from nerbench.artifacts.results.declared.columns import (
     ARTIFACT_ID,
     MODEL,
     PRECISION,

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
 
-from tasks.child import Job
-from tasks.inference.loading import Tagger, dtype_of, load_tagger, load_tokenizer, usable_window
-from tasks.measuring.process.flops import empty_model
-from tasks.measuring.process.memory import weights_bytes
-from tasks.measuring.subjects import with_labels
+from nerbench.tasks.child import Job
+from nerbench.tasks.inference.loading import Tagger, dtype_of, load_tagger, load_tokenizer, usable_window
+from nerbench.tasks.measuring.process.flops import empty_model
+from nerbench.tasks.measuring.process.memory import weights_bytes
+from nerbench.tasks.measuring.subjects import with_labels
 
 SEED = 0
 """Of the weights of a configuration alone, and of random pieces."""

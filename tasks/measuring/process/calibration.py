@@ -4,7 +4,7 @@ import statistics
 
 import torch
 
-from tasks.measuring.process.clock import stopwatch
+from nerbench.tasks.measuring.process.clock import stopwatch
 
 SIZE = 1024
 """Rows and columns of the matrices: large enough for full speed, small enough for a moment."""

@@ -1,4 +1,4 @@
-"""What one measuring process does. Run as a child: `python -m tasks.measuring.process.child < job.json`.
+"""What one measuring process does. Run as a child: `python -m nerbench.tasks.measuring.process.child < job.json`.
 
 A process loads one model in one way. It times all cells, in an order of its own, or takes the memory of a single one.
 It says which cell it is at before anything can go wrong there; a timer of the kernel ends it where that takes too long.
@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.child import Emit, Job, serve
-from tasks.inference.loading import resolve_device
-from tasks.inference.prediction import predict_block
-from tasks.measuring.plan import Cell, failure
-from tasks.measuring.process.backends import Loaded, compiled, config_of, import_code, load, load_eager
-from tasks.measuring.process.calibration import calibrate
-from tasks.measuring.process.clock import Limits, sample, warm_up
-from tasks.measuring.process.flops import flops_per_token
-from tasks.measuring.process.foreign import foreign_cores, moment
-from tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle
-from tasks.measuring.process.work import random_batch, work_of
+from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.inference.loading import resolve_device
+from nerbench.tasks.inference.prediction import predict_block
+from nerbench.tasks.measuring.plan import Cell, failure
+from nerbench.tasks.measuring.process.backends import Loaded, compiled, config_of, import_code, load, load_eager
+from nerbench.tasks.measuring.process.calibration import calibrate
+from nerbench.tasks.measuring.process.clock import Limits, sample, warm_up
+from nerbench.tasks.measuring.process.flops import flops_per_token
+from nerbench.tasks.measuring.process.foreign import foreign_cores, moment
+from nerbench.tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle
+from nerbench.tasks.measuring.process.work import random_batch, work_of
 
 WARM_UP_CALLS = 20
 """Of the calls on real lengths, those that the warm-up repeats."""

@@ -1,4 +1,4 @@
-"""Export a model to ONNX. Run as a child: `python -m tasks.measuring.process.export < job.json`.
+"""Export a model to ONNX. Run as a child: `python -m nerbench.tasks.measuring.process.export < job.json`.
 
 In a process of its own, so that what the exporter needs is not counted as ONNX Runtime's.
 """
@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from tasks.child import Emit, Job, serve
-from tasks.measuring.process.backends import load_eager
+from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.measuring.process.backends import load_eager
 
 LARGEST = 1 << 20
 

@@ -1,4 +1,6 @@
-"""Latency, load time and memory of one model. Run as a child: `python -m tasks.measuring.process.measure < job.json`.
+"""Latency, load time and memory of one model.
+
+Run as a child: `python -m nerbench.tasks.measuring.process.measure < job.json`.
 
 A fresh process for each model, so that neither memory nor warm caches of another one are counted. Never cached.
 """
@@ -10,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tasks.child import Emit, Job, serve
-from tasks.inference.loading import Tagger, load_tagger, resolve_device
-from tasks.inference.prediction import predict_block
-from tasks.measuring.percentiles import fewest_samples
-from tasks.measuring.process.backends import config_of, import_code
-from tasks.measuring.process.calibration import calibrate
-from tasks.measuring.process.child import WARM_UP_CALLS, name_of
-from tasks.measuring.process.clock import Limits, host_seconds, sample, warm_up
-from tasks.measuring.process.foreign import foreign_cores, moment
-from tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle, weights_bytes
-from tasks.measuring.process.work import real_chunks
-from tasks.measuring.samples import summarise
+from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.inference.loading import Tagger, load_tagger, resolve_device
+from nerbench.tasks.inference.prediction import predict_block
+from nerbench.tasks.measuring.percentiles import fewest_samples
+from nerbench.tasks.measuring.process.backends import config_of, import_code
+from nerbench.tasks.measuring.process.calibration import calibrate
+from nerbench.tasks.measuring.process.child import WARM_UP_CALLS, name_of
+from nerbench.tasks.measuring.process.clock import Limits, host_seconds, sample, warm_up
+from nerbench.tasks.measuring.process.foreign import foreign_cores, moment
+from nerbench.tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle, weights_bytes
+from nerbench.tasks.measuring.process.work import real_chunks
+from nerbench.tasks.measuring.samples import summarise
 
 
 def measure(job: Job, emit: Emit) -> Job:

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tasks.child import Job
-from tasks.inference.alignment import tokenize, windows
-from tasks.inference.loading import Tagger, dtype_of
-from tasks.inference.prediction import predict_block
-from tasks.measuring.plan import Cell
-from tasks.measuring.process.backends import SEED, Loaded, compiled
-from tasks.measuring.process.clock import Call, Stopwatch, host_seconds, stopwatch
-from tasks.measuring.samples import Amount
-from tasks.training.examples import collate
+from nerbench.tasks.child import Job
+from nerbench.tasks.inference.alignment import tokenize, windows
+from nerbench.tasks.inference.loading import Tagger, dtype_of
+from nerbench.tasks.inference.prediction import predict_block
+from nerbench.tasks.measuring.plan import Cell
+from nerbench.tasks.measuring.process.backends import SEED, Loaded, compiled
+from nerbench.tasks.measuring.process.clock import Call, Stopwatch, host_seconds, stopwatch
+from nerbench.tasks.measuring.samples import Amount
+from nerbench.tasks.training.examples import collate
 
 Batch = dict[str, torch.Tensor]
 LEARNING_RATE = 1e-5

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from run_files import DAY, NEXT_DAY, NOW, WEEK, at_once, compact_runs, prepared, read, read_by_glob, write
 
-from artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
-from artifacts.results.compaction import COMPACTABLE, Compacted, compact
-from artifacts.results.tables import find_table_file, read_newest_first, read_results, write_table
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
+from nerbench.artifacts.results.compaction import COMPACTABLE, Compacted, compact
+from nerbench.artifacts.results.tables import find_table_file, read_newest_first, read_results, write_table
+from nerbench.artifacts.storage.filesystem import Root
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from interruptions import CALLS, WRITES, Crash, at_call, crash
 from run_files import DAY, NOW, WEEK, at_once, compact_runs, finished, prepared, read, read_by_glob, write
 
-from artifacts.errors import ConflictError
-from artifacts.results.tables import find_table_file, read_newest_first
+from nerbench.artifacts.errors import ConflictError
+from nerbench.artifacts.results.tables import find_table_file, read_newest_first
 
 
 def nothing(url: str) -> None:

@@ -18,10 +18,10 @@ from hypothesis.stateful import (
 )
 from interruptions import WRITES, Crash, at_call, crash
 
-from artifacts.errors import ConflictError
-from artifacts.results.compaction import compact
-from artifacts.results.tables import find_table_file, read_newest_first, read_results, write_table
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import ConflictError
+from nerbench.artifacts.results.compaction import compact
+from nerbench.artifacts.results.tables import find_table_file, read_newest_first, read_results, write_table
+from nerbench.artifacts.storage.filesystem import Root
 
 GRACE = timedelta(days=2)
 DAYS = st.sampled_from(["2026-01-01", "2026-01-02", "2026-01-03"])

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from table_rows import KEY, metric, predictions, write
 
-from artifacts.errors import ConflictError, NerbenchError
-from artifacts.results.tables import find_table_file, read_results, write_table
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import ConflictError, NerbenchError
+from nerbench.artifacts.results.tables import find_table_file, read_results, write_table
+from nerbench.artifacts.storage.filesystem import Root
 
 
 def test_large_tables_are_written_and_compared_in_parts(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("artifacts.results.parquet._GROUP", 2)
+    monkeypatch.setattr("nerbench.artifacts.results.parquet._GROUP", 2)
     tags = pa.array(["O", "B-PER", "O", "O", "B-LOC"]).dictionary_encode()
     data = predictions(5, pred_tag=tags)
     for _ in range(2):

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.results.compaction import compact
-from artifacts.results.declared.columns import INSTANT
-from artifacts.results.schemas import TABLES, schema
-from artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.results.compaction import compact
+from nerbench.artifacts.results.declared.columns import INSTANT
+from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.results.tables import read_results, write_table
 
 DESIGN = {
     "metrics": """run_id started_at attempt artifact_id model_sha256 model dataset split words_sha256 gold gold_sha256

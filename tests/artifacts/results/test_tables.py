@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from table_rows import KEY, metric, predictions, write
 
-from artifacts.errors import ConflictError, CorruptArtifactError, InputError
-from artifacts.results.schemas import schema
-from artifacts.results.tables import find_table_file, read_newest_first, read_results, table_key, write_table
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError
+from nerbench.artifacts.results.schemas import schema
+from nerbench.artifacts.results.tables import find_table_file, read_newest_first, read_results, table_key, write_table
+from nerbench.artifacts.storage.filesystem import Root
 
 
 def test_keys_depend_on_every_part_and_its_place() -> None:

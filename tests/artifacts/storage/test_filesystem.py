@@ -10,10 +10,10 @@ from threading import Barrier
 
 import pytest
 
-from artifacts.digests import sha256_hex
-from artifacts.errors import InputError, NerbenchError
-from artifacts.storage import paths
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import InputError, NerbenchError
+from nerbench.artifacts.storage import paths
+from nerbench.artifacts.storage.filesystem import Root
 
 
 def test_create_is_exclusive(root: Root) -> None:
@@ -109,7 +109,7 @@ def test_upload_renews_what_is_old(root: Root, tmp_path: Path, monkeypatch: pyte
     assert abs(datetime.now(UTC) - first) < timedelta(minutes=1)
     assert not root.upload(tmp_path / "weights", "blobs/w", digest)
     assert root.modified("blobs/w") == first
-    monkeypatch.setattr("artifacts.storage.filesystem.FRESH", timedelta(days=-1))
+    monkeypatch.setattr("nerbench.artifacts.storage.filesystem.FRESH", timedelta(days=-1))
     renewed: list[str] = []
     renew = root._renew
     monkeypatch.setattr(root, "_renew", lambda *given: (renewed.append(given[1]), renew(*given)))

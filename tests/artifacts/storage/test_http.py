@@ -9,10 +9,10 @@ from threading import Thread
 import pytest
 from fake_models import MakeModel
 
-from artifacts.errors import InputError, StoreUnreachableError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 DEAD = "http://127.0.0.1:9/x"
 

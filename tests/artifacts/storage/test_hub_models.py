@@ -11,15 +11,15 @@ from hub_client import use_hub
 from hub_repo import Repo
 from hub_server import FakeHub, Reply, running_hub
 
-from artifacts.errors import (
+from nerbench.artifacts.errors import (
     ArtifactNotFoundError,
     CorruptArtifactError,
     InputError,
     StoreUnreachableError,
     UnsafeArtifactError,
 )
-from artifacts.references import load_manifest, materialise, resolve
-from artifacts.storage import hub as reading
+from nerbench.artifacts.references import load_manifest, materialise, resolve
+from nerbench.artifacts.storage import hub as reading
 
 MODEL = "org/model"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import InputError, StoreUnreachableError
-from artifacts.storage.filesystem import Root
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.storage.filesystem import Root
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from damage import blob, flip
 from fake_models import MakeModel
 
-from artifacts.digests import canonical_json, sha256_hex
-from artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Manifest
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Manifest
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 def test_materialise_gives_the_files(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
@@ -77,7 +77,7 @@ def test_materialise_works_without_hard_links(
     def refuse(source: Path, target: Path) -> None:
         raise PermissionError("no hard links here")
 
-    monkeypatch.setattr("artifacts.storage.cache.os.link", refuse)
+    monkeypatch.setattr("nerbench.artifacts.storage.cache.os.link", refuse)
     for _ in range(2):
         assert len(list(store.materialise(ref).iterdir())) == 3
 

@@ -11,16 +11,16 @@ from fake_models import MakeModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage import cache as copies
-from artifacts.storage.pruning import Entry, Limits, local_models, remove_local, surplus
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage import cache as copies
+from nerbench.artifacts.storage.pruning import Entry, Limits, local_models, remove_local, surplus
+from nerbench.artifacts.store import Store
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 NOTHING = Limits(0, None)
 MATERIALISE = """
 import sys
-from artifacts.references import materialise, resolve_one
+from nerbench.artifacts.references import materialise, resolve_one
 print(materialise(resolve_one("toy", sys.argv[1])), flush=True)
 sys.stdin.read()
 """

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from artifacts.errors import StoreUnreachableError
-from artifacts.storage.retries import Unanswered, attempt
+from nerbench.artifacts.errors import StoreUnreachableError
+from nerbench.artifacts.storage.retries import Unanswered, attempt
 
 
 def failing(times: int, error: Exception) -> Callable[[], int]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import InputError, NerbenchError
-from artifacts.storage import paths
-from artifacts.storage.paths import locked, room_for, write_whole
+from nerbench.artifacts.errors import InputError, NerbenchError
+from nerbench.artifacts.storage import paths
+from nerbench.artifacts.storage.paths import locked, room_for, write_whole
 
 NO_ROOM = [
     OSError(errno.ENOSPC, "No space left on device"),

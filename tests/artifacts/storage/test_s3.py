@@ -9,13 +9,13 @@ import pytest
 from fake_models import MakeModel
 from fault_proxy import FaultProxy
 
-from artifacts.digests import sha256_hex
-from artifacts.errors import InputError, StoreUnreachableError
-from artifacts.manifest import Provenance
-from artifacts.results.tables import find_table_file, read_results
-from artifacts.storage import s3
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.results.tables import find_table_file, read_results
+from nerbench.artifacts.storage import s3
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture(scope="module")

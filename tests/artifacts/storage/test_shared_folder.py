@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 import pytest
 from fake_models import save_fake_model
 
-from artifacts.errors import InputError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.store import Store
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.store import Store
 
 GROUP, FIRST, SECOND = 4242, 4001, 4002
 
@@ -39,7 +39,7 @@ def user(number: int, umask: int = 0o002) -> Iterator[None]:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store in a shared folder; whatever an upload finds there is old enough to be renewed."""
-    monkeypatch.setattr("artifacts.storage.filesystem.FRESH", timedelta(days=-1))
+    monkeypatch.setattr("nerbench.artifacts.storage.filesystem.FRESH", timedelta(days=-1))
     with TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders keep others out
         folder = Path(name)
         folder.chmod(0o755)

@@ -13,10 +13,10 @@ from rubbish import KINDS, NAMES, replace
 from scored_runs import score
 from tagging import random_sentences
 
-from artifacts.manifest import Provenance
-from artifacts.results.compaction import compact
-from artifacts.store import Store
-from flows.cli import status_of
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.results.compaction import compact
+from nerbench.artifacts.store import Store
+from nerbench.flows.cli import status_of
 
 GOLD, PREDICTED = random_sentences(5, 12)
 NIGHTS = (1, 2, 3)

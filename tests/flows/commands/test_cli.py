@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from artifacts.errors import RunFailedError
-from artifacts.store import Store
-from flows.cli import status_of
-from tasks.config import Config
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.store import Store
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_planted_bug_exits_70_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("artifacts.store.Store.list", lambda self: 1 / 0)
+    monkeypatch.setattr("nerbench.artifacts.store.Store.list", lambda self: 1 / 0)
     assert status_of(["artifacts", "ls"]) == 70
     printed = capsys.readouterr().err
     assert "ZeroDivisionError" in printed
@@ -156,7 +156,7 @@ def test_a_failed_run_still_prints_what_it_made(
         raise RunFailedError("1 failed: a: no", summary)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("flows.commands.jobs.benchmark", fail)
+    monkeypatch.setattr("nerbench.flows.commands.jobs.benchmark", fail)
     assert status_of(["benchmark", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out) == summary

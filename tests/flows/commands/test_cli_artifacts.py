@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from artifacts.manifest import ArtifactRef, BaseSource, CorpusDigest, CorpusFile, Provenance
-from artifacts.store import Store
-from flows.cli import status_of
+from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CorpusDigest, CorpusFile, Provenance
+from nerbench.artifacts.store import Store
+from nerbench.flows.cli import status_of
 
 CORPUS = CorpusDigest(
     dataset="own",
@@ -165,7 +165,7 @@ def test_what_is_foreign_is_reported_and_left(run: Any, store: Store, first: Art
 
 
 def test_a_dead_store_is_not_an_empty_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("artifacts.storage.retries.sleep", lambda seconds: None)
+    monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)
     assert status_of(["artifacts", "ls", "--store", "http://127.0.0.1:9/x"]) == 1
     assert "http://127.0.0.1:9/x cannot be reached" in capsys.readouterr().err
 

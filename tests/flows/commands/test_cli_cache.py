@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import status_of
-from tasks.runs import utc_now
+from nerbench.flows.cli import status_of
+from nerbench.tasks.runs import utc_now
 
 COUNTS = f".cache/counts/{'a' * 64}.parquet"
 

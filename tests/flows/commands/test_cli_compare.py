@@ -11,8 +11,8 @@ import pytest
 from scored_runs import score
 from tagging import Sentences, random_sentences
 
-from flows.cli import status_of
-from tasks.comparison import deltas
+from nerbench.flows.cli import status_of
+from nerbench.tasks.comparison import deltas
 
 DOCUMENTS = [n // 3 for n in range(66)]
 GOLD, WORSE = random_sentences(5, 66)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from small_corpus import write_corpus
 
-from flows.cli import status_of
-from tasks.config import Config
-from tasks.configuration.configfile import load_config
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.configfile import load_config
 
 SPLITS = {"train": 30, "dev": 1, "test": 3}
 
@@ -53,9 +53,9 @@ def test_run_and_benchmark_accept_it(folder: Path, command: str, monkeypatch: py
         started.append(config)
         return {"run_id": "r", "artifacts": [], "tables": {}, "evaluated": 0, "cached": 0, "metrics": []}
 
-    monkeypatch.setattr("flows.pipeline.pipeline", flow)
-    monkeypatch.setattr("flows.benchmark.benchmark", flow)
-    monkeypatch.setattr("artifacts.references.resolve", lambda *_: [])
+    monkeypatch.setattr("nerbench.flows.pipeline.pipeline", flow)
+    monkeypatch.setattr("nerbench.flows.benchmark.benchmark", flow)
+    monkeypatch.setattr("nerbench.artifacts.references.resolve", lambda *_: [])
     assert status_of(["init", "-q"]) == 0
     assert status_of([command]) == 0
     assert started[0].datasets[0].name == "data"

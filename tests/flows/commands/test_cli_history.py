@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from scored_runs import score as stored_score
 
-from artifacts.results.tables import read_results, write_table
-from flows.cli import status_of
-from flows.commands.history import sparkline
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.flows.cli import status_of
+from nerbench.flows.commands.history import sparkline
 
 GOLD = [["B-PER", "O"]]
 
@@ -71,7 +71,7 @@ def test_narrow_terminals_keep_date_value_and_change(
 ) -> None:
     from rich.console import Console
 
-    from flows.commands import history, terminal
+    from nerbench.flows.commands import history, terminal
 
     def screen() -> Console:
         return Console(width=width, force_terminal=True, color_system=None, no_color=True)

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from tiny_models import LABELS, let_tokenizer_panic, save_bag, save_bert
 
-from flows.cli import status_of
-from flows.commands import predict
+from nerbench.flows.cli import status_of
+from nerbench.flows.commands import predict
 
 SENTENCE = "Ada Lovelace lives in Zanzibar ."
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sweeping import TINY
 
-from flows.cli import status_of
-from tasks.config import Config
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
 
 ROW = {
     "artifact_id": "a",
@@ -45,14 +45,14 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
     found: list[tuple[Config, list[str]]] = []
 
     def flow(config: Config, models: list[str]) -> dict[str, Any]:
-        from tasks.environment import environment, machine
+        from nerbench.tasks.environment import environment, machine
 
         found.append((config, models))
         failed = TIMED | {"backend": "onnx", "status": "unavailable: onnxruntime not installed"}
         around = {"environment": environment() | machine(), "tables": {"speed": ["uri"]}, "run_id": "r"}
         return {"speed": [TIMED, failed], "memory": [USED], **around}
 
-    monkeypatch.setattr("flows.speed.speed", flow)
+    monkeypatch.setattr("nerbench.flows.speed.speed", flow)
     return found
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.completion import complete_model, complete_reference
-
-ROOT = Path(__file__).resolve().parents[3]
+from nerbench.flows.commands.completion import complete_model, complete_reference
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +39,7 @@ def test_the_store_is_that_of_the_configuration(store: Path, line: str, expected
 def test_the_shell_is_answered(store: Path) -> None:
     """As bash asks: the words so far and the position among them by variables."""
     asked = {"_NERBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "nerbench predict t", "COMP_CWORD": "2"}
-    code = "import sys; sys.argv = ['nerbench']; from flows.cli import main; main()"
-    environment = os.environ | asked | {"PYTHONPATH": str(ROOT)}
+    code = "import sys; sys.argv = ['nerbench']; from nerbench.flows.cli import main; main()"
+    environment = os.environ | asked
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["tagger", "tiny"], done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 
 def run(arguments: list[str], output: IO[str] | int) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "nerbench.flows.cli", *arguments]
     return subprocess.run(command, check=False, stdout=output, stderr=subprocess.PIPE, text=True)
 
 
@@ -35,7 +35,7 @@ def test_output_that_nobody_reads_is_no_bug(arguments: list[str]) -> None:
 def test_a_pipe_that_broke_elsewhere_is_said(raised: str) -> None:
     script = f"""
 import sys
-from flows import cli
+from nerbench.flows import cli
 def broken(*arguments, **options): raise {raised}
 cli.app = broken
 sys.argv = ["nerbench"]

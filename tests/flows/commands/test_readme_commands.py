@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.cli import status_of
-from tasks.config import Config
+from nerbench.flows.cli import status_of
+from nerbench.tasks.config import Config
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 pytestmark = pytest.mark.e2e

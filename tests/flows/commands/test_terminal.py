@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from flows.cli import status_of
-from flows.commands import terminal
-from flows.commands.launch import told
-from flows.commands.terminal import console, echo, print_json, print_scores, print_table, say, set_verbosity
+from nerbench.flows.cli import status_of
+from nerbench.flows.commands import terminal
+from nerbench.flows.commands.launch import told
+from nerbench.flows.commands.terminal import console, echo, print_json, print_scores, print_table, say, set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
 LEADERS = [
@@ -171,7 +171,7 @@ def test_a_traceback_commands_nothing_either(
     def fail(*given: object, **options: object) -> None:
         raise ZeroDivisionError(HOSTILE)
 
-    monkeypatch.setattr("flows.cli.app", fail)
+    monkeypatch.setattr("nerbench.flows.cli.app", fail)
     assert status_of(["doctor"]) == 70
     err = capsys.readouterr().err
     assert SHOWN in err

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from small_corpus import write_corpus
 
-from flows.cli import status_of
+from nerbench.flows.cli import status_of
 
 VALID: dict[str, Any] = {
     "datasets": [{"name": "own", "files": {"train": "{own}", "validation": "{own}", "test": "{own}"}}],

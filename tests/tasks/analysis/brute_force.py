@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from tagging import Entity, Sentences, one_to_one, paired, textbook
 
-from tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 IDENTITY = {
     "artifact_id": "a",

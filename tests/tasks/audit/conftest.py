@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tiny_models import LABELS, SENTENCES, VOCABULARY, save_bag
 
-from artifacts.manifest import Provenance
-from artifacts.store import Store
-from tasks.config import Config
-from tasks.training.tokenizer import train_tokenizer
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
+from nerbench.tasks.training.tokenizer import train_tokenizer
 
 REPEATS = 16
 

@@ -8,17 +8,17 @@ import pytest
 import yaml
 from tiny_models import LABELS, save_bag
 
-from artifacts.digests import sha256_file
-from artifacts.errors import ConfigError, InputError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
-from flows.cli import status_of
-from tasks.audit import audit as audits
-from tasks.audit import gates
-from tasks.audit.audit import FAULTS, NOTHING, Audit, audit, find_model
-from tasks.config import Config
-from tasks.corpora import refs
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
+from nerbench.flows.cli import status_of
+from nerbench.tasks.audit import audit as audits
+from nerbench.tasks.audit import gates
+from nerbench.tasks.audit.audit import FAULTS, NOTHING, Audit, audit, find_model
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora import refs
 
 NAMES = [fault.name for fault in FAULTS]
 
@@ -81,8 +81,8 @@ def test_a_gate_that_lets_all_pass_is_found_out(fault: str, config: Config, monk
 
 def test_a_store_that_checks_nothing_is_found_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "one flipped weight byte")
-    monkeypatch.setattr("artifacts.store.Store._problem", lambda store, entry: None)
-    monkeypatch.setattr("artifacts.storage.cache._check", lambda *given: None)
+    monkeypatch.setattr("nerbench.artifacts.store.Store._problem", lambda store, entry: None)
+    monkeypatch.setattr("nerbench.artifacts.storage.cache._check", lambda *given: None)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["passes", "NOT CAUGHT", "NOT CAUGHT"]
     assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
@@ -110,7 +110,7 @@ def test_a_gate_that_refuses_everything_is_a_false_alarm(config: Config, monkeyp
 
 def test_an_objection_for_another_reason_does_not_count(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "a changed gold")
-    monkeypatch.setattr("tasks.comparison.sides.reasons", lambda base, candidate: ["it rains"])
+    monkeypatch.setattr("nerbench.tasks.comparison.sides.reasons", lambda base, candidate: ["it rains"])
     found = audited(config)
     assert found.outcomes[1].outcome == "NOT CAUGHT"
     assert "it rains" in found.outcomes[1].said
@@ -196,7 +196,7 @@ def test_outputs_without_names_are_shuffled_by_their_declared_names(
 
 
 def test_the_first_sentences_keep_words_tags_and_documents(config: Config, tmp_path: Path) -> None:
-    from tasks.audit.copies import own_cache, prepare
+    from nerbench.tasks.audit.copies import own_cache, prepare
 
     whole = refs.describe(config, config.datasets[0])[0]
     with own_cache(tmp_path / "copy" / "cache"):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.audit.excerpt import LEAST, MOST, UNITS, enough, write_excerpt
-from tasks.corpora.corpus import Corpus
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.audit.excerpt import LEAST, MOST, UNITS, enough, write_excerpt
+from nerbench.tasks.corpora.corpus import Corpus
 
 
 def corpus(n: int, *, tags: list[str], per_document: int | None) -> Corpus:

@@ -8,10 +8,10 @@ import pytest
 from scored_runs import score
 from tagging import Sentences, counted, random_sentences
 
-from artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from tasks.comparison import deltas
-from tasks.comparison.compare import Asked, Comparison, compare
-from tasks.config import Config
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
+from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison.compare import Asked, Comparison, compare
+from nerbench.tasks.config import Config
 
 DOCUMENTS = [n // 3 for n in range(66)]
 GOLD, BASE = random_sentences(5, 66)

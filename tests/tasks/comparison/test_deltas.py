@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tagging import TYPES, Entity, Sentences, counted, random_sentences, textbook
 
-from tasks.comparison import deltas as module
-from tasks.comparison.deltas import deltas, slices_apart
-from tasks.scoring.counts import COLUMNS, Counts
-from tasks.scoring.metrics import Row
-from tasks.statistics.bootstrap import resampled
-from tasks.statistics.intervals import interval
-from tasks.statistics.paired import permuted
+from nerbench.tasks.comparison import deltas as module
+from nerbench.tasks.comparison.deltas import deltas, slices_apart
+from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.statistics.bootstrap import resampled
+from nerbench.tasks.statistics.intervals import interval
+from nerbench.tasks.statistics.paired import permuted
 
 SEED, N_RESAMPLES, N_PERMUTATIONS = 7, 60, 90
 N_DOCUMENTS = 40

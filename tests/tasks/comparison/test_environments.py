@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from artifacts.results.schemas import TABLES
-from tasks.comparison.environments import COLUMNS, SETTINGS, difference, same_settings
-from tasks.config import BenchmarkConfig, Config
-from tasks.environment import environment
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.tasks.comparison.environments import COLUMNS, SETTINGS, difference, same_settings
+from nerbench.tasks.config import BenchmarkConfig, Config
+from nerbench.tasks.environment import environment
 
 
 def run(run_id: str = "one", benchmark: dict[str, Any] | None = None, **columns: Any) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import TYPES, Sentences, annotated, random_sentences, textbook
 
-from tasks.comparison.flips import Flip, flips, to_json
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.tagged import TaggedWords, from_tags
+from nerbench.tasks.comparison.flips import Flip, flips, to_json
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.tagged import TaggedWords, from_tags
 
 WORDS = ["The", "New", "York", "Times", "left", "Oslo"]
 

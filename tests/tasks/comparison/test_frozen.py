@@ -7,12 +7,12 @@ import pytest
 from scored_runs import score, write_run
 from tagging import Sentences
 
-from artifacts.results.tables import write_table
-from tasks.comparison import frozen
-from tasks.comparison.frozen import changed
-from tasks.config import Config
-from tasks.results.predicted import Predicted
-from tasks.runs import Run, utc_now
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.comparison import frozen
+from nerbench.tasks.comparison.frozen import changed
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run, utc_now
 
 GOLD = [["B-PER", "I-PER", "O"], ["O", "B-LOC", "O"], ["B-ORG", "O", "B-ORG"]]
 BEFORE = [["B-PER", "I-PER", "O"], ["O", "O", "O"], ["B-ORG", "O", "O"]]

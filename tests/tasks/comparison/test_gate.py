@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from scored_runs import score
 from tagging import Sentences, counted, random_sentences
 
-from artifacts.errors import CorruptArtifactError, InputError, RunFailedError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.store import Store
-from tasks.comparison import deltas
-from tasks.comparison.gate import (
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.store import Store
+from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison.gate import (
     absent_models,
     decide,
     find_baseline,
@@ -28,10 +28,10 @@ from tasks.comparison.gate import (
     refuse,
     said,
 )
-from tasks.config import Config, GateConfig, GateRule
-from tasks.results.predicted import Predicted
-from tasks.scoring.counts import Counts
-from tasks.scoring.metrics import Row
+from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.counts import Counts
+from nerbench.tasks.scoring.metrics import Row
 
 DOCUMENTS = [n // 3 for n in range(150)]
 GOLD, BASE = random_sentences(5, 150)

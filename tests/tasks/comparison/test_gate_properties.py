@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scored_runs import score
 from tagging import Sentences
 
-from tasks.comparison import deltas
-from tasks.comparison.gate import decide, measure, measure_stored
-from tasks.config import Config, GateConfig
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.counts import Counts
-from tasks.scoring.metrics import Row
-from tasks.scoring.paired_counts import count_both_ways
-from tasks.scoring.tagged import from_tags
+from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison.gate import decide, measure, measure_stored
+from nerbench.tasks.config import Config, GateConfig
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.counts import Counts
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.paired_counts import count_both_ways
+from nerbench.tasks.scoring.tagged import from_tags
 
 TYPES = ("A", "B", "C", "D")
 LEAST_DROP = 0.2

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from artifacts.results.tables import write_table
-from tasks.comparison.pace import RATE, SERIES, UNDISTURBED, comparable_nights, compare_nights, judged
-from tasks.config import SpeedGateConfig
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.comparison.pace import RATE, SERIES, UNDISTURBED, comparable_nights, compare_nights, judged
+from nerbench.tasks.config import SpeedGateConfig
 
 GATE = SpeedGateConfig()
 FIRST = date(2026, 1, 1)

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import artifacts.results.tables
-from artifacts.digests import sha256_hex
-from artifacts.errors import ArtifactNotFoundError, InputError
-from artifacts.manifest import Provenance
-from artifacts.references import resolve
-from artifacts.results.schemas import TABLES
-from artifacts.results.tables import table_key, write_table
-from artifacts.store import Store
-from tasks.comparison.sides import Side, common, find_side, reasons
-from tasks.results.predicted import Predicted
+import nerbench.artifacts.results.tables
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.artifacts.store import Store
+from nerbench.tasks.comparison.sides import Side, common, find_side, reasons
+from nerbench.tasks.results.predicted import Predicted
 
 
 def required(table: str) -> dict[str, str]:
@@ -298,13 +298,13 @@ def test_only_the_nights_that_matter_are_read(bench: Bench, count_reads: Callabl
 @pytest.fixture
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Says how many table files were read since it was asked before."""
-    read, paths = artifacts.results.tables._read, []
+    read, paths = nerbench.artifacts.results.tables._read, []
 
     def counted(root: Any, path: str, *more: Any) -> Any:
         paths.append(path)
         return read(root, path, *more)
 
-    monkeypatch.setattr(artifacts.results.tables, "_read", counted)
+    monkeypatch.setattr(nerbench.artifacts.results.tables, "_read", counted)
 
     def since() -> int:
         n = len(paths)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from artifacts.errors import ConfigError
-from tasks.config import Config
-from tasks.configuration.configfile import absolute_reference, load_config
-from tasks.configuration.variables import expand_options
+from nerbench.artifacts.errors import ConfigError
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.configfile import absolute_reference, load_config
+from nerbench.tasks.configuration.variables import expand_options
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from artifacts.errors import InputError
-from tasks.config import ModelConfig
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import ModelConfig
 
 
 @pytest.mark.parametrize(

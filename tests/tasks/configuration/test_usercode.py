@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import InputError
-from tasks.configuration.usercode import explain, load_file, load_function, place_of
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.configuration.usercode import explain, load_file, load_function, place_of
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tasks.corpora.columns import CHUNK, Column
+from nerbench.tasks.corpora.columns import CHUNK, Column
 
 
 @pytest.mark.parametrize("n", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig, GoldConfig
-from tasks.corpora.corpus import Corpus, load_splits, pick_split
-from tasks.corpora.golds import load_gold
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split
+from nerbench.tasks.corpora.golds import load_gold
 
 
 def write(folder: Path, name: str, tags: str, words: str = "") -> str:
@@ -175,7 +175,7 @@ def test_conllpp_and_the_original_gold(conllpp: DatasetConfig, shared: Path) -> 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the data sets that were read."""
-    from tasks.corpora import corpus
+    from nerbench.tasks.corpora import corpus
 
     done: list[str] = []
 

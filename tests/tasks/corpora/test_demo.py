@@ -10,9 +10,9 @@ from typing import get_args
 
 import pytest
 
-from tasks.config import Config, Split
-from tasks.configuration.configfile import load_config
-from tasks.corpora.demo import SENTENCES, is_demo_file, prepare_demo, write_demo_corpus
+from nerbench.tasks.config import Config, Split
+from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.corpora.demo import SENTENCES, is_demo_file, prepare_demo, write_demo_corpus
 
 ROOT = Path(__file__).resolve().parents[3]
 Sentence = list[tuple[str, str]]
@@ -51,7 +51,8 @@ def entities(sentence: Sentence) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("seed", ["0", "12345"])
 def test_every_process_writes_the_same_bytes(seed: str, folder: Path, tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from tasks.corpora.demo import *; write_demo_corpus(Path({str(tmp_path)!r}))"
+    imports = "from pathlib import Path; from nerbench.tasks.corpora.demo import write_demo_corpus"
+    code = f"{imports}; write_demo_corpus(Path({str(tmp_path)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed})
     for split in SENTENCES:
         assert (tmp_path / f"{split}.txt").read_bytes() == (folder / f"{split}.txt").read_bytes()

@@ -13,12 +13,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny_models import LABELS, WORDS, save_bag
 
-from artifacts.errors import LabelError
-from artifacts.references import resolve
-from tasks.config import Config
-from tasks.corpora.refs import describe, open_corpus
-from tasks.inference.evaluation import carry_out, plan
-from tasks.scoring.counting import NamedPredictions, count_predictions, name_predictions, score_counts
+from nerbench.artifacts.errors import LabelError
+from nerbench.artifacts.references import resolve
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora.refs import describe, open_corpus
+from nerbench.tasks.inference.evaluation import carry_out, plan
+from nerbench.tasks.scoring.counting import NamedPredictions, count_predictions, name_predictions, score_counts
 
 Name = Callable[..., NamedPredictions]
 Relabel = Callable[..., Path]
@@ -138,8 +138,8 @@ def test_parts_of_a_corpus_make_no_difference(
     config, folder = configure(), relabel(("LOC", "O", "PER"), (1, 0, 3))
     results = []
     for size in (2048, 7):
-        monkeypatch.setattr("tasks.corpora.columns.CHUNK", size)
-        monkeypatch.setattr("tasks.corpora.refs._open", OrderedDict())
+        monkeypatch.setattr("nerbench.tasks.corpora.columns.CHUNK", size)
+        monkeypatch.setattr("nerbench.tasks.corpora.refs._open", OrderedDict())
         (ref,) = describe(config, config.datasets[0])
         (artifact,) = resolve(str(folder), config.store)
         planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)

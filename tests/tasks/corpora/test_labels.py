@@ -1,6 +1,6 @@
 """IOB2 tags and their types."""
 
-from tasks.corpora.labels import entity_types, tag_vocabulary, type_of
+from nerbench.tasks.corpora.labels import entity_types, tag_vocabulary, type_of
 
 
 def test_types_and_their_tags() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artifacts.errors import LabelError
-from tasks.config import BenchmarkConfig
-from tasks.corpora.matching import match_labels
+from nerbench.artifacts.errors import LabelError
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.matching import match_labels
 
 CONLL = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from artifacts.errors import CorpusError
-from tasks.config import Config
-from tasks.configuration.configfile import load_config
-from tasks.corpora import refs as corpora
-from tasks.corpora.refs import CorpusRef, describe, open_corpus
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.corpora import refs as corpora
+from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
 
 WORDS = [["Ada", "L."], ["in", "Bonn"]]
 TAGS = [["B-PER", "I-PER"], ["O", "B-LOC"]]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.corpora.columns import CHUNK
-from tasks.corpora.corpus import Corpus, read_whole
-from tasks.inference.predictions import PredictionsDigest, digest_of, positions
-from tasks.sources.schemes import SchemeEvidence
-from tasks.sources.sentences import Sentence, Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.corpora.columns import CHUNK
+from nerbench.tasks.corpora.corpus import Corpus, read_whole
+from nerbench.tasks.inference.predictions import PredictionsDigest, digest_of, positions
+from nerbench.tasks.sources.schemes import SchemeEvidence
+from nerbench.tasks.sources.sentences import Sentence, Source
 
 WORD = "x" * 300
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from artifacts.errors import InputError
-from tasks.configuration.configfile import load_config
-from tasks.corpora.refs import describe
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.corpora.refs import describe
 
 Content = str | bytes | dict[str, Any] | list[Any]
 

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pytest
 from tagging import cut, paired, random_sentences, textbook
 
-from artifacts.errors import InputError
-from tasks.custom.predictions import SCHEMA, Entity, Identity, Predictions
-from tasks.custom.running import collect, run_custom
-from tasks.scoring.counts import count
-from tasks.scoring.metrics import Row
-from tasks.scoring.registry import Metric
-from tasks.scoring.score import ROW, score
-from tasks.scoring.tagged import TaggedWords
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.custom.predictions import SCHEMA, Entity, Identity, Predictions
+from nerbench.tasks.custom.running import collect, run_custom
+from nerbench.tasks.scoring.counts import count
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.registry import Metric
+from nerbench.tasks.scoring.score import ROW, score
+from nerbench.tasks.scoring.tagged import TaggedWords
 
 EXAMPLE = Path(__file__).with_name("my_metrics.py")
 IDENTITY = Identity(model="m", artifact_id="a", dataset="d", gold="g", split="test")
@@ -32,7 +32,7 @@ Write = Callable[..., Path]
 def write(tmp_path: Path) -> Write:
     def file(*functions: str, name: str = "mine.py") -> Path:
         path = tmp_path / name
-        path.write_text("\n".join(["from tasks.scoring.registry import metric", *functions]) + "\n")
+        path.write_text("\n".join(["from nerbench.tasks.scoring.registry import metric", *functions]) + "\n")
         return path
 
     return file

@@ -6,18 +6,18 @@ import pytest
 from benched import Benched, bench, valid
 from tagging import random_sentences
 
-from tasks.analysis.calibration import METRICS as CALIBRATION
-from tasks.config import Config
-from tasks.custom.own import score_own, score_stored
-from tasks.inference import loading
-from tasks.scoring.counting import count_predictions, score_counts
-from tasks.scoring.metrics import Row
+from nerbench.tasks.analysis.calibration import METRICS as CALIBRATION
+from nerbench.tasks.config import Config
+from nerbench.tasks.custom.own import score_own, score_stored
+from nerbench.tasks.inference import loading
+from nerbench.tasks.scoring.counting import count_predictions, score_counts
+from nerbench.tasks.scoring.metrics import Row
 
 GOLD, PREDICTED = random_sentences(5, 300)
 GOLD = valid(GOLD)
 DOCUMENTS = [number // 10 for number in range(len(GOLD))]
 METRICS = """
-from tasks.scoring.registry import metric
+from nerbench.tasks.scoring.registry import metric
 
 @metric("words", tags=["size"])
 def words(predictions):

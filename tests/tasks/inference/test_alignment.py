@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_models import SENTENCES, WORDS
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from tasks.inference.alignment import (
+from nerbench.tasks.inference.alignment import (
     WORDS_A_TEXT,
     Pieces,
     SpecialTokens,
@@ -19,7 +19,7 @@ from tasks.inference.alignment import (
     truncated_words,
     windows,
 )
-from tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.tokenizer import train_tokenizer
 
 SPECIAL = SpecialTokens(prefix=(-1,), suffix=(-2, -3), pad=-4)
 SIZES = pytest.mark.parametrize("size", [16, 32, 64, 512])

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.inference.canary import due
+from nerbench.tasks.inference.canary import due
 
 SHARES = st.one_of(
     st.floats(0.005, 1.0),

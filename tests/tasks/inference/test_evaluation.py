@@ -14,15 +14,15 @@ import torch
 from full_disk import files_of_at_most
 from tiny_models import SENTENCES, save_bert
 
-from artifacts.errors import NerbenchError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import resolve
-from tasks.config import BenchmarkConfig
-from tasks.corpora.corpus import Corpus
-from tasks.inference import evaluation
-from tasks.inference import loading as modeling
-from tasks.inference import prediction as inference
-from tasks.inference.evaluation import (
+from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference import evaluation
+from nerbench.tasks.inference import loading as modeling
+from nerbench.tasks.inference import prediction as inference
+from nerbench.tasks.inference.evaluation import (
     EvaluationPlan,
     EvaluationRecord,
     EvaluationSettings,
@@ -75,7 +75,7 @@ def key(**changes: Any) -> str:
 
 def test_the_key_is_the_same_in_every_process() -> None:
     ask = (
-        "from tasks.inference.evaluation import *; "
+        "from nerbench.tasks.inference.evaluation import *; "
         f"print(evaluation_key(settings=EvaluationSettings(**{SETTINGS.model_dump()!r}), **{KEYED!r}))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "OMP_NUM_THREADS": str(torch.get_num_threads())}

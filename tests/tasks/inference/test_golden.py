@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from tiny_models import save_bert, save_roberta
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import Golden, Manifest, Provenance
-from artifacts.references import golden_of, resolve
-from artifacts.store import Store
-from tasks.inference.evaluation import EvaluationSettings, tagger_handle
-from tasks.inference.golden import PIECES, SENTENCES, record
-from tasks.inference.loading import load_tagger
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import Golden, Manifest, Provenance
+from nerbench.artifacts.references import golden_of, resolve
+from nerbench.artifacts.store import Store
+from nerbench.tasks.inference.evaluation import EvaluationSettings, tagger_handle
+from nerbench.tasks.inference.golden import PIECES, SENTENCES, record
+from nerbench.tasks.inference.loading import load_tagger
 
 CPU = torch.device("cpu")
 

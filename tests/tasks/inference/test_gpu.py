@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_models import SENTENCES, save_bert
 
-from tasks.inference.loading import load_tagger
-from tasks.inference.prediction import predict
-from tasks.inference.quickening import quicken
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.prediction import predict
+from nerbench.tasks.inference.quickening import quicken
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

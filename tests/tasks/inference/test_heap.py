@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from tasks.inference.heap import give_back, keep_freed
+from nerbench.tasks.inference.heap import give_back, keep_freed
 
 def faults(n):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.manifest import Provenance
-from artifacts.storage.filesystem import Root
-from artifacts.store import Store
-from tasks.inference.importing import import_model
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store import Store
+from nerbench.tasks.inference.importing import import_model
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def test_a_folder_at_a_url(folder: Path, store: Store, tmp_path: Path) -> None:
 def test_a_model_of_the_hub_keeps_its_commit(
     folder: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from artifacts.storage.hub import HubSnapshot
+    from nerbench.artifacts.storage.hub import HubSnapshot
 
     found = HubSnapshot("org/model", "c0ffee", folder)
-    monkeypatch.setattr("artifacts.storage.hub.snapshot", lambda location: found)
+    monkeypatch.setattr("nerbench.artifacts.storage.hub.snapshot", lambda location: found)
     base = store.manifest(import_model("hf://org/model@main", "mine", store)).provenance.base_model
     assert base is not None
     assert (base.name, base.revision) == ("org/model", "c0ffee")
@@ -96,7 +96,7 @@ def test_what_cannot_be_loaded_is_not_published(folder: Path, store: Store) -> N
 
 
 def test_what_must_not_be_loaded_is_not_loaded(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.inference.loading.load_tagger", None)
+    monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", None)
     change_config(folder, auto_map={"AutoModel": "evil.Model"})
     with pytest.raises(UnsafeArtifactError, match="auto_map"):
         import_model("model", "mine", store)

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import LABELS, save_roberta
 
-from artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.references import resolve
-from tasks.inference.loading import dtype_of, load_tagger, load_tokenizer, resolve_device, usable_window
-from tasks.inference.prediction import predict_block
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.references import resolve
+from nerbench.tasks.inference.loading import dtype_of, load_tagger, load_tokenizer, resolve_device, usable_window
+from nerbench.tasks.inference.prediction import predict_block
 
 CPU = torch.device("cpu")
 FROM_ONE = {str(number): label for number, label in enumerate(LABELS, start=1)}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.corpora.corpus import Corpus
-from tasks.inference.predictions import SCHEMA, Positions, PredictionsDigest, batch, digest_of, positions
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.predictions import SCHEMA, Positions, PredictionsDigest, batch, digest_of, positions
 
 
 class Rows(NamedTuple):

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tiny_architectures import NAMES, save_architecture
 from tiny_models import WORDS
 
-from tasks.inference import prediction, quickening, segments
-from tasks.inference.linears import PackedLinear, filled
-from tasks.inference.loading import Tagger, load_tagger
-from tasks.inference.prediction import predict, predict_block
-from tasks.inference.quickening import quicken
+from nerbench.tasks.inference import prediction, quickening, segments
+from nerbench.tasks.inference.linears import PackedLinear, filled
+from nerbench.tasks.inference.loading import Tagger, load_tagger
+from nerbench.tasks.inference.prediction import predict, predict_block
+from nerbench.tasks.inference.quickening import quicken
 
 CPU = torch.device("cpu")
 PACKED = {"Bert", "DistilBert", "Electra", "Albert", "Roberta", "XLMRoberta"}
@@ -89,7 +89,7 @@ def test_a_window_that_overflows_is_cut_as_without(folders: dict[str, Path], nam
 
 
 def one_window_at_a_time(tagger: Tagger, words: list[str]) -> list[int]:
-    from tasks.inference.alignment import tokenize, windows
+    from nerbench.tasks.inference.alignment import tokenize, windows
 
     labels = [-1] * len(words)
     for window in windows(tokenize(tagger.tokenizer.backend, [words]), tagger.window, tagger.tokenizer.special):

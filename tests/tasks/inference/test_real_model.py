@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 import torch
 
-from tasks.config import DatasetConfig
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.inference.loading import load_tagger
-from tasks.inference.prediction import predict
-from tasks.inference.quickening import quicken
-from tasks.scoring.counts import OVERALL, count
-from tasks.scoring.score import score
-from tasks.scoring.tagged import from_corpus
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.prediction import predict
+from nerbench.tasks.inference.quickening import quicken
+from nerbench.tasks.scoring.counts import OVERALL, count
+from nerbench.tasks.scoring.score import score
+from nerbench.tasks.scoring.tagged import from_corpus
 
 SUPPORT = 5702
 pytestmark = pytest.mark.slow

@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_models import SENTENCES
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import resolve
-from tasks.config import BenchmarkConfig
-from tasks.corpora.columns import CHUNK
-from tasks.corpora.corpus import Corpus
-from tasks.inference import evaluation, prediction
-from tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
-from tasks.inference.prediction import BlockPredictions
-from tasks.inference.sharding import Shard, ShardRecord, find_shards, infer_shard, join_shards, split_corpus
-from tasks.inference.writing import infer
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.columns import CHUNK
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference import evaluation, prediction
+from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.prediction import BlockPredictions
+from nerbench.tasks.inference.sharding import Shard, ShardRecord, find_shards, infer_shard, join_shards, split_corpus
+from nerbench.tasks.inference.writing import infer
 
 BLOCKS = 5
 

@@ -7,10 +7,10 @@ import pytest
 from tiny_models import SENTENCES
 from tokenizers import Tokenizer
 
-from tasks.inference import shared_tokens
-from tasks.inference.alignment import Pieces, tokenize
-from tasks.inference.shared_tokens import tokenize_once
-from tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.inference import shared_tokens
+from nerbench.tasks.inference.alignment import Pieces, tokenize
+from nerbench.tasks.inference.shared_tokens import tokenize_once
+from nerbench.tasks.training.tokenizer import train_tokenizer
 
 WORDS = [["Ada", "Lovelace"], ["Bob"]]
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.errors import InputError
-from tasks.corpora.corpus import load_splits
-from tasks.inspection.guess import Guess, guess, split_of
-from tasks.inspection.layout import layout_of
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.inspection.guess import Guess, guess, split_of
+from nerbench.tasks.inspection.layout import layout_of
 
 PLAIN = "Anna B-PER\nBerg I-PER\nleft O\n\nOslo B-LOC\n"
 

@@ -9,12 +9,12 @@ import pytest
 from small_corpus import write_corpus
 from tiny_models import save_bert
 
-from artifacts.errors import CorpusError
-from artifacts.references import resolve_one
-from tasks.config import Config
-from tasks.inspection.facts import DatasetFacts, Lengths
-from tasks.inspection.inspection import inspect
-from tasks.inspection.pieces import Cutter, cutter_of
+from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.references import resolve_one
+from nerbench.tasks.config import Config
+from nerbench.tasks.inspection.facts import DatasetFacts, Lengths
+from nerbench.tasks.inspection.inspection import inspect
+from nerbench.tasks.inspection.pieces import Cutter, cutter_of
 
 
 def looked_at(folder: Path, cutter: Cutter | None = None, dataset: dict[str, Any] | None = None, **texts: str) -> Any:

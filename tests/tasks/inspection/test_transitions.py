@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.inspection.transitions import is_allowed, neighbours, violations
-from tasks.sources.schemes import Scheme, Tag, split_tag
+from nerbench.tasks.inspection.transitions import is_allowed, neighbours, violations
+from nerbench.tasks.sources.schemes import Scheme, Tag, split_tag
 
 OUTSIDE = Tag("O", "")
 

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 from tiny_models import SENTENCES
 
-from artifacts.errors import InputError
-from artifacts.references import resolve
-from artifacts.results.tables import read_results
-from tasks.config import BenchmarkConfig
-from tasks.corpora.corpus import Corpus
-from tasks.measuring import measurement
-from tasks.measuring.measurement import measure_and_write
-from tasks.measuring.process.measure import measure
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.measuring import measurement
+from nerbench.tasks.measuring.measurement import measure_and_write
+from nerbench.tasks.measuring.process.measure import measure
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
 
 WORDS = SENTENCES * 3
 CORPUS = Corpus(name="own", split="test", words=WORDS, tags=[["O"] * len(s) for s in WORDS], documents=None)

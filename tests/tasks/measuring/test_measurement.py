@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from test_measure import own_run
 
-from artifacts.results.tables import write_table
-from tasks.comparison.pace import RATE, SERIES, UNDISTURBED
-from tasks.config import BenchmarkConfig, SpeedGateConfig
-from tasks.measuring import measurement
-from tasks.measuring.measurement import Measurement, measure_and_write
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.comparison.pace import RATE, SERIES, UNDISTURBED
+from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig
+from nerbench.tasks.measuring import measurement
+from nerbench.tasks.measuring.measurement import Measurement, measure_and_write
 
 NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sweeping import tiny
 
-from artifacts.errors import InputError
-from artifacts.manifest import ArtifactRef
-from tasks.config import SpeedConfig
-from tasks.measuring import plan as module
-from tasks.measuring.plan import Cell, Group, failure, plan, why_unavailable
-from tasks.measuring.subjects import Subject
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import SpeedConfig
+from nerbench.tasks.measuring import plan as module
+from nerbench.tasks.measuring.plan import Cell, Group, failure, plan, why_unavailable
+from nerbench.tasks.measuring.subjects import Subject
 
 DIGEST = "0" * 64
 STORED = Subject(

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks.measuring.samples import Amount, hierarchical, statistics, stretched, summarise
+from nerbench.tasks.measuring.samples import Amount, hierarchical, statistics, stretched, summarise
 
 SAMPLES = [[0.1, 0.3, 0.2], [0.5, 0.4], [0.35]]
 
@@ -51,7 +51,7 @@ def test_resamples_are_those_of_all_that_there_are() -> None:
 def test_resamples_are_the_same_every_time_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     first = hierarchical(SAMPLES, mean, n=50)
     assert np.array_equal(first, hierarchical(SAMPLES, mean, n=50))
-    monkeypatch.setattr("tasks.statistics.bootstrap.CHUNK_BYTES", 8 * 9 * 7)
+    monkeypatch.setattr("nerbench.tasks.statistics.bootstrap.CHUNK_BYTES", 8 * 9 * 7)
     assert len(hierarchical(SAMPLES, mean, n=50)) == 50
 
 

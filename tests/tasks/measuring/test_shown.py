@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 from sweeping import tiny
 
-from flows.commands import terminal
-from tasks.environment import environment, machine
-from tasks.measuring.plan import Cell, Group
-from tasks.measuring.samples import Amount
-from tasks.measuring.shown import surroundings, sweep_table, troubles, write_csv
-from tasks.measuring.sweep import Measured
-from tasks.measuring.tables import memory_row, speed_row
+from nerbench.flows.commands import terminal
+from nerbench.tasks.environment import environment, machine
+from nerbench.tasks.measuring.plan import Cell, Group
+from nerbench.tasks.measuring.samples import Amount
+from nerbench.tasks.measuring.shown import surroundings, sweep_table, troubles, write_csv
+from nerbench.tasks.measuring.sweep import Measured
+from nerbench.tasks.measuring.tables import memory_row, speed_row
 
 Row = dict[str, Any]
 HOST = {"device": "cpu", "threads": 2, "sgemm_flops_per_s": 190e9, "copy_bytes_per_s": 12e9}

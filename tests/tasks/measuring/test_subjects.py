@@ -6,10 +6,10 @@ import pytest
 from sweeping import TINY, tiny
 from tiny_models import save_bert, save_roberta
 
-from artifacts.errors import ArtifactNotFoundError, InputError
-from artifacts.manifest import Provenance
-from artifacts.store import Store
-from tasks.measuring.subjects import find_subjects
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.store import Store
+from nerbench.tasks.measuring.subjects import find_subjects
 
 
 @pytest.fixture(autouse=True)

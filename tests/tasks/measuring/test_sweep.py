@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sweeping import tiny
 
-from artifacts.errors import RunFailedError
-from tasks.config import BenchmarkConfig, SpeedConfig
-from tasks.measuring import sweep as module
-from tasks.measuring.plan import Cell, plan
-from tasks.measuring.sweep import Measured, sweep
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.tasks.measuring import sweep as module
+from nerbench.tasks.measuring.plan import Cell, plan
+from nerbench.tasks.measuring.sweep import Measured, sweep
 
 HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
 Emit = Callable[[dict[str, Any]], None]
@@ -131,7 +131,7 @@ def test_what_is_unavailable_starts_no_process(processes: Processes) -> None:
 
 
 def test_onnx_is_exported_once_before_it_is_measured(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.measuring.plan.installed", lambda package: "1.0")
+    monkeypatch.setattr("nerbench.tasks.measuring.plan.installed", lambda package: "1.0")
     swept(backends=("onnx",), processes=1)
     assert [job["module"].rpartition(".")[2] for job in processes.jobs] == ["export", *["child"] * 4]
     assert len({job["onnx"] for job in processes.jobs}) == 1

@@ -8,12 +8,12 @@ import pytest
 import torch
 from sweeping import TINY
 
-from tasks.config import BenchmarkConfig, SpeedConfig
-from tasks.measuring.plan import plan
-from tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
-from tasks.measuring.samples import summarise
-from tasks.measuring.subjects import find_subjects
-from tasks.measuring.sweep import Measured, sweep
+from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.tasks.measuring.plan import plan
+from nerbench.tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
+from nerbench.tasks.measuring.samples import summarise
+from nerbench.tasks.measuring.subjects import find_subjects
+from nerbench.tasks.measuring.sweep import Measured, sweep
 
 SIZE = 512
 
@@ -51,7 +51,9 @@ def agreeing(first: list[Measured], second: list[Measured]) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_sweep_run_twice_agrees_within_its_own_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.measuring.sweep._take_memory", lambda measured, shared: None)  # it is about time
+    monkeypatch.setattr(
+        "nerbench.tasks.measuring.sweep._take_memory", lambda measured, shared: None
+    )  # it is about time
     speed = SpeedConfig(
         batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), precisions=("fp32", "bf16"), minimum_s=0.2
     )
@@ -81,7 +83,7 @@ def test_an_asynchronous_kernel_has_its_true_duration() -> None:
 
 @pytest.mark.gpu
 def test_memory_of_an_accelerator_is_what_was_allocated() -> None:
-    from tasks.measuring.process.memory import device_peaks, settle
+    from nerbench.tasks.measuring.process.memory import device_peaks, settle
 
     device = torch.device("cuda")
     torch.zeros(1, device=device)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tagging import TYPES, counted, random_sentences
 
-from tasks.scoring.score import score
+from nerbench.tasks.scoring.score import score
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "tasks" / "metrics" / "nerbench_entities"

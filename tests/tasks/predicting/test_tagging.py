@@ -8,14 +8,14 @@ import pytest
 import torch
 from tiny_models import LABELS, WORDS, save_bag
 
-from artifacts.references import resolve
-from tasks.config import BenchmarkConfig, Config
-from tasks.corpora.refs import describe, open_corpus
-from tasks.inference.evaluation import carry_out, plan
-from tasks.inference.loading import Tagger, load_tagger
-from tasks.predicting.reading import open_source
-from tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
-from tasks.scoring.counting import name_predictions
+from nerbench.artifacts.references import resolve
+from nerbench.tasks.config import BenchmarkConfig, Config
+from nerbench.tasks.corpora.refs import describe, open_corpus
+from nerbench.tasks.inference.evaluation import carry_out, plan
+from nerbench.tasks.inference.loading import Tagger, load_tagger
+from nerbench.tasks.predicting.reading import open_source
+from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
+from nerbench.tasks.scoring.counting import name_predictions
 
 BENCHMARK = BenchmarkConfig(device="cpu")
 
@@ -111,5 +111,5 @@ def test_blocks_of_any_size_are_put_together_again(
     tagger: Tagger, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = [one.tags for one in tagged(tagger, corpus)]
-    monkeypatch.setattr("tasks.inference.prediction.BLOCK", 60)
+    monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 60)
     assert [one.tags for one in tagged(tagger, corpus)] == whole

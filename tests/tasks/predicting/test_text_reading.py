@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import InputError
-from tasks.predicting.reading import open_source
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.predicting.reading import open_source
 
 CONLL = "-DOCSTART- O\n\nAnna B-PER\nmet O\n\t\nOslo B-LOC\n"
 

@@ -8,9 +8,9 @@ from hub_client import use_hub
 from hub_server import FakeHub, running_hub
 from publishing_rows import TRAINED
 
-from artifacts.manifest import ArtifactRef
-from artifacts.store import Store
-from tasks.config import Config
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
 
 
 @pytest.fixture(autouse=True)

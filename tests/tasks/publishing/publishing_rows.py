@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
-from artifacts.results.tables import write_table
-from tasks.config import Config
+from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.config import Config
 
 CORPORA = tuple(
     CorpusDigest(

@@ -18,14 +18,14 @@ from markdown_tables import read_tables
 from publishing_rows import TRAINED, metric, write_metrics
 from safetensors.numpy import load_file
 
-from artifacts.manifest import ArtifactRef, CorpusDigest, Manifest, Provenance
-from artifacts.references import load_manifest, materialise
-from artifacts.results.tables import write_table
-from artifacts.store import Store
-from tasks.config import CardConfig, Config
-from tasks.publishing.card import metadata, render_card
-from tasks.publishing.evidence import find_evidence
-from tasks.publishing.markdown import line, name, text
+from nerbench.artifacts.manifest import ArtifactRef, CorpusDigest, Manifest, Provenance
+from nerbench.artifacts.references import load_manifest, materialise
+from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import CardConfig, Config
+from nerbench.tasks.publishing.card import metadata, render_card
+from nerbench.tasks.publishing.evidence import find_evidence
+from nerbench.tasks.publishing.markdown import line, name, text
 
 SECTIONS = [
     *("Model description", "Intended uses and limitations", "How to use", "Limitations and bias", "Training data"),

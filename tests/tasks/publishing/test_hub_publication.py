@@ -11,13 +11,13 @@ from hub_client import use_hub
 from hub_repo import Repo, git_digest
 from hub_server import FakeHub, Reply
 
-from artifacts.errors import ConflictError, CorruptArtifactError, InputError, StoreUnreachableError
-from artifacts.manifest import ArtifactRef, Provenance
-from artifacts.references import materialise, resolve_one
-from artifacts.store import Store
-from tasks.config import Config
-from tasks.publishing.card import render_card
-from tasks.publishing.hub import check_request, publish
+from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, StoreUnreachableError
+from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.references import materialise, resolve_one
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import Config
+from nerbench.tasks.publishing.card import render_card
+from nerbench.tasks.publishing.hub import check_request, publish
 
 TO = "acme/tagger"
 CARD = "---\nlibrary_name: transformers\ntags:\n- ner\n---\n\n<!-- nerbench:begin -->\n# {}\n<!-- nerbench:end -->\n"

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from report_site import EVIL, configuration, corpus, noisy, predict, record, run_of, score
 
-from artifacts.results.tables import read_results
-from tasks.analysis.errors import LONGEST
-from tasks.report import mistakes
-from tasks.report.baselines import compare, find_baselines
-from tasks.report.chosen import choose_runs
-from tasks.report.entries import Entry, read_entries
-from tasks.report.mistakes import located, packed_errors, packed_flips
-from tasks.report.packing import PackedRows, unpacked
-from tasks.report.stored import StoredTable
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.analysis.errors import LONGEST
+from nerbench.tasks.report import mistakes
+from nerbench.tasks.report.baselines import compare, find_baselines
+from nerbench.tasks.report.chosen import choose_runs
+from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.mistakes import located, packed_errors, packed_flips
+from nerbench.tasks.report.packing import PackedRows, unpacked
+from nerbench.tasks.report.stored import StoredTable
 
 
 def entries_of(results: str, night: int = 2) -> dict[int, Entry]:

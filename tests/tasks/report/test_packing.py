@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.report.packing import packed, packed_text, script_hash, unpacked
+from nerbench.tasks.report.packing import packed, packed_text, script_hash, unpacked
 
 values = st.recursive(
     st.none()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.report.costs import SLACK, CostPoint, pareto
+from nerbench.tasks.report.costs import SLACK, CostPoint, pareto
 
 apart = st.sampled_from([1.0, 1.2, 1.5, 2.0, 4.0])
 """Costs that differ by more than the slack, or not at all."""

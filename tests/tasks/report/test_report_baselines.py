@@ -8,11 +8,11 @@ import pytest
 from reading import plain
 from report_site import configuration, corpus, noisy, predict, record, run_of, score
 
-from artifacts.results.tables import read_results
-from tasks.report.baselines import compare, find_baselines
-from tasks.report.chosen import choose_runs
-from tasks.report.entries import Entry, read_entries
-from tasks.report.report import build
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.report.baselines import compare, find_baselines
+from nerbench.tasks.report.chosen import choose_runs
+from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.report import build
 
 
 def of_night(results: str, night: int) -> list[Entry]:

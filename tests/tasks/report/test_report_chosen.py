@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from scored_runs import score
 
-from artifacts.errors import InputError
-from tasks.report.chosen import choose_runs
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.report.chosen import choose_runs
 
 TAGS = [["B-PER", "O"]]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from artifacts.results.tables import write_table
-from tasks.report.chosen import ChosenRun
-from tasks.report.costs import SAMPLES, read_costs
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.costs import SAMPLES, read_costs
 
 NIGHT = ChosenRun("night-2", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {})
 BEFORE = ChosenRun("night-1", "2030-01-01", datetime(2030, 1, 1, tzinfo=UTC), {})

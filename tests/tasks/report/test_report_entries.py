@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from artifacts.results.tables import write_table
-from tasks.report.chosen import choose_runs
-from tasks.report.entries import read_entries
-from tasks.report.formats import interval, megabytes, milliseconds, signed, significant
-from tasks.report.report import build
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.report.chosen import choose_runs
+from nerbench.tasks.report.entries import read_entries
+from nerbench.tasks.report.formats import interval, megabytes, milliseconds, signed, significant
+from nerbench.tasks.report.report import build
 
 
 def row(night: int = 1, value: float | None = 0.5, **changes: Any) -> dict[str, Any]:

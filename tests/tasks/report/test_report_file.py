@@ -7,11 +7,11 @@ import pytest
 from report_site import run_of
 from small_corpus import write_corpus
 
-from artifacts.errors import InputError
-from tasks.config import Config
-from tasks.report.announcement import markdown, publish
-from tasks.report.page import ASSETS, PLOTLY
-from tasks.report.report import build, check_target, file_name, save_report
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import Config
+from nerbench.tasks.report.announcement import markdown, publish
+from nerbench.tasks.report.page import ASSETS, PLOTLY
+from nerbench.tasks.report.report import build, check_target, file_name, save_report
 
 
 def test_a_report_may_be_overwritten_by_a_report_alone(nights: str, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from artifacts.results.tables import write_table
-from tasks.report import history as module
-from tasks.report.history import Point, read_history, thin
-from tasks.report.trends import HEIGHT, plain_history, trends
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.report import history as module
+from nerbench.tasks.report.history import Point, read_history, thin
+from nerbench.tasks.report.trends import HEIGHT, plain_history, trends
 
 
 def point(n: int, value: float, *, failed: bool = False) -> Point:

@@ -10,13 +10,13 @@ import pytest
 from reading import Page, plain
 from report_site import EVIL, EVIL_TYPE
 
-from artifacts.results.tables import read_results, write_table
-from tasks.report.details import calibration, confusion, details
-from tasks.report.entries import read_entries
-from tasks.report.packing import script_hash
-from tasks.report.page import BEGINNING, PLOTLY, _asset
-from tasks.report.report import Report, build
-from tasks.report.stored import StoredTable
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.tasks.report.details import calibration, confusion, details
+from nerbench.tasks.report.entries import read_entries
+from nerbench.tasks.report.packing import script_hash
+from nerbench.tasks.report.page import BEGINNING, PLOTLY, _asset
+from nerbench.tasks.report.report import Report, build
+from nerbench.tasks.report.stored import StoredTable
 
 
 @pytest.fixture(scope="module")

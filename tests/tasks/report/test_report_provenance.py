@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.report.chosen import ChosenRun
-from tasks.report.history import Change
-from tasks.report.provenance import changes, has_gate, keeps_text, provenance
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.history import Change
+from nerbench.tasks.report.provenance import changes, has_gate, keeps_text, provenance
 
 MOMENT = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from reading import plain
 
-from tasks.report.chosen import ChosenRun
-from tasks.report.verdicts import Verdict, entities, find_verdict, in_words
+from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.tasks.report.verdicts import Verdict, entities, find_verdict, in_words
 
 RUN = ChosenRun("night", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {"outcome": "ok"})
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.storage.filesystem import Root
-from artifacts.storage.pruning import Limits
-from tasks.config import CacheConfig
-from tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
-from tasks.results.caches import find_caches, prune, prune_after_run
-from tasks.runs import utc_now
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.pruning import Limits
+from nerbench.tasks.config import CacheConfig
+from nerbench.tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
+from nerbench.tasks.results.caches import find_caches, prune, prune_after_run
+from nerbench.tasks.runs import utc_now
 
 ALL = Limits(0, None)
 
@@ -163,6 +163,6 @@ def test_a_failure_to_prune_is_logged_and_spoils_no_run(
     def fail(self: object, *given: object, **options: object) -> None:
         raise PermissionError(13, "denied")
 
-    monkeypatch.setattr("tasks.results.caches.find_caches", fail)
+    monkeypatch.setattr("nerbench.tasks.results.caches.find_caches", fail)
     assert prune_after_run(str(results), CacheConfig(max_gb=1)) is None
     assert "the caches are not pruned: PermissionError" in caplog.text

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.errors import InputError, NerbenchError
-from artifacts.results.schemas import TABLES, schema
-from artifacts.results.tables import read_results, write_table
-from flows.cli import status_of
-from tasks.results.export import ROW_OF, Selection, export_bundle, export_table
-from tasks.results.sharing import TEXTS, shareable_value
+from nerbench.artifacts.errors import InputError, NerbenchError
+from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.flows.cli import status_of
+from nerbench.tasks.results.export import ROW_OF, Selection, export_bundle, export_table
+from nerbench.tasks.results.sharing import TEXTS, shareable_value
 
 WORDS = ["Zanzibar", "is", "far"]
 HOST = "build-server-17.example.org"
@@ -202,7 +202,7 @@ def test_a_failure_leaves_neither_a_half_file_nor_a_temporary_one(
         raise OSError(28, "No space left on device")
 
     folder = tmp_path / "out"
-    monkeypatch.setattr("artifacts.storage.paths.os.fsync", full)
+    monkeypatch.setattr("nerbench.artifacts.storage.paths.os.fsync", full)
     with pytest.raises(NerbenchError, match="No space"):
         export_bundle(results, folder / "b.zip", Selection())
     assert list(folder.iterdir()) == []

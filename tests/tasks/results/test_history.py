@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.errors import InputError
-from artifacts.results.tables import table_key, write_table
-from tasks.config import Config
-from tasks.results.history import Asked, Point, history
-from tasks.results.schedule import MOST_SINCE, deployment_of, missing_nights
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.history import Asked, Point, history
+from nerbench.tasks.results.schedule import MOST_SINCE, deployment_of, missing_nights
 
 NIGHTLY = "benchmark-nightly@2030-01-{:02}T02:00:00.000000+00:00"
 

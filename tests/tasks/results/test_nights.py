@@ -7,14 +7,14 @@ import pytest
 from benched import run_of
 from tagging import predictions_table, random_sentences
 
-from artifacts.errors import InputError
-from artifacts.results.tables import read_results, table_key, write_table
-from tasks.results.nights import scored_predictions, write_missing
-from tasks.results.predicted import Predicted, predictions_key
-from tasks.results.rows import metric_rows
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
-from tasks.scoring.score import ROW
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import read_results, table_key, write_table
+from nerbench.tasks.results.nights import scored_predictions, write_missing
+from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.results.rows import metric_rows
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score import ROW
 
 LOC = ROW | {"slice": "all", "level": "entity", "mode": "strict", "label": "LOC", "average": "", "metric": "f1"}
 LOC |= {"value": 0.5, "status": "ok"}

@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 from scored_runs import score
 
-from artifacts.errors import InputError
-from artifacts.results.tables import read_results
-from tasks.results.predicted import Predicted, predictions_key, stored
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.results.predicted import Predicted, predictions_key, stored
 
 GOLD = [["B-PER", "O"], ["O"]]
 

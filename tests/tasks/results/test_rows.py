@@ -9,22 +9,22 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_models import SENTENCES, save_bert
 
-from artifacts.errors import CorruptArtifactError, InputError, LabelError
-from artifacts.manifest import ArtifactRef
-from artifacts.references import resolve
-from artifacts.results.tables import read_results
-from tasks.config import Config
-from tasks.corpora import refs as corpora
-from tasks.corpora.refs import CorpusRef, describe, open_corpus
-from tasks.inference import loading as modeling
-from tasks.inference.evaluation import EvaluationRecord, carry_out, plan
-from tasks.results import rows
-from tasks.results.predicted import Predicted
-from tasks.results.summary import newest_run
-from tasks.runs import Run
-from tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
-from tasks.scoring.metrics import Row
-from tasks.scoring.score import ROW
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, LabelError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.config import Config
+from nerbench.tasks.corpora import refs as corpora
+from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
+from nerbench.tasks.inference import loading as modeling
+from nerbench.tasks.inference.evaluation import EvaluationRecord, carry_out, plan
+from nerbench.tasks.results import rows
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.results.summary import newest_run
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score import ROW
 
 TAGS = [
     "B-PER I-PER O O B-LOC O".split(),

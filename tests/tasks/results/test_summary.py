@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tasks.results.summary import gold_differences, leaderboard, own_numbers, speed_and_memory
-from tasks.scoring.metrics import Row
+from nerbench.tasks.results.summary import gold_differences, leaderboard, own_numbers, speed_and_memory
+from nerbench.tasks.scoring.metrics import Row
 
 
 def test_the_leaderboard_has_one_row_a_model_best_first() -> None:

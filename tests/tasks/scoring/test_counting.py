@@ -9,17 +9,17 @@ import pytest
 from benched import Benched, bench, valid
 from tagging import random_sentences, textbook
 
-from artifacts.errors import InputError
-from tasks.config import Config
-from tasks.scoring.counting import count_predictions, score_counts, selected_metrics
-from tasks.scoring.metrics import Row
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import Config
+from nerbench.tasks.scoring.counting import count_predictions, score_counts, selected_metrics
+from nerbench.tasks.scoring.metrics import Row
 
 GOLD, PREDICTED = random_sentences(5, 400)
 GOLD = valid(GOLD)
 DOCUMENTS = [number // 10 for number in range(len(GOLD))]
 METRICS = """
 from pathlib import Path
-from tasks.scoring.registry import metric
+from nerbench.tasks.scoring.registry import metric
 
 with Path(__file__).with_name("runs.txt").open("a") as file:
     file.write("x")

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import EVERY_MODE, TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
 
-from tasks.config import DatasetConfig
-from tasks.config.section import Mode
-from tasks.corpora.corpus import load_splits
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table
-from tasks.scoring.entities import MODES, Entities, Flags
-from tasks.scoring.tagged import TaggedWords, from_corpus, from_tags
-from tasks.slicing.slices import Slice
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.config.section import Mode
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table
+from nerbench.tasks.scoring.entities import MODES, Entities, Flags
+from nerbench.tasks.scoring.tagged import TaggedWords, from_corpus, from_tags
+from nerbench.tasks.slicing.slices import Slice
 
 
 def assert_same(one: Counts, other: Counts) -> None:

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from tagging import TYPES, Sentences, paired, random_sentences, textbook
 
-from tasks.corpora.labels import tag_vocabulary
-from tasks.scoring.entities import Entities, Mode, encode, extract, identical
+from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.scoring.entities import Entities, Mode, encode, extract, identical
 
 
 def found(sentences: Sentences, mode: Mode) -> tuple[list[tuple[int, int, str]], int]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tagging import TYPES, counted, random_sentences
 
-from tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from tasks.scoring.intervals import (
+from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
+from nerbench.tasks.scoring.intervals import (
     SYMMETRIC,
     WILSON,
     JackknifeIntervals,
@@ -16,8 +16,8 @@ from tasks.scoring.intervals import (
     too_few,
     unit_shares,
 )
-from tasks.scoring.metrics import BUILTIN, Quantity, Sums, quantities, ratio
-from tasks.statistics.wilson import wilson
+from nerbench.tasks.scoring.metrics import BUILTIN, Quantity, Sums, quantities, ratio
+from nerbench.tasks.statistics.wilson import wilson
 
 DOCUMENTS = [n // 3 for n in range(150)]
 EVERY = counted(*random_sentences(5, 150), DOCUMENTS)

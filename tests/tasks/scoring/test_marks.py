@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 from tagging import Entity, Found, Sentences, as_dict, counted, one_to_one, random_sentences, textbook, totals
 
-from tasks.scoring.counts import COLUMNS
-from tasks.scoring.entities import MODES
+from nerbench.tasks.scoring.counts import COLUMNS
+from nerbench.tasks.scoring.entities import MODES
 
 
 @pytest.mark.parametrize("mode", MODES)

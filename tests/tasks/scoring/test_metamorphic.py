@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from tagging import EVERY_MODE, TYPES, Sentences, annotated, paired, random_sentences, textbook
 
-from tasks.corpora.labels import type_of
-from tasks.scoring.counts import COLUMNS, Counts, count
+from nerbench.tasks.corpora.labels import type_of
+from nerbench.tasks.scoring.counts import COLUMNS, Counts, count
 
 Example = tuple[Sentences, Sentences, list[int]]
 SEEDS = range(12)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tagging import counted, cut, paired, random_sentences
 
-from tasks.scoring import tagged
-from tasks.scoring.paired_counts import count_both_ways
+from nerbench.tasks.scoring import tagged
+from nerbench.tasks.scoring.paired_counts import count_both_ways
 
 GOLD, PREDICTED = random_sentences(3, 30)
 DOCUMENTS = [n // 4 for n in range(30)]

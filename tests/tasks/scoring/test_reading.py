@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import Sentences, annotated, paired, predictions_table, random_sentences
 
-from artifacts.errors import CorruptArtifactError
-from artifacts.results.tables import write_table
-from artifacts.storage.filesystem import Root
-from tasks.corpora.corpus import Corpus
-from tasks.inference.predictions import digest_of
-from tasks.scoring import reading
-from tasks.scoring.counts import count
-from tasks.scoring.reading import PredictionsFile, read_predictions
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.predictions import digest_of
+from nerbench.tasks.scoring import reading
+from nerbench.tasks.scoring.counts import count
+from nerbench.tasks.scoring.reading import PredictionsFile, read_predictions
 
 SENTENCES = random_sentences(3, 40)
 DOCUMENTS = [n // 4 for n in range(40)]

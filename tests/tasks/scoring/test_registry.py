@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import InputError
-from tasks.scoring.metrics import BUILTIN
-from tasks.scoring.registry import Metric, metric, registered, select
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.scoring.metrics import BUILTIN
+from nerbench.tasks.scoring.registry import Metric, metric, registered, select
 
 
 def declared(**options: Any) -> Metric:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tasks.config import Config, ModelConfig
-from tasks.scoring.seeds import KEPT, seed_rows
+from nerbench.tasks.config import Config, ModelConfig
+from nerbench.tasks.scoring.seeds import KEPT, seed_rows
 
 MODEL = ModelConfig(name="m", base="b/c", seeds=(0, 1, 2))
 

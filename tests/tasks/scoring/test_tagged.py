@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tagging import TYPES, Sentences, annotated, paired
 
-from tasks.corpora import columns
-from tasks.corpora.corpus import Corpus
-from tasks.scoring.tagged import MAX_UNITS, TaggedWords, Units, from_corpus, from_tags
+from nerbench.tasks.corpora import columns
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.scoring.tagged import MAX_UNITS, TaggedWords, Units, from_corpus, from_tags
 
 
 def test_units() -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifacts.errors import InputError
-from tasks.slicing.expression import ALLOWED, MAX_CHARACTERS, MAX_DEPTH, Expression, parse
-from tasks.slicing.language import COLUMNS, FUNCTIONS
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.slicing.expression import ALLOWED, MAX_CHARACTERS, MAX_DEPTH, Expression, parse
+from nerbench.tasks.slicing.language import COLUMNS, FUNCTIONS
 
 TEXTS = ["NATO", "nato", "", "Ärzte", "ÄRZTE", "1996", "U.S.", "東京", "A'b\"", "O"]
 WORDS: dict[str, list[Any]] = {

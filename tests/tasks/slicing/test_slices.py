@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from tagging import Entity, Sentences, cut, paired, random_sentences, textbook
 
-from tasks.config import DatasetConfig
-from tasks.corpora.columns import Column
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.scoring.entities import MODES, Mode, extract
-from tasks.scoring.tagged import TaggedWords, from_corpus
-from tasks.slicing.choice import survey_of
-from tasks.slicing.slices import Slice, standard_slices, word_slice
-from tasks.slicing.training_mentions import Mentions, training_mentions
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.scoring.entities import MODES, Mode, extract
+from nerbench.tasks.scoring.tagged import TaggedWords, from_corpus
+from nerbench.tasks.slicing.choice import survey_of
+from nerbench.tasks.slicing.slices import Slice, standard_slices, word_slice
+from nerbench.tasks.slicing.training_mentions import Mentions, training_mentions
 
 TRAINING = [(("nato",), "ORG"), (("NATO",), "ORG"), (("Oslo", "1"), "LOC"), (("Oslo",), "LOC"), (("ÄRZTE",), "PER")]
 VOCABULARY = ["NATO", "nato", "Oslo", "1", "ÄRZTE", "Ärzte", "1,250M", "-", "", "Oslo 1", "東京"]

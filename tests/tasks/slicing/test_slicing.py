@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from tagging import cut, paired
 
-from artifacts.errors import InputError
-from tasks.config import SliceConfig
-from tasks.scoring.entities import extract
-from tasks.scoring.tagged import TaggedWords
-from tasks.slicing.choice import Slices, slices_for, survey_of, user_slices
-from tasks.slicing.slices import Slice, standard_slices
-from tasks.slicing.training_mentions import Mentions, Unavailable
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import SliceConfig
+from nerbench.tasks.scoring.entities import extract
+from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.slicing.choice import Slices, slices_for, survey_of, user_slices
+from nerbench.tasks.slicing.slices import Slice, standard_slices
+from nerbench.tasks.slicing.training_mentions import Mentions, Unavailable
 
 GOLD = [["B-LOC", "I-LOC", "O"], ["B-PER"], ["B-PER", "O"], ["B-ORG"]]
 STANDARD = [one.name for one in standard_slices(survey_of([]), frozenset())]

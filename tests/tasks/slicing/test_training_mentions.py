@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 from tagging import random_sentences, textbook
 
-from artifacts.manifest import CorpusDigest
-from tasks.config import DatasetConfig
-from tasks.corpora.columns import CHUNK
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.scoring.entities import Entities, encode, extract
-from tasks.slicing import training_mentions as module
-from tasks.slicing.training_mentions import (
+from nerbench.artifacts.manifest import CorpusDigest
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.columns import CHUNK
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.scoring.entities import Entities, encode, extract
+from nerbench.tasks.slicing import training_mentions as module
+from nerbench.tasks.slicing.training_mentions import (
     Unavailable,
     find_training,
     join_words,

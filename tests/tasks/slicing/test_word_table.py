@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from tagging import paired
 
-from artifacts.results.schemas import schema
-from tasks.slicing.language import COLUMNS
-from tasks.slicing.word_table import word_table
+from nerbench.artifacts.results.schemas import schema
+from nerbench.tasks.slicing.language import COLUMNS
+from nerbench.tasks.slicing.word_table import word_table
 
 GOLD = [["B-LOC", "I-LOC", "O"], ["O"], ["B-PER", "O"]]
 PREDICTED = [["B-LOC", "O", "O"], ["B-ORG"], ["B-PER", "I-PER"]]

@@ -6,11 +6,11 @@ from typing import Any
 import fsspec
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.corpora.corpus import load_splits
-from tasks.sources.conll import read_conll
-from tasks.sources.sentences import Sentence
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.sources.conll import read_conll
+from nerbench.tasks.sources.sentences import Sentence
 
 
 def dataset(folder: Path, content: str | bytes, **options: Any) -> DatasetConfig:

@@ -7,9 +7,9 @@ from typing import Any
 import fsspec
 import pytest
 
-from tasks.config import DatasetConfig, GoldConfig
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.corpora.golds import load_gold
+from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.corpora.golds import load_gold
 
 ROWS = [{"tokens": ["Ada", "L."], "ner_tags": ["B-PER", "I-PER"]}, {"tokens": ["ö"], "ner_tags": ["O"]}]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig, GoldConfig
-from tasks.corpora.columns import CHUNK
-from tasks.corpora.corpus import load_splits
-from tasks.corpora.golds import load_gold
-from tasks.sources.loader import read_loader
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.corpora.columns import CHUNK
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.corpora.golds import load_gold
+from nerbench.tasks.sources.loader import read_loader
 
 PAIR = (["Ada", "L."], ["B-PER", "I-PER"])
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig
-from tasks.corpora.corpus import iob2_tags, read_whole
-from tasks.sources.schemes import Declared, Scheme, SchemeEvidence, Tag, split_tag
-from tasks.sources.sentences import Sentence, Source
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.corpora.corpus import iob2_tags, read_whole
+from nerbench.tasks.sources.schemes import Declared, Scheme, SchemeEvidence, Tag, split_tag
+from nerbench.tasks.sources.sentences import Sentence, Source
 
 
 class Span(NamedTuple):

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.config import DatasetConfig, GoldConfig
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.corpora.golds import load_gold
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.corpora.golds import load_gold
 
 WORDS = [["Ada", "L."], [], ["in"]]
 TAGS = [["B-PER", "I-PER"], [], ["O"]]

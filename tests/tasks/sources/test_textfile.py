@@ -5,9 +5,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from artifacts.errors import CorpusError
-from tasks.sources import textfile
-from tasks.sources.textfile import open_file, read_lines
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.sources import textfile
+from nerbench.tasks.sources.textfile import open_file, read_lines
 
 
 @pytest.fixture(params=[1, 2, 3, 1 << 20])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.statistics.bootstrap import left_out, resampled
-from tasks.statistics.intervals import Interval, bca, interval, too_small
+from nerbench.tasks.statistics.bootstrap import left_out, resampled
+from nerbench.tasks.statistics.intervals import Interval, bca, interval, too_small
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

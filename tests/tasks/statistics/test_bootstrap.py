@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.statistics import bootstrap
-from tasks.statistics.bootstrap import left_out, resampled, seed_of
+from nerbench.tasks.statistics import bootstrap
+from nerbench.tasks.statistics.bootstrap import left_out, resampled, seed_of
 
 VALUES = np.random.default_rng(1).poisson(5.0, size=(40, 6))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.statistics.difference import Clusters, clustered_p, consistent, design_effect, stretched, too_little
-from tasks.statistics.intervals import Interval
-from tasks.statistics.paired import p_value, permutations
+from nerbench.tasks.statistics.difference import Clusters, clustered_p, consistent, design_effect, stretched, too_little
+from nerbench.tasks.statistics.intervals import Interval
+from nerbench.tasks.statistics.paired import p_value, permutations
 
 
 @pytest.mark.parametrize(

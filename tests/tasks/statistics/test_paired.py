@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from tasks.statistics import bootstrap
-from tasks.statistics.bootstrap import resampled
-from tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
+from nerbench.tasks.statistics import bootstrap
+from nerbench.tasks.statistics.bootstrap import resampled
+from nerbench.tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
 
 BASE, CANDIDATE = np.random.default_rng(1).poisson([[9.0, 3.0]], size=(2, 30, 2))
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tasks.statistics.bootstrap import Floats, left_out, resampled
-from tasks.statistics.intervals import interval, too_small
-from tasks.statistics.paired import detectable, p_value, paired_bootstrap, permuted
-from tasks.statistics.verdicts import Difference, verdict
-from tasks.statistics.wilson import wilson
+from nerbench.tasks.statistics.bootstrap import Floats, left_out, resampled
+from nerbench.tasks.statistics.intervals import interval, too_small
+from nerbench.tasks.statistics.paired import detectable, p_value, paired_bootstrap, permuted
+from nerbench.tasks.statistics.verdicts import Difference, verdict
+from nerbench.tasks.statistics.wilson import wilson
 
 pytestmark = pytest.mark.slow
 SIMULATIONS, AT_ONCE = 2000, 50

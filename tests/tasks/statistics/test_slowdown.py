@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.statistics.slowdown import FEWEST_NIGHTS, slowdown
+from nerbench.tasks.statistics.slowdown import FEWEST_NIGHTS, slowdown
 
 QUIET = [0.100, 0.101, 0.099, 0.100, 0.102, 0.098, 0.100]
 

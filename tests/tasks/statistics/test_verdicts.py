@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.statistics import verdicts
-from tasks.statistics.verdicts import Difference, Verdict, verdict, worst
+from nerbench.tasks.statistics import verdicts
+from nerbench.tasks.statistics.verdicts import Difference, Verdict, verdict, worst
 
 Points = st.floats(-1, 1)
 

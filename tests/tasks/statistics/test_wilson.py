@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tasks.statistics.bootstrap import left_out
-from tasks.statistics.intervals import Interval
-from tasks.statistics.wilson import PRIOR, symmetric, wilson
+from nerbench.tasks.statistics.bootstrap import left_out
+from nerbench.tasks.statistics.intervals import Interval
+from nerbench.tasks.statistics.wilson import PRIOR, symmetric, wilson
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from tasks.config import BenchmarkConfig, Config, ModelConfig
-from tasks.steps import inference, measuring, slots, training
+from nerbench.tasks.config import BenchmarkConfig, Config, ModelConfig
+from nerbench.tasks.steps import inference, measuring, slots, training
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
     monkeypatch.setattr(inference.canary, "check", worked)
     monkeypatch.setattr(measuring.measurement, "measure_and_write", worked)
     monkeypatch.setattr(training, "_progress_bar", lambda name: lambda event: None)
-    monkeypatch.setattr("tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1]))
+    monkeypatch.setattr(
+        "nerbench.tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])
+    )
     return seen
 
 

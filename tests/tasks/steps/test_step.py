@@ -9,8 +9,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.collections import visit_collection
 
-from artifacts.errors import RunFailedError
-from tasks.steps import scoring, step
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.tasks.steps import scoring, step
 
 
 @step.step(name="double")

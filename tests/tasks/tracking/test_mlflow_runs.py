@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from artifacts.errors import InputError
-from artifacts.references import resolve
-from artifacts.results.tables import write_table
-from tasks.config import Config
-from tasks.results.summary import RunResults
-from tasks.runs import Run
-from tasks.scoring.metrics import Row
-from tasks.tracking import mlflow_runs
-from tasks.tracking.mlflow_runs import log_run, metrics_of
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results.tables import write_table
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.summary import RunResults
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.tracking import mlflow_runs
+from nerbench.tasks.tracking.mlflow_runs import log_run, metrics_of
 
 KEY = {"dataset": "own", "gold": "own", "slice": "all", "mode": "strict", "label": "overall", "average": "micro"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from small_corpus import TINY
 
-from artifacts.store import Store
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.training.launch import plan_training, publish, reserved, train
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.training.launch import plan_training, publish, reserved, train
 
 SETTINGS = {"epochs": 2, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary": 200, "precision": "fp32"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tagging import random_sentences
 
-import tasks.training.entity_f1
+import nerbench.tasks.training.entity_f1
 
 
 def test_by_class_and_by_path_as_seqeval(tmp_path: Path, load_metric: Callable[[Path], Any]) -> None:
@@ -23,8 +23,8 @@ def test_by_class_and_by_path_as_seqeval(tmp_path: Path, load_metric: Callable[[
         "conlleval_f1": f1_score(gold, predicted),
         "accuracy": accuracy_score(gold, predicted),
     }
-    by_path = load_metric(Path(tasks.training.entity_f1.__file__))
-    for metric in (tasks.training.entity_f1.EntityF1(cache_dir=str(tmp_path)), by_path):
+    by_path = load_metric(Path(nerbench.tasks.training.entity_f1.__file__))
+    for metric in (nerbench.tasks.training.entity_f1.EntityF1(cache_dir=str(tmp_path)), by_path):
         assert metric.compute(predictions=predicted, references=gold) == pytest.approx(expected)
         nothing = metric.compute(predictions=[["O"]], references=[["O"]])
         assert nothing == {"precision": 0, "recall": 0, "f1": 0, "conlleval_f1": 0, "accuracy": 1}

@@ -10,16 +10,16 @@ import torch
 from small_corpus import TINY, write_corpus
 from tiny_models import save_bert, save_roberta
 
-from artifacts.digests import sha256_file
-from artifacts.errors import CorpusError, InputError
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpora.corpus import Corpus, load_splits
-from tasks.inference.loading import load_tagger
-from tasks.inference.prediction import predict_block
-from tasks.training.bases import build
-from tasks.training.batching import TokenBatches
-from tasks.training.finetune import finetune
-from tasks.training.trainer import resolve_precision
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import CorpusError, InputError
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.prediction import predict_block
+from nerbench.tasks.training.bases import build
+from nerbench.tasks.training.batching import TokenBatches
+from nerbench.tasks.training.finetune import finetune
+from nerbench.tasks.training.trainer import resolve_precision
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
 Train = Callable[..., Any]

@@ -12,17 +12,17 @@ import torch
 from small_corpus import TINY, write_corpus
 from tiny_models import save_bert
 
-from artifacts.digests import sha256_file
-from artifacts.errors import CorpusError, CorruptArtifactError, InputError, UnsafeArtifactError
-from artifacts.manifest import BaseSource
-from artifacts.references import resolve
-from artifacts.store import Store
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.corpora.corpus import load_splits
-from tasks.inference.loading import load_tagger
-from tasks.training import launch as training
-from tasks.training.launch import TrainedModel, plan_training, publish, train
-from tasks.training.source import base_source
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import CorpusError, CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.manifest import BaseSource
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.store import Store
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.training import launch as training
+from nerbench.tasks.training.launch import TrainedModel, plan_training, publish, train
+from nerbench.tasks.training.source import base_source
 
 TYPES = ("LOC", "MISC", "ORG", "PER")
 GOLDEN = {"sentences": 1, "limit": 1, "pieces": [], "logits": []}
@@ -152,7 +152,9 @@ def test_a_base_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: p
         return {"metrics": {}, "loss_curve": [], "train_s": 2.0, "run_train_s": 1.0, "golden": GOLDEN}
 
     monkeypatch.setattr(training, "run_child", child)
-    monkeypatch.setattr("artifacts.storage.hub.resolve", lambda model, revision: f"commit of {model}@{revision}")
+    monkeypatch.setattr(
+        "nerbench.artifacts.storage.hub.resolve", lambda model, revision: f"commit of {model}@{revision}"
+    )
     trained = train(plan_training(own_model(base="org/bert", revision="main"), own_dataset(tmp_path)), print)
     assert trained.provenance.base_model == BaseSource(name="org/bert", revision="commit of org/bert@main")
     assert trained.provenance.training["revision"] == "main"
@@ -220,7 +222,7 @@ def test_two_bases_at_one_path_have_two_folders(tmp_path: Path) -> None:
 
 def test_two_commits_of_one_branch_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, commits = own_dataset(tmp_path), iter(["1", "2"])
-    monkeypatch.setattr("artifacts.storage.hub.resolve", lambda *_: next(commits))
+    monkeypatch.setattr("nerbench.artifacts.storage.hub.resolve", lambda *_: next(commits))
     first, second = (plan_training(own_model(base="org/bert"), dataset) for _ in range(2))
     assert first.work != second.work
 

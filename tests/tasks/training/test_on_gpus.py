@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from small_corpus import TINY, write_corpus
 
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.training.launch import TrainedModel, plan_training, train
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.training.launch import TrainedModel, plan_training, train
 
 pytestmark = pytest.mark.gpu
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from small_corpus import write_corpus
 
-from artifacts.manifest import ArtifactKey
-from artifacts.store import Store
+from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.store import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

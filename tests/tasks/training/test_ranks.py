@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 from small_corpus import TINY, write_corpus
 
-from artifacts.errors import InputError, RunFailedError
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.training import ranks
-from tasks.training.finetune import finetune
-from tasks.training.launch import TrainedModel, plan_training, train
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.training import ranks
+from nerbench.tasks.training.finetune import finetune
+from nerbench.tasks.training.launch import TrainedModel, plan_training, train
 
 WITHOUT_DROPOUT = {**TINY, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 SETTINGS = {"batch_tokens": 96, "vocabulary": 200, "precision": "fp32", "learning_rate": 5e-3, "device": "cpu"}

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from small_corpus import TINY, write_corpus
 
-from artifacts.digests import sha256_file
-from artifacts.errors import RunFailedError
-from tasks.config import DatasetConfig, ModelConfig
-from tasks.training import lesson, stopping
-from tasks.training import trainer as training
-from tasks.training.finetune import finetune
-from tasks.training.stopping import newest_checkpoint
+from nerbench.artifacts.digests import sha256_file
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.tasks.config import DatasetConfig, ModelConfig
+from nerbench.tasks.training import lesson, stopping
+from nerbench.tasks.training import trainer as training
+from nerbench.tasks.training.finetune import finetune
+from nerbench.tasks.training.stopping import newest_checkpoint
 
 
 class Killed(BaseException):

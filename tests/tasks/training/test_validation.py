@@ -10,12 +10,12 @@ from tiny_models import LABELS, SENTENCES
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification
 
-from tasks.corpora.corpus import Corpus
-from tasks.inference.loading import load_tokenizer
-from tasks.training.examples import IGNORED, Examples
-from tasks.training.ranks import ALONE
-from tasks.training.trainer import token_loss
-from tasks.training.validation import Validation
+from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.loading import load_tokenizer
+from nerbench.tasks.training.examples import IGNORED, Examples
+from nerbench.tasks.training.ranks import ALONE
+from nerbench.tasks.training.trainer import token_loss
+from nerbench.tasks.training.validation import Validation
 
 
 def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> None:

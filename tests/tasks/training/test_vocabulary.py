@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
-from tasks.training.vocabulary import OccurringEmbedding, narrow
+from nerbench.tasks.training.vocabulary import OccurringEmbedding, narrow
 
 OCCURRING = [0, 7, 8, 30, 41]
 IDS = torch.tensor([[7, 8, 41, 0], [30, 8, 7, 7]])

@@ -3,9 +3,9 @@
 import pytest
 from transformers import AutoConfig, BertConfig
 
-from tasks.measuring.architectures import ARCHITECTURES
-from tasks.measuring.process.flops import empty_model, flops_per_token
-from tasks.measuring.subjects import with_labels
+from nerbench.tasks.measuring.architectures import ARCHITECTURES
+from nerbench.tasks.measuring.process.flops import empty_model, flops_per_token
+from nerbench.tasks.measuring.subjects import with_labels
 
 PUBLISHED_MILLIONS = {
     "albert-base": 11.1,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.measuring.process import foreign
-from tasks.measuring.process.foreign import Moment, busy_seconds, foreign_cores, moment
+from nerbench.tasks.measuring.process import foreign
+from nerbench.tasks.measuring.process.foreign import Moment, busy_seconds, foreign_cores, moment
 
 
 def test_busy_is_all_but_idle_and_waiting_and_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

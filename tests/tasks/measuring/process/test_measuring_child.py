@@ -8,10 +8,10 @@ import torch
 from sweeping import job, tiny
 from tiny_models import SENTENCES
 
-from tasks.measuring.plan import Cell
-from tasks.measuring.process.backends import load, load_eager
-from tasks.measuring.process.child import measure
-from tasks.measuring.process.work import real_chunks, work_of
+from nerbench.tasks.measuring.plan import Cell
+from nerbench.tasks.measuring.process.backends import load, load_eager
+from nerbench.tasks.measuring.process.child import measure
+from nerbench.tasks.measuring.process.work import real_chunks, work_of
 
 CPU = torch.device("cpu")
 
@@ -140,7 +140,7 @@ def test_a_compiled_model_computes_the_same(workload: str) -> None:
 def test_onnx_computes_the_same(tiny_model_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from tasks.measuring.process.export import export
+    from nerbench.tasks.measuring.process.export import export
 
     for folder in (None, tiny_model_folder):
         onnx = str(tmp_path / f"{folder is None}.onnx")

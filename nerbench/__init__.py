@@ -1,0 +1,29 @@
+"""Train, save and benchmark named-entity taggers, orchestrated by Prefect on the Hugging Face stack.
+
+The names below are the public ones. They are imported when they are first used, so that `import nerbench` is cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nerbench.artifacts.results.tables import read_results as read_results
+    from nerbench.artifacts.store import Store as Store
+    from nerbench.tasks.configuration.configfile import load_config as load_config
+    from nerbench.tasks.scoring.registry import metric as metric
+
+__version__ = "0.1.0"
+__all__ = ["Store", "__version__", "load_config", "metric", "read_results"]
+
+_HOMES = {
+    "Store": "nerbench.artifacts.store",
+    "load_config": "nerbench.tasks.configuration.configfile",
+    "metric": "nerbench.tasks.scoring.registry",
+    "read_results": "nerbench.artifacts.results.tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,20 @@
+"""The wheel and the source archive, built once from what git holds."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source archive of what is committed or staged."""
+    tree, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
+    subprocess.run(["git", "checkout-index", "--all", f"--prefix={tree}/"], cwd=ROOT, check=True)
+    for build in ("build_sdist", "build_wheel"):
+        code = f"from setuptools import build_meta; build_meta.{build}({str(target)!r})"
+        subprocess.run([sys.executable, "-c", code], cwd=tree, check=True, capture_output=True)
+    return target

@@ -1,0 +1,78 @@
+"""Environments that hold the wheel and what it declares to need, and nothing else."""
+
+import os
+import shutil
+import subprocess
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Environment:
+    """A virtual environment, and a folder to work in."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        self.bin, self.work = folder / "venv" / "bin", folder / "work"
+        self.work.mkdir()
+        private = {"PREFECT_HOME": str(folder / "prefect"), "NERBENCH_CACHE": str(folder / "cache")}
+        foreign = ("PYTHON", "PREFECT", "PYTEST")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        self.variables = kept | private | {"PATH": f"{self.bin}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}
+        subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
+
+    def run(self, *command: str, cwd: Path | None = None) -> str:
+        """What a program of the environment prints; it must end with status 0."""
+        done = subprocess.run(
+            [str(self.bin / command[0]), *command[1:]],
+            cwd=cwd or self.work,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def install(self, wheel: Path) -> None:
+        """Install the wheel with all that it needs from the package index."""
+        self.run("pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(wheel))
+
+    def install_copies(self, wheel: Path) -> None:
+        """Install the wheel, and link what it needs from the environment of the tests, without the package index."""
+        site = Path(self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+        for needed in _needed("nerbench"):
+            for file in needed.files or ():
+                if ".." not in file.parts:  # scripts lie outside, and name the other environment's interpreter
+                    _link(Path(str(needed.locate_file(file))), site / file)
+        self.run("pip", "install", "--quiet", "--no-deps", str(wheel))
+
+
+def _needed(package: str) -> list[Distribution]:
+    """The distributions that a package needs, without extras of its own, and what they need."""
+    found: dict[str, Distribution] = {}
+    waiting = [(package, frozenset[str]())]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
+        here = found.setdefault(name, distribution(name))
+        for line in here.requires or ():
+            one = Requirement(line)
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras or {""}):
+                asked = (one.name.lower().replace("_", "-"), frozenset(one.extras))
+                if asked not in seen:
+                    seen.add(asked)
+                    waiting.append(asked)
+    return [needed for name, needed in found.items() if name != package]
+
+
+def _link(source: Path, target: Path) -> None:
+    if not source.is_file() or target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)

@@ -1,0 +1,117 @@
+"""The wheel in an environment that holds nothing else, far from the checkout, as a user has it.
+
+NERBENCH_PYTHONS names the interpreters, comma-separated; then everything is installed from the package index. Without
+it, there is one environment, of the interpreter that runs the tests, with copies of what its own environment holds.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from environments import Environment
+
+PYTHONS = os.environ.get("NERBENCH_PYTHONS", sys.executable).split(",")
+PROJECT = {
+    "flows/__init__.py": "",
+    "flows/nightly.py": """
+        from prefect import flow
+
+        from nerbench.flows.benchmark import benchmark
+        from nerbench.tasks.greeting import greet
+
+
+        @flow
+        def nightly(models: list[str]) -> None:
+            greet()
+            benchmark(models=models)
+
+
+        if __name__ == "__main__":
+            nightly(["*@latest"])
+        """,
+    "tasks/__init__.py": "",
+    "tasks/greeting.py": """
+        from prefect import task
+
+
+        @task
+        def greet() -> None:
+            print("greetings from the project's own tasks")
+        """,
+    "pyproject.toml": """
+        [project]
+        name = "team"
+        version = "1"
+
+        [tool.setuptools]
+        packages = ["flows", "tasks"]
+        """,
+}
+"""A Prefect project as most are: its own `flows` and `tasks`, and a flow that calls our benchmark."""
+
+pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    found = Environment(request.param, tmp_path_factory.mktemp("installed"))
+    (wheel,) = built.glob("*.whl")
+    if "NERBENCH_PYTHONS" in os.environ:
+        found.install(wheel)
+    else:
+        found.install_copies(wheel)
+    return found
+
+
+@pytest.fixture(scope="module")
+def demo(installed: Environment) -> str:
+    """What `nerbench run` prints in an empty folder."""
+    return installed.run("nerbench", "run", "--json")
+
+
+def test_the_demo_trains_saves_and_benchmarks(installed: Environment, demo: str) -> None:
+    assert '"artifacts"' in demo
+    assert "strict" in installed.run("nerbench", "results", "show")
+    assert (installed.work / "var" / "results" / "metrics").is_dir()
+
+
+def test_the_metric_loads_by_its_folder(installed: Environment) -> None:
+    code = (
+        "import evaluate; from importlib.resources import files;"
+        "metric = evaluate.load(str(files('nerbench.tasks.metrics').joinpath('nerbench_entities')));"
+        "print(metric.compute(predictions=[['B-PER', 'O']], references=[['B-PER', 'B-LOC']])['f1'])"
+    )
+    assert float(installed.run("python", "-c", code)) == pytest.approx(2 / 3)
+
+
+def test_a_project_with_its_own_flows_and_tasks_keeps_them(
+    installed: Environment, demo: str, write_project: Callable[[], Path]
+) -> None:
+    project = write_project()
+    printed = installed.run("python", "-m", "flows.nightly", cwd=project)
+    assert "greetings from the project's own tasks" in printed
+    installed.run("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", str(project))
+    installed.run("pip", "uninstall", "--quiet", "--yes", "team")
+    assert installed.run("nerbench", "--help", cwd=project).strip()
+
+
+@pytest.fixture
+def write_project(installed: Environment, tmp_path: Path) -> Callable[[], Path]:
+    """Writes the project; its stores and results are those of the demo."""
+
+    def write() -> Path:
+        for name, text in PROJECT.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(dedent(text).lstrip())
+        var = installed.work / "var"
+        (tmp_path / "nerbench.yaml").write_text(
+            f"store: {var / 'artifacts'}\nresults: {var / 'results'}\n"
+            f"dataset: {{name: demo, format: conll, files: {{test: {var / 'demo' / 'test.txt'}}}}}\n"
+        )
+        return tmp_path
+
+    return write
