@@ -17,7 +17,6 @@ from nerbench.artifacts.errors import (
     ConflictError,
     CorruptArtifactError,
     InputError,
-    UnsafeArtifactError,
 )
 from nerbench.artifacts.findings import ArtifactSummary, Verification
 from nerbench.artifacts.folder import describe_folder
@@ -41,7 +40,6 @@ LATEST = "latest"
 _TOLERANCE = timedelta(minutes=1)
 """A date of a store this far ahead of its time now is no sign of a wrong clock: dates are rounded."""
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)
-_DAMAGED = (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError)
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -191,7 +189,7 @@ class Store:
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
-        except _DAMAGED as error:
+        except DAMAGED as error:
             files, problems = (), [str(error)]
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 

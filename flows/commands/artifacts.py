@@ -242,4 +242,8 @@ def gc(
         print_garbage(found)
     for one in foreign:
         say(f"left alone: {one.path} is {one.problem}")
-    say(f"{len(found)} files, {size / 1e6:.1f} MB {'are gone' if delete else 'can go; remove them with --delete'}")
+    files = f"{len(found)} {'file' if len(found) == 1 else 'files'}, {size / 1e6:.1f} MB"
+    if delete:
+        say(f"removed {files}")
+    else:
+        say(f"can be removed with --delete: {files}" if found else "nothing to remove")

@@ -1,5 +1,6 @@
 """`nerbench cache`: what is kept to spare work, and its limits."""
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,12 +27,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing; only sh
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
     """List the entries of the caches, the least recently used first."""
-    from nerbench.tasks.results.caches import find_caches
+    from nerbench.tasks.results.caches import count, find_caches
 
     entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
     _print(entries, json)
     if not json:
-        say(f"{len(entries)} entries, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB")
+        say(count(entries))
 
 
 @app.command()
@@ -46,7 +47,7 @@ def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> N
     gone = caches.prune(config.results, config.cache.limits, dry_run=dry_run)
     _print(gone, json)
     if not json:
-        say(f"{caches.summary(gone)}{'; nothing is removed: --dry-run' if dry_run else ''}")
+        say(f"{caches.count(gone)} would go; nothing is removed" if dry_run else caches.summary(gone))
 
 
 def _print(entries: "Iterable[Entry]", json: bool) -> None:
@@ -55,7 +56,13 @@ def _print(entries: "Iterable[Entry]", json: bool) -> None:
         print_json({"entries": [{name: getattr(one, name) for name in columns} for one in entries]})
         return
     rows = [
-        {"cache": one.cache, "name": one.name, "MB": one.bytes / 1e6, "used": one.used, "in use": one.in_use}
+        {
+            "cache": one.cache,
+            "name": PurePosixPath(one.name).stem[:12],
+            "MB": one.bytes / 1e6,
+            "used": one.used,
+            "in use": "yes" if one.in_use else "no",
+        }
         for one in entries
     ]
     if rows:

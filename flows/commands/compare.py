@@ -103,7 +103,7 @@ def _place(dataset: str, gold: str) -> str:
 def _evidence(row: Row) -> str:
     found = "" if row["p_value"] is None else f", p = {row['p_value']:.4f}"
     if row["detectable"]:
-        found += f"; this pair shows differences from {100 * row['detectable']:.2f} points on"
+        found += f"; the smallest detectable difference is {100 * row['detectable']:.2f} points"
     return found + (f" ({row['reason']})" if row["reason"] else "")
 
 

@@ -162,8 +162,9 @@ def _block(row: Row, names: Sequence[str]) -> "Table":
 
 
 def _fits(rows: Sequence[Row], names: Sequence[str], whole: Collection[str], width: int) -> bool:
-    """Whether columns fit side by side, those of `whole` without a line broken."""
-    return sum(_least_width(rows, name, name in whole) for name in names) + _GAP * (len(names) - 1) <= width
+    """Whether columns fit side by side, those of `whole` and those of numbers without a line broken."""
+    widths = [_least_width(rows, name, name in whole or _is_numeric(rows, name)) for name in names]
+    return sum(widths) + _GAP * (len(names) - 1) <= width
 
 
 def _least_width(rows: Sequence[Row], name: str, whole: bool) -> int:

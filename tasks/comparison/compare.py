@@ -69,7 +69,7 @@ class Comparison:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:
             return "one model with other settings, or in runs whose settings nobody knows"
-        return "two artifacts, not two recipes: another seed of either may differ by more"
+        return "this compares two artifacts, not two recipes: one recipe with two seeds can differ by more"
 
     @property
     def primary(self) -> list[Row]:

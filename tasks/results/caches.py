@@ -66,7 +66,13 @@ def prune_after_run(results: str, config: CacheConfig) -> str | None:
 
 def summary(gone: list[Entry]) -> str:
     """One line."""
-    return f"pruned {len(gone)} cache entries, {sum(entry.bytes for entry in gone) / 1e6:.1f} MB"
+    return f"pruned {count(gone)}"
+
+
+def count(entries: list[Entry]) -> str:
+    """`2 cache entries, 1.5 MB`."""
+    noun = "entry" if len(entries) == 1 else "entries"
+    return f"{len(entries)} cache {noun}, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB"
 
 
 def _beside_results(root: Root, now: datetime) -> list[Entry]:

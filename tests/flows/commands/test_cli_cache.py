@@ -34,7 +34,9 @@ def test_entries_are_listed(old_counts: Path, capsys: pytest.CaptureFixture[str]
         "in_use": False,
     }
     assert status_of(["cache", "ls"]) == 0
-    assert capsys.readouterr().err == "1 entries, 0.0 MB\n"
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split() == ["counts", "a" * 12, "0.00", *printed.out.split()[-3:-1], "no"]
+    assert printed.err == "1 cache entry, 0.0 MB\n"
 
 
 @pytest.mark.parametrize(("days", "goes"), [("7", True), ("60", False)])

@@ -50,7 +50,7 @@ CONFIGURATIONS = {
     "missing base folder": Row({"models.0.base": "./nowhere"}, ("models[0].base", "nowhere")),
     "unknown precision": Row({"benchmark.precision": "fp8"}, ("benchmark.precision", "'fp8'", "fp32")),
     "unknown split": Row({"benchmark.split": "dev"}, ("benchmark.split", "'dev'", "validation")),
-    "unknown mode": Row({"benchmark.modes": ["strict", "loose"]}, ("benchmark.modes.1", "'loose'", "partial")),
+    "unknown mode": Row({"benchmark.modes": ["strict", "loose"]}, ("benchmark.modes[1]", "'loose'", "partial")),
     "without the headline's mode": Row({"benchmark.modes": ["type"]}, ("benchmark.modes", "strict", "add it")),
     "unknown vote": Row({"benchmark.vote": "last"}, ("benchmark.vote", "'last'", "first")),
     "tiny window": Row({"benchmark.window": 2}, ("benchmark.window", "2", "8")),

@@ -153,7 +153,7 @@ def test_a_run_prunes_only_where_limits_are_configured(results: Path) -> None:
     assert prune_after_run(str(results), CacheConfig()) is None
     said = prune_after_run(str(results), CacheConfig(max_days=7))
     assert said is not None
-    assert said.startswith("pruned 1 cache entries, 0.0 MB")
+    assert said.startswith("pruned 1 cache entry, 0.0 MB")
     assert prune_after_run(str(results), CacheConfig(max_days=7)) is None
 
 
