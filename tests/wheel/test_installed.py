@@ -5,13 +5,16 @@ it, there is one environment, of the interpreter that runs the tests, with copie
 """
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from environments import Environment
+from prefect_site import free_port
 
 PYTHONS = os.environ.get("NERBENCH_PYTHONS", sys.executable).split(",")
 PROJECT = {
@@ -87,31 +90,43 @@ def test_the_metric_loads_by_its_folder(installed: Environment) -> None:
     assert float(installed.run("python", "-c", code)) == pytest.approx(2 / 3)
 
 
-def test_a_project_with_its_own_flows_and_tasks_keeps_them(
-    installed: Environment, demo: str, write_project: Callable[[], Path]
-) -> None:
-    project = write_project()
+def test_a_served_deployment_runs(installed: Environment, demo: str) -> None:
+    port = free_port()
+    command = [installed.bin / "nerbench", "serve", "--port", str(port)]
+    where: dict[str, Any] = {"cwd": installed.work, "env": installed.variables}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **where) as served:
+        try:
+            assert served.stderr
+            said = list(takewhile(lambda line: "Ctrl-C ends it" not in line, served.stderr))
+            access = f"{installed.variables['PREFECT_HOME']}/nerbench-{port}.env"
+            assert f"  . {access}\n" in said
+            run = f". {access} && prefect deployment run benchmark/on-demand --watch"
+            done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=False, **where)
+            assert done.returncode == 0, done.stdout + done.stderr
+        finally:
+            served.terminate()
+            served.communicate()
+    assert served.returncode == 0
+
+
+def test_a_project_with_its_own_flows_and_tasks_keeps_them(installed: Environment, demo: str, project: Path) -> None:
     printed = installed.run("python", "-m", "flows.nightly", cwd=project)
     assert "greetings from the project's own tasks" in printed
     installed.run("pip", "install", "--quiet", "--no-deps", "--no-build-isolation", str(project))
     installed.run("pip", "uninstall", "--quiet", "--yes", "team")
-    assert installed.run("nerbench", "--help", cwd=project).strip()
+    assert "Train, save and benchmark" in installed.run("nerbench", "--help")
 
 
 @pytest.fixture
-def write_project(installed: Environment, tmp_path: Path) -> Callable[[], Path]:
-    """Writes the project; its stores and results are those of the demo."""
-
-    def write() -> Path:
-        for name, text in PROJECT.items():
-            path = tmp_path / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(dedent(text).lstrip())
-        var = installed.work / "var"
-        (tmp_path / "nerbench.yaml").write_text(
-            f"store: {var / 'artifacts'}\nresults: {var / 'results'}\n"
-            f"dataset: {{name: demo, format: conll, files: {{test: {var / 'demo' / 'test.txt'}}}}}\n"
-        )
-        return tmp_path
-
-    return write
+def project(installed: Environment, tmp_path: Path) -> Path:
+    """The folder of the project, whose store and results are those of the demo."""
+    for name, text in PROJECT.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(dedent(text).lstrip())
+    var = installed.work / "var"
+    (tmp_path / "nerbench.yaml").write_text(
+        f"store: {var / 'artifacts'}\nresults: {var / 'results'}\n"
+        f"dataset: {{name: demo, format: conll, files: {{test: {var / 'demo' / 'test.txt'}}}}}\n"
+    )
+    return tmp_path
