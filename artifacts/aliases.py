@@ -17,6 +17,7 @@ from nerbench.artifacts.storage.filesystem import Root
 
 _TRIES = 50
 _PAUSE_S = 0.05
+_MAX_BYTES = 1 << 16
 
 
 def read_aliases(root: Root, name: str) -> dict[str, str]:
@@ -52,7 +53,7 @@ def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Call
 
 def _bytes(root: Root, path: str) -> bytes | None:
     try:
-        return root.read(path)
+        return root.read_record(path, _MAX_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:

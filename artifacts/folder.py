@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nerbench.artifacts.errors import InputError, UnsafeArtifactError
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
 from nerbench.artifacts.header import Tensor, read_tensors
 from nerbench.artifacts.manifest import MAX_BYTES, FileEntry, Golden, Manifest, Provenance
 from nerbench.artifacts.storage.filesystem import Root
@@ -155,11 +155,14 @@ def _missing(root: Root, file: str, remedy: str) -> InputError:
 
 
 def _read_json(root: Root, file: str) -> dict[str, Any]:
-    size = root.size(file)
-    if size > _MAX_JSON_BYTES:
-        raise UnsafeArtifactError(root.uri(file), f"has {size} bytes, more than {_MAX_JSON_BYTES}", "use a smaller one")
     try:
-        value = json.loads(root.read(file))
+        data = root.read_record(file, _MAX_JSON_BYTES)
+    except CorruptArtifactError:
+        raise UnsafeArtifactError(
+            root.uri(file), f"has more than {_MAX_JSON_BYTES} bytes", "use a smaller one"
+        ) from None
+    try:
+        value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -22,6 +22,7 @@ from nerbench.artifacts.findings import ArtifactSummary, Verification
 from nerbench.artifacts.folder import describe_folder
 from nerbench.artifacts.layout import Published, alias_path, blob_path, manifest_path, published
 from nerbench.artifacts.manifest import (
+    MAX_MANIFEST_BYTES,
     ArtifactKey,
     ArtifactName,
     ArtifactRef,
@@ -92,7 +93,7 @@ class Store:
         """
         path = manifest_path(key)
         try:
-            data = self._root.read(path)
+            data = self._root.read_record(path, MAX_MANIFEST_BYTES)
         except FileNotFoundError:
             field = f"artifact {key.name}@sha256:{key.artifact_id}"
             raise ArtifactNotFoundError(
@@ -274,8 +275,12 @@ class Store:
             raise CorruptArtifactError(problem) from error
 
     def _problem(self, entry: FileEntry) -> str | None:
+        path = blob_path(entry)
         try:
-            found = self._root.sha256(blob_path(entry))
+            size = self._root.size(path)
+            if size != entry.size:  # reported before anything is read: it might be without end
+                return f"{entry.path}: has {size} bytes instead of {entry.size}"
+            found = self._root.sha256(path)
         except FileNotFoundError:
             return f"{entry.path}: missing"
         except (OSError, InputError) as error:

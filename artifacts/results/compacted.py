@@ -38,6 +38,8 @@ _SCHEMA = re.compile(r"[^/]+/schema=\d+(?=/)")
 _HIDDEN = re.compile(r"([^/]+/schema=\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
 _AT_ONCE = 8
 _ATTEMPTS = 5
+MAX_MANIFEST_BYTES = 16 << 20
+"""It names every file that was ever replaced on its day."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -201,7 +203,7 @@ def valid_compaction(root: Root, found: Found) -> Compaction | None:
 
 def _compaction(root: Root, path: str) -> Compaction:
     try:
-        return Compaction.model_validate_json(root.read(path))
+        return Compaction.model_validate_json(root.read_record(path, MAX_MANIFEST_BYTES))
     except FileNotFoundError:
         raise
     except ValidationError as error:

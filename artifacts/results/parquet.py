@@ -9,11 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from nerbench.artifacts.results.bounds import MAX_ROWS, Stream, bounded, damage_told, read_table
 from nerbench.artifacts.results.schemas import TABLES, schema
 from nerbench.artifacts.storage.filesystem import Root
-
-_GROUP = 1 << 17
-"""Rows of a row group: all that is held as it is declared; large tables come with their strings as dictionaries."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]]) -> pa.Table:
@@ -40,7 +38,7 @@ def as_parquet(rows: pa.Table) -> bytes:
 
 
 def _slices(rows: pa.Table) -> Iterator[pa.Table]:
-    return (rows.slice(start, _GROUP) for start in range(0, max(rows.num_rows, 1), _GROUP))
+    return (rows.slice(start, MAX_ROWS) for start in range(0, max(rows.num_rows, 1), MAX_ROWS))
 
 
 def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:
@@ -71,10 +69,8 @@ def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table
 
     Raises FileNotFoundError, and CorruptArtifactError where it is damaged.
     """
-    with _opened(root, path) as file:
-        names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
-        # Threads only slow down what is small, and read many files at once already.
-        return file.read(columns=names, use_threads=file.metadata.num_rows > _GROUP)
+    with _opened(root, path) as stream:
+        return read_table(stream, wanted)
 
 
 def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:
@@ -82,7 +78,7 @@ def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | 
 
     Raises like `read_rows`.
     """
-    with _opened(root, path) as file:
+    with _opened(root, path) as stream, bounded(stream) as file:
         if file.metadata.num_rows != rows.num_rows:
             return f"{file.metadata.num_rows} rows there, {rows.num_rows} now"
         start = 0
@@ -132,16 +128,11 @@ def _typed(table: str, part: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _opened(root: Root, path: str) -> Iterator[pq.ParquetFile]:
+def _opened(root: Root, path: str) -> Iterator[Stream]:
     try:
-        with pq.ParquetFile(pa.BufferReader(root.read(path)), page_checksum_verification=True) as file:
-            yield file
+        with root.opened(path) as stream, damage_told(root.uri(path)):
+            yield stream
     except FileNotFoundError as error:
         raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
-    except (
-        pa.ArrowException,
-        OSError,
-        ValueError,
-        InputError,
-    ) as error:  # the last of a name or column that is no text
+    except (OSError, ValueError, InputError) as error:  # of a name that is no text, or access that is refused
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

@@ -9,15 +9,15 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from nerbench.artifacts.digests import file_chunks, open_file, sha256_chunks
-from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, StoreUnreachableError
 from nerbench.artifacts.storage.listing import walk
 from nerbench.artifacts.storage.paths import (
     is_temporary,
@@ -28,6 +28,8 @@ from nerbench.artifacts.storage.paths import (
     write_whole,
 )
 
+MAX_VALUES = 1 << 18
+"""Of a JSON record: each takes hundreds of bytes while it is checked."""
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
 Told = Callable[[int], None]
@@ -98,11 +100,27 @@ class Root(ABC):
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """The bytes of a file; raises FileNotFoundError."""
+        """The bytes of a file, however many; raises FileNotFoundError."""
+
+    def read_record(self, path: str, limit: int) -> bytes:
+        """The bytes of a JSON file; no more than `limit` are read, whatever its size is said to be.
+
+        Raises FileNotFoundError, and CorruptArtifactError where it has more, or more than MAX_VALUES values.
+        """
+        data = self.part(path, 0, limit + 1)
+        if len(data) > limit:
+            raise CorruptArtifactError(f"{self.uri(path)} has more than {limit} bytes")
+        if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+            raise CorruptArtifactError(f"{self.uri(path)} has more than {MAX_VALUES} values")
+        return data
 
     @abstractmethod
     def part(self, path: str, start: int, end: int) -> bytes:
-        """The bytes of a file from `start` to before `end`, or to its end; raises FileNotFoundError."""
+        """The bytes of a file from `start` to before `end`, or to its end, and never more; raises FileNotFoundError."""
+
+    @abstractmethod
+    def opened(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """A file from which parts are read while it is open; raises FileNotFoundError. Remote ones are held whole."""
 
     @abstractmethod
     def modified(self, path: str) -> datetime:
@@ -160,6 +178,13 @@ class Root(ABC):
     def _holds(self, path: str, size: int, sha256: str) -> bool:
         """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
         return self.size(path) == size and self.sha256(path) == sha256
+
+    def _start(self, path: str, expected: bytes) -> bytes | None:
+        """As many bytes of a file as tell whether they are the expected ones; None where there is no file."""
+        try:
+            return self.part(path, 0, len(expected) + 1)
+        except FileNotFoundError:
+            return None
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
@@ -223,11 +248,7 @@ class _LocalRoot(Root):
 
     def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
         with locked(self._path(path).parent):
-            try:
-                found = self.read(path)
-            except FileNotFoundError:
-                found = None
-            if found != expected:
+            if self._start(path, expected or b"") != expected:
                 return False
             self.replace(path, data)
             return True
@@ -240,6 +261,11 @@ class _LocalRoot(Root):
         with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
             stream.seek(start)
             return stream.read(end - start)
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[IO[bytes]]:
+        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
+            yield stream
 
     def modified(self, path: str) -> datetime:
         with _failing(self._path(path), "read"):

@@ -2,10 +2,12 @@
 
 import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import IO, Any
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import InputError, refuse_credentials
@@ -86,24 +88,18 @@ class RemoteRoot(Root):
         try:
             self._once("pipe_file", self._path(path), data, mode="create")
         except FileExistsError as error:
-            found = self._reads(path)
+            found = self._start(path, data)
             if found is None:
                 raise Unanswered(f"{self.uri(path)} is said to exist, but it does not") from error
             if found != data:  # else it is our own write, whose reply was lost
                 raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
-
-    def _reads(self, path: str) -> bytes | None:
-        try:
-            return self.read(path)
-        except FileNotFoundError:
-            return None
 
     def replace(self, path: str, data: bytes) -> None:
         self._call("pipe_file", self._path(path), data)
 
     def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
         if expected is not None:
-            if same := self._reads(path) == expected:
+            if same := self._start(path, expected) == expected:
                 self.replace(path, data)
             return same
         try:
@@ -122,6 +118,10 @@ class RemoteRoot(Root):
     def part(self, path: str, start: int, end: int) -> bytes:
         data: bytes = self._call("cat_file", self._path(path), start=start, end=end)
         return data
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[IO[bytes]]:
+        yield BytesIO(self.read(path))
 
     def modified(self, path: str) -> datetime:
         when: datetime = self._call("modified", self._path(path))

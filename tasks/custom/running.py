@@ -3,7 +3,6 @@
 Metrics of counts are computed beside the built-in ones, by `nerbench.tasks.scoring.score`.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import InputError, pass_interrupts
 from nerbench.tasks.configuration.usercode import explain, load_file
 from nerbench.tasks.custom.predictions import Predictions
@@ -80,7 +80,7 @@ def run_custom(
 def _collect(path: Path) -> tuple[Metric, ...]:
     """Every label that is scored asks for them; a file runs once as long as it stays as it is."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        digest = sha256_file(path)[:12]
     except OSError:  # which `load_file` explains
         digest = ""
     with _collecting:  # labels are scored side by side

@@ -9,11 +9,9 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
-import pyarrow.parquet as pq
-from pyarrow import BufferReader
-
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.results.bounds import damage_told, read_table
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.labels import OUTSIDE
@@ -53,7 +51,8 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
 
 
 def _tags(record: EvaluationRecord, results: str) -> list[str]:
-    table = pq.read_table(BufferReader(Root.open(results).read(record.path)), columns=["pred"])
+    with Root.open(results).opened(record.path) as stream, damage_told(f"{record.path} below {results}"):
+        table = read_table(stream, ["pred"])
     tags: list[str] = table["pred"].to_pylist()
     return tags
 

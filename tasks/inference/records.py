@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from nerbench.artifacts.digests import canonical_json
-from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.errors import DAMAGED, InputError
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import Section
 from nerbench.tasks.runs import utc_now
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RENEW = timedelta(hours=12)
 """A record that is used when it is older is written again, which marks its use: pruning spares what is younger."""
+_MAX_BYTES = 1 << 20
 State = Literal["cached", "missing", "altered", "refresh"]
 """`cached`: intact predictions exist; otherwise why there will be inference."""
 
@@ -73,10 +74,10 @@ def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[Sta
     """Whether a folder holds a record and its intact predictions, and the record; what is altered is said of `name`."""
     path = f"{folder}/record.json"
     try:
-        record = kind.model_validate_json(data := root.read(path))
+        record = kind.model_validate_json(data := root.read_record(path, _MAX_BYTES))
     except FileNotFoundError:
         return "missing", None
-    except (ValidationError, OSError, InputError):
+    except (ValidationError, OSError, *DAMAGED):
         log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
         return "altered", None
     try:

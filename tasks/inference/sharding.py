@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.results.bounds import bounded, damage_told
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import Section
 from nerbench.tasks.corpora.corpus import Corpus
@@ -139,9 +140,9 @@ def _blocks(root: Root, shard: ShardRecord) -> Iterator[pa.Table]:
     data = root.read(shard.path)
     if sha256_hex(data) != shard.sha256:
         raise CorruptArtifactError(f"{shard.path} is not what was written there; run again")
-    file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["pred"], page_checksum_verification=True)
-    for number in range(file.num_row_groups):
-        yield file.read_row_group(number)
+    with damage_told(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
 
 
 def _update(digest: PredictionsDigest, block: pa.Table) -> None:

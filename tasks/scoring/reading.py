@@ -1,8 +1,9 @@
 """Stored predictions as tagged words: a `predictions` file of a results store, checked, then streamed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.results.bounds import bounded, damage_told, plain_column
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.labels import entity_types, tag_vocabulary
 from nerbench.tasks.inference.predictions import PredictionsDigest
@@ -39,6 +41,7 @@ class PredictionsIdentity(NamedTuple):
 
 
 _NEEDED = (*PredictionsIdentity._fields, *_POSITIONS, *_TAGS)
+_READ = {*_NEEDED, "text", "score"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class PredictionsFile:
     """Entity types of its gold and predicted tags, sorted."""
     units: Units
     n_words: int
-    _source: str | pa.Buffer
+    _source: "_Source"
 
     def parts(self, *, text: bool = True, score: bool = True) -> Iterator[TaggedWords]:
         """Its words, part by part, with their text and scores if these are wanted and were kept.
@@ -59,7 +62,7 @@ class PredictionsFile:
         Raises CorruptArtifactError where the file cannot be read.
         """
         wanted = [*_POSITIONS, *_TAGS, *(name for name, is_wanted in (("text", text), ("score", score)) if is_wanted)]
-        with _opened(self.uri, self._source) as file:
+        with self._source.opened() as file:
             present = [name for name in wanted if name in file.schema_arrow.names]
             for rows in _whole_sentences(file.iter_batches(PART, columns=present)):
                 yield self._part(rows)
@@ -75,7 +78,7 @@ class PredictionsFile:
             sentence=sentence.astype(np.int64),
             document=document.astype(np.int64) if self.units.kind == "document" else None,
             first_word=rows["word"][0].as_py(),
-            text=rows["text"] if has_text else None,
+            text=plain_column(rows["text"]) if has_text else None,
             score=known_scores(rows["score"]) if "score" in rows.column_names else None,
         )
 
@@ -97,12 +100,12 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     uri = root.uri(path)
     if not root.exists(path):
         raise CorruptArtifactError(f"{uri} is not there")
-    source = pa.py_buffer(root.read(path)) if "://" in uri else uri
-    with _opened(uri, source) as file:
-        return _surveyed(uri, source, file)
+    source = _Source(root, path, root.read(path) if "://" in uri else None)
+    with source.opened() as file:
+        return _surveyed(source, file)
 
 
-def _surveyed(uri: str, source: str | pa.Buffer, file: pq.ParquetFile) -> PredictionsFile:
+def _surveyed(source: "_Source", file: pq.ParquetFile) -> PredictionsFile:
     if not file.metadata.num_rows:
         raise ValueError("it holds no word")
     (first,) = next(file.iter_batches(1, columns=PredictionsIdentity._fields)).to_pylist()
@@ -112,6 +115,7 @@ def _surveyed(uri: str, source: str | pa.Buffer, file: pq.ParquetFile) -> Predic
     units, types = survey.units(), survey.types()
     if survey.digest.hexdigest() != identity.predictions_digest:
         raise ValueError("its rows are not those of its predictions_digest")
+    uri = source.root.uri(source.path)
     return PredictionsFile(uri=uri, identity=identity, types=types, units=units, n_words=survey.n_words, _source=source)
 
 
@@ -188,14 +192,22 @@ def _whole_sentences(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     yield pa.Table.from_batches(held)
 
 
-@contextmanager
-def _opened(uri: str, source: str | pa.Buffer) -> Iterator[pq.ParquetFile]:
-    """The file at `source`; raises CorruptArtifactError for whatever its bytes or rows are not."""
-    try:
-        metadata = pq.read_metadata(source)
-        if lacking := [name for name in _NEEDED if name not in metadata.schema.names]:
-            raise ValueError(f"it has no column {lacking[0]}")
-        with pq.ParquetFile(source, metadata=metadata, read_dictionary=_TAGS, page_checksum_verification=True) as file:
+class _Source(NamedTuple):
+    """Where the bytes of a file are: on this disk, or held."""
+
+    root: Root
+    path: str
+    held: bytes | None
+
+    @contextmanager
+    def opened(self) -> Iterator[pq.ParquetFile]:
+        """The file; raises CorruptArtifactError for whatever its bytes or rows are not."""
+        opened = self.root.opened(self.path) if self.held is None else nullcontext(BytesIO(self.held))
+        with (
+            opened as stream,
+            damage_told(self.root.uri(self.path)),
+            bounded(stream, _READ, dictionaries=(*_TAGS, "text")) as file,
+        ):
+            if lacking := [name for name in _NEEDED if name not in file.schema_arrow.names]:
+                raise ValueError(f"it has no column {lacking[0]}")
             yield file
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise CorruptArtifactError(f"{uri} cannot be read: {error}") from error

@@ -10,12 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.results.bounds import check_groups, open_footer, plain_column, text_columns
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.sources.records import Columns, Record, find_columns, read_records
 from nerbench.tasks.sources.sentences import Sentence, Source
 from nerbench.tasks.sources.textfile import open_file
 
 _ROWS = 2048
+_AT_ONCE = 64
+"""Rows that are Python's objects at a time."""
+_MAX_BYTES = 1 << 24
+"""Of these rows, as Arrow holds them."""
 
 
 def read_parquet(path: str, config: DatasetConfig) -> Source:
@@ -31,11 +36,16 @@ def read_parquet(path: str, config: DatasetConfig) -> Source:
 def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
     with closing(open_file(path)) as file:
         with _told(path, "is no Parquet file"):
-            parquet = pq.ParquetFile(file)
+            parquet = open_footer(file)
         columns = find_columns(parquet.schema_arrow.names, path, config)
         labels = config.labels or _class_label(parquet.schema_arrow, columns.tags)
         check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
-        batches = _batches(parquet, columns, path)
+        names = {name for name in columns if name}
+        with _told(path, "cannot be read"):
+            check_groups(file, parquet.metadata, names)
+            texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
+            parquet = open_footer(file, texts)
+        batches = _batches(parquet, sorted(names), path)
         yield from read_records(arrow_records(batches, columns), lambda at: f"{path} row {at}", labels)
 
 
@@ -67,17 +77,20 @@ def arrow_records(batches: Iterable[Any], columns: Columns) -> Iterator[Record]:
             row += 1
 
 
-def _batches(parquet: pq.ParquetFile, columns: Columns, path: str) -> Iterator[pa.RecordBatch]:
-    names = list({name for name in columns if name})
+def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[pa.Table]:
     # Group by group: lists of dictionaries cannot be joined across groups.
     groups = (parquet.iter_batches(_ROWS, row_groups=[n], columns=names) for n in range(parquet.num_row_groups))
     batches = chain.from_iterable(groups)
     while True:
         with _told(path, "cannot be read"):
             batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
+            if batch is None:
+                return
+            rows = pa.table([plain_column(pa.chunked_array([c])) for c in batch.columns], batch.schema.names)
+            slices = [rows.slice(start, _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+            if (largest := max((one.nbytes for one in slices), default=0)) > _MAX_BYTES:
+                raise ValueError(f"{_AT_ONCE} rows have {largest} bytes, more than {_MAX_BYTES}")
+        yield from slices
 
 
 @contextmanager
@@ -86,7 +99,7 @@ def _told(path: str, problem: str) -> Iterator[None]:
         yield
     except (ConnectionError, TimeoutError):
         raise
-    except (pa.ArrowException, OSError) as error:  # Arrow says OSError of bytes that make no sense, too
+    except (pa.ArrowException, OSError, ValueError) as error:  # Arrow says OSError of bytes that make no sense, too
         raise CorpusError(path, f"{problem} ({error})", "check the `format` of the data set, or the file") from error
 
 

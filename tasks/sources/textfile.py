@@ -6,10 +6,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
+from nerbench.artifacts import digests
 from nerbench.artifacts.errors import CorpusError, refuse_credentials
 
 _BLOCK = 1 << 20
-_LONGEST_LINE = 1 << 26
+_LONGEST_LINE = 1 << 23
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -23,7 +24,7 @@ def open_file(path: str) -> IO[bytes]:
     refuse_credentials("corpus", path)
     try:
         if "://" not in path:
-            return Path(path).open("rb")
+            return digests.open_file(Path(path))
         import fsspec
 
         options: dict[str, Any] = {}
@@ -47,7 +48,7 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
     """The lines of a text file without their line feeds or a byte order mark.
 
     Raises:
-        CorpusError: the file cannot be opened, is not in the encoding, or has a line of more than 64 MiB.
+        CorpusError: the file cannot be opened, is not in the encoding, or has a line of more than 8 MiB.
     """
     with closing(open_file(path)) as file:
         rest, line = "", 1
@@ -57,7 +58,7 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
             line += len(lines)
             yield from lines
             if len(rest) > _LONGEST_LINE:
-                raise CorpusError(f"{path}:{line}", "is longer than 64 MiB", "name a text file with shorter lines")
+                raise CorpusError(f"{path}:{line}", "is longer than 8 MiB", "name a text file with shorter lines")
     if rest:
         yield rest
 

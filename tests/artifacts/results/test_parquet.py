@@ -14,7 +14,7 @@ from nerbench.artifacts.storage.filesystem import Root
 
 
 def test_large_tables_are_written_and_compared_in_parts(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbench.artifacts.results.parquet._GROUP", 2)
+    monkeypatch.setattr("nerbench.artifacts.results.parquet.MAX_ROWS", 2)
     tags = pa.array(["O", "B-PER", "O", "O", "B-LOC"]).dictionary_encode()
     data = predictions(5, pred_tag=tags)
     for _ in range(2):

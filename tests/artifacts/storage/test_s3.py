@@ -152,15 +152,15 @@ def test_a_swap_knows_its_own_write(root: Root, proxy: FaultProxy, fault: int | 
 
 def test_a_swap_that_is_overtaken_writes_nothing(root: Root, proxy: FaultProxy) -> None:
     root.create("a", b"old")
-    read = root.read
+    part = root.part
 
-    def overtaken(path: str) -> bytes:
-        found = read(path)
+    def overtaken(path: str, start: int, end: int) -> bytes:
+        found = part(path, start, end)
         root.replace("a", b"theirs")
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(root, "read", overtaken)
+        patch.setattr(root, "part", overtaken)
         assert not root.swap("a", b"mine", b"old")
     assert root.read("a") == b"theirs"
 
