@@ -157,10 +157,9 @@ def _missing(root: Root, file: str, remedy: str) -> InputError:
 def _read_json(root: Root, file: str) -> dict[str, Any]:
     try:
         data = root.read_record(file, _MAX_JSON_BYTES)
-    except CorruptArtifactError:
-        raise UnsafeArtifactError(
-            root.uri(file), f"has more than {_MAX_JSON_BYTES} bytes", "use a smaller one"
-        ) from None
+    except CorruptArtifactError as error:
+        problem = str(error).removeprefix(f"{root.uri(file)} ")
+        raise UnsafeArtifactError(root.uri(file), problem, "use a smaller one") from None
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

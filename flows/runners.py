@@ -49,10 +49,9 @@ def check_runner(config: RunnerConfig) -> None:
     if config.address:
         try:
             workers = _workers(config.address)
-        except (OSError, ValueError) as error:  # the first includes TimeoutError; the second, an unknown protocol
-            raise InputError(
-                "runner.address", f"no Dask scheduler answers at {config.address}", "start it, or correct the address"
-            ) from error
+        except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; TLS without certificates
+            remedy = "start it, or correct the address; tls:// needs the certificates of distributed.comm.tls"
+            raise InputError("runner.address", f"no Dask scheduler answers at {config.address}", remedy) from error
         if not workers:
             log.warning("the Dask cluster at %s has no worker yet", config.address)
 
@@ -127,7 +126,8 @@ def task_runner(config: RunnerConfig, *, remote: bool) -> "TaskRunner[Any]":
 
             if config.address:
                 return DaskTaskRunner(address=config.address)
-            local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+            # Security makes certificates for this cluster alone: on loopback, any user could send code to it.
+            local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "security": True}
             return DaskTaskRunner(cluster_kwargs=local | {"env": {"OMP_NUM_THREADS": threads}})
 
 

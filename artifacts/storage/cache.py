@@ -7,6 +7,7 @@ is leased.
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -39,9 +40,12 @@ def cache_folder() -> Path:
 def materialise(manifest: Manifest, fetch: Fetch) -> Path:
     """A local folder with exactly the files of the manifest, every byte of them just verified.
 
-    Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded.
+    Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded,
+    and InputError for a cache that strangers may change after its files are verified.
     """
     cache = cache_folder()
+    for folder in (cache, *(cache / name for name in ("blobs", "snapshots", "temporary", "leases"))):
+        _refuse_strangers(folder)
     _lease(lease_path(cache, manifest.model_sha256))
 
     def verified(entry: FileEntry, told: Told) -> Path:
@@ -62,6 +66,20 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
     refuse_unsafe(Root.open(str(snapshot)))
     _mark_used(snapshot)
     return snapshot
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """A group may share a cache; whoever else can write to it could exchange a file between its check and its use."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return
+    is_shared = found.st_uid in (os.getuid(), 0) or found.st_mode & stat.S_IWGRP
+    if found.st_mode & stat.S_IWOTH or not is_shared:
+        problem = "can be changed by other users, who could exchange a model after it is verified"
+        raise InputError(
+            f"cache {folder}", problem, "make it yours (chown, chmod o-w), or name another in NERBENCH_CACHE"
+        )
 
 
 def lease_path(cache: Path, model_sha256: str) -> Path:

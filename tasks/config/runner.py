@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from nerbench.tasks.config.section import Section, Text
 
-_ADDRESS = re.compile(r"[a-z]+://[^\s/]+:\d+")
+_ADDRESS = re.compile(r"[a-z]+://(?:[\w.-]+|\[[0-9a-f:.]+\]):\d+", re.ASCII)
+_PROTECTED = re.compile(r"(?:tls|wss)://.*|[a-z]+://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+", re.ASCII)
+"""Addresses behind TLS, and of this machine."""
 
 
 class RunnerConfig(Section):
@@ -16,8 +18,9 @@ class RunnerConfig(Section):
     kind: Literal["threads", "processes", "dask"] = "threads"
     """`threads` or `processes` of this machine, or workers of a `dask` cluster (the extra `dask`)."""
     address: Text | None = None
-    """dask: of the scheduler, e.g. `tcp://scheduler:8786`; without one, workers of this machine for as long as the run.
-    Its workers need this package, the same store, results, corpora and Prefect server, and one thread each."""
+    """dask: of the scheduler, e.g. `tls://scheduler:8786`; `tcp://` for this machine alone, as Dask sends code to be
+    run. Without one, workers of this machine for as long as the run. Its workers need this package, the same store,
+    results, corpora and Prefect server, and one thread each."""
     workers: int | None = Field(default=None, ge=1)
     """Threads or processes. By default as many processes as there are processors; one thread, or eight where store or
     results are remote, as a thread that waits lets others work. A cluster with an address has its own."""
@@ -46,7 +49,12 @@ class RunnerConfig(Section):
     @classmethod
     def _address_has_a_port(cls, address: str | None) -> str | None:
         if address and not _ADDRESS.fullmatch(address):
-            raise ValueError(f"{address} is no address of a scheduler; write e.g. tcp://scheduler:8786")
+            raise ValueError(f"{address} is no address of a scheduler; write e.g. tls://scheduler:8786")
+        if address and not _PROTECTED.fullmatch(address):
+            raise ValueError(
+                f"{address} is not protected: Dask sends code to be run; write tls://…, with distributed.comm.tls set"
+                " in Dask's configuration, or the address of this machine"
+            )
         return address
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ def repeated(text: str, rows: int) -> pa.Array:
 
 def write(path: Path, rows: pa.Table, groups: int = 1, **options: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, rows.schema, compression="zstd", **options) as writer:
+    with pq.ParquetWriter(path, rows.schema, compression="zstd", store_schema=False, **options) as writer:
         for _ in range(groups):
             writer.write_table(rows, row_group_size=len(rows))
     assert path.stat().st_size < 1 << 20

@@ -1,4 +1,4 @@
-"""Small files without end, or that are no files: refused while they are read, whatever size they are said to have."""
+"""Records and corpora that are without end, or no files at all: refused while they are read."""
 
 import os
 from collections.abc import Callable
@@ -86,6 +86,15 @@ def test_a_manifest_that_is_nested_without_end(depth: int, tmp_path: Path) -> No
     path.write_bytes(data)
     with pytest.raises((CorruptArtifactError, UnsafeArtifactError)):
         Store(str(tmp_path)).manifest(ArtifactKey(name="toy", artifact_id=sha256_hex(data)))
+
+
+def test_a_compaction_of_a_million_lists(tmp_path: Path) -> None:
+    path = tmp_path / "metrics/schema=1/_compacted/date=2026-01-02/000001.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"a":[' + b"[]," * 2_700_000 + b"[]]}")
+    (tmp_path / "metrics/schema=1/date=2026-01-02").mkdir(parents=True)
+    with pytest.raises(CorruptArtifactError, match="values"):
+        read_results(str(tmp_path), "metrics")
 
 
 def test_a_manifest_of_a_million_lists(tmp_path: Path) -> None:

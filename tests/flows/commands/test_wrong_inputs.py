@@ -121,12 +121,15 @@ CONFIGURATIONS = {
     ),
     "unknown runner": Row({"runner": "ray"}, ("runner", "'ray'", "threads, processes or dask")),
     "a worker of threads": Row({"runner.worker": 2}, ("runner.worker", "workers")),
-    "an address without Dask": Row({"runner.address": "tcp://a:1"}, ("runner", "address", "threads", "kind dask")),
+    "an address without Dask": Row(
+        {"runner.address": "tcp://127.0.0.1:1"}, ("runner", "address", "threads", "kind dask")
+    ),
     "an address without a port": Row(
-        {"runner.kind": "dask", "runner.address": "scheduler"}, ("runner.address", "scheduler", "tcp://scheduler:8786")
+        {"runner.kind": "dask", "runner.address": "scheduler"}, ("runner.address", "scheduler", "tls://scheduler:8786")
     ),
     "workers of somebody else's cluster": Row(
-        {"runner.kind": "dask", "runner.address": "tcp://a:1", "runner.workers": 2}, ("runner", "workers", "tcp://a:1")
+        {"runner.kind": "dask", "runner.address": "tcp://127.0.0.1:1", "runner.workers": 2},
+        ("runner", "workers", "tcp://127.0.0.1:1"),
     ),
     "an unreachable scheduler": Row(
         {"runner.kind": "dask", "runner.address": "tcp://127.0.0.1:9"}, ("runner.address", "tcp://127.0.0.1:9", "start")

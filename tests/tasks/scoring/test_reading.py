@@ -1,5 +1,6 @@
 """Stored predictions, streamed: the same words whatever the parts, and no file that is not whole."""
 
+import os
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -190,3 +191,9 @@ def test_a_file_that_is_damaged_between_two_looks(tmp_path: Path) -> None:
     (tmp_path / "one.parquet").write_bytes(b"PAR1")
     with pytest.raises(CorruptArtifactError, match="cannot be read"):
         next(found.parts())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one.parquet")
+    with pytest.raises(CorruptArtifactError, match="no regular file"):
+        read_predictions(str(tmp_path), "one.parquet")
