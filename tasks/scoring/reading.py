@@ -202,12 +202,16 @@ class _Source(NamedTuple):
     @contextmanager
     def opened(self) -> Iterator[pq.ParquetFile]:
         """The file; raises CorruptArtifactError for whatever its bytes or rows are not."""
+        uri = self.root.uri(self.path)
         opened = self.root.opened(self.path) if self.held is None else nullcontext(BytesIO(self.held))
-        with (
-            opened as stream,
-            damage_told(self.root.uri(self.path)),
-            bounded(stream, _READ, dictionaries=(*_TAGS, "text")) as file,
-        ):
-            if lacking := [name for name in _NEEDED if name not in file.schema_arrow.names]:
-                raise ValueError(f"it has no column {lacking[0]}")
-            yield file
+        try:
+            with (
+                opened as stream,
+                damage_told(uri),
+                bounded(stream, _READ, dictionaries=(*_TAGS, "text")) as file,
+            ):
+                if lacking := [name for name in _NEEDED if name not in file.schema_arrow.names]:
+                    raise ValueError(f"it has no column {lacking[0]}")
+                yield file
+        except FileNotFoundError as error:
+            raise CorruptArtifactError(f"{uri} {error.strerror}") from error
