@@ -68,6 +68,7 @@ BORROWED = (
     # others
     Borrowed("evaluate.Metric._info", "self"),
     Borrowed("evaluate.Metric._compute", "self predictions references kwargs"),
+    Borrowed("s3fs.S3FileSystem._cat_file", "self path version_id start end chunksize max_concurrency"),
     Borrowed("fsspec.callbacks.Callback.set_size", "self size"),
     Borrowed("fsspec.callbacks.Callback.relative_update", "self inc"),
     Borrowed("yaml.SafeLoader.compose_mapping_node", "self anchor"),
@@ -130,5 +131,6 @@ BORROWED = (
     Borrowed("prefect.server.database.dependencies.set_database_config", "database_config"),
     # others
     Borrowed("huggingface_hub.repocard.REGEX_YAML_BLOCK"),
+    Borrowed("s3fs.S3FileSystem._call_s3", "self method akwarglist kwargs"),
     Borrowed("s3fs.core.S3_RETRYABLE_ERRORS"),
 )
