@@ -77,18 +77,14 @@ def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[Sta
         record = kind.model_validate_json(data := root.read_record(path, _MAX_BYTES))
     except FileNotFoundError:
         return "missing", None
-    except (ValidationError, OSError, *DAMAGED):
+    except (ValidationError, *DAMAGED):
         log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
             root.replace(path, data)
         intact = record.folder == folder and root.sha256(record.path) == record.sha256
-    except (
-        OSError,
-        InputError,
-        ValueError,
-    ):  # it is not there or cannot be read; no file has the name that the record tells
+    except (FileNotFoundError, InputError, ValueError):  # no file, or none of the name that the record gives
         intact = False
     if not intact:
         log.warning("%s: its cached predictions are missing or altered; inferring again", name)

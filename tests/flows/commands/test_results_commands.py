@@ -85,7 +85,7 @@ def test_the_table_of_runs_tells_where_a_run_is(results: Path, capsys: pytest.Ca
     assert command("show", "--run", NIGHTS[0], "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert {row["run_id"] for kind in ("metrics", "speed") for row in shown[kind]} == {NIGHTS[0]}
-    assert command("show", "--run", "nothing") == 1
+    assert command("show", "--run", "nothing") == 2
 
 
 @pytest.mark.parametrize("grace", ["7", "0"])

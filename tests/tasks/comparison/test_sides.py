@@ -300,9 +300,9 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Says how many table files were read since it was asked before."""
     read, paths = nerbench.artifacts.results.tables._read, []
 
-    def counted(root: Any, path: str, *more: Any) -> Any:
+    def counted(root: Any, table: str, path: str, **options: Any) -> Any:
         paths.append(path)
-        return read(root, path, *more)
+        return read(root, table, path, **options)
 
     monkeypatch.setattr(nerbench.artifacts.results.tables, "_read", counted)
 

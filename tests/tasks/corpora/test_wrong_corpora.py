@@ -130,15 +130,15 @@ MISTAKES = [
         "no such module",
         LOADER,
         {},
-        ("loader wrong_corpus:load: wrong_corpus cannot be imported (ModuleNotFoundError",),
+        ("loader wrong_corpus:load: it cannot be imported (ModuleNotFoundError",),
     ),
     Mistake(
         "no such function",
         LOADER,
         {"wrong_corpus.py": "def lode(split): ..."},
-        ("has no 'load'", "choose among 'lode'"),
+        ("has no 'load'", "choose among lode"),
     ),
-    Mistake("no function", LOADER, {"wrong_corpus.py": "load = []"}, ("is no function but list", "takes a split")),
+    Mistake("no function", LOADER, {"wrong_corpus.py": "load = []"}, ("is no function but list", "name a function")),
     Mistake(
         "a loader that fails",
         LOADER,

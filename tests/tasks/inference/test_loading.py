@@ -128,7 +128,7 @@ def test_no_kernel_is_fetched(folder: Path, key: str, monkeypatch: pytest.Monkey
         (lambda f: change_json(f / "config.json", lambda c: c.update(num_attention_heads=5)), "heads"),
         (lambda f: change_json(f / "config.json", lambda c: c.update(id2label=FROM_ONE)), "id2label"),
         (lambda f: (f / "config.json").write_text("{"), "model fred"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"\x07\x00\x00\x00\x00\x00\x00\x00{}"), "model fred"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x07\x00\x00\x00\x00\x00\x00\x00{}"), "has no header"),
         (lambda f: (f / "model.safetensors").unlink(), "safetensors"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "tokenizer of"),
         (lambda f: (f / "tokenizer.json").write_text("nonsense"), "tokenizer of"),
