@@ -59,7 +59,7 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one(dataset: Datas
     expected = alone(one, dataset, tmp_path / "one")
     assert expected["steps"] >= 20
     events: list[dict[str, Any]] = []
-    both = train(one.model_copy(update={"processes": 2}), dataset, events.append)
+    both = train(plan_training(one.model_copy(update={"processes": 2}), dataset), events.append)
     assert (expected["world_size"], both.provenance.training["world_size"]) == (1, 2)
     for key in ("loss", "eval_loss", "eval_f1"):
         found = curve(both.provenance.loss_curve, key)
