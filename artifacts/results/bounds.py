@@ -76,7 +76,7 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Tabl
 
 
 @contextmanager
-def damage_told(name: str) -> Iterator[None]:
+def corrupt_if_unreadable(name: str) -> Iterator[None]:
     """Raise CorruptArtifactError naming the file whose bytes make no sense; a disk that fails is something else."""
     try:
         yield

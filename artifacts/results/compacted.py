@@ -278,8 +278,8 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         return list(pool.map(function, items))
 
 
-def steadily(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
-    """`act(look(), False)`, anew where a file has gone: it was compacted meanwhile. The last attempt is told by True.
+def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
+    """`act(look(), False)`, again if a file is gone because it was compacted meanwhile. The last attempt gets True.
 
     Raises CorruptArtifactError where it stays away.
     """

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from nerbench.artifacts.results.bounds import MAX_ROWS, Stream, bounded, damage_told, read_table
+from nerbench.artifacts.results.bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
 from nerbench.artifacts.results.schemas import TABLES, schema
 from nerbench.artifacts.storage.filesystem import Root
 
@@ -130,7 +130,7 @@ def _typed(table: str, part: pa.Table) -> pa.Table:
 @contextmanager
 def _opened(root: Root, path: str) -> Iterator[Stream]:
     try:
-        with root.opened(path) as stream, damage_told(root.uri(path)):
+        with root.opened(path) as stream, corrupt_if_unreadable(root.uri(path)):
             yield stream
     except FileNotFoundError as error:
         raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which

@@ -29,7 +29,7 @@ from nerbench.artifacts.results.compacted import (
     list_table,
     live_files,
     packed_in,
-    steadily,
+    retry_if_compacted,
 )
 from nerbench.artifacts.results.parquet import (
     as_table,
@@ -88,7 +88,7 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
             return path, file_difference(root, path, table, rows)
         return path, None
 
-    path, said = steadily(partial(find_packed, root, day, key), write)
+    path, said = retry_if_compacted(partial(find_packed, root, day, key), write)
     if said:
         raise ConflictError(f"{root.uri(path)} exists and says something else: {said}")
     return root.uri(path)
@@ -112,7 +112,7 @@ def find_table_file(results_url: str, table: str, key: str, date: str | None = N
         packed = (packed_in(root, day, found, key) for day, found in of_version if not small)
         return next(chain(small, (one.path for one in packed if one)), None)
 
-    found = steadily(partial(list_table, root, table), find)
+    found = retry_if_compacted(partial(list_table, root, table), find)
     return None if found is None else root.uri(found)
 
 
@@ -138,7 +138,7 @@ def read_results(
         wanted = {day: found for day, found in listing.items() if day.date >= first}
         return _read_all(root, query, live_files(root, wanted, last=last), last=last)
 
-    return steadily(partial(list_table, root, table), read)
+    return retry_if_compacted(partial(list_table, root, table), read)
 
 
 def read_newest_first(
@@ -166,7 +166,7 @@ def read_newest_first(
     for wanted in sorted({day.date for day in listing if only in (None, day.date)}, reverse=True):
         # Listed once for all dates, and again only where files of a date have gone since.
         looks = chain([listing], iter(look, None))
-        rows = steadily(looks.__next__, read)
+        rows = retry_if_compacted(looks.__next__, read)
         if rows.num_rows:
             yield DatedRows(wanted, rows)
 

@@ -11,7 +11,7 @@ from datetime import date
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.results.bounds import damage_told, read_table
+from nerbench.artifacts.results.bounds import corrupt_if_unreadable, read_table
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.labels import OUTSIDE
@@ -51,7 +51,7 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
 
 
 def _tags(record: EvaluationRecord, results: str) -> list[str]:
-    with Root.open(results).opened(record.path) as stream, damage_told(f"{record.path} below {results}"):
+    with Root.open(results).opened(record.path) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(stream, ["pred"])
     tags: list[str] = table["pred"].to_pylist()
     return tags

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.results.bounds import bounded, damage_told
+from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import Section
 from nerbench.tasks.corpora.corpus import Corpus
@@ -140,7 +140,7 @@ def _blocks(root: Root, shard: ShardRecord) -> Iterator[pa.Table]:
     data = root.read(shard.path)
     if sha256_hex(data) != shard.sha256:
         raise CorruptArtifactError(f"{shard.path} is not what was written there; run again")
-    with damage_told(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
+    with corrupt_if_unreadable(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
 

@@ -12,7 +12,7 @@ from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
-from nerbench.artifacts.results.bounds import damage_told, read_table
+from nerbench.artifacts.results.bounds import corrupt_if_unreadable, read_table
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.corpora.corpus import Corpus
@@ -164,5 +164,5 @@ def _read(results: str, path: str, sha256: str) -> pa.Table:
     data = Root.open(results).read(path)
     if sha256_hex(data) != sha256:
         raise CorruptArtifactError(f"{path} below {results} is not what was written there; run again")
-    with damage_told(f"{path} below {results}"):
+    with corrupt_if_unreadable(f"{path} below {results}"):
         return read_table(pa.BufferReader(data))

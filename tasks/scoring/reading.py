@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.results.bounds import bounded, damage_told, plain_column
+from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable, plain_column
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.labels import entity_types, tag_vocabulary
 from nerbench.tasks.inference.predictions import PredictionsDigest
@@ -207,7 +207,7 @@ class _Source(NamedTuple):
         try:
             with (
                 opened as stream,
-                damage_told(uri),
+                corrupt_if_unreadable(uri),
                 bounded(stream, _READ, dictionaries=(*_TAGS, "text")) as file,
             ):
                 if lacking := [name for name in _NEEDED if name not in file.schema_arrow.names]:
