@@ -1,13 +1,14 @@
 """What a configuration builds, known before it is allocated: a model may hold little more than its weight files.
 
-transformers builds whatever `config.json` says and fills it with random numbers. A folder of two megabytes could so
-take all memory, or minutes, before its missing weights are noticed.
+transformers builds whatever `config.json` says and fills it with random numbers. A folder of two megabytes could
+take all memory, or minutes, before anything notices that weights are missing.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import CorruptArtifactError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 SPARE_NUMBERS = 1 << 22
-"""A model may have these more than twice the numbers of its files: missing weights that small are named one by one."""
+"""A model may have this many more than twice the numbers of its files: loading names missing weights one by one."""
 SPARE_TENSORS = 1000
 
 
@@ -48,14 +49,17 @@ def _tensors(path: Path) -> list[Any]:
 
 @contextmanager
 def _at_most(most: int, name: str) -> Iterator[None]:
-    """Raise CorruptArtifactError as soon as more than `most` parameters are made."""
+    """Raise CorruptArtifactError as soon as this thread has made more than `most` parameters.
+
+    The hook is one for the whole process, where other threads may be loading models meanwhile.
+    """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
-    made = 0
+    made, thread = 0, get_ident()
 
     def count(module: "torch.nn.Module", key: str, parameter: Any) -> None:
         nonlocal made
-        made += 1
+        made += get_ident() == thread
         if made > most:
             problem = f"its configuration builds more than {most:,} tensors, twice what its files hold"
             raise CorruptArtifactError(f"model {name}: lacks weights: {problem}")

@@ -1,0 +1,33 @@
+"""The bound on what a configuration builds: one thread's models say nothing about another's."""
+
+from threading import Thread
+
+import pytest
+import torch
+
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.tasks.inference.bounds import _at_most
+
+
+def build(layers: int) -> None:
+    for _ in range(layers):
+        torch.nn.Linear(1, 1)
+
+
+def test_what_is_built_is_counted_while_it_is_built() -> None:
+    with _at_most(4, "fred"):
+        build(2)
+    with (
+        pytest.raises(CorruptArtifactError, match=r"fred: lacks weights: .* more than 4 tensors"),
+        _at_most(4, "fred"),
+    ):
+        build(3)
+    build(3)
+
+
+def test_a_model_that_another_thread_builds_does_not_count() -> None:
+    with _at_most(4, "fred"):
+        other = Thread(target=build, args=[10])
+        other.start()
+        other.join()
+        build(2)
