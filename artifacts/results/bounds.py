@@ -7,6 +7,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -14,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.results.pages import ReadAt, pages
+from nerbench.artifacts.results.pages import Chunk, ReadAt, chunks, pages
 
 Stream = IO[bytes]
 MAX_ROWS = 1 << 17
@@ -29,7 +31,8 @@ MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
 MAX_PAGE = 1 << 26
 _ENDS = b"PAR1"
 _SMALL = 8 << 20
-_NUMBERS = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE")
+_NUMBERS = range(6)
+"""BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
 _DELTA_BYTE_ARRAY = 7
 """Strings as what they add to the one before: of any length in a few bytes."""
 
@@ -53,7 +56,7 @@ def bounded(
     """
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
-        check_groups(stream, file.metadata, columns)
+        check_groups(stream, columns)
         present = [name for name in text_columns(file.metadata) if name in dictionaries]
     with open_footer(stream, present) as file:
         yield file
@@ -67,7 +70,7 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Tabl
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
         names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
-        if check_groups(stream, file.metadata, wanted) <= MAX_BYTES:
+        if check_groups(stream, wanted) <= MAX_BYTES:
             # Threads only slow down what is small, and read many files at once already.
             return file.read(columns=names, use_threads=file.metadata.num_rows > MAX_ROWS)
         texts = text_columns(file.metadata)
@@ -88,6 +91,12 @@ def corrupt_if_unreadable(name: str) -> Iterator[None]:
 
 def open_footer(stream: Stream, dictionaries: Collection[str] = ()) -> pq.ParquetFile:
     """A Parquet file of which nothing but the footer is read. Raises ValueError and Arrow's errors."""
+    _footer_length(stream)
+    stream.seek(0)
+    return pq.ParquetFile(stream, read_dictionary=list(dictionaries), page_checksum_verification=True)
+
+
+def _footer_length(stream: Stream) -> int:
     size = _size(stream)
     end = _read_at(stream, max(size - 8, 0), 8)
     length = int.from_bytes(end[:4], "little")
@@ -95,41 +104,33 @@ def open_footer(stream: Stream, dictionaries: Collection[str] = ()) -> pq.Parque
         raise ValueError("it is no Parquet file")
     if length > min(MAX_FOOTER, size):
         raise ValueError(f"its footer has {length} bytes, more than {min(MAX_FOOTER, size)}")
-    stream.seek(0)
-    return pq.ParquetFile(stream, read_dictionary=list(dictionaries), page_checksum_verification=True)
+    return length
 
 
-def check_groups(stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None) -> int:
+def check_groups(stream: Stream, columns: Collection[str] | None) -> int:
     """The most bytes that these columns can take. Raises ValueError for a row group that is beyond the bounds."""
-    read_at = partial(_read_at, stream)
-    sizes = [_group_size(read_at, metadata, number, columns) for number in range(metadata.num_row_groups)]
+    read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
+    for number, group in groupby(
+        chunks(_read_at(stream, _size(stream) - 8 - length, length)), key=attrgetter("row_group")
+    ):
+        total = _total(_chunk_size(read_at, chunk) for chunk in group if columns is None or chunk.column in columns)
+        if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
+            raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
+        if total.uncompressed > max(MAX_BYTES, BYTES_A_BYTE * total.compressed):
+            raise ValueError(f"row group {number} has {total.uncompressed} bytes, compressed to {total.compressed}")
+        sizes.append(total)
     total = _total(sizes)
     if total.values > max(MAX_TOTAL, VALUES_A_BYTE * total.compressed):
         raise ValueError(f"it has {total.values} values in {total.compressed} bytes")
     return total.most
 
 
-def _group_size(read_at: ReadAt, metadata: pq.FileMetaData, number: int, columns: Collection[str] | None) -> _Size:
-    group = metadata.row_group(number)
-    chunks = [group.column(position) for position in range(group.num_columns)]
-    total = _total(
-        _chunk_size(read_at, chunk)
-        for chunk in chunks
-        if columns is None or chunk.path_in_schema.partition(".")[0] in columns
-    )
-    if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
-        raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
-    if total.uncompressed > max(MAX_BYTES, BYTES_A_BYTE * total.compressed):
-        raise ValueError(f"row group {number} has {total.uncompressed} bytes, compressed to {total.compressed}")
-    return total
-
-
 def _total(sizes: Iterable[_Size]) -> _Size:
     return _Size(*map(sum, zip(_Size(), *sizes, strict=True)))
 
 
-def _chunk_size(read_at: ReadAt, chunk: pq.ColumnChunkMetaData) -> _Size:
-    name, values, compressed, uncompressed = chunk.path_in_schema, 0, 0, 0
+def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
+    name, values, compressed, uncompressed = chunk.column, 0, 0, 0
     for page in pages(read_at, chunk):
         if page.uncompressed > MAX_PAGE:
             raise ValueError(f"a page of {name} has {page.uncompressed} bytes, more than {MAX_PAGE}")
@@ -137,8 +138,8 @@ def _chunk_size(read_at: ReadAt, chunk: pq.ColumnChunkMetaData) -> _Size:
             raise ValueError(f"{name} is encoded as DELTA_BYTE_ARRAY; write it with another encoding")
         values, compressed = values + page.values, compressed + page.compressed
         uncompressed += page.uncompressed
-    if values != chunk.num_values:
-        raise ValueError(f"{name} has {values} values instead of {chunk.num_values}")
+    if values != chunk.values:
+        raise ValueError(f"{name} has {values} values instead of {chunk.values}")
     return _Size(values, compressed, uncompressed, values * (16 if chunk.physical_type in _NUMBERS else uncompressed))
 
 

@@ -1,13 +1,12 @@
-"""The page headers of a Parquet file: what its pages take once they are decoded, before any of them is.
+"""What a Parquet file claims of its column chunks, and the page headers that say what their pages take once decoded.
 
-A footer only claims sizes; the headers of the pages are what a reader allocates by. They are structures of Thrift's
+A footer only claims sizes; the headers of the pages are what a reader allocates by. Both are structures of Thrift's
 compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+pyarrow's own metadata of a column ends the process where the footer of a damaged file contradicts itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
-
-import pyarrow.parquet as pq
 
 ReadAt = Callable[[int, int], bytes]
 """The bytes of a file from a position on: as many as there are, up to a number."""
@@ -15,8 +14,31 @@ ReadAt = Callable[[int, int], bytes]
 _HEADER = 256
 """Bytes that nearly all headers fit into."""
 _MAX_HEADER = 1 << 20
+_ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
+"""Fields that lead from a footer to what it says of a column chunk."""
 _DATA, _DATA_V2 = 5, 8
 """Fields of a header: what it says of a data page, in the two formats."""
+_TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
+_INTEGERS = (4, 5, 6)
+"""Types of the compact protocol."""
+_WIDTHS = {3: 1, 7: 8}
+"""Bytes of a byte and of a double."""
+_MAX_FIELD = (1 << 15) - 1
+_UNREADABLE = "its structures are not those of a Parquet file"
+
+
+class Chunk(NamedTuple):
+    """What the footer says of a column in a row group."""
+
+    row_group: int
+    column: str
+    """The name of the top-level column."""
+    physical_type: int
+    values: int
+    start: int
+    """Byte position of the first page."""
+    compressed: int
+    """Bytes of all pages, with their headers."""
 
 
 class Page(NamedTuple):
@@ -32,14 +54,30 @@ class Page(NamedTuple):
     """Of a data page."""
 
 
-def pages(read_at: ReadAt, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
+def chunks(footer: bytes) -> Iterator[Chunk]:
+    """The column chunks of a file, row group by row group. Raises ValueError where they cannot be read."""
+    reader = _Reader(footer)
+    try:
+        for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
+            for _ in reader.structs(_COLUMNS):
+                yield _chunk(reader.struct({_META_DATA}).get(_META_DATA), row_group)
+    except (IndexError, RecursionError):
+        raise ValueError("its footer cannot be read") from None
+
+
+def _chunk(claimed: Any, row_group: int) -> Chunk:
+    try:
+        start = min(claimed[9], claimed.get(11, claimed[9]))  # of the data, and of the dictionary
+        return Chunk(row_group, claimed[3].decode(), claimed[1], claimed[5], start, claimed[7])
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError("its footer does not describe a column") from None
+
+
+def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
     """The pages of a column chunk. Raises ValueError where they are not what its footer says."""
-    start = chunk.data_page_offset
-    if chunk.dictionary_page_offset is not None:
-        start = min(start, chunk.dictionary_page_offset)
-    at, end = start, start + chunk.total_compressed_size
+    at, end = chunk.start, chunk.start + chunk.compressed
     seen = 0
-    while at < end and seen < chunk.num_values:  # as Arrow goes on
+    while at < end and seen < chunk.values:  # as Arrow goes on
         header, length = _header(read_at, at)
         page = _page(header)
         at += length + page.compressed
@@ -53,8 +91,9 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
     size = _HEADER
     while True:
         data = read_at(at, size)
+        reader = _Reader(data)
         try:
-            return _struct(data, 0)
+            return reader.struct({_DATA, _DATA_V2}), reader.at
         except IndexError:
             if len(data) < size or size >= _MAX_HEADER:
                 raise ValueError("a page has no header that can be read") from None
@@ -65,59 +104,138 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
 
 def _page(header: dict[int, Any]) -> Page:
     data = header.get(_DATA) or header.get(_DATA_V2) or {}
-    encoding = data.get(2 if _DATA in header else 4)
-    page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
-    if min(page.values, page.compressed, page.uncompressed) < 0:
+    try:
+        encoding = data.get(2 if _DATA in header else 4)
+        page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
+        sizes_known = min(page.values, page.compressed, page.uncompressed) >= 0
+    except (AttributeError, TypeError):
+        sizes_known = False
+    if not sizes_known:
         raise ValueError("a page says no size")
     return page
 
 
-def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
-    """The fields of a structure by number, and where it ends; what is no number and no structure is passed over."""
-    fields: dict[int, Any] = {}
-    number = 0
-    while head := data[at]:
-        at += 1
-        kind = head & 15
-        if head >> 4:
-            number += head >> 4
-        else:
-            number, at = _integer(data, at)
-        if 4 <= kind <= 6:
-            value = data[at]
-            if value < 128:  # most are, and calls take time
-                fields[number], at = (value >> 1) ^ -(value & 1), at + 1
+class _Reader:
+    """Reads the compact protocol from the start of some bytes.
+
+    Raises IndexError where the bytes end, and RecursionError where structures lie too deep.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
+        """The integers, bytes and `nested` structures of a structure by field number; of a list, its first bytes."""
+        fields: dict[int, Any] = {}
+        data, number = self.data, 0
+        while head := data[self.at]:
+            self.at += 1
+            kind = head & 15
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            if kind in _INTEGERS:
+                value = data[self.at]
+                if value < 128:  # most are, and calls take time
+                    self.at += 1
+                    fields[number] = (value >> 1) ^ -(value & 1)
+                else:
+                    fields[number] = self._integer()
+            elif kind == _STRUCT and number in nested:
+                fields[number] = self.struct(nested)
+            elif kind == _BINARY:
+                fields[number] = self._bytes()
+            elif kind == _LIST:
+                element, length = self._list()
+                if element == _BINARY and length:
+                    fields[number], length = self._bytes(), length - 1
+                self.at = _end_of_elements(data, self.at, element, length)
             else:
-                fields[number], at = _integer(data, at)
-        elif kind == 12:
-            fields[number], at = _struct(data, at)
-        elif kind == 8:
-            length, at = _varint(data, at)
-            at += length
-        elif kind == 7:
-            at += 8
-        elif kind == 3:
-            at += 1
-        elif kind not in (1, 2):  # true and false, which are all there is of them
-            raise ValueError("a page has no header that can be read")
-    return fields, at + 1
+                self._skip(kind)
+            if number > _MAX_FIELD:
+                raise ValueError(_UNREADABLE)
+        self.at += 1
+        return fields
 
+    def structs(self, wanted: int) -> Iterator[None]:
+        """Go through a structure, and stop at each element of its list of structures `wanted`; the caller reads it."""
+        number = 0
+        while head := self.data[self.at]:
+            self.at += 1
+            kind = head & 15
+            number = number + (head >> 4) if head >> 4 else self._integer()
+            if number != wanted or kind != _LIST:
+                self._skip(kind)
+                continue
+            element, length = self._list()
+            if element != _STRUCT:
+                raise ValueError(_UNREADABLE)
+            for _ in range(length):
+                yield
+        self.at += 1
 
-def _integer(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _varint(data, at)
-    return (value >> 1) ^ -(value & 1), at
+    def _skip(self, kind: int) -> None:
+        self.at = _end(self.data, self.at, kind)
+
+    def _list(self) -> tuple[int, int]:
+        element, length, self.at = _list(self.data, self.at)
+        return element, length
+
+    def _bytes(self) -> bytes:
+        length, start = _varint(self.data, self.at)
+        self.at = start + length
+        return self.data[start : self.at]
+
+    def _integer(self) -> int:
+        value, self.at = _varint(self.data, self.at)
+        return (value >> 1) ^ -(value & 1)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    byte = data[at]
-    if byte < 128:
-        return byte, at + 1
-    value, shift = byte & 127, 7
-    while byte := data[at := at + 1]:
+    """A number without a sign, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            break
+            return value, at
         shift += 7
         if shift > 63:
-            raise ValueError("a page has no header that can be read")
-    return value, at + 1
+            raise ValueError(_UNREADABLE)
+
+
+def _list(data: bytes, at: int) -> tuple[int, int, int]:
+    """The type of the elements of a list, their number, and where they start."""
+    head = data[at]
+    return (head & 15, head >> 4, at + 1) if head < 240 else (head & 15, *_varint(data, at + 1))
+
+
+def _end(data: bytes, at: int, kind: int) -> int:
+    """Where a value ends."""
+    if kind in _INTEGERS:
+        while data[at] > 127:
+            at += 1
+        return at + 1
+    if kind == _BINARY:
+        length, at = _varint(data, at)
+        return at + length
+    if kind == _STRUCT:
+        while head := data[at]:
+            at = _end(data, at + 1 if head >> 4 else _varint(data, at + 1)[1], head & 15)
+        return at + 1
+    if kind in (_LIST, _SET):
+        element, length, at = _list(data, at)
+        return _end_of_elements(data, at, element, length)
+    if kind in (_TRUE, _FALSE):  # which are all there is of them
+        return at
+    if kind in _WIDTHS:
+        return at + _WIDTHS[kind]
+    raise ValueError(_UNREADABLE)
+
+
+def _end_of_elements(data: bytes, at: int, element: int, length: int) -> int:
+    width = 1 if element in (_TRUE, _FALSE) else _WIDTHS.get(element)
+    if width:
+        return at + width * length
+    for _ in range(length):
+        at = _end(data, at, element)
+    return at

@@ -42,7 +42,7 @@ def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
         check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
         names = {name for name in columns if name}
         with _told(path, "cannot be read"):
-            check_groups(file, parquet.metadata, names)
+            check_groups(file, names)
             texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
             parquet = open_footer(file, texts)
         batches = _batches(parquet, sorted(names), path)
