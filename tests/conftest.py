@@ -31,6 +31,15 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             alone = path.endswith("test_operations.py")
             return folder if folder in SERVERS and not alone else path
 
+        def remove_node(self, node: Any) -> str | None:
+            """As above, but what a crashed process had finished is not handed out again.
+
+            Otherwise the others are given files without tests, report nothing, and wait for ever.
+            """
+            workload = self.assigned_work[node]
+            self.assigned_work[node] = {scope: tests for scope, tests in workload.items() if not all(tests.values())}
+            return super().remove_node(node)
+
     return ByServer(config, log)
 
 

@@ -1,5 +1,7 @@
 """Dask carries pickles: whoever answers for a scheduler, or listens on the way to it, runs code here."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import ValidationError
 
@@ -38,6 +40,11 @@ def test_loopback_and_tls_are_taken(address: str) -> None:
 
 def test_another_user_cannot_send_code_to_the_workers_of_a_run() -> None:
     """Who has not the certificates of this cluster is refused, though it listens on loopback."""
+    with ThreadPoolExecutor(1) as thread:  # Playwright leaves a loop in the main one, and Dask would take it
+        thread.submit(_connect_with_and_without_certificates).result()
+
+
+def _connect_with_and_without_certificates() -> None:
     from distributed import Client, LocalCluster
 
     options = task_runner(RunnerConfig(kind="dask", workers=1), remote=False).cluster_kwargs
