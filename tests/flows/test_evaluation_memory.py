@@ -90,6 +90,7 @@ def test_what_one_worker_refreshed_all_others_score(run: Run, changed_model: Cal
     assert (after.scored, after.states) == (refreshed.scored, ["Cached"])
 
 
+@pytest.mark.slow
 def test_shards_and_the_whole_share_one_memory(run: Run, changed_model: Callable[[], None]) -> None:
     whole = run("a")
     changed_model()
@@ -101,6 +102,7 @@ def test_shards_and_the_whole_share_one_memory(run: Run, changed_model: Callable
     assert again.scored == recut.scored == cut.scored
 
 
+@pytest.mark.slow
 def test_shards_that_are_kept_are_shown_as_cached(run: Run, tmp_path: Path) -> None:
     cut = run("a", shards=4)
     for record in (tmp_path / "results").glob(".cache/evaluations/*/record.json"):

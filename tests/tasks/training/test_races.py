@@ -57,6 +57,7 @@ def published(folder: Path, process: "subprocess.Popen[str]", number: str) -> st
     return artifact_id
 
 
+@pytest.mark.slow
 def test_the_second_waits_until_the_first_has_published_and_then_trains(tmp_path: Path, start: Start) -> None:
     first = start("1")
     wait_for((tmp_path / "trained-1").exists, "the first model")
