@@ -19,9 +19,9 @@ from nerbench.flows.runners import fanned_out
 from nerbench.flows.scoring import score_model, score_own, summarise_seeds, write_scores
 from nerbench.flows.speed import measure_model, sweep_models
 from nerbench.flows.tracking import track
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.summary import leaderboard
-from nerbench.tasks.steps import inference, reporting, stored
 
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 
@@ -51,8 +51,8 @@ def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     found: dict[str, ArtifactRef] = {}
     for reference in config.benchmark.models:
         with ledger.guard(reference):
-            found |= {artifact.artifact_id: artifact for artifact in stored.resolve(reference, config.store)}
-    for artifact_id, problem in stored.find_incomplete(list(found.values())).items():
+            found |= {artifact.artifact_id: artifact for artifact in tasks.resolve(reference, config.store)}
+    for artifact_id, problem in tasks.find_incomplete(list(found.values())).items():
         with ledger.guard(found[artifact_id].name):  # what is cached is scored all the same, and the run fails
             raise CorruptArtifactError(problem)
     return list(found.values())
@@ -63,7 +63,7 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
 
     A failed one does not stop the others.
     """
-    corpora = [inference.read_corpus(config, dataset) for dataset in config.datasets]
+    corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     baselines = find_baselines(ledger, config, artifacts)
     evaluated = evaluate_models(ledger, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
@@ -82,5 +82,5 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
             measure_model(ledger, config, artifact, corpora[0][0])
         if config.speed.nightly:
             sweep_models(ledger, config, artifacts)
-    reporting.show("nerbench-results", leaderboard(ledger.metrics))
+    tasks.show("nerbench-results", leaderboard(ledger.metrics))
     track(ledger, config)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.recording import Ledger
 from nerbench.flows.runners import HERE, Work, begin, in_turn
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.refs import CorpusRef
 from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
 from nerbench.tasks.inference.sharding import Shard, ShardRecord
-from nerbench.tasks.steps import inference
 
 
 class Evaluated(NamedTuple):
@@ -65,7 +65,7 @@ def evaluate_models(
 
 def split(config: Config, corpus: CorpusRef) -> list[range]:
     """The blocks of each shard of a corpus; none where it is not cut."""
-    runs = inference.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
+    runs = tasks.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
     return runs if len(runs) > 1 else []
 
 
@@ -73,12 +73,12 @@ def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> l
     """What the cache holds, as those see it who would infer: the key says on what kind of machine."""
     planned = []
     results = config.results
-    looking = [inference.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
+    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
         with ledger.guard(cell.artifact.name):
             plan = found.result()
             is_cut = cell.runs and plan.state != "cached"
-            shards = inference.find_shards(cell.artifact, plan, cell.runs, results) if is_cut else []
+            shards = tasks.find_shards(plan, cell.artifact, cell.runs, results) if is_cut else []
             planned.append(Planned(cell, plan, shards))
     return planned
 
@@ -100,10 +100,10 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
         where = HERE if shard.record else config.runner
-        yield begin(where, inference.infer_shard, artifact, corpus, plan, shard, config.results)
+        yield begin(where, tasks.infer_shard, artifact, corpus, plan, shard, config.results)
     if not shards:
         where = HERE if plan.record else config.runner
-        yield begin(where, inference.evaluate, artifact, corpus, plan, config.results)
+        yield begin(where, tasks.evaluate, artifact, corpus, plan, config.results)
 
 
 def end_evaluation(
@@ -116,7 +116,7 @@ def end_evaluation(
         found = [piece.result() for piece in own]
         if shards:
             parts = [ShardRecord.model_validate(one) for one in found]
-            record = inference.join_shards(artifact, annotations[0], plan, parts, config.results)
+            record = tasks.join_shards(plan, artifact, parts, config.results)
             seconds = sum(part.evaluate_s for part, shard in zip(parts, shards, strict=True) if shard.record is None)
         else:
             record = EvaluationRecord.model_validate(found[0])
@@ -130,7 +130,7 @@ def check_canaries(ledger: Ledger, config: Config, cached: Sequence[Planned]) ->
     """Let the run fail, its rows all written, where cached predictions are no longer what the models say."""
     share = config.benchmark.canary
     begun = (
-        begin(config.runner, inference.check_canary, ledger.run, cell.artifact, cell.annotations[0], plan, share)
+        begin(config.runner, tasks.check_canary, ledger.run, cell.artifact, cell.annotations[0], plan, share)
         for cell, plan, _ in cached
     )
     for one, checked in zip(cached, in_turn(begun, config.runner.at_once), strict=True):

@@ -6,6 +6,7 @@ from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.evaluating import evaluate_models
 from nerbench.flows.recording import Ledger
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.gate import (
     absent_models,
     decide,
@@ -18,7 +19,6 @@ from nerbench.tasks.comparison.gate import (
 from nerbench.tasks.config import Config, GateConfig, GateRule
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.steps import inference, judging, stored
 
 Baselines = Mapping[str, ArtifactRef | None]
 """By the artifact_id of the model that is held to it; None for a model that is to be the first baseline."""
@@ -34,7 +34,7 @@ def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactR
         return found
     for artifact in artifacts:
         with ledger.guard(gate_of(artifact)):
-            found[artifact.artifact_id] = judging.find_baseline(config.gate, artifact, config.store)
+            found[artifact.artifact_id] = tasks.find_baseline(config.gate, artifact, config.store)
     return found
 
 
@@ -42,7 +42,7 @@ def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
     """Write what the gate says, all of it, before anything fails."""
     if config.benchmark.frozen:
         with ledger.guard("unchanged models"):
-            enforce(ledger, "unchanged models", judging.check_frozen(ledger.run, config, ledger.predicted))
+            enforce(ledger, "unchanged models", tasks.find_changed(ledger.run, config, ledger.predicted))
     if config.gate is None:
         return
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
@@ -68,7 +68,7 @@ def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRe
     if baseline is None and artifact.artifact_id in baselines:
         return decide(gate, rows)
     base = {(one.dataset, one.gold): one for one in ledger.predictions(baseline)} if baseline else {}
-    measured = (judging.measure(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
+    measured = (tasks.compare(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
     return decide(gate, [row for found in measured for row in found] + rows)
 
 
@@ -77,13 +77,13 @@ def promote(
 ) -> list[Row]:
     """Move the alias of the baseline if the model is better on the split that decides, or the first one."""
     if baseline is None:
-        stored.promote(artifact, config.store, gate.baseline)
+        tasks.promote(artifact, config.store, gate.baseline)
         return [first_promotion(gate, artifact)]
     if baseline.artifact_id == artifact.artifact_id:
         return []
     decisive = judge_elsewhere(ledger, config, gate, artifact, baseline)
     if is_promoted := is_improvement(decisive):
-        stored.promote(artifact, config.store, gate.baseline)
+        tasks.promote(artifact, config.store, gate.baseline)
     return promotion(config, gate, decisive, is_promoted=is_promoted)
 
 
@@ -94,15 +94,15 @@ def judge_elsewhere(
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
     config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
-    corpora = [inference.read_corpus(config, dataset) for dataset in config.datasets]
+    corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     found: dict[tuple[str, str], Predicted] = {}
     for one in evaluate_models(ledger, config, [artifact, baseline], corpora):
         corpus = one.annotations[0]
-        predicted = inference.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
+        predicted = tasks.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
         found[one.artifact.artifact_id, corpus.dataset.name] = predicted
     names = [dataset.name for dataset in config.datasets if (artifact.artifact_id, dataset.name) in found]
     measured = (
-        judging.measure(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
+        tasks.compare(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
         for name in names
     )
     absent = missing(config, rules, artifact, [(name, name) for name in names])
@@ -112,7 +112,7 @@ def judge_elsewhere(
 def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
     """Keep the verdicts, then let the run fail on those that failed."""
     if rows:
-        ledger.note({"gate": judging.write_gate(ledger.run, name, rows)})
+        ledger.note({"gate": tasks.write_gate(ledger.run, name, rows)})
         ledger.judged += rows
         refuse(rows)
 

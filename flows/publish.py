@@ -6,7 +6,7 @@ from prefect import flow
 
 from nerbench.flows.recording import recorded
 from nerbench.flows.request import Request, admit_references, configuration
-from nerbench.tasks.steps import publishing, stored
+from nerbench.tasks import prefect_tasks as tasks
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")
@@ -27,9 +27,9 @@ def publish(
     config = configuration(config, ())
     admit_references("model", [model])
     with recorded(config) as ledger:
-        artifact = stored.resolve_one(model, config.store)
+        artifact = tasks.resolve_one(model, config.store)
         ledger.artifacts.append(artifact)
-        card = publishing.render_card(artifact, config, to)
-        published = publishing.publish_on_hub(artifact, card, to, public=public, message=message)
+        card = tasks.render_card(artifact, config, to)
+        published = tasks.publish_on_hub(artifact, card.text, to, public=public, message=message)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "artifacts", "tables")}
     return known | published.model_dump() | {"missing": card.missing}

@@ -11,13 +11,13 @@ from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.problems import Problems, collected
 from nerbench.flows.identity import current_run
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.gate import undecided
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.caches import prune_after_run
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.steps import reporting
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Ledger:
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row, and hold the caches to their limits."""
         totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
-        self.note({"runs": reporting.write_run(self.run, config, totals, outcome)})
+        self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
         if pruned := prune_after_run(config.results, config.cache):
             self.pruned = pruned
             log.info("%s", pruned)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.problems import collected
 from nerbench.flows.identity import current_run
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.steps import reporting
 
 _logger = logging.getLogger("nerbench.tasks.report")
 
@@ -38,8 +38,8 @@ def _write(config: Config) -> dict[str, str]:
         return {}
     try:
         with collected() as problems:
-            announced = reporting.write_report(current_run(config.results), config)
-        reporting.show_report(announced)
+            announced = tasks.write_report(current_run(config.results), config)
+        tasks.show_report(announced)
     except Exception as error:
         _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return {}

@@ -7,9 +7,9 @@ from prefect import flow
 from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import configuration
 from nerbench.flows.rows import returned
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.nights import ScoredPredictions
-from nerbench.tasks.steps import scoring
 
 
 @flow(name="score")
@@ -20,7 +20,7 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
     """
     config = configuration(config, ("metrics", "slices"))
     with recorded(config) as ledger:
-        for scored in scoring.find_scored(config.results, since):
+        for scored in tasks.find_scored(config.results, since):
             score_again(ledger, config, scored)
     return returned(ledger.summary())
 
@@ -28,9 +28,9 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
 def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
     """Score predictions once, and add to each run what it lacks; whose are gone lets the run fail when all are done."""
     with ledger.guard(scored.name):
-        predicted = scoring.find_predictions(scored)
-        rows = scoring.score_stored(predicted, config)
+        predicted = tasks.find_predictions(scored)
+        rows = tasks.score_stored(predicted, config)
         for run in scored.runs:
-            uri, added = scoring.write_missing(run, predicted, rows)
+            uri, added = tasks.write_missing(run, predicted, rows)
             ledger.note({"metrics": uri} if uri else {})
             ledger.metrics += added

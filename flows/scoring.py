@@ -8,11 +8,11 @@ from prefect.futures import PrefectFuture
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.evaluating import Evaluated
 from nerbench.flows.recording import Ledger
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.analysis.writing import Analysed
 from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
-from nerbench.tasks.steps import inference, scoring
 
 
 class Scored(NamedTuple):
@@ -32,13 +32,13 @@ def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with ledger.guard(artifact.name):
         for corpus in evaluated.annotations:
-            predicted = inference.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            predicted = tasks.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
             ledger.note_predictions(predicted)
-            counted = scoring.count(artifact, evaluated.record, corpus, config, config.results)
-            scored.analysed.append(scoring.analyse.submit(run, predicted, config.benchmark))
+            counted = tasks.count(config.results, artifact, evaluated.record, corpus, config)
+            scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
-                scored.rows.append(scoring.score.submit(run, predicted, counted, config, labels))
+                scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
     return scored
 
 
@@ -50,7 +50,7 @@ def write_scores(ledger: Ledger, scored: Scored) -> None:
             analysed = future.result()
             ledger.note(analysed.tables)
             rows += analysed.metrics
-        ledger.note({"metrics": scoring.write_metrics(ledger.run, scored.artifact, scored.dataset, rows)})
+        ledger.note({"metrics": tasks.write_metrics(ledger.run, scored.artifact, scored.dataset, rows)})
         ledger.metrics += rows
 
 
@@ -60,10 +60,10 @@ def score_own(ledger: Ledger, config: Config, scored: Scored) -> None:
         rows = [
             row
             for predicted in ledger.predictions(scored.artifact, scored.dataset)
-            for row in scoring.score_own(ledger.run, predicted, config, scored.artifact)
+            for row in tasks.score_own(ledger.run, predicted, config, scored.artifact)
         ]
         if rows:
-            ledger.note({"metrics": scoring.write_own(ledger.run, scored.artifact, scored.dataset, rows)})
+            ledger.note({"metrics": tasks.write_own(ledger.run, scored.artifact, scored.dataset, rows)})
             ledger.metrics += rows
 
 
@@ -71,5 +71,5 @@ def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
     """Mean and standard deviation over a model's seeds, where all of them were scored."""
     with ledger.guard(model.name):
         if rows := seed_rows(model, ledger.metrics):
-            ledger.note({"metrics": scoring.write_seeds(ledger.run, model, rows)})
+            ledger.note({"metrics": tasks.write_seeds(ledger.run, model.name, rows)})
             ledger.metrics += rows

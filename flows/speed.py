@@ -10,12 +10,12 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.gate import enforce, exact_name
 from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.measuring.subjects import Subject, of_artifact
 from nerbench.tasks.measuring.tables import Swept
-from nerbench.tasks.steps import measuring
 
 NEEDS = ("datasets", "benchmark")
 
@@ -31,7 +31,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
     config = configuration(config, NEEDS)
     admit_references("models", models or ())
     with recorded(config) as ledger:
-        subjects = measuring.find_subjects(list(models or config.benchmark.models), config.store)
+        subjects = tasks.find_subjects(list(models or config.benchmark.models), config.store)
         swept = sweep_subjects(ledger, config, subjects)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "tables")}
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
@@ -40,7 +40,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
 def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
     """Take the latency sample of a model and hold it to the speed gate, its rows all written."""
     with ledger.guard(artifact.name):
-        measured = measuring.measure(ledger.run, artifact, corpus, config)
+        measured = tasks.measure(ledger.run, artifact, corpus, config)
         ledger.note(measured.tables)
         enforce(ledger, f"speed of {exact_name(artifact)}", measured.judged)
 
@@ -55,7 +55,7 @@ def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
 
 def sweep_subjects(ledger: Ledger, config: Config, subjects: Sequence[Subject]) -> Swept:
     """Measure and write; raises RunFailedError where no cell at all could be measured."""
-    swept = measuring.sweep(ledger.run, config, subjects)
+    swept = tasks.sweep(ledger.run, config, subjects)
     for table, uris in swept.tables.items():
         for uri in uris:
             ledger.note({table: uri})

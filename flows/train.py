@@ -9,8 +9,8 @@ from nerbench.flows.events import announce
 from nerbench.flows.identity import training_name
 from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import Request, configuration
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.steps import training
 from nerbench.tasks.training.launch import reserved
 
 NEEDS = ("datasets", "models")
@@ -34,12 +34,12 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
     published = []
     for model in config.trained_models:
         with ledger.guard(model.name):
-            plan = training.plan_training(model, config.dataset_of(model))
+            plan = tasks.plan_training(model, config.dataset_of(model))
             with reserved(plan):
-                trained = training.finetune(plan)
-                published.append(artifact := training.save(ledger.run, trained, config.store))
+                trained = tasks.finetune(plan)
+                published.append(artifact := tasks.save(trained, config.store, ledger.run.run_id))
             announce(artifact, ledger.run.flow)
-            ledger.note({"training": training.write_training(ledger.run, artifact, trained)})
+            ledger.note({"training": tasks.write_training(ledger.run, artifact, trained.provenance)})
             ledger.add_seconds("train_s", trained.train_s)
     ledger.artifacts = list(published)  # which benchmarking adds the baselines to
     return published

@@ -1,4 +1,4 @@
-"""Imports point one way: deployments → flows → tasks.steps → (tasks.*, artifacts), all below `nerbench`."""
+"""Imports point one way: deployments → flows → tasks.prefect_tasks → (tasks.*, artifacts), all below `nerbench`."""
 
 import ast
 import subprocess
@@ -46,9 +46,9 @@ def test_artifacts_stand_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", files("tasks"), ids=lambda path: path.name)
 def test_tasks_know_neither_flows_nor_prefect(path: Path) -> None:
-    is_step = path.parent == ROOT / "tasks" / "steps"
-    assert not roots(path) & ({"flows", "deployments"} | (set() if is_step else {"prefect"}))
-    assert is_step or not any(name.startswith("nerbench.tasks.steps") for name in imported(path))
+    knows_prefect = path in (ROOT / "tasks" / "prefect_tasks.py", ROOT / "tasks" / "as_task.py")
+    assert not roots(path) & ({"flows", "deployments"} | (set() if knows_prefect else {"prefect"}))
+    assert knows_prefect or not {"nerbench.tasks.prefect_tasks", "nerbench.tasks.as_task"} & set(imported(path))
 
 
 @pytest.mark.parametrize("path", files("flows"), ids=lambda path: path.name)
@@ -59,9 +59,9 @@ def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
 
 def test_the_rules_would_notice(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("def f():\n    from prefect import task\n    import nerbench.tasks.steps\n")
+    wrong.write_text("def f():\n    from prefect import task\n    import nerbench.tasks.as_task\n")
     assert "prefect" in roots(wrong)
-    assert "nerbench.tasks.steps" in imported(wrong)
+    assert "nerbench.tasks.as_task" in imported(wrong)
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

@@ -65,15 +65,15 @@ def split_corpus(corpus: Corpus, shards: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(ends)]
 
 
-def find_shards(plan: EvaluationPlan, name: str, runs: Sequence[range], results: str) -> list[Shard]:
-    """The shards of an evaluation; those that are kept are checked, and what is altered is said of the model `name`."""
+def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[range], results: str) -> list[Shard]:
+    """The shards of an evaluation; those that are kept are checked, and altered ones reported."""
     root = Root.open(results)
     shards = []
     for number, blocks in enumerate(runs, start=1):
         record = None
         if plan.state != "refresh":
             folder = _folder(plan.key, blocks.start, blocks.stop)
-            _, record = look_up(root, ShardRecord, folder, f"{name}, shard {number} of {len(runs)}")
+            _, record = look_up(root, ShardRecord, folder, f"{artifact.name}, shard {number} of {len(runs)}")
         shards.append(Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=record))
     return shards
 

@@ -76,19 +76,19 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
 
 
 def write_predictions(
-    run: Run, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
 ) -> Predicted:
     """Write the `predictions` of a model beside one annotation, unless an earlier run did."""
-    named = name_predictions(run.results, artifact.name, record, ref, benchmark)
+    named = name_predictions(run.results, artifact.name, record, corpus, benchmark)
     about = {
         "artifact_id": artifact.artifact_id,
-        "words_sha256": ref.words_sha256,
-        "gold_sha256": ref.gold_sha256,
+        "words_sha256": corpus.words_sha256,
+        "gold_sha256": corpus.gold_sha256,
         "predictions_digest": named.digest,
         "model": artifact.name,
-        "dataset": ref.dataset.name,
-        "gold": ref.gold_name,
-        "split": ref.split,
+        "dataset": corpus.dataset.name,
+        "gold": corpus.gold_name,
+        "split": corpus.split,
         "precision": benchmark.precision,
     }
     key = predictions_key(about)

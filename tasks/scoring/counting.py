@@ -88,13 +88,13 @@ def name_predictions(
 
 
 def count_predictions(
-    results: str, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, config: Config
+    results: str, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
     Raises like `name_predictions`, and InputError for a slice of the user's own that fails.
     """
-    named = name_predictions(results, artifact.name, record, ref, config.benchmark)
+    named = name_predictions(results, artifact.name, record, corpus, config.benchmark)
     training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
     slices = slices_for(config.slices, parts=named.parts, training=training)
     sink = pa.BufferOutputStream()
@@ -107,7 +107,7 @@ def count_predictions(
     predicted = entity_types(named.tags.unique().to_pylist())
     wanted = config.benchmark.labels
     return CountedPredictions(
-        corpus=ref,
+        corpus=corpus,
         counts=path,
         sha256=sha256,
         labels=(OVERALL, *(wanted if wanted != "all" else sorted({*named.corpus.types, *predicted}))),

@@ -157,11 +157,11 @@ def _gpus(model: ModelConfig) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted))}
 
 
-def publish(trained: TrainedModel, store: Store, run_id: str | None = None) -> ArtifactRef:
+def publish(trained: TrainedModel, store: str, run_id: str | None = None) -> ArtifactRef:
     """Publish a trained model, as what that run made, and remove its working folder."""
     folder = Path(trained.folder)
     provenance = trained.provenance.model_copy(update={"run_id": run_id} if run_id else {})
-    artifact = store.publish(folder, trained.name, provenance, trained.golden)
+    artifact = Store(store).publish(folder, trained.name, provenance, trained.golden)
     (folder.parent / FINISHED).unlink(missing_ok=True)  # first: it says that the rest is whole
     shutil.rmtree(folder.parent, ignore_errors=True)
     return artifact

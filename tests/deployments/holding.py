@@ -6,13 +6,13 @@ from unittest.mock import patch
 import torch
 from prefect import flow
 
-from nerbench.tasks.steps.slots import gpu_slots
+from nerbench.tasks.as_task import gpu_slots
 
 
 @flow
 def hold() -> None:
     """Say so when it is held."""
-    with patch("nerbench.tasks.steps.slots.resolve_device", lambda *_: torch.device("cuda")), gpu_slots("auto"):
+    with patch("nerbench.tasks.as_task.resolve_device", lambda *_: torch.device("cuda")), gpu_slots("auto"):
         print("held", flush=True)
         signal.pause()
 

@@ -44,8 +44,7 @@ def test_files_and_make_targets_are_there() -> None:
 
 def test_the_numbers_are_those_of_the_code() -> None:
     from nerbench.flows.alerts import OVERDUE, SILENT
-    from nerbench.tasks.steps.retrying import STORAGE
-    from nerbench.tasks.steps.slots import GPU_LEASE_S, GPU_LIMIT
+    from nerbench.tasks.as_task import GPU_LEASE_S, GPU_LIMIT, STORAGE
 
     assert f"not ended for {OVERDUE.total_seconds() / 3600:.0f} hours" in README
     assert (SILENT.total_seconds(), GPU_LEASE_S) == (9 * 60, 60)

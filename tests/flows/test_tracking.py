@@ -8,8 +8,8 @@ from benched import run_of
 
 from nerbench.flows.recording import Ledger
 from nerbench.flows.tracking import track
+from nerbench.tasks import prefect_tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.steps import reporting
 
 
 def ledger(tmp_path: Path, **more: Any) -> Ledger:
@@ -18,7 +18,7 @@ def ledger(tmp_path: Path, **more: Any) -> Ledger:
 
 def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []
-    monkeypatch.setattr(reporting, "track", lambda *told: heard.append(told))
+    monkeypatch.setattr(prefect_tasks, "track", lambda *told: heard.append(told))
     mine, config = ledger(tmp_path), Config(track="mlflow")
     track(mine, config)
     assert heard == [(mine.run, config, [], {"metrics": ["m"]})]
@@ -31,7 +31,7 @@ def test_a_tracker_that_fails_lets_the_run_fail_by_name(tmp_path: Path, monkeypa
     def fail(*_: Any) -> None:
         raise OSError("no answer")
 
-    monkeypatch.setattr(reporting, "track", fail)
+    monkeypatch.setattr(prefect_tasks, "track", fail)
     mine = ledger(tmp_path)
     track(mine, Config(track="mlflow"))
     assert "mlflow: OSError: no answer" in str(mine.failure())

@@ -42,7 +42,7 @@ class Case:
 
     def find(self, shards: int, **changes: Any) -> list[Shard]:
         runs = split_corpus(self.corpus, shards)
-        return find_shards(self.plan(**changes), self.artifact.name, runs, self.results)
+        return find_shards(self.plan(**changes), self.artifact, runs, self.results)
 
     def infer(self, shards: Sequence[Shard]) -> list[ShardRecord]:
         return [infer_shard(self.plan(), shard, self.artifact, self.corpus, self.results) for shard in shards]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from small_corpus import TINY
 
-from nerbench.artifacts.store import Store
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.training.launch import plan_training, publish, reserved, train
 
@@ -25,7 +24,7 @@ def main(folder: Path, number: str) -> None:
         (folder / f"trained-{number}").touch()
         while not (folder / "go").exists():
             time.sleep(0.02)
-        print(publish(trained, Store(str(folder / "store")), number).artifact_id)
+        print(publish(trained, str(folder / "store"), number).artifact_id)
 
 
 if __name__ == "__main__":

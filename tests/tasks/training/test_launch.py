@@ -193,7 +193,7 @@ def test_publishing_empties_the_working_folder(
     for path in Path(finished.trained.folder).iterdir():
         os.link(path, model / path.name)
     store = Store(str(tmp_path / "store"))
-    artifact = publish(finished.trained.model_copy(update={"folder": str(model)}), store, "run-7")
+    artifact = publish(finished.trained.model_copy(update={"folder": str(model)}), store.url, "run-7")
     assert not work.exists()
     manifest = store.manifest(artifact)
     assert manifest.provenance == finished.trained.provenance.model_copy(update={"run_id": "run-7"})

@@ -1,4 +1,4 @@
-"""A step is a Prefect task that is handed its arguments without Prefect looking into them."""
+"""A function becomes a Prefect task that is handed its arguments without Prefect looking into them."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -10,22 +10,23 @@ from prefect.utilities.annotations import quote
 from prefect.utilities.collections import visit_collection
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.tasks.steps import scoring, step
+from nerbench.tasks import as_task, prefect_tasks
 
 
-@step.step(name="double")
-def double(numbers: list[int], *, factor: int = 2) -> list[int]:
+def _double(numbers: list[int], *, factor: int = 2) -> list[int]:
     """The numbers, doubled."""
     return [factor * number for number in numbers]
 
 
-@step.step(name="fail")
-def fail(error: BaseException) -> None:
+def _fail(error: BaseException) -> None:
     """Raise the error."""
     raise error
 
 
-def test_a_step_fails_where_prefect_would_see_a_crash_of_the_run() -> None:
+double, fail = as_task.as_task(_double, "double"), as_task.as_task(_fail, "fail")
+
+
+def test_a_task_fails_where_prefect_would_see_a_crash_of_the_run() -> None:
     panic = type("PanicException", (BaseException,), {})("a pattern")
     for error, becomes in (
         (panic, RunFailedError),
@@ -57,7 +58,7 @@ def test_a_call_hides_its_arguments_and_leaves_options(handed: list[Any]) -> Non
 def test_only_prefect_s_own_runners_are_handed_quotations(
     runner: Any, kind: type, handed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step.FlowRunContext, "get", lambda: SimpleNamespace(task_runner=runner))
+    monkeypatch.setattr(as_task.FlowRunContext, "get", lambda: SimpleNamespace(task_runner=runner))
     double.submit([1, 2])
     ((argument,), _) = handed[0]
     assert type(argument) is kind
@@ -65,9 +66,9 @@ def test_only_prefect_s_own_runners_are_handed_quotations(
 
 def test_rows_are_one_thing_for_prefect() -> None:
     looked_at: list[Any] = []
-    visit_collection(step.Rows([{"value": 1.0}] * 5), visit_fn=looked_at.append, max_depth=1)
+    visit_collection(as_task.Rows([{"value": 1.0}] * 5), visit_fn=looked_at.append, max_depth=1)
     assert len(looked_at) == 1
-    assert list(step.Rows([{"value": 1.0}])) == [{"value": 1.0}]
+    assert list(as_task.Rows([{"value": 1.0}])) == [{"value": 1.0}]
 
 
 @pytest.mark.parametrize(
@@ -75,4 +76,4 @@ def test_rows_are_one_thing_for_prefect() -> None:
 )
 def test_a_task_run_names_its_labels(labels: list[str], named: str) -> None:
     parameters = {"predicted": SimpleNamespace(model="m", gold="own"), "labels": labels}
-    assert scoring._some_labels(parameters) == f"score m against own: {named}"
+    assert prefect_tasks._labels_named(parameters) == f"score m against own: {named}"

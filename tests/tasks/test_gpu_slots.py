@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from nerbench.tasks import as_task
+from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import BenchmarkConfig, Config, ModelConfig
-from nerbench.tasks.steps import inference, measuring, slots, training
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
         yield
         now.pop()
 
-    monkeypatch.setattr(slots, "concurrency", concurrency)
+    monkeypatch.setattr(as_task, "concurrency", concurrency)
     return now
 
 
@@ -37,12 +38,12 @@ def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
         {"name": "m", "base": {"model_type": "bert"}, "device": device, "processes": gpus}
     )
     calls: dict[str, Any] = {
-        "finetune": lambda: training.finetune.fn(SimpleNamespace(model=model)),
-        "evaluate": lambda: inference.evaluate.fn(artifact, corpus, plan, "results"),
-        "check_canary": lambda: inference.check_canary.fn(
+        "finetune": lambda: tasks.finetune.fn(SimpleNamespace(model=model)),
+        "evaluate": lambda: tasks.evaluate.fn(artifact, corpus, plan, "results"),
+        "check_canary": lambda: tasks.check_canary.fn(
             SimpleNamespace(date="2026-11-30", results="r"), artifact, corpus, plan, 0.1
         ),
-        "measure": lambda: measuring.measure.fn(None, artifact, corpus, Config(benchmark=benchmark)),
+        "measure": lambda: tasks.measure.fn(None, artifact, corpus, Config(benchmark=benchmark)),
     }
     calls[step]()
 
@@ -56,11 +57,11 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
         seen.append(list(held))
         return SimpleNamespace(model_dump=lambda mode: {})
 
-    monkeypatch.setattr(training.launch, "train", worked)
-    monkeypatch.setattr(inference.evaluation, "carry_out", worked)
-    monkeypatch.setattr(inference.canary, "check", worked)
-    monkeypatch.setattr(measuring.measurement, "measure_and_write", worked)
-    monkeypatch.setattr(training, "_progress_bar", lambda name: lambda event: None)
+    monkeypatch.setattr(tasks.launch, "train", worked)
+    monkeypatch.setattr(tasks.evaluation, "carry_out", worked)
+    monkeypatch.setattr(tasks.canary, "check", worked)
+    monkeypatch.setattr(tasks.measurement, "measure_and_write", worked)
+    monkeypatch.setattr(tasks, "create_progress_artifact", lambda *_, **__: None)
     monkeypatch.setattr(
         "nerbench.tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])
     )
@@ -71,14 +72,14 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
 def test_a_step_on_a_gpu_holds_the_slot(
     step: str, during: list[Any], held: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "resolve_device", lambda device, field="": torch.device("cuda"))
+    monkeypatch.setattr(as_task, "resolve_device", lambda device, field="": torch.device("cuda"))
     work(step, "cuda", cached=False)
     assert during == [[("gpu", 1, 60.0)]]
     assert held == []
 
 
 def test_a_training_in_several_processes_holds_as_many(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "resolve_device", lambda device, field="": torch.device("cuda"))
+    monkeypatch.setattr(as_task, "resolve_device", lambda device, field="": torch.device("cuda"))
     work("finetune", "cuda", cached=False, gpus=4)
     assert during == [[("gpu", 4, 60.0)]]
 
@@ -91,8 +92,8 @@ def test_a_step_on_a_cpu_holds_none(step: str, during: list[Any]) -> None:
 
 def test_what_is_cached_waits_for_no_gpu(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        slots, "resolve_device", lambda device, field="": torch.device("cpu" if device == "cpu" else "cuda")
+        as_task, "resolve_device", lambda device, field="": torch.device("cpu" if device == "cpu" else "cuda")
     )
-    monkeypatch.setattr(slots, "concurrency", None)
+    monkeypatch.setattr(as_task, "concurrency", None)
     work("evaluate", "cuda", cached=True)
     assert during == []

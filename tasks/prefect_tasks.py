@@ -1,0 +1,230 @@
+"""The Prefect tasks, in the order of a run: each is a function of this package with a name on Prefect's page.
+
+`STORAGE` retries what only reads and writes stores. What loads a model or trains one is not tried again, and holds a
+slot of the concurrency limit `gpu` where it works on a GPU.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from nerbench.artifacts import presence, references
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.store import Store
+from nerbench.tasks.analysis import writing
+from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
+from nerbench.tasks.child import Job
+from nerbench.tasks.comparison import frozen, gate
+from nerbench.tasks.config import BenchmarkConfig, Config
+from nerbench.tasks.corpora import refs
+from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.custom import own
+from nerbench.tasks.inference import canary, evaluation, sharding
+from nerbench.tasks.inference.evaluation import EvaluationPlan
+from nerbench.tasks.inference.sharding import Shard
+from nerbench.tasks.inference.writing import n_blocks
+from nerbench.tasks.measuring import measurement, subjects, tables
+from nerbench.tasks.measuring.measurement import Measurement
+from nerbench.tasks.measuring.subjects import Subject
+from nerbench.tasks.measuring.tables import Swept
+from nerbench.tasks.progress import at_most_every, both, inference_progress, training_progress
+from nerbench.tasks.publishing import card, hub
+from nerbench.tasks.report import announcement
+from nerbench.tasks.report.announcement import Announcement
+from nerbench.tasks.results import nights, rows
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring import counting
+from nerbench.tasks.scoring.counting import CountedPredictions
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.tracking import mlflow_runs
+from nerbench.tasks.training import launch
+from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
+
+PROGRESS_BAR_S = 5.0
+"""Seconds between two moves of a progress bar, each a request to the server."""
+
+
+def _finetune(plan: TrainingPlan) -> TrainedModel:
+    """Fine-tune one model into its working folder; a progress bar beside the run shows how far it is."""
+    model = plan.model
+    bar = cast(UUID, create_progress_artifact(0.0, description=f"training {model.name}"))
+
+    def move(event: Job) -> None:
+        update_progress_artifact(bar, progress=100 * event["step"] / event["steps"])
+
+    with gpu_slots(model.device, f"models: {model.name}: device", gpus=model.processes):
+        return launch.train(plan, both(training_progress(model.name), at_most_every(PROGRESS_BAR_S, move)))
+
+
+plan_training = as_task(launch.plan_training, "plan the training of {model.name}", **STORAGE)
+finetune = as_task(_finetune, "train {plan.model.name}")
+save = as_task(launch.publish, "save {trained.name}", name="save", **STORAGE)
+write_training = as_task(rows.write_training, "write training curve of {artifact.name}", **STORAGE)
+
+
+def _promote(artifact: ArtifactRef, store: str, alias: str) -> None:
+    """Move the alias of the baseline to a model."""
+    Store(store).set_alias(artifact.name, alias, artifact.artifact_id)
+
+
+resolve = as_task(references.resolve, "resolve {reference}", **STORAGE)
+resolve_one = as_task(references.resolve_one, "resolve {reference}", **STORAGE)
+find_incomplete = as_task(presence.find_incomplete, "look for the files of the models", **STORAGE)
+promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
+
+
+def _look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+    """Whether predictions for this model, these words and these settings exist and are intact."""
+    return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
+
+
+def _evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
+    """Predictions of one model on one corpus, as their record: the one that `look_up` verified, or a new one."""
+    if plan.record:
+        return from_store(plan.record.model_dump(mode="json"))
+    words = refs.open_corpus(corpus)
+    progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
+    with gpu_slots(plan.settings.device):
+        return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
+
+
+def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
+    """The blocks of each shard of a corpus."""
+    return sharding.split_corpus(refs.open_corpus(corpus), shards)
+
+
+def _infer_shard(
+    artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, shard: Shard, results: str
+) -> dict[str, Any]:
+    """Predictions of one model on a shard of a corpus, as their record: a verified one, or a new inference's."""
+    if shard.record:
+        return from_store(shard.record.model_dump(mode="json"))
+    words = refs.open_corpus(corpus)
+    name = f"{artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}"
+    progress = inference_progress(name, words.n_words // shard.of)
+    with gpu_slots(plan.settings.device):
+        return sharding.infer_shard(plan, shard, artifact, words, results, progress).model_dump(mode="json")
+
+
+def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:
+    """Infer the share of a cached evaluation that is due at the run's date again and compare the tags."""
+    with gpu_slots(plan.settings.device):
+        words = refs.open_corpus(corpus)
+        blocks = canary.due(date.fromisoformat(run.date), n_blocks(words), share)
+        return canary.check(artifact, words, plan, blocks, run.results)
+
+
+_ON_CORPUS = "{artifact.name} on {corpus.dataset.name}"
+read_corpus = as_task(refs.describe, "read {dataset.name}", name="read_corpus", **STORAGE)
+look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
+evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}", **STORAGE)
+split_corpus = as_task(_split_corpus, "cut {corpus.dataset.name} into shards", **STORAGE)
+find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
+infer_shard = as_task(_infer_shard, f"evaluate {_ON_CORPUS}, shard {{shard.number}} of {{shard.of}}", **STORAGE)
+join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
+check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
+write_predictions = as_task(
+    rows.write_predictions, "write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE
+)
+
+
+def _labels_named(parameters: dict[str, Any]) -> str:
+    predicted, labels = parameters["predicted"], parameters["labels"]
+    named = ", ".join(labels) if len(labels) < 3 else f"{len(labels)} labels, {labels[0]} … {labels[-1]}"
+    return f"score {predicted.model} against {predicted.gold}: {named}"
+
+
+def _score(
+    run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, labels: Sequence[str]
+) -> Sequence[Row]:
+    """The `metrics` rows of some labels."""
+    scored = (row for label in labels for row in counting.score_counts(run.results, counted, label, config))
+    return Rows(rows.metric_rows(run, predicted, scored))
+
+
+def _score_own(run: Run, predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
+    """The `metrics` rows of a user's own metrics that look at predictions, or at the model."""
+    return rows.metric_rows(run, predicted, own.score_own(predicted, config, artifact))
+
+
+_BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
+count = as_task(counting.count_predictions, "count {artifact.name} against {corpus.gold_name}", name="count", **STORAGE)
+score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
+score_own = as_task(_score_own, f"score {_BESIDE_GOLD}: metrics of your own")
+analyse = as_task(writing.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
+write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
+write_own = as_task(rows.write_own, "write your own metrics of {artifact.name} on {dataset}", **STORAGE)
+write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
+
+
+def _find_predictions(scored: nights.ScoredPredictions) -> Predicted:
+    """Where predictions are that runs have scored."""
+    return scored.predicted
+
+
+find_scored = as_task(nights.scored_predictions, "find what was scored since {since}", name="find_scored", **STORAGE)
+find_predictions = as_task(_find_predictions, "find the predictions of {scored.name}", **STORAGE)
+score_stored = as_task(own.score_stored, f"score {_BESIDE_GOLD} again", **STORAGE)
+write_missing = as_task(nights.write_missing, "add to the metrics of {run.run_id}", **STORAGE)
+
+
+find_changed = as_task(frozen.changed, "compare with earlier runs", name="find_changed", **STORAGE)
+find_baseline = as_task(gate.find_baseline, "find the baseline of {artifact.name}", **STORAGE)
+compare = as_task(
+    gate.measure_stored,
+    "judge {candidate.model} on {candidate.dataset} against {candidate.gold}",
+    name="compare",
+    **STORAGE,
+)
+write_gate = as_task(rows.write_gate, "write the gate's verdicts on {name}", **STORAGE)
+
+
+def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
+    """Latency, load time and memory of one model, taken in a process of its own."""
+    with gpu_slots(config.benchmark.device):
+        words = refs.open_corpus(corpus)
+        return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
+
+
+def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
+    """Speed and memory of models over a sweep's cells, taken in processes of their own."""
+    with gpu_slots(config.benchmark.device):
+        return tables.sweep_and_write(run, config, swept)
+
+
+measure = as_task(_measure, "measure {artifact.name}")
+find_subjects = as_task(subjects.find_subjects, "find what is to be measured", **STORAGE)
+sweep = as_task(_sweep, "sweep speed and memory")
+
+
+render_card = as_task(card.render_card, "write the card of {artifact.name}", **STORAGE)
+publish_on_hub = as_task(hub.publish, "publish {artifact.name} to {repository}", name="publish_on_hub")
+"""It asks again by itself."""
+
+
+def _show(key: str, table: list[Row]) -> None:
+    """Show a table beside the run in Prefect."""
+    create_table_artifact(key=key, table=table)
+
+
+def _show_report(announced: Announcement) -> None:
+    """Show verdict and key numbers beside the run in Prefect, with a link to the page."""
+    create_markdown_artifact(key="nerbench-report", markdown=announced.markdown)
+    create_link_artifact(key="nerbench-report-page", link=announced.link, link_text="the whole report")
+
+
+write_run = as_task(rows.write_run, "record the run", **STORAGE)
+show = as_task(_show, "show the results")
+track = as_task(mlflow_runs.log_run, "log to {config.track}", name="track")
+write_report = as_task(announcement.publish, "write the report of {run.run_id}", name="write_report", **STORAGE)
+show_report = as_task(_show_report, "show the report")
