@@ -13,7 +13,7 @@ from prefect.context import FlowRunContext
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.credentials import field_name
-from nerbench.tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config
+from nerbench.tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config, named_code
 from nerbench.tasks.configuration.locations import Named, named_locations, named_reference
 from nerbench.tasks.configuration.permission import (
     DATA,
@@ -22,6 +22,7 @@ from nerbench.tasks.configuration.permission import (
     require_configuration,
     require_file,
     require_location,
+    require_training_args,
 )
 
 Request = Config | str | None
@@ -67,9 +68,11 @@ def is_started_by_api() -> bool:
 def _admitted(config: Config) -> Config:
     expanded = expanded_config(config.model_dump(mode="json"), allowed=listed(ENV))
     _require(named_locations(expanded), _roots())
-    functions = [(one.function or "").rpartition(":")[0] for one in expanded.slices]
-    for file in (*expanded.metrics, *(file for file in functions if file.endswith(".py"))):
+    places = [name.rpartition(":")[0] for _, name in named_code(expanded)]
+    for file in (*expanded.metrics, *(file for file in places if file.endswith(".py"))):
         require_file(file)
+    for model in expanded.models:
+        require_training_args(f"models: {model.name}: training_args", model.training_args)
     return expanded
 
 

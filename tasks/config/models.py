@@ -70,6 +70,12 @@ class ModelConfig(Section):
     default."""
     checkpoint_s: float = Field(default=300.0, gt=0)
     """Seconds between checkpoints within an epoch; each epoch ends with one too."""
+    training_args: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of transformers' TrainingArguments, e.g. `{lr_scheduler_type: cosine, max_grad_norm: 0.5}`."""
+    callbacks: tuple[Text, ...] = ()
+    """TrainerCallback classes of your own, each `file.py:Class` or `package.module:Class`."""
+    compute_metrics: Literal["scorer", "evaluate"] = "scorer"
+    """What scores the validation split: the scorer itself, or the `evaluate` metric over it, with equal numbers."""
 
     @model_validator(mode="before")
     @classmethod

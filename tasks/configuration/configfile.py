@@ -119,7 +119,7 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
     data["datasets"] = [_absolute_dataset(dataset) for dataset in data.get("datasets", ())]
     formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
     data["golds"] = [_absolute_gold(gold, formats[gold["dataset"]]) for gold in data.get("golds", ())]
-    data["models"] = [_absolute_base(model) for model in data.get("models", ())]
+    data["models"] = [_absolute_model(model) for model in data.get("models", ())]
     data["metrics"] = [_absolute_path(file) for file in data.get("metrics", ())]
     data["slices"] = [_absolute_function(one) for one in data.get("slices", ())]
     if gate := data.get("gate"):
@@ -145,13 +145,18 @@ def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, A
     return gold | {"file": _absolute_path(gold["file"])} if is_path else gold
 
 
-def _absolute_base(model: dict[str, Any]) -> dict[str, Any]:
-    return model | {"base": _absolute_path(model["base"])} if is_folder(model["base"]) else model
+def _absolute_model(model: dict[str, Any]) -> dict[str, Any]:
+    base = _absolute_path(model["base"]) if is_folder(model["base"]) else model["base"]
+    return model | {"base": base, "callbacks": [_absolute_code(name) for name in model.get("callbacks", ())]}
 
 
 def _absolute_function(one: dict[str, Any]) -> dict[str, Any]:
-    file, _, name = (one.get("function") or "").rpartition(":")
-    return one | {"function": f"{_absolute_path(file)}:{name}"} if file.endswith(".py") else one
+    return one | {"function": _absolute_code(one["function"])} if one.get("function") else one
+
+
+def _absolute_code(name: str) -> str:
+    file, _, attribute = name.rpartition(":")
+    return f"{_absolute_path(file)}:{attribute}" if file.endswith(".py") else name
 
 
 def _absolute_path(text: str) -> str:
@@ -198,7 +203,17 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
             yield ("golds", number, "file"), gold.file
     for number, file in enumerate(config.metrics):
         yield ("metrics", number), file
-    for number, one in enumerate(config.slices):
-        file, _, _ = (one.function or "").rpartition(":")
+    for at, name in named_code(config):
+        file, _, _ = name.rpartition(":")
         if file.endswith(".py"):
-            yield ("slices", number, "function"), file
+            yield at, file
+
+
+def named_code(config: Config) -> Iterator[tuple[Location, str]]:
+    """Where a function or class of the user's own is named, and how: `file.py:name` or `package.module:name`."""
+    for number, one in enumerate(config.slices):
+        if one.function:
+            yield ("slices", number, "function"), one.function
+    for number, model in enumerate(config.models):
+        for position, name in enumerate(model.callbacks):
+            yield ("models", number, "callbacks", position), name

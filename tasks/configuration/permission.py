@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ CODE, DATA, ENV = "NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _NO_HOST = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "hf", "memory"})
 """Schemes whose first part names no host: a bucket, a container, an organisation."""
+TRAINING_ARGS = frozenset(
+    {"lr_scheduler_type", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "max_steps"}
+    | {"eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps", "save_total_limit", "logging_steps"}
+    | {"metric_for_best_model", "greater_is_better", "neftune_noise_alpha", "gradient_checkpointing"}
+)
+"""Fields of transformers' TrainingArguments that parameters of a run may set."""
+_SOME_ARGS = "lr_scheduler_type, optim, max_grad_norm, max_steps, eval_steps, …"
 _TUNNELS = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 """IPv6 networks whose addresses lead to an IPv4 address that they contain."""
 
@@ -76,6 +84,14 @@ def require_location(field: str, text: str, roots: list[str]) -> None:
         return
     problem = f"{text!r} is nothing that the parameters of a run may name"
     raise InputError(field, problem, f"name what the worker's own nerbench.yaml names, or add it to its {DATA}")
+
+
+def require_training_args(field: str, names: Iterable[str]) -> None:
+    """Raise InputError unless parameters may set these of the Trainer's arguments: no paths, hosts, hubs or plugins."""
+    for name in names:
+        if name not in TRAINING_ARGS:
+            problem = "is nothing that the parameters of a run may set"
+            raise InputError(f"{field}.{name}", problem, f"set it in the worker's own file, or use {_SOME_ARGS}")
 
 
 def is_internal(host: str) -> bool:

@@ -1,14 +1,13 @@
 """Training batches by token budget: similar lengths together, so that little of a batch is padding."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
 
 from nerbench.tasks.inference.prediction import batches
-from nerbench.tasks.training.examples import BLANK, Examples, collate
+from nerbench.tasks.training.examples import BLANK, Collator, Examples
 from nerbench.tasks.training.ranks import ALONE, Ranks
 
 LENGTH_NOISE = 0.1
@@ -52,8 +51,8 @@ class TokenBatches:
 class Batches(DataLoader[Any]):  # type: ignore[misc]
     """The batches of an epoch as tensors on the host, pinned where a GPU will fetch them."""
 
-    def __init__(self, examples: Examples, sampler: TokenBatches, *, pad: int, pinned: bool) -> None:
-        super().__init__(examples, batch_sampler=sampler, collate_fn=partial(collate, pad=pad), pin_memory=pinned)
+    def __init__(self, examples: Examples, sampler: TokenBatches, collate: Collator, *, pinned: bool) -> None:
+        super().__init__(examples, batch_sampler=sampler, collate_fn=collate, pin_memory=pinned)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the training loop before each epoch."""

@@ -1,6 +1,6 @@
 """A corpus as a token classifier learns it: windows of pieces, one label for each predicted word."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ IGNORED = -100
 
 BLANK = -1
 """The index of an item from which nothing is learnt: for a process that a batch has no sentence for."""
+
+
+Collator = Callable[[Sequence[dict[str, list[int]]]], dict[str, torch.Tensor]]
+"""Makes a batch of items."""
 
 
 class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[misc]
@@ -49,6 +53,13 @@ class Examples(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[
     def occurring(self) -> set[int]:
         """The ids of all pieces, special tokens included."""
         return {piece for window in self.windows for piece in window.ids}
+
+    @property
+    def gold(self) -> np.ndarray:
+        """(words,) label indexes of all items' words, one after the other."""
+        labels: np.ndarray = np.concatenate([item["labels"] for item in self.items])
+        words: np.ndarray = labels[labels != IGNORED]
+        return words
 
     def tagged(self, predicted: np.ndarray) -> list[list[str]]:
         """Predicted tags (label indexes of all items' words, one after the other) put back into the sentences."""

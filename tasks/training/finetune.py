@@ -20,11 +20,11 @@ from nerbench.tasks.child import Emit, Job, serve
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.inference.golden import record
 from nerbench.tasks.inference.loading import LoadedTokenizer, load_tagger
+from nerbench.tasks.training.arguments import resolve_precision
 from nerbench.tasks.training.lesson import make_trainer, prepare
 from nerbench.tasks.training.ranks import ranks
 from nerbench.tasks.training.source import folder_sha256
 from nerbench.tasks.training.stopping import callbacks, newest_checkpoint
-from nerbench.tasks.training.trainer import resolve_precision
 
 
 def finetune(job: Job, emit: Emit) -> Job:
@@ -103,7 +103,7 @@ def _stopped_early(trainer: Trainer) -> str | None:
 def _summary(trainer: Trainer, pieces_per_epoch: int) -> Job:
     history = trainer.state.log_history
     curve = [entry for entry in history if "loss" in entry or "eval_f1" in entry]
-    best = max((e for e in curve if "eval_f1" in e), key=lambda e: e["eval_f1"])
+    best = next(e for e in curve if "eval_f1" in e and e["step"] == trainer.state.best_global_step)
     quality = {k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_") and _is_quality(k)}
     return {
         "metrics": {f"validation_{name}": value for name, value in quality.items()},

@@ -1,6 +1,7 @@
 """What is taught, made ready: a base with its data, and a Trainer set up to be fast and to repeat itself."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +11,13 @@ from transformers import TrainerCallback, set_seed
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.corpora.corpus import load_splits, pick_split
 from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.training.arguments import arguments
 from nerbench.tasks.training.bases import Base, build
 from nerbench.tasks.training.dropout import use_frugal_dropout
-from nerbench.tasks.training.examples import Examples
+from nerbench.tasks.training.examples import Examples, collate
 from nerbench.tasks.training.ranks import ALONE, Ranks, training_device
-from nerbench.tasks.training.trainer import TaggerTrainer, arguments
+from nerbench.tasks.training.scores import metrics_of
+from nerbench.tasks.training.trainer import TaggerTrainer
 from nerbench.tasks.training.validation import Validation
 from nerbench.tasks.training.vocabulary import narrow
 
@@ -61,6 +64,9 @@ def make_trainer(
         model=lesson.base.network,
         args=arguments(model, work),
         train_dataset=lesson.train,
+        data_collator=partial(collate, pad=lesson.pad),
+        processing_class=lesson.base.tokenizer.wrapper,
+        compute_metrics=metrics_of(model.compute_metrics, lesson.held_out),
         callbacks=[*callbacks],
     )
     if ranks.number:

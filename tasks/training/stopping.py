@@ -12,8 +12,10 @@ from typing import Any
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
 from transformers.trainer_callback import ExportableState
 
+from nerbench.artifacts.errors import InputError
 from nerbench.tasks.child import Emit
 from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.configuration.usercode import explain, load_function
 from nerbench.tasks.training.ranks import ALONE, Ranks
 
 STATE_FILE = "trainer_state.json"
@@ -115,9 +117,20 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
 
 
 def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[TrainerCallback]:
-    """What accompanies the training of a model; the first is a Stopping."""
+    """What accompanies the training of a model; the first is a Stopping. Raises InputError like `load_function`."""
     patience = [Patience(model.early_stopping)] if model.early_stopping else []
-    return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience]
+    own = [_own_callback(name) for name in model.callbacks]
+    return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience, *own]
+
+
+def _own_callback(name: str) -> TrainerCallback:
+    kind = load_function(name)
+    if not (isinstance(kind, type) and issubclass(kind, TrainerCallback)):
+        raise InputError(name, "is no TrainerCallback", "name a subclass of transformers.TrainerCallback")
+    try:
+        return kind()
+    except Exception as error:
+        raise InputError(name, f"cannot be made ({explain(error)})", "let it take no arguments") from error
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

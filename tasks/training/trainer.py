@@ -1,19 +1,16 @@
 """transformers' Trainer for token classifiers: batches by token budget, on one process or on several."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import Trainer, TrainerControl, TrainingArguments
+from transformers import EvalPrediction, Trainer, TrainerControl
 
-from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.errors import RunFailedError
 from nerbench.tasks.config import ModelConfig
-from nerbench.tasks.environment import cpu_has_bf16
 from nerbench.tasks.training.batching import Batches, TokenBatches
 from nerbench.tasks.training.examples import IGNORED
-from nerbench.tasks.training.ranks import training_device
 from nerbench.tasks.training.validation import Validation
 
 
@@ -43,7 +40,7 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         settings = self.model_config
         sampler = TokenBatches(self.train_dataset.lengths, settings.batch_tokens, settings.seed, self.ranks)
         pinned = self.args.device.type == "cuda"
-        return Batches(self.train_dataset, sampler, pad=self.validation.pad, pinned=pinned)
+        return Batches(self.train_dataset, sampler, self.data_collator, pinned=pinned)
 
     def _prepare_inputs(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: tensor.to(self.args.device, non_blocking=True) for name, tensor in inputs.items()}
@@ -66,7 +63,9 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Judge the model by the validation split, as Trainer would, but by whole entities and on all processes."""
-        scores = self.validation.scores(self.model, self.args.device)
+        predicted, loss = self.validation.predict(self.model, self.args.device)
+        gold = self.validation.examples.gold
+        scores = {"loss": loss} | self.compute_metrics(EvalPrediction(predictions=predicted, label_ids=gold))
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -92,46 +91,3 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def store_flos(self) -> None:
         """Nothing to store; Trainer would make the processes meet for it."""
-
-
-def resolve_precision(model: ModelConfig) -> str:
-    """`auto` is bf16 where the hardware computes it natively. Raises InputError for fp16 without a GPU."""
-    on_gpu = training_device(model).type == "cuda"
-    if model.precision == "fp16" and not on_gpu:
-        field = f"models: {model.name}: precision"
-        raise InputError(field, "fp16 is trained on a CUDA GPU only", "use auto, fp32 or bf16")
-    if model.precision != "auto":
-        return model.precision
-    return "bf16" if (torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bf16()) else "fp32"
-
-
-def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
-    """The Trainer's settings for a model; checkpoints go to `work`."""
-    precision = resolve_precision(model)
-    return TrainingArguments(
-        output_dir=str(work),
-        num_train_epochs=model.epochs,
-        gradient_accumulation_steps=model.gradient_accumulation,
-        learning_rate=model.learning_rate,
-        warmup_steps=model.warmup,
-        weight_decay=model.weight_decay,
-        lr_scheduler_type="linear",
-        optim="adamw_torch_fused",
-        bf16=precision == "bf16",
-        fp16=precision == "fp16",
-        use_cpu=training_device(model).type == "cpu",
-        ddp_broadcast_buffers=False,  # positions and the like, the same everywhere
-        seed=model.seed,
-        data_seed=model.seed,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="f1",
-        greater_is_better=True,
-        logging_steps=20,
-        logging_nan_inf_filter=False,
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-    )

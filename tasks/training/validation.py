@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
 from nerbench.tasks.training.examples import IGNORED, Examples, collate
 from nerbench.tasks.training.ranks import Ranks
-from nerbench.tasks.training.scores import entity_scores
 
 
 class Validation(NamedTuple):
@@ -24,8 +23,8 @@ class Validation(NamedTuple):
     """The id of padding."""
     ranks: Ranks
 
-    def scores(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """`loss` (a word's mean), and `f1`, `precision`, … of the network's tags; the same in every process."""
+    def predict(self, network: nn.Module, device: torch.device) -> "Judged":
+        """(words,) label indexes, and the mean loss of a word; the same in every process."""
         network.eval()
         runs = list(batches(self.examples.lengths, BATCH_PIECES[device.type]))
         mine = range(self.ranks.number, len(runs), self.ranks.count)
@@ -33,8 +32,7 @@ class Validation(NamedTuple):
         together = {number: judged for part in self.ranks.gathered(found) for number, judged in part.items()}
         judged = [together[number] for number in range(len(runs))]
         predicted = np.concatenate([batch.labels for batch in judged])
-        quality = entity_scores(self.examples.tagged(predicted), self.examples.corpus.tags)
-        return {"loss": sum(batch.loss for batch in judged) / len(predicted)} | quality
+        return Judged(predicted, sum(batch.loss for batch in judged) / len(predicted))
 
     def _judge(self, network: nn.Module, device: torch.device, runs: Sequence[range]) -> "list[Judged]":
         with torch.inference_mode():
@@ -63,4 +61,4 @@ class Judged(NamedTuple):
     labels: np.ndarray
     """(words,) label indexes."""
     loss: float
-    """Summed over the words."""
+    """Summed over the words of a batch; of a corpus, their mean."""

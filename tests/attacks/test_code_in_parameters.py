@@ -219,8 +219,9 @@ def test_a_models_settings_load_no_code(settings: dict[str, object]) -> None:
 
 
 TRAINING = frozenset(
-    "batch_tokens checkpoint_s device early_stopping epochs gradient_accumulation learning_rate precision processes "
-    "seed seeds time_limit_s vocabulary warmup weight_decay window".split()
+    "batch_tokens callbacks checkpoint_s compute_metrics device early_stopping epochs gradient_accumulation "
+    "learning_rate precision processes seed seeds time_limit_s training_args vocabulary warmup weight_decay "
+    "window".split()
 )
 """What parameters may say of how a model is trained; deployments/README.md says the same."""
 
@@ -230,10 +231,44 @@ def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
     assert set(ModelConfig.model_fields) - others == TRAINING, "decide whether parameters may say that, and list it"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("report_to", "all"),
+        ("push_to_hub", True),
+        ("hub_model_id", "evil/x"),
+        ("deepspeed", "/etc/passwd"),
+        ("fsdp_config", "/etc/passwd"),
+        ("accelerator_config", "/etc/passwd"),
+        ("torch_compile_backend", "evil"),
+        ("optim_args", "x=1"),
+        ("resume_from_checkpoint", "/tmp/evil"),
+        ("trackio_space_id", "evil/x"),
+    ],
+)
+def test_a_run_sets_no_path_host_or_plugin_of_the_trainer(
+    name: str, value: object, folder: Path, started_by_api: None
+) -> None:
+    model = ModelConfig(name="m", base={"model_type": "bert"}, training_args={name: value})
+    with pytest.raises(InputError, match=f"training_args.{name}: is nothing that the parameters of a run may set"):
+        configuration(Config(models=(model,)), ())
+
+
+@pytest.mark.parametrize("name", ["/tmp/evil.py:Callback", "subprocess:Popen"])
+def test_a_run_names_no_callback_elsewhere(name: str, folder: Path, started_by_api: None) -> None:
+    model = ModelConfig(name="m", base={"model_type": "bert"}, callbacks=(name,))
+
+    def ask_and_load() -> None:
+        (admitted,) = configuration(Config(models=(model,)), ()).models
+        load_function(*admitted.callbacks)
+
+    with pytest.raises(InputError, match="the code that may be loaded"):
+        ask_and_load()
+
+
 LOADERS = {
     "tasks/configuration/usercode.py": "users' code, which permission.py allows",
     "tasks/sources/readers.py": "our own readers, by a table",
-    "tasks/training/entity_f1.py": "a module of ours, by its name",
     "flows/serving.py": "our own flows, by deployments/prefect.yaml",
 }
 """The only files that load code by a name."""

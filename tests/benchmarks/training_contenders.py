@@ -145,7 +145,9 @@ def guide_by_ours(model: ModelConfig, dataset: DatasetConfig, work: Path, turns:
 
     class InEights(TaggerTrainer):
         def get_train_dataloader(self) -> Batches:
-            return Batches(self.train_dataset, Eights(lesson.train.lengths, recipe.seed), pad=lesson.pad, pinned=False)
+            return Batches(
+                self.train_dataset, Eights(lesson.train.lengths, recipe.seed), self.data_collator, pinned=False
+            )
 
     return _paced_lesson(recipe, lesson, work, paced(InEights, turns))
 

@@ -34,6 +34,7 @@ from nerbench.tasks.training.examples import Examples
 from nerbench.tasks.training.launch import plan_training, train
 from nerbench.tasks.training.lesson import Lesson, make_trainer, prepare
 from nerbench.tasks.training.ranks import ALONE
+from nerbench.tasks.training.scores import entity_scores
 from nerbench.tasks.training.validation import Validation
 from nerbench.tasks.training.vocabulary import narrow
 
@@ -155,11 +156,17 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             return
         stopped = time.perf_counter()
         self.seen = int(state.epoch / self.every + 1e-9)
-        scores = {name: judge.scores(model, args.device)["f1"] for name, judge in self.judges.items()}
+        scores = {name: f1(judge, model, args.device) for name, judge in self.judges.items()}
         self.curve.append({"epoch": state.epoch, "seconds": stopped - self.started - self.lost} | scores)
         shown = "  ".join(f"{name} F1 {100 * value:.2f}" for name, value in scores.items())
         print(f"{self.name:10}epoch {state.epoch:4.2f}{self.curve[-1]['seconds']:9.1f} s  {shown}", flush=True)
         self.lost += time.perf_counter() - stopped
+
+
+def f1(judge: Validation, network: torch.nn.Module, device: torch.device) -> float:
+    """Strict entity F1 of a model on a split."""
+    predicted = judge.examples.tagged(judge.predict(network, device).labels)
+    return entity_scores(predicted, judge.examples.corpus.tags)["f1"]
 
 
 def judges(lesson: Lesson, dataset: DatasetConfig) -> dict[str, Validation]:
@@ -205,7 +212,6 @@ def seeds(model: ModelConfig, dataset: DatasetConfig, numbers: list[int]) -> lis
     """Strict F1 on the test split of nerbench's own training, once a seed."""
     from nerbench.tasks.inference.loading import load_tagger
     from nerbench.tasks.inference.prediction import predict
-    from nerbench.tasks.training.scores import entity_scores
 
     test, found = load_splits(dataset)["test"], []
     for seed in numbers:

@@ -13,8 +13,8 @@ from small_corpus import SENTENCES
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.results.tables import read_results
 from nerbench.flows.cli import status_of
+from nerbench.tasks import prefect_tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.custom import own
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.metrics import Row
 
@@ -97,13 +97,13 @@ def test_predictions_of_several_nights_are_scored_once_and_added_to_each(
     run_id = rows.column_names.index("run_id")
     pq.write_table(rows.set_column(run_id, rows.schema.field(run_id), [["past"] * rows.num_rows]), other)
     opened: list[str] = []
-    honest = own.score_stored
+    honest = prefect_tasks.score_stored
 
     def noted(predicted: Predicted, config: Config) -> list[Row]:
         opened.append(predicted.model)
         return honest(predicted, config)
 
-    monkeypatch.setattr(own, "score_stored", noted)
+    monkeypatch.setattr(prefect_tasks, "score_stored", noted)
     added = score(night)["metrics"]
     assert sorted(opened) == ["tinier", "tiny"]
     words = [(row["run_id"], row["model"]) for row in added if row["metric"] == "words"]

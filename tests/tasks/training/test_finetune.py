@@ -19,7 +19,6 @@ from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.training.bases import build
 from nerbench.tasks.training.batching import TokenBatches
 from nerbench.tasks.training.finetune import finetune
-from nerbench.tasks.training.trainer import resolve_precision
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
 Train = Callable[..., Any]
@@ -177,9 +176,47 @@ def test_a_data_set_without_validation_is_refused(tmp_path: Path) -> None:
         finetune(job, print)
 
 
-def test_precisions() -> None:
-    assert resolve_precision(ModelConfig(name="m", base="b/c", precision="bf16")) == "bf16"
-    assert resolve_precision(ModelConfig(name="m", base="b/c")) in {"fp32", "bf16"}
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="fp16 is trained on a CUDA GPU only"):
-            resolve_precision(ModelConfig(name="m", base="b/c", precision="fp16"))
+CALLBACK = """
+from pathlib import Path
+from transformers import TrainerCallback
+
+class Count(TrainerCallback):
+    def on_step_end(self, args, state, control, **_):
+        Path(__file__).with_name("steps").write_text(str(state.global_step))
+
+class Broken(TrainerCallback):
+    def __init__(self, needed):
+        pass
+"""
+
+
+def test_training_args_and_callbacks_of_the_user_s_own(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CALLBACK)
+    _, result = train(
+        training_args={"max_steps": 3, "lr_scheduler_type": "cosine"}, callbacks=[f"{tmp_path}/mine.py:Count"]
+    )
+    assert result["steps"] == 3
+    assert (tmp_path / "steps").read_text() == "3"
+
+
+def test_validation_during_an_epoch_keeps_the_best_step(train: Train) -> None:
+    steps = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 2, "save_steps": 2}
+    _, result = train(training_args=steps)
+    scores = [entry["eval_f1"] for entry in result["loss_curve"] if "eval_f1" in entry]
+    assert len(scores) > 2
+    assert result["metrics"]["validation_f1"] == max(scores)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("Broken", "cannot be made .*let it take no arguments"), ("Path", "NERBENCH_CODE|is no TrainerCallback")],
+)
+def test_a_callback_that_is_none(name: str, says: str, train: Train, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CALLBACK)
+    with pytest.raises(InputError, match=says):
+        train(callbacks=[f"{tmp_path}/mine.py:{name}"])
+
+
+def test_the_evaluate_metric_gives_the_scorer_s_numbers(train: Train) -> None:
+    by_scorer, by_evaluate = (train(compute_metrics=kind)[1]["metrics"] for kind in ("scorer", "evaluate"))
+    assert by_evaluate == pytest.approx(by_scorer)

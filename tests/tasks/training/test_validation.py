@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 from tiny_models import LABELS, SENTENCES
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForTokenClassification
+from transformers import AutoModelForTokenClassification, EvalPrediction
 
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
 from nerbench.tasks.training.examples import IGNORED, Examples
 from nerbench.tasks.training.ranks import ALONE
+from nerbench.tasks.training.scores import metrics_of
 from nerbench.tasks.training.trainer import token_loss
 from nerbench.tasks.training.validation import Validation
 
@@ -23,7 +25,9 @@ def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> 
     corpus = Corpus(name="own", split="validation", words=SENTENCES, tags=tags, documents=None)
     network = AutoModelForTokenClassification.from_pretrained(tiny_model_folder, dtype=torch.float32)
     examples = Examples(corpus, load_tokenizer(tiny_model_folder), 64, LABELS)
-    found = Validation(examples, 0, ALONE).scores(network.train(), torch.device("cpu"))
+    judged = Validation(examples, 0, ALONE).predict(network.train(), torch.device("cpu"))
+    evaluated = EvalPrediction(predictions=judged.labels, label_ids=examples.gold)
+    found = metrics_of("scorer", examples)(evaluated)
     losses, predicted = [], {}
     with torch.no_grad():
         for item, window in zip(examples.items, examples.windows, strict=True):
@@ -31,10 +35,11 @@ def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> 
             labels = torch.tensor(item["labels"])
             losses.extend(cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")[labels != IGNORED])
             predicted[window.sentence] = [LABELS[i] for i in logits.argmax(-1)[labels != IGNORED]]
-    assert found["loss"] == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    assert judged.loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
     strict = f1_score(tags, [predicted[n] for n in range(len(tags))], mode="strict", scheme=IOB2)
     assert found["f1"] == pytest.approx(strict)
-    assert found["accuracy"] > 0
+    assert found["accuracy"] == np.mean(judged.labels == examples.gold)
+    assert metrics_of("evaluate", examples)(evaluated) == pytest.approx(found)
 
 
 def test_the_loss_of_a_step_is_the_mean_over_its_labels_however_it_is_cut() -> None:
