@@ -8,20 +8,23 @@ whether our writes exclude each other needs a server that excludes them.
 import sys
 from collections.abc import Iterable
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
-from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 class OneWriteAtATime:
     """A WSGI application that answers writes one after another, and reads meanwhile."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
         self._lock = Lock()
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """As of WSGI; moto has stored what it was sent when this returns."""
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._application(environ, start_response)
