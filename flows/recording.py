@@ -28,7 +28,7 @@ class Ledger:
 
     run: Run
     needed: tuple[str, ...] = ()
-    """Locations without which no model can be benchmarked, each with a slash at its end."""
+    """Remote locations without which no model can be benchmarked, each with a slash at its end."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
@@ -51,7 +51,8 @@ class Ledger:
     def guard(self, model: str) -> Iterator[None]:
         """Keep a model's failure from the others: it is noted, and the flow fails when all are done.
 
-        Where a location gives no answer that all need, every other model would only wait for it as long again.
+        Where a remote location gives no answer that all need, every other model would only wait for it as long again.
+        A local file that cannot be read concerns its own model.
         """
         try:
             yield
@@ -140,7 +141,7 @@ def recorded(config: Config) -> Iterator[Ledger]:
     A wrong request that stops the flow at once writes nothing.
     """
     escape_logs()
-    needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results))
+    needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
     ledger = Ledger(run=current_run(config.results), needed=needed)
     try:
         with collected() as ledger.problems:

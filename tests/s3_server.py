@@ -25,7 +25,7 @@ class Server(NamedTuple):
 
 
 MOTO = Server(
-    (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "PORT"),
+    (sys.executable, str(Path(__file__).with_name("serial_moto.py")), "PORT"),
     {"MOTO_S3_DEFAULT_MAX_KEYS": "10"},  # so that every longer listing is one of several pages
 )
 

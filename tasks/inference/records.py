@@ -11,7 +11,8 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from nerbench.artifacts.digests import canonical_json
-from nerbench.artifacts.errors import DAMAGED, InputError
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.manifest import Digest
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import Section
 from nerbench.tasks.runs import utc_now
@@ -31,8 +32,8 @@ class PredictionsRecord(Section):
     key: str
     """Of the evaluation."""
     predictions_digest: str
-    sha256: str
-    """Digest of the predictions file: Parquet with document, sentence, word, pred, score."""
+    sha256: Digest
+    """Of the predictions file: Parquet with document, sentence, word, pred, score."""
     labels: tuple[str, ...]
     """The model's label names by output index."""
     words: int
@@ -71,22 +72,26 @@ def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
 
 
 def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[State, Record | None]:
-    """Whether a folder holds a record and its intact predictions, and the record; what is altered is said of `name`."""
+    """Whether a folder holds a record and its intact predictions, and the record; what is damaged is said of `name`.
+
+    Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
+    there is no record, or a damaged one.
+    """
     path = f"{folder}/record.json"
     try:
         record = kind.model_validate_json(data := root.read_record(path, _MAX_BYTES))
     except FileNotFoundError:
         return "missing", None
-    except (ValidationError, *DAMAGED):
-        log.warning("%s: the cached record of its predictions cannot be read; inferring again", name)
+    except (ValidationError, CorruptArtifactError):
+        log.warning("%s: its record %s is damaged; inferring again", name, root.uri(path))
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
             root.replace(path, data)
         intact = record.folder == folder and root.sha256(record.path) == record.sha256
-    except (FileNotFoundError, InputError, ValueError):  # no file, or none of the name that the record gives
+    except FileNotFoundError:
         intact = False
     if not intact:
-        log.warning("%s: its cached predictions are missing or altered; inferring again", name)
+        log.warning("%s: its cached predictions in %s are missing or altered; inferring again", name, root.uri(folder))
         return "altered", None
     return "cached", record

@@ -90,6 +90,21 @@ def test_nothing_else_is_tried_where_a_location_that_all_need_gives_no_answer() 
         failed(away, WRONG)
 
 
+def test_a_local_file_that_cannot_be_read_stops_no_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbench.flows.recording.current_run", lambda results: ledger().run)
+    monkeypatch.setattr("nerbench.flows.recording.tasks.write_run", lambda *_: "there.parquet")
+    away = StoreUnreachableError("record.json cannot be read", "/team/results/.cache/evaluations/a/record.json")
+
+    def run() -> None:
+        with recorded(Config(store="/team/store", results="/team/results")) as found:
+            for model, error in (("m0", away), ("m1", WRONG)):
+                with found.guard(model):
+                    raise error
+
+    with pytest.raises(RunFailedError, match=r"^2 failed: m0: .*record\.json cannot be read; m1: slice mine"):
+        run()
+
+
 def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,7 +112,7 @@ def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
         raise RuntimeError("the disk is full too")
 
     monkeypatch.setattr("nerbench.flows.recording.current_run", lambda results: ledger().run)
-    monkeypatch.setattr("nerbench.flows.recording.reporting.write_run", write_run)
+    monkeypatch.setattr("nerbench.flows.recording.tasks.write_run", write_run)
     with pytest.raises(RunFailedError, match="the first"), recorded(Config()):
         raise RunFailedError("the first")
     assert "the disk is full too" in caplog.text

@@ -38,17 +38,17 @@ def test_the_definition_written_out() -> None:
     squares = sum(x**2 for x in influences)
     freedom = 2 / (sum(x**4 for x in influences) / squares**2 - 1 / u)
     weight = PRIOR / (PRIOR + freedom)
-    per_answer = (1 - weight) * (u - 1) / u * squares / (p * (1 - p)) + weight * sum((n / n.sum()) ** 2)
-    quantile, answers = stats.t.ppf(0.975, u - 1), 1 / per_answer
+    observed, together = (u - 1) / u * squares / (p * (1 - p)), sum((n / n.sum()) ** 2)
     low, high = found(values)
-    # The ends of a score interval are the shares whose own standard error they are t away by.
-    for end in (low[0], high[0]):
-        assert abs(p - end) == pytest.approx(quantile * np.sqrt(end * (1 - end) / answers))
+    # The ends of a score interval are the shares whose own standard error they are z away by.
+    for end, part in ((low[0], p), (high[0], 1 - p)):
+        answers = 1 / ((1 - weight) * observed + weight * part * together)
+        assert abs(p - end) == pytest.approx(stats.norm.ppf(0.975) * np.sqrt(end * (1 - end) / answers))
     assert low[0] < p < high[0]
 
 
 def test_many_single_answers_are_wilsons_textbook_interval() -> None:
-    """Without clusters, and with so many units that neither Student's t nor the prior matters."""
+    """Without clusters, and with so many units that the prior does not matter."""
     values = np.column_stack([np.arange(100_000) % 10 > 0, np.ones(100_000)]).astype(float)
     p, n, z = 0.9, 100_000, stats.norm.ppf(0.975)
     middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -59,7 +59,7 @@ def test_many_single_answers_are_wilsons_textbook_interval() -> None:
 
 
 def test_a_perfect_or_useless_model_has_an_interval_by_its_documents() -> None:
-    quantile = stats.t.ppf(0.975, 39) ** 2
+    quantile = stats.norm.ppf(0.975) ** 2
     for right, expected in ((5.0, (40 / (40 + quantile), 1.0)), (0.0, (0.0, quantile / (40 + quantile)))):
         low, high = found(np.column_stack([np.full(40, right), np.full(40, 5.0)]))
         assert (low[0], high[0]) == pytest.approx(expected)
@@ -72,6 +72,13 @@ def test_errors_in_one_document_widen_more_than_scattered_ones() -> None:
     apart[:20] -= 1
     (low, high), (lower, higher) = found(np.column_stack([apart, n])), found(np.column_stack([together, n]))
     assert lower[0] < low[0] < high[0] < higher[0]
+
+
+def test_shares_of_wrong_answers_have_the_mirrored_interval() -> None:
+    values = corpus(3)
+    wrong = np.column_stack([values[:, 1] - values[:, 0], values[:, 1]])
+    (low, high), (lower, higher) = found(values), found(wrong)
+    assert (lower[0], higher[0]) == pytest.approx((1 - high[0], 1 - low[0]))
 
 
 def test_more_confidence_is_wider_and_more_data_narrower() -> None:

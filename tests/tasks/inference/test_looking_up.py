@@ -1,0 +1,120 @@
+"""Looking up kept predictions: what is damaged is said, a store that does not answer raises, and neither is a miss."""
+
+import errno
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from faulty_reads import Faults, faulty_reads
+
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import InputError, StoreUnreachableError
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.tasks.inference import records
+from nerbench.tasks.inference.records import PredictionsRecord, State, keep, look_up
+
+DATA = b"predictions"
+RECORD = PredictionsRecord(
+    key="a" * 64,
+    predictions_digest="d",
+    sha256=sha256_hex(DATA),
+    labels=("O",),
+    words=1,
+    truncated=0,
+    vanished=0,
+    ignored_keys=(),
+    evaluate_s=1.0,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    """A results folder with RECORD and its predictions."""
+    file = tmp_path / "predictions.parquet"
+    file.write_bytes(DATA)
+    root = Root.open(str(tmp_path / "results"))
+    keep(root, RECORD, file)
+    return root
+
+
+def found(root: Root) -> tuple[State, PredictionsRecord | None]:
+    return look_up(root, PredictionsRecord, RECORD.folder, "tiny")
+
+
+def torn(record: bytes) -> bytes:
+    return record[: len(record) // 2]
+
+
+def no_text(record: bytes) -> bytes:
+    return b"\xff" + record
+
+
+def endless(record: bytes) -> bytes:
+    return record + b" " * (1 << 20)
+
+
+def of_another_evaluation(record: bytes) -> bytes:
+    return record.replace(b"a" * 64, b"b" * 64)
+
+
+def of_a_file_elsewhere(record: bytes) -> bytes:
+    return json.dumps({**json.loads(record), "sha256": "../" * 20}).encode()
+
+
+@pytest.mark.parametrize("spoil", [torn, no_text, endless, of_another_evaluation, of_a_file_elsewhere])
+def test_a_damaged_record_is_said_and_no_record(
+    root: Root, caplog: pytest.LogCaptureFixture, spoil: Callable[[bytes], bytes]
+) -> None:
+    path = f"{RECORD.folder}/record.json"
+    root.replace(path, spoil(root.read(path)))
+    assert found(root) == ("altered", None)
+    (said,) = caplog.messages
+    assert said.startswith("tiny: ")
+    assert root.uri(RECORD.folder) in said
+    assert said.endswith("; inferring again")
+
+
+def test_predictions_that_are_gone_or_others_are_said_and_no_record(
+    root: Root, caplog: pytest.LogCaptureFixture
+) -> None:
+    root.replace(RECORD.path, b"others")
+    assert found(root) == ("altered", None)
+    root.delete(RECORD.path)
+    assert found(root) == ("altered", None)
+    assert len(caplog.messages) == 2
+    assert all(root.uri(RECORD.folder) in said for said in caplog.messages)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.EMFILE])
+def test_a_store_that_does_not_answer_is_neither_empty_nor_damaged(
+    root: Root, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, number: int, is_old: bool
+) -> None:
+    """Whichever read fails: that of the record, of its date or of the predictions."""
+    if is_old:
+        monkeypatch.setattr(records, "RENEW", timedelta(0))
+    intact = Faults(None, number)
+    with faulty_reads(root.url, intact):
+        assert found(root) == ("cached", RECORD)
+    assert intact.calls >= 3
+    for position in range(intact.calls):
+        with (
+            faulty_reads(root.url, Faults(position, number)),
+            pytest.raises((InputError, StoreUnreachableError), match=f"{root.url}[^\n]*$"),
+        ):
+            found(root)
+    assert caplog.messages == []
+
+
+def test_a_folder_that_may_not_be_written_is_no_damage(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old record is written again, to mark its use."""
+
+    def refuse(*_: object) -> None:
+        raise InputError("results", "may not be written", "check its permissions")
+
+    monkeypatch.setattr(records, "RENEW", timedelta(0))
+    monkeypatch.setattr(type(root), "replace", refuse)
+    with pytest.raises(InputError, match="may not be written"):
+        found(root)
