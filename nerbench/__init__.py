@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from nerbench.artifacts.results.tables import read_results as read_results
     from nerbench.artifacts.store import Store as Store
     from nerbench.tasks.configuration.configfile import load_config as load_config
+    from nerbench.tasks.corpora.public import load_corpus as load_corpus
     from nerbench.tasks.scoring.registry import metric as metric
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "load_config", "metric", "read_results"]
+__all__ = ["Store", "__version__", "load_config", "load_corpus", "metric", "read_results"]
 
 _HOMES = {
     "Store": "nerbench.artifacts.store",
     "load_config": "nerbench.tasks.configuration.configfile",
+    "load_corpus": "nerbench.tasks.corpora.public",
     "metric": "nerbench.tasks.scoring.registry",
     "read_results": "nerbench.artifacts.results.tables",
 }

@@ -26,7 +26,7 @@ class Column(Sequence[list[str]]):
 
     def __init__(self, chunks: Sequence[pa.ListArray]) -> None:
         """`chunks` are whole list arrays of strings, or of a dictionary of strings."""
-        self._chunks = chunks
+        self.chunks = chunks
         self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
 
     @classmethod
@@ -39,23 +39,23 @@ class Column(Sequence[list[str]]):
     @property
     def flat(self) -> pa.ChunkedArray:
         """The texts of all sentences, one after another."""
-        return pa.chunked_array([chunk.values for chunk in self._chunks], None if self._chunks else pa.string())
+        return pa.chunked_array([chunk.values for chunk in self.chunks], None if self.chunks else pa.string())
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """(sentences,) texts in each."""
-        parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self._chunks]
+        parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self.chunks]
         return np.concatenate([*parts, np.array([], np.int64)], dtype=np.int64)
 
     def parts(self) -> Iterator["Column"]:
         """Columns of CHUNK sentences; the last may have fewer."""
-        return (Column([chunk]) for chunk in self._chunks)
+        return (Column([chunk]) for chunk in self.chunks)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __iter__(self) -> Iterator[list[str]]:
-        for chunk in self._chunks:
+        for chunk in self.chunks:
             texts = _texts(chunk.values)
             yield from (texts[start:end] for start, end in pairwise(chunk.offsets.to_pylist()))
 
@@ -68,7 +68,7 @@ class Column(Sequence[list[str]]):
             return [self[i] for i in range(*index.indices(len(self)))]
         position = range(len(self))[index]
         number = int(np.searchsorted(self._ends, position, side="right"))
-        chunk = self._chunks[number]
+        chunk = self.chunks[number]
         row = position - (int(self._ends[number - 1]) if number else 0)
         start, end = chunk.offsets[row].as_py(), chunk.offsets[row + 1].as_py()
         return _texts(chunk.values[start:end])

@@ -1,0 +1,74 @@
+"""A corpus as Hugging Face's `datasets` has it, for users: `nerbench.load_corpus(config)`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.corpora.demo import prepare_demo
+from nerbench.tasks.corpora.labels import tag_vocabulary
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+def load_corpus(config: Config | str | Path | None = None, dataset: str | None = None) -> "DatasetDict":
+    """The splits of a data set, read and normalised to IOB2 as training and benchmark read them.
+
+    Features: `tokens` (list of strings), `ner_tags` (list of ClassLabel with the names O, B-LOC, I-LOC, …, the same in
+    every split) and `document` (0-based int64; null where the source has no boundaries). The words of files stay on
+    disk, memory-mapped. The fingerprint of a split depends on its words, tags and names alone, so that `map` finds its
+    cache again.
+
+    Args:
+        config: a configuration, its file, or None for `nerbench.yaml` here (else the embedded demonstration).
+        dataset: the name of one of its data sets; the first one by default.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        InputError: it has no such data set.
+        CorpusError: see `load_splits`.
+    """
+    from datasets import DatasetDict
+
+    if not isinstance(config, Config):
+        config = load_config(None if config is None else Path(config), needs=("datasets",))
+        prepare_demo(config)
+    named = {one.name: one for one in config.datasets}
+    wanted = dataset or next(iter(named))
+    if wanted not in named:
+        raise InputError("dataset", f"there is no data set {wanted!r}", f"use one of: {', '.join(named)}")
+    splits = load_splits(named[wanted])
+    names = tag_vocabulary({kind for corpus in splits.values() for kind in corpus.types})
+    return DatasetDict({split: _as_dataset(corpus, names) for split, corpus in splits.items()})
+
+
+def _as_dataset(corpus: Corpus, names: list[str]) -> "Dataset":
+    from datasets import ClassLabel, Dataset, DatasetInfo, Features, List, NamedSplit, Value
+
+    features = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)), document=Value("int64"))
+    order = pa.array(names)
+    words = [_with_values(chunk, chunk.values.cast(pa.string())) for chunk in Column.of(corpus.words).chunks]
+    tags = [
+        _with_values(chunk, pc.index_in(chunk.values.cast(pa.string()), order).cast(pa.int64()))
+        for chunk in Column.of(corpus.tags).chunks
+    ]
+    documents = [None] * len(corpus.words) if corpus.documents is None else corpus.documents
+    columns = [pa.chunked_array(words), pa.chunked_array(tags), pa.array(documents, pa.int64())]
+    return Dataset(
+        pa.table(columns, schema=features.arrow_schema),
+        info=DatasetInfo(features=features),
+        split=NamedSplit(corpus.split),
+        fingerprint=sha256_hex(" ".join([corpus.words_sha256, corpus.gold_sha256, *names]).encode())[:16],
+    )
+
+
+def _with_values(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(lists.offsets, values)
