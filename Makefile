@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations test-wheel attacks torture bench lint lock format clean
+.PHONY: run test test-slow test-operations test-wheel test-container attacks torture bench lint lock format clean
 
 run: .venv/installed
 	$(BIN)/nerbench run
@@ -69,6 +69,10 @@ format: .venv/installed-dev
 # interpreters; what the wheel needs then comes from the package index.
 test-wheel: .venv/installed-dev
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
+
+# The container image, built from the package indexes and run; skips without docker or podman.
+test-container: .venv/installed-dev
+	$(BIN)/pytest -m container -n 0 tests/deployments/test_container_image.py
 
 clean:
 	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,4 +1,4 @@
-"""What Dockerfile and compose file say, read as a container engine would; none runs here."""
+"""What Dockerfile and compose file say, read as a container engine would."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Dockerfile and compose file, checked without a container engine: they were never built."""
+"""Dockerfile and compose file, checked without a container engine; `test_container_image.py` builds the image."""
 
 import re
 import subprocess
