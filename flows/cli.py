@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nerbench import __version__
 from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
@@ -44,7 +45,6 @@ BROKEN_PIPE_STATUS = 128 + 13  # as a shell tells of SIGPIPE
 
 app = typer.Typer(
     name="nerbench",
-    help="Train, save and benchmark named-entity taggers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -60,6 +60,22 @@ app.command()(publish.publish)
 app.command(name="report")(write_report)
 app.command()(serve.serve)
 app.command()(speed.speed)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Train, save and benchmark named-entity taggers."""
+
 
 References = Annotated[
     list[str] | None,

@@ -16,7 +16,7 @@ from nerbench.artifacts.errors import NerbenchError
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.environment import cpu_has_bf16, installed
 
-PINNED = ("prefect", "fastapi", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
+PINNED = ("prefect", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
 ENOUGH_DISK = 5 << 30
 
 

@@ -8,6 +8,8 @@ from typing import IO
 
 import pytest
 
+from nerbench import __version__
+
 
 def run(arguments: list[str], output: IO[str] | int) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "nerbench.flows.cli", *arguments]
@@ -44,3 +46,8 @@ cli.main()
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 70
     assert done.stderr.splitlines()[-1].startswith("nerbench: this is a bug of ours")
+
+
+def test_the_version_is_the_package_s() -> None:
+    done = run(["--version"], subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
