@@ -6,12 +6,14 @@ training goes on; the events are training steps and evaluations; the result hold
 
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from accelerate.utils import find_executable_batch_size
 from transformers import PreTrainedModel, Trainer
 
 from nerbench.artifacts.errors import RunFailedError
@@ -26,13 +28,46 @@ from nerbench.tasks.training.ranks import ranks
 from nerbench.tasks.training.source import folder_sha256
 from nerbench.tasks.training.stopping import callbacks, newest_checkpoint
 
+SMALLEST_BATCH = 8
+"""Pieces; where a batch of them does not fit either, halving helps no more."""
+
 
 def finetune(job: Job, emit: Emit) -> Job:
-    """Train, keep the epoch with the best strict entity F1 on validation, and save it as safetensors.
+    """Train, keep the best validation F1 on whole entities, and save it as safetensors.
 
-    Raises RunFailedError where memory runs out, the loss is no number, or SIGTERM came (after a last checkpoint).
+    Where memory runs out, a single process starts again with batches of half the size, twice as many a step, so that a
+    step learns from as much. Raises RunFailedError where that does not help, the loss is no number, or SIGTERM came
+    (after a last checkpoint).
     """
     model = ModelConfig(**job["model"])
+    with _memory_errors(model):
+        return _what_fits(model, job, emit) if model.processes == 1 else _finetune(model, job, emit)
+
+
+def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
+    work = Path(job["work"])
+    halved = work / "batch_tokens"  # so that an interrupted training goes on with what fitted
+    batch_tokens = int(halved.read_text()) if halved.exists() else model.batch_tokens
+
+    def halve() -> int:
+        nonlocal batch_tokens
+        batch_tokens //= 2
+        shutil.rmtree(work, ignore_errors=True)  # checkpoints of other batches
+        work.mkdir(parents=True)
+        halved.write_text(str(batch_tokens))
+        return batch_tokens if batch_tokens >= SMALLEST_BATCH else 0
+
+    def attempt(batch_tokens: int) -> Job:
+        accumulation = model.gradient_accumulation * round(model.batch_tokens / batch_tokens)
+        smaller = {"batch_tokens": batch_tokens, "gradient_accumulation": accumulation}
+        return _finetune(model.model_copy(update=smaller), job, emit)
+
+    search = find_executable_batch_size(attempt, starting_batch_size=batch_tokens, reduce_batch_size_fn=halve)
+    result: Job = search()
+    return result
+
+
+def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work, output = Path(job["work"]), Path(job["output"])
     if "checkpoint" not in job:  # the first process looks, and says it to the others
         job = job | {"checkpoint": str(newest_checkpoint(work) or "")}
@@ -42,7 +77,7 @@ def finetune(job: Job, emit: Emit) -> Job:
         stopping, *others = callbacks(model, emit, together)
         trainer = make_trainer(model, lesson, work, [stopping, *others], together)
         started = time.perf_counter()
-        with _memory_errors(model), room_for(work):
+        with room_for(work):
             trainer.train(resume_from_checkpoint=job["checkpoint"] or None)
         if together.number:
             return {}
@@ -60,6 +95,8 @@ def finetune(job: Job, emit: Emit) -> Job:
             "window": lesson.base.window,
             "precision": resolve_precision(model),
             "world_size": together.count,
+            "batch_tokens": model.batch_tokens,
+            "gradient_accumulation": model.gradient_accumulation,
         }
 
 
@@ -75,6 +112,9 @@ def _memory_errors(model: ModelConfig) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
+        if "no executable batch size" in text:
+            remedy = "give a smaller window, or a smaller base"
+            raise RunFailedError(f"out of memory even with batch_tokens {SMALLEST_BATCH}; {remedy}") from error
         if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
             problem = (
                 f"out of memory with batch_tokens {model.batch_tokens} and window {model.window or 'of the model'}"

@@ -119,6 +119,11 @@ def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
         on_event=on_event,
         env=_gpus(model),
     )
+    if result["batch_tokens"] != model.batch_tokens:
+        log.warning(
+            "%s: batches of %d do not fit into memory; trained with batches of %d, %d a step",
+            *(model.name, model.batch_tokens, result["batch_tokens"], result["gradient_accumulation"]),
+        )
     trained = TrainedModel(
         name=model.name,
         folder=str(output),

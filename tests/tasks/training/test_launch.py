@@ -25,6 +25,7 @@ from nerbench.tasks.training.launch import TrainedModel, plan_training, publish,
 from nerbench.tasks.training.source import base_source
 
 TYPES = ("LOC", "MISC", "ORG", "PER")
+BATCHES = {"batch_tokens": 512, "gradient_accumulation": 2}
 GOLDEN = {"sentences": 1, "limit": 1, "pieces": [], "logits": []}
 SETTINGS = {"epochs": 12, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary": 200, "precision": "fp32"}
 
@@ -134,7 +135,7 @@ def test_a_base_folder_is_known_by_its_files(
     tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.copytree(tiny_model_folder, tmp_path / "base")
-    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "run_train_s": 1.0, "golden": GOLDEN}
+    said = {"metrics": {}, "loss_curve": [], "train_s": 1.0, "run_train_s": 1.0, "golden": GOLDEN, **BATCHES}
     monkeypatch.setattr(training, "run_child", lambda *_, **__: said)
     trained = train(plan_training(own_model(base=str(folder)), own_dataset(tmp_path)), print)
     (ref,) = resolve(str(folder), "memory://none")
@@ -144,12 +145,14 @@ def test_a_base_folder_is_known_by_its_files(
         train(plan_training(own_model(base=str(folder)), own_dataset(tmp_path)), print)
 
 
-def test_a_base_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_of_the_hub_is_known_by_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     jobs = []
 
     def child(module: str, job: dict[str, Any], **_: Any) -> dict[str, Any]:
         jobs.append(job)
-        return {"metrics": {}, "loss_curve": [], "train_s": 2.0, "run_train_s": 1.0, "golden": GOLDEN}
+        return {"metrics": {}, "loss_curve": [], "train_s": 2.0, "run_train_s": 1.0, "golden": GOLDEN, **BATCHES}
 
     monkeypatch.setattr(training, "run_child", child)
     monkeypatch.setattr(
@@ -161,6 +164,8 @@ def test_a_base_of_the_hub_is_known_by_its_commit(tmp_path: Path, monkeypatch: p
     assert jobs[0]["model"]["revision"] == "commit of org/bert@main", "the child loads what the plan names"
     assert not {"golden", "run_train_s"} & set(trained.provenance.training)
     assert (trained.train_s, trained.provenance.train_s) == (1.0, 2.0)
+    assert {name: trained.provenance.training[name] for name in BATCHES} == BATCHES, "what was used"
+    assert "do not fit into memory; trained with batches of 512, 2 a step" in caplog.text
 
 
 @pytest.mark.parametrize(

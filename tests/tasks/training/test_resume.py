@@ -193,12 +193,33 @@ def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pyt
         finetune(job("nan"), ignore)
 
 
-def test_running_out_of_memory_is_said_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+OUT_OF_MEMORY = RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def test_batches_that_do_not_fit_are_halved_and_steps_learn_from_as_much(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = training.TaggerTrainer.training_step
+
+    def limited(self: Any, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
+        if inputs["input_ids"].numel() > 32:
+            raise OUT_OF_MEMORY
+        return original(self, model, inputs, *rest, **options)
+
+    monkeypatch.setattr(training.TaggerTrainer, "training_step", limited)
+    made = job("halved")
+    result = finetune(made, ignore)
+    assert (result["batch_tokens"], result["gradient_accumulation"]) == (32, 2)
+    monkeypatch.setattr(training.TaggerTrainer, "training_step", original)
+    assert finetune(made, ignore)["batch_tokens"] == 32  # as an interrupted training would go on
+
+
+def test_memory_that_is_never_enough_is_one_line_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        raise OUT_OF_MEMORY
 
     monkeypatch.setattr(training.TaggerTrainer, "training_step", exhausted)
-    with pytest.raises(RunFailedError, match=r"out of memory with batch_tokens 64.*halve batch_tokens"):
+    with pytest.raises(RunFailedError, match=r"^out of memory even with batch_tokens 8; give a smaller window"):
         finetune(job("memory"), ignore)
 
 
