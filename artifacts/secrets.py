@@ -17,7 +17,10 @@ _PLAIN_VARIABLES = frozenset({"PWD", "SSH_AUTH_SOCK"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SHORTEST = 6
 """Characters; replacing a shorter value would spoil texts that have nothing to do with it."""
-_USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#'\"]*)@")
+_USER = re.compile(r"://(?P<user>[^\s/?#'\"]*)@")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*$")
+_LONGEST_SCHEME = 40
+"""Characters; a search for the scheme from every character of a long word on would take quadratic time."""
 _QUERY = re.compile(r"(?P<start>[?&;](?P<name>[\w.-]+)=)(?P<value>[^&;\s#'\"]+)")
 _USER_IS_NO_SECRET = frozenset({"abfs", "abfss", "wasb", "wasbs", "ssh", "sftp", "hf"})
 """Schemes that write a container or an account's name before the `@`; `github://` writes `organisation:repository`."""
@@ -37,7 +40,7 @@ def url_credential(text: str) -> str | None:
     >>> url_credential("https://host/file?X-Amz-Signature=abc")
     'X-Amz-Signature'
     """
-    if any(_is_credential(found["scheme"], found["user"]) for found in _USER.finditer(text)):
+    if any(map(_is_credential, _USER.finditer(text))):
         return "user information"
     names = (found["name"] for found in _QUERY.finditer(text)) if "://" in text else ()
     return next(filter(_is_secret_parameter, names), None)
@@ -55,7 +58,7 @@ def redact(text: str) -> str:
             text = text.replace(form, f"${{{name}}}")
     if "://" not in text:
         return text
-    text = _USER.sub(lambda m: f"{m['scheme']}://…@" if _is_credential(m["scheme"], m["user"]) else m[0], text)
+    text = _USER.sub(lambda found: "://…@" if _is_credential(found) else found[0], text)
     return _QUERY.sub(lambda m: f"{m['start']}…" if _is_secret_parameter(m["name"]) else m[0], text)
 
 
@@ -85,8 +88,12 @@ class _Redacting:
         return record
 
 
-def _is_credential(scheme: str, user: str) -> bool:
-    return bool(user) and scheme != "github" and (":" in user or scheme not in _USER_IS_NO_SECRET)
+def _is_credential(found: re.Match[str]) -> bool:
+    at, user = found.start(), found["user"]
+    scheme = _SCHEME.search(found.string, max(0, at - _LONGEST_SCHEME), at)
+    if not (scheme and user) or scheme[0] == "github":
+        return False
+    return ":" in user or scheme[0] not in _USER_IS_NO_SECRET
 
 
 def _is_secret_parameter(name: str) -> bool:

@@ -102,7 +102,8 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
         within=overdue,
     )
     text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
-    call = CallWebhook(block_document_id=webhook, payload=json.dumps({"text": text}))
+    # The payload is a template, which the name must not be part of: as a literal of it, it is text.
+    call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {{{{ {json.dumps(text)} | tojson }}}}}}')
     return AutomationCore(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
 
 

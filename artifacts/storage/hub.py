@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCHEME = "hf://"
 BUSY = 429
 _LOCATION = re.compile(r"hf://(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[^@]+))?")
+_SAFE: Any = {"allow_patterns": [*SAFE_FILES], "ignore_patterns": ["*/*"]}
+"""What `is_safe` says, for the client, in whose patterns too `*` stands for `/../` as well."""
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -152,7 +154,7 @@ def _listing(location: str, model: str, commit: str) -> "list[RepoFile]":
 
 def is_safe(path: str) -> bool:
     """Whether a file of a repository is one of those that make a model."""
-    return any(fnmatchcase(path, pattern) for pattern in SAFE_FILES)
+    return "/" not in path and any(fnmatchcase(path, pattern) for pattern in SAFE_FILES)
 
 
 def _damaged(folder: Path, listed: "Iterable[RepoFile]") -> list[str]:
@@ -179,7 +181,7 @@ def _downloaded(model: str, commit: str) -> Path | None:
 
     try:
         return Path(
-            client().snapshot_download(model, revision=commit, allow_patterns=list(SAFE_FILES), local_files_only=True)
+            client().snapshot_download(model, revision=commit, **_SAFE, local_files_only=True)
         )
     except LocalEntryNotFoundError:
         return None
@@ -189,8 +191,7 @@ def _download(location: str, model: str, commit: str, listed: "list[RepoFile]") 
     """Bring the safe files of a commit into the Hub's cache. Raises CorruptArtifactError for other bytes."""
     from huggingface_hub import is_offline_mode
 
-    patterns = list(SAFE_FILES)
-    folder = Path(_asked(location, lambda: client().snapshot_download(model, revision=commit, allow_patterns=patterns)))
+    folder = Path(_asked(location, lambda: client().snapshot_download(model, revision=commit, **_SAFE)))
     if not (damaged := _damaged(folder, listed)):
         return folder
     if is_offline_mode():

@@ -48,7 +48,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
         raise ConfigError(name, "holds characters that YAML does not allow", "write plain text") from None
     except (RecursionError, OverflowError):
         raise ConfigError(name, "is nested too deeply, or repeats itself endlessly", "write it flat") from None
-    except ValueError as error:
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # of `!!int ''`, `!!bool x`, `!!timestamp x`
         raise ConfigError(name, f"holds an impossible value: {error}", "put it in quotes") from None
     if data is None:
         return {}

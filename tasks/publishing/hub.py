@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 README = "README.md"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MOVED = (409, 412)
+_MAX_CARD_BYTES = 1 << 20
 
 
 class Publication(BaseModel):
@@ -78,8 +79,8 @@ def publish(artifact: ArtifactRef, card: str, repository: str, *, public: bool, 
     """Put the files of an artifact and its card into a repository, which is made (private, unless `public`) if missing.
 
     Model files of an earlier publication that this one does not have are removed, so that what is downloaded is this
-    artifact; other files stay. What a user added to the card stays too (see `regions`). The same content again is no
-    commit.
+    artifact; other files stay. What a user added to the card stays too (see `regions`), if that has at most 1 MiB. The
+    same content again is no commit.
 
     Raises:
         InputError: no token, or one that may not do this; a public repository without `public`.
@@ -139,10 +140,15 @@ def _head(repository: str, public: bool) -> Head:
     commit = str(info.sha)
     listed = api.list_repo_tree(repository, revision=commit, recursive=True)
     files = {file.path: file for file in listed if isinstance(file, RepoFile)}
-    return Head(commit, bool(info.private), files, _read_card(repository, commit) if README in files else None)
+    return Head(commit, bool(info.private), files, _read_card(repository, commit, files.get(README)))
 
 
-def _read_card(repository: str, commit: str) -> str:
+def _read_card(repository: str, commit: str, listed: "RepoFile | None") -> str | None:
+    if listed is None:
+        return None
+    if listed.size > _MAX_CARD_BYTES:
+        problem = f"its {README} has {listed.size} bytes, more than {_MAX_CARD_BYTES}"
+        raise InputError(f"--to {repository}", problem, "shorten it there, or publish elsewhere")
     with tempfile.TemporaryDirectory() as folder:
         path = client().hf_hub_download(repository, README, revision=commit, local_dir=folder)
         return Path(path).read_text(encoding="utf-8", errors="replace")

@@ -4,6 +4,9 @@ import re
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from nerbench.artifacts.errors import ConfigError
+from nerbench.tasks.configuration.yamlfile import parse_mapping
+
 BEGIN = "<!-- nerbench:begin; what stands between these marks is written anew by every publication -->"
 END = "<!-- nerbench:end -->"
 # A mark has a line to itself, which text from data, being one line inside of others, can never have.
@@ -37,7 +40,6 @@ def merge(ours: str, existing: str | None) -> str:
 
 def _read(card: str) -> _Parts:
     """A card that anybody may have written."""
-    import yaml
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     card = card.replace("\r\n", "\n").removeprefix("\ufeff")
@@ -45,10 +47,10 @@ def _read(card: str) -> _Parts:
     if not match:
         return _Parts("", {}, card)
     try:
-        data = yaml.safe_load(match.group(2))
-    except yaml.YAMLError:
-        data = None
-    return _Parts(match.group(2), data if isinstance(data, dict) else {}, card[match.end() :])
+        data = parse_mapping(match.group(2), "README.md")
+    except ConfigError:
+        data = {}
+    return _Parts(match.group(2), data, card[match.end() :])
 
 
 def _written(data: dict[str, Any], order: list[str]) -> str:

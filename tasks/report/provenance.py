@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.report.chosen import ChosenRun
 from nerbench.tasks.report.entries import Entry
 from nerbench.tasks.report.history import Change
@@ -73,7 +74,14 @@ def changes(found: Iterable[Change]) -> list[Plain]:
 
 
 def _configured(run: ChosenRun) -> Plain:
-    return dict(json.loads(run.row.get("configuration") or "{}"))
+    configuration = run.row.get("configuration") or "{}"
+    try:
+        found = json.loads(configuration)
+    except (ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, dict) and isinstance(found.get("benchmark", {}), dict)):
+        raise CorruptArtifactError(f"runs: the configuration of {run.run_id} is not one: {configuration[:80]!r}")
+    return found
 
 
 def _configuration(run: ChosenRun) -> str:

@@ -37,7 +37,7 @@ nb.quality = (() => {
   };
 
   const slices = async (detail) => {
-    const meaning = await nb.unpack("slices");
+    const meaning = new Map(Object.entries(await nb.unpack("slices"))); // a slice may be called `constructor`
     const names = Object.keys(detail.slices);
     const known = names.filter((name) => detail.slices[name].f1 && detail.slices[name].f1.v !== undefined);
     const overall = detail.labels.overall.f1;
@@ -47,7 +47,7 @@ nb.quality = (() => {
         data: [{
           type: "scatter", mode: "markers", y: known.map(safe), x: scores.map((score) => 100 * score.v), ...errors(scores, "x"),
           marker: { color: color(0), size: scores.map((score) => 7 + 9 * Math.sqrt((score.n || 0) / Math.max(1, overall.n || 1))) },
-          hovertext: scores.map((score, at) => `${safe(known[at])}: ${hover(score)}${meaning[known[at]] ? `<br>${safe(meaning[known[at]])}` : ""}`), hoverinfo: "text",
+          hovertext: scores.map((score, at) => `${safe(known[at])}: ${hover(score)}${meaning.has(known[at]) ? `<br>${safe(meaning.get(known[at]))}` : ""}`), hoverinfo: "text",
         }],
         layout: {
           height: Math.max(220, 60 + 26 * known.length), showlegend: false, xaxis: { title: "points" }, yaxis: { autorange: "reversed", type: "category" },
@@ -60,7 +60,7 @@ nb.quality = (() => {
       names.map((name) => {
         const { f1, by_label } = detail.slices[name];
         const why = f1 && f1.v === undefined ? f1.why || "" : nb.interval(f1);
-        return [name, meaning[name] || "", { n: nb.points(f1 && f1.v) }, why, { n: nb.count(f1 && f1.n) }, ...labels.map((label) => ({ n: nb.points(by_label[label] && by_label[label].v) }))];
+        return [name, meaning.get(name) || "", { n: nb.points(f1 && f1.v) }, why, { n: nb.count(f1 && f1.n) }, ...labels.map((label) => ({ n: nb.points(by_label[label] && by_label[label].v) }))];
       }));
     return nb.charts.show("slices", "Strict F1 by slice, with intervals", make, table, { empty: known.length ? null : "No slice has a number." });
   };

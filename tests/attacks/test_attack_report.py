@@ -1,0 +1,126 @@
+"""The report on result tables that a stranger wrote: every text is shown, and none runs, loads or changes anything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from headless import chromium
+from report_site import two_nights
+
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.report.report import build
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.attacks
+MARKUP = (
+    "</script></title></style>--><svg/onload=alert(1)><img src=//evil.example/x onerror=alert(1)>"  # ends an element
+    "\"'` autofocus onfocus=alert(1) style=background:url(//evil.example/x) x=\""  # ends an attribute
+    '<a href="javascript:alert(1)" id=theme class=evil>x</a><b>y</b>{{7*7}}{% raw %}${alert(1)}%{x}%{y}'
+    "\u202e\u2066\x1b[31m\x00\x07\u2028\ufeff=cmd|' /c calc'!A1"
+)
+PAYLOADS = [
+    pytest.param(MARKUP, id="markup"),
+    *(pytest.param(text, id=text, marks=pytest.mark.slow) for text in ("javascript:alert(1)", "__proto__", "constructor")),
+]
+USE = """async () => {
+  const links = /^(href|src|action|formaction|srcdoc|data|poster|style|xlink:href)$/i;
+  const isOurs = (one) => one.closest('nav, form.controls, .skip') || /^#/.test(one.getAttribute('href') || '');
+  const foreign = (one) => (/^(IMG|A|IFRAME|OBJECT|EMBED|BASE|LINK|FORM|META)$/i.test(one.tagName) && !isOurs(one))
+    || one.classList.contains('evil') || [...one.attributes].some((found) =>
+    /^on/i.test(found.name) || (links.test(found.name) && /javascript:|evil.example/i.test(found.value)));
+  const odd = new Set();
+  const look = async () => {
+    for (const one of document.querySelectorAll('details')) one.open = true;
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    for (const one of document.body.querySelectorAll('*')) if (foreign(one)) odd.add(one.outerHTML.slice(0, 200));
+    for (const text of ['[object ', 'native code', 'NaN', 'undefined']) {
+      if (document.body.innerText.includes(text)) odd.add(text);
+    }
+  };
+  for (const one of document.querySelectorAll('section')) {
+    one.scrollIntoView({ behavior: 'instant' });
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  await look();
+  for (const one of document.querySelectorAll('select')) {
+    for (const option of [...one.options].slice(-2)) {
+      one.value = option.value;
+      one.dispatchEvent(new Event('change'));
+      await look();
+    }
+  }
+  return [...odd];
+}"""
+"""Scrolls to everything and chooses everything; what is in the page that only a text of a table can have made."""
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tables of two nights."""
+    folder = tmp_path_factory.mktemp("honest")
+    two_nights(str(folder))
+    return folder
+
+
+def spoiled(honest: Path, folder: Path, payload: str) -> str:
+    """The same tables, with a further row for each text column of each table in which that column is the payload.
+
+    What merely names something becomes the payload everywhere it stands, so that it is shown in every place.
+    """
+    for path in honest.rglob("*.parquet"):
+        rows = pq.ParquetFile(path).read()
+        table = path.relative_to(honest).parts[0]
+        texts = [column.name for column in TABLES[table].columns if column.type == "string"]
+        named = rows.to_pylist()
+        for row in named:
+            row |= {name: payload for name in ("model", "reason", "host", "cpu", "torch") if row.get(name)}
+            row |= {name: payload for name in ("text", "gold_text", "pred_text", "sentence_text") if row.get(name)}
+        like = next((row for row in named if (row.get("mode"), row.get("metric")) == ("strict", "f1")), named[0])
+        more = [like | {name: payload} for name in texts if name in like and name != "configuration"]
+        target = folder / path.relative_to(honest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([*named, *more], schema=rows.schema), target)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    with chromium() as browser:
+        yield browser
+
+
+def watched(page: "Page") -> list[str]:
+    """What happens from now on."""
+    happened: list[str] = []
+    page.on("console", lambda said: happened.append(said.text) if said.type != "log" else None)
+    page.on("pageerror", lambda error: happened.append(str(error)))
+    page.on("dialog", lambda dialog: (happened.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on(
+        "request",
+        lambda asked: None if asked.url.startswith(("file:", "blob:", "data:")) else happened.append(asked.url),
+    )
+    return happened
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, tmp_path: Path, payload: str) -> None:
+    page_file = tmp_path / "report.html"
+    page_file.write_text(build(spoiled(honest, tmp_path / "results", payload), ["night-2", payload]).html)
+    context = browser.new_context()
+    page = context.new_page()
+    happened = watched(page)
+    page.goto(page_file.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate(USE) == []
+    assert happened == []
+    assert payload.split("\u202e")[0] in page.inner_text("#leaderboard"), "it is shown"
+    assert page.locator("figure svg.main-svg").count() > 3, "charts are drawn"
+    context.close()
