@@ -1,10 +1,10 @@
 """What two runs were made with: the settings that can change a prediction, and where the runs happened."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.results.sharing import recorded_configuration
 
 Run = Mapping[str, Any]
 """A row of the `runs` table."""
@@ -50,7 +50,7 @@ def difference(
 
 def _settings(run: Run) -> dict[str, Any]:
     """Those of a run; what its configuration does not say yet had the default's effect."""
-    told = json.loads(run["configuration"] or "{}").get("benchmark", {})
+    told = recorded_configuration(run["configuration"]).get("benchmark", {})
     return BenchmarkConfig().model_dump(mode="json", include=set(SETTINGS)) | {
         name: told[name] for name in SETTINGS if name in told
     }

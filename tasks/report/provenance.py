@@ -1,14 +1,12 @@
 """Where the numbers come from: runs, machines, versions, configurations and digests, without secrets."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.report.chosen import ChosenRun
 from nerbench.tasks.report.entries import Entry
 from nerbench.tasks.report.history import Change
-from nerbench.tasks.results.sharing import shareable_host, shareable_value
+from nerbench.tasks.results.sharing import recorded_configuration, shareable_host, shareable_value
 
 Plain = dict[str, Any]
 _FACTS = (
@@ -74,14 +72,7 @@ def changes(found: Iterable[Change]) -> list[Plain]:
 
 
 def _configured(run: ChosenRun) -> Plain:
-    configuration = run.row.get("configuration") or "{}"
-    try:
-        found = json.loads(configuration)
-    except (ValueError, RecursionError):
-        found = None
-    if not (isinstance(found, dict) and isinstance(found.get("benchmark", {}), dict)):
-        raise CorruptArtifactError(f"runs: the configuration of {run.run_id} is not one: {configuration[:80]!r}")
-    return found
+    return recorded_configuration(run.row.get("configuration"))
 
 
 def _configuration(run: ChosenRun) -> str:

@@ -22,7 +22,7 @@ from nerbench.artifacts.results.schemas import TABLES
 from nerbench.artifacts.results.tables import read_results
 from nerbench.artifacts.storage.paths import write_whole
 from nerbench.tasks.environment import environment, library_versions
-from nerbench.tasks.results.sharing import TEXTS, shareable, shareable_host
+from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
     "metrics": "one row a score",
@@ -162,7 +162,7 @@ def _newest(runs: pa.Table) -> dict[str, Any] | None:
     if not rows:
         return None
     newest = max(rows, key=lambda row: (row["started_at"], row["run_id"]))
-    return newest | {"configuration": json.loads(newest["configuration"] or "null")}
+    return newest | {"configuration": recorded_configuration(newest["configuration"]) or None}
 
 
 def _manifest(members: Mapping[str, bytes], tables: Mapping[str, pa.Table], selection: Selection) -> dict[str, Any]:

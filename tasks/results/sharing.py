@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.secrets import redact
 from nerbench.tasks.configuration.configerrors import looks_secret
 from nerbench.tasks.configuration.variables import OPTIONS
@@ -53,6 +54,17 @@ def shareable_value(value: Any) -> Any:
     return _shareable_text(value) if isinstance(value, str) else value
 
 
+def recorded_configuration(text: str | None) -> dict[str, Any]:
+    """What the column `configuration` of `runs` holds; without one, nothing. Raises CorruptArtifactError."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, dict) and isinstance(found.get("benchmark", {}), dict)):
+        raise CorruptArtifactError(f"table runs: holds no configuration but {text!r:.80}; remove that file")
+    return found
+
+
 def _shareable_item(key: str, item: Any) -> Any:
     if key == OPTIONS and isinstance(item, Mapping):
         return dict.fromkeys(item, HIDDEN)
@@ -67,7 +79,7 @@ def _shareable_text(text: str) -> str:
 
 
 def _shareable_configuration(configuration: str) -> str:
-    return canonical_json(shareable_value(json.loads(configuration))).decode()
+    return canonical_json(shareable_value(recorded_configuration(configuration))).decode()
 
 
 _CHANGES: dict[str, Callable[[str], str]] = {"host": shareable_host, "configuration": _shareable_configuration}

@@ -1,8 +1,9 @@
 """The report on result tables that a stranger wrote: every text is shown, and none runs, loads or changes anything."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,6 @@ from report_site import two_nights
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import read_results
 from nerbench.tasks.report.report import build
 
 if TYPE_CHECKING:
@@ -124,3 +124,14 @@ def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, 
     assert payload.split("\u202e")[0] in page.inner_text("#leaderboard"), "it is shown"
     assert page.locator("figure svg.main-svg").count() > 3, "charts are drawn"
     context.close()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"benchmark": 3}', "[" * 100_000])
+def test_a_configuration_that_is_none_is_named(honest: Path, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(honest, tmp_path / "results")
+    for path in folder.glob("runs/**/*.parquet"):
+        rows = pq.ParquetFile(path).read()
+        changed = [row | {"configuration": text} for row in rows.to_pylist()]
+        pq.write_table(pa.Table.from_pylist(changed, schema=rows.schema), path)
+    with pytest.raises(CorruptArtifactError, match="table runs: holds no configuration"):
+        build(str(folder))
