@@ -180,9 +180,7 @@ def _downloaded(model: str, commit: str) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(
-            client().snapshot_download(model, revision=commit, **_SAFE, local_files_only=True)
-        )
+        return Path(client().snapshot_download(model, revision=commit, **_SAFE, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
 

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_MARKUP = re.compile(r"([\\`*_\[\]#!|~$<>&@]|:(?=//))")  # the last would make a link of an address
+_MARKUP = re.compile(
+    r"([\\`*_\[\]#!|~$<>&@]|:(?=//)|(?<=www)\.)", re.IGNORECASE
+)  # the last two would make links of addresses
 _PLAIN = re.compile(r"[A-Za-z0-9@:/.,+=%() -][A-Za-z0-9@:/.,_+=%() -]*")
 _HTML = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 

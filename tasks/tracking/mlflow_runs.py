@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
+from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
@@ -24,7 +25,11 @@ EXPERIMENT = "nerbench"
 """The experiment's name, unless MLFLOW_EXPERIMENT_NAME gives another."""
 _A_CALL = 900
 """Metrics that one request may carry; MLflow's own limit is 1,000."""
-_NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
+_NOT_IN_NAMES = re.compile(r"[^\w\-. :]")
+_LONGEST = 250
+"""Characters that MLflow takes in a name."""
+_LONGEST_VALUE = 5000
+"""Characters of a tag or parameter."""
 _USUAL = frozenset({"all", "overall", "micro", "", None})
 """Columns that say nothing are left out of a metric's name."""
 
@@ -90,7 +95,13 @@ def _is_logged(row: Row) -> bool:
 def _name(row: Row) -> str:
     gold = row["gold"] if row["gold"] != row["dataset"] else ""
     parts = (row["dataset"], gold, row["slice"], row["mode"], row["label"], row["average"], row.get("parameters"))
-    return _NOT_IN_NAMES.sub("_", "/".join([*(str(part) for part in parts if part not in _USUAL), row["metric"]]))
+    return _allowed([*(str(part) for part in parts if part not in _USUAL), row["metric"]])
+
+
+def _allowed(parts: Sequence[str]) -> str:
+    """Parts as a name that MLflow takes, which reads `/`, `.` and `..` as those of a path."""
+    said = "/".join("_" if set(part) <= {"."} else _NOT_IN_NAMES.sub("_", part) for part in parts)
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 17]}_{sha256_hex(said.encode())[:16]}"
 
 
 def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
@@ -99,7 +110,7 @@ def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
     where += [f"{name}_{row[name]}" for name in ("batch_size", "sequence_length") if row[name] is not None]
     for column, value in row.items():
         if value is not None and (isinstance(value, float) or column.endswith(("_bytes", "parameters"))):
-            yield _NOT_IN_NAMES.sub("_", "/".join([*where, column])), float(value)
+            yield _allowed([*where, column]), float(value)
 
 
 def _experiment(client: Any) -> str:
@@ -119,14 +130,19 @@ def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
 ) -> None:
     from mlflow.entities import Metric, Param
 
-    tags = {"nerbench.run_id": run.run_id, "nerbench.artifact_id": artifact.artifact_id, "nerbench.uri": artifact.uri}
-    same = " and ".join(f"tags.`{name}` = '{value}'" for name, value in list(tags.items())[:2])
-    if client.search_runs([experiment], f"{same} and attributes.status = 'FINISHED'", max_results=1):
+    about = {"nerbench.run_id": run.run_id, "nerbench.artifact_id": artifact.artifact_id}
+    about["nerbench.uri"] = shareable_value(artifact.uri)
+    tags = {name: value[:_LONGEST_VALUE] for name, value in about.items()}
+    # MLflow's filters have no way to write a quotation mark, which a run's id may hold.
+    same = f"tags.`nerbench.artifact_id` = '{artifact.artifact_id}' and attributes.status = 'FINISHED'"
+    if any(
+        one.data.tags["nerbench.run_id"] == tags["nerbench.run_id"] for one in client.search_runs([experiment], same)
+    ):
         return
     started = int(run.started_at.timestamp() * 1000)
     opened = client.create_run(experiment, start_time=started, tags=tags, run_name=f"{artifact.name} {run.date}")
     logged = opened.info.run_id
-    params = [Param(name, text[:6000]) for name, text in _parameters(config, artifact).items()]
+    params = [Param(name, text[:_LONGEST_VALUE]) for name, text in _parameters(config, artifact).items()]
     numbers = iter([Metric(name, value, started, 0) for name, value in metrics_of(found, artifact.artifact_id).items()])
     client.log_batch(logged, params=params[:100])
     while batch := list(islice(numbers, _A_CALL)):
@@ -134,7 +150,7 @@ def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
     links = {
         "run_id": run.run_id,
         "results": shareable_value(run.results),
-        "tables": {k: [*v] for k, v in tables.items()},
+        "tables": shareable_value({name: [*uris] for name, uris in tables.items()}),
     }
     client.log_dict(logged, links, "nerbench/tables.json")
     client.log_dict(logged, shareable_value(config.as_written()), "nerbench/configuration.json")
@@ -156,4 +172,4 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         for key, one in value.items():
             yield from _flat(f"{name}.{key}", one)
     else:
-        yield _NOT_IN_NAMES.sub("_", name), value
+        yield _allowed([name]), value

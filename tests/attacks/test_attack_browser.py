@@ -119,6 +119,7 @@ def attempt(page: "Page", target: Target, script: str, origin: str | None = None
     return str(page.evaluate(function, told) or "")
 
 
+@pytest.mark.legitimate
 def test_the_pages_open_with_the_link_and_show_the_deployment(user: "BrowserContext", target: Target) -> None:
     page = user.new_page()
     refused: list[str] = []
@@ -132,6 +133,7 @@ def test_the_pages_open_with_the_link_and_show_the_deployment(user: "BrowserCont
     page.close()
 
 
+@pytest.mark.legitimate
 def test_without_the_link_they_ask_for_the_password(browser: "Browser", target: Target) -> None:
     context = browser.new_context()
     page = context.new_page()
@@ -164,6 +166,7 @@ def test_a_rebound_name_does_nothing(user: "BrowserContext", target: Target, nam
     page.close()
 
 
+@pytest.mark.legitimate
 def test_its_own_page_could(user: "BrowserContext", target: Target) -> None:
     """Or the attacks above would prove nothing."""
     page = user.new_page()

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.attacks
 MARKUP = (
     "</script></title></style>--><svg/onload=alert(1)><img src=//evil.example/x onerror=alert(1)>"  # ends an element
-    "\"'` autofocus onfocus=alert(1) style=background:url(//evil.example/x) x=\""  # ends an attribute
+    '"\'` autofocus onfocus=alert(1) style=background:url(//evil.example/x) x="'  # ends an attribute
     '<a href="javascript:alert(1)" id=theme class=evil>x</a><b>y</b>{{7*7}}{% raw %}${alert(1)}%{x}%{y}'
     "\u202e\u2066\x1b[31m\x00\x07\u2028\ufeff=cmd|' /c calc'!A1"
 )
 PAYLOADS = [
     pytest.param(MARKUP, id="markup"),
-    *(pytest.param(text, id=text, marks=pytest.mark.slow) for text in ("javascript:alert(1)", "__proto__", "constructor")),
+    *(
+        pytest.param(text, id=text, marks=pytest.mark.slow)
+        for text in ("javascript:alert(1)", "__proto__", "constructor")
+    ),
 ]
 USE = """async () => {
   const links = /^(href|src|action|formaction|srcdoc|data|poster|style|xlink:href)$/i;
@@ -40,17 +43,16 @@ USE = """async () => {
     for (const one of document.querySelectorAll('details')) one.open = true;
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     for (const one of document.body.querySelectorAll('*')) if (foreign(one)) odd.add(one.outerHTML.slice(0, 200));
-    for (const text of ['[object ', 'native code', 'NaN', 'undefined']) {
-      if (document.body.innerText.includes(text)) odd.add(text);
-    }
+    const shown = document.body.innerText;
+    for (const text of ['[object ', 'native code', 'NaN', 'undefined']) if (shown.includes(text)) odd.add(text);
   };
   for (const one of document.querySelectorAll('section')) {
     one.scrollIntoView({ behavior: 'instant' });
-    await new Promise((done) => setTimeout(done, 100));
+    await new Promise((done) => setTimeout(done, 40));
   }
   await look();
   for (const one of document.querySelectorAll('select')) {
-    for (const option of [...one.options].slice(-2)) {
+    for (const option of [...one.options].slice(-1)) {
       one.value = option.value;
       one.dispatchEvent(new Event('change'));
       await look();
@@ -121,7 +123,7 @@ def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, 
     page.wait_for_selector("html[data-ready]")
     assert page.evaluate(USE) == []
     assert happened == []
-    assert payload.split("\u202e")[0] in page.inner_text("#leaderboard"), "it is shown"
+    assert payload.partition("\u202e")[0] in page.inner_text("#leaderboard"), "it is shown"
     assert page.locator("figure svg.main-svg").count() > 3, "charts are drawn"
     context.close()
 

@@ -73,6 +73,7 @@ def test_nobody_else_starts_a_run(target: Target, who: str) -> None:
     assert CODE not in target.runs()
 
 
+@pytest.mark.legitimate
 def test_the_owner_could(target: Target) -> None:
     """Or the attacks above would prove nothing."""
     path = f"/api/deployments/{target.deployment}/create_flow_run"
@@ -93,6 +94,7 @@ def test_nobody_else_reads_a_secret(target: Target, who: str) -> None:
     assert "access-control-allow-origin" not in sent
 
 
+@pytest.mark.legitimate
 def test_the_owner_reads_it(target: Target) -> None:
     path = f"/api/block_documents/{target.block}?include_secrets=true"
     assert WEBHOOK in ask(target, "GET", path, Authorization=basic(target.credential))[1]
@@ -106,6 +108,7 @@ def test_a_foreign_page_may_not_even_ask_whether_it_may(target: Target) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/ready"])
+@pytest.mark.legitimate
 def test_health_is_open(target: Target, path: str) -> None:
     assert ask(target, "GET", path)[:2] == (200, "true" if path == "/api/health" else '{"message":"OK"}')
 
@@ -139,6 +142,7 @@ async def open_socket(target: Target, where: str, who: str) -> Any:
         return None
 
 
+@pytest.mark.legitimate
 def test_the_owner_opens_one(target: Target) -> None:
     async def opened() -> str:
         from websockets.asyncio.client import connect

@@ -71,6 +71,7 @@ def test_a_link_among_the_snapshots_is_not_pruned(tiny_model_folder: Path, cache
     assert len([one for one in local_models(cache, utc_now()) if one.name.startswith("snapshots/")]) == 1
 
 
+@pytest.mark.legitimate
 def test_a_group_may_share_a_cache(tiny_model_folder: Path, cache: Path, tmp_path: Path) -> None:
     cache.mkdir()
     cache.chmod(0o2775)

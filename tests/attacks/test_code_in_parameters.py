@@ -170,6 +170,7 @@ def test_a_module_that_another_one_hides_is_refused_and_not_taken_for_it(folder:
         load_function("statistics:load")
 
 
+@pytest.mark.legitimate
 def test_what_the_environment_names_is_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = folder.parent / "other"
     other.mkdir()

@@ -34,6 +34,7 @@ def test_a_scheduler_that_is_neither_here_nor_behind_tls(address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786", "tls://scheduler:8786", "wss://a:1"]
 )
+@pytest.mark.legitimate
 def test_loopback_and_tls_are_taken(address: str) -> None:
     assert RunnerConfig(kind="dask", address=address).address == address
 

@@ -122,6 +122,7 @@ def test_a_hub_id_and_a_cluster_are_the_workers_to_name(folder: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("started_by_api")
+@pytest.mark.legitimate
 def test_the_workers_folder_and_what_its_own_file_names_are_allowed(folder: Path) -> None:
     own = folder.parent / "elsewhere"
     own.mkdir()
@@ -137,6 +138,7 @@ def test_the_workers_folder_and_what_its_own_file_names_are_allowed(folder: Path
             configuration(Config.model_validate(with_corpus(refused)), ())
 
 
+@pytest.mark.legitimate
 def test_the_command_line_may_name_anything(folder: Path) -> None:
     config = Config.model_validate(with_corpus("/etc/passwd"))
     assert configuration(config, ()) is config

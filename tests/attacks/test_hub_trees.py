@@ -56,9 +56,7 @@ def hold(hub: FakeHub, ref: ArtifactRef, more: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     "path", ["model-/../../../../../evil-of-1.safetensors", "model-x/y-of-1.safetensors", "model-\\..\\x-of-1.bin"]
 )
-def test_a_path_out_of_the_folder_is_never_asked_for(
-    hub: FakeHub, ref: ArtifactRef, tmp_path: Path, path: str
-) -> None:
+def test_a_path_out_of_the_folder_is_never_asked_for(hub: FakeHub, ref: ArtifactRef, tmp_path: Path, path: str) -> None:
     hold(hub, ref, {path: b"evil"})
     found = snapshot(f"hf://{TO}")
     assert {one.name for one in found.folder.iterdir()} == {one.name for one in materialise(ref).iterdir()}
@@ -86,7 +84,7 @@ def test_a_card_of_gigabytes_is_not_downloaded(hub: FakeHub, ref: ArtifactRef) -
 
     listed = {"type": "file", "path": "README.md", "size": 10 << 30, "oid": "0" * 40}
     hub.faults.append(("GET /api/models/acme/tagger/tree/", lambda serve: Reply(body=[listed])))
-    with pytest.raises(InputError, match="its README.md has 10737418240 bytes, more than"):
+    with pytest.raises(InputError, match=r"its README\.md has 10737418240 bytes, more than"):
         publish(ref, CARD, TO, public=False, message=None)
     assert hub.count("README.md") == 0
 

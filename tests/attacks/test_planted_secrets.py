@@ -177,6 +177,7 @@ def test_a_planted_secret_is_found_nowhere(places: dict[str, bytes], secret: str
     assert [place for place, said in places.items() if secret.encode() in said] == []
 
 
+@pytest.mark.legitimate
 def test_what_was_looked_through_is_what_was_meant(places: dict[str, bytes]) -> None:
     """Each plant was used: its name, or the refusal, is where its value would have been."""
     (database,) = [said for place, said in places.items() if place.endswith("prefect.db")]

@@ -35,6 +35,7 @@ def test_an_endless_text_is_refused(text: str) -> None:
         parse_mapping(text, "nerbench.yaml")
 
 
+@pytest.mark.legitimate
 def test_what_is_merged_within_reason_is_read() -> None:
     text = "base: &base {a: 1}\nused: {<<: *base, b: 2}"
     assert parse_mapping(text, "nerbench.yaml")["used"] == {"a": 1, "b": 2}
