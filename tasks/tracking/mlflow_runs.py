@@ -94,14 +94,17 @@ def _is_logged(row: Row) -> bool:
 
 def _name(row: Row) -> str:
     gold = row["gold"] if row["gold"] != row["dataset"] else ""
-    parts = (row["dataset"], gold, row["slice"], row["mode"], row["label"], row["average"], row.get("parameters"))
+    parameters = re.sub("[=,]", "_", row.get("parameters") or "")
+    parts = (row["dataset"], gold, row["slice"], row["mode"], row["label"], row["average"], parameters)
     return _allowed([*(str(part) for part in parts if part not in _USUAL), row["metric"]])
 
 
 def _allowed(parts: Sequence[str]) -> str:
-    """Parts as a name that MLflow takes, which reads `/`, `.` and `..` as those of a path."""
-    said = "/".join("_" if set(part) <= {"."} else _NOT_IN_NAMES.sub("_", part) for part in parts)
-    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 17]}_{sha256_hex(said.encode())[:16]}"
+    """Parts as a name that MLflow takes, which reads `/`, `.` and `..` as those of a path; different for others."""
+    name = "/".join("_" if set(part) <= {"."} else _NOT_IN_NAMES.sub("_", part) for part in parts)
+    if name == (whole := "/".join(parts)) and len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 17]}_{sha256_hex(whole.encode(errors='surrogatepass'))[:16]}"
 
 
 def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:

@@ -40,6 +40,14 @@ def test_a_name_is_one_that_mlflow_takes(label: str) -> None:
     assert all(letter.isalnum() or letter in "_-. /:" for letter in name)
 
 
+@pytest.mark.parametrize("labels", [("a(b)", "a[b]"), ("x/y", "x_y"), ("..", ".")], ids=str)
+def test_names_that_lose_characters_stay_apart(labels: tuple[str, str]) -> None:
+    rows = [
+        KEY | {"artifact_id": "a", "label": label, "value": 0.5, "ci_low": None, "ci_high": None} for label in labels
+    ]
+    assert len(metrics_of(RunResults("r", rows, [], []), "a")) == 2
+
+
 def test_long_names_stay_apart() -> None:
     rows = [
         KEY | {"artifact_id": "a", "label": "x" * 300 + end, "value": 0.5, "ci_low": None, "ci_high": None}

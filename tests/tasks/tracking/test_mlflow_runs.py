@@ -32,7 +32,8 @@ def row(**changes: Any) -> Row:
         ({"average": "macro"}, "own/strict/macro/f1"),
         ({"slice": "unseen"}, "own/unseen/strict/f1"),
         ({"gold": "new"}, "own/new/strict/f1"),
-        ({"label": "a(b)*", "parameters": "k=2, t=0.5"}, "own/strict/a_b__/k_2_ t_0.5/f1"),
+        ({"parameters": "k=2, t=0.5"}, "own/strict/k_2_ t_0.5/f1"),
+        ({"label": "a(b)*"}, "own/strict/a_b__/f1_d8fd6f11b9849529"),
     ],
 )
 def test_names_of_metrics(changes: dict[str, Any], name: str) -> None:
