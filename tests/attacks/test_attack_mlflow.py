@@ -1,6 +1,7 @@
 """MLflow gets names that it takes, values that it holds, and neither secrets nor paths, whatever a run is called."""
 
 import json
+from contextlib import chdir
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def test_long_names_stay_apart() -> None:
 def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of an empty database of MLflow."""
     mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
-    url = f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-    mlflow.tracking.MlflowClient(tracking_uri=url).search_experiments()
+    folder = tmp_path_factory.mktemp("mlflow")
+    url = f"sqlite:///{folder}/mlflow.db"
+    with chdir(folder):  # where it makes `mlruns`
+        mlflow.tracking.MlflowClient(tracking_uri=url).search_experiments()
     return url
 
 
