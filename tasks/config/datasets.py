@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from nerbench.tasks.config.section import Name, Section, Split, Text
 
 Format = Literal["conll", "parquet", "json", "hub", "loader"]
+TagScheme = Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"]
 
 FIELDS_OF: dict[Format, tuple[str, ...]] = {
     "conll": ("files", "columns", "delimiter", "encoding"),
@@ -50,8 +51,12 @@ class DatasetConfig(Section):
     """conll, json: the files' text encoding."""
     labels: tuple[str, ...] = ()
     """parquet, json, hub, loader: what tags mean that are integers, e.g. `[O, B-PER, I-PER]`."""
-    scheme: Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"] = "auto"
+    scheme: TagScheme = "auto"
     """The tag scheme; `auto` recognises it over all splits together, bare types (`io`) excepted."""
+    invalid: Literal["repair", "refuse"] = "repair"
+    """What becomes of an `I-` (`E-`, `L-`) that continues no entity of its type, here and in the data set's `golds`.
+    `repair`: it becomes a `B-`, as conlleval reads it, with a warning; the column `n_repaired` counts. `refuse`: an
+    error that names its place."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Entity types of the corpus renamed, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
@@ -98,3 +103,5 @@ class GoldConfig(Section):
     """Its format; that of the data set, with the same columns, labels, encoding and options, where None."""
     columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
     """Where its words and tags stand, if not where they do in the data set."""
+    scheme: TagScheme | None = None
+    """Its tag scheme; `auto` recognises it, and is what None means, unless the data set declares `io`."""

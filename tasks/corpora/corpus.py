@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,10 @@ from nerbench.tasks.corpora.columns import Column
 from nerbench.tasks.corpora.labels import entity_types
 from nerbench.tasks.corpora.spool import Spooled, spool
 from nerbench.tasks.sources.readers import FILE_FORMATS, read_splits
-from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, Tag, read_tags, split_tag
+from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, Tag, count_invalid, read_tags, split_tag
 from nerbench.tasks.sources.sentences import Source
 
+log = logging.getLogger(__name__)
 DATASETS_KEPT = 4
 """Of those that were read last; their words lie on disk."""
 
@@ -42,6 +45,10 @@ class Corpus:
     """One IOB2 tag a word."""
     documents: Sequence[int] | None
     """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
+    n_repaired: int = 0
+    """Tags of the source that continue no entity of their type, and begin one here."""
+    first_repaired: str | None = None
+    """Where the first of them stands, in any split of the source."""
 
     def parts(self) -> Iterator["Corpus"]:
         """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
@@ -87,13 +94,12 @@ class Corpus:
 def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
     """All splits of a data set, normalised to IOB2, its types renamed and ignored as `config` says.
 
-    The scheme is recognised over all splits together. Where it is declared, the tags' letters are taken at their word:
-    in `iob2`, an entity that begins with `I-` is one by conlleval's rules and none by the strict ones. Local files that
-    are still the same are read once a process.
+    The scheme is recognised over all splits together. An invalid `I-`, `E-` or `L-` begins an entity, unless
+    `config.invalid` refuses it. Local files that are still the same are read once a process.
 
     Raises:
-        CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, or label_map or
-            ignore_labels name a type that no split has.
+        CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, one is invalid and
+            to be refused, or label_map or ignore_labels name a type that no split has.
     """
     versions = _versions(config)
     return dict(_read_once(config.model_dump_json(), versions)) if versions else _read_splits(config)
@@ -116,7 +122,7 @@ def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
 
 
 def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
-    evidence = SchemeEvidence(config.scheme)
+    evidence = SchemeEvidence(config.scheme, config.invalid)
     spooled = {split: read_whole(source, evidence) for split, source in read_splits(config).items()}
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
     _check_named_types(config, (split_tag(label, scheme) for read in spooled.values() for label in read.labels))
@@ -125,8 +131,8 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
             name=config.name,
             split=split,
             words=read.words,
-            tags=iob2_tags(read, scheme, config),
             documents=read.documents,
+            **annotation(read, scheme, config, evidence.first_invalid(scheme)),
         )
         for split, read in spooled.items()
     }
@@ -153,15 +159,36 @@ def read_whole(source: Source, evidence: SchemeEvidence) -> Spooled:
     return read
 
 
-def iob2_tags(read: Spooled, scheme: Scheme, config: DatasetConfig) -> Column:
-    """The tags of a source in IOB2, renamed and ignored as `config` says."""
+def annotation(read: Spooled, scheme: Scheme, config: DatasetConfig, first_invalid: str | None) -> dict[str, Any]:
+    """The fields of a Corpus that an annotation gives: tags in IOB2, renamed and ignored as `config` says, and repairs.
+
+    `first_invalid` is where the first invalid tag stands, if there is one.
+    """
+    labels = {label: tag for label in read.labels if (tag := split_tag(label, scheme))}
     reading = read_tags(
-        {label: tag for label in read.labels if (tag := split_tag(label, scheme))},
-        inside_begins=scheme in ("iob1", "io"),
+        labels,
+        inside_begins=True,
         label_map=config.label_map,
         ignore_labels=frozenset(config.ignore_labels),
     )
-    return read.tags(reading)
+    n_repaired = count_invalid(list(labels.values()), read.codes, read.starts) if first_invalid else 0
+    return {"tags": read.tags(reading), "n_repaired": n_repaired, "first_repaired": first_invalid}
+
+
+def warn_of_repairs(name: str, corpora: Iterable[Corpus]) -> None:
+    """Warn once a process of what was repaired in the splits of a data set, or in a gold; `name` says which."""
+    read = list(corpora)
+    repaired, words = sum(one.n_repaired for one in read), sum(one.n_words for one in read)
+    if repaired:
+        _warn(
+            f"{name}: invalid tags, which continue no entity of their type: {repaired:,} of {words:,}, the first at "
+            f"{read[0].first_repaired}; read as B-, as conlleval does (`invalid: refuse` makes it an error)"
+        )
+
+
+@lru_cache(maxsize=128)
+def _warn(text: str) -> None:
+    log.warning("%s", text)
 
 
 def _check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
-from nerbench.tasks.corpora.corpus import Corpus, iob2_tags, read_whole
+from nerbench.tasks.corpora.corpus import Corpus, annotation, read_whole
 from nerbench.tasks.sources.readers import read_splits
 from nerbench.tasks.sources.schemes import SchemeEvidence
 from nerbench.tasks.sources.sentences import Sentence, Source
@@ -14,11 +14,12 @@ from nerbench.tasks.sources.sentences import Sentence, Source
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
     """A further annotation of the sentences of `words`, whose documents it takes: only sentences are compared.
 
-    Its scheme is recognised on its own (unless the data set's is declared as `io`); its types are renamed and ignored
-    as the data set's.
+    Its scheme is its own: declared, or recognised (`io` where the data set's is declared so). Its types are renamed and
+    ignored, and its invalid tags repaired or refused, as the data set's.
 
     Raises:
-        CorpusError: it cannot be read, or its words are not those of `words`; names the first that differs.
+        CorpusError: it cannot be read, its words are not those of `words` (names the first that differs), or a tag is
+            invalid and to be refused.
     """
     its = _as_dataset(config, dataset, words.split)
     sources = read_splits(its)
@@ -26,10 +27,10 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
         problem = f"{config.file} has no {words.split} split"
         raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")
     source = sources[words.split]
-    evidence = SchemeEvidence(its.scheme)
+    evidence = SchemeEvidence(its.scheme, dataset.invalid)
     read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
     scheme = evidence.scheme("write the whole annotation in one scheme")
-    return replace(words, name=config.name, tags=iob2_tags(read, scheme, dataset))
+    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme)))
 
 
 def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
@@ -40,7 +41,7 @@ def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> Datas
         update={
             where: {split: config.file} if where == "files" else config.file,
             "columns": config.columns or base.columns,
-            "scheme": "io" if dataset.scheme == "io" else "auto",
+            "scheme": config.scheme or ("io" if dataset.scheme == "io" else "auto"),
             "config": None,
             "revision": None,
         }

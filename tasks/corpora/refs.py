@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorpusError, LabelError
 from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
-from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split
+from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split, warn_of_repairs
 from nerbench.tasks.corpora.golds import load_gold
 
 KEPT_IN_MEMORY = 8
@@ -23,6 +23,8 @@ class CorpusRef(Section):
     gold_sha256: str
     types: tuple[str, ...]
     """The entity types of all splits and golds, which a model must know by name."""
+    n_repaired: int = 0
+    """Tags of the annotation that were repaired."""
 
     @property
     def gold_name(self) -> str:
@@ -53,8 +55,18 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
     types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
     _check_labels(config.benchmark, dataset.name, types)
+    warn_of_repairs(f"data set {dataset.name}", splits.values())
+    for _, corpus in annotations[1:]:
+        warn_of_repairs(f"gold {corpus.name}", [corpus])
     return [
-        CorpusRef(dataset=dataset, split=config.benchmark.split, gold=gold, types=types, **_keep(corpus)._asdict())
+        CorpusRef(
+            dataset=dataset,
+            split=config.benchmark.split,
+            gold=gold,
+            types=types,
+            n_repaired=corpus.n_repaired,
+            **_keep(corpus)._asdict(),
+        )
         for gold, corpus in annotations
     ]
 

@@ -34,17 +34,28 @@ class Spooled(NamedTuple):
     documents: Sequence[int] | None
     """(sentences,) 0-based numbers of the documents; None where the source has none."""
 
+    @property
+    def starts(self) -> npt.NDArray[np.bool_]:
+        """(words,) true at the first word of each sentence."""
+        return _starts(self.words.lengths)
+
     def tags(self, reading: TagReading) -> Column:
         """The tags in IOB2."""
         chunks, done = [], 0
         for lengths in chunked(self.words.lengths.tolist()):
             ends = np.cumsum([0, *lengths])
-            starts = np.zeros(ends[-1], np.bool_)
-            starts[ends[:-1]] = True
             labels = pa.DictionaryArray.from_arrays(self.codes[done : done + ends[-1]], list(self.labels))
-            chunks.append(pa.ListArray.from_arrays(ends.astype(np.int32), reading.read(labels, starts)))
+            tags = reading.read(labels, _starts(np.array(lengths)))
+            chunks.append(pa.ListArray.from_arrays(ends.astype(np.int32), tags))
             done += ends[-1]
         return Column(chunks)
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    ends = np.cumsum(lengths)
+    starts = np.zeros(ends[-1], np.bool_)
+    starts[ends - lengths] = True
+    return starts
 
 
 def spool(source: Source, sentences: Iterable[Sentence]) -> Spooled:

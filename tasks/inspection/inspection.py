@@ -39,7 +39,7 @@ def inspect(config: Config, cutter: Cutter | None = None) -> Inspection:
 
 def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> DatasetFacts:
     """One data set; raises like `inspect`."""
-    evidence = SchemeEvidence(config.scheme)
+    evidence = SchemeEvidence(config.scheme, config.invalid)
     read = {split: _read(source, evidence) for split, source in read_splits(config).items()}
     verdict = _scheme(config, evidence, read)
     corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
@@ -121,7 +121,7 @@ def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, 
         scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
         return _Verdict(scheme, None, invalid(scheme))
     except CorpusError as error:
-        found = {scheme: invalid(scheme) for scheme in SCHEMES}
+        found = {scheme: invalid(scheme) for scheme in SCHEMES if config.scheme in ("auto", scheme)}
         least = min(found, key=lambda one: sum(pair.times for of in found[one].values() for pair in of))
         return _Verdict(least, str(error), found[least])
 
@@ -129,7 +129,7 @@ def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, 
 def _corpus(read: _Read, split: str, config: DatasetConfig, scheme: Scheme) -> Corpus:
     reading = read_tags(
         {label: tag for label in read.spooled.labels if (tag := split_tag(label, config.scheme))},
-        inside_begins=scheme in ("iob1", "io"),
+        inside_begins=True,
         label_map=config.label_map,
         ignore_labels=frozenset(config.ignore_labels),
     )

@@ -125,7 +125,8 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
         counts = _counts(results, counted.counts, counted.sha256)
     metrics = selected_metrics(config)
     rows = score(counts, label, metrics=metrics, intervals=JackknifeIntervals(config.benchmark.confidence))
-    return rows + (missing_slices(counted.unavailable, metrics) if label == OVERALL else [])
+    rows += missing_slices(counted.unavailable, metrics) if label == OVERALL else []
+    return [row | {"n_repaired": counted.corpus.n_repaired} for row in rows]
 
 
 def selected_metrics(config: Config) -> list[Metric]:

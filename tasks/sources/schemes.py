@@ -11,10 +11,14 @@
 IOB1 is that of CoNLL-2003 as published (Tjong Kim Sang & Veenstra 1999), BILOU that of Ratinov & Roth (2009).
 IO is IOB1 without any `B-`: two entities of one type side by side are one. So a corpus of `I-` alone is recognised as
 IOB1, which reads it the same; only bare types (`PER`) must be declared as `io`, since any text could be one.
+
+A tag of IOB2, BIOES or BILOU that continues an entity (`I-`, `E-`, `L-`) is invalid where the word before leaves none
+of its type open. A corpus is either refused for it, or the tag is repaired: it begins an entity (`B-`), as conlleval
+reads it. Predictions are not repaired; the modes of `nerbench.tasks.scoring.counts` define what it means there.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal, NamedTuple
@@ -29,8 +33,11 @@ from nerbench.tasks.sources.sentences import Sentence, Source, shortened
 
 Scheme = Literal["io", "iob1", "iob2", "bioes", "bilou"]
 Declared = Literal["auto"] | Scheme
+Invalid = Literal["repair", "refuse"]
 
 BEGINNING, CONTINUING = "BSU", "IEL"
+BEGINS_WITH_I: frozenset[Scheme] = frozenset({"io", "iob1"})
+"""Schemes in which an `I-` begins an entity where it continues none."""
 _LETTERS: Mapping[Declared, str] = {
     "auto": "BIESLU",
     "io": "I",
@@ -79,14 +86,17 @@ _BIOES = _Observation("a tag has a letter of BIOES", frozenset({"bioes"}))
 _BILOU = _Observation("a tag has a letter of BILOU", frozenset({"bilou"}))
 _STRAY_END = _Observation("a tag ends an entity that did not begin", frozenset())
 _ONLY_IN = {"E": _BIOES, "S": _BIOES, "L": _BILOU, "U": _BILOU}
+_INVALID = (_INSIDE_BEGINS, _STRAY_END)
+"""What is invalid where an entity begins with `B-`."""
 _PREFERRED: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bilou")
 
 
 class SchemeEvidence:
     """What the tags of all splits say about their scheme; each pair of neighbouring tags is judged once."""
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: Declared, invalid: Invalid = "repair") -> None:
         self._declared = declared
+        self._invalid = invalid
         self._judged: set[tuple[str, str]] = set()
         self._first: dict[_Observation, str] = {}
 
@@ -106,16 +116,33 @@ class SchemeEvidence:
     def scheme(self, remedy: str) -> Scheme:
         """The declared scheme, or else the one that everything seen allows; IOB2 where there is no entity to tell.
 
+        Invalid tags that are to be repaired exclude no scheme.
+
         Raises:
-            CorpusError: two places exclude each other; both are named, followed by `remedy`.
+            CorpusError: two places exclude each other; both are named, followed by `remedy`. Or an invalid tag is to be
+                refused.
         """
-        if self._declared != "auto":
-            return self._declared
-        for one, other in combinations(sorted(self._first, key=lambda seen: len(seen.schemes)), 2):
+        scheme = self._recognised(remedy) if self._declared == "auto" else self._declared
+        if self._invalid == "refuse" and (place := self.first_invalid(scheme)):
+            problem = f"the tag continues no entity of its type, which {scheme} does not allow"
+            raise CorpusError(place, problem, "correct it, or let `invalid: repair` begin an entity there")
+        return scheme
+
+    def first_invalid(self, scheme: Scheme) -> str | None:
+        """Where the first tag stands that continues an entity and follows none of its type; None without one."""
+        if scheme in BEGINS_WITH_I:
+            return None
+        return next((place for seen, place in self._first.items() if seen in _INVALID), None)
+
+    def _recognised(self, remedy: str) -> Scheme:
+        decisive = [seen for seen in self._first if self._invalid == "refuse" or seen not in _INVALID]
+        for one, other in combinations(sorted(decisive, key=lambda seen: len(seen.schemes)), 2):
             if not one.schemes & other.schemes:
                 problem = f"{one.phrase}, but at {self._first[other]} {other.phrase}"
                 raise CorpusError(self._first[one], problem, remedy)
-        return next(s for s in _PREFERRED if all(s in seen.schemes for seen in self._first))
+        possible = [scheme for scheme in _PREFERRED if all(scheme in seen.schemes for seen in decisive)]
+        valid = (scheme for scheme in possible if all(scheme in seen.schemes for seen in self._first))
+        return next(valid, possible[0])
 
     def _judge(self, pair: tuple[str, str], word: int, sentence: Sentence, source: Source) -> None:
         """`word` is the position of the second tag of the pair; after the last word that is the sentence's length."""
@@ -158,9 +185,11 @@ class TagReading:
     tags: Mapping[str, str]
     """The IOB2 tag of each label where it continues an entity, or where its letter alone decides."""
     openings: Mapping[str, str]
-    """The IOB2 tag of each label where the word before it has another type, or is in another sentence."""
+    """The IOB2 tag of each label where the word before it leaves no entity of its type open."""
     types: Mapping[str, str]
     """The type as the source names it, empty for none: neighbours are compared before anything is renamed."""
+    left_open: Mapping[str, str]
+    """The type of the entity that each label leaves open for the next word, as the source names it; empty for none."""
 
     def read(self, labels: pa.DictionaryArray, starts: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
         """IOB2 tags, one a word, of labels; `starts` is true at the first word of each sentence.
@@ -172,11 +201,9 @@ class TagReading:
         number = {name: code for code, name in enumerate(names)}
         inside = np.array([number[self.tags[label]] for label in known], np.int32)
         opening = np.array([number[self.openings[label]] for label in known], np.int32)
-        _, kinds = np.unique([self.types[label] for label in known], return_inverse=True)
         codes = labels.indices.to_numpy(zero_copy_only=False)
-        kind_of = kinds[codes]
-        continues = ~starts
-        continues[1:] &= kind_of[1:] == kind_of[:-1]
+        types, left_open = ([of[label] for label in known] for of in (self.types, self.left_open))
+        continues = _continues(types, left_open, codes, starts)
         return pa.DictionaryArray.from_arrays(np.where(continues, inside[codes], opening[codes]), names)
 
 
@@ -187,7 +214,7 @@ def read_tags(
 
     Args:
         labels: by their text.
-        inside_begins: whether an `I-` begins an entity where it continues none (IOB1 and IO).
+        inside_begins: whether an `I-` begins an entity where it continues none (IOB1, IO, and what is repaired).
         label_map: types of the source renamed.
         ignore_labels: types of the source, by their old name, that are read as `O`.
     """
@@ -198,4 +225,37 @@ def read_tags(
         letter = "B" if tag.letter in BEGINNING else "I"
         tags[label] = OUTSIDE if outside else f"{letter}-{kind}"
         openings[label] = OUTSIDE if outside else f"{'B' if inside_begins else letter}-{kind}"
-    return TagReading(tags=tags, openings=openings, types={label: tag.type for label, tag in labels.items()})
+    return TagReading(
+        tags=tags,
+        openings=openings,
+        types={label: tag.type for label, tag in labels.items()},
+        left_open={label: _left_open(tag) for label, tag in labels.items()},
+    )
+
+
+def count_invalid(labels: Sequence[Tag], codes: npt.NDArray[np.intc], starts: npt.NDArray[np.bool_]) -> int:
+    """How many words continue an entity that the word before does not leave open.
+
+    Args:
+        labels: the distinct tags.
+        codes: (words,) positions in `labels`.
+        starts: (words,) true at the first word of each sentence.
+    """
+    is_inside = np.array([tag.letter in CONTINUING for tag in labels])
+    continues = _continues([tag.type for tag in labels], [_left_open(tag) for tag in labels], codes, starts)
+    return int(np.count_nonzero(is_inside[codes] & ~continues))
+
+
+def _left_open(tag: Tag) -> str:
+    return tag.type if tag.letter in "BI" else ""
+
+
+def _continues(
+    types: Sequence[str], left_open: Sequence[str], codes: npt.NDArray[np.integer], starts: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """(words,) whether the word before, in the same sentence, leaves an entity of the word's type open."""
+    kinds = np.unique([*types, *left_open], return_inverse=True)[1]
+    its, before = kinds[: len(types)][codes], kinds[len(types) :][codes]
+    continues = ~starts
+    continues[1:] &= its[1:] == before[:-1]
+    return continues

@@ -29,7 +29,7 @@ from nerbench.artifacts.storage.paths import write_whole
 from nerbench.artifacts.store import Store
 from nerbench.tasks.child import Job, run_child
 from nerbench.tasks.config import DatasetConfig, ModelConfig, Section
-from nerbench.tasks.corpora.corpus import load_splits, pick_split
+from nerbench.tasks.corpora.corpus import load_splits, pick_split, warn_of_repairs
 from nerbench.tasks.environment import code_version, environment, library_versions
 from nerbench.tasks.runs import utc_now
 from nerbench.tasks.training.source import base_source
@@ -178,6 +178,7 @@ def publish(trained: TrainedModel, store: str, run_id: str | None = None) -> Art
 
 def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
     splits = load_splits(dataset)
+    warn_of_repairs(f"data set {dataset.name}", splits.values())
     seen = [pick_split(splits, split, dataset) for split in SEEN]
     return tuple(
         CorpusDigest(

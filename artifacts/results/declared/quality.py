@@ -83,6 +83,11 @@ QUALITY: dict[str, TableSchema] = {
         value("n_invalid", "predicted `I-` tags that continue no entity of their type", "int64"),
         value("parameters", "of a metric with a grid of them, `k=2, threshold=0.5`", "string"),
         value("source", "the file of a metric of your own, with its digest", "string"),
+        value(
+            "n_repaired",
+            "tags of the annotation that continue no entity of their type, read as `B-`; null where nothing was read",
+            "int64",
+        ),
         volatile=("started_at", "attempt"),
     ),
     "predictions": table(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.config import Config, DatasetConfig, GoldConfig
 from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split
 from nerbench.tasks.corpora.golds import load_gold
+from nerbench.tasks.corpora.refs import describe
 
 
 def write(folder: Path, name: str, tags: str, words: str = "") -> str:
@@ -55,10 +56,21 @@ def test_scheme_is_recognised_over_all_splits_together(tmp_path: Path) -> None:
     assert load(tmp_path, "O O", "I-X B-X")["train"].tags == [["O", "O"]]
 
 
-def test_declared_schemes_are_taken_at_their_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["auto", "iob2", "iob1"])
+def test_invalid_tags_are_repaired_or_refused(tmp_path: Path, scheme: str) -> None:
     mixed = "B-X O I-X I-Y"
-    assert load(tmp_path, mixed, scheme="iob2")["train"].tags == [["B-X", "O", "I-X", "I-Y"]]
-    assert load(tmp_path, mixed, scheme="iob1")["train"].tags == [["B-X", "O", "B-X", "B-Y"]]
+    found = load(tmp_path, "B-X", mixed, scheme=scheme)
+    assert found["validation"].tags == [["B-X", "O", "B-X", "B-Y"]]
+    n = 0 if scheme == "iob1" else 2
+    assert (found["train"].n_repaired, found["validation"].n_repaired) == (0, n)
+    assert (found["train"].first_repaired or "").endswith("validation:3" if n else "")
+    if n:
+        with pytest.raises(CorpusError, match=r"validation:3: (the tag continues no|an entity begins with I-)"):
+            load(tmp_path, "B-X", mixed, scheme=scheme, invalid="refuse")
+    else:
+        assert (
+            load(tmp_path, "B-X", mixed, scheme=scheme, invalid="refuse")["validation"].tags == found["validation"].tags
+        )
 
 
 def test_types_are_renamed_and_ignored(tmp_path: Path) -> None:
@@ -112,11 +124,12 @@ def test_sizes() -> None:
     assert (corpus().n_words, corpus().lengths.tolist()) == (3, [2, 1])
 
 
-def gold_of(folder: Path, tags: str, words: str = "", **options: Any) -> Corpus:
+def gold_of(folder: Path, tags: str, words: str = "", its: Any = None, **options: Any) -> Corpus:
     files = {"test": write(folder, "test", "B-X I-X/O")}
     dataset = DatasetConfig.model_validate({"name": "toy", "files": files, **options})
     text = replace(load_splits(dataset)["test"], documents=[0, 1])
-    return load_gold(GoldConfig(name="other", dataset="toy", file=write(folder, "gold", tags, words)), dataset, text)
+    gold = {"name": "other", "dataset": "toy", "file": write(folder, "gold", tags, words), **(its or {})}
+    return load_gold(GoldConfig.model_validate(gold), dataset, text)
 
 
 def test_gold_has_a_scheme_of_its_own_and_the_words_documents(tmp_path: Path) -> None:
@@ -134,15 +147,37 @@ def test_gold_has_a_scheme_of_its_own_and_the_words_documents(tmp_path: Path) ->
         ("O O/O/O", "a b/a/a", "gold: it has 3 sentences, toy has 2"),
         ("O O", "a b", "gold: it has 1 sentences, toy has 2"),
         (
-            "B-X O/I-X",
+            "B-X I-X/S-X",
             "",
-            "gold:4: an entity begins with I- .* at .*/gold:1 .*; write the whole annotation in one scheme",
+            "gold:4: a tag has a letter of BIOES, .* at .*/gold:2 .*; write the whole annotation in one scheme",
         ),
     ],
 )
 def test_gold_of_other_words_or_mixed_schemes(tmp_path: Path, tags: str, words: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         gold_of(tmp_path, tags, words)
+
+
+def test_a_gold_declares_its_scheme_and_follows_the_policy_of_its_data_set(tmp_path: Path) -> None:
+    gold = gold_of(tmp_path, "B-X O/I-X")
+    assert (gold.tags, gold.n_repaired) == ([["B-X", "O"], ["B-X"]], 1)
+    assert (gold.first_repaired or "").endswith("/gold:4")
+    with pytest.raises(CorpusError, match=r"gold:4: an entity begins with I- .* at .*/gold:1 .*; write the whole annot"):
+        gold_of(tmp_path, "B-X O/I-X", invalid="refuse")
+    iob1 = gold_of(tmp_path, "B-X O/I-X", its={"scheme": "iob1"}, invalid="refuse")
+    assert (iob1.tags, iob1.n_repaired) == ([["B-X", "O"], ["B-X"]], 0)
+    with pytest.raises(CorpusError, match="gold:4: the tag continues no entity of its type, which iob2 does not allow"):
+        gold_of(tmp_path, "B-X O/I-X", its={"scheme": "iob2"}, invalid="refuse")
+    bare = gold_of(tmp_path, "X X/Y", its={"scheme": "io"})
+    assert bare.tags == [["B-X", "I-X"], ["B-Y"]]
+
+
+def test_a_repaired_data_set_has_nothing_to_do_with_its_golds(tmp_path: Path) -> None:
+    text = load(tmp_path, "B-X O/I-X")["train"]
+    assert text.n_repaired == 1
+    dataset = DatasetConfig.model_validate({"name": "toy", "files": {"train": "unread"}})
+    gold = load_gold(GoldConfig(name="other", dataset="toy", file=write(tmp_path, "gold", "O B-X/O")), dataset, text)
+    assert (gold.n_repaired, gold.first_repaired) == (0, None)
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +252,28 @@ def test_what_is_elsewhere_is_read_each_time(reads: list[str]) -> None:
     config = DatasetConfig(name="far", files={"test": "memory://corpus/read_each_time.txt"})
     assert [load_splits(config)["test"].words for _ in range(2)] == [[["EU"]]] * 2
     assert reads == ["far", "far"]
+
+
+def test_one_stray_tag_in_the_real_corpus_is_repaired_with_one_warning(
+    conllpp: DatasetConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = Path(conllpp.files["test"]).read_text().splitlines(keepends=True)
+    at = next(n for n in range(40_000, 50_000) if " B-" in lines[n] and not lines[n - 1].strip())
+    lines[at] = lines[at].replace(" B-", " I-")
+    stray = tmp_path / "stray.txt"
+    stray.write_text("".join(lines))
+    config = Config.model_validate(
+        {
+            "datasets": [conllpp.model_copy(update={"files": {"test": str(stray)}}).model_dump(exclude_unset=True)],
+            "golds": [{"name": "same", "dataset": "conllpp", "file": str(stray)}],
+        }
+    )
+    refs = describe(config, config.datasets[0]) + describe(config, config.datasets[0])
+    intact = load_splits(conllpp)["test"]
+    assert {(ref.words_sha256, ref.gold_sha256) for ref in refs} == {(intact.words_sha256, intact.gold_sha256)}
+    assert [ref.n_repaired for ref in refs] == [1, 1, 1, 1]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{name}: invalid tags, which continue no entity of their type: 1 of 46,435, the first at {stray}:{at + 1}; "
+        "read as B-, as conlleval does (`invalid: refuse` makes it an error)"
+        for name in ("data set conllpp", "gold same")
+    ]

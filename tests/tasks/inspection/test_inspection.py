@@ -80,9 +80,12 @@ def test_the_counts_are_those_of_a_plain_loop(tmp_path: Path) -> None:
 
 
 def test_contradicting_tags_are_a_finding_with_their_places(tmp_path: Path) -> None:
-    facts = looked_at(tmp_path, train="a B-X\nb I-X\n\nc B-X\n\nd O\ne I-X\n", test="a B-X\n")
-    assert facts.scheme == "iob2"
+    splits = {"train": "a B-X\nb I-X\n\nc B-X\n\nd O\ne I-X\n", "test": "a B-X\n"}
+    facts = looked_at(tmp_path, dataset={"invalid": "refuse"}, **splits)
+    repaired = looked_at(tmp_path, **splits)
+    assert facts.scheme == repaired.scheme == "iob2"
     assert facts.contradiction is not None
+    assert (repaired.contradiction, repaired.splits) == (None, facts.splits)
     (invalid,) = split(facts, "train").invalid
     assert (invalid.before, invalid.tag, invalid.count) == ("O", "I-X", 1)
     assert invalid.place == f"{tmp_path}/train.conll:7"

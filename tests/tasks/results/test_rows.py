@@ -178,14 +178,23 @@ def test_a_perfect_gold_scores_one(bench: Callable[..., Bench], tmp_path: Path) 
     uri = own.write_predictions(own.refs()[0])
     predicted = iter(pq.read_table(uri)["pred_tag"].to_pylist())
     write_conll(tmp_path / "test.txt", [[next(predicted) for _ in tags] for tags in TAGS])
-    own = own._replace(config=own.config.model_copy(update={"datasets": (declared(own, scheme="iob2"),)}))
     scores = own.scores(own.refs()[0])
-    (accuracy,) = [row for row in scores if (row["metric"], row["label"]) == ("accuracy", "overall")]
-    assert accuracy["value"] == 1
+    # An annotation is repaired as conlleval reads it, predictions are not.
+    (conlleval,) = [
+        row
+        for row in scores
+        if (row["mode"], row["metric"], row["average"]) == ("conlleval", "f1", "micro") and row["slice"] == "all"
+    ]
+    assert conlleval["value"] == 1
+    assert conlleval["n_repaired"] == conlleval["n_invalid"] > 0
 
 
-def declared(own: Bench, **changes: Any) -> Any:
-    return own.config.datasets[0].model_copy(update=changes)
+def test_the_repairs_of_each_annotation_stand_in_its_rows(bench: Callable[..., Bench]) -> None:
+    second = [[tag.replace("B-", "I-") for tag in TAGS[0]], *TAGS[1:]]
+    own = bench(golds={"second": second})
+    scores = {ref.gold_name: own.scores(ref) for ref in own.refs()}
+    assert {name: {row["n_repaired"] for row in rows} for name, rows in scores.items()} == {"own": {0}, "second": {2}}
+    assert f1(scores["own"]) | {"n_repaired": 2} == f1(scores["second"])
 
 
 def test_labels_of_the_model_are_read_by_name(bench: Callable[..., Bench], tmp_path: Path) -> None:

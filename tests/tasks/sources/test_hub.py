@@ -87,7 +87,7 @@ def test_string_tags_other_columns_documents_and_a_further_gold(tmp_path: Path) 
         (
             "test",
             {"tokens": [["a"], ["b"]], "ner_tags": [["B-X"], ["I-X"]]},
-            {},
+            {"invalid": "refuse"},
             "row 1 word 0: an entity begins with I-",
         ),
         ("test", {"tokens": [["a"]], "ner_tags": [["O"]]}, {"config": "x"}, "dataset toy: .* cannot be loaded .*'x'"),
