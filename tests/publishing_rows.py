@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from scored_runs import end_run
+
 from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
 from nerbench.artifacts.results.tables import write_table
 from nerbench.tasks.config import Config
@@ -66,7 +68,11 @@ def metric(value: float | None, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def write_metrics(config: Config, ref: ArtifactRef, rows: list[dict[str, Any]], date: str = "2026-01-03") -> None:
+def write_metrics(
+    config: Config, ref: ArtifactRef, rows: list[dict[str, Any]], date: str = "2026-01-03", *, ended: bool = True
+) -> None:
     known = {"artifact_id": ref.artifact_id, "model_sha256": ref.model_sha256}
     key = f"{rows[0]['run_id']}-{ref.artifact_id[:8]}"
     write_table(config.results, "metrics", [row | known for row in rows], date=date, key=key)
+    if ended:
+        end_run(config.results, date, **{name: rows[0][name] for name in ("run_id", "started_at")})

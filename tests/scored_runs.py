@@ -65,12 +65,16 @@ def write_run(
     results: str, night: int, benchmark: dict[str, Any], *, hour: int = 0, attempt: int = 0, **environment: Any
 ) -> None:
     """The row of a night's run, of one attempt."""
-    columns = TABLES["runs"].columns
-    required = {one.name: "x" for one in columns if one.type == "string" and not one.nullable}
-    row = required | _identity(night, hour)
+    row = _identity(night, hour)
     row |= {"started_at": row["started_at"] + timedelta(minutes=attempt)}
     row |= {"configuration": Config.model_validate({"benchmark": benchmark}).model_dump_json(), **environment}
-    write_table(results, "runs", [row], date=f"2030-01-{night:02}", key=f"run-{night}-{hour}-{attempt}")
+    end_run(results, f"2030-01-{night:02}", **row)
+
+
+def end_run(results: str, date: str, **row: Any) -> None:
+    """The row of a run that ended: its `run_id`, `started_at`, and what else is given."""
+    required = {one.name: "x" for one in TABLES["runs"].columns if one.type == "string" and not one.nullable}
+    write_table(results, "runs", [required | row], date=date, key=table_key(row["run_id"], str(row["started_at"])))
 
 
 def _identity(night: int, hour: int) -> dict[str, Any]:

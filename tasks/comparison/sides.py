@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from itertools import islice
+from itertools import chain, islice
 from operator import and_
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.results.ended import EndedRun, ended_runs, newest_ended
 from nerbench.tasks.results.predicted import Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -42,8 +43,8 @@ class Side:
     """The name it was known by in the run."""
     scored: tuple[Predicted, ...]
     """Ordered by dataset and gold."""
-    run: Mapping[str, Any] | None
-    """The run's row of `runs`, of its last attempt; None where it wrote none."""
+    run: Mapping[str, Any]
+    """The run's row of `runs`, of its last attempt."""
 
 
 class Pair(NamedTuple):
@@ -74,7 +75,7 @@ class Pair(NamedTuple):
 
 
 def find_side(reference: str, store: str, results: str, *, dataset: str | None = None, gold: str | None = None) -> Side:
-    """The side that a reference means: that of the newest run (of that date) with metrics of the artifact.
+    """The side that a reference means: that of the newest run (of that date) with metrics of the artifact that ended.
 
     What stands before the first `#` is a reference as in `references.py`, to one artifact. A plain name with a
     run means the artifact that had the name in that run, wherever `latest` points to now. A name or digest that the
@@ -100,7 +101,7 @@ def find_side(reference: str, store: str, results: str, *, dataset: str | None =
         reference=reference,
         date=found.date,
         scored=tuple(stored(results, row) for row in rows),
-        run=row_of_run(results, rows[0]["run_id"], found.date),
+        run=found.row,
         **{name: rows[0][name] for name in ("run_id", "started_at", "artifact_id", "model_sha256", "model")},
     )
 
@@ -145,7 +146,7 @@ def _meaning(model: str, store: str, *, of_run: bool) -> list[Filter]:
     return [("artifact_id", "=", refs[0].artifact_id)]
 
 
-def _newest(results: str, filters: Sequence[Filter], moment: str) -> DatedRows | None:
+def _newest(results: str, filters: Sequence[Filter], moment: str) -> EndedRun | None:
     """What was scored in the newest run, of that date or run where one is given: one row for each annotation."""
     date, of_run = (moment, None) if _DATE.fullmatch(moment) else (None, moment)
     if of_run:
@@ -155,10 +156,8 @@ def _newest(results: str, filters: Sequence[Filter], moment: str) -> DatedRows |
         run = next(read_newest_first(results, "runs", columns=["run_id"], filters=[named]), None)
         date = run and run.date
     for found in _scores(results, filters, date):
-        started = found.rows["started_at"]
-        newest = found.rows["run_id"][pc.index(started, pc.max(started)).as_py()]
-        rows = found.rows.filter(pc.field("run_id") == newest)
-        return DatedRows(found.date, rows.sort_by([("dataset", "ascending"), ("gold", "ascending")]))
+        if ended := newest_ended(results, found):
+            return ended._replace(rows=ended.rows.sort_by([("dataset", "ascending"), ("gold", "ascending")]))
     return None
 
 
@@ -175,18 +174,17 @@ def _nothing_found(reference: str, store: str, results: str, filters: Sequence[F
     """The last runs or dates there are, else that there is none; raises where nobody knows the model."""
     model, _, moment = reference.partition("#")
     where = "".join(f" on {name} {value}" for name, _, value in filters if name in ("dataset", "gold"))
-    known = list(islice(_scores(results, filters), _SHOWN)) if moment else []
-    if known:
-        of_dates = [found.date for found in known]
-        of_runs = [run_id for found in known for run_id in sorted(set(found.rows["run_id"].to_pylist()))]
-        listed = ", ".join((of_dates if _DATE.fullmatch(moment) else of_runs)[:_SHOWN])
-        return InputError(
-            f"model {reference!r}", f"has no metrics{where} of {moment}", f"the last ones are of {listed}"
-        )
+    scored = list(islice(_scores(results, filters), _SHOWN))
+    ended = {found.date: sorted({row["run_id"] for row in ended_runs(results, found)}) for found in scored}
+    dates = [date for date, runs in ended.items() if runs]
+    if moment and dates:
+        listed = ", ".join((dates if _DATE.fullmatch(moment) else [*chain(*ended.values())])[:_SHOWN])
+        problem = f"has no metrics{where} of {moment}"
+        return InputError(f"model {reference!r}", problem, f"the last ones are of {listed}")
     resolve(model, store)
-    return InputError(
-        f"model {reference!r}", f"has no metrics{where} in {results}", f"run `nerbench benchmark {model}` first"
-    )
+    but = " but those of runs that did not end" if scored else ""
+    problem = f"has no metrics{where} in {results}{but}"
+    return InputError(f"model {reference!r}", problem, f"run `nerbench benchmark {model}` first")
 
 
 def row_of_run(results: str, run_id: str, date: str) -> Mapping[str, Any] | None:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.results.tables import read_newest_first, read_results
+import pyarrow as pa
+
+from nerbench.artifacts.results.tables import Filter, read_newest_first, read_results
+from nerbench.tasks.results.ended import EndedRun, newest_ended
 from nerbench.tasks.results.latency import latency_samples
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
@@ -54,37 +57,46 @@ class Evidence(NamedTuple):
 
 
 def find_evidence(results: str, artifact_id: str) -> Evidence:
-    """The newest numbers of an artifact. Raises CorruptArtifactError naming a damaged table file."""
-    run_id, date, metrics = _newest(results, "metrics", artifact_id)
-    measured, _, speed = _newest(results, "speed", artifact_id, latency_samples)
-    memory, machine = [], None
+    """The newest numbers of an artifact that a run left which ended.
+
+    A run that wrote nothing but metrics of the user's own (`--tags`) hides no earlier scores.
+    Raises CorruptArtifactError naming a damaged table file.
+    """
+    scored = _newest(results, "metrics", artifact_id, _built_in)
+    measured = _newest(results, "speed", artifact_id, latency_samples)
+    memory = []
     if measured:
-        of_run = [("run_id", "=", measured)]
-        of_artifact = [*of_run, ("artifact_id", "=", artifact_id)]
+        of_artifact: list[Filter] = [("run_id", "=", measured.run_id), ("artifact_id", "=", artifact_id)]
         memory = latency_samples(read_results(results, "memory", filters=of_artifact).to_pylist())
-        machine = next(iter(read_results(results, "runs", filters=of_run).to_pylist()), None)
-    return Evidence(run_id, date, _annotations(metrics), speed, memory, machine)
+    return Evidence(
+        run_id=scored.run_id if scored else None,
+        date=scored.date if scored else None,
+        annotations=_annotations(scored.rows.to_pylist() if scored else ()),
+        speed=measured.rows.to_pylist() if measured else [],
+        memory=memory,
+        machine=dict(measured.row) if measured else None,
+    )
 
 
 def _newest(
-    results: str, table: str, artifact_id: str, choose: Callable[[Iterable[Row]], list[Row]] = list
-) -> tuple[str | None, str | None, list[Row]]:
-    """The run that wrote last of an artifact, its date and its rows, of those that are chosen."""
+    results: str, table: str, artifact_id: str, choose: Callable[[Iterable[Row]], list[Row]]
+) -> EndedRun | None:
+    """The run that wrote last of an artifact, with those of its rows that are chosen."""
     for dated in read_newest_first(results, table, filters=[("artifact_id", "=", artifact_id)]):
-        rows = choose(dated.rows.to_pylist())
-        if not rows:
-            continue
-        # Not every table dates its rows; of two runs of one day it is then the one that was read last.
-        last = max(enumerate(rows), key=lambda numbered: (str(numbered[1].get("started_at") or ""), numbered[0]))[1]
-        return last["run_id"], dated.date, [row for row in rows if row["run_id"] == last["run_id"]]
-    return None, None, []
+        chosen = pa.Table.from_pylist(choose(dated.rows.to_pylist()), dated.rows.schema)
+        if ended := newest_ended(results, dated._replace(rows=chosen)):
+            return ended
+    return None
+
+
+def _built_in(metrics: Iterable[Row]) -> list[Row]:
+    return [row for row in metrics if row["source"] is None and row["n_models"] is None]
 
 
 def _annotations(metrics: Iterable[Row]) -> list[Annotation]:
     found: dict[tuple[Any, ...], list[Row]] = {}
     for row in metrics:
-        if row["source"] is None and row["n_models"] is None:
-            found.setdefault(tuple(row[name] for name in _ABOUT), []).append(row)
+        found.setdefault(tuple(row[name] for name in _ABOUT), []).append(row)
     annotations = [Annotation(**dict(zip(_ABOUT, about, strict=True)), rows=rows) for about, rows in found.items()]
     return sorted(annotations, key=lambda one: (one.dataset, one.split, one.gold != one.dataset, one.gold))
 

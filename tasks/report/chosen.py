@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.results.tables import Filter, read_newest_first
-from nerbench.tasks.comparison.sides import row_of_run
+from nerbench.tasks.results.ended import ended_runs, newest_ended
 from nerbench.tasks.scoring.metrics import Row
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -24,11 +24,11 @@ class ChosenRun(NamedTuple):
     """Its logical date, YYYY-MM-DD."""
     started_at: datetime
     row: Row
-    """Its row of `runs`, of its last attempt; empty where it wrote none."""
+    """Its row of `runs`, of its last attempt."""
 
 
 def choose_runs(results: str, wanted: Sequence[str] = ()) -> list[ChosenRun]:
-    """The runs meant, the newest first; by default the newest one that has scores.
+    """The runs meant, the newest first; by default the newest one that has scores and ended.
 
     A run is meant by its id, or as the newest one of a date. Raises InputError where there is no such run.
     """
@@ -48,26 +48,20 @@ def _find(results: str, wanted: str | None) -> ChosenRun:
         told = next(read_newest_first(results, "runs", columns=["run_id"], filters=named), None)
         date = told.date if told else None
     columns = ["run_id", "started_at"]
-    night = next(read_newest_first(results, "metrics", columns=columns, filters=named, date=date), None)
-    if night is None:
+    scored = read_newest_first(results, "metrics", columns=columns, filters=named, date=date)
+    ended = next(filter(None, (newest_ended(results, dated) for dated in scored)), None)
+    if ended is None:
         raise _no_such_run(results, wanted)
-    run_id, started_at = _last(night.rows)
-    return ChosenRun(run_id, night.date, started_at, dict(row_of_run(results, run_id, night.date) or {}))
-
-
-def _last(rows: pa.Table) -> tuple[str, datetime]:
-    runs = rows.group_by("run_id").aggregate([("started_at", "max")]).to_pylist()
-    last = max(runs, key=lambda run: (run["started_at_max"], run["run_id"]))
-    return last["run_id"], last["started_at_max"]
+    return ChosenRun(ended.run_id, ended.date, pc.max(ended.rows["started_at"]).as_py(), dict(ended.row))
 
 
 def _no_such_run(results: str, wanted: str | None) -> InputError:
     known = []
     for night in read_newest_first(results, "metrics", columns=["run_id"]):
-        known += sorted(set(night.rows["run_id"].to_pylist()))
+        known += sorted({row["run_id"] for row in ended_runs(results, night)})
         if len(known) >= _SHOWN:
             break
     if wanted is None or not known:
         remedy = "run `nerbench run` or `nerbench benchmark` first"
-        return InputError(f"results {results}", "hold no scores yet", remedy)
+        return InputError(f"results {results}", "hold no scores yet of a run that ended", remedy)
     return InputError(f"run {wanted!r}", "has no scores", f"choose among {', '.join(known[:_SHOWN])}")

@@ -263,12 +263,17 @@ def test_means_over_seeds_and_scores_without_predictions_are_no_side(bench: Benc
     assert bench.find("tagger").run_id == "night"
 
 
-def test_a_run_without_a_row_of_its_own(bench: Bench) -> None:
+def test_a_run_without_a_row_of_its_own_did_not_end_and_is_none(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
-    bench.score("crashed", 1, artifact, run=False)
-    bench.score("night", 2, artifact)
-    side = bench.find("tagger#crashed")
-    assert (side.date, side.run) == ("2030-01-01", None)
+    bench.score("crashed", 2, artifact, run=False)
+    with pytest.raises(InputError, match=r"no metrics in .* but those of runs that did not end; run `nerbench bench"):
+        bench.find("tagger")
+    bench.score("night", 1, artifact)
+    bench.score("crashed later", 1, artifact, run=False, hour=5)
+    assert bench.find("tagger").run_id == bench.find("tagger#2030-01-01").run_id == "night"
+    for moment in ("crashed", "2030-01-02"):
+        with pytest.raises(InputError, match=r"has no metrics of .*; the last ones are of (night|2030-01-01)$"):
+            bench.find(f"tagger#{moment}")
 
 
 def test_of_a_run_the_last_attempt(bench: Bench) -> None:

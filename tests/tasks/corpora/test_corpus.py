@@ -162,7 +162,9 @@ def test_a_gold_declares_its_scheme_and_follows_the_policy_of_its_data_set(tmp_p
     gold = gold_of(tmp_path, "B-X O/I-X")
     assert (gold.tags, gold.n_repaired) == ([["B-X", "O"], ["B-X"]], 1)
     assert (gold.first_repaired or "").endswith("/gold:4")
-    with pytest.raises(CorpusError, match=r"gold:4: an entity begins with I- .* at .*/gold:1 .*; write the whole annot"):
+    with pytest.raises(
+        CorpusError, match=r"gold:4: an entity begins with I- .* at .*/gold:1 .*; write the whole annot"
+    ):
         gold_of(tmp_path, "B-X O/I-X", invalid="refuse")
     iob1 = gold_of(tmp_path, "B-X O/I-X", its={"scheme": "iob1"}, invalid="refuse")
     assert (iob1.tags, iob1.n_repaired) == ([["B-X", "O"], ["B-X"]], 0)

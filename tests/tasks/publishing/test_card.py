@@ -252,6 +252,18 @@ def test_text_is_literal(value: str) -> None:
             assert unescape(re.sub(r"</?code>", "", html)).split() == line(value).split()
 
 
+def test_a_run_of_ones_own_metrics_or_one_that_did_not_end_empties_no_card(
+    config: Config, ref: ArtifactRef, scored: ArtifactRef
+) -> None:
+    before = render_card(scored, config).text
+    at = datetime(2026, 1, 4, tzinfo=UTC)
+    tagged = metric(0.1, metric="mine", source="my_metrics.py", run_id="tagged", started_at=at)
+    write_metrics(config, ref, [tagged], "2026-01-04")
+    write_metrics(config, ref, [tagged | {"run_id": "tagged-today", "started_at": at - timedelta(hours=20)}])
+    write_metrics(config, ref, [metric(0.2, run_id="killed", started_at=at)], "2026-01-05", ended=False)
+    assert render_card(scored, config).text == before
+
+
 def test_evidence_of_nothing(config: Config, ref: ArtifactRef) -> None:
     found = find_evidence(config.results, ref.artifact_id)
     assert (found.run_id, found.annotations, found.speed, found.memory, found.machine) == (None, [], [], [], None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from report_site import EVIL, configuration, corpus, noisy, predict, record, run_of, score
+from scored_runs import end_run
 
 from nerbench.artifacts.results.tables import read_results
 from nerbench.tasks.analysis.errors import LONGEST
@@ -67,6 +68,7 @@ def test_without_text_positions_alone_are_left(tmp_path: Path, nights: str) -> N
     words, gold = corpus(documents=2)
     run, config = run_of(results, 2), configuration(results, golds=[], benchmark={"text": "drop"})
     score(run, predict(results, 2, "m", 1, words, gold, noisy(gold, 0.9), text=False), config)
+    end_run(results, "2030-01-02", run_id=run.run_id, started_at=run.started_at)
     assert errors_of(results).shown > 5
     for text, source in ((True, results), (False, results), (False, nights)):
         found = errors_of(source, text=text)
@@ -154,6 +156,7 @@ def test_no_errors_are_no_columns(tmp_path: Path) -> None:
     words, gold = corpus(documents=2)
     run, config = run_of(results, 2), configuration(results, golds=[])
     score(run, predict(results, 2, "m", 1, words, gold, noisy(gold, 0.0)), config)
+    end_run(results, "2030-01-02", run_id=run.run_id, started_at=run.started_at)
     found = errors_of(results)
     assert (found.shown, found.total) == (0, 0)
     assert list(rows(found)) == []

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from scored_runs import end_run
+
 from nerbench.artifacts.results.tables import write_table
 from nerbench.tasks.report.chosen import choose_runs
 from nerbench.tasks.report.entries import read_entries
@@ -30,6 +32,7 @@ def row(night: int = 1, value: float | None = 0.5, **changes: Any) -> dict[str, 
 
 def write(results: str, *rows: dict[str, Any], night: int = 1) -> None:
     write_table(results, "metrics", list(rows), date=f"2030-01-{night:02}", key=f"k{night}")
+    end_run(results, f"2030-01-{night:02}", **{name: rows[0][name] for name in ("run_id", "started_at")})
 
 
 def test_a_number_that_came_later_stands_before_the_reason_why_there_was_none(tmp_path: Any) -> None:
