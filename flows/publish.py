@@ -7,11 +7,12 @@ from prefect import flow
 from nerbench.flows.recording import recorded
 from nerbench.flows.request import Request, admit_references, configuration
 from nerbench.tasks import prefect_tasks as tasks
+from nerbench.tasks.publishing.hub import Visibility
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")
 def publish(
-    model: str, to: str, config: Request = None, public: bool = False, message: str | None = None
+    model: str, to: str, config: Request = None, visibility: Visibility | None = None, message: str | None = None
 ) -> dict[str, Any]:
     """Publish one model on the Hugging Face Hub, in one commit; the same content again is none.
 
@@ -21,7 +22,7 @@ def publish(
         model: A reference to one stored model, e.g. minilm-l6@champion.
         to: The repository, ORG/NAME; made if it is missing.
         config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
-        public: Make it for everybody to see; a repository that is made is private otherwise.
+        visibility: private or public, whatever the repository was before; one that is made is private by default.
         message: The commit's first line.
     """
     config = configuration(config, ())
@@ -30,6 +31,6 @@ def publish(
         artifact = tasks.resolve_one(model, config.store)
         ledger.artifacts.append(artifact)
         card = tasks.render_card(artifact, config, to)
-        published = tasks.publish_on_hub(artifact, card.text, to, public=public, message=message)
+        published = tasks.publish_on_hub(artifact, card.text, to, visibility=visibility, message=message)
     known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "artifacts", "tables")}
     return known | published.model_dump() | {"missing": card.missing}

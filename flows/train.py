@@ -11,6 +11,7 @@ from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import Request, configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
+from nerbench.tasks.publishing.hub import check_request
 from nerbench.tasks.training.launch import reserved
 
 NEEDS = ("datasets", "models")
@@ -30,7 +31,13 @@ def train(config: Request = None) -> dict[str, Any]:
 
 
 def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
-    """Train one model after another, as they share the device; a failed one does not stop the next."""
+    """Train one model after another, as they share the device; a failed one does not stop the next.
+
+    Raises InputError, before anything is trained, where a model cannot be pushed to the Hub.
+    """
+    for model in config.trained_models:
+        if model.hub_model_id:
+            check_request(model.hub_model_id, f"models: {model.name}: hub_model_id")
     published = []
     for model in config.trained_models:
         with ledger.guard(model.name):
@@ -41,5 +48,8 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
             announce(artifact, ledger.run.flow)
             ledger.note({"training": tasks.write_training(ledger.run, artifact, trained.provenance)})
             ledger.add_seconds("train_s", trained.train_s)
+            if model.hub_model_id:
+                card = tasks.render_card(artifact, config, model.hub_model_id)
+                tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
     ledger.artifacts = list(published)  # which benchmarking adds the baselines to
     return published

@@ -85,6 +85,7 @@ class FakeHub:
             (f"POST /api/models/{_REPO}/preupload/(?P<revision>[^/]+)", self._preupload),
             (f"POST /{_REPO}.git/info/lfs/objects/batch", self._batch),
             (f"POST /api/models/{_REPO}/commit/(?P<revision>[^/]+)", self._commit),
+            (f"PUT /api/models/{_REPO}/settings", self._settings),
             ("PUT /uploads/(?P<oid>[0-9a-f]{64})", self._upload),
             (f"GET /api/models/{_REPO}(/revision/(?P<revision>[^/]+))?", self._info),
             (f"GET /api/models/{_REPO}/tree/(?P<revision>[^/]+)", self._tree),
@@ -92,7 +93,7 @@ class FakeHub:
         ):
             if found := re.fullmatch(pattern, f"{method} {path}"):
                 known = {key: value for key, value in found.groupdict().items() if value is not None}
-                if method == "POST" and not may_write:
+                if (method == "POST" or handler == self._settings) and not may_write:
                     return Reply(401, {"error": "Invalid username or password."})
                 if "repo" in known and not self._visible(known["repo"], token):
                     return Reply(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
@@ -112,6 +113,10 @@ class FakeHub:
         self.repos[name] = Repo(private=asked.get("visibility") == "private" or bool(asked.get("private")))
         self.repos[name].commit({".gitattributes": b"*.safetensors filter=lfs\n"})
         return Reply(body={"url": f"{self.url}/{name}", "id": name})
+
+    def _settings(self, body: bytes, repo: str) -> Reply:
+        self.repos[repo].private = json.loads(body)["visibility"] == "private"
+        return Reply(body={})
 
     def _validate(self, body: bytes) -> Reply:
         parts = re.split(r"^---\n", json.loads(body)["content"], flags=re.MULTILINE)

@@ -1,6 +1,6 @@
 """`nerbench publish`: a stored model and its card on the Hugging Face Hub."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.")]
 To = Annotated[str, typer.Option("--to", metavar="ORG/NAME", help="The repository; made if it is missing.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show files and card; ask no Hub, publish nothing.")]
-Public = Annotated[bool, typer.Option("--public", help="Make it for everybody to see, or publish where it is.")]
+Who = Annotated[
+    Literal["private", "public"] | None,
+    typer.Option(
+        "--visibility", help="Make the repository private or public, now or later; a new one is private by default."
+    ),
+]
 Message = Annotated[str | None, typer.Option("--message", metavar="TEXT", help="The commit's first line.")]
 
 
@@ -24,11 +29,14 @@ def publish(  # noqa: PLR0913 - one parameter an option
     *,
     to: To,
     dry_run: DryRun = False,
-    public: Public = False,
+    visibility: Who = None,
     message: Message = None,
     json: Json = False,
 ) -> None:
-    """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default."""
+    """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default.
+
+    The token is that of `hf auth login`, or HF_TOKEN; `hf auth whoami` says whose it is.
+    """
     from nerbench.flows.commands.launch import begin, quiet, running
 
     (quiet if dry_run else begin)()
@@ -46,7 +54,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     from nerbench.flows.publish import publish as publish_flow
 
     with running():
-        done = publish_flow(reference, to, config=config, public=public, message=message)
+        done = publish_flow(reference, to, config=config, visibility=visibility, message=message)
     _note(done["missing"])
     if json:
         print_json(done)

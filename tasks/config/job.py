@@ -43,7 +43,7 @@ class Config(Section):
     gate: GateConfig | None = None
     """What lets a benchmark fail; nothing by default."""
     card: CardConfig = CardConfig()
-    """Metadata of model cards."""
+    """Metadata and texts of model cards."""
     cache: CacheConfig = CacheConfig()
     """Limits of what is kept to spare work; none by default."""
     track: Literal["mlflow"] | None = None

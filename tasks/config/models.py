@@ -1,9 +1,9 @@
 """Which models are trained, and how."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from nerbench.artifacts.storage.hub import SCHEME, parse
 from nerbench.tasks.config.section import Name, Section, Text
@@ -76,6 +76,11 @@ class ModelConfig(Section):
     """TrainerCallback classes of your own, each `file.py:Class` or `package.module:Class`."""
     compute_metrics: Literal["scorer", "evaluate"] = "scorer"
     """What scores the validation split: the scorer itself, or the `evaluate` metric over it, with equal numbers."""
+    push_to_hub: bool = False
+    """Publish it with its card on the Hugging Face Hub, once it is stored; a repository that is made is private. To push
+    checkpoints while it trains, set `training_args: {push_to_hub: true, hub_model_id: org/name}`."""
+    hub_model_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """Where on the Hub: `organization/name`, or that of a user; each of several `seeds` adds `-seed0` and so on."""
 
     @model_validator(mode="before")
     @classmethod
@@ -88,6 +93,14 @@ class ModelConfig(Section):
         if revision and given not in (None, revision):
             raise ValueError(f"base names the revision {revision}, and revision {given}; give one of them")
         return data | {"base": model, "revision": revision or given}
+
+    @model_validator(mode="after")
+    def _a_push_has_a_place(self) -> "ModelConfig":
+        if self.push_to_hub and not self.hub_model_id:
+            raise ValueError("push_to_hub needs a place on the Hub; add hub_model_id, e.g. acme/tagger")
+        if self.hub_model_id and not self.push_to_hub:
+            raise ValueError("hub_model_id says nothing without push_to_hub; add `push_to_hub: true`")
+        return self
 
     @model_validator(mode="after")
     def _processes_have_devices_of_their_own(self) -> "ModelConfig":
@@ -116,7 +129,9 @@ class ModelConfig(Section):
         """This model, or one for each of its `seeds`."""
         if not self.seeds:
             return (self,)
-        return tuple(
-            self.model_copy(update={"name": f"{self.name}-seed{seed}", "seed": seed, "seeds": ()})
-            for seed in self.seeds
-        )
+        return tuple(self._of_seed(seed) for seed in self.seeds)
+
+    def _of_seed(self, seed: int) -> "ModelConfig":
+        hub = f"{self.hub_model_id}-seed{seed}" if self.hub_model_id else None
+        named = {"name": f"{self.name}-seed{seed}", "hub_model_id": hub}
+        return self.model_copy(update=named | {"seed": seed, "seeds": ()})

@@ -52,7 +52,7 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
         template_str=TEMPLATE.read_text(encoding="utf-8"),
         begin=BEGIN,
         end=END,
-        **sections.render(artifact, manifest, parameters, evidence, about, repository),
+        **sections.render(artifact, manifest, parameters, evidence, about, config.card, repository),
     )
     return Card(str(card), _missing(about, evidence))
 

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +26,8 @@ README = "README.md"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MOVED = (409, 412)
 _MAX_CARD_BYTES = 1 << 20
+Visibility = Literal["private", "public", "keep"]
+"""Who may see a repository; `keep` leaves one that is there as it is, and makes a private one."""
 
 
 class Publication(BaseModel):
@@ -60,30 +62,35 @@ class _HeadMoved(Unanswered):
     """Somebody else committed since the head was read."""
 
 
-def check_request(repository: str) -> None:
+def check_request(repository: str, field: str = "--to") -> None:
     """Raises InputError for a name that the Hub would not take, and where there is no token; asks nobody."""
     from huggingface_hub import get_token
 
-    check_repository(repository)
+    check_repository(repository, field)
     if not get_token():
         raise InputError("Hub", "there is no token to publish with", "set HF_TOKEN, or run `hf auth login`")
 
 
-def check_repository(repository: str) -> None:
-    """Raises InputError for a name that the Hub would not take."""
+def check_repository(repository: str, field: str = "--to") -> None:
+    """Raises InputError for a name that the Hub would not take; `field` is where it was given."""
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository or repository.endswith(".git"):
-        raise InputError(f"--to {repository!r}", "is no repository on the Hub", "write org/name")
+        raise InputError(f"{field} {repository!r}", "is no repository on the Hub", "write org/name")
 
 
-def publish(artifact: ArtifactRef, card: str, repository: str, *, public: bool, message: str | None) -> Publication:
-    """Put the files of an artifact and its card into a repository, which is made (private, unless `public`) if missing.
+def publish(
+    artifact: ArtifactRef, card: str, repository: str, *, visibility: Visibility | None, message: str | None
+) -> Publication:
+    """Put the files of an artifact and its card into a repository, which is made if missing, private unless `public`.
+
+    A repository that is there becomes `private` before the commit, or `public` after it. Without a `visibility`, a
+    public one is refused.
 
     Model files of an earlier publication that this one does not have are removed, so that what is downloaded is this
     artifact; other files stay. What a user added to the card stays too (see `regions`), if that has at most 1 MiB. The
     same content again is no commit.
 
     Raises:
-        InputError: no token, or one that may not do this; a public repository without `public`.
+        InputError: no token, or one that may not do this; a public repository without a `visibility`.
         ConflictError: others committed first, every time.
         StoreUnreachableError: the Hub gave no answer.
         CorruptArtifactError: the artifact is damaged; UnsafeArtifactError: it must not be loaded.
@@ -96,13 +103,15 @@ def publish(artifact: ArtifactRef, card: str, repository: str, *, public: bool, 
 
     def once() -> Publication:
         try:
-            head = _head(repository, public)
+            head = _head(repository, visibility)
             operations = _changes(folder, paths, card, head)
             if operations:
                 sent.append(tuple(sorted(operation.path_in_repo for operation in operations)))
                 commit = _commit(repository, operations, head, summary)
             else:
                 commit = head.commit
+            if shown := head.private and visibility == "public":
+                client().update_repo_settings(repository, private=False)
         except NerbenchError:
             raise
         except Exception as error:
@@ -113,7 +122,7 @@ def publish(artifact: ArtifactRef, card: str, repository: str, *, public: bool, 
             url=f"{client().endpoint}/{repository}",
             commit=commit,
             changed=bool(sent),
-            private=head.private,
+            private=head.private and not shown,
             files=sent[-1] if sent else (),
         )
 
@@ -125,7 +134,7 @@ def publish(artifact: ArtifactRef, card: str, repository: str, *, public: bool, 
         raise
 
 
-def _head(repository: str, public: bool) -> Head:
+def _head(repository: str, visibility: Visibility | None) -> Head:
     from huggingface_hub import RepoFile
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -133,14 +142,17 @@ def _head(repository: str, public: bool) -> Head:
     try:
         info = api.model_info(repository)
     except RepositoryNotFoundError:
-        api.create_repo(repository, private=not public, exist_ok=True)
+        api.create_repo(repository, private=visibility != "public", exist_ok=True)
         info = api.model_info(repository)
-    if not info.private and not public:
-        raise InputError(f"--to {repository}", "is public", "add --public to publish there, or name a private one")
+    if not info.private and visibility is None:
+        remedy = "add --visibility public to publish there, or --visibility private to hide it first"
+        raise InputError(f"--to {repository}", "is public", remedy)
+    if hidden := not info.private and visibility == "private":
+        api.update_repo_settings(repository, private=True)
     commit = str(info.sha)
     listed = api.list_repo_tree(repository, revision=commit, recursive=True)
     files = {file.path: file for file in listed if isinstance(file, RepoFile)}
-    return Head(commit, bool(info.private), files, _read_card(repository, commit, files.get(README)))
+    return Head(commit, bool(info.private or hidden), files, _read_card(repository, commit, files.get(README)))
 
 
 def _read_card(repository: str, commit: str, listed: "RepoFile | None") -> str | None:

@@ -1,12 +1,13 @@
 """The sections of a model card that come from the manifest: what the model is, its data, its training."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
-from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.config import CardConfig, ModelConfig
 from nerbench.tasks.corpora.labels import entity_types
 from nerbench.tasks.publishing.costs import speed_and_memory
 from nerbench.tasks.publishing.evidence import Evidence
@@ -31,7 +32,9 @@ FACTS = {
 }
 """What `training` of a manifest holds beside the configuration, and what it means."""
 # Said elsewhere (of the base, without the publisher's paths), or about files and not about the model.
-_NOT_SHOWN = frozenset({"parameters", "base", "revision", "name", "dataset", "seeds", "checkpoint_s"})
+_NOT_SHOWN = frozenset(
+    {"parameters", "base", "revision", "name", "dataset", "seeds", "checkpoint_s", "push_to_hub", "hub_model_id"}
+)
 
 
 def render(  # noqa: PLR0913, PLR0917 - what a card is made of
@@ -40,6 +43,7 @@ def render(  # noqa: PLR0913, PLR0917 - what a card is made of
     parameters: int,
     evidence: Evidence,
     about: "ModelCardData",
+    card: CardConfig,
     repository: str | None,
 ) -> dict[str, Any]:
     """What the template's sections say, as Markdown."""
@@ -54,7 +58,8 @@ def render(  # noqa: PLR0913, PLR0917 - what a card is made of
         "description": _bullets(_description(manifest, parameters, about)),
         "snippet": SNIPPET.format(model=model),
         "reference": f"hf://{model}",
-        "limitations": limitations(evidence),
+        "intended_uses": _paragraphs(card.intended_uses),
+        "limitations": [*limitations(evidence), *map(_paragraphs, filter(None, (card.limitations, card.bias)))],
         "training_data": _training_data(manifest),
         "procedure": _procedure(manifest),
         "hyperparameters": _hyperparameters(manifest),
@@ -184,6 +189,11 @@ def _origin(artifact: ArtifactRef, manifest: Manifest, evidence: Evidence) -> st
         *([f"scores of run {name(evidence.run_id)} of {evidence.date}"] if evidence.run_id else []),
     ]
     return _bullets(lines)
+
+
+def _paragraphs(written: str | None) -> str:
+    """What the publisher wrote, literally; an empty line ends a paragraph."""
+    return "\n\n".join(text(one) for one in re.split(r"\n\s*\n", written or "") if one.strip())
 
 
 def _bullets(lines: Iterable[str]) -> str:

@@ -69,12 +69,14 @@ class TrainedModel(Section):
 def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
     """Identify a training by its configuration, its words and tags, and the content of its base.
 
-    Raises CorpusError, InputError for `training_args` that cannot be, and like `base_source`.
+    Where the model is pushed to does not matter. Raises CorpusError, InputError for `training_args` that cannot be, and
+    like `base_source`.
     """
     if model.training_args:
         from nerbench.tasks.training.arguments import check_training_args  # imports torch and transformers
 
         check_training_args(model)
+    model = model.model_copy(update={"push_to_hub": False, "hub_model_id": None})
     base, corpora = base_source(model), _corpora(dataset)
     parts = [model, *corpora, *([base] if base else [])]
     identity = sha256_hex(canonical_json([part.model_dump(mode="json") for part in parts]))

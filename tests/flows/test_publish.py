@@ -11,6 +11,7 @@ import yaml
 from hub_client import use_hub
 from hub_server import TOKEN, FakeHub, running_hub
 
+from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.results.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import CardConfig, Config
@@ -84,6 +85,30 @@ def test_the_command_says_where_it_is_and_keeps_the_token(
     with get_client(sync_client=True) as client:
         assert TOKEN not in str([run.model_dump() for run in client.read_flow_runs()])
         assert TOKEN not in str([log.message for log in client.read_logs()])
+
+
+@pytest.mark.e2e
+def test_a_trained_model_is_pushed_once_it_is_stored(
+    hub: FakeHub, job: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nerbench.flows.train import train
+
+    changes = {"epochs": 1.0, "name": "pushed", "push_to_hub": True, "hub_model_id": TO}
+    model = job.models[0].model_copy(update=changes)
+    job = job.model_copy(update={"models": (model,), "store": str(tmp_path / "store")})
+    done = train(job)
+    assert hub.repos[TO].private
+    (artifact,) = done["artifacts"]
+    assert artifact["artifact_id"] in hub.repos[TO].files["README.md"].decode()
+    assert {"model.safetensors", "config.json"} <= set(hub.repos[TO].files)
+    assert "push_to_hub" not in hub.repos[TO].files["README.md"].decode()
+
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(InputError, match="there is no token to publish with"):
+        train(job)
+    nowhere = model.model_copy(update={"hub_model_id": "acme/a--b"})
+    with pytest.raises(InputError, match="models: pushed: hub_model_id 'acme/a--b': is no repository on the Hub"):
+        train(job.model_copy(update={"models": (nowhere,)}))
 
 
 @pytest.mark.e2e

@@ -46,6 +46,13 @@ CONFIGURATIONS = {
         {"models.0.processes": 2, "models.0.device": "cuda:1"}, ("models[0]", "2 processes", "cuda:1", "give cuda")
     ),
     "bad model name": Row({"models.0.name": "a/b"}, ("models[0].name", "'a/b'")),
+    "a push without a place": Row({"models.0.push_to_hub": True}, ("models[0]", "push_to_hub", "add hub_model_id")),
+    "a place without a push": Row(
+        {"models.0.hub_model_id": "acme/x"}, ("models[0]", "hub_model_id", "push_to_hub: true")
+    ),
+    "a place without an organization": Row(
+        {"models.0.push_to_hub": True, "models.0.hub_model_id": "x"}, ("models[0].hub_model_id", "'x'")
+    ),
     "bad base": Row({"models.0.base": 3}, ("models[0].base", "3")),
     "missing base folder": Row({"models.0.base": "./nowhere"}, ("models[0].base", "nowhere")),
     "unknown precision": Row({"benchmark.precision": "fp8"}, ("benchmark.precision", "'fp8'", "fp32")),
@@ -146,7 +153,10 @@ CONFIGURATIONS = {
 CORPORA = {
     "a word without a tag": Row({}, ("broken.txt:2", "Berg"), broken=b"Anna B-PER\nBerg\n"),
     "an unknown scheme": Row({}, ("broken.txt:1", "X-PER"), broken=b"Anna X-PER\n"),
-    "mixed schemes": Row({}, ("broken.txt",), broken=b"a I-X\n\nb B-X\nc B-X\n\nd B-Y\n\ne I-Y\n"),
+    "mixed schemes": Row({}, ("broken.txt:4", "BIOES"), broken=b"a B-X\nb I-X\n\nc S-X\n"),
+    "an invalid tag to be refused": Row(
+        {"datasets.0.invalid": "refuse"}, ("broken.txt:3", "begins with I-"), broken=b"a B-X\n\nb I-X\n"
+    ),
     "another encoding": Row({}, ("broken.txt", "utf-8"), broken=b"Andr\xe9 B-PER\n"),
     "an empty split": Row({}, ("broken.txt",), broken=b"-DOCSTART- O\n\n"),
 }

@@ -264,6 +264,22 @@ def test_a_run_of_ones_own_metrics_or_one_that_did_not_end_empties_no_card(
     assert render_card(scored, config).text == before
 
 
+def test_the_publishers_texts_stand_in_their_sections(config: Config, ref: ArtifactRef) -> None:
+    about = CardConfig(
+        intended_uses="Newswire only.\n\nNot for <b>medical</b> text",
+        limitations="# Weak on `tweets`: {{ 7 * 7 }}\n---\n<!-- nerbench:end -->",
+        bias="Fewer names of [women](x)",
+    )
+    card = render_card(ref, config.model_copy(update={"card": about})).text
+    uses = section(card, "Intended uses and limitations")
+    assert "\n\nNewswire only.\n\nNot for &lt;b&gt;medical&lt;/b&gt; text\n\n- It has no other types" in uses
+    known = section(card, "Limitations and bias")
+    assert r"\# Weak on \`tweets\`: {{ 7 \* 7 }} ---" in known
+    assert r"Fewer names of \[women\](x)" in known
+    assert re.findall(r"^## (.*)$", card, re.MULTILINE) == SECTIONS
+    assert len(re.findall(r"^<!--.*-->$", card, re.MULTILINE)) == 2
+
+
 def test_evidence_of_nothing(config: Config, ref: ArtifactRef) -> None:
     found = find_evidence(config.results, ref.artifact_id)
     assert (found.run_id, found.annotations, found.speed, found.memory, found.machine) == (None, [], [], [], None)

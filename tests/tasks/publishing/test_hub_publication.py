@@ -24,9 +24,9 @@ CARD = "---\nlibrary_name: transformers\ntags:\n- ner\n---\n\n<!-- nerbench:begi
 COMMIT = "POST /api/models/acme/tagger/commit/main"
 
 
-def put(ref: ArtifactRef, card: str = CARD, *, public: bool = False, message: str | None = None) -> tuple[bool, str]:
+def put(ref: ArtifactRef, card: str = CARD, *, message: str | None = None) -> tuple[bool, str]:
     """Publish; whether it was a new commit, and which."""
-    done = publish(ref, card, TO, public=public, message=message)
+    done = publish(ref, card, TO, visibility=None, message=message)
     assert (done.repository, done.url.rpartition("//")[2].partition("/")[2]) == (TO, TO)
     return done.changed, done.commit
 
@@ -60,11 +60,36 @@ def test_the_same_again_is_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
 
 
 def test_public_is_asked_for(hub: FakeHub, ref: ArtifactRef) -> None:
-    assert not publish(ref, CARD, TO, public=True, message=None).private
+    assert not publish(ref, CARD, TO, visibility="public", message=None).private
     assert not hub.repos[TO].private
-    with pytest.raises(InputError, match="is public; add --public"):
-        put(ref, CARD.replace("ner", "other"))
+    changed = CARD.replace("# {}", "# other")
+    with pytest.raises(
+        InputError, match="is public; add --visibility public to publish there, or --visibility private"
+    ):
+        put(ref, changed)
     assert len(hub.repos[TO].commits) == 2
+    assert not publish(ref, changed, TO, visibility="keep", message=None).private
+    assert len(hub.repos[TO].commits) == 3
+
+
+def test_a_repository_is_made_public_or_private_later(hub: FakeHub, ref: ArtifactRef) -> None:
+    put(ref)
+    hub.fail("PUT .*/settings", 503)
+    shown = publish(ref, CARD, TO, visibility="public", message=None)
+    assert (shown.changed, shown.private, hub.repos[TO].private) == (False, False, False)
+    hidden = publish(ref, CARD.replace("# {}", "# other"), TO, visibility="private", message=None)
+    assert (hidden.changed, hidden.private, hub.repos[TO].private) == (True, True, True)
+    settings, commit = (
+        max(n for n, (method, path) in enumerate(hub.requests) if method == way and path.endswith(end))
+        for way, end in (("PUT", "/settings"), ("POST", "/commit/main"))
+    )
+    assert settings < commit, "what is to be private is hidden before it is changed"
+    kept = publish(ref, CARD, TO, visibility="keep", message=None)
+    assert (kept.private, hub.repos[TO].private) == (True, True)
+    hub.fail("PUT .*/settings", 403)
+    with pytest.raises(InputError, match=r"the Hub refuses it \(status 403\)"):
+        publish(ref, CARD, TO, visibility="public", message=None)
+    assert hub.repos[TO].private
 
 
 def test_it_comes_back_as_the_same_model(hub: FakeHub, ref: ArtifactRef, config: Config) -> None:
@@ -81,7 +106,7 @@ def test_what_differs_is_sent_and_what_was_ours_alone_is_removed(
     put(ref)
     repo = hub.repos[TO]
     repo.commit(repo.files | {"vocab.txt": b"stale", "model-00001-of-00002.safetensors": b"x", "notes.txt": b"mine"})
-    changed = publish(other, CARD, TO, public=False, message="Again")
+    changed = publish(other, CARD, TO, visibility=None, message="Again")
     assert changed.files == ("model-00001-of-00002.safetensors", "tokenizer_config.json", "vocab.txt")
     assert repo.files == files_of(other) | {
         "README.md": CARD.encode(),
@@ -185,7 +210,7 @@ def test_a_token_that_may_not(
 
 def test_a_namespace_of_others(hub: FakeHub, ref: ArtifactRef) -> None:
     with pytest.raises(InputError, match=r"--to others/tagger: the Hub refuses it \(status 403\)"):
-        publish(ref, CARD, "others/tagger", public=False, message=None)
+        publish(ref, CARD, "others/tagger", visibility=None, message=None)
 
 
 @pytest.mark.parametrize("name", ["tagger", "a/b/c", "hf://a/b", "a/b.git", "a/b--c", "-a/b", "a/..", ""])
