@@ -77,8 +77,8 @@ class ModelConfig(Section):
     compute_metrics: Literal["scorer", "evaluate"] = "scorer"
     """What scores the validation split: the scorer itself, or the `evaluate` metric over it, with equal numbers."""
     push_to_hub: bool = False
-    """Publish it with its card on the Hugging Face Hub, once it is stored; a repository that is made is private. To push
-    checkpoints while it trains, set `training_args: {push_to_hub: true, hub_model_id: org/name}`."""
+    """Publish it with its card on the Hugging Face Hub, once it is stored; a repository that is made is private.
+    `training_args: {push_to_hub: true}` is for pushing checkpoints while it trains."""
     hub_model_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """Where on the Hub: `organization/name`, or that of a user; each of several `seeds` adds `-seed0` and so on."""
 
