@@ -125,7 +125,7 @@ def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: Eval
 
 
 _ON_CORPUS = "{artifact.name} on {corpus.dataset.name}"
-read_corpus = as_task(refs.describe, "read {dataset.name}", name="read_corpus", **STORAGE)
+read_corpus = as_task(refs.read_corpus, "read {dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
 evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.dataset.name} into shards", **STORAGE)

@@ -175,14 +175,13 @@ def annotation(read: Spooled, scheme: Scheme, config: DatasetConfig, first_inval
     return {"tags": read.tags(reading), "n_repaired": n_repaired, "first_repaired": first_invalid}
 
 
-def warn_of_repairs(name: str, corpora: Iterable[Corpus]) -> None:
-    """Warn once a process of what was repaired in the splits of a data set, or in a gold; `name` says which."""
-    read = list(corpora)
-    repaired, words = sum(one.n_repaired for one in read), sum(one.n_words for one in read)
-    if repaired:
+def warn_of_repairs(name: str, corpus: Corpus) -> None:
+    """Warn once a process of the tags that were repaired in a corpus; `name` says which it is."""
+    if corpus.n_repaired:
         _warn(
-            f"{name}: invalid tags, which continue no entity of their type: {repaired:,} of {words:,}, the first at "
-            f"{read[0].first_repaired}; read as B-, as conlleval does (`invalid: refuse` makes it an error)"
+            f"{name}: invalid tags, which continue no entity of their type: {corpus.n_repaired:,} of "
+            f"{corpus.n_words:,}, the first of all splits at {corpus.first_repaired}; read as B-, as conlleval does "
+            "(`invalid: refuse` makes it an error)"
         )
 
 

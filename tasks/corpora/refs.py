@@ -55,9 +55,6 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
     types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
     _check_labels(config.benchmark, dataset.name, types)
-    warn_of_repairs(f"data set {dataset.name}", splits.values())
-    for _, corpus in annotations[1:]:
-        warn_of_repairs(f"gold {corpus.name}", [corpus])
     return [
         CorpusRef(
             dataset=dataset,
@@ -69,6 +66,15 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
         )
         for gold, corpus in annotations
     ]
+
+
+def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
+    """As `describe`, with a warning where tags were repaired."""
+    found = describe(config, dataset)
+    for ref in found:
+        kind = "gold" if ref.gold else "data set"
+        warn_of_repairs(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
+    return found
 
 
 def open_corpus(ref: CorpusRef) -> Corpus:

@@ -82,7 +82,8 @@ def name_predictions(
     reading = match_labels(model, record.labels, ref.types, benchmark)
     table = _read(results, record.path, record.sha256)
     corpus = open_corpus(ref)
-    parts = _per_part(table["pred"].unify_dictionaries(), corpus)
+    pred = table["pred"].dictionary_encode()  # what may take much memory is read as plain strings
+    parts = _per_part(pred.unify_dictionaries(), corpus)
     tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
     return NamedPredictions(table, tags, digest_of(corpus, tags), corpus, ref.types)
 

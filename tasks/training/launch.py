@@ -180,8 +180,9 @@ def publish(trained: TrainedModel, store: str, run_id: str | None = None) -> Art
 
 def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
     splits = load_splits(dataset)
-    warn_of_repairs(f"data set {dataset.name}", splits.values())
     seen = [pick_split(splits, split, dataset) for split in SEEN]
+    for corpus in seen:
+        warn_of_repairs(f"data set {dataset.name}, {corpus.split}", corpus)
     return tuple(
         CorpusDigest(
             dataset=dataset.name,

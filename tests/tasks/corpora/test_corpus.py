@@ -13,7 +13,7 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig, GoldConfig
 from nerbench.tasks.corpora.corpus import Corpus, load_splits, pick_split
 from nerbench.tasks.corpora.golds import load_gold
-from nerbench.tasks.corpora.refs import describe
+from nerbench.tasks.corpora.refs import read_corpus
 
 
 def write(folder: Path, name: str, tags: str, words: str = "") -> str:
@@ -270,12 +270,12 @@ def test_one_stray_tag_in_the_real_corpus_is_repaired_with_one_warning(
             "golds": [{"name": "same", "dataset": "conllpp", "file": str(stray)}],
         }
     )
-    refs = describe(config, config.datasets[0]) + describe(config, config.datasets[0])
+    refs = read_corpus(config, config.datasets[0]) + read_corpus(config, config.datasets[0])
     intact = load_splits(conllpp)["test"]
     assert {(ref.words_sha256, ref.gold_sha256) for ref in refs} == {(intact.words_sha256, intact.gold_sha256)}
     assert [ref.n_repaired for ref in refs] == [1, 1, 1, 1]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{name}: invalid tags, which continue no entity of their type: 1 of 46,435, the first at {stray}:{at + 1}; "
-        "read as B-, as conlleval does (`invalid: refuse` makes it an error)"
-        for name in ("data set conllpp", "gold same")
+        f"{name}: invalid tags, which continue no entity of their type: 1 of 46,435, the first of all splits at "
+        f"{stray}:{at + 1}; read as B-, as conlleval does (`invalid: refuse` makes it an error)"
+        for name in ("data set conllpp, test", "gold same, test")
     ]

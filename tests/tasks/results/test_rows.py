@@ -12,6 +12,7 @@ from tiny_models import SENTENCES, save_bert
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, LabelError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
+from nerbench.artifacts.results import bounds
 from nerbench.artifacts.results.tables import read_results
 from nerbench.tasks.config import Config
 from nerbench.tasks.corpora import refs as corpora
@@ -195,6 +196,15 @@ def test_the_repairs_of_each_annotation_stand_in_its_rows(bench: Callable[..., B
     scores = {ref.gold_name: own.scores(ref) for ref in own.refs()}
     assert {name: {row["n_repaired"] for row in rows} for name, rows in scores.items()} == {"own": {0}, "second": {2}}
     assert f1(scores["own"]) | {"n_repaired": 2} == f1(scores["second"])
+
+
+def test_predictions_that_are_read_as_plain_strings_are_scored_too(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = bench()
+    expected = own.scores(own.refs()[0])
+    monkeypatch.setattr(bounds, "MAX_BYTES", 1)
+    assert own.scores(own.refs()[0]) == expected
 
 
 def test_labels_of_the_model_are_read_by_name(bench: Callable[..., Bench], tmp_path: Path) -> None:
