@@ -74,7 +74,7 @@ def test_names_that_differ_by_case_are_no_part_of_a_model(hub: FakeHub, ref: Art
 def test_thousands_of_other_files_are_left_alone(hub: FakeHub, ref: ArtifactRef) -> None:
     hold(hub, ref, {f"data/{number}.txt": b"x" for number in range(20_000)})
     snapshot(f"hf://{TO}")
-    done = publish(ref, CARD, TO, public=False, message=None)
+    done = publish(ref, CARD, TO, visibility=None, message=None)
     assert done.files == ("README.md",)
     assert hub.count("data/") == 0
 
@@ -85,7 +85,7 @@ def test_a_card_of_gigabytes_is_not_downloaded(hub: FakeHub, ref: ArtifactRef) -
     listed = {"type": "file", "path": "README.md", "size": 10 << 30, "oid": "0" * 40}
     hub.faults.append(("GET /api/models/acme/tagger/tree/", lambda serve: Reply(body=[listed])))
     with pytest.raises(InputError, match=r"its README\.md has 10737418240 bytes, more than"):
-        publish(ref, CARD, TO, public=False, message=None)
+        publish(ref, CARD, TO, visibility=None, message=None)
     assert hub.count("README.md") == 0
 
 
