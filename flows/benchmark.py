@@ -9,6 +9,7 @@ from prefect import flow
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.evaluating import evaluate_models
+from nerbench.flows.functions import run_functions
 from nerbench.flows.gate import find_baselines, hold_to_gate
 from nerbench.flows.identity import benchmark_name
 from nerbench.flows.recording import Ledger, recorded
@@ -73,6 +74,7 @@ def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[Artifac
     if config.metrics:
         for one in scored:
             score_own(ledger, config, one)
+        run_functions(ledger, config, artifacts, corpora)
     for model in config.models:
         summarise_seeds(ledger, model)
     ledger.add_seconds("score_s", time.perf_counter() - started)

@@ -82,7 +82,10 @@ References = Annotated[
     typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
 ]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Infer again even where predictions are cached.")]
-Tags = Annotated[str | None, typer.Option("--tags", metavar="A,B", help="Only metrics that have one of these tags.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tags", metavar="A,B", help="Only metrics and functions that have one of these tags; repeatable."),
+]
 Metrics = Annotated[
     list[Path] | None,
     typer.Option("--metrics", metavar="FILE", help="Metrics of your own, beside those configured."),
@@ -92,6 +95,7 @@ Audited = Annotated[
 ]
 Audit = Annotated[bool, typer.Option("--audit", help="Plant faults into copies and show that each trips its gate.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
+CUSTOM_SHOWN = ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason")
 Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
 
 
@@ -202,6 +206,8 @@ def report(summary: dict[str, Any], json: bool) -> None:
         print_leaderboard(leaderboard(summary["metrics"]))
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
+    if custom := summary.get("custom"):
+        print_table(columns(custom, CUSTOM_SHOWN), title="functions of your own")
     for row in gate:
         say(f"gate: {said(row)}")
     for artifact in summary["artifacts"]:

@@ -32,6 +32,8 @@ class Ledger:
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
+    custom: list[Row] = field(default_factory=list)
+    """What benchmark functions of the user's own gave."""
     predicted: list[Predicted] = field(default_factory=list)
     """What was scored."""
     judged: list[Row] = field(default_factory=list)
@@ -102,6 +104,7 @@ class Ledger:
             "cached": self.cached,
             "metrics": self.metrics,
             "gate": self.judged,
+            **({"custom": self.custom} if self.custom else {}),
             **({"pruned": self.pruned} if self.pruned else {}),
             **({"problems": [str(one) for one in self.problems.values()]} if self.problems else {}),
         }

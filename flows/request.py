@@ -69,7 +69,8 @@ def _admitted(config: Config) -> Config:
     expanded = expanded_config(config.model_dump(mode="json"), allowed=listed(ENV))
     _require(named_locations(expanded), _roots())
     places = [name.rpartition(":")[0] for _, name in named_code(expanded)]
-    for file in (*expanded.metrics, *(file for file in places if file.endswith(".py"))):
+    metrics = (one if isinstance(one, str) else one.evaluate for one in expanded.metrics)
+    for file in (*metrics, *(file for file in places if file.endswith(".py"))):
         require_file(file)
     for model in expanded.models:
         require_training_args(f"models: {model.name}: training_args", model.training_args)

@@ -11,16 +11,32 @@ if TYPE_CHECKING:
     from nerbench.artifacts.store import Store as Store
     from nerbench.tasks.configuration.configfile import load_config as load_config
     from nerbench.tasks.corpora.public import load_corpus as load_corpus
+    from nerbench.tasks.custom.functions import benchmark_function as benchmark_function
+    from nerbench.tasks.custom.functions import parametrize as parametrize
+    from nerbench.tasks.custom.functions import product as product
     from nerbench.tasks.scoring.registry import metric as metric
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "load_config", "load_corpus", "metric", "read_results"]
+__all__ = [
+    "Store",
+    "__version__",
+    "benchmark_function",
+    "load_config",
+    "load_corpus",
+    "metric",
+    "parametrize",
+    "product",
+    "read_results",
+]
 
 _HOMES = {
     "Store": "nerbench.artifacts.store",
+    "benchmark_function": "nerbench.tasks.custom.functions",
     "load_config": "nerbench.tasks.configuration.configfile",
     "load_corpus": "nerbench.tasks.corpora.public",
     "metric": "nerbench.tasks.scoring.registry",
+    "parametrize": "nerbench.tasks.custom.functions",
+    "product": "nerbench.tasks.custom.functions",
     "read_results": "nerbench.artifacts.results.tables",
 }
 

@@ -5,6 +5,7 @@ slot of the concurrency limit `gpu` where it works on a GPU.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from typing import Any, cast
 from uuid import UUID
@@ -27,7 +28,7 @@ from nerbench.tasks.comparison import frozen, gate
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.corpora import refs
 from nerbench.tasks.corpora.refs import CorpusRef
-from nerbench.tasks.custom import own
+from nerbench.tasks.custom import benchmarking, own
 from nerbench.tasks.inference import canary, evaluation, sharding
 from nerbench.tasks.inference.evaluation import EvaluationPlan
 from nerbench.tasks.inference.sharding import Shard
@@ -157,13 +158,34 @@ def _score_own(run: Run, predicted: Predicted, config: Config, artifact: Artifac
     return rows.metric_rows(run, predicted, own.score_own(predicted, config, artifact))
 
 
+def _run_functions(
+    run: Run,
+    config: Config,
+    artifact: ArtifactRef | None,
+    annotations: Sequence[CorpusRef],
+    predicted: Sequence[Predicted],
+) -> list[Row]:
+    """The `custom` rows of a user's benchmark functions over one model, or (None) of those that take none."""
+    functions = benchmarking.functions_over(config, artifact)
+    with gpu_slots(config.benchmark.device) if any("model" in one.handles for one in functions) else nullcontext():
+        found = benchmarking.run_own(config, functions, artifact, annotations, predicted)
+    return [run.columns | row for row in found]
+
+
+def _over(parameters: dict[str, Any]) -> str:
+    artifact = parameters["artifact"]
+    return f"{artifact.name if artifact else 'no model'}: functions of your own"
+
+
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
 count = as_task(counting.count_predictions, "count {artifact.name} against {corpus.gold_name}", name="count", **STORAGE)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_own = as_task(_score_own, f"score {_BESIDE_GOLD}: metrics of your own")
+run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
 analyse = as_task(writing.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
 write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
 write_own = as_task(rows.write_own, "write your own metrics of {artifact.name} on {dataset}", **STORAGE)
+write_custom = as_task(rows.write_custom, "write what functions of your own gave", **STORAGE)
 write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
 
 

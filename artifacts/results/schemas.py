@@ -28,6 +28,7 @@ def schema(table: str) -> "pa.Schema":
     types = {
         INSTANT: pa.timestamp("us", tz="UTC"),
         "list<double>": pa.list_(pa.float64()),
+        "list<string>": pa.list_(pa.string()),
         "list<int32>": pa.list_(pa.int32()),
         "list<halffloat>": pa.list_(pa.float16()),
     }

@@ -53,13 +53,15 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     prepare_demo(config)
     _check_benchmark(config)
     configured = [absolute_reference(reference) for reference in config.benchmark.models]
+    if not (named or configured):
+        _check_functions_alone(config)
     with collected():
         for reference in () if named else configured:
             resolve(reference, config.store)
     from nerbench.flows.benchmark import benchmark
 
     with running():
-        return benchmark(config, models=named or configured, refresh=refresh)
+        return benchmark(config, models=named or configured or None, refresh=refresh)
 
 
 def score(config: Config, since: str | None) -> dict[str, Any]:
@@ -74,14 +76,15 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
         return score(config, since=since)
 
 
-def with_metrics(config: Config, files: Sequence[Path] | None, tags: str | None) -> Config:
-    """The configuration with further files of metrics, and with the tags given in place of its own."""
+def with_metrics(config: Config, files: Sequence[Path] | None, tags: Sequence[str] | None) -> Config:
+    """The configuration with further files of metrics, and with the tags given, each `A,B`, in place of its own."""
     named = [str(file.expanduser().absolute()) for file in files or ()]
     grant(CODE, *named)  # the user's own shell says so
-    paths = dict.fromkeys([*config.metrics, *named])
-    wanted = config.benchmark.tags if tags is None else tuple(tag.strip() for tag in tags.split(",") if tag.strip())
+    metrics = (*config.metrics, *(file for file in dict.fromkeys(named) if file not in config.metrics))
+    given = [tag.strip() for text in tags or () for tag in text.split(",") if tag.strip()]
+    wanted = config.benchmark.tags if tags is None else tuple(dict.fromkeys(given))
     benchmark = config.benchmark.model_copy(update={"tags": wanted})
-    return config.model_copy(update={"metrics": tuple(paths), "benchmark": benchmark})
+    return config.model_copy(update={"metrics": metrics, "benchmark": benchmark})
 
 
 def what_next(config: Config) -> str:
@@ -121,12 +124,23 @@ def _check_own_code(config: Config) -> None:
     user_slices(config.slices)
 
 
+def _check_functions_alone(config: Config) -> None:
+    from nerbench.tasks.scoring.counting import selected_functions
+
+    functions = selected_functions(config)
+    if not functions or any(one.of_model for one in functions):
+        remedy = "name one, or leave the key out, which means every model of the store"
+        raise ConfigError("benchmark.models", "is an empty list", remedy)
+
+
 def _check_benchmark(config: Config) -> None:
     from nerbench.flows.runners import check_runner
     from nerbench.tasks.corpora.refs import describe
     from nerbench.tasks.inference.loading import dtype_of, resolve_device
+    from nerbench.tasks.scoring.counting import selected_functions
 
-    if not config.datasets:
+    functions = () if config.datasets else selected_functions(config)
+    if not config.datasets and (not functions or any(one.of_corpus for one in functions)):
         raise ConfigError(
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )

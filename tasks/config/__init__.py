@@ -9,6 +9,7 @@ from nerbench.tasks.config.card import CardConfig
 from nerbench.tasks.config.datasets import FIELDS_OF, DatasetConfig, Format, GoldConfig
 from nerbench.tasks.config.gate import GateConfig, GateRule
 from nerbench.tasks.config.job import Config
+from nerbench.tasks.config.metrics import EvaluateMetric
 from nerbench.tasks.config.models import ModelConfig
 from nerbench.tasks.config.runner import RunnerConfig
 from nerbench.tasks.config.section import Name, Precision, Section, Split, Text
@@ -22,6 +23,7 @@ __all__ = [
     "CardConfig",
     "Config",
     "DatasetConfig",
+    "EvaluateMetric",
     "Format",
     "GateConfig",
     "GateRule",

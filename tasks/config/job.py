@@ -10,6 +10,7 @@ from nerbench.tasks.config.card import CardConfig
 from nerbench.tasks.config.credentials import find_credential
 from nerbench.tasks.config.datasets import DatasetConfig, GoldConfig
 from nerbench.tasks.config.gate import GateConfig
+from nerbench.tasks.config.metrics import EvaluateMetric
 from nerbench.tasks.config.models import ModelConfig
 from nerbench.tasks.config.runner import RunnerConfig
 from nerbench.tasks.config.section import Mode, Section, Text
@@ -34,8 +35,9 @@ class Config(Section):
     """What the benchmark measures."""
     speed: SpeedConfig = SpeedConfig()
     """What a sweep of speed and memory measures."""
-    metrics: tuple[Text, ...] = ()
-    """Files with metrics of your own, e.g. `my_metrics.py`."""
+    metrics: tuple[Text | EvaluateMetric, ...] = ()
+    """Files with metrics and benchmark functions of your own, e.g. `my_metrics.py`, and metrics of the library
+    `evaluate` by their scripts, e.g. `{evaluate: seqeval.py}`."""
     slices: tuple[SliceConfig, ...] = ()
     """Parts of the entities of your own that are scored too."""
     runner: RunnerConfig = RunnerConfig()

@@ -3,8 +3,8 @@
 import datetime
 import difflib
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -143,6 +143,11 @@ def _known_keys(at: Location) -> list[str]:
 def _section_of(section: type[BaseModel], key: str) -> type[BaseModel] | None:
     if key not in section.model_fields:
         return None
-    annotation = section.model_fields[key].annotation
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+    return next(_sections_in(section.model_fields[key].annotation), None)
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections_in(part)

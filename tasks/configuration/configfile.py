@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from nerbench.artifacts.errors import ConfigError
-from nerbench.tasks.config import FIELDS_OF, Config, Format
+from nerbench.tasks.config import FIELDS_OF, Config, EvaluateMetric, Format
 from nerbench.tasks.config.credentials import field_name
 from nerbench.tasks.configuration.configerrors import Key, Location, first_problem, looks_secret, shown
 from nerbench.tasks.configuration.locations import is_folder, named_locations
@@ -120,7 +120,7 @@ def _absolute(data: dict[str, Any]) -> dict[str, Any]:
     formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
     data["golds"] = [_absolute_gold(gold, formats[gold["dataset"]]) for gold in data.get("golds", ())]
     data["models"] = [_absolute_model(model) for model in data.get("models", ())]
-    data["metrics"] = [_absolute_path(file) for file in data.get("metrics", ())]
+    data["metrics"] = [_absolute_metric(one) for one in data.get("metrics", ())]
     data["slices"] = [_absolute_function(one) for one in data.get("slices", ())]
     if gate := data.get("gate"):
         data["gate"] = gate | {"baseline": absolute_reference(gate["baseline"])}
@@ -154,6 +154,14 @@ def _absolute_function(one: dict[str, Any]) -> dict[str, Any]:
     return one | {"function": _absolute_code(one["function"])} if one.get("function") else one
 
 
+def _absolute_metric(one: Any) -> Any:
+    if isinstance(one, str):
+        return _absolute_path(one)
+    script = _absolute_path(one["evaluate"])
+    folder = Path(script)
+    return one | {"evaluate": str(folder / f"{folder.name}.py") if folder.is_dir() else script}
+
+
 def _absolute_code(name: str) -> str:
     file, _, attribute = name.rpartition(":")
     return f"{_absolute_path(file)}:{attribute}" if file.endswith(".py") else name
@@ -175,6 +183,11 @@ def _check_files(config: Config, needs: Collection[str]) -> None:
         if at[0] in needs and "://" not in file and not is_demo_file(file) and not Path(file).is_file():
             problem = f"{file} is a folder" if Path(file).is_dir() else f"there is no file {file}"
             raise ConfigError(field_name(at), problem, "check the path; it is relative to the working directory")
+    scripts = [(n, one.evaluate) for n, one in enumerate(config.metrics) if isinstance(one, EvaluateMetric)]
+    for number, script in scripts if "metrics" in needs else ():
+        if not Path(script).is_file():
+            remedy = "download the script from its page on the Hub and name its file; none is loaded from there"
+            raise ConfigError(field_name(("metrics", number, "evaluate")), f"there is no script {script}", remedy)
     for at, folder, remedy in _named_folders(config):
         if at[0] in needs and not Path(folder).is_dir():
             raise ConfigError(field_name(at), f"there is no folder {folder}", remedy)
@@ -201,8 +214,9 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, gold in enumerate(config.golds):
         if "files" in FIELDS_OF[gold.format or formats[gold.dataset]]:
             yield ("golds", number, "file"), gold.file
-    for number, file in enumerate(config.metrics):
-        yield ("metrics", number), file
+    for number, metric in enumerate(config.metrics):
+        if isinstance(metric, str):
+            yield ("metrics", number), metric
     for at, name in named_code(config):
         file, _, _ = name.rpartition(":")
         if file.endswith(".py"):

@@ -21,13 +21,18 @@ def score_own(predicted: Predicted, config: Config, artifact: ArtifactRef | None
     metrics = [one for one in selected_metrics(config) if one.needs != "counts"]
     if not metrics:
         return []
-    file = read_predictions(config.results, predicted.uri)
-    identity = Identity(**{name: getattr(predicted, name) for name in Identity._fields})
-    predictions = Predictions(identity=identity, types=file.types, parts=file.parts)
+    predictions = read_predicted(predicted, config)
     if artifact is None:
         return run_custom(metrics, predictions)
     with tagger_handle(artifact, settings_of(config.benchmark), as_saved=True) as handle:
         return run_custom(metrics, predictions, lambda: handle.value)
+
+
+def read_predicted(predicted: Predicted, config: Config) -> Predictions:
+    """Stored predictions, as a user's own code gets them."""
+    file = read_predictions(config.results, predicted.uri)
+    identity = Identity(**{name: getattr(predicted, name) for name in Identity._fields})
+    return Predictions(identity=identity, types=file.types, parts=file.parts)
 
 
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:

@@ -34,6 +34,7 @@ ROW_OF: dict[str, str] = {
     "training": "one row a logged training step",
     "speed": "one row a measurement of latency and throughput",
     "memory": "one row a measurement of memory and load time",
+    "custom": "one row a number of a benchmark function of your own",
     "runs": "one row a run, with its configuration, machine, versions, durations and outcome",
 }
 """What a row of each table is."""
@@ -126,11 +127,13 @@ def _without_formulas(rows: pa.Table) -> pa.Table:
 
 
 def _csv(rows: pa.Table) -> bytes:
-    """UTF-8 with a heading; lists as numbers with blanks between, null as nothing, empty text as `""`."""
+    """UTF-8 with a heading; lists with blanks between, null as nothing, empty text as `""`."""
     for position, field in enumerate(rows.schema):
         if pa.types.is_list(field.type):
-            numbers = rows[field.name].combine_chunks().cast(pa.list_(pa.float64())).cast(pa.list_(pa.string()))
-            rows = rows.set_column(position, field.name, pc.binary_join(numbers, " "))
+            elements = rows[field.name].combine_chunks()
+            if not pa.types.is_string(field.type.value_type):
+                elements = elements.cast(pa.list_(pa.float64()))
+            rows = rows.set_column(position, field.name, pc.binary_join(elements.cast(pa.list_(pa.string())), " "))
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(rows, sink)
     data: bytes = sink.getvalue().to_pybytes()

@@ -43,6 +43,16 @@ def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]
     return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
+def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
+    """Write the rows of benchmark functions of one model, or of none; returns the location.
+
+    What an earlier attempt wrote stays: what is timed says something else the next time.
+    """
+    key = table_key(run.run_id, "custom", artifact.artifact_id if artifact else "")
+    written = find_table_file(run.results, "custom", key, run.date)
+    return written or write_table(run.results, "custom", list(rows), date=run.date, key=key)
+
+
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:
     """Write what the gate said of one model, or of unchanged ones; returns the location.
 

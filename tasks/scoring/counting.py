@@ -19,7 +19,8 @@ from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.labels import entity_types
 from nerbench.tasks.corpora.matching import match_labels
 from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
-from nerbench.tasks.custom.running import collect
+from nerbench.tasks.custom.collecting import collect, collect_functions
+from nerbench.tasks.custom.functions import BenchmarkFunction
 from nerbench.tasks.inference.evaluation import EvaluationRecord
 from nerbench.tasks.inference.predictions import digest_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
@@ -135,7 +136,17 @@ def selected_metrics(config: Config) -> list[Metric]:
 
     Raises InputError for a file or a tag that cannot be used.
     """
-    return select([*BUILTIN, *collect(config.metrics)], config.benchmark.tags, "tags")
+    return [one for one in _selected(config) if isinstance(one, Metric)]
+
+
+def selected_functions(config: Config) -> list[BenchmarkFunction]:
+    """The benchmark functions of the user's files that have one of the wanted tags; raises like `selected_metrics`."""
+    return [one for one in _selected(config) if isinstance(one, BenchmarkFunction)]
+
+
+def _selected(config: Config) -> list[Metric | BenchmarkFunction]:
+    every: list[Metric | BenchmarkFunction] = [*BUILTIN, *collect(config.metrics), *collect_functions(config.metrics)]
+    return select(every, config.benchmark.tags, "tags")
 
 
 def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) -> list[Row]:

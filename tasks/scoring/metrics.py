@@ -98,7 +98,7 @@ def accuracy(sums: Sums) -> Numbers:
     return ratio(sums.n_right, sums.n_words)
 
 
-BUILTIN = registered(globals())
+BUILTIN = registered(globals(), Metric)
 
 
 def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) -> list[Quantity]:

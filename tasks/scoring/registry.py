@@ -12,8 +12,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from itertools import product
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from nerbench.artifacts.errors import InputError
 
@@ -23,9 +24,10 @@ AVERAGES: tuple[Average, ...] = ("micro", "macro", "weighted")
 LEVELS = ("entity", "token")
 Labels = Literal["all"] | Sequence[str] | None
 Function = TypeVar("Function", bound=Callable[..., Any])
+Noted = TypeVar("Noted")
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_NOTED = "__metrics__"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_NOTED = "__nerbench__"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,27 +36,31 @@ class Metric:
 
     name: str
     compute: Callable[..., Any]
-    needs: Needs
+    needs: Needs = "predictions"
     """`counts`: called with `metrics.Sums`, for every slice, level, mode, label and average; `predictions`: with
     `predictions.Predictions`; `model`: with these and the loaded model."""
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = ()
     """What it is selected by."""
-    labels: Labels
+    labels: Labels = None
     """Labels it is called for, each as the keyword `label`: some, or all entity types; None: once, without one."""
-    parameters: Mapping[str, Sequence[Any]]
+    parameters: Mapping[str, Sequence[Any]] = dataclass_field(default_factory=dict)
     """Values of further keywords; it is called for every combination."""
-    levels: tuple[str, ...]
+    levels: tuple[str, ...] = LEVELS
     """Of counts."""
-    averages: tuple[Average, ...]
+    averages: tuple[Average, ...] = AVERAGES
     """Of counts."""
-    all_tags: bool
+    all_tags: bool = False
     """Of counts: whether the overall value at token level counts words tagged `O` too."""
-    share: bool
+    share: bool = False
     """Of counts: whether it is a share of entities or words, which lies in 0…1; the interval then keeps within it."""
-    undefined: str
+    undefined: str = "the metric has no value here"
     """Why there is no value, where there is none."""
     source: str | None = None
     """File and digest of a user's own; None for a built-in one."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a property that cannot be used."""
+        _check(self)
 
     @property
     def combinations(self) -> list[dict[str, Any]]:
@@ -64,8 +70,7 @@ class Metric:
     @property
     def place(self) -> str:
         """`file.py:3`, where it is defined."""
-        code = inspect.unwrap(self.compute).__code__
-        return f"{code.co_filename}:{code.co_firstlineno}"
+        return defined_at(self.compute)
 
 
 def metric(  # noqa: PLR0913 - a declaration of named properties
@@ -92,40 +97,61 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
             name=name,
             compute=function,
             needs=needs,
-            tags=_texts(name, "tags", tags),
-            labels=labels if labels is None or labels == "all" else _texts(name, "labels", labels),
+            tags=texts(f"metric {name!r}", "tags", tags),
+            labels=labels if labels is None or labels == "all" else texts(f"metric {name!r}", "labels", labels),
             parameters=parameters or {},
-            levels=_texts(name, "levels", levels),
+            levels=texts(f"metric {name!r}", "levels", levels),
             averages=tuple(averages),
             all_tags=all_tags,
             share=share,
             undefined=undefined,
         )
-        _check(made)
-        inspect.unwrap(function).__globals__.setdefault(_NOTED, []).append(made)
+        note(function, made)
         return function
 
     return register
 
 
-def registered(namespace: Mapping[str, Any]) -> tuple[Metric, ...]:
-    """The metrics that a module defines, in their order; `namespace` is its `vars()`."""
-    return tuple(namespace.get(_NOTED, ()))
+def note(function: Callable[..., Any], made: Any) -> None:
+    """Note what was made of a function in the module that defines it."""
+    inspect.unwrap(function).__globals__.setdefault(_NOTED, []).append(made)
 
 
-def select(metrics: Iterable[Metric], tags: Iterable[str], field: str = "--tags") -> list[Metric]:
-    """The metrics that have any of the tags; all where no tag is given. Raises InputError for an unknown tag."""
-    every, wanted = list(metrics), set(tags)
+def registered(namespace: Mapping[str, Any], kind: type[Noted]) -> tuple[Noted, ...]:
+    """What a module defines of a kind, in its order; `namespace` is its `vars()`."""
+    return tuple(one for one in namespace.get(_NOTED, ()) if isinstance(one, kind))
+
+
+def defined_at(function: Callable[..., Any]) -> str:
+    """`file.py:3`, where a function is defined."""
+    code = inspect.unwrap(function).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+class Tagged(Protocol):
+    """What is selected by tags."""
+
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+
+
+Chosen = TypeVar("Chosen", bound=Tagged)
+
+
+def select(every: Sequence[Chosen], tags: Iterable[str], field: str = "--tags") -> list[Chosen]:
+    """Those that have any of the tags; all where no tag is given. Raises InputError for an unknown tag."""
+    wanted = set(tags)
     known = {tag for one in every for tag in one.tags}
     if unknown := sorted(wanted - known):
-        problem = f"no metric has the tag {', '.join(map(repr, unknown))}"
+        problem = f"nothing has the tag {', '.join(map(repr, unknown))}"
         raise InputError(field, problem, f"choose among {', '.join(sorted(known))}")
     return [one for one in every if not wanted or wanted & set(one.tags)]
 
 
-def _texts(name: str, field: str, given: Iterable[str]) -> tuple[str, ...]:
+def texts(owner: str, field: str, given: Iterable[str]) -> tuple[str, ...]:
+    """A property that is a list of names; raises InputError where it is something else."""
     if isinstance(given, str) or not all(isinstance(text, str) and text for text in given):
-        raise InputError(f"metric {name!r}", f"{field} are {given!r}", f'give a list of names, as {field}=["a", "b"]')
+        raise InputError(owner, f"{field} are {given!r}", f'give a list of names, as {field}=["a", "b"]')
     return tuple(given)
 
 
@@ -133,7 +159,7 @@ def _check(made: Metric) -> None:
     def wrong(problem: str, remedy: str) -> InputError:
         return InputError(f"metric {made.name!r}", problem, remedy)
 
-    if not (isinstance(made.name, str) and _NAME.fullmatch(made.name)):
+    if not (isinstance(made.name, str) and NAME.fullmatch(made.name)):
         raise wrong("is no name", "begin with a letter, and use letters, digits, - and _, at most 64")
     if not inspect.isfunction(inspect.unwrap(made.compute)):
         raise wrong(f"decorates no function but {type(made.compute).__name__}", "decorate a function")

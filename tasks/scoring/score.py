@@ -81,9 +81,9 @@ def valued(value: float, undefined: str) -> Row:
     return failed(f"it gave {value}") if math.isinf(value) else {"value": value, "status": "ok", "reason": None}
 
 
-def reason_of(error: BaseException, metric: Metric) -> str:
-    """`ValueError: what it says (my_metrics.py:7)`, with the last line of the metric's file that it passed."""
-    file = metric.place.rpartition(":")[0]
+def reason_of(error: BaseException, place: str) -> str:
+    """`ValueError: what it says (my_metrics.py:7)`, with the last line that it passed of the file of `place`."""
+    file = place.rpartition(":")[0]
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     at = f" ({Path(file).name}:{lines[-1]})" if lines else ""
     return explain(error)[: LONGEST_REASON - len(at)] + at
@@ -136,7 +136,7 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
         pass_interrupts(error)
         if quantity.metric.source is None:
             raise
-        return failed(reason_of(error, quantity.metric))
+        return failed(reason_of(error, quantity.metric.place))
     if quantity.metric.share and not -ROUNDING <= value <= 1 + ROUNDING and not math.isnan(value):
         return failed(f"it gave {value:g}, and share=True says that it lies in 0…1; leave share out")
     return valued(value, quantity.metric.undefined)

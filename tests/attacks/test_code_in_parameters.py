@@ -11,7 +11,7 @@ from nerbench.artifacts.errors import CorpusError, InputError
 from nerbench.flows.request import configuration
 from nerbench.tasks.config import Config, DatasetConfig, ModelConfig, SliceConfig
 from nerbench.tasks.configuration.usercode import load_file, load_function
-from nerbench.tasks.custom.running import collect
+from nerbench.tasks.custom.collecting import collect
 from nerbench.tasks.slicing.choice import user_slices
 from nerbench.tasks.sources.loader import read_loader
 

@@ -16,7 +16,7 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.store import Store
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.configuration.usercode import load_file
-from nerbench.tasks.custom.running import collect
+from nerbench.tasks.custom.collecting import collect
 from nerbench.tasks.inference.records import PredictionsRecord, look_up
 from nerbench.tasks.predicting.reading import open_source
 from nerbench.tasks.sources.conll import read_conll

@@ -15,8 +15,9 @@ import pytest
 from tagging import cut, paired, random_sentences, textbook
 
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.custom.collecting import collect
 from nerbench.tasks.custom.predictions import SCHEMA, Entity, Identity, Predictions
-from nerbench.tasks.custom.running import collect, run_custom
+from nerbench.tasks.custom.running import run_custom
 from nerbench.tasks.scoring.counts import count
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.registry import Metric
@@ -259,7 +260,7 @@ FIRST = "@metric('a')\ndef a(predictions): return 1"
         ),
         ([FIRST.replace("'a'", "'a b'")], "metric 'a b': is no name; begin with a letter"),
         ([FIRST.replace("'a'", "'a', tags='x'")], "metric 'a': tags are 'x'; give a list"),
-        (["def a(predictions): return 1"], "it defines no metric; decorate a function"),
+        (["def a(predictions): return 1"], "it defines no metric and no benchmark function; decorate a function"),
         ([FIRST.removesuffix("return 1")], r"it cannot be loaded \(.*Error: .*\); correct .*mine\.py:"),
         ([FIRST, "1 / 0"], r"it cannot be loaded \(ZeroDivisionError.*mine\.py:4"),
     ],

@@ -15,7 +15,7 @@ def declared(**options: Any) -> Metric:
     namespace: dict[str, Any] = {}
     function = FunctionType((lambda predictions, **keywords: keywords).__code__, namespace)
     assert metric(**{"name": "mine"} | options)(function) is function
-    (made,) = registered(namespace)
+    (made,) = registered(namespace, Metric)
     return made
 
 
@@ -26,9 +26,9 @@ def test_the_built_in_metrics_are_registered_the_same_way() -> None:
 
 
 def test_a_metric_is_noted_where_its_function_is_defined_alone() -> None:
-    before = registered(globals())
+    before = registered(globals(), Metric)
     assert declared().name == "mine"
-    assert registered(globals()) == before == ()
+    assert registered(globals(), Metric) == before == ()
     assert [one.name for one in BUILTIN] == ["precision", "recall", "f1", "accuracy"]
 
 
@@ -85,5 +85,5 @@ def test_selection() -> None:
     assert select(every, ["shape"]) == [shape, both]
     assert select(every, ["speed", "shape"]) == [shape, speed, both]
     assert select(every, ["builtin"]) == list(BUILTIN)
-    with pytest.raises(InputError, match=r"^--tags: no metric has the tag 'x', 'y'; choose among builtin, counts"):
+    with pytest.raises(InputError, match=r"^--tags: nothing has the tag 'x', 'y'; choose among builtin, counts"):
         select(every, ["x", "shape", "y"])

@@ -1,0 +1,131 @@
+"""Calling benchmark functions: handles are loaded when a function asks for them, and evicted at the end."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
+from typing import Any, NamedTuple
+
+from nerbench.artifacts.errors import RunFailedError, pass_interrupts
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import materialise
+from nerbench.tasks.config import Config
+from nerbench.tasks.configuration.usercode import explain
+from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
+from nerbench.tasks.custom.functions import BenchmarkFunction
+from nerbench.tasks.custom.own import read_predicted
+from nerbench.tasks.custom.running import as_row, numbers
+from nerbench.tasks.inference.evaluation import settings_of, tagger_handle
+from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.scoring.counting import selected_functions
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score import failed, reason_of
+
+Handles = dict[str, Callable[[], Any]]
+"""By name, what loads it."""
+UNDEFINED = "the function gave no value"
+
+
+def functions_over(config: Config, artifact: ArtifactRef | None) -> list[BenchmarkFunction]:
+    """The selected functions that take a model, or (None) those that take none; raises like `selected_functions`."""
+    return [one for one in selected_functions(config) if one.of_model == (artifact is not None)]
+
+
+def run_own(
+    config: Config,
+    functions: Sequence[BenchmarkFunction],
+    artifact: ArtifactRef | None,
+    annotations: Iterable[CorpusRef],
+    predicted: Iterable[Predicted],
+) -> list[Row]:
+    """Rows of the table `custom`, but for the run's columns: of functions over a model, or without one.
+
+    A function is called once, or once for each annotation where it takes the corpus or the model's predictions.
+    """
+    found = {(one.dataset, one.gold): one for one in predicted}
+    with ExitStack() as stack:
+        handles = {} if artifact is None else _of_model(artifact, config, stack)
+        named = {} if artifact is None else {"artifact_id": artifact.artifact_id, "model": artifact.name}
+        rows = [named | row for row in run_functions([one for one in functions if not one.of_corpus], handles)]
+        of_corpus = [one for one in functions if one.of_corpus]
+        for corpus in annotations if of_corpus else ():
+            about = {"dataset": corpus.dataset.name, "split": corpus.split, "gold": corpus.gold_name}
+            known = found.get((corpus.dataset.name, corpus.gold_name))
+            further = _of_corpus(corpus, known, config)
+            rows += [named | about | row for row in run_functions(of_corpus, handles | further)]
+    return rows
+
+
+def run_functions(functions: Iterable[BenchmarkFunction], handles: Handles) -> list[Row]:
+    """Rows of functions, each called with the handles that it takes, once for each of its parameters.
+
+    A function gives a number, None where there is none, or a mapping of several, each a row `function.name`. One that
+    raises, gives anything else, or whose handle cannot be loaded, has a row that says so; KeyboardInterrupt passes.
+    """
+
+    @cache
+    def load(name: str) -> _Loaded:
+        try:
+            return _Loaded(handles[name](), None)
+        except BaseException as error:
+            pass_interrupts(error)
+            return _Loaded(None, f"{name} cannot be loaded: {explain(error)}")
+
+    return [
+        {
+            "tags": list(one.tags),
+            "parameters": json.dumps(arguments, sort_keys=True, ensure_ascii=False),
+            "unit": one.unit,
+            "source": one.source,
+        }
+        | row
+        for one in functions
+        for arguments in one.parameters
+        for row in _called(one, arguments, {name: load(name) for name in one.handles})
+    ]
+
+
+class _Loaded(NamedTuple):
+    value: Any
+    trouble: str | None
+    """Why there is none."""
+
+
+def _called(one: BenchmarkFunction, arguments: Mapping[str, Any], loaded: Mapping[str, _Loaded]) -> Iterator[Row]:
+    if troubles := [handle.trouble for handle in loaded.values() if handle.trouble]:
+        yield {"name": one.name, "call_s": None} | failed(troubles[0])
+        return
+    started = time.perf_counter()
+    try:
+        given = one.compute(**{name: handle.value for name, handle in loaded.items()}, **arguments)
+    except BaseException as error:
+        pass_interrupts(error)
+        yield {"name": one.name, "call_s": time.perf_counter() - started} | failed(reason_of(error, one.place))
+        return
+    seconds = time.perf_counter() - started
+    for name, _, value in numbers(given, one.name):
+        yield {"name": name, "call_s": seconds} | as_row(value, UNDEFINED)
+
+
+def _of_model(artifact: ArtifactRef, config: Config, stack: ExitStack) -> Handles:
+    """A model's files and what is made of them; the model is evicted at the end of the stack."""
+    from nerbench.tasks.inference.loading import load_tokenizer
+
+    def load_model() -> Any:
+        return stack.enter_context(tagger_handle(artifact, settings_of(config.benchmark), as_saved=True)).value.model
+
+    return {
+        "artifact_path": lambda: materialise(artifact),
+        "model": load_model,
+        "tokenizer": lambda: load_tokenizer(materialise(artifact)).wrapper,
+    }
+
+
+def _of_corpus(corpus: CorpusRef, predicted: Predicted | None, config: Config) -> Handles:
+    def read() -> Any:
+        if predicted is None:
+            raise RunFailedError("the evaluation failed")
+        return read_predicted(predicted, config)
+
+    return {"corpus": lambda: open_corpus(corpus), "predictions": read}

@@ -1,0 +1,153 @@
+"""What a benchmark function is, and how one is declared: a user's own, over a model, its files, a corpus, or anything.
+
+    import nerbench
+
+    @nerbench.benchmark_function(tags=["size"], unit="bytes")
+    def size(artifact_path): ...
+
+    @nerbench.product(batch=[1, 8], words=[16, 128], unit="s")
+    def first_call(model, tokenizer, batch, words): ...
+
+It is noted in the file that defines it, as metrics are.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product as cartesian
+from typing import Any, overload
+
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.scoring.registry import NAME, Function, defined_at, note, texts
+
+OF_MODEL = ("artifact_path", "model", "predictions", "tokenizer")
+"""Handles of each model that is benchmarked."""
+OF_CORPUS = ("corpus", "predictions")
+"""Handles of each annotation of each data set."""
+HANDLES = tuple(sorted({*OF_MODEL, *OF_CORPUS}))
+"""Names of arguments that are filled in."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BenchmarkFunction:
+    """A function that gives a number, or several by name, and what it is called with."""
+
+    name: str
+    compute: Callable[..., Any]
+    tags: tuple[str, ...] = ()
+    """What it is selected by."""
+    unit: str | None = None
+    """Of its value."""
+    parameters: Sequence[Mapping[str, Any]] = ({},)
+    """The keywords of each call."""
+    source: str | None = None
+    """File and digest."""
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a property that cannot be used."""
+        _check(self)
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """The handles that it takes, by name."""
+        return tuple(name for name in inspect.signature(self.compute).parameters if name in HANDLES)
+
+    @property
+    def of_model(self) -> bool:
+        """Whether it is called for each model; else without one."""
+        return any(name in OF_MODEL for name in self.handles)
+
+    @property
+    def of_corpus(self) -> bool:
+        """Whether it is called for each annotation of each data set; else without one."""
+        return any(name in OF_CORPUS for name in self.handles)
+
+    @property
+    def place(self) -> str:
+        """`file.py:3`, where it is defined."""
+        return defined_at(self.compute)
+
+
+@overload
+def benchmark_function(function: Function, /) -> Function: ...
+@overload
+def benchmark_function(
+    *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None
+) -> Callable[[Function], Function]: ...
+def benchmark_function(
+    function: Any = None, /, *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None
+) -> Any:
+    """Register a function to be called once. Its arguments are handles by name: `artifact_path` (a folder), `corpus`,
+    `model` and `tokenizer` (of transformers), `predictions` (as metrics get them). It stays as it is.
+
+    Raises:
+        InputError: a property, or an argument of the function, cannot be used.
+    """
+    register = parametrize([{}], name=name, tags=tags, unit=unit)
+    return register if function is None else register(function)
+
+
+def parametrize(
+    parameters: Iterable[Mapping[str, Any]],
+    *,
+    name: str | None = None,
+    tags: Sequence[str] = (),
+    unit: str | None = None,
+) -> Callable[[Function], Function]:
+    """As `benchmark_function`, called with each of these mappings of keywords to plain values (as JSON has them)."""
+    every = [dict(one) for one in parameters]
+
+    def register(function: Function) -> Function:
+        known = name or function.__name__
+        note(
+            function,
+            BenchmarkFunction(
+                name=known,
+                compute=function,
+                tags=texts(f"benchmark function {known!r}", "tags", tags),
+                unit=unit,
+                parameters=every,
+            ),
+        )
+        return function
+
+    return register
+
+
+def product(
+    *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None, **values: Iterable[Any]
+) -> Callable[[Function], Function]:
+    """As `parametrize`, with every combination of these values, the last keyword changing fastest."""
+    every = [dict(zip(values, one, strict=True)) for one in cartesian(*values.values())]
+    return parametrize(every, name=name, tags=tags, unit=unit)
+
+
+def _check(made: BenchmarkFunction) -> None:
+    def wrong(problem: str, remedy: str) -> InputError:
+        return InputError(f"benchmark function {made.name!r}", problem, remedy)
+
+    if not NAME.fullmatch(made.name):
+        raise wrong("is no name", "begin with a letter, and use letters, digits, - and _, at most 64")
+    if not inspect.isfunction(inspect.unwrap(made.compute)):
+        raise wrong(f"decorates no function but {type(made.compute).__name__}", "decorate a function")
+    if not made.parameters:
+        raise wrong("has no parameters to be called with", "give at least one value of each")
+    taken = inspect.signature(made.compute).parameters
+    any_keyword = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+    needed = {name for name, one in taken.items() if one.default is one.empty and one.kind not in _SEVERAL}
+    for given in made.parameters:
+        if reserved := sorted(set(given) & set(HANDLES)):
+            raise wrong(f"has a parameter called {reserved[0]!r}, as a handle is", "rename it")
+        if not any_keyword and (unknown := sorted(set(given) - set(taken))):
+            raise wrong(f"does not take its parameter {unknown[0]!r}", "add it to the function's arguments")
+        if missing := sorted(needed - set(given) - set(HANDLES)):
+            remedy = f"give it by parametrize or product, or name one of {', '.join(HANDLES)}"
+            raise wrong(f"takes {missing[0]!r}, which nothing gives", remedy)
+        try:
+            json.dumps(given, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise wrong(f"has the parameters {given} ({error})", "give text, numbers, lists and mappings") from None
+
+
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
