@@ -55,7 +55,8 @@ def _training(config: Config) -> str:
 
 def _benchmark(config: Config) -> str:
     models = flow_run.parameters.get("models") or config.benchmark.models
-    return f"benchmark {', '.join(map(_short, models))} on {_datasets(config)}"
+    on = f" on {_datasets(config)}" if config.datasets else ""
+    return f"benchmark {', '.join(map(_short, models)) or 'functions'}{on}"
 
 
 def _short(reference: str) -> str:

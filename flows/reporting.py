@@ -34,7 +34,7 @@ def reported(config: Config) -> Iterator[dict[str, str]]:
 
 
 def _write(config: Config) -> dict[str, str]:
-    if not config.benchmark.report:
+    if not (config.benchmark.report and config.datasets):  # without one there are no scores to report
         return {}
     try:
         with collected() as problems:

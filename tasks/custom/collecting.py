@@ -77,7 +77,7 @@ def _defined(path: Path) -> _Found:
     module, source = _loaded(path)
     metrics, functions = registered(vars(module), Metric), registered(vars(module), BenchmarkFunction)
     if not (metrics or functions):
-        remedy = 'decorate a function with @nerbench.metric("its_name") or @nerbench.benchmark_function()'
+        remedy = 'decorate a function with @metric("its_name") or @benchmark_function() of nerbench'
         raise InputError(str(path), "it defines no metric and no benchmark function", remedy)
     return _Found(
         path,

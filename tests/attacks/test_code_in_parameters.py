@@ -9,9 +9,9 @@ import pytest
 
 from nerbench.artifacts.errors import CorpusError, InputError
 from nerbench.flows.request import configuration
-from nerbench.tasks.config import Config, DatasetConfig, ModelConfig, SliceConfig
+from nerbench.tasks.config import Config, DatasetConfig, EvaluateMetric, ModelConfig, SliceConfig
 from nerbench.tasks.configuration.usercode import load_file, load_function
-from nerbench.tasks.custom.collecting import collect
+from nerbench.tasks.custom.collecting import collect, collect_functions
 from nerbench.tasks.slicing.choice import user_slices
 from nerbench.tasks.sources.loader import read_loader
 
@@ -143,6 +143,8 @@ def test_a_file_that_lies_elsewhere(folder: Path, ran: Path, attack: Callable[[P
     file = attack(folder)
     for load in (
         lambda: collect([file]),
+        lambda: collect([EvaluateMetric(evaluate=file)]),
+        lambda: collect_functions([file]),
         lambda: load_file(file),
         lambda: load_function(f"{file}:f"),
         lambda: user_slices([SliceConfig(name="x", function=f"{file}:f")]),
@@ -265,6 +267,12 @@ def test_a_run_names_no_callback_elsewhere(name: str, folder: Path, started_by_a
 
     with pytest.raises(InputError, match="the code that may be loaded"):
         ask_and_load()
+
+
+@pytest.mark.parametrize("script", ["/tmp/evil.py", "evaluate-metric/seqeval", "https://example.org/evil.py"])
+def test_a_run_names_no_script_of_evaluate_elsewhere(script: str, folder: Path, started_by_api: None) -> None:
+    with pytest.raises(InputError, match=r"the code that may be loaded|is no Python file|there is no such file"):
+        collect(configuration(Config(metrics=(EvaluateMetric(evaluate=script),)), ()).metrics)
 
 
 LOADERS = {

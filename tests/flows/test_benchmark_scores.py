@@ -1,4 +1,4 @@
-"""What a benchmark's rows hold beside the leaderboard: slices, intervals, and metrics of the user's own."""
+"""What a benchmark's rows hold beside the leaderboard: slices, intervals, metrics and functions of the user's own."""
 
 import json
 import shutil
@@ -18,6 +18,7 @@ from nerbench.tasks.scoring.metrics import Row
 pytestmark = pytest.mark.e2e
 
 OWN = Path(__file__).with_name("own_metrics.py")
+FUNCTIONS = Path(__file__).with_name("own_functions.py")
 DOCUMENTS = 24
 ENTITIES = sum(line.count("B-") for line in SENTENCES)
 
@@ -50,7 +51,7 @@ def own(config: Config, finished: dict[str, Any], file: Path, tmp_path_factory: 
     parts = path.read_text().split("-DOCSTART- O\n")
     path.write_text("-DOCSTART- O\n".join(p.replace("B-MISC", "O") if n % 3 == 0 else p for n, p in enumerate(parts)))
     slices = [{"name": "short", "where": "sentence_length <= 5"}, {"name": "paris", "function": f"{file}:is_paris"}]
-    return changed(config, folder / "results", str(path), slices=slices, metrics=[str(file)])
+    return changed(config, folder / "results", str(path), slices=slices, metrics=[str(file), str(FUNCTIONS)])
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,24 @@ def test_a_metric_of_the_model_is_never_cached(own: Config, summary: dict[str, A
     ]
 
 
+def test_functions_of_ones_own_are_called_over_what_they_take(own: Config, summary: dict[str, Any]) -> None:
+    written = read_results(own.results, "custom", filters=[("run_id", "=", summary["run_id"])]).to_pylist()
+    rows = {(row["name"], row["parameters"]): row for row in written}
+    assert len(summary["custom"]) == len(written) == len(rows) == 8
+    (artifact,) = summary["artifacts"]
+    without = {name for (name, _), row in rows.items() if row["artifact_id"] != artifact["artifact_id"]}
+    assert without == {"sentences", "answer"}
+    assert rows["vocabulary", "{}"]["value"] > 10
+    assert rows["forward", '{"repeats": 2}']["unit"] == "s"
+    assert (rows["size", "{}"]["model"], rows["size", "{}"]["dataset"]) == ("tiny", None)
+    agreement = rows["agreement", "{}"]
+    assert (agreement["dataset"], agreement["gold"], agreement["split"]) == ("own", "own", "test")
+    assert rows["sentences", "{}"]["value"] == DOCUMENTS * len(SENTENCES)
+    assert (rows["answer", "{}"]["value"], rows["answer", "{}"]["dataset"]) == (42, None)
+    assert {name for (name, _), row in rows.items() if row["status"] == "failed"} == {"broken"}
+    assert rows["broken", "{}"]["reason"].startswith("ZeroDivisionError: division by zero (own_functions.py:")
+
+
 def test_without_the_training_corpus_seen_and_unseen_say_why(own: Config, summary: dict[str, Any]) -> None:
     data = own.model_dump()
     data["datasets"][0]["files"] = {"test": data["datasets"][0]["files"]["test"]}
@@ -157,12 +176,32 @@ def job(own: Config, tmp_path: Path) -> str:
 def test_the_command_takes_files_and_tags(
     job: str, summary: dict[str, Any], file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["benchmark", "tiny@latest", "-c", job, "--metrics", str(file), "--tags", "mine"]
+    command = ["benchmark", "tiny@latest", "-c", job, "--metrics", str(file), "--metrics", str(FUNCTIONS)]
+    command += ["--tags", "mine", "--tags", "alone,bad"]
     assert status_of([*command, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert {row["metric"] for row in printed["metrics"]} == {"words", "found", "halved"}
+    assert {row["metric"] for row in printed["metrics"]} == {"words", "found", "halved", "broken"}
+    assert [row["name"] for row in printed["custom"]] == ["answer", "broken"]
     assert status_of(command) == 0
     shown = capsys.readouterr().out
     assert "metrics of your own" in shown
     assert {"words", "found", "halved"} <= set(shown.split())
+    assert "functions of your own" in shown
     assert "F1" not in shown
+
+
+def test_functions_alone_need_neither_models_nor_data_sets(
+    prefect_server: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = {name: str(tmp_path / name) for name in ("store", "results")}
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(where | {"metrics": [str(FUNCTIONS)], "benchmark": {"models": []}}))
+    assert status_of(["benchmark", "-c", str(job), "--tags", "alone", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["tables"].keys() == {"custom", "runs"}
+    assert "report" not in told.err
+    (row,) = read_results(where["results"], "custom").to_pylist()
+    assert (row["name"], row["value"], row["artifact_id"]) == ("answer", 42, None)
+    for tag, says in (("functions", "datasets: there is no corpus"), ("size", "benchmark.models: is an empty list")):
+        assert status_of(["benchmark", "-c", str(job), "--tags", tag]) == 2
+        assert says in capsys.readouterr().err

@@ -1,21 +1,28 @@
 """Benchmark functions: how they are declared, what they are called with, and every way in which they fail."""
 
+import ast
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from tagging import paired
 
 import nerbench
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.custom.benchmarking import run_functions
 from nerbench.tasks.custom.collecting import collect, collect_functions
 from nerbench.tasks.custom.functions import BenchmarkFunction, benchmark_function, parametrize, product
+from nerbench.tasks.custom.predictions import Identity, Predictions
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.registry import registered
 
+EXAMPLE = Path(__file__).with_name("my_functions.py")
 Write = Callable[..., Path]
 
 
@@ -176,3 +183,37 @@ def test_a_failing_function_costs_the_others_nothing(write: Write) -> None:
 def test_an_interruption_of_a_function_passes(write: Write) -> None:
     with pytest.raises(KeyboardInterrupt):
         rows_of(write("@nerbench.benchmark_function\ndef a(): raise KeyboardInterrupt"))
+
+
+# The example of the documents
+
+
+def test_the_example_is_the_one_of_the_page() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/scores.md").read_text()
+    block = re.search(r"```python\n# my_functions.py\n(.*?)```", page, re.DOTALL)
+    assert block
+    assert ast.unparse(ast.parse(block[1])) == ast.unparse(ast.Module(ast.parse(EXAMPLE.read_text()).body[1:], []))
+
+
+def test_the_example_runs(tiny_model_folder: Path) -> None:
+    from nerbench.tasks.inference.loading import load_tagger, resolve_device
+
+    tagger = load_tagger(tiny_model_folder, device=resolve_device("cpu"))
+    tagged = paired([["B-LOC", "O"]], [["B-PER", "O"]])
+    scored = replace(tagged, score=np.array([0.95, 0.5], np.float32))
+    handles = {
+        "artifact_path": tiny_model_folder,
+        "model": tagger.model,
+        "tokenizer": tagger.tokenizer.wrapper,
+        "corpus": SimpleNamespace(n_words=2),
+        "predictions": Predictions(
+            identity=Identity("m", "a", "d", "g", "test"), types=scored.types, parts=lambda: [scored]
+        ),
+    }
+    loads = {name: lambda value=value: value for name, value in handles.items()}
+    rows = run_functions(collect_functions([EXAMPLE]), loads)
+    assert not [row["reason"] for row in rows if row["reason"]]
+    assert [row["name"] for row in rows] == [
+        *("size", *4 * ["forward"], "sure_and_wrong.n", "sure_and_wrong.share", "answer")
+    ]
+    assert [row["value"] for row in rows[5:]] == [1.0, 0.5, 42.0]
