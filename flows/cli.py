@@ -88,7 +88,7 @@ Tags = Annotated[
 ]
 Metrics = Annotated[
     list[Path] | None,
-    typer.Option("--metrics", metavar="FILE", help="Metrics of your own, beside those configured."),
+    typer.Option("--metrics", metavar="FILE", help="Metrics and functions of your own, beside those configured."),
 ]
 Audited = Annotated[
     str | None, typer.Argument(metavar="[REF]", help="With --audit, the model; the newest of the store by default.")

@@ -66,7 +66,7 @@ def export_table(  # noqa: PLR0913 - what is exported, and how
     if not rows.num_rows:
         raise InputError(f"table {table}", f"has no rows{_since(selection)} in {results}", "benchmark first")
     if safe:
-        rows = _without_formulas(rows)
+        rows = _without_formulas(_without_lists(rows))
     write_whole(target, [_csv(rows) if target.suffix == ".csv" else _parquet(rows)])
     count: int = rows.num_rows
     return count
@@ -126,16 +126,21 @@ def _without_formulas(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _csv(rows: pa.Table) -> bytes:
-    """UTF-8 with a heading; lists with blanks between, null as nothing, empty text as `""`."""
+def _without_lists(rows: pa.Table) -> pa.Table:
+    """Lists as text, with blanks between their elements."""
     for position, field in enumerate(rows.schema):
         if pa.types.is_list(field.type):
             elements = rows[field.name].combine_chunks()
             if not pa.types.is_string(field.type.value_type):
                 elements = elements.cast(pa.list_(pa.float64()))
             rows = rows.set_column(position, field.name, pc.binary_join(elements.cast(pa.list_(pa.string())), " "))
+    return rows
+
+
+def _csv(rows: pa.Table) -> bytes:
+    """UTF-8 with a heading; lists with blanks between, null as nothing, empty text as `""`."""
     sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(rows, sink)
+    pyarrow.csv.write_csv(_without_lists(rows), sink)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

@@ -185,6 +185,15 @@ def test_a_table_as_csv_has_headings_lists_and_nulls(results: str, tmp_path: Pat
     assert "2026-01-02 03:04:05" in (tmp_path / "m.csv").read_text()
 
 
+@pytest.mark.parametrize(("safe", "tags"), [(False, "=1+1 b"), (True, "'=1+1 b")])
+def test_lists_of_text_are_joined_and_made_safe(tmp_path: Path, safe: bool, tags: str) -> None:
+    url, target = str(tmp_path / "results"), tmp_path / "c.csv"
+    write_table(url, "custom", [fill("custom", tags=["=1+1", "b"])], date="2026-01-02", key="c")
+    export_table(url, "custom", target, Selection(), safe=safe)
+    with target.open(newline="") as stream:
+        assert [row["tags"] for row in csv.DictReader(stream)] == [tags]
+
+
 def test_an_existing_file_is_left_alone_without_force(results: str, tmp_path: Path) -> None:
     target = tmp_path / "b.zip"
     target.write_bytes(b"mine")

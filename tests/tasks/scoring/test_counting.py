@@ -139,5 +139,5 @@ def test_only_metrics_with_a_wanted_tag_are_computed(scores: Callable[..., list[
 
 def test_an_unknown_tag_is_refused(tmp_path: Path) -> None:
     config = Config.model_validate({"benchmark": {"tags": ["shape"]}})
-    with pytest.raises(InputError, match=r"tags: no metric has the tag 'shape'; choose among builtin, counts"):
+    with pytest.raises(InputError, match=r"tags: nothing has the tag 'shape'; choose among builtin, counts"):
         selected_metrics(config)
