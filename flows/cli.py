@@ -95,7 +95,6 @@ Audited = Annotated[
 ]
 Audit = Annotated[bool, typer.Option("--audit", help="Plant faults into copies and show that each trips its gate.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
-CUSTOM_SHOWN = ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason")
 Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
 
 
@@ -207,7 +206,7 @@ def report(summary: dict[str, Any], json: bool) -> None:
         print_own(summary["metrics"])
         say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
     if custom := summary.get("custom"):
-        print_table(columns(custom, CUSTOM_SHOWN), title="functions of your own")
+        print_custom(custom)
     for row in gate:
         say(f"gate: {said(row)}")
     for artifact in summary["artifacts"]:
@@ -226,6 +225,17 @@ def print_own(metrics: list[dict[str, Any]]) -> None:
 
     if rows := own_numbers(metrics):
         print_table(rows, title="metrics of your own")
+
+
+def print_custom(custom: list[dict[str, Any]]) -> None:
+    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
+    from rich.text import Text
+
+    def number(value: float | None) -> Text | None:
+        return None if value is None else Text(f"{value:.6g}", justify="right")
+
+    shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
+    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
 
 
 def main() -> None:
