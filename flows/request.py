@@ -73,6 +73,10 @@ def _admitted(config: Config) -> Config:
     for file in (*metrics, *(file for file in places if file.endswith(".py"))):
         require_file(file)
     for model in expanded.models:
+        if model.push_to_hub:
+            problem = "is nothing that the parameters of a run may set"
+            remedy = "set it in the worker's own file, or publish by the deployment publish/on-demand"
+            raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
         require_training_args(f"models: {model.name}: training_args", model.training_args)
     return expanded
 

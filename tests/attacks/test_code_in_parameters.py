@@ -230,7 +230,7 @@ TRAINING = frozenset(
 
 
 def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
-    others = {"name", "dataset", "base", "revision", "config_overrides"}
+    others = {"name", "dataset", "base", "revision", "config_overrides", "push_to_hub", "hub_model_id"}
     assert set(ModelConfig.model_fields) - others == TRAINING, "decide whether parameters may say that, and list it"
 
 
@@ -254,6 +254,12 @@ def test_a_run_sets_no_path_host_or_plugin_of_the_trainer(
 ) -> None:
     model = ModelConfig(name="m", base={"model_type": "bert"}, training_args={name: value})
     with pytest.raises(InputError, match=f"training_args.{name}: is nothing that the parameters of a run may set"):
+        configuration(Config(models=(model,)), ())
+
+
+def test_a_run_pushes_no_model_with_the_worker_s_token(folder: Path, started_by_api: None) -> None:
+    model = ModelConfig(name="m", base={"model_type": "bert"}, push_to_hub=True, hub_model_id="evil/x")
+    with pytest.raises(InputError, match="m: push_to_hub: is nothing that the parameters of a run may set"):
         configuration(Config(models=(model,)), ())
 
 
