@@ -134,7 +134,7 @@ def _check_writable(file: Path) -> None:
 
 
 def _print(done: dict[str, Any]) -> None:
-    from nerbench.tasks.measuring.shown import surroundings, sweep_table, troubles
+    from nerbench.tasks.measuring.shown import surroundings, sweep_table, taken_over, troubles
 
     for workload in dict.fromkeys(row["workload"] for row in done["speed"] if row["status"] == "ok"):
         print_table(
@@ -144,7 +144,7 @@ def _print(done: dict[str, Any]) -> None:
         )
         echo()
     print_table(surroundings(done["environment"], done["speed"]), title="environment")
-    for line in troubles(done["speed"], done["memory"]):
+    for line in (*taken_over(done["speed"]), *troubles(done["speed"], done["memory"])):
         say(line)
     for table, uris in done["tables"].items():
         say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")

@@ -95,14 +95,27 @@ def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row["status"] != "ok":
-            length = "real" if row["sequence_length"] is None else row["sequence_length"]
             way = (row["model"], row["backend"], row["precision"], row["workload"], row["status"])
-            cells.setdefault(way, []).append(f"{row['batch_size']} × {length}")
+            cells.setdefault(way, []).append(_cell(row))
     lines = [f"{' '.join(way[:-1])}: {way[-1]} ({', '.join(which)})" for way, which in cells.items()]
     busy = [row["foreign_cores"] for row in speed if (row.get("foreign_cores") or 0) >= BUSY_CORES]
     if busy:
         lines.append(f"other processes kept up to {max(busy):.1f} cores busy in {len(busy)} of {len(speed)} cells")
     return lines
+
+
+def taken_over(speed: Iterable[Row]) -> list[str]:
+    """A line for each model with samples of an interrupted sweep: its cells, and how many processes timed them."""
+    cells: dict[tuple[str, ...], list[str]] = {}
+    for row in speed:
+        if row.get("taken_over"):
+            way = (row["model"], row["backend"], row["precision"], row["workload"])
+            cells.setdefault(way, []).append(f"{_cell(row)}: {row['taken_over']}")
+    return [f"{' '.join(way)}: processes of an interrupted sweep ({', '.join(which)})" for way, which in cells.items()]
+
+
+def _cell(row: Row) -> str:
+    return f"{row['batch_size']} × {'real' if row['sequence_length'] is None else row['sequence_length']}"
 
 
 def write_csv(file: Path, speed: Iterable[Row], memory: Iterable[Row]) -> None:

@@ -11,6 +11,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.refs import describe, open_corpus
 from nerbench.tasks.inference.loading import resolve_device
+from nerbench.tasks.measuring.journal import opened_journal
 from nerbench.tasks.measuring.plan import REFERENCE, Group, plan
 from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject
@@ -37,24 +38,29 @@ class Swept(NamedTuple):
 
 
 def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Swept:
-    """Measure every cell of a sweep and write the rows of each model. Raises InputError like `plan_of`."""
+    """Measure every cell of a sweep and write the rows of a model as soon as it is done.
+
+    What an interrupted sweep has measured is taken over. Raises InputError like `plan_of`.
+    """
     device = resolve_device(config.benchmark.device)
     groups = plan_of(config, subjects)
     corpus = _corpus(config, subjects)
     dataset = corpus.name if corpus else None
-    measured = sweep(groups, config.speed, config.benchmark, first_sentences(corpus) if corpus else [])
+    sentences = first_sentences(corpus) if corpus else []
     swept = Swept({"speed": [], "memory": []}, [], [])
-    for subject in subjects:
-        manifest = load_manifest(subject.artifact) if subject.artifact else None
-        of_subject = [one for one in measured if one.group.subject == subject]
-        rows = {
-            "speed": [speed_row(one, device.type, dataset) for one in of_subject],
-            "memory": [memory_row(one, device.type, manifest) for one in of_subject],
-        }
-        for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
-            swept.tables[table].append(uri)
-        swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
-        swept.memory.extend(rows["memory"])
+    with opened_journal() as journal:
+        for cells in sweep(groups, config.speed, config.benchmark, sentences, journal):
+            subject = cells[0].group.subject
+            manifest = load_manifest(subject.artifact) if subject.artifact else None
+            rows = {
+                "speed": [speed_row(one, device.type, dataset) for one in cells],
+                "memory": [memory_row(one, device.type, manifest) for one in cells],
+            }
+            for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
+                swept.tables[table].append(uri)
+            journal.forget(one.key for one in cells if one.key)
+            swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
+            swept.memory.extend(rows["memory"])
     return swept
 
 
@@ -75,6 +81,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
     """The row of `speed` of a cell, numbers or not."""
     group = measured.group
     known = _known(measured, device) | {"host": platform.node(), "processes": 1, "status": measured.status}
+    known["taken_over"] = len(measured.kept) or None
     known["dataset"] = dataset if measured.cell.sequence_length is None else None
     for name in OF_HOST:
         known[name] = median(host[name] for host in measured.hosts) if measured.hosts else None

@@ -68,8 +68,19 @@ RUNNING: dict[str, TableSchema] = {
         value("sgemm_flops_per_s", "operations a second of a fixed fp32 matrix product, before the measurement"),
         value("copy_bytes_per_s", "bytes a second that a fixed copy reads and writes, before the measurement"),
         value("undisturbed_s", "with a speed gate: median of the sentences' least seconds in several passes"),
+        value("taken_over", "processes whose samples are those of an interrupted sweep; null where none are", "int32"),
         # Whether a cell gets its numbers can depend on the machine that an attempt finds.
-        volatile=("device", "host", "threads", "status", "n", "samples_process", "agreement", "foreign_cores"),
+        volatile=(
+            "device",
+            "host",
+            "threads",
+            "status",
+            "n",
+            "samples_process",
+            "agreement",
+            "foreign_cores",
+            "taken_over",
+        ),
     ),
     "memory": table(
         RUN_ID,
