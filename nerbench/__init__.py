@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nerbench.artifacts.results.tables import read_results as read_results
     from nerbench.artifacts.store import Store as Store
+    from nerbench.flows.sweeps import speed as speed
     from nerbench.tasks.configuration.configfile import load_config as load_config
     from nerbench.tasks.corpora.public import load_corpus as load_corpus
     from nerbench.tasks.scoring.registry import metric as metric
 
 __version__ = "0.1.0"
-__all__ = ["Store", "__version__", "load_config", "load_corpus", "metric", "read_results"]
+__all__ = ["Store", "__version__", "load_config", "load_corpus", "metric", "read_results", "speed"]
 
 _HOMES = {
     "Store": "nerbench.artifacts.store",
@@ -22,6 +23,7 @@ _HOMES = {
     "load_corpus": "nerbench.tasks.corpora.public",
     "metric": "nerbench.tasks.scoring.registry",
     "read_results": "nerbench.artifacts.results.tables",
+    "speed": "nerbench.flows.sweeps",
 }
 
 

@@ -21,7 +21,7 @@ from nerbench.artifacts.references import materialise
 from nerbench.tasks.child import Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
 from nerbench.tasks.measuring.journal import Journal
-from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure
+from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure, tags_words
 from nerbench.tasks.measuring.progress import sweep_progress
 from nerbench.tasks.measuring.samples import Amount
 
@@ -232,7 +232,7 @@ def _take_over(measured: Measured, number: int) -> bool:
 
 
 def _is_compared(group: Group) -> bool:
-    return group.workload == "inference" and (group.backend, group.precision) != REFERENCE
+    return (group.workload, group.head) == ("inference", "token") and (group.backend, group.precision) != REFERENCE
 
 
 def _note(measured: Measured, event: Job) -> None:
@@ -257,8 +257,9 @@ def _job(cells: Sequence[Measured], shared: Sweep) -> Job:
         "backend": group.backend,
         "precision": group.precision,
         "workload": group.workload,
+        "head": group.head,
         "cells": [measured.cell for measured in cells],
-        "sentences": shared.sentences if subject.artifact else [],
+        "sentences": shared.sentences if tags_words(subject, shared.speed) else [],
         "iterations": shared.speed.iterations,
         "minimum_s": shared.speed.minimum_s,
         "timeout_s": shared.speed.timeout_s,

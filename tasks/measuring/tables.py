@@ -12,7 +12,7 @@ from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.refs import describe, open_corpus
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.measuring.journal import opened_journal
-from nerbench.tasks.measuring.plan import REFERENCE, Group, plan
+from nerbench.tasks.measuring.plan import REFERENCE, Group, plan, tags_words
 from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.sweep import Measured, sweep
@@ -71,8 +71,8 @@ def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
 
 
 def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
-    """The sentences of real lengths: those of the first data set; None where no model has a tokenizer for them."""
-    if not config.datasets or not any(subject.artifact for subject in subjects):
+    """The sentences of real lengths: those of the first data set; None where no model can tag them."""
+    if not config.datasets or not any(tags_words(subject, config.speed) for subject in subjects):
         return None
     return open_corpus(describe(config, config.datasets[0])[0])
 
@@ -89,7 +89,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
         known["threads"] = int(known["threads"])
     if measured.status != "ok":
         return known
-    is_reference = (group.backend, group.precision) == REFERENCE and group.workload == "inference"
+    is_reference = (group.backend, group.precision, group.workload, group.head) == (*REFERENCE, "inference", "token")
     foreign = sum(measured.foreign) / len(measured.foreign) if measured.foreign else None
     return (
         known
@@ -120,6 +120,7 @@ def _known(measured: Measured, device: str) -> Row:
         "device": measured.hosts[0]["device"] if measured.hosts else device,
         "precision": group.precision,
         "backend": group.backend,
+        "head": group.head,
         "workload": group.workload,
         "batch_size": cell.batch_size,
         "sequence_length": cell.sequence_length,
@@ -141,6 +142,7 @@ def latency_rows(
         "device": measured["device"],
         "precision": precision,
         "backend": "eager",
+        "head": "token",
         "workload": "inference",
         "batch_size": 1,
         "sequence_length": None,
