@@ -1,6 +1,6 @@
 """What an interrupted sweep has measured, kept on this machine for the sweep that repeats it.
 
-A cell is a file of JSON lines in `<local cache>/sweeps/<key of the machine>/`. It goes as soon as the cell's row is
+A cell is a file of JSON lines in `<local cache>/sweeps/<key of the machine>/`. It goes when all rows of the sweep are
 written: a finished sweep that is repeated measures everything again.
 """
 
@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Journal:
-    """What is known of cells whose rows are not written yet."""
+    """What is known of cells whose sweep is not finished."""
 
     folder: Path
 
@@ -50,7 +50,7 @@ class Journal:
             file.write(f"\n{json.dumps(event)}\n")
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Remove cells whose rows are written."""
+        """Remove cells whose sweep is finished."""
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
@@ -60,22 +60,31 @@ class Journal:
 
 @contextmanager
 def opened_journal() -> Iterator[Journal]:
-    """The journal of this machine in this state; an empty one that is not kept, while another sweep uses it."""
+    """The journal of this machine in this state.
+
+    While another sweep uses it, or where the cache cannot be written, an empty one that is not kept, with a warning.
+    """
+    folder = cache_folder() / "sweeps" / machine_key()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(folder))
+        except OSError as error:
+            busy = "another sweep runs on this machine, and disturbs it"
+            reason = busy if isinstance(error, BlockingIOError) else error
+            log.warning("this sweep cannot be resumed if it is interrupted: %s", reason)
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="nerbench-sweep-")))
+        yield Journal(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     import fcntl  # which Windows lacks
 
-    sweeps = cache_folder() / "sweeps"
-    folder = sweeps / machine_key()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _drop_old(sweeps)
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another sweep runs on this machine: it disturbs this one, which cannot be resumed")
-            with TemporaryDirectory(prefix="nerbench-sweep-") as scratch:
-                yield Journal(Path(scratch))
-            return
-        yield Journal(folder)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _drop_old(folder.parent)
+        yield
 
 
 def machine_key() -> str:

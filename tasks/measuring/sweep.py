@@ -57,7 +57,7 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Shared:
     """What all processes of a sweep share."""
 
     speed: SpeedConfig
@@ -81,7 +81,7 @@ def sweep(
     What goes wrong in a cell is its status.
     """
     with TemporaryDirectory(prefix="nerbench-sweep-") as scratch:
-        shared = Sweep(
+        shared = Shared(
             speed=speed,
             benchmark=benchmark,
             sentences=sentences,
@@ -108,7 +108,7 @@ def sweep(
             yield cells
 
 
-def _recalled(group: Group, cell: Cell, shared: Sweep) -> Measured:
+def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
     """A cell with what the journal says of it."""
     measured = Measured(group=group, cell=cell)
     if group.unavailable:
@@ -134,14 +134,14 @@ def _say_what_is_kept(cells: Sequence[Measured]) -> None:
         log.warning("an interrupted sweep goes on: %d of %d cells taken over, timed %d ×", len(kept), len(cells), timed)
 
 
-def _key(measured: Measured, shared: Sweep) -> str:
+def _key(measured: Measured, shared: Shared) -> str:
     """A digest of all that a cell's measurements depend on, apart from the machine."""
     places = ("folder", "onnx")
     job = {name: value for name, value in _job([measured], shared).items() if name not in places}
     return sha256_hex(canonical_json(job | {"artifact_id": measured.group.subject.artifact_id}))
 
 
-def _missing(measured: Measured, shared: Sweep) -> int:
+def _missing(measured: Measured, shared: Shared) -> int:
     """How many processes a cell still needs, that for its memory included."""
     if measured.status != "ok":
         return 0
@@ -160,7 +160,7 @@ def _told(measured: Measured) -> str:
     return f"{group.subject.name} {group.backend} {group.precision} {group.workload}, {cell.batch_size} × {length}"
 
 
-def _export(cells: Sequence[Measured], shared: Sweep) -> None:
+def _export(cells: Sequence[Measured], shared: Shared) -> None:
     """Make the file that ONNX Runtime loads, once a model."""
     group = cells[0].group
     if group.backend == "onnx" and any(_missing(measured, shared) for measured in cells):
@@ -168,7 +168,7 @@ def _export(cells: Sequence[Measured], shared: Sweep) -> None:
             run_child("nerbench.tasks.measuring.process.export", _job(cells, shared), what="the export to ONNX")
 
 
-def _take_memory(measured: Measured, shared: Sweep) -> bool:
+def _take_memory(measured: Measured, shared: Shared) -> bool:
     """Whether that was left to be done."""
     if measured.status != "ok" or measured.memory:
         return False
@@ -180,12 +180,12 @@ def _take_memory(measured: Measured, shared: Sweep) -> bool:
     return True
 
 
-def _keep(measured: Measured, shared: Sweep, event: Job) -> None:
+def _keep(measured: Measured, shared: Shared, event: Job) -> None:
     if measured.status in KEPT:
         shared.journal.note(measured.key, event | {"status": measured.status})
 
 
-def _time(cells: Sequence[Measured], shared: Sweep, number: int, told: Callable[[Measured], None]) -> None:
+def _time(cells: Sequence[Measured], shared: Shared, number: int, told: Callable[[Measured], None]) -> None:
     """One more process for the cells that nothing is wrong with yet, or several where cells end theirs."""
     heard = {id(measured) for measured in cells if measured.status == "ok" and _take_over(measured, number)}
     while left := [m for m in cells if m.status == "ok" and id(m) not in heard]:
@@ -244,7 +244,7 @@ def _note(measured: Measured, event: Job) -> None:
         measured.foreign += [event["foreign_cores"]] if event["foreign_cores"] is not None else []
 
 
-def _job(cells: Sequence[Measured], shared: Sweep) -> Job:
+def _job(cells: Sequence[Measured], shared: Shared) -> Job:
     group = cells[0].group
     subject = group.subject
     return {

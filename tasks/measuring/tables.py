@@ -48,6 +48,7 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
     dataset = corpus.name if corpus else None
     sentences = first_sentences(corpus) if corpus else []
     swept = Swept({"speed": [], "memory": []}, [], [])
+    keys: list[str] = []
     with opened_journal() as journal:
         for cells in sweep(groups, config.speed, config.benchmark, sentences, journal):
             subject = cells[0].group.subject
@@ -58,9 +59,10 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
             }
             for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
                 swept.tables[table].append(uri)
-            journal.forget(one.key for one in cells if one.key)
+            keys += [one.key for one in cells if one.key]
             swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
             swept.memory.extend(rows["memory"])
+        journal.forget(keys)  # not earlier: the rows of a repeated sweep are to be those of all its models
     return swept
 
 

@@ -70,3 +70,14 @@ def test_a_sweep_beside_another_one_takes_nothing_over(caplog: pytest.LogCapture
             second.note("a", {"round": 5})
         assert first.events("a") == [{"round": 0}]
     assert "another sweep runs on this machine" in caplog.text
+
+
+def test_without_a_cache_a_sweep_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING), opened_journal() as journal:
+        journal.note("a", {"round": 0})
+        assert journal.events("a") == [{"round": 0}]
+    assert "cannot be resumed" in caplog.text

@@ -8,12 +8,15 @@ import pytest
 from sweeping import tiny
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.config import BenchmarkConfig, Config, SpeedConfig
 from nerbench.tasks.measuring import sweep as module
 from nerbench.tasks.measuring.journal import Journal
 from nerbench.tasks.measuring.plan import Cell, plan
 from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
+from nerbench.tasks.measuring.tables import sweep_and_write
+from nerbench.tasks.runs import Run, utc_now
 
 HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
 Emit = Callable[[dict[str, Any]], None]
@@ -200,3 +203,29 @@ def test_a_model_is_handed_over_before_the_next_one_is_finished(tmp_path: Path, 
     assert (first.group.subject.name, len(first.samples)) == (tiny().name, 3)
     assert processes.jobs[-1]["settings"] == tiny().settings
     assert [cell.group.subject.name for (cell,) in models] == ["bert-base"]
+
+
+def test_rows_of_a_finished_model_stay_and_the_repeated_sweep_has_those_of_all(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    results = str(tmp_path / "results")
+    speed = {"sequence_lengths": (8, 16)}
+    config = Config.model_validate({"results": results, "speed": speed, "benchmark": {"device": "cpu"}})
+    subjects = [tiny(), *find_subjects(["bert-base"], "unused")]
+
+    def rows_of(run_id: str) -> Any:
+        return read_results(results, "speed", filters=[("run_id", "=", run_id)]).to_pylist()
+
+    def run(run_id: str) -> Run:
+        return Run(run_id=run_id, flow="speed", date="2030-01-01", started_at=utc_now(), attempt=1, results=results)
+
+    processes.interrupted_at = 10  # the last one: 4 for memory, 2 × 3 for time
+    with pytest.raises(KeyboardInterrupt):
+        sweep_and_write(run("killed"), config, subjects)
+    assert {row["model"] for row in rows_of("killed")} == {tiny().name}
+    sweep_and_write(run("repeated"), config, subjects)
+    assert [len(job["cells"]) for job in processes.jobs[10:]] == [1]
+    taken_over = [(row["model"], row["status"], row["taken_over"]) for row in rows_of("repeated")]
+    assert sorted(taken_over) == sorted([*[(tiny().name, "ok", 3)] * 2, ("bert-base", "ok", 3), ("bert-base", "ok", 2)])
+    assert not list((tmp_path / "cache").glob("sweeps/*/*.jsonl"))
