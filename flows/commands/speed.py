@@ -69,7 +69,10 @@ def speed(  # noqa: PLR0913 - one parameter an option
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions."""
+    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions.
+
+    An interrupted sweep goes on where it stopped when it is repeated within twelve hours.
+    """
     lists = {
         "batch_sizes": batch_sizes,
         "sequence_lengths": sequence_lengths,
