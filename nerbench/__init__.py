@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nerbench.artifacts.results.tables import read_results as read_results
     from nerbench.artifacts.store import Store as Store
+    from nerbench.flows.sweeps import speed as speed
     from nerbench.tasks.configuration.configfile import load_config as load_config
     from nerbench.tasks.corpora.public import load_corpus as load_corpus
     from nerbench.tasks.custom.functions import benchmark_function as benchmark_function
@@ -27,6 +28,7 @@ __all__ = [
     "parametrize",
     "product",
     "read_results",
+    "speed",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "parametrize": "nerbench.tasks.custom.functions",
     "product": "nerbench.tasks.custom.functions",
     "read_results": "nerbench.artifacts.results.tables",
+    "speed": "nerbench.flows.sweeps",
 }
 
 

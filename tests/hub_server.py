@@ -20,7 +20,7 @@ import yaml
 from hub_repo import Repo, git_digest, is_large, object_id, sha256
 
 TOKEN = "hf_testing"
-_REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
+_REPO = r"(?P<repo>([\w.-]+/)?[\w.-]+)"
 
 
 class Reply(NamedTuple):

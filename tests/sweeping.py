@@ -27,6 +27,7 @@ def job(subject: Subject, folder: Path | None = None, **changes: Any) -> dict[st
         "backend": "eager",
         "precision": "fp32",
         "workload": "inference",
+        "head": "token",
         "cells": [(2, 8)],
         "sentences": [],
         "iterations": 3,

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertForTokenClassification,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -42,6 +43,13 @@ def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, po
     )
     torch.manual_seed(seed)
     return _save(BertForTokenClassification(config), tokenizer, folder)
+
+
+def save_masked(folder: Path) -> Path:
+    """A random BERT as pretraining leaves it: with the head of a masked language model, and without a pooler."""
+    tokenizer = train_tokenizer(SENTENCES, VOCABULARY, 64)
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, intermediate_size=64, **_shape(LABELS))
+    return _save(BertForMaskedLM(config), tokenizer, folder)
 
 
 def let_tokenizer_panic(folder: Path, pattern: str) -> Path:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SCHEME = "hf://"
 BUSY = 429
-_LOCATION = re.compile(r"hf://(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[^@]+))?")
+_LOCATION = re.compile(r"hf://(?P<model>([\w.-]+/)?[\w.-]+)(@(?P<revision>[^@]+))?")
 _SAFE: Any = {"allow_patterns": [*SAFE_FILES], "ignore_patterns": ["*/*"]}
 """What `is_safe` says, for the client, in whose patterns too `*` stands for `/../` as well."""
 _logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class HubLocation(NamedTuple):
     """What `hf://org/model[@revision]` says."""
 
     model: str
-    """`org/model`."""
+    """`org/model`, or `model`: some old ones belong to nobody."""
     revision: str | None
     """Branch, tag or commit; None for the main branch."""
 

@@ -1,7 +1,6 @@
 """`nerbench speed`: speed and memory of models, stored ones and configurations alone."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +12,14 @@ from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.terminal import echo, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from nerbench.flows.sweeps import Sweep
     from nerbench.tasks.config import Config
 
 Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[REF|CONFIG]...",
-        help="Stored models, folders, hf://ORG/NAME; or without weights: bert-base, '{model_type: bert, …}'.",
+        help="Stored models, folders, ids of the Hub; or without weights: bert-base, '{model_type: bert, …}'.",
         autocompletion=complete_reference,
     ),
 ]
@@ -35,13 +35,20 @@ Backends = Annotated[
     str | None, typer.Option("--backends", metavar="A,B", help="eager (default), compile, int8, onnx.")
 ]
 Precisions = Annotated[str | None, typer.Option("--precisions", metavar="A,B", help="fp32 (default), bf16, fp16.")]
+Head = Annotated[
+    str | None,
+    typer.Option("--head", metavar="HEAD", help="token; none: the encoder alone. By default what a model has."),
+]
 Processes = Annotated[int | None, typer.Option("--processes", metavar="N", help="That time each cell; 3.")]
 Iterations = Annotated[int | None, typer.Option("--iterations", metavar="N", help="Calls a process, at least; 10.")]
 Minimum = Annotated[float | None, typer.Option("--minimum", metavar="S", help="Seconds a process, at least; 1.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="S", help="Seconds after which a cell is given up; 600.")
 ]
-Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table, all columns, as CSV too.")]
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE|FOLDER", help="Write all columns to FILE.csv, or a file a section to FOLDER."),
+]
 
 
 @configured("benchmark")
@@ -54,6 +61,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
     workloads: Workloads = None,
     backends: Backends = None,
     precisions: Precisions = None,
+    head: Head = None,
     processes: Processes = None,
     iterations: Iterations = None,
     minimum: Minimum = None,
@@ -61,7 +69,10 @@ def speed(  # noqa: PLR0913 - one parameter an option
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions."""
+    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions.
+
+    An interrupted sweep goes on where it stopped when it is repeated within twelve hours.
+    """
     lists = {
         "batch_sizes": batch_sizes,
         "sequence_lengths": sequence_lengths,
@@ -69,41 +80,20 @@ def speed(  # noqa: PLR0913 - one parameter an option
         "backends": backends,
         "precisions": precisions,
     }
-    numbers = {"processes": processes, "iterations": iterations, "minimum_s": minimum, "timeout_s": timeout}
+    single = {"head": head, "processes": processes, "iterations": iterations, "minimum_s": minimum}
     given: dict[str, Any] = {name: _parts(text) for name, text in lists.items() if text is not None}
-    given |= {name: number for name, number in numbers.items() if number is not None}
+    given |= {name: value for name, value in (single | {"timeout_s": timeout}).items() if value is not None}
     if csv:
         _check_writable(csv)
-    done = _measure(_changed(config, given), models)
-    if csv:
-        from nerbench.tasks.measuring.shown import write_csv
+    from nerbench.flows.sweeps import changed, measure
 
-        write_csv(csv, done["speed"], done["memory"])
+    done = measure(changed(config, given), models)
+    if csv:
+        done.to_csv(csv)
     if json:
-        print_json(done)
+        print_json(done._asdict())
     else:
         _print(done)
-
-
-def _measure(config: "Config", models: Sequence[str] | None) -> dict[str, Any]:
-    """Check everything that can be wrong before the flow writes something, and run it."""
-    from nerbench.flows.commands.launch import begin, running
-
-    begin()
-    from nerbench.tasks.configuration.configfile import absolute_reference
-    from nerbench.tasks.corpora.demo import prepare_demo
-    from nerbench.tasks.measuring.subjects import find_subjects
-    from nerbench.tasks.measuring.tables import plan_of
-
-    wanted = [one if one.startswith("{") else absolute_reference(one) for one in models or config.benchmark.models]
-    subjects = find_subjects(wanted, config.store)
-    if any(subject.artifact for subject in subjects):
-        prepare_demo(config)
-    plan_of(config, subjects)
-    from nerbench.flows.speed import speed as speed_flow
-
-    with running():
-        return speed_flow(config, models=wanted)
 
 
 def _parts(text: str) -> list[int | str]:
@@ -111,40 +101,33 @@ def _parts(text: str) -> list[int | str]:
     return [int(part) if part.lstrip("-").isdecimal() else part for part in parts]
 
 
-def _changed(config: "Config", given: dict[str, Any]) -> "Config":
-    """The configuration with what the options say of its section `speed`; raises ConfigError like the file's."""
-    from pydantic import ValidationError
+def _check_writable(target: Path) -> None:
+    from nerbench.flows.sweeps import is_folder
+    from nerbench.tasks.measuring.shown import FILES
 
-    from nerbench.tasks.configuration.configerrors import first_problem
-
-    data = config.model_dump()
-    data["speed"] |= given
-    try:
-        return type(config).model_validate(data)
-    except ValidationError as error:
-        raise first_problem(error, data) from None
-
-
-def _check_writable(file: Path) -> None:
-    if file.exists():
-        kind = "is a folder" if file.is_dir() else "is there already"
-        raise ConfigError("--csv", f"{file} {kind}", "name a new file")
-    if not os.access(file.absolute().parent, os.W_OK):
-        raise InputError("--csv", f"{file} cannot be written", "name a file in a folder of your own")
+    if is_folder(target):
+        if written := [name for name in FILES if (target / name).exists()]:
+            raise ConfigError("--csv", f"{target / written[0]} is there already", "name a new folder")
+    elif target.exists():
+        raise ConfigError("--csv", f"{target} is there already", "name a new file")
+    there = (target.absolute(), *target.absolute().parents) if is_folder(target) else (target.absolute().parent,)
+    nearest = next((path for path in there if path.exists()), None)
+    if nearest is None or not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError("--csv", f"{target} cannot be written", "name a file in a folder of your own")
 
 
-def _print(done: dict[str, Any]) -> None:
-    from nerbench.tasks.measuring.shown import surroundings, sweep_table, troubles
+def _print(done: "Sweep") -> None:
+    from nerbench.tasks.measuring.shown import surroundings, sweep_table, taken_over, troubles
 
-    for workload in dict.fromkeys(row["workload"] for row in done["speed"] if row["status"] == "ok"):
+    for workload in dict.fromkeys(row["workload"] for row in done.speed if row["status"] == "ok"):
         print_table(
-            sweep_table(done["speed"], done["memory"], workload),
+            sweep_table(done.speed, done.memory, workload),
             title=f"{workload}: time of a batch, 95 % interval, peak memory over baseline",
             optional=("sentences/s", "p90 ms", "tokens/s", "agree"),
         )
         echo()
-    print_table(surroundings(done["environment"], done["speed"]), title="environment")
-    for line in troubles(done["speed"], done["memory"]):
+    print_table(surroundings(done.environment, done.speed), title="environment")
+    for line in (*taken_over(done.speed), *troubles(done.speed, done.memory)):
         say(line)
-    for table, uris in done["tables"].items():
+    for table, uris in done.tables.items():
         say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")

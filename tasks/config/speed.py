@@ -8,6 +8,7 @@ from nerbench.tasks.config.section import Precision, Section
 
 Backend = Literal["eager", "compile", "int8", "onnx"]
 Workload = Literal["inference", "training"]
+Head = Literal["token", "none"]
 Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 
 LENGTHS = (8, 32, 128, 512)
@@ -37,6 +38,9 @@ class SpeedConfig(Section):
     """`inference` is a forward pass; `training` a forward and a backward pass and an optimizer step."""
     backends: tuple[Backend, ...] = Field(default=("eager",), min_length=1)
     """`eager`, `compile` (torch.compile), `int8` (dynamic quantization), `onnx` (ONNX Runtime)."""
+    head: Head | None = None
+    """What is on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
+    `token`, and `none` for a checkpoint that is no token classifier."""
     precisions: tuple[Precision, ...] = Field(default=("fp32",), min_length=1)
     """Arithmetic; training in bf16 and fp16 is by autocast."""
     processes: int = Field(default=3, ge=1, le=100)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import SpeedConfig
-from nerbench.tasks.config.speed import LENGTHS
+from nerbench.tasks.config.speed import LENGTHS, Head
 from nerbench.tasks.environment import installed
 from nerbench.tasks.measuring.subjects import Subject
 
@@ -35,6 +35,7 @@ class Group(NamedTuple):
     backend: str
     precision: str
     workload: str
+    head: Head
     cells: tuple[Cell, ...]
     unavailable: str | None
     """Why none of them can be measured here."""
@@ -44,20 +45,41 @@ def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus
     """All groups of a sweep on a kind of device (`cpu`, `cuda`, `mps`).
 
     `corpus`: whether there are sentences for real lengths. Raises InputError where a sequence length exceeds a model's
-    positions, or nothing is left to measure.
+    positions, a model lacks the head that is asked for, or nothing is left to measure.
     """
     groups = [
-        Group(subject, backend, precision, workload, cells, why_unavailable(backend, precision, workload, device))
+        Group(
+            subject=subject,
+            backend=backend,
+            precision=precision,
+            workload=workload,
+            head=head_of(subject, speed),
+            cells=cells,
+            unavailable=why_unavailable(backend, precision, workload, device),
+        )
         for subject in subjects
         for workload in dict.fromkeys(speed.workloads)
-        if (cells := _cells(subject, speed, workload, corpus and subject.artifact is not None))
+        if (cells := _cells(subject, speed, workload, corpus and tags_words(subject, speed)))
         for backend in dict.fromkeys(speed.backends)
         for precision in dict.fromkeys(speed.precisions)
     ]
     if not groups:
-        problem = "real lengths need a data set, and a model with a tokenizer"
+        problem = "real lengths need a data set, and a token classifier with a tokenizer"
         raise InputError("speed.sequence_lengths", problem, "give numbers, or name a stored model and a data set")
     return groups
+
+
+def head_of(subject: Subject, speed: SpeedConfig) -> Head:
+    """The head that a model is measured with. Raises InputError where it has no such head."""
+    if speed.head == "token" and subject.headless:
+        problem = f"{subject.name} is no token classifier"
+        raise InputError("speed.head", problem, "give none, or leave it out to measure each model as it is")
+    return speed.head or ("none" if subject.headless else "token")
+
+
+def tags_words(subject: Subject, speed: SpeedConfig) -> bool:
+    """Whether a model is measured on real lengths too: it has a tokenizer, and a head that gives tags."""
+    return subject.artifact is not None and head_of(subject, speed) == "token"
 
 
 def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> tuple[Cell, ...]:

@@ -19,11 +19,13 @@ def sweep_table(speed: Iterable[Row], memory: Iterable[Row], workload: str) -> l
     """One row a cell that was measured; what all cells share by default is left out."""
     used = {_key(row): row for row in memory}
     rows = [row for row in speed if row["status"] == "ok" and row["workload"] == workload]
+    with_head = all(row.get("head") in (None, "token") for row in rows)
     plain = all((row["backend"], row["precision"]) == REFERENCE for row in rows)
     return [
         {
             "model": row["model"],
             **({} if plain else {"with": f"{row['backend']} {row['precision']}"}),
+            **({} if with_head else {"head": row["head"]}),
             "batch": row["batch_size"],
             "length": "real" if row["sequence_length"] is None else str(row["sequence_length"]),
             "ms": 1e3 * row["mean_s"],
@@ -95,9 +97,8 @@ def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row["status"] != "ok":
-            length = "real" if row["sequence_length"] is None else row["sequence_length"]
             way = (row["model"], row["backend"], row["precision"], row["workload"], row["status"])
-            cells.setdefault(way, []).append(f"{row['batch_size']} × {length}")
+            cells.setdefault(way, []).append(_cell(row))
     lines = [f"{' '.join(way[:-1])}: {way[-1]} ({', '.join(which)})" for way, which in cells.items()]
     busy = [row["foreign_cores"] for row in speed if (row.get("foreign_cores") or 0) >= BUSY_CORES]
     if busy:
@@ -105,16 +106,86 @@ def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
     return lines
 
 
-def write_csv(file: Path, speed: Iterable[Row], memory: Iterable[Row]) -> None:
-    """One line a cell: the columns of `speed` without the single samples, then those of `memory` that it lacks."""
+def taken_over(speed: Iterable[Row]) -> list[str]:
+    """A line for each model with samples of an interrupted sweep: its cells, and how many processes timed them."""
+    cells: dict[tuple[str, ...], list[str]] = {}
+    for row in speed:
+        if row.get("taken_over"):
+            way = (row["model"], row["backend"], row["precision"], row["workload"])
+            cells.setdefault(way, []).append(f"{_cell(row)}: {row['taken_over']}")
+    return [f"{' '.join(way)}: processes of an interrupted sweep ({', '.join(which)})" for way, which in cells.items()]
+
+
+def _cell(row: Row) -> str:
+    return f"{row['batch_size']} × {'real' if row['sequence_length'] is None else row['sequence_length']}"
+
+
+def joined(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
+    """One row a cell: the columns of `speed` without the single samples, then those of `memory` that it lacks."""
     used = {_key(row): row for row in memory}
-    columns = [
+    columns = dict.fromkeys(
         column.name
         for table in ("speed", "memory")
         for column in TABLES[table].columns
         if not column.type.startswith("list") and column.name != "run_id"
-    ]
+    )
+    both = ({**used.get(_key(row), {}), **row} for row in speed)
+    return [{name: row.get(name) for name in columns} for row in both]
+
+
+def write_csv(file: Path, speed: Iterable[Row], memory: Iterable[Row]) -> None:
+    """The rows of `joined`. Raises FileExistsError."""
+    _write(file, joined(speed, memory))
+
+
+SECTIONS = {
+    f"{name}_{what}": (workload, what)
+    for name, workload in (("inference", "inference"), ("train", "training"))
+    for what in ("time", "memory")
+}
+"""PyTorchBenchmark's: by the name of the file, the workload and what is measured."""
+FILES = tuple(f"{name}.csv" for name in (*SECTIONS, "environment"))
+
+
+def write_sections(folder: Path, speed: Sequence[Row], memory: Sequence[Row], environment: Row) -> None:
+    """A file a section that was measured, and the environment, as transformers' PyTorchBenchmark wrote them.
+
+    `result` is the mean seconds of a batch, or the largest memory in MiB, or N/A; further columns tell apart what
+    PyTorchBenchmark did not have. Raises FileExistsError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (workload, what) in SECTIONS.items():
+        rows = [row for row in (speed if what == "time" else memory) if row["workload"] == workload]
+        result = _mean if what == "time" else _megabytes
+        if rows:
+            _write(folder / f"{name}.csv", [_section_row(row, result(row)) for row in rows])
+    with (folder / "environment.csv").open("x", newline="", encoding="utf-8") as target:
+        csv.writer(target).writerows((name, value) for name, value in environment.items() if value is not None)
+
+
+def _section_row(row: Row, result: float | None) -> Row:
+    return {
+        "model": row["model"],
+        "batch_size": row["batch_size"],
+        "sequence_length": "real" if row["sequence_length"] is None else row["sequence_length"],
+        "result": "N/A" if result is None else result,
+        **{name: row.get(name) for name in ("backend", "precision", "head", "device", "status")},
+    }
+
+
+def _mean(row: Row) -> float | None:
+    return row.get("mean_s")
+
+
+def _megabytes(row: Row) -> float | None:
+    """What the process takes, on the accelerator by its driver's account, which few containers have."""
+    names = ("peak_process_bytes", "peak_reserved_bytes", "peak_rss_bytes")
+    used = next((row[name] for name in names if row.get(name) is not None), None)
+    return None if used is None else round(used / (1 << 20), 1)
+
+
+def _write(file: Path, rows: Sequence[Row]) -> None:
     with file.open("x", newline="", encoding="utf-8") as target:
-        writer = csv.DictWriter(target, list(dict.fromkeys(columns)), extrasaction="ignore")
+        writer = csv.DictWriter(target, list(rows[0]) if rows else [])
         writer.writeheader()
-        writer.writerows({**used.get(_key(row), {}), **row} for row in speed)
+        writer.writerows(rows)

@@ -7,11 +7,14 @@ from typing import Any
 from pydantic import Field
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise, resolve
+from nerbench.artifacts.storage import hub
 from nerbench.tasks.config import Section
 from nerbench.tasks.config.models import code_setting
+from nerbench.tasks.configuration.configfile import absolute_reference
+from nerbench.tasks.configuration.locations import is_folder
 from nerbench.tasks.configuration.yamlfile import parse_mapping
 from nerbench.tasks.inference.loading import one_line, usable_window
 from nerbench.tasks.measuring.architectures import ARCHITECTURES, LABELS
@@ -33,8 +36,43 @@ class Subject(Section):
     """None for a configuration alone."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Those of a configuration alone."""
+    headless: bool = False
+    """Whether it is a checkpoint without the head of a token classifier."""
     positions: int
     """Pieces that it can read at once."""
+
+
+def located(model: str, store: str) -> str:
+    """What a user at this machine names, as the flow takes it: folders absolute, a bare id of the Hub as `hf://…`.
+
+    A name means the store's model before an architecture, and that before a model of the Hub. Raises
+    ArtifactNotFoundError where it is none of them. (What the parameters of a run name is never looked for on the Hub.)
+    """
+    if model.lstrip().startswith("{") or "://" in model:
+        return model
+    if "/" in model:
+        return absolute_reference(model) if is_folder(model) else _on_hub(model, "is no folder")
+    if model in ARCHITECTURES or "@" in model:
+        return model
+    try:
+        resolve(model, store)
+    except ArtifactNotFoundError as error:
+        return _on_hub(model, error.problem, f"{error.remedy}; or {_kinds()}")
+    return model
+
+
+def _on_hub(model: str, problem: str, remedy: str = "check the path, or the name") -> str:
+    """The location of a model at the commit that it has now; `problem`: what else it is not."""
+    try:
+        name, revision = hub.parse(f"{hub.SCHEME}{model}")
+        return f"{hub.SCHEME}{name}@{hub.resolve(name, revision)}"
+    except (InputError, StoreUnreachableError) as error:
+        reason = error.problem if isinstance(error, InputError) else "the Hub cannot be reached"
+        raise ArtifactNotFoundError(f"model {model!r}", f"{problem}; as an id of the Hub: {reason}", remedy) from error
+
+
+def _kinds() -> str:
+    return f"name an architecture: {', '.join(ARCHITECTURES)}; or give {EXAMPLE}"
 
 
 def find_subjects(models: Iterable[str], store: str) -> list[Subject]:
@@ -58,16 +96,24 @@ def _find(model: str, store: str) -> Sequence[Subject]:
             return [_of_configuration({NAME: model, **ARCHITECTURES[model]}, f"model {model!r}")]
         if "/" in model or "@" in model:
             raise
-        known = f"{error.remedy}; or name an architecture: {', '.join(ARCHITECTURES)}; or give {EXAMPLE}"
-        raise ArtifactNotFoundError(error.field, error.problem, known) from None
+        raise ArtifactNotFoundError(error.field, error.problem, f"{error.remedy}; or {_kinds()}") from None
 
 
 def of_artifact(artifact: ArtifactRef) -> Subject:
     """A model with weights. Raises InputError where its configuration says nothing of positions."""
     path = materialise(artifact) / "config.json"
     with one_line(f"model {artifact.name}", "name a folder made by save_pretrained"):
-        positions = usable_window(json.loads(path.read_text()), NO_LIMIT)
-    return Subject(name=artifact.name, artifact_id=artifact.artifact_id, artifact=artifact, positions=positions)
+        config = json.loads(path.read_text())
+        positions = usable_window(config, NO_LIMIT)
+        saved = config.get("architectures") or ()  # what names no class is taken for a token classifier
+        headless = bool(saved) and not any(name.endswith("ForTokenClassification") for name in saved)
+    return Subject(
+        name=artifact.name,
+        artifact_id=artifact.artifact_id,
+        artifact=artifact,
+        positions=positions,
+        headless=headless,
+    )
 
 
 def _of_configuration(given: dict[str, Any], field: str) -> Subject:

@@ -2,23 +2,34 @@
 
 First each cell's memory, in a process of its own. Then, `processes` times, one process for each group, so that the
 processes of a cell stand far apart: whatever the machine does for a while, it does to a share of every cell's samples.
-A process that is ended for its cell's sake is replaced by one for the cells that are left.
+A process that is ended for its cell's sake is replaced by one for the cells that are left. Each measurement is noted in
+the journal at once; what an interrupted sweep noted there is not measured again.
 """
 
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.references import materialise
 from nerbench.tasks.child import Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
-from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure
+from nerbench.tasks.measuring.journal import Journal
+from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure, tags_words
 from nerbench.tasks.measuring.progress import sweep_progress
 from nerbench.tasks.measuring.samples import Amount
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = "timeout"
+KEPT = ("ok", TIMEOUT)
+"""The statuses that are noted in the journal; what failed otherwise is tried again."""
 
 
 @dataclass(kw_only=True)
@@ -39,10 +50,14 @@ class Measured:
     hosts: list[Job] = field(default_factory=list)
     """Calibration and threads, by process."""
     agreement: float | None = None
+    key: str = ""
+    """In the journal."""
+    kept: dict[int, Job] = field(default_factory=dict)
+    """By number of the process, what an interrupted sweep has timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Shared:
     """What all processes of a sweep share."""
 
     speed: SpeedConfig
@@ -51,41 +66,94 @@ class Sweep:
     scratch: Path
     folders: dict[str, str]
     """Where the models with weights are, by artifact_id."""
+    journal: Journal
 
 
 def sweep(
-    groups: Sequence[Group], speed: SpeedConfig, benchmark: BenchmarkConfig, sentences: list[list[str]]
-) -> list[Measured]:
-    """Measure every cell of every group, in their order; what goes wrong in one is its status."""
-    found = [[Measured(group=group, cell=cell) for cell in group.cells] for group in groups]
-    todo = [cells for cells in found if _is_available(cells)]
-    cells = sum(map(len, todo))
-    done = sweep_progress(cells * (1 + speed.processes))
+    groups: Sequence[Group],
+    speed: SpeedConfig,
+    benchmark: BenchmarkConfig,
+    sentences: list[list[str]],
+    journal: Journal,
+) -> Iterator[list[Measured]]:
+    """Measure every cell of every group, and yield those of a model when they are done, in their order.
+
+    What goes wrong in a cell is its status.
+    """
     with TemporaryDirectory(prefix="nerbench-sweep-") as scratch:
-        shared = Sweep(
-            speed=speed, benchmark=benchmark, sentences=sentences, scratch=Path(scratch), folders=_folders(groups)
+        shared = Shared(
+            speed=speed,
+            benchmark=benchmark,
+            sentences=sentences,
+            scratch=Path(scratch),
+            folders=_folders(groups),
+            journal=journal,
         )
-        for one in todo:
+        found = [[_recalled(group, cell, shared) for cell in group.cells] for group in groups]
+        _say_what_is_kept([measured for one in found for measured in one])
+        done = sweep_progress(sum(_missing(measured, shared) for one in found for measured in one))
+        for one in found:
             _export(one, shared)
             for measured in one:
-                _take_memory(measured, shared)
-                done(_told(measured))
-        for number in range(speed.processes):
-            for one in todo:
+                if _take_memory(measured, shared):
+                    done(_told(measured))
+        for number in range(speed.processes - 1):
+            for one in found:
                 _time(one, shared, number, lambda measured: done(_told(measured)))
-    return [measured for one in found for measured in one]
+        for _, of_model in groupby(found, key=lambda one: one[0].group.subject.artifact_id):
+            cells: list[Measured] = []
+            for one in of_model:
+                _time(one, shared, speed.processes - 1, lambda measured: done(_told(measured)))
+                cells += one
+            yield cells
+
+
+def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
+    """A cell with what the journal says of it."""
+    measured = Measured(group=group, cell=cell)
+    if group.unavailable:
+        measured.status = f"unavailable: {group.unavailable}"
+        return measured
+    measured.key = _key(measured, shared)
+    compared = not _is_compared(group)
+    for event in shared.journal.events(measured.key):
+        if event["take"] == "memory":
+            measured.memory, measured.status = event["memory"], event["status"]
+        elif event["take"] == "agreement":
+            measured.agreement, compared = event["agreement"], True
+        elif event["round"] < shared.speed.processes:
+            measured.kept[event["round"]] = event
+    if not compared:  # the process that was to compare the predictions was interrupted before it did
+        measured.kept.pop(0, None)
+    return measured
+
+
+def _say_what_is_kept(cells: Sequence[Measured]) -> None:
+    if kept := [measured for measured in cells if measured.memory or measured.kept]:
+        timed = sum(len(measured.kept) for measured in kept)
+        log.warning("an interrupted sweep goes on: %d of %d cells taken over, timed %d ×", len(kept), len(cells), timed)
+        for measured in kept:
+            log.info("taken over: %s, timed %d ×", _told(measured), len(measured.kept))
+
+
+def _key(measured: Measured, shared: Shared) -> str:
+    """A digest of all that a cell's measurements depend on, apart from the machine."""
+    places = ("folder", "onnx")
+    job = {name: value for name, value in _job([measured], shared).items() if name not in places}
+    return sha256_hex(canonical_json(job | {"artifact_id": measured.group.subject.artifact_id}))
+
+
+def _missing(measured: Measured, shared: Shared) -> int:
+    """How many processes a cell still needs, that for its memory included."""
+    if measured.status != "ok":
+        return 0
+    timed = sum(number in measured.kept for number in range(shared.speed.processes))
+    return (not measured.memory) + shared.speed.processes - timed
 
 
 def _folders(groups: Sequence[Group]) -> dict[str, str]:
     artifacts = {group.subject.artifact_id: group.subject.artifact for group in groups}
     return {artifact_id: str(materialise(artifact)) for artifact_id, artifact in artifacts.items() if artifact}
-
-
-def _is_available(cells: Sequence[Measured]) -> bool:
-    reason = cells[0].group.unavailable
-    for measured in cells:
-        measured.status = f"unavailable: {reason}" if reason else "ok"
-    return reason is None
 
 
 def _told(measured: Measured) -> str:
@@ -94,31 +162,42 @@ def _told(measured: Measured) -> str:
     return f"{group.subject.name} {group.backend} {group.precision} {group.workload}, {cell.batch_size} × {length}"
 
 
-def _export(cells: Sequence[Measured], shared: Sweep) -> None:
+def _export(cells: Sequence[Measured], shared: Shared) -> None:
     """Make the file that ONNX Runtime loads, once a model."""
     group = cells[0].group
-    if group.backend == "onnx":
+    if group.backend == "onnx" and any(_missing(measured, shared) for measured in cells):
         with _failing(cells):
             run_child("nerbench.tasks.measuring.process.export", _job(cells, shared), what="the export to ONNX")
 
 
-def _take_memory(measured: Measured, shared: Sweep) -> None:
-    if measured.status == "ok":
-        with _failing([measured]):
-            job = _job([measured], shared) | {"take": "memory"}
-            measured.memory = run_child("nerbench.tasks.measuring.process.child", job, what="measuring")
-            measured.status = measured.memory["status"]
+def _take_memory(measured: Measured, shared: Shared) -> bool:
+    """Whether that was left to be done."""
+    if measured.status != "ok" or measured.memory:
+        return False
+    with _failing([measured]):
+        job = _job([measured], shared) | {"take": "memory"}
+        measured.memory = run_child("nerbench.tasks.measuring.process.child", job, what="measuring")
+        measured.status = measured.memory["status"]
+    _keep(measured, shared, {"take": "memory", "memory": measured.memory})
+    return True
 
 
-def _time(cells: Sequence[Measured], shared: Sweep, number: int, told: Callable[[Measured], None]) -> None:
+def _keep(measured: Measured, shared: Shared, event: Job) -> None:
+    if measured.status in KEPT:
+        shared.journal.note(measured.key, event | {"status": measured.status})
+
+
+def _time(cells: Sequence[Measured], shared: Shared, number: int, told: Callable[[Measured], None]) -> None:
     """One more process for the cells that nothing is wrong with yet, or several where cells end theirs."""
-    heard: set[int] = set()
+    heard = {id(measured) for measured in cells if measured.status == "ok" and _take_over(measured, number)}
     while left := [m for m in cells if m.status == "ok" and id(m) not in heard]:
         at = left  # until the process says which cell it is at, it is at all of them
+        about: Job = {"take": "time", "round": number, "host": None}
 
-        def listen(event: Job, left: Sequence[Measured] = left) -> None:
+        def listen(event: Job, left: Sequence[Measured] = left, about: Job = about) -> None:
             nonlocal at
             if event["event"] == "host":
+                about["host"] = event
                 for measured in left:
                     measured.hosts.append(event)
                 return
@@ -126,6 +205,7 @@ def _time(cells: Sequence[Measured], shared: Sweep, number: int, told: Callable[
             if event["event"] == "timed":
                 heard.add(id(at[0]))
                 _note(at[0], event)
+                _keep(at[0], shared, event | about)
                 told(at[0])
 
         compare = number == 0 and _is_compared(left[0].group)
@@ -136,14 +216,25 @@ def _time(cells: Sequence[Measured], shared: Sweep, number: int, told: Callable[
             for measured in at:
                 if id(measured) not in heard:
                     measured.status = _status(error)
+                    _keep(measured, shared, about)
                     told(measured)
             continue
-        for measured in left:
-            measured.agreement = result["agreement"] if compare else measured.agreement
+        for measured in left if compare else ():
+            measured.agreement = result["agreement"]
+            _keep(measured, shared, {"take": "agreement", "agreement": measured.agreement})
+
+
+def _take_over(measured: Measured, number: int) -> bool:
+    """Whether an interrupted sweep has timed a cell in the process of this number."""
+    event = measured.kept.get(number)
+    if event:
+        measured.hosts += [event["host"]] if event["host"] else []
+        _note(measured, event)
+    return event is not None
 
 
 def _is_compared(group: Group) -> bool:
-    return group.workload == "inference" and (group.backend, group.precision) != REFERENCE
+    return (group.workload, group.head) == ("inference", "token") and (group.backend, group.precision) != REFERENCE
 
 
 def _note(measured: Measured, event: Job) -> None:
@@ -155,7 +246,7 @@ def _note(measured: Measured, event: Job) -> None:
         measured.foreign += [event["foreign_cores"]] if event["foreign_cores"] is not None else []
 
 
-def _job(cells: Sequence[Measured], shared: Sweep) -> Job:
+def _job(cells: Sequence[Measured], shared: Shared) -> Job:
     group = cells[0].group
     subject = group.subject
     return {
@@ -168,8 +259,9 @@ def _job(cells: Sequence[Measured], shared: Sweep) -> Job:
         "backend": group.backend,
         "precision": group.precision,
         "workload": group.workload,
+        "head": group.head,
         "cells": [measured.cell for measured in cells],
-        "sentences": shared.sentences if subject.artifact else [],
+        "sentences": shared.sentences if tags_words(subject, shared.speed) else [],
         "iterations": shared.speed.iterations,
         "minimum_s": shared.speed.minimum_s,
         "timeout_s": shared.speed.timeout_s,
@@ -189,5 +281,5 @@ def _failing(cells: Sequence[Measured]) -> Iterator[None]:
 def _status(error: RunFailedError) -> str:
     """What the end of a process says: the timer's signal, that of a kernel without memory, or an error."""
     if signal.SIGALRM.name in str(error):
-        return "timeout"
+        return TIMEOUT
     return OUT_OF_MEMORY if signal.SIGKILL.name in str(error) else failure(str(error))

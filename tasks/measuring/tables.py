@@ -11,7 +11,8 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.refs import describe, open_corpus
 from nerbench.tasks.inference.loading import resolve_device
-from nerbench.tasks.measuring.plan import REFERENCE, Group, plan
+from nerbench.tasks.measuring.journal import opened_journal
+from nerbench.tasks.measuring.plan import REFERENCE, Group, plan, tags_words
 from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.sweep import Measured, sweep
@@ -37,24 +38,31 @@ class Swept(NamedTuple):
 
 
 def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Swept:
-    """Measure every cell of a sweep and write the rows of each model. Raises InputError like `plan_of`."""
+    """Measure every cell of a sweep and write the rows of a model as soon as it is done.
+
+    What an interrupted sweep has measured is taken over. Raises InputError like `plan_of`.
+    """
     device = resolve_device(config.benchmark.device)
     groups = plan_of(config, subjects)
     corpus = _corpus(config, subjects)
     dataset = corpus.name if corpus else None
-    measured = sweep(groups, config.speed, config.benchmark, first_sentences(corpus) if corpus else [])
+    sentences = first_sentences(corpus) if corpus else []
     swept = Swept({"speed": [], "memory": []}, [], [])
-    for subject in subjects:
-        manifest = load_manifest(subject.artifact) if subject.artifact else None
-        of_subject = [one for one in measured if one.group.subject == subject]
-        rows = {
-            "speed": [speed_row(one, device.type, dataset) for one in of_subject],
-            "memory": [memory_row(one, device.type, manifest) for one in of_subject],
-        }
-        for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
-            swept.tables[table].append(uri)
-        swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
-        swept.memory.extend(rows["memory"])
+    keys: list[str] = []
+    with opened_journal() as journal:
+        for cells in sweep(groups, config.speed, config.benchmark, sentences, journal):
+            subject = cells[0].group.subject
+            manifest = load_manifest(subject.artifact) if subject.artifact else None
+            rows = {
+                "speed": [speed_row(one, device.type, dataset) for one in cells],
+                "memory": [memory_row(one, device.type, manifest) for one in cells],
+            }
+            for table, uri in write_measured(run, subject.artifact_id, rows, "sweep").items():
+                swept.tables[table].append(uri)
+            keys += [one.key for one in cells if one.key]
+            swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
+            swept.memory.extend(rows["memory"])
+        journal.forget(keys)  # not earlier: the rows of a repeated sweep are to be those of all its models
     return swept
 
 
@@ -65,8 +73,8 @@ def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
 
 
 def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
-    """The sentences of real lengths: those of the first data set; None where no model has a tokenizer for them."""
-    if not config.datasets or not any(subject.artifact for subject in subjects):
+    """The sentences of real lengths: those of the first data set; None where no model can tag them."""
+    if not config.datasets or not any(tags_words(subject, config.speed) for subject in subjects):
         return None
     return open_corpus(describe(config, config.datasets[0])[0])
 
@@ -75,6 +83,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
     """The row of `speed` of a cell, numbers or not."""
     group = measured.group
     known = _known(measured, device) | {"host": platform.node(), "processes": 1, "status": measured.status}
+    known["taken_over"] = len(measured.kept) or None
     known["dataset"] = dataset if measured.cell.sequence_length is None else None
     for name in OF_HOST:
         known[name] = median(host[name] for host in measured.hosts) if measured.hosts else None
@@ -82,7 +91,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
         known["threads"] = int(known["threads"])
     if measured.status != "ok":
         return known
-    is_reference = (group.backend, group.precision) == REFERENCE and group.workload == "inference"
+    is_reference = (group.backend, group.precision, group.workload, group.head) == (*REFERENCE, "inference", "token")
     foreign = sum(measured.foreign) / len(measured.foreign) if measured.foreign else None
     return (
         known
@@ -113,6 +122,7 @@ def _known(measured: Measured, device: str) -> Row:
         "device": measured.hosts[0]["device"] if measured.hosts else device,
         "precision": group.precision,
         "backend": group.backend,
+        "head": group.head,
         "workload": group.workload,
         "batch_size": cell.batch_size,
         "sequence_length": cell.sequence_length,
@@ -134,6 +144,7 @@ def latency_rows(
         "device": measured["device"],
         "precision": precision,
         "backend": "eager",
+        "head": "token",
         "workload": "inference",
         "batch_size": 1,
         "sequence_length": None,

@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 from small_corpus import TINY, write_corpus
+from sweeping import TINY as SWEPT
 
 GONE_WITHIN_S = 10.0
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -122,3 +123,30 @@ def test_a_killed_benchmark_repeats_no_finished_inference(folder: Path, start: A
     assert summary["cached"] >= done >= 1
     assert summary["cached"] + summary["evaluated"] == 2
     assert {row["model"] for row in summary["metrics"]} == {"first", "second"}
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, start: Any) -> None:
+    command = ("speed", SWEPT, "--batch-sizes", "2", "--sequence-lengths", "8,16", "--iterations", "3", "--json")
+    process = start(*command)
+
+    def noted() -> list[dict[str, Any]]:
+        files = folder.glob("cache/sweeps/*/*.jsonl")
+        return [json.loads(line) for file in files for line in file.read_text().splitlines() if line]
+
+    wait_for(lambda: any(event["take"] == "time" for event in noted()), "the first timed cell")
+    members = descendants(process)
+    process.kill()
+    process.wait(GONE_WITHIN_S)
+    for member in alive_of(members):
+        member.kill()
+    before = noted()
+    assert not list(folder.glob("var/results/speed/**/*.parquet"))
+    out, err = finish(start(*command))
+    rows = json.loads(out)
+    timed = sum(event["take"] == "time" for event in before)
+    assert sum(row["taken_over"] or 0 for row in rows["speed"]) == timed >= 1
+    assert [row["status"] for row in rows["speed"]] == ["ok", "ok"]
+    peaks = {event["memory"]["peak_rss_bytes"] for event in before if event["take"] == "memory"}
+    assert {row["peak_rss_bytes"] for row in rows["memory"]} == peaks
+    assert "an interrupted sweep goes on: 2 of 2 cells taken over" in err
+    assert noted() == []

@@ -15,6 +15,9 @@ from nerbench.artifacts.results.declared.columns import (
 DEVICE = key("device", "where it was measured: `cpu`, `cuda:0`, …")
 WORKLOAD = key("workload", "`inference` or `training`")
 BATCH_SIZE = value("batch_size", "sentences a batch", "int32")
+HEAD = value(
+    "head", "on the encoder: `token`, or `none`; null in rows of earlier versions, where it is `token`", "string"
+)
 SEQUENCE_LENGTH = value("sequence_length", "pieces a sentence; null on real lengths", "int32")
 
 RUNNING: dict[str, TableSchema] = {
@@ -68,8 +71,20 @@ RUNNING: dict[str, TableSchema] = {
         value("sgemm_flops_per_s", "operations a second of a fixed fp32 matrix product, before the measurement"),
         value("copy_bytes_per_s", "bytes a second that a fixed copy reads and writes, before the measurement"),
         value("undisturbed_s", "with a speed gate: median of the sentences' least seconds in several passes"),
+        value("taken_over", "processes whose samples are those of an interrupted sweep; null where none are", "int32"),
+        HEAD,
         # Whether a cell gets its numbers can depend on the machine that an attempt finds.
-        volatile=("device", "host", "threads", "status", "n", "samples_process", "agreement", "foreign_cores"),
+        volatile=(
+            "device",
+            "host",
+            "threads",
+            "status",
+            "n",
+            "samples_process",
+            "agreement",
+            "foreign_cores",
+            "taken_over",
+        ),
     ),
     "memory": table(
         RUN_ID,
@@ -94,6 +109,7 @@ RUNNING: dict[str, TableSchema] = {
         value("flops_per_token", "floating-point operations a piece, at the sequence length"),
         value("backend", "what computes: `eager`, `compile`, …", "string"),
         value("status", "`ok`, or why there is no number", "string"),
+        HEAD,
         volatile=(
             *("device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
             *("baseline_rss_bytes", "peak_rss_bytes"),

@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedConfig
+from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.child import Job
-from nerbench.tasks.inference.loading import Tagger, dtype_of, load_tagger, load_tokenizer, usable_window
-from nerbench.tasks.measuring.process.flops import empty_model
+from nerbench.tasks.inference.bounds import check_size
+from nerbench.tasks.inference.loading import (
+    REACHABLE,
+    Tagger,
+    dtype_of,
+    load_tagger,
+    load_tokenizer,
+    one_line,
+    usable_window,
+)
+from nerbench.tasks.measuring.process.flops import CLASSES, empty_model
 from nerbench.tasks.measuring.process.memory import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
 
@@ -22,7 +32,7 @@ class Logits(NamedTuple):
     """What a model outside PyTorch gives."""
 
     logits: torch.Tensor
-    """(sentences, pieces, labels), float32."""
+    """(sentences, pieces, labels), or the encoder's (sentences, pieces, hidden size); float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +41,9 @@ class Loaded:
 
     config: PreTrainedConfig
     model: Any
-    """Called with `input_ids` and maybe `attention_mask`, (sentences, pieces); gives an object with `logits`."""
+    """Called with `input_ids` and maybe `attention_mask`, (sentences, pieces); see CLASSES for its first output."""
     tagger: Tagger | None
-    """With that model; None for a configuration alone, which has no tokenizer."""
+    """With that model; None for an encoder alone, and a configuration alone, which has no tokenizer."""
     device: torch.device
     parameters: int
     loaded_bytes: int | None
@@ -50,14 +60,16 @@ def load(job: Job, device: torch.device) -> Loaded:
 
 def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
     """The model of a job in PyTorch as it is; that of a configuration alone has seeded random weights."""
-    if job["folder"]:
+    tagger, dtype = None, dtype_of(precision, device)
+    if job["folder"] and job["head"] == "token":
         tagger = load_tagger(Path(job["folder"]), device=device, precision=precision, window=job["window"])
         model = tagger.model
+    elif job["folder"]:
+        model = load_encoder(Path(job["folder"]), dtype).to(device).eval()
     else:
-        tagger = None
         torch.manual_seed(SEED)
-        random = AutoModelForTokenClassification.from_config(config_of(job), dtype=torch.float32)
-        model = random.to(device, dtype_of(precision, device)).eval()
+        random = CLASSES[job["head"]].from_config(config_of(job), dtype=torch.float32)
+        model = random.to(device, dtype).eval()
     parameters = sum(p.numel() for p in model.parameters())
     return Loaded(
         config=model.config,
@@ -69,6 +81,29 @@ def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
     )
 
 
+def load_encoder(folder: Path, dtype: torch.dtype) -> Any:
+    """The encoder of a checkpoint with any head, or none.
+
+    Raises InputError where the folder cannot be loaded, CorruptArtifactError where weights are missing; a pooler's may
+    be, as pretraining without sentence pairs leaves none.
+    """
+    with one_line(f"model {folder}", REACHABLE):
+        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        check_size(folder, config, str(folder))
+        model, loading = AutoModel.from_pretrained(
+            str(folder),
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=dtype,
+            output_loading_info=True,
+        )
+    if lacking := sorted(key for key in loading["missing_keys"] if not key.startswith("pooler.")):
+        raise CorruptArtifactError(f"model {folder}: lacks weights ({', '.join(lacking[:3])})")
+    return model
+
+
 def config_of(job: Job) -> PreTrainedConfig:
     """The configuration of a job's model."""
     if job["folder"]:
@@ -76,9 +111,9 @@ def config_of(job: Job) -> PreTrainedConfig:
     return AutoConfig.for_model(**with_labels(job["settings"]))
 
 
-def import_code(config: PreTrainedConfig) -> None:
+def import_code(config: PreTrainedConfig, head: str = "token") -> None:
     """Import what such a model is made of: that is neither its memory nor its loading time."""
-    empty_model(config)
+    empty_model(config, head)
 
 
 def compiled(loaded: Loaded, *, dynamic: bool) -> Loaded:
@@ -104,12 +139,12 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
     config = config_of(job)
     model = _onnx_model(Path(job["onnx"]))
     tagger = None
-    if job["folder"]:
+    if job["folder"] and job["head"] == "token":
         tokenizer = load_tokenizer(job["folder"])
         window = usable_window(config.to_dict(), tokenizer.wrapper.model_max_length, job["window"])
         labels = tuple(config.id2label[number] for number in range(config.num_labels))
         tagger = Tagger(model=model, tokenizer=tokenizer, labels=labels, window=window, device=device)
-    parameters = sum(p.numel() for p in empty_model(config).parameters())
+    parameters = sum(p.numel() for p in empty_model(config, job["head"]).parameters())
     return Loaded(config=config, model=model, tagger=tagger, device=device, parameters=parameters, loaded_bytes=None)
 
 
@@ -123,6 +158,6 @@ def _onnx_model(path: Path) -> Callable[..., Logits]:
     def call(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Logits:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         inputs = {"input_ids": input_ids.numpy(), "attention_mask": mask.numpy()}
-        return Logits(torch.from_numpy(session.run(["logits"], inputs)[0]))
+        return Logits(torch.from_numpy(session.run(["outputs"], inputs)[0]))
 
     return call

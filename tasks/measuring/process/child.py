@@ -68,7 +68,7 @@ def _timed(cell: Cell, loaded: Loaded, job: Job) -> Job:
 
 def _memory(job: Job, device: torch.device) -> Job:
     """Load the model and call it a few times; the peak is that of the calls, weights included."""
-    import_code(config_of(job))
+    import_code(config_of(job), job["head"])
     settle()
     baseline = resident_bytes()
     with _within(job["timeout_s"]):
@@ -101,7 +101,8 @@ def _flops(loaded: Loaded, cell: Cell, job: Job) -> float | None:
     if cell.sequence_length is None:
         return None
     training = job["workload"] == "training"
-    return flops_per_token(loaded.config, cell.batch_size, cell.sequence_length, training=training)
+    shape = (cell.batch_size, cell.sequence_length)
+    return flops_per_token(loaded.config, *shape, training=training, head=job["head"])
 
 
 def _agreement(loaded: Loaded, job: Job) -> float | None:

@@ -21,12 +21,12 @@ def export(job: Job, emit: Emit) -> Job:
     mask[1, 12:] = 0
     free = {0: torch.export.Dim("sentences", max=LARGEST), 1: torch.export.Dim("pieces", max=job["positions"])}
     program = torch.onnx.export(
-        _LogitsOnly(loaded.model),
+        _FirstOutput(loaded.model),
         (ids, mask),
         dynamo=True,
         dynamic_shapes=(free, free),
         input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
+        output_names=["outputs"],
         verbose=False,
     )
     assert program is not None
@@ -34,14 +34,14 @@ def export(job: Job, emit: Emit) -> Job:
     return {}
 
 
-class _LogitsOnly(torch.nn.Module):  # type: ignore[misc]
+class _FirstOutput(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
+        outputs: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask)[0]
+        return outputs
 
 
 if __name__ == "__main__":

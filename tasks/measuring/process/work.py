@@ -85,12 +85,15 @@ def _tagger(loaded: Loaded) -> Tagger:
 
 def _forward(loaded: Loaded, batch: Batch) -> torch.Tensor:
     with torch.inference_mode():
-        logits: torch.Tensor = loaded.model(input_ids=batch["input_ids"]).logits
-        return logits
+        outputs: torch.Tensor = loaded.model(input_ids=batch["input_ids"])[0]
+        return outputs
 
 
 def _training_step(loaded: Loaded, job: Job) -> Callable[[Batch], None]:
-    """Forward, backward, optimizer step. The weights drift a little, which costs the same."""
+    """Forward, backward, optimizer step. The weights drift a little, which costs the same.
+
+    The loss of an encoder alone is the mean square of what it gives.
+    """
     model: Any = loaded.model
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=True)
@@ -98,7 +101,10 @@ def _training_step(loaded: Loaded, job: Job) -> Callable[[Batch], None]:
 
     def step(batch: Batch) -> None:
         with _autocast(loaded, job["precision"]):
-            loss = model(**batch).loss
+            if job["head"] == "token":
+                loss = model(**batch).loss
+            else:
+                loss = model(input_ids=batch["input_ids"])[0].float().square().mean()
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()

@@ -162,7 +162,7 @@ def test_a_private_model_needs_a_token(hub: FakeHub, tmp_path: Path, monkeypatch
         resolve(f"hf://{MODEL}", "memory://empty")
 
 
-@pytest.mark.parametrize("location", ["hf://model", "hf://a/b/c", "hf://a/b@", "hf://a/b@c@d"])
+@pytest.mark.parametrize("location", ["hf://", "hf://a/b/c", "hf://a/b@", "hf://a/b@c@d"])
 def test_what_is_no_location(location: str) -> None:
     with pytest.raises(InputError, match="write hf://org/model"):
         reading.parse(location)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from sweeping import TINY
 
+import nerbench
+from nerbench.artifacts.errors import ConfigError
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
 
@@ -59,7 +61,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
     options = ["--batch-sizes", "1, 8", "--sequence-lengths", "32,64", "--workloads", "inference,training"]
     options += ["--backends", "eager,int8", "--precisions", "fp32,bf16", "--processes", "5", "--iterations", "20"]
-    options += ["--minimum", "0.5", "--timeout", "30", "--set", "speed.nightly=true"]
+    options += ["--head", "none", "--minimum", "0.5", "--timeout", "30", "--set", "speed.nightly=true"]
     assert status_of(["speed", TINY, "bert-base", *options]) == 0
     ((config, models),) = asked
     assert models == [TINY, "bert-base"]
@@ -69,6 +71,7 @@ def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[C
         "workloads": ("inference", "training"),
         "backends": ("eager", "int8"),
         "precisions": ("fp32", "bf16"),
+        "head": "none",
         "processes": 5,
         "iterations": 20,
         "minimum_s": 0.5,
@@ -104,3 +107,28 @@ def test_json_is_one_object_and_csv_is_written_too(
         "300000000.0",
         "unavailable: onnxruntime not installed",
     )
+
+
+def test_a_folder_for_csv_and_what_is_there_already_stays(
+    asked: list[tuple[Config, list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["speed", TINY, "--csv", "out"]) == 0
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["environment.csv", "inference_memory.csv", "inference_time.csv"]
+    assert status_of(["speed", TINY, "--csv", "out"]) == 2
+    assert "inference_time.csv is there already" in capsys.readouterr().err
+    assert len(asked) == 1
+
+
+def test_the_same_from_python(asked: list[tuple[Config, list[str]]], tmp_path: Path) -> None:
+    done = nerbench.speed(models=[TINY], batch_sizes=[8], sequence_lengths=[8, 32], processes=2)
+    ((config, models),) = asked
+    assert models == [TINY]
+    assert (config.speed.sequence_lengths, config.speed.processes) == ((8, 32), 2)
+    table = done.to_pandas()
+    assert table["mean_s"].tolist() == [0.25, 0.25]
+    assert table["peak_rss_bytes"][0] == 3e8
+    done.to_csv(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().count("\n") == 3
+    with pytest.raises(ConfigError, match=r"speed\.batch_size"):
+        nerbench.speed(models=[TINY], batch_size=8)

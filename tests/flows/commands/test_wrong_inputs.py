@@ -257,7 +257,9 @@ COMMANDS = {
         {}, ("--csv", "nowhere/a.csv"), ("speed", "bert-base", "--csv", "nowhere/a.csv")
     ),
     "sweeping over a file": Row({}, ("--csv", "own.txt", "new"), ("speed", "bert-base", "--csv", "own.txt")),
-    "sweeping into a folder": Row({}, ("--csv", "is a folder"), ("speed", "bert-base", "--csv", ".")),
+    "sweeping into a file": Row(
+        {}, ("--csv", "own.txt/out", "cannot be written"), ("speed", "bert-base", "--csv", "own.txt/out")
+    ),
     "comparing with one side": Row({}, ("CANDIDATE",), ("compare", "tiny")),
     "comparing nobody": Row({}, ("'nobody'", "store"), ("compare", "nobody", "nobody#2030-01-01")),
     "comparing a run that is not said": Row({}, ("'tiny#'", "REF#RUN_ID"), ("compare", "tiny#", "tiny")),

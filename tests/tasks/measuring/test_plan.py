@@ -19,6 +19,7 @@ STORED = Subject(
     artifact=ArtifactRef(name="stored", artifact_id=DIGEST, model_sha256=DIGEST, uri="x", labels=("O",)),
     positions=200,
 )
+BASE = STORED.model_copy(update={"name": "base", "headless": True})
 
 
 def planned(*subjects: Subject, corpus: bool = True, **speed: Any) -> list[Group]:
@@ -61,6 +62,21 @@ def test_every_way_of_computing_is_a_group() -> None:
         ("training", "eager", "fp32"),
         ("training", "eager", "bf16"),
     ]
+
+
+def test_a_model_is_measured_with_the_head_that_it_has_unless_another_one_is_asked_for() -> None:
+    def heads(**speed: Any) -> list[str]:
+        return [group.head for group in planned(STORED, BASE, tiny(), **speed)]
+
+    assert heads() == ["token", "none", "token"]
+    assert heads(head="none") == ["none"] * 3
+    with pytest.raises(InputError, match=r"speed.head: base is no token classifier.*give none"):
+        heads(head="token")
+
+
+def test_an_encoder_alone_tags_no_words() -> None:
+    assert cells(BASE, sequence_lengths=(8, "real")) == [("base", [(8, 8)])]
+    assert cells(STORED, sequence_lengths=(8, "real"), head="none") == [("stored", [(8, 8)])]
 
 
 def test_a_length_beyond_the_positions_is_a_wrong_request() -> None:

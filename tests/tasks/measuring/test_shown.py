@@ -12,7 +12,7 @@ from nerbench.flows.commands import terminal
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.measuring.plan import Cell, Group
 from nerbench.tasks.measuring.samples import Amount
-from nerbench.tasks.measuring.shown import surroundings, sweep_table, troubles, write_csv
+from nerbench.tasks.measuring.shown import surroundings, sweep_table, taken_over, troubles, write_csv, write_sections
 from nerbench.tasks.measuring.sweep import Measured
 from nerbench.tasks.measuring.tables import memory_row, speed_row
 
@@ -21,8 +21,8 @@ HOST = {"device": "cpu", "threads": 2, "sgemm_flops_per_s": 190e9, "copy_bytes_p
 
 
 def measured(length: int | None = 128, **changes: Any) -> Measured:
-    way = {"backend": "eager", "precision": "fp32", "workload": "inference"} | {
-        name: changes.pop(name) for name in ("backend", "precision", "workload") if name in changes
+    way = {"backend": "eager", "precision": "fp32", "workload": "inference", "head": "token"} | {
+        name: changes.pop(name) for name in ("backend", "precision", "workload", "head") if name in changes
     }
     group = Group(tiny(), cells=(), unavailable=None, **way)
     known: Row = {
@@ -117,3 +117,34 @@ def test_the_csv_file_has_a_line_a_cell_and_no_single_samples(tmp_path: Path) ->
     )
     assert (second["status"], second["mean_s"]) == ("out of memory", "")
     assert not {"samples_s", "samples_process", "run_id"} & set(first)
+
+
+def test_a_folder_gets_a_file_a_section_and_the_environment(tmp_path: Path) -> None:
+    trained = measured(workload="training", head="none")
+    failed = measured(512, status="timeout", hosts=[], memory={})
+    write_sections(tmp_path / "out", *rows(measured(), failed, trained), {"python": "3.12", "gpu": None})
+    files = {path.name: path for path in (tmp_path / "out").iterdir()}
+    sections = [f"{workload}_{what}.csv" for workload in ("inference", "train") for what in ("memory", "time")]
+    assert sorted(files) == ["environment.csv", *sections]
+    first, second = csv.DictReader(files["inference_time.csv"].open())
+    assert list(first)[:4] == ["model", "batch_size", "sequence_length", "result"]
+    assert (first["model"], first["batch_size"], first["sequence_length"]) == (tiny().name, "8", "128")
+    assert float(first["result"]) == pytest.approx(0.11)
+    assert (second["result"], second["status"]) == ("N/A", "timeout")
+    (used,) = csv.DictReader(files["train_memory.csv"].open())
+    assert (float(used["result"]), used["head"]) == (pytest.approx(429.2), "none")
+    assert list(csv.reader(files["environment.csv"].open())) == [["python", "3.12"]]
+    with pytest.raises(FileExistsError):
+        write_sections(tmp_path / "out", *rows(measured()), {})
+
+
+def test_encoders_alone_are_told_from_token_classifiers() -> None:
+    speed, memory = rows(measured(), measured(head="none"))
+    assert [row["head"] for row in sweep_table(speed, memory, "inference")] == ["token", "none"]
+    assert speed[1]["agreement"] is None
+
+
+def test_what_an_interrupted_sweep_had_measured_is_named() -> None:
+    speed, _ = rows(measured(kept={0: {}, 1: {}}), measured(None, kept={0: {}}), measured(8))
+    expected = f"{tiny().name} eager fp32 inference: processes of an interrupted sweep (8 × 128: 2, 8 × real: 1)"
+    assert taken_over(speed) == [expected]

@@ -1,15 +1,19 @@
 """What may be named to be measured, and what each name means."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_client import use_hub
+from hub_repo import Repo
+from hub_server import FakeHub, running_hub
 from sweeping import TINY, tiny
-from tiny_models import save_bert, save_roberta
+from tiny_models import save_bert, save_masked, save_roberta
 
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
-from nerbench.tasks.measuring.subjects import find_subjects
+from nerbench.tasks.measuring.subjects import find_subjects, located
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +82,60 @@ def test_an_unknown_name_is_told_what_there_is() -> None:
 def test_a_configuration_reads_as_many_pieces_as_it_has_positions() -> None:
     assert tiny().positions == 64
     assert find_subjects(["roberta-base"], "unused")[0].positions == 512
+
+
+def test_a_checkpoint_without_a_token_head_is_known_by_its_configuration(tmp_path: Path) -> None:
+    save_masked(tmp_path / "masked")
+    save_bert(tmp_path / "tagger")
+    save_bert(tmp_path / "unnamed")
+    config = tmp_path / "unnamed/config.json"
+    config.write_text(config.read_text().replace("architectures", "was"))
+    found = find_subjects([str(tmp_path / name) for name in ("masked", "tagger", "unnamed")], "unused")
+    assert [subject.headless for subject in found] == [True, False, False]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A Hub with a base model under an old name of one part, and one of an organisation."""
+    with running_hub() as found:
+        use_hub(monkeypatch, found, tmp_path / "home")
+        files = {path.name: path.read_bytes() for path in save_masked(tmp_path / "masked").iterdir()}
+        for name in ("bert-tiny-uncased", "org/tiny"):
+            found.repos[name] = Repo(private=False)
+            found.repos[name].commit(files)
+        yield found
+
+
+def test_a_bare_id_of_the_hub_is_a_model_of_the_hub(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = str(tmp_path / "store")
+    Store(store).publish(save_bert(tmp_path / "saved"), "mine", Provenance())
+    meant = [located(name, store) for name in ("bert-tiny-uncased", "org/tiny")]
+    assert meant == [f"hf://{name}@{repo.head}" for name, repo in hub.repos.items()]
+    (old, _) = (find_subjects([location], store)[0] for location in meant)
+    assert (old.name, old.headless) == ("bert-tiny-uncased", True)
+    for same in ("mine", "mine@latest", "*@latest", "bert-base", TINY, "hf://org/tiny", "s3://bucket/model"):
+        assert located(same, store) == same
+    assert located("./saved", store) == located("masked/", store).replace("masked", "saved") == str(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("bert-bse", r"'bert-bse'.*store.*Hub: cannot be had.*bert-base.*model_type"),
+        ("org/nothing", r"'org/nothing'.*is no folder.*Hub: cannot be had"),
+        ("what is this", "is no location on the Hub"),
+    ],
+)
+def test_what_is_nowhere_is_told_where_it_was_looked_for(hub: FakeHub, tmp_path: Path, name: str, says: str) -> None:
+    with pytest.raises(ArtifactNotFoundError, match=says):
+        located(name, str(tmp_path / "store"))
+
+
+def test_without_a_hub_a_wrong_name_is_one_line(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        hub.fail("GET /api/models/bert-bse", 503)
+    with pytest.raises(ArtifactNotFoundError, match="the Hub cannot be reached"):
+        located("bert-bse", str(tmp_path / "store"))

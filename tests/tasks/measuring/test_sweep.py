@@ -1,16 +1,22 @@
 """The parent's side: which processes it starts, and what becomes of those that end badly. No process is started."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sweeping import tiny
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.artifacts.results.tables import read_results
+from nerbench.tasks.config import BenchmarkConfig, Config, SpeedConfig
 from nerbench.tasks.measuring import sweep as module
+from nerbench.tasks.measuring.journal import Journal
 from nerbench.tasks.measuring.plan import Cell, plan
+from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
+from nerbench.tasks.measuring.tables import sweep_and_write
+from nerbench.tasks.runs import Run, utc_now
 
 HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
 Emit = Callable[[dict[str, Any]], None]
@@ -23,6 +29,8 @@ class Processes:
         self.jobs: list[dict[str, Any]] = []
         self.deaths: dict[tuple[str, int], str] = {}
         """By what is taken and the sequence length: what the process says when it ends there."""
+        self.interrupted_at: int | None = None
+        """The number of the process, from 1, that hears of an interruption after its first cell."""
         self.failures: dict[int, str] = {}
         """By sequence length: the status that a process that lives on gives to a cell."""
 
@@ -39,6 +47,8 @@ class Processes:
             on_event({"event": "cell", "cell": number})
             self._die("time", cell)
             on_event({"event": "timed", "cell": number, **self._timed(cell)})
+            if len(self.jobs) == self.interrupted_at:
+                raise KeyboardInterrupt
         self._die("compare", Cell(0, 0))
         return {"agreement": 0.5 if job["compare"] else None}
 
@@ -59,17 +69,27 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
     return found
 
 
-def swept(**speed: Any) -> list[Measured]:
-    config = SpeedConfig(**{"sequence_lengths": (8, 16, 32), **speed})
-    groups = plan([tiny()], config, device="cpu", corpus=False)
-    return sweep(groups, config, BenchmarkConfig(device="cpu"), [])
+@pytest.fixture
+def swept(tmp_path: Path) -> Callable[..., list[Measured]]:
+    """A sweep of one model with a journal that earlier sweeps of the test may have filled."""
+
+    def run(**speed: Any) -> list[Measured]:
+        config = SpeedConfig(**{"sequence_lengths": (8, 16, 32), **speed})
+        groups = plan([tiny()], config, device="cpu", corpus=False)
+        (cells,) = sweep(groups, config, BenchmarkConfig(device="cpu"), [], Journal(tmp_path))
+        return cells
+
+    return run
+
+
+Swept = Callable[..., list[Measured]]
 
 
 def statuses(measured: list[Measured]) -> list[str]:
     return [one.status for one in measured]
 
 
-def test_one_process_for_each_memory_and_three_for_each_group_interleaved(processes: Processes) -> None:
+def test_one_process_for_each_memory_and_three_for_each_group_interleaved(swept: Swept, processes: Processes) -> None:
     found = swept(precisions=("fp32", "bf16"))
     asked = [(job["take"], job["precision"], job.get("round")) for job in processes.jobs]
     assert asked[:6] == [("memory", precision, None) for precision in ("fp32", "bf16") for _ in range(3)]
@@ -82,14 +102,14 @@ def test_one_process_for_each_memory_and_three_for_each_group_interleaved(proces
     assert found[0].memory["peak_rss_bytes"] == 100
 
 
-def test_predictions_are_compared_once_and_the_reference_never(processes: Processes) -> None:
+def test_predictions_are_compared_once_and_the_reference_never(swept: Swept, processes: Processes) -> None:
     found = swept(precisions=("fp32", "bf16"))
     compared = [(job["precision"], job["round"]) for job in processes.jobs if job.get("compare")]
     assert compared == [("bf16", 0)]
     assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
 
 
-def test_a_timeout_is_its_cells_alone_and_another_process_goes_on(processes: Processes) -> None:
+def test_a_timeout_is_its_cells_alone_and_another_process_goes_on(swept: Swept, processes: Processes) -> None:
     processes.deaths["time", 16] = "measuring was killed by SIGALRM"
     found = swept()
     assert statuses(found) == ["ok", "timeout", "ok"]
@@ -98,40 +118,114 @@ def test_a_timeout_is_its_cells_alone_and_another_process_goes_on(processes: Pro
     assert timing == [[8, 16, 32], [32], [8, 32], [8, 32]]
 
 
-def test_a_killed_process_has_run_out_of_memory(processes: Processes) -> None:
+def test_a_killed_process_has_run_out_of_memory(swept: Swept, processes: Processes) -> None:
     processes.deaths["memory", 32] = "measuring was killed by SIGKILL (the system may have run out of memory)"
     assert statuses(swept()) == ["ok", "ok", "out of memory"]
     assert all(Cell(8, 32) not in job["cells"] for job in processes.jobs if job["take"] == "time")
 
 
-def test_a_cell_that_fails_in_a_process_that_lives_on(processes: Processes) -> None:
+def test_a_cell_that_fails_in_a_process_that_lives_on(swept: Swept, processes: Processes) -> None:
     processes.failures[8] = "out of memory"
     assert statuses(swept()) == ["out of memory", "ok", "ok"]
     assert sum(job["take"] == "time" for job in processes.jobs) == 3
 
 
-def test_a_process_that_dies_before_its_first_cell_takes_all_with_it(processes: Processes) -> None:
+def test_a_process_that_dies_before_its_first_cell_takes_all_with_it(swept: Swept, processes: Processes) -> None:
     processes.run = lambda module, job, **_: (_ for _ in ()).throw(RunFailedError("measuring failed: no such model"))  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "run_child", processes.run)
         assert statuses(swept()) == ["failed: measuring failed: no such model"] * 3
 
 
-def test_a_death_after_the_last_cell_spoils_nothing(processes: Processes) -> None:
+def test_a_death_after_the_last_cell_spoils_nothing(swept: Swept, processes: Processes) -> None:
     processes.deaths["compare", 0] = "measuring was killed by SIGKILL"
     found = swept()
     assert statuses(found) == ["ok"] * 3
     assert [len(one.samples) for one in found] == [3] * 3
 
 
-def test_what_is_unavailable_starts_no_process(processes: Processes) -> None:
+def test_what_is_unavailable_starts_no_process(swept: Swept, processes: Processes) -> None:
     found = swept(workloads=("inference", "training"), backends=("int8",), processes=1)
     assert statuses(found) == ["ok"] * 3 + ["unavailable: int8 does not train"] * 3
     assert {job["workload"] for job in processes.jobs} == {"inference"}
 
 
-def test_onnx_is_exported_once_before_it_is_measured(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_is_exported_once_before_it_is_measured(
+    swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nerbench.tasks.measuring.plan.installed", lambda package: "1.0")
     swept(backends=("onnx",), processes=1)
     assert [job["module"].rpartition(".")[2] for job in processes.jobs] == ["export", *["child"] * 4]
     assert len({job["onnx"] for job in processes.jobs}) == 1
+
+
+def test_an_interrupted_sweep_measures_only_what_is_missing(swept: Swept, processes: Processes) -> None:
+    processes.interrupted_at = 8
+    with pytest.raises(KeyboardInterrupt):
+        swept(precisions=("fp32", "bf16"))
+    done = len(processes.jobs)
+    found = swept(precisions=("fp32", "bf16"))
+    again = [(job["take"], job["precision"], job.get("round"), len(job["cells"])) for job in processes.jobs[done:]]
+    # six processes took memory; the first timed the cells of fp32; the second, one cell of bf16, uncompared
+    assert again == [
+        *[("time", "bf16", 0, 3)],
+        *[("time", precision, number, 3) for number in (1, 2) for precision in ("fp32", "bf16")],
+    ]
+    assert [one.samples for one in found] == [[[0.1, 0.2]] * 3] * 6
+    assert [len(one.hosts) for one in found] == [3] * 6
+    assert [len(one.kept) for one in found] == [1, 1, 1, 0, 0, 0]
+    assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
+
+
+def test_other_settings_take_nothing_over_and_fewer_processes_do(swept: Swept, processes: Processes) -> None:
+    swept()
+    done = len(processes.jobs)
+    swept(processes=2)
+    assert len(processes.jobs) == done
+    swept(iterations=11)
+    assert len(processes.jobs) == 2 * done
+
+
+def test_a_timeout_is_taken_over_and_another_failure_tried_again(swept: Swept, processes: Processes) -> None:
+    processes.deaths["time", 16] = "measuring was killed by SIGALRM"
+    processes.failures[32] = "failed: once"
+    assert statuses(swept()) == ["ok", "timeout", "failed: once"]
+    processes.deaths.clear()
+    processes.failures.clear()
+    assert statuses(swept()) == ["ok", "timeout", "ok"]
+
+
+def test_a_model_is_handed_over_before_the_next_one_is_finished(tmp_path: Path, processes: Processes) -> None:
+    config = SpeedConfig(sequence_lengths=(8,))
+    groups = plan([tiny(), *find_subjects(["bert-base"], "unused")], config, device="cpu", corpus=False)
+    models = sweep(groups, config, BenchmarkConfig(device="cpu"), [], Journal(tmp_path))
+    (first,) = next(models)
+    assert (first.group.subject.name, len(first.samples)) == (tiny().name, 3)
+    assert processes.jobs[-1]["settings"] == tiny().settings
+    assert [cell.group.subject.name for (cell,) in models] == ["bert-base"]
+
+
+def test_rows_of_a_finished_model_stay_and_the_repeated_sweep_has_those_of_all(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    results = str(tmp_path / "results")
+    speed = {"sequence_lengths": (8, 16)}
+    config = Config.model_validate({"results": results, "speed": speed, "benchmark": {"device": "cpu"}})
+    subjects = [tiny(), *find_subjects(["bert-base"], "unused")]
+
+    def rows_of(run_id: str) -> Any:
+        return read_results(results, "speed", filters=[("run_id", "=", run_id)]).to_pylist()
+
+    def run(run_id: str) -> Run:
+        return Run(run_id=run_id, flow="speed", date="2030-01-01", started_at=utc_now(), attempt=1, results=results)
+
+    processes.interrupted_at = 10  # the last one: 4 for memory, 2 × 3 for time
+    with pytest.raises(KeyboardInterrupt):
+        sweep_and_write(run("killed"), config, subjects)
+    assert {row["model"] for row in rows_of("killed")} == {tiny().name}
+    sweep_and_write(run("repeated"), config, subjects)
+    assert [len(job["cells"]) for job in processes.jobs[10:]] == [1]
+    taken_over = [(row["model"], row["status"], row["taken_over"]) for row in rows_of("repeated")]
+    assert sorted(taken_over) == sorted([*[(tiny().name, "ok", 3)] * 2, ("bert-base", "ok", 3), ("bert-base", "ok", 2)])
+    assert not list((tmp_path / "cache").glob("sweeps/*/*.jsonl"))

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 from sweeping import job, tiny
-from tiny_models import SENTENCES
+from tiny_models import SENTENCES, save_masked
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.measuring.plan import Cell
 from nerbench.tasks.measuring.process.backends import load, load_eager
 from nerbench.tasks.measuring.process.child import measure
@@ -94,6 +95,33 @@ def test_memory_load_and_first_call_of_one_cell(workload: str) -> None:
     assert taken["load_s"] > 0 < taken["first_call_s"]
     assert taken["flops_per_token"] > (3 if workload == "training" else 1) * 2 * 4 * 32 * 32
     assert taken["peak_device_bytes"] is None
+
+
+def test_an_encoder_alone_is_loaded_from_any_checkpoint(tiny_model_folder: Path, tmp_path: Path) -> None:
+    for folder in (tiny_model_folder, save_masked(tmp_path), None):
+        loaded = load(job(tiny(), folder, head="none"), CPU)
+        assert loaded.tagger is None
+        assert loaded.model(input_ids=torch.zeros((2, 8), dtype=torch.long))[0].shape == (2, 8, 32)
+    timed, _, _ = events_of(folder=tmp_path, head="none", backend="int8")
+    assert timed[0]["status"] == "ok"
+
+
+def test_an_encoder_alone_is_trained_and_its_memory_taken(tmp_path: Path) -> None:
+    wanted = job(tiny(), save_masked(tmp_path), head="none", workload="training")
+    loaded = load(wanted, CPU)
+    before = [p.detach().clone() for p in loaded.model.encoder.parameters()]
+    work_of(Cell(2, 8), loaded, wanted).calls[0]()
+    assert not any(torch.equal(old, new) for old, new in zip(before, loaded.model.encoder.parameters(), strict=True))
+    taken = measure(wanted | {"take": "memory"}, lambda event: None)
+    assert (taken["status"], taken["parameters"]) == ("ok", sum(p.numel() for p in loaded.model.parameters()))
+    assert taken["flops_per_token"] > 0
+
+
+def test_an_encoder_without_its_weights_is_not_measured(tmp_path: Path) -> None:
+    config = save_masked(tmp_path) / "config.json"
+    config.write_text(config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    with pytest.raises(CorruptArtifactError, match=r"lacks weights \(encoder.layer.2"):
+        load(job(tiny(), tmp_path, head="none"), CPU)
 
 
 def test_memory_that_is_not_there_is_a_status() -> None:
