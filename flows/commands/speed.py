@@ -1,4 +1,4 @@
-"""`nerbench speed`: speed and memory of models, stored ones and configurations alone."""
+"""`nerbench speed`: measure speed and memory of stored models and of architectures without weights."""
 
 import os
 from collections.abc import Sequence
@@ -19,15 +19,19 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[REF|CONFIG]...",
-        help="Stored models, folders, hf://ORG/NAME; or without weights: bert-base, '{model_type: bert, …}'.",
+        help="Stored models, folders or hf://ORG/NAME; or architectures: bert-base, '{model_type: bert, …}'.",
         autocompletion=complete_reference,
     ),
 ]
-BatchSizes = Annotated[str | None, typer.Option("--batch-sizes", metavar="N,N", help="Sentences a batch; 8.")]
+BatchSizes = Annotated[
+    str | None, typer.Option("--batch-sizes", metavar="N,N", help="Sentences per batch. Default: 8.")
+]
 Lengths = Annotated[
     str | None,
     typer.Option(
-        "--sequence-lengths", metavar="N,N", help="Pieces a sentence; real: the data set's. 8,32,128,512,real."
+        "--sequence-lengths",
+        metavar="N,N",
+        help="Tokens per sentence; real: the data set's sentences. Default: 8,32,128,512,real.",
     ),
 ]
 Workloads = Annotated[str | None, typer.Option("--workloads", metavar="A,B", help="inference (default), training.")]
@@ -35,13 +39,25 @@ Backends = Annotated[
     str | None, typer.Option("--backends", metavar="A,B", help="eager (default), compile, int8, onnx.")
 ]
 Precisions = Annotated[str | None, typer.Option("--precisions", metavar="A,B", help="fp32 (default), bf16, fp16.")]
-Processes = Annotated[int | None, typer.Option("--processes", metavar="N", help="That time each cell; 3.")]
-Iterations = Annotated[int | None, typer.Option("--iterations", metavar="N", help="Calls a process, at least; 10.")]
-Minimum = Annotated[float | None, typer.Option("--minimum", metavar="S", help="Seconds a process, at least; 1.")]
-Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", help="Seconds after which a cell is given up; 600.")
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", metavar="N", help="Processes that time each cell, one after another. Default: 3."),
 ]
-Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table, all columns, as CSV too.")]
+Iterations = Annotated[
+    int | None, typer.Option("--iterations", metavar="N", help="Minimum calls per process and cell. Default: 10.")
+]
+Minimum = Annotated[
+    float | None, typer.Option("--minimum", metavar="S", help="Minimum seconds per process and cell. Default: 1.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="S", help="Seconds after which a process is stopped and its cell abandoned. Default: 600."
+    ),
+]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table with all columns to this CSV file.")
+]
 
 
 @configured("benchmark")
@@ -61,7 +77,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions."""
+    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and precisions."""
     lists = {
         "batch_sizes": batch_sizes,
         "sequence_lengths": sequence_lengths,

@@ -163,6 +163,6 @@ def test_the_command_takes_files_and_tags(
     assert {row["metric"] for row in printed["metrics"]} == {"words", "found", "halved"}
     assert status_of(command) == 0
     shown = capsys.readouterr().out
-    assert "metrics of your own" in shown
+    assert "custom metrics" in shown
     assert {"words", "found", "halved"} <= set(shown.split())
     assert "F1" not in shown
