@@ -48,7 +48,7 @@ QUALITY: dict[str, TableSchema] = {
         key("level", "`entity` or `token` (one per word); `custom` for a custom metric over predictions or the model"),
         key(
             "mode",
-            "for entities `strict`, `conlleval`, `exact`, `partial`, `type`, on request `discard`, `span`; for tokens `tag`",
+            "entities: `strict`, `conlleval`, `exact`, `partial`, `type`, on request `discard`, `span`; tokens: `tag`",
         ),
         key("label", "`PER`, `B-PER`, …, `overall`, or for tokens `overall_with_O`"),
         value(
