@@ -107,7 +107,7 @@ def _check_free(deployment: str, owner: Owner | None, me: Owner, ours: bool) -> 
 
 @contextmanager
 def recorded_runs(server: str) -> Iterator[Callable[[UUID], None]]:
-    """Yield a function that records runs which this process starts on a server; the context deletes the record at its end."""
+    """Yield a function that records runs of this process on a server; the end of the context deletes the record."""
     folder = PREFECT_HOME.value() / "nerbench-runs"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{os.getpid()}-{psutil.Process().create_time():.2f}.jsonl"
