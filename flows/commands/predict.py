@@ -106,7 +106,7 @@ def _source(texts: list[str], file: str | None, format: Format | None, encoding:
     from nerbench.tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
 
     if file is not None and texts:
-        raise InputError("--file", "stands beside a TEXT", "give one of them")
+        raise InputError("--file", "cannot be combined with a TEXT", "give one of them")
     given = " ".join(texts)
     if file is None and len(texts) == 1 and (given == STANDARD_INPUT or _is_file(given) or _is_url(given)):
         file = given

@@ -91,7 +91,7 @@ class Config(Section):
     def _single_dataset(cls, data: Any) -> Any:
         if isinstance(data, dict) and "dataset" in data:
             if "datasets" in data:
-                raise ValueError("dataset: stands beside datasets; put it into that list")
+                raise ValueError("dataset: cannot be combined with datasets; put it into that list")
             data = dict(data)
             data["datasets"] = [data.pop("dataset")]
         return data
@@ -105,7 +105,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and not self.track:
-            raise ValueError("tracking_uri: says nothing without track; add `track: mlflow`")
+            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
         return self
 
     @model_validator(mode="after")

@@ -49,7 +49,7 @@ class RunnerConfig(Section):
     @classmethod
     def _address_has_a_port(cls, address: str | None) -> str | None:
         if address and not _ADDRESS.fullmatch(address):
-            raise ValueError(f"{address} is no address of a scheduler; write e.g. tls://scheduler:8786")
+            raise ValueError(f"{address} is not an address of a scheduler; write e.g. tls://scheduler:8786")
         if address and not _PROTECTED.fullmatch(address):
             raise ValueError(
                 f"{address} is not protected: Dask sends code to be run; write tls://…, with distributed.comm.tls set"
@@ -60,9 +60,7 @@ class RunnerConfig(Section):
     @model_validator(mode="after")
     def _address_is_of_a_cluster(self) -> Self:
         if self.address and self.kind != "dask":
-            raise ValueError(f"address says nothing about {self.kind}; leave it out, or give the kind dask")
+            raise ValueError(f"address has no effect with {self.kind}; leave it out, or give the kind dask")
         if self.address and self.workers:
-            raise ValueError(
-                f"workers says nothing about the cluster at {self.address}, which has its own; leave it out"
-            )
+            raise ValueError(f"workers has no effect on the cluster at {self.address}, which has its own; leave it out")
         return self

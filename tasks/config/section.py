@@ -30,5 +30,5 @@ class Section(BaseModel):
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
-            raise ValueError(f"{str(value).lower()} is no number; give a number")
+            raise ValueError(f"{str(value).lower()} is not a number; give a number")
         return value
