@@ -80,7 +80,7 @@ class ModelConfig(Section):
     """Publish the model with its card on the Hugging Face Hub after it is stored; a new repository is private. To push
     checkpoints during training, use `training_args: {push_to_hub: true}`."""
     hub_model_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    """The repository on the Hub, `organization/name` or `user/name`; with `seeds`, each model adds `-seed0` and so on."""
+    """The repository on the Hub, `organization/name` or `user/name`; with `seeds`, `-seed0` and so on are added."""
 
     @model_validator(mode="before")
     @classmethod
