@@ -38,7 +38,7 @@ def sha256_file(path: Path) -> str:
 def open_file(path: Path) -> BinaryIO:
     """A local file opened for reading. Raises FileNotFoundError for a folder, and for a pipe, which may never end."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise FileNotFoundError(errno.ENOENT, "is no regular file", str(path))
+        raise FileNotFoundError(errno.ENOENT, "is not a regular file", str(path))
     return path.open("rb")
 
 

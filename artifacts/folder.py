@@ -165,7 +165,7 @@ def _read_json(root: Root, file: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InputError(root.uri(file), "is no JSON object", _SAVE_AGAIN)
+        raise InputError(root.uri(file), "is not a JSON object", _SAVE_AGAIN)
     return value
 
 

@@ -30,7 +30,7 @@ def _safe_path(path: str) -> str:
     if unicodedata.normalize("NFC", path) != path:
         raise ValueError(f"{path!r} is not in Unicode's normal form C")
     if PurePosixPath(path).suffix not in _SAFE_SUFFIXES or path == MANIFEST_FILE:
-        raise ValueError(f"{path!r} is no weights, configuration or tokenizer file")
+        raise ValueError(f"{path!r} is not a weights, configuration or tokenizer file")
     return path
 
 

@@ -135,7 +135,7 @@ def _folder_ref(location: str) -> ArtifactRef:
         local = location = Root.open(location).url
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", location.rpartition("/")[2]).lstrip("._-")[:96] or "model"
         if not Root.open(location).files():
-            raise ArtifactNotFoundError(f"model {location!r}", "is no folder with files", "check the path")
+            raise ArtifactNotFoundError(f"model {location!r}", "is not a folder with files", "check the path")
     manifest = _describe(location, local, name)
     return ArtifactRef(
         name=name,
@@ -198,7 +198,7 @@ def _all_with_alias(
 def _by_digest(reference: str, name: str, ids: list[str], prefix: str) -> ArtifactKey:
     if not re.fullmatch(r"[0-9a-f]{8,64}", prefix):
         remedy = f"write {name}@sha256: and at least the first 8 of its digits"
-        raise InputError(f"model {reference!r}", "is no digest", remedy)
+        raise InputError(f"model {reference!r}", "is not a digest", remedy)
     matching = [artifact_id for artifact_id in ids if artifact_id.startswith(prefix)]
     if not matching:
         raise _not_found(reference, f"no artifact of {name} begins so; there are {_listed(i[:12] for i in ids)}", name)

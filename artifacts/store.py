@@ -128,7 +128,7 @@ class Store:
         """
         found, (models, aliases_of, odd) = [], self.published()
         for path in odd:
-            report_or_warn(self._root.url + "/" + path, "is no name of a manifest or an alias")
+            report_or_warn(self._root.url + "/" + path, "is not a name of a manifest or an alias")
         for name in sorted({*models, *aliases_of}):
             ids = models.get(name, [])
             aliases = self._sound_aliases(name, aliases_of.get(name, ()), ids)

@@ -1,1 +1,1 @@
-"""Orchestration only: what runs after what. A flow reads as the list of its steps; the work is in `tasks`."""
+"""Prefect flows. A flow is the list of its steps; the work is in `tasks`."""

@@ -1,6 +1,6 @@
-"""Alerts: Prefect automations that call a webhook when a run fails or crashes, and when a night does not come.
+"""Alerts: Prefect automations that call a webhook if a run fails or crashes, or if a nightly run is missing.
 
-They live on the Prefect server, so nothing is said while that is down.
+The Prefect server runs the automations, so there are no alerts while it is down.
 """
 
 import json
@@ -26,11 +26,11 @@ from nerbench.artifacts.secrets import url_credential
 Labels = dict[str, str | list[str]]
 WEBHOOK = "nerbench-alert"
 TAG, NIGHTLY_TAG = "nerbench", "nightly"
-"""Of every deployment in `deployments/prefect.yaml`, and of those that must run every night."""
+"""The names of all deployments in `deployments/prefect.yaml`, and of those that must run every night."""
 OVERDUE = timedelta(hours=26)
-"""After so long without an end of any kind a night is missing: a day, and two hours for the run."""
+"""A nightly run is missing if no run has ended for this long: a day, and two hours for the run itself."""
 SILENT = timedelta(minutes=9)
-"""After so long without a heartbeat, of which a run should have sent three, its process is taken for dead."""
+"""A run counts as crashed after this long without a heartbeat; it should have sent three in this time."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
 FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"})
 ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
@@ -39,16 +39,16 @@ _OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"pre
 _MISSING = re.compile(r"nerbench: .* is missing \(([0-9a-f-]{36})\)")
 """The name of a `missing_alert`."""
 PAGE = 200
-"""Automations that are asked for at a time."""
+"""Page size of requests for automations."""
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
 
 
 def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta = SILENT) -> None:
-    """Let the server post `{"text": …}` to `url`, in place of earlier alerts; needs the deployments to be there.
+    """Make the server post `{"text": …}` to `url`, and replace earlier alerts. The deployments must already exist.
 
-    The URL is kept as a secret. A failed run's text names what failed and why, a gate's verdicts included. A run whose
-    machine is gone becomes `Crashed`, and so a failed one. Raises InputError for a URL with a user or a signature: such
-    URLs end in logs.
+    The server stores the URL as a secret. The text for a failed run gives the cause, including the verdicts of a gate.
+    A run whose machine is gone becomes `Crashed`, which also causes an alert. Raises InputError for a URL with a user
+    or a signature, because such URLs end up in logs.
     """
     if kind := url_credential(url):
         raise InputError(
@@ -66,14 +66,14 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta =
 
 
 def failure_alert(webhook: UUID) -> AutomationCore:
-    """A run of ours failed, crashed or took too long."""
+    """The alert for a nerbench run that failed, crashed or timed out."""
     trigger = EventTrigger(expect=set(FAILED), match=_RUNS, match_related=_OF_OURS)
     call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {_MESSAGE}}}')
     return AutomationCore(name="nerbench: a run failed", trigger=trigger, actions=[call])
 
 
 def dead_run(silent: timedelta) -> AutomationCore:
-    """A run of ours gave no sign of life, as when its machine is gone: nobody else would ever end it."""
+    """The automation that marks a run without heartbeats as crashed, for example after the loss of its machine."""
     trigger = EventTrigger(
         after={HEARTBEAT},
         expect={HEARTBEAT, *ENDED},
@@ -89,7 +89,7 @@ def dead_run(silent: timedelta) -> AutomationCore:
 
 
 def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> AutomationCore:
-    """No run of a deployment has ended for too long."""
+    """The alert for a deployment of which no run has ended for too long."""
     of_nightly: Labels = {
         "prefect.resource.role": "deployment",
         "prefect.resource.id": f"prefect.deployment.{nightly.id}",
@@ -108,7 +108,7 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
 
 
 def _remove_orphans(client: SyncPrefectClient) -> None:
-    """Remove the alerts of deployments that were deleted: they would fire for ever."""
+    """Remove the alerts of deleted deployments, which would otherwise fire forever."""
     alerts: list[Automation] = []
     while page := client.read_automations(limit=PAGE, offset=len(alerts)):
         alerts += page

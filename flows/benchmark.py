@@ -29,16 +29,16 @@ NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 
 @flow(name="benchmark", flow_run_name=benchmark_name)
 def benchmark(config: Request = None, models: list[str] | None = None, refresh: bool = False) -> dict[str, Any]:
-    """Benchmark stored models on every data set of the configuration; nothing is trained.
+    """Benchmark stored models on every data set in the configuration, without training.
 
     Args:
-        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
-        models: References in place of the configuration's, e.g. minilm-l6@latest or a location; `*@latest` is all.
-        refresh: Infer again what is cached.
+        config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
+        models: References that override the configured ones, e.g. minilm-l6@latest or a location; `*@latest` is all.
+        refresh: Run inference again, even if predictions are cached.
     """
     config = configuration(config, NEEDS)
     admit_references("models", models or ())
-    if models == []:  # as a template renders that found nothing: it must not mean every model
+    if models == []:  # a template may render to an empty list, which must not mean every model
         raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
@@ -48,21 +48,21 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
 
 
 def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
-    """What the references mean now, each artifact once; one whose files are not all in the store lets the run fail."""
+    """Resolve references, each artifact once. An artifact with missing files fails the run, but is still returned."""
     found: dict[str, ArtifactRef] = {}
     for reference in config.benchmark.models:
         with ledger.guard(reference):
             found |= {artifact.artifact_id: artifact for artifact in tasks.resolve(reference, config.store)}
     for artifact_id, problem in tasks.find_incomplete(list(found.values())).items():
-        with ledger.guard(found[artifact_id].name):  # what is cached is scored all the same, and the run fails
+        with ledger.guard(found[artifact_id].name):  # cached predictions are scored anyway, and the run fails
             raise CorruptArtifactError(problem)
     return list(found.values())
 
 
 def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
-    """Evaluate and score models, hold them to the gate, measure them when nothing else runs.
+    """Evaluate and score models, apply the gate, then measure speed and memory when nothing else runs.
 
-    A failed one does not stop the others.
+    A failed model does not stop the others.
     """
     corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     baselines = find_baselines(ledger, config, artifacts)

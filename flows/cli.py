@@ -1,4 +1,4 @@
-"""The `nerbench` command. Nothing heavy is imported before a command needs it."""
+"""The `nerbench` command. Each command imports heavy packages only when it needs them."""
 
 import atexit
 import os
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 128 + signal.SIGINT
-BROKEN_PIPE_STATUS = 128 + 13  # as a shell tells of SIGPIPE
+BROKEN_PIPE_STATUS = 128 + 13  # what a shell reports for SIGPIPE
 
 
 app = typer.Typer(
@@ -71,37 +71,48 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Train, save and benchmark named-entity taggers."""
+    """Train, save and benchmark named-entity recognition models."""
 
 
 References = Annotated[
     list[str] | None,
     typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
 ]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Infer again even where predictions are cached.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Run inference again, even if predictions are cached.")]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tags", metavar="A,B", help="Only metrics and functions that have one of these tags; repeatable."),
+    typer.Option("--tags", metavar="A,B", help="Only metrics and functions with one of these tags; repeatable."),
 ]
 Metrics = Annotated[
     list[Path] | None,
-    typer.Option("--metrics", metavar="FILE", help="Metrics and functions of your own, beside those configured."),
+    typer.Option(
+        "--metrics",
+        metavar="FILE",
+        help="File with custom metrics and functions, in addition to the configured ones; repeatable.",
+    ),
 ]
 Audited = Annotated[
-    str | None, typer.Argument(metavar="[REF]", help="With --audit, the model; the newest of the store by default.")
+    str | None,
+    typer.Argument(metavar="[REF]", help="With --audit: the model to audit. Default: the newest one in the store."),
 ]
-Audit = Annotated[bool, typer.Option("--audit", help="Plant faults into copies and show that each trips its gate.")]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
-Speed = Annotated[bool | None, typer.Option("--speed/--no-speed", help="Measure latency and memory too, or not.")]
+Audit = Annotated[
+    bool, typer.Option("--audit", help="Plant faults in copies of the data and check that the gates detect them.")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
+]
+Speed = Annotated[
+    bool | None, typer.Option("--speed/--no-speed", help="Also measure latency and memory. Default: as configured.")
+]
 
 
 @app.command()
 @configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 def run(config: "Config", json: Json = False) -> None:
-    """Train, save and benchmark the models of the configuration."""
+    """Train, save and benchmark the models in the configuration."""
     from nerbench.flows.commands import jobs
 
     report(jobs.run(config), json)
@@ -112,7 +123,7 @@ def run(config: "Config", json: Json = False) -> None:
 @app.command()
 @configured("datasets", "models")
 def train(config: "Config", json: Json = False) -> None:
-    """Fine-tune the models of the configuration and publish them."""
+    """Fine-tune the models in the configuration and publish them in the store."""
     from nerbench.flows.commands import jobs
 
     report(jobs.train(config), json)
@@ -130,7 +141,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
     tags: Tags = None,
     json: Json = False,
 ) -> None:
-    """Benchmark stored models: those named, or every model of the store."""
+    """Benchmark the named models, or every model in the store. This command does not train."""
     from nerbench.flows.commands import jobs
 
     config = jobs.with_metrics(config, metrics, tags)
@@ -142,7 +153,7 @@ def benchmark(  # noqa: PLR0913 - one parameter an option
 def score(
     config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
 ) -> None:
-    """Score stored predictions again, with metrics of your own or newer built-in ones; no inference."""
+    """Score stored predictions with custom metrics or newer built-in metrics, without inference."""
     from nerbench.flows.commands import jobs
 
     summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
@@ -150,20 +161,20 @@ def score(
         print_json(summary | {"metrics": list(summary["metrics"])})
         return
     print_own(summary["metrics"])
-    say(f"{len(summary['metrics'])} numbers added to the tables; what stood there stays")
+    say(f"{len(summary['metrics'])} numbers added to the tables; existing rows are unchanged")
 
 
 @app.command()
 @configured()
 def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False, json: Json = False) -> None:
-    """Check Python, versions, device, store and disk; one line each, with the remedy. Or audit the gates."""
+    """Check Python, versions, device, store and disk, and print a remedy for each failure; or audit the gates."""
     from nerbench.flows.commands.diagnosis import diagnose
 
     if audit:
         show_audit(config, reference, json)
         return
     if reference:
-        raise InputError(f"model {reference!r}", "says nothing to a check of the machine", "add --audit")
+        raise InputError(f"model {reference!r}", "has no effect on a check of the machine", "add --audit")
     found = diagnose(config)
     if json:
         print_json({"ok": all(check["ok"] for check in found), "checks": found})
@@ -174,7 +185,7 @@ def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False,
 
 
 def show_audit(config: "Config", reference: str | None, json: bool) -> None:
-    """Print what every gate said; exit status 1 where one missed its fault."""
+    """Print the result of every gate; exit with status 1 if a gate missed its fault."""
     from nerbench.flows.commands.diagnosis import audit
 
     found = audit(config, reference)
@@ -190,7 +201,7 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
 
 
 def report(summary: dict[str, Any], json: bool) -> None:
-    """Print what a run made: the scores on stdout, and where everything lies on stderr; first what is undecided."""
+    """Print undecided comparisons first, then the scores on stdout and the locations of all results on stderr."""
     if gate := summary.get("gate", ()):
         from nerbench.tasks.comparison.gate import said, undecided
 
@@ -220,11 +231,11 @@ def report(summary: dict[str, Any], json: bool) -> None:
 
 
 def print_own(metrics: list[dict[str, Any]]) -> None:
-    """Print what metrics of the user's own say, if there are some."""
+    """Print the values of custom metrics, if there are any."""
     from nerbench.tasks.results.summary import own_numbers
 
     if rows := own_numbers(metrics):
-        print_table(rows, title="metrics of your own")
+        print_table(rows, title="custom metrics")
 
 
 def print_custom(custom: list[dict[str, Any]]) -> None:
@@ -239,12 +250,12 @@ def print_custom(custom: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Run a command and end with its exit status; SIGTERM ends it as Ctrl-C does, its children first."""
+    """Run a command and exit with its status. SIGTERM has the effect of Ctrl-C: child processes end first."""
     signal.signal(signal.SIGTERM, _terminate)
     status = BUG_STATUS
 
     def leave() -> None:
-        """End at once: the interpreter would take torch's modules apart for a second, and the kernel needs none."""
+        """Exit without interpreter shutdown, which takes a second to tear down torch's modules."""
         _flush()
         os._exit(status)
 
@@ -254,7 +265,7 @@ def main() -> None:
 
 
 def _flush() -> None:
-    """Write what is left, unless nobody reads it any more."""
+    """Flush stdout and stderr; ignore a closed pipe."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -265,40 +276,40 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def status_of(arguments: list[str]) -> int:
-    """Run a command line; returns its exit status.
+    """Run a command line and return its exit status.
 
-    What the user can mend is one line on stderr; a bug of ours shows its traceback.
+    An error that the user can fix is one line on stderr; a bug in nerbench shows its traceback.
     """
     try:
         result = app(arguments, prog_name="nerbench", standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED_STATUS:  # typer ends a command at Ctrl-C without a word
-            return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
+            return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
         return result if isinstance(result, int) else 0
     except NerbenchError as error:
         if isinstance(error, RunFailedError) and error.summary:
             report(error.summary, json="--json" in arguments)
         return _refuse(error, error.exit_status)
     except KeyboardInterrupt:
-        return _refuse("interrupted; run it again to go on", INTERRUPTED_STATUS)
+        return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
     except (Exception, SystemExit) as error:
         return _refuse_unforeseen(error)
 
 
 def _refuse_unforeseen(error: Exception | SystemExit) -> int:
     if _is_unread(error):
-        return BROKEN_PIPE_STATUS  # as `nerbench … | head` wants it: no word
+        return BROKEN_PIPE_STATUS  # `nerbench … | head` expects no message
     if number := no_room(error):
         what = getattr(error, "filename", None) or "the output"
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
     complain(redact("".join(traceback.format_exception(error)).rstrip()))
-    return _refuse(f"this is a bug of ours ({type(error).__name__}); please report the traceback", BUG_STATUS)
+    return _refuse(f"this is a bug in nerbench ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 
 def _is_unread(error: BaseException) -> bool:
-    """Whether an error says that nobody reads stdout any more; another pipe or a user's code may have raised it too."""
+    """Whether the error means that stdout is closed; another pipe or custom code may have raised it as well."""
     if isinstance(error, SystemExit):  # rich makes one of a broken pipe, and stdout a file that is read
         return isinstance(error.__context__, BrokenPipeError)
     if not isinstance(error, BrokenPipeError):

@@ -1,4 +1,4 @@
-"""Predictions of every model on every data set: from the cache, or inferred where the configured runner works."""
+"""Predictions of every model on every data set, from the cache or from inference on the configured runner."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -23,33 +23,33 @@ class Evaluated(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One model on one data set."""
+    """The evaluation of one model on one data set."""
 
     artifact: ArtifactRef
     annotations: list[CorpusRef]
-    """The data set's own comes first; all are of the same words."""
+    """The annotations, the data set's own first; all have the same words."""
     runs: list[range]
-    """The blocks of each shard; none where the corpus is not cut."""
+    """The blocks of each shard; empty if the corpus has no shards."""
 
 
 class Planned(NamedTuple):
-    """What is to be done for one model on one data set."""
+    """The work for one model on one data set."""
 
     cell: Cell
     plan: EvaluationPlan
     shards: list[Shard]
-    """None where the corpus is not cut, or nothing is to be inferred."""
+    """None if the corpus has no shards, or if no inference is needed."""
 
     @property
     def pieces(self) -> int:
-        """How many steps it takes."""
+        """The number of steps."""
         return len(self.shards) or 1
 
 
 def evaluate_models(
     ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
 ) -> list[Evaluated]:
-    """Predictions of every model, each once, on every data set; a failed one does not stop the others."""
+    """Predictions of every model, each once, on every data set. A failed model does not stop the others."""
     distinct = {one.artifact_id: one for one in artifacts}.values()
     cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
     cells = [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
@@ -64,13 +64,13 @@ def evaluate_models(
 
 
 def split(config: Config, corpus: CorpusRef) -> list[range]:
-    """The blocks of each shard of a corpus; none where it is not cut."""
+    """The blocks of each shard of a corpus; empty if it has no shards."""
     runs = tasks.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
     return runs if len(runs) > 1 else []
 
 
 def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> list[Planned]:
-    """What the cache holds, as those see it who would infer: the key says on what kind of machine."""
+    """What the cache holds, looked up where inference would run, because the key includes the kind of machine."""
     planned = []
     results = config.results
     looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
@@ -84,7 +84,7 @@ def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> l
 
 
 def separate(planned: Sequence[Planned]) -> tuple[list[Planned], list[Cell]]:
-    """Those to go on with, and those that wait for one of them, which will infer the same: a model with two names."""
+    """Items to run, and items that wait because another one infers the same, as for a model with two names."""
     first: dict[str, Planned] = {}
     now, later = [], []
     for one in planned:
@@ -96,7 +96,7 @@ def separate(planned: Sequence[Planned]) -> tuple[list[Planned], list[Cell]]:
 
 
 def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str, Any]]]:
-    """Begin the steps of an evaluation, one after another; what is cached needs no worker."""
+    """Submit the steps of an evaluation one after another; cached ones need no worker."""
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
         where = HERE if shard.record else config.runner
@@ -127,7 +127,7 @@ def end_evaluation(
 
 
 def check_canaries(ledger: Ledger, config: Config, cached: Sequence[Planned]) -> None:
-    """Let the run fail, its rows all written, where cached predictions are no longer what the models say."""
+    """Fail the run, after all rows are written, if cached predictions differ from those of the models."""
     share = config.benchmark.canary
     begun = (
         begin(config.runner, tasks.check_canary, ledger.run, cell.artifact, cell.annotations[0], plan, share)

@@ -1,13 +1,13 @@
-"""What other jobs may wait for: events that flows and commands emit through Prefect."""
+"""Events that flows and commands emit through Prefect, and that can start other runs."""
 
 from nerbench.artifacts.manifest import ArtifactRef
 
 STORED = "ner.artifact.stored"
-"""An artifact was published in the store; `deployments/prefect.yaml` starts a benchmark on it."""
+"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
 
 
 def announce(artifact: ArtifactRef, by: str) -> None:
-    """Say that an artifact was published, and by which flow or command: a pipeline benchmarks it itself."""
+    """Emit the event for a published artifact, with its source: a pipeline benchmarks its artifacts itself."""
     from prefect.events import emit_event
 
     emit_event(

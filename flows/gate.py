@@ -1,4 +1,4 @@
-"""The gate: an unchanged model must predict what it did, and none may fall behind its baseline."""
+"""The gate: an unchanged model must predict the same as before, and no model may be worse than its baseline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,13 +21,13 @@ from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.metrics import Row
 
 Baselines = Mapping[str, ArtifactRef | None]
-"""By the artifact_id of the model that is held to it; None for a model that is to be the first baseline."""
+"""The baseline by artifact_id of the candidate; None for a model that is to be the first baseline."""
 
 
 def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> Baselines:
-    """The baseline of every model, before any moves: what its alias means now, or the one reference for all.
+    """The baseline of every model before any promotion: the target of its alias, or the one reference for all.
 
-    A model whose baseline cannot be found is left out, and its gate has failed.
+    A model without a resolvable baseline is left out, and its gate fails.
     """
     found: dict[str, ArtifactRef | None] = {}
     if config.gate is None:
@@ -39,7 +39,7 @@ def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactR
 
 
 def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef], baselines: Baselines) -> None:
-    """Write what the gate says, all of it, before anything fails."""
+    """Apply the gate and write all its rows before failing the run."""
     if config.benchmark.frozen:
         with ledger.guard("unchanged models"):
             enforce(ledger, "unchanged models", tasks.find_changed(ledger.run, config, ledger.predicted))
@@ -58,9 +58,9 @@ def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
 
 
 def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baselines: Baselines) -> list[Row]:
-    """Every rule on every data set and annotation that it is about; what was not scored fails.
+    """Apply every rule to all data sets and annotations that it names. A comparison without scores fails.
 
-    A model that is to be the first baseline must only have been scored.
+    A model that is to be the first baseline only needs scores.
     """
     predicted = {(one.dataset, one.gold): one for one in ledger.predictions(artifact)}
     rows = missing(config, gate.rules, artifact, predicted)
@@ -75,7 +75,7 @@ def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRe
 def promote(
     ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
 ) -> list[Row]:
-    """Move the alias of the baseline if the model is better on the split that decides, or the first one."""
+    """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
         tasks.promote(artifact, config.store, gate.baseline)
         return [first_promotion(gate, artifact)]
@@ -90,7 +90,7 @@ def promote(
 def judge_elsewhere(
     ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef
 ) -> list[Row]:
-    """The first rule on the split that decides about promotion, beside each data set's own annotation."""
+    """The first rule, applied to the split that decides on promotion and each data set's own annotation."""
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
     config = config.model_copy(update={"benchmark": benchmark, "golds": ()})
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
@@ -110,7 +110,7 @@ def judge_elsewhere(
 
 
 def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
-    """Keep the verdicts, then let the run fail on those that failed."""
+    """Record the verdicts, then fail the run if any of them failed."""
     if rows:
         ledger.note({"gate": tasks.write_gate(ledger.run, name, rows)})
         ledger.judged += rows
@@ -118,10 +118,10 @@ def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
 
 
 def gate_of(artifact: ArtifactRef) -> str:
-    """What a failure of the gate is noted under."""
+    """The name under which a failure of the gate is recorded."""
     return f"gate, {artifact.name}"
 
 
 def exact_name(artifact: ArtifactRef) -> str:
-    """A name that means this version alone."""
+    """A reference to exactly this version."""
     return f"{artifact.name}@sha256:{artifact.artifact_id[:12]}"

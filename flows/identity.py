@@ -1,4 +1,4 @@
-"""Which run this is, and what it is called."""
+"""The identity and the display name of a run."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from nerbench.tasks.runs import Run, utc_now
 
 
 def current_run(results: str) -> Run:
-    """The logical run. A deployment's is named by its scheduled time, so that a rerun of a night is the same run."""
+    """The logical run. With a deployment, its id is the scheduled time, so that a rerun has the same id."""
     scheduled = flow_run.scheduled_start_time.astimezone(UTC)
     moment = scheduled.isoformat(timespec="microseconds")
     of_deployment = f"{flow_run.flow_name}-{deployment.name}@{moment}"
@@ -45,7 +45,7 @@ def pipeline_name() -> str:
 def _named(name: Callable[[Config], str]) -> str:
     try:
         return name(configuration(flow_run.parameters.get("config"), needs=()))
-    except InputError:  # the flow itself will say it
+    except InputError:  # the flow itself reports it
         return str(flow_run.flow_name)
 
 

@@ -1,7 +1,7 @@
-"""Who serves a deployment, and which runs a serving process began: nobody touches what belongs to somebody else.
+"""Owners of deployments, and the runs that a serving process started, so that a process leaves those of others alone.
 
-The owner stands at the end of a deployment's description on the server. The runs stand in a file of PREFECT_HOME, so
-that the next process can tell which ones ended with an earlier one that could no longer say so.
+The description of a deployment on the server ends with its owner. A file in PREFECT_HOME lists the runs, so that a
+later process knows which runs ended with a process that could not report this.
 """
 
 import json
@@ -24,11 +24,11 @@ from prefect.settings import PREFECT_HOME
 from nerbench.artifacts.errors import InputError
 
 SAME_START_S = 2.0
-"""Start times of one process differ by less, and of two with the same number by more."""
+"""Two readings of one process's start time differ by less; those of two processes with the same id by more."""
 ENDS_WITHIN_S = 10.0
-"""After so long a killed process is gone, or waits for a disk."""
+"""Time after which a killed process has ended, unless it waits for a disk."""
 RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
-"""In the environment of a run's process and of its children."""
+"""Environment variable of a run's process and its children."""
 
 
 class Owner(NamedTuple):
@@ -38,11 +38,11 @@ class Owner(NamedTuple):
     host: str
     pid: int
     started: float
-    """In seconds since 1970."""
+    """Start time in seconds since 1970."""
     folder: str
 
     def is_alive(self) -> bool:
-        """Whether the process still runs; that of another machine does not run on this one."""
+        """Whether the process runs on this machine; False for a process of another machine."""
         try:
             started = psutil.Process(self.pid).create_time()
         except psutil.NoSuchProcess:
@@ -61,7 +61,7 @@ _OWNER = re.compile(
 
 
 def this_process() -> Owner:
-    """The owner of what this process serves."""
+    """This process as an owner."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -70,17 +70,17 @@ def this_process() -> Owner:
 
 
 def owner_in(description: str | None) -> Owner | None:
-    """The owner that a deployment's description names, if it names one."""
+    """The owner in a deployment's description, or None."""
     if not (found := _OWNER.search(description or "")):
         return None
     return Owner(found["user"], found["host"], int(found["pid"]), float(found["started"]), found["folder"])
 
 
 def claim(deployments: list[RunnerDeployment], *, ours: bool) -> None:
-    """Make this process the owner of deployments that are not applied yet.
+    """Make this process the owner of deployments before they are applied.
 
-    Raises InputError where one belongs to another user or machine, to nobody that is known, or to a process that still
-    runs. On a server that is `ours`, whose database is in our PREFECT_HOME, only the last stands in the way.
+    Raises InputError if one belongs to another user or machine, to an unknown owner, or to a running process. On a
+    server that is `ours` (its database is in this PREFECT_HOME), only the last case is an error.
     """
     me = this_process()
     with get_client(sync_client=True) as client:
@@ -107,7 +107,7 @@ def _check_free(deployment: str, owner: Owner | None, me: Owner, ours: bool) -> 
 
 @contextmanager
 def recorded_runs(server: str) -> Iterator[Callable[[UUID], None]]:
-    """What is called with each run that this process begins on a server; the record is gone when the context ends."""
+    """Yield a function that records runs of this process on a server; the end of the context deletes the record."""
     folder = PREFECT_HOME.value() / "nerbench-runs"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{os.getpid()}-{psutil.Process().create_time():.2f}.jsonl"
@@ -122,10 +122,10 @@ def recorded_runs(server: str) -> Iterator[Callable[[UUID], None]]:
 
 
 def abandoned_runs(server: str, *, ours: bool) -> list[UUID]:
-    """Runs that earlier processes of this machine began on a server, and that have no process any more.
+    """Runs that earlier processes of this machine started on a server and that have no process any more.
 
-    They are forgotten with that. Where a run's own process outlived the one that began it, it can still tell the server
-    itself; it is ended if that server was `ours`, and so ended with the other.
+    This call deletes their records. If a run outlived the process that started it, it can still report to the server;
+    it is stopped if that server was `ours`, because that server is gone.
     """
     found: list[UUID] = []
     for path in sorted((PREFECT_HOME.value() / "nerbench-runs").glob("*.jsonl")):

@@ -1,4 +1,4 @@
-"""Train → save → benchmark: the default job."""
+"""The default flow: train, save and benchmark."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ from nerbench.tasks.configuration.configfile import SECTIONS
 
 @flow(name="pipeline", flow_run_name=pipeline_name)
 def pipeline(config: Request = None) -> dict[str, Any]:
-    """Fine-tune the models of the configuration, publish them, and benchmark what was published.
+    """Fine-tune the models in the configuration, publish them, and benchmark the published models.
 
     Args:
-        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+        config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
     """
     config = configuration(config, SECTIONS)
     with fanned_out(config), reported(config) as page, recorded(config) as ledger:

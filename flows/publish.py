@@ -1,4 +1,4 @@
-"""Put a stored model and its card on the Hugging Face Hub."""
+"""Publish a stored model and its card on the Hugging Face Hub."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ def publish(
 
     Args:
         model: A reference to one stored model, e.g. minilm-l6@champion.
-        to: The repository, ORG/NAME; made if it is missing.
-        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
-        visibility: private or public, whatever the repository was before; one that is made is private by default.
-        message: The commit's first line.
+        to: The repository, ORG/NAME; created if it does not exist.
+        config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
+        visibility: private or public, even for an existing repository; a new one is private by default.
+        message: The first line of the commit message.
     """
     config = configuration(config, ())
     admit_references("model", [model])

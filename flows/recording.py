@@ -1,4 +1,4 @@
-"""What a run has done so far: the ledger that a flow fills, and the `runs` row and verdict at its end."""
+"""The run recorder that a flow fills; at the end of the run, it writes the `runs` row and decides on failure."""
 
 import logging
 from collections.abc import Iterator
@@ -24,37 +24,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Ledger:
-    """Everything a run made, and what failed."""
+    """Results and failures of a run."""
 
     run: Run
     needed: tuple[str, ...] = ()
-    """Remote locations without which no model can be benchmarked, each with a slash at its end."""
+    """Remote locations that every model needs, each with a trailing slash."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
     custom: list[Row] = field(default_factory=list)
     """What benchmark functions of the user's own gave."""
     predicted: list[Predicted] = field(default_factory=list)
-    """What was scored."""
+    """Scored predictions."""
     judged: list[Row] = field(default_factory=list)
-    """What the gate said: rows of `gate`."""
+    """Rows of the table `gate`."""
     evaluated: int = 0
     cached: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     """`train_s`, `evaluate_s`, `score_s`."""
     failures: dict[str, BaseException] = field(default_factory=dict)
-    """What went wrong, by model."""
+    """Errors by model."""
     pruned: str | None = None
-    """What went from the caches at the end, if something did."""
+    """Summary of cache entries removed at the end; None if none were."""
     problems: Problems = field(default_factory=dict)
-    """What is damaged in the store or the results, and was left out."""
+    """Damaged objects in the store or the results, which were left out."""
 
     @contextmanager
     def guard(self, model: str) -> Iterator[None]:
-        """Keep a model's failure from the others: it is noted, and the flow fails when all are done.
+        """Record the failure of a model, so that the others continue and the flow fails at its end.
 
-        Where a remote location gives no answer that all need, every other model would only wait for it as long again.
-        A local file that cannot be read concerns its own model.
+        An unreachable location in `needed` raises at once, because every other model would wait for it as long. An
+        unreadable local file fails its own model only.
         """
         try:
             yield
@@ -65,25 +65,25 @@ class Ledger:
                 raise
 
     def note(self, tables: dict[str, str]) -> None:
-        """Remember written tables by name."""
+        """Record the URIs of written tables by name."""
         for table, uri in tables.items():
             uris = self.tables.setdefault(table, [])
             if uri not in uris:
                 uris.append(uri)
 
     def note_predictions(self, predicted: Predicted) -> None:
-        """Remember predictions that are scored, and their table."""
+        """Record scored predictions and their table."""
         self.note({"predictions": predicted.uri})
         self.predicted.append(predicted)
 
     def predictions(self, artifact: ArtifactRef, dataset: str | None = None) -> list[Predicted]:
-        """The predictions of a model, on one data set or all, in every annotation."""
+        """The scored predictions of a model, on one data set or all, for all annotations."""
         return [
             one for one in self.predicted if one.artifact_id == artifact.artifact_id and dataset in (None, one.dataset)
         ]
 
     def note_evaluation(self, artifact: ArtifactRef, evaluate_s: float | None) -> None:
-        """Remember that a model was evaluated, or (None) that its predictions were cached."""
+        """Record that a model was evaluated in `evaluate_s` seconds, or (None) that its predictions were cached."""
         if artifact not in self.artifacts:
             self.artifacts.append(artifact)
         self.cached += evaluate_s is None
@@ -95,7 +95,7 @@ class Ledger:
         self.seconds[column] = self.seconds.get(column, 0.0) + seconds
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """The summary that `--json` prints."""
         return {
             "run_id": self.run.run_id,
             "artifacts": [{"name": a.name, "artifact_id": a.artifact_id, "uri": a.uri} for a in self.artifacts],
@@ -110,7 +110,7 @@ class Ledger:
         }
 
     def failure(self) -> Exception | None:
-        """How the flow ends: a wrong request that left nothing to do as it is, other failures by model and reason."""
+        """The exception that ends the flow, if any: an invalid request as it is, other failures by model and reason."""
         if not (self.failures or self.problems):
             return None
         errors = list(self.failures.values())
@@ -124,7 +124,7 @@ class Ledger:
         return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}{also}", self.summary())
 
     def close(self, config: Config, outcome: str) -> None:
-        """Write the `runs` row, and hold the caches to their limits."""
+        """Write the `runs` row and prune the caches."""
         totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
         self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
         if pruned := prune_after_run(config.results, config.cache):
@@ -139,9 +139,9 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def recorded(config: Config) -> Iterator[Ledger]:
-    """A ledger for the current flow run; at the end the `runs` row is written, and failures fail the flow.
+    """Yield the recorder of the current flow run; at the end, write the `runs` row and fail the flow on failures.
 
-    A wrong request that stops the flow at once writes nothing.
+    An invalid request that stops the flow at once writes nothing.
     """
     escape_logs()
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
@@ -158,7 +158,7 @@ def recorded(config: Config) -> Iterator[Ledger]:
             ledger.close(config, "failed")
             if isinstance(error, RunFailedError) and error.summary is not None:
                 error.summary |= ledger.summary()
-        except Exception as second:  # what failed first is what the user has to hear of
+        except Exception as second:  # the user needs to see the first error
             log.warning("the run is not in the table `runs`: %s", _reason(second))
         raise
     ledger.close(config, "ok")

@@ -1,4 +1,4 @@
-"""The report after a benchmark: written when its tables are, whatever the gate said."""
+"""The report after a benchmark, written after its tables, whatever the verdict of the gate."""
 
 import logging
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ _logger = logging.getLogger("nerbench.tasks.report")
 
 @contextmanager
 def reported(config: Config) -> Iterator[dict[str, str]]:
-    """Afterwards, write the run's report and show it in Prefect; its location is then the `report` of what is yielded.
+    """After the context, write the report, show it in Prefect, and set `report` in the yielded mapping to its location.
 
-    A run that fails has one too, told by the failure's summary; a wrong request has none. A report that cannot be
-    written is said, and spoils nothing.
+    A failed run also gets a report, whose location is in the failure's summary; an invalid request gets none. If the
+    report cannot be written, a warning is logged and the run continues.
     """
     told: dict[str, str] = {}
     try:

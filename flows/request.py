@@ -1,7 +1,7 @@
-"""The configuration that a flow is asked to work by: the whole of it, or a file where the flow runs.
+"""The configuration parameter of a flow: a complete configuration, or a file on the machine that runs the flow.
 
-Whoever starts a run through Prefect's API chooses its parameters, and need not be who started the worker. What they may
-name, the worker's environment and its own file decide (see `nerbench.tasks.configuration.permission`).
+The user who starts a run through Prefect's API may differ from the one who started the worker. Therefore, the worker's
+environment and its own file limit what parameters can name (see `nerbench.tasks.configuration.permission`).
 """
 
 import os
@@ -28,16 +28,16 @@ from nerbench.tasks.configuration.permission import (
 Request = Config | str | None
 """A configuration, the path of its YAML file, or None for `nerbench.yaml`.
 
-A file is read where the flow runs, each time anew, and its relative paths start there: what a deployment needs to know
-is then the same for every worker, and an edit counts from the next run on.
+Every run reads the file again on the machine that runs the flow, and relative paths start there. A deployment is thus
+the same for every worker, and an edit takes effect with the next run.
 """
 
 
 def configuration(request: Request, needs: Collection[str]) -> Config:
-    """What is meant; of a file, what is wrong in sections outside `needs` (see `load_config`) does not matter.
+    """Load the configuration. Errors in sections outside `needs` of a file are ignored (see `load_config`).
 
-    Raises InputError where there is no such file, or a run that the API started may not use what it names, and
-    ConfigError for what is wrong in it.
+    Raises InputError if the file does not exist or if a run that the API started names something that is not allowed,
+    and ConfigError for errors in the configuration.
     """
     if isinstance(request, Config):
         return _admitted(request) if is_started_by_api() else request
@@ -51,7 +51,7 @@ def configuration(request: Request, needs: Collection[str]) -> Config:
 
 
 def admit_references(field: str, references: Sequence[str]) -> None:
-    """Raise InputError for a model's location that the parameters of this run may not name."""
+    """Raise InputError for a model location that the parameters of this run are not allowed to name."""
     if is_started_by_api():
         roots = _roots()
         for number, reference in enumerate(references):
@@ -59,7 +59,7 @@ def admit_references(field: str, references: Sequence[str]) -> None:
 
 
 def is_started_by_api() -> bool:
-    """Whether Prefect's API started this run: it has a deployment, or this process was started for it."""
+    """Whether Prefect's API started this run: the run has a deployment, or this process was started for it."""
     context = FlowRunContext.get()
     of_deployment = context and context.flow_run and context.flow_run.deployment_id
     return bool(of_deployment or os.environ.get("PREFECT__FLOW_RUN_ID"))
@@ -87,7 +87,7 @@ def _require(named: Iterable[Named], roots: list[str]) -> None:
 
 
 def _roots() -> list[str]:
-    """What parameters may name: the worker's folder or what NERBENCH_DATA lists, and what its own file names."""
+    """Locations that parameters can name: the worker's folder or those in NERBENCH_DATA, and those in its own file."""
     roots = listed(DATA) or [str(Path.cwd())]
     try:
         own = load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None

@@ -1,4 +1,4 @@
-"""What a flow returns: its summary, whose rows Prefect does not search."""
+"""The return value of a flow: its summary, with rows that Prefect does not search for futures."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast, overload
@@ -10,9 +10,9 @@ from nerbench.tasks.scoring.metrics import Row
 
 
 class Rows(Sequence[Row]):
-    """Rows, equal to a list of the same rows.
+    """A sequence of rows that equals a list of the same rows.
 
-    In lists and mappings that a flow returns, Prefect looks for futures, value by value: that takes as long as scoring.
+    Prefect searches every value of returned lists and mappings for futures, which takes as long as scoring.
     """
 
     def __init__(self, rows: list[Row]) -> None:
@@ -38,9 +38,9 @@ class Rows(Sequence[Row]):
 
 
 def returned(summary: dict[str, Any]) -> dict[str, Any]:
-    """A summary as a flow returns it: where the gate is undecided, in a state that says so and holds the summary.
+    """The summary that a flow returns; if the gate is undecided, wrapped in a state with this message.
 
-    Whoever calls the flow gets the summary in both cases.
+    The caller of the flow gets the summary in both cases.
     """
     kept = summary | {"metrics": Rows(summary["metrics"])}
     if named := undecided(summary["gate"]):

@@ -1,6 +1,6 @@
-"""Where submitted steps work: threads or processes of this machine, or a Dask cluster; and how many infer at a time.
+"""Task runners (threads, processes or Dask), and the limit of concurrent inferences.
 
-Another kind of runner is a branch of `task_runner` and of `check_runner`, and a name in `nerbench.tasks.config.runner`.
+To add a kind of runner, add a branch to `task_runner` and `check_runner`, and a name to `nerbench.tasks.config.runner`.
 """
 
 import logging
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prefect.tasks import Task
 
 HERE = RunnerConfig()
-"""For what needs no worker: in the flow's own process, one step after another."""
+"""Runs steps one after another in the flow's process, for work that needs no worker."""
 ANSWERS_WITHIN_S = 10
 THREADS_THAT_WAIT = 8
 Made_co = TypeVar("Made_co", covariant=True)
@@ -31,17 +31,17 @@ log = logging.getLogger(__name__)
 
 
 class Work(Protocol[Made_co]):
-    """A step that was begun: a future, or the state of one that is done."""
+    """A submitted step: a future or a final state."""
 
     def result(self, *, raise_on_failure: bool = True) -> Made_co:
-        """What it made, when it is done; raises what stopped it."""
+        """Wait for the result; raises the exception that ended the step."""
 
 
 W = TypeVar("W", bound=Work[Any])
 
 
 def check_runner(config: RunnerConfig) -> None:
-    """Raise InputError where the runner cannot be used: its extra is not installed, or no scheduler answers."""
+    """Raise InputError if the runner is unavailable: its extra is not installed, or no scheduler answers."""
     if config.kind != "dask":
         return
     if find_spec("prefect_dask") is None:
@@ -57,10 +57,10 @@ def check_runner(config: RunnerConfig) -> None:
 
 
 def _workers(address: str) -> int:
-    """The number of workers of a cluster; raises OSError or ValueError where it cannot be reached."""
+    """The number of workers of a cluster; raises OSError or ValueError if it cannot be reached."""
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname or "", parts.port or 0), ANSWERS_WITHIN_S):
-        pass  # Dask itself would try again for as long as it may
+        pass  # otherwise, Dask retries until its own timeout
     from distributed import Client
 
     with Client(address, timeout=ANSWERS_WITHIN_S, set_as_default=False) as client:
@@ -69,9 +69,9 @@ def _workers(address: str) -> int:
 
 @contextmanager
 def fanned_out(config: Config) -> Iterator[None]:
-    """Within, in a flow run, what is submitted goes to the configured runner. Raises InputError as `check_runner`.
+    """Within this context in a flow run, submitted tasks go to the configured runner. Raises like `check_runner`.
 
-    The flow's own runner cannot do that: a deployment's flow is entered before anybody has read the configuration.
+    The flow's own task runner cannot do this, because a deployment enters the flow before the configuration is read.
     """
     from prefect.client.orchestration import get_client
     from prefect.context import FlowRunContext
@@ -83,7 +83,7 @@ def fanned_out(config: Config) -> Iterator[None]:
         raise RuntimeError("only a flow run can fan out")
     with ExitStack() as stack:
         if not config.runner.in_threads and not PREFECT_API_URL.value():
-            # Without an address every worker would start a Prefect server of its own.
+            # Without an address, every worker would start its own Prefect server.
             client = stack.enter_context(get_client(sync_client=True))
             stack.enter_context(temporary_settings({PREFECT_API_URL: str(client.api_url)}))
         remote = any("://" in where for where in (config.store, config.results))
@@ -95,7 +95,7 @@ def fanned_out(config: Config) -> Iterator[None]:
 
 @contextmanager
 def _workers_killed_at_an_interrupt() -> Iterator[None]:
-    """Where Ctrl-C or a cancelled run ends it, nobody waits for inferences that will not be used."""
+    """On Ctrl-C or cancellation, do not wait for inferences whose results are not used."""
     try:
         yield
     except Exception:
@@ -107,7 +107,7 @@ def _workers_killed_at_an_interrupt() -> Iterator[None]:
 
 
 def task_runner(config: RunnerConfig, *, remote: bool) -> "TaskRunner[Any]":
-    """Prefect's task runner of this kind, not yet started; `remote` steps often wait for a store's answer."""
+    """Prefect's task runner of the configured kind, not yet started; tasks with `remote` storage often wait."""
     processors = _processors()
     workers = config.workers or processors
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, processors // workers))
@@ -115,7 +115,7 @@ def task_runner(config: RunnerConfig, *, remote: bool) -> "TaskRunner[Any]":
         case "threads":
             from prefect.task_runners import ThreadPoolTaskRunner
 
-            # Threads that compute hold each other up: two of them score cells a quarter slower than one.
+            # Computing threads slow each other down: two threads score cells a quarter slower than one.
             return ThreadPoolTaskRunner(max_workers=config.workers or (THREADS_THAT_WAIT if remote else 1))
         case "processes":
             from prefect.task_runners import ProcessPoolTaskRunner
@@ -126,22 +126,22 @@ def task_runner(config: RunnerConfig, *, remote: bool) -> "TaskRunner[Any]":
 
             if config.address:
                 return DaskTaskRunner(address=config.address)
-            # Security makes certificates for this cluster alone: on loopback, any user could send code to it.
+            # Security creates certificates for this cluster: without them, any local user could send code to it.
             local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None, "security": True}
             return DaskTaskRunner(cluster_kwargs=local | {"env": {"OMP_NUM_THREADS": threads}})
 
 
 def begin(config: RunnerConfig, step: "Task[Any, Made_co]", *arguments: Any) -> Work[Made_co]:
-    """Begin a step that infers; with one at a time in this process it is then done, where Ctrl-C reaches it at once."""
+    """Submit an inference step. With one at a time in this process, run it at once, so that Ctrl-C takes effect."""
     if config.in_threads and config.at_once == 1:
         return cast(Work[Made_co], step(*arguments, return_state=True))
     return step.submit(*arguments)
 
 
 def in_turn(begun: Iterable[W], at_once: int | None) -> Iterator[W]:
-    """The same work in the same order, each when it is done, and at most `at_once` of it (None: all) at a time.
+    """Yield finished work items in order, with at most `at_once` (None: all) running at a time.
 
-    `begun` begins the next piece when it is asked for it.
+    The iterator `begun` starts the next item when it is advanced.
     """
     going: deque[W] = deque()
     for work in begun:
@@ -153,7 +153,7 @@ def in_turn(begun: Iterable[W], at_once: int | None) -> Iterator[W]:
 
 
 def _done(work: W) -> W:
-    with suppress(Exception):  # whoever takes the result hears of it
+    with suppress(Exception):  # the consumer of the result gets the error
         work.result(raise_on_failure=False)
     return work
 
@@ -163,5 +163,5 @@ def _processors() -> int:
 
 
 def _share(threads: str) -> None:
-    """In a process of the pool: its share of the processors, before torch is imported."""
+    """Limit a pool process to its share of the processors, before it imports torch."""
     os.environ.setdefault("OMP_NUM_THREADS", threads)

@@ -1,4 +1,4 @@
-"""Score what earlier runs predicted with today's metrics: no model is loaded, nothing is inferred."""
+"""Score predictions of earlier runs with the current metrics, without loading a model or running inference."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from nerbench.tasks.results.nights import ScoredPredictions
 
 @flow(name="score")
 def score(config: Config, since: str | None = None) -> dict[str, Any]:
-    """Add to every run of the date `since` and later the numbers that its tables lack; what is there stays.
+    """Add missing scores to the tables of every run on or after the date `since`; existing rows stay unchanged.
 
-    Predictions that several runs share are scored once. A metric that fails is a row that says why.
+    Predictions that several runs share are scored once. If a metric fails, its row gives the reason.
     """
     config = configuration(config, ("metrics", "slices"))
     with recorded(config) as ledger:
@@ -26,7 +26,7 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
 
 
 def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
-    """Score predictions once, and add to each run what it lacks; whose are gone lets the run fail when all are done."""
+    """Score predictions once and add missing rows to each run. Lost predictions fail the flow at its end."""
     with ledger.guard(scored.name):
         predicted = tasks.find_predictions(scored)
         rows = tasks.score_stored(predicted, config)

@@ -1,4 +1,4 @@
-"""From evaluations to scores: store the predictions, count, score, write."""
+"""From evaluations to scores: store predictions, count matches, score and write."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,13 +21,13 @@ class Scored(NamedTuple):
     artifact: ArtifactRef
     dataset: str
     rows: list[PrefectFuture[Sequence[Row]]]
-    """One an annotation and chunk of labels."""
+    """One per annotation and chunk of labels."""
     analysed: list[PrefectFuture[Analysed]]
-    """One an annotation."""
+    """One per annotation."""
 
 
 def score_model(ledger: Ledger, config: Config, evaluated: Evaluated) -> Scored:
-    """Store and count predictions against every annotation, then score the labels side by side."""
+    """Store predictions, count matches with every annotation, then score the labels in parallel."""
     artifact, run, chunk = evaluated.artifact, ledger.run, config.runner.cells_per_task
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with ledger.guard(artifact.name):
@@ -68,7 +68,7 @@ def score_own(ledger: Ledger, config: Config, scored: Scored) -> None:
 
 
 def summarise_seeds(ledger: Ledger, model: ModelConfig) -> None:
-    """Mean and standard deviation over a model's seeds, where all of them were scored."""
+    """Write mean and standard deviation over a model's seeds, if all of them have scores."""
     with ledger.guard(model.name):
         if rows := seed_rows(model, ledger.metrics):
             ledger.note({"metrics": tasks.write_seeds(ledger.run, model.name, rows)})

@@ -1,10 +1,10 @@
-"""Prefect servers of our own, where no other is configured: `nerbench serve`'s, and that of a single command.
+"""Prefect servers that nerbench starts if no other is configured: for `nerbench serve` and for a single command.
 
-For a flow without a server Prefect itself would start one, wait for it, and import all of it into the flow's process:
-five seconds in which nothing else happens. A command begins its server before it imports and checks anything else.
+Without a server, Prefect would start one, wait for it, and import all of it into the flow's process, which takes five
+seconds. Therefore, a command starts its server before it imports and checks anything else.
 
-Whoever may start a run may run code. So each server has a random credential of its own, which its clients and their
-children get through settings and environment, never through an argument; `server_process` has the other guards.
+Anyone who can start a run can run code. Each server therefore has a random credential, which its clients and their
+children get through settings and environment, never through an argument; `server_process` has further protections.
 """
 
 import atexit
@@ -32,51 +32,51 @@ from nerbench.tasks.child import PARENT
 
 HOST = "127.0.0.1"
 SERVER = {
-    # So that a server that is started again knows which runs count towards a limit, and for how long.
+    # A restarted server then knows which runs count towards a limit, and for how long.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
 
 class Begun(NamedTuple):
-    """A server that may not answer yet."""
+    """A started server that may not answer yet."""
 
     process: "subprocess.Popen[bytes]"
     api: str
     credential: str
-    """Of the form `user:password`, as HTTP's basic authentication has it."""
+    """`user:password`, as in HTTP basic authentication."""
     output: IO[bytes] | None
-    """What it says, where nobody sees it."""
+    """The file with its output, which is not shown."""
 
 
 class Served(NamedTuple):
-    """A server that answers, and how people reach it."""
+    """A running server, and how to reach it."""
 
     api: str
     own: bool
-    """Whether it is ours, and ends with us."""
+    """Whether nerbench started the server and stops it."""
     page: str
-    """Where a browser opens it; the link to a server of our own holds its credential."""
+    """The link for a browser; for a server of nerbench, it contains the credential."""
     environment: Path | None = None
-    """The file that a shell reads to use a server of our own."""
+    """The file that a shell sources to use a server of nerbench."""
 
 
 def is_configured() -> bool:
-    """Whether Prefect's API is somebody else's, or has to be: then we start none."""
+    """Whether another Prefect API is configured or required, so that nerbench starts no server."""
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     return bool(PREFECT_API_URL.value()) or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()
 
 
 def begin() -> None:
-    """Begin a server for this process, unless one is configured; whoever needs it, waits for it in `ready`."""
+    """Start a server for this process, unless one is configured; `ready` waits for it."""
     if not is_configured():
         _own()
 
 
 @contextmanager
 def ready() -> Iterator[None]:
-    """Prefect's API answers: the configured one, or this process's. Raises RunFailedError where the latter does not."""
+    """Wait for the configured Prefect API or this process's server; raises RunFailedError if the latter fails."""
     if is_configured():
         yield
         return
@@ -88,7 +88,7 @@ def ready() -> Iterator[None]:
 
 @cache
 def _own() -> Begun:
-    """This process's server, which ends when the process has told it everything. Its database lies in PREFECT_HOME."""
+    """This process's server, which ends after the process has reported everything. Its database is in PREFECT_HOME."""
     with socket.create_server((HOST, 0)) as listening:
         begun = begin_at(listening)
     atexit.register(_end, begun.process)
@@ -96,9 +96,9 @@ def _own() -> Begun:
 
 
 def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
-    """Begin a server on a socket that listens; with `pages`, one for people, with schedules and its log on stderr.
+    """Start a server on a listening socket; with `pages`, it has web pages, runs schedules and logs to stderr.
 
-    In a session of its own Ctrl-C does not reach it: a run that is cancelled then must still be recorded.
+    It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded.
     """
     from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
@@ -126,7 +126,7 @@ def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
 
 
 def protection(api: str, credential: str) -> dict[str, str]:
-    """The environment of a server that answers only to clients with this credential, and to its own pages."""
+    """The environment of a server that answers only clients with this credential and its own pages."""
     return {
         "PREFECT_SERVER_API_AUTH_STRING": credential,
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
@@ -137,10 +137,10 @@ def protection(api: str, credential: str) -> dict[str, str]:
 
 @contextmanager
 def _used(server: Begun) -> Iterator[None]:
-    """Use a server of our own: this process, its threads, and by environment the processes that it starts meanwhile.
+    """Use a server of nerbench in this process, its threads and, through the environment, its child processes.
 
-    Threads that inherit no context, as Prefect's for events, see the global settings. Without the address there they
-    would start another server, which is Prefect's own and lets everybody in.
+    Threads without an inherited context, such as Prefect's event threads, see the global settings. Without the address
+    there, they would start a server of Prefect that has no password.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.settings import (
@@ -178,10 +178,10 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 @contextmanager
 def served_at(port: int) -> Iterator[Served]:
-    """The server that is configured, or one of our own with pages, that lives as long as the context.
+    """Yield the configured server, or a server of nerbench with web pages that runs during the context.
 
-    Within, Prefect's settings are those of a client of it. Raises InputError where the port is taken, and
-    RunFailedError where the server does not start.
+    Within the context, Prefect's settings are those of its client. Raises InputError if the port is in use, and
+    RunFailedError if the server does not start.
     """
     from prefect.settings import PREFECT_API_URL
 
@@ -204,7 +204,7 @@ def served_at(port: int) -> Iterator[Served]:
 
 @contextmanager
 def _environment_file(server: Begun, port: int, page: str) -> Iterator[Path]:
-    """A file for `.` in a shell, which only this user can read."""
+    """Write a file to source in a shell, which only this user can read."""
     from prefect.settings import PREFECT_HOME
 
     wanted = {"PREFECT_API_URL": server.api, "PREFECT_API_AUTH_STRING": server.credential}
@@ -242,7 +242,7 @@ def _last_line(server: Begun) -> str:
 
 @contextmanager
 def children_ended() -> Iterator[None]:
-    """However it is left, what was started meanwhile has ended: runs, their children, and the server."""
+    """When the context ends, stop everything started within it: runs, their children and the server."""
     before = set(psutil.Process().children(recursive=True))
     try:
         yield

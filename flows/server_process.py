@@ -1,7 +1,7 @@
-"""The child's side of `nerbench.flows.server`: a Prefect server on a socket that listens already, until SIGTERM.
+"""The child process of `nerbench.flows.server`: a Prefect server on a listening socket, until SIGTERM.
 
-Run as `python -P -m nerbench.flows.server_process FD [pages]`, the socket's descriptor. Its environment says who is
-let in.
+Run as `python -P -m nerbench.flows.server_process FD [pages]`; FD is the file descriptor of the socket. The environment
+contains the credential of allowed clients.
 """
 
 import os
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 class WritingInTurn(AioSqliteConfiguration):
-    """SQLite whose transactions begin as writers, so that each waits for the one before.
+    """SQLite with transactions that begin as writers, so that each waits for the previous one.
 
-    Prefect's begin as readers: one that has read and then writes is refused where another wrote meanwhile, and the
-    client is told 503; it gives up after six times. What is worse, a refused statement leaves its cursor to the garbage
-    collector; if that runs while the same connection waits for a lock, the whole server waits with it, for a minute.
+    Prefect's transactions begin as readers: if another transaction wrote in between, a later write fails, and the
+    client gets status 503; it gives up after six attempts. In addition, a failed statement leaves its cursor to the
+    garbage collector; if that runs while the connection waits for a lock, the whole server waits for a minute.
     """
 
     @asynccontextmanager
     async def begin_transaction(
         self, session: "AsyncSession", with_for_update: bool = True
     ) -> AsyncGenerator["AsyncSessionTransaction", None]:
-        """Begin one for update, whatever was asked for."""
+        """Begin a transaction for update in all cases."""
         async with super().begin_transaction(session, with_for_update=True) as transaction:
             yield transaction
 
@@ -48,14 +48,14 @@ OPEN = """<!doctype html><title>nerbench</title><script>
 if (location.hash) localStorage.setItem("prefect-password", btoa(decodeURIComponent(location.hash.slice(1))));
 location.replace("/");
 </script>"""
-"""Leaves the credential of the link where Prefect's pages look for it; a fragment never travels to a server."""
+"""Stores the credential from the link where Prefect's pages look for it; browsers never send a fragment to a server."""
 
 
 class OwnRequestsOnly:
-    """Refuses what a foreign web page makes a browser send to this machine, before Prefect sees it.
+    """Rejects requests that other web pages make a browser send to this machine, before Prefect handles them.
 
-    Such a page can forge none of these headers: `Host` tells of a name that was made to point here (DNS rebinding),
-    `Origin` and `Sec-Fetch-Site` of the page itself. Programs send no such headers, and have to know the credential.
+    Such a page cannot forge these headers: `Host` shows a name that points here through DNS rebinding; `Origin` and
+    `Sec-Fetch-Site` show the page itself. Programs do not send these headers, but need the credential.
     """
 
     def __init__(self, app: ASGIApp, port: int) -> None:
@@ -64,7 +64,7 @@ class OwnRequestsOnly:
         self.hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on."""
+        """Reject the request, or pass it on."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -85,7 +85,7 @@ class OwnRequestsOnly:
 
 
 def main() -> None:
-    """Serve until a signal comes; one that comes during the start ends the process at once."""
+    """Serve until a signal arrives; a signal during startup ends the process at once."""
     die_with_parent()
     database = provide_database_interface().database_config
     if isinstance(database, AioSqliteConfiguration):
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def _keep_private(database: Path) -> None:
-    """Take from others what an earlier version gave them: blocks hold secrets, and their key lies beside them."""
+    """Remove access that an earlier version gave other users: blocks contain secrets, and their key is beside them."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         with suppress(FileNotFoundError, PermissionError):
             database.with_name(f"{database.name}{suffix}").chmod(0o600)

@@ -1,4 +1,4 @@
-"""What `nerbench serve` does: a Prefect server, and every deployment of `deployments/prefect.yaml`, on this machine."""
+"""`nerbench serve`: run a Prefect server and all deployments of `deployments/prefect.yaml` on this machine."""
 
 import asyncio
 import shlex
@@ -34,11 +34,11 @@ PREFECT_FILE = Path(__file__).parents[1] / "deployments" / "prefect.yaml"
 
 
 def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell: Callable[[str], None]) -> None:
-    """Serve the deployments, with this configuration, until Ctrl-C or SIGTERM; then no child is left.
+    """Serve the deployments with this configuration until Ctrl-C or SIGTERM, then end all child processes.
 
-    The server is the one that PREFECT_API_URL or the Prefect profile names, or else one of our own at `port`, with its
-    SQLite database in PREFECT_HOME. At most `limit` runs work at the same time. Raises InputError where the port is
-    taken or a deployment belongs to somebody else, and RunFailedError where the server does not start.
+    The server is the one in PREFECT_API_URL or in the Prefect profile, otherwise a new server at `port` with a SQLite
+    database in PREFECT_HOME. At most `limit` runs are active at a time. Raises InputError if the port is in use or a
+    deployment belongs to another owner, and RunFailedError if the server does not start.
     """
     with served_at(port) as server:
         name = "own" if server.own else server.api
@@ -58,9 +58,9 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
 
 
 def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployment]:
-    """The deployments of `deployments/prefect.yaml` for a process that runs them itself, instead of a work pool.
+    """The deployments of `deployments/prefect.yaml`, for a process that runs them without a work pool.
 
-    `parameters` are defaults for those flows that have them.
+    `parameters` are default values for flows that have these parameters.
     """
     declared = yaml.safe_load(PREFECT_FILE.read_text())["deployments"]
     return [_deployment(one, parameters or {}) for one in declared]
@@ -85,7 +85,7 @@ def _deployment(declared: dict[str, Any], parameters: dict[str, Any]) -> RunnerD
 
 
 def _settle(runs: list[UUID], state: State) -> None:
-    """Give runs that no process works on a final state: one that is `Running` for ever would hold the next ones up."""
+    """Set a final state for runs without a process; a run that stays `Running` would block later runs."""
     if not runs:
         return
     active = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
@@ -96,13 +96,13 @@ def _settle(runs: list[UUID], state: State) -> None:
 
 
 class _Runner(Runner):
-    """Ends at SIGTERM as at Ctrl-C; Prefect's own way waits in the signal handler for the loop that it interrupted.
+    """A runner that handles SIGTERM like Ctrl-C and records each run that it starts.
 
-    It keeps a record of each run that it begins.
+    Prefect's own signal handler waits for the event loop that it interrupts.
     """
 
     async def serve(self, record: Callable[[UUID], None], ready: Callable[[], None]) -> None:
-        """Work until a signal comes; `ready` is called when one can come."""
+        """Run until a signal arrives; call `ready` once signals are handled."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self.begun: list[UUID] = []
@@ -117,7 +117,7 @@ class _Runner(Runner):
             signal.signal(signal.SIGTERM, before)
 
     async def __aenter__(self) -> Self:
-        """Enter, and have each run recorded between the server's consent and its process."""
+        """Enter, and record each run after the server's consent and before its process starts."""
         await super().__aenter__()
         start = self._scheduled_run_poller._resolve_starter
 
@@ -147,7 +147,7 @@ Ctrl-C ends it; nothing runs at night without it"""
 
 
 def _page(server: Served) -> str:
-    """The link for a person at a terminal; a log, which others may read, only gets to know where it is."""
+    """The link, if a user sits at a terminal; otherwise only its location, because others may read a log."""
     if server.own and not sys.stderr.isatty():
         return f"{server.api.removesuffix('/api')} (the link with its password is in {server.environment})"
     return server.page

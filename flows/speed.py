@@ -1,4 +1,4 @@
-"""Sweep speed and memory of models: stored ones, and configurations alone."""
+"""Measure speed and memory of stored models and of architectures without weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,11 +22,11 @@ NEEDS = ("datasets", "benchmark")
 
 @flow(name="speed")
 def speed(config: Request = None, models: list[str] | None = None) -> dict[str, Any]:
-    """Time models and take their memory over batch sizes, sequence lengths, backends and precisions.
+    """Measure speed and memory over batch sizes, sequence lengths, backends and precisions.
 
     Args:
-        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
-        models: References, names of architectures or configurations; the configuration's `benchmark.models` by default.
+        config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
+        models: References, names of architectures or model configurations (default: `benchmark.models`).
     """
     config = configuration(config, NEEDS)
     admit_references("models", models or ())
@@ -38,7 +38,7 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
 
 
 def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
-    """Take the latency sample of a model and hold it to the speed gate, its rows all written."""
+    """Measure latency and memory of a model, write all rows, and then apply the speed gate."""
     with ledger.guard(artifact.name):
         measured = tasks.measure(ledger.run, artifact, corpus, config)
         ledger.note(measured.tables)
@@ -46,7 +46,7 @@ def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus:
 
 
 def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
-    """Sweep what a benchmark has measured."""
+    """Run the speed sweep for the benchmarked models."""
     if not artifacts:
         return
     with ledger.guard("speed"):
@@ -54,7 +54,7 @@ def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef
 
 
 def sweep_subjects(ledger: Ledger, config: Config, subjects: Sequence[Subject]) -> Swept:
-    """Measure and write; raises RunFailedError where no cell at all could be measured."""
+    """Measure and write; raises RunFailedError if no cell could be measured."""
     swept = tasks.sweep(ledger.run, config, subjects)
     for table, uris in swept.tables.items():
         for uri in uris:

@@ -1,4 +1,4 @@
-"""What a run found, told to an experiment tracker, where the configuration names one."""
+"""Log the results of a run to an experiment tracker, if one is configured."""
 
 from nerbench.flows.recording import Ledger
 from nerbench.tasks import prefect_tasks as tasks
@@ -6,7 +6,7 @@ from nerbench.tasks.config import Config
 
 
 def track(ledger: Ledger, config: Config) -> None:
-    """Log the models of the run; a tracker that fails lets the run fail once all tables are written."""
+    """Log the models of the run. An error of the tracker fails the run after all tables are written."""
     if config.track and ledger.metrics:
         with ledger.guard(config.track):
             tasks.track(ledger.run, config, ledger.artifacts, ledger.tables)

@@ -1,4 +1,4 @@
-"""Fine-tune models and store each artifact."""
+"""Fine-tune models and publish them in the store."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ NEEDS = ("datasets", "models")
 
 @flow(name="train", flow_run_name=training_name)
 def train(config: Request = None) -> dict[str, Any]:
-    """Fine-tune every model of the configuration on its data set, and publish each in the store.
+    """Fine-tune every model in the configuration on its data set, and publish each model in the store.
 
     Args:
-        config: A YAML file where the flow runs (nerbench.yaml by default), or the whole configuration.
+        config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
     """
     config = configuration(config, NEEDS)
     with recorded(config) as ledger:
@@ -51,5 +51,5 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
                 tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
-    ledger.artifacts = list(published)  # which benchmarking adds the baselines to
+    ledger.artifacts = list(published)  # a copy, because benchmarking adds the baselines
     return published

@@ -1,5 +1,5 @@
-"""The work, a folder a stage; pure functions that import no Prefect; `prefect_tasks` makes Prefect tasks of them.
+"""The work, with one folder per stage: pure functions without Prefect. `prefect_tasks` turns them into Prefect tasks.
 
-Read in this order: config → corpora (fed by sources) → training → inference → scoring (with slicing, statistics and
-custom) → analysis → comparison → results → prefect_tasks, then `flows/`.
+Reading order: config → corpora (with sources) → training → inference → scoring (with slicing, statistics and custom) →
+analysis → comparison → results → prefect_tasks, then `flows/`.
 """

@@ -1,7 +1,7 @@
-"""Makes a function a Prefect task that costs little and of which Prefect keeps nothing, with its retries and GPU slots.
+"""Turn functions into Prefect tasks with low overhead and without stored results; retries and GPU slots.
 
-The tasks never use Prefect's cache: a result that Prefect kept on one worker would hide what another worker stored
-since. They ask the stores themselves, and report `Cached` where a verified record answered.
+The tasks never use Prefect's cache, because a result that Prefect keeps on one worker would hide newer results of other
+workers. They query the stores themselves, and report `Cached` if a verified record exists.
 """
 
 from collections import UserList
@@ -26,20 +26,20 @@ from nerbench.tasks.configuration.usercode import explain
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.scoring.metrics import Row
 
-redact_logs()  # here, as every process that works for a run imports this: the flow's own, a pool's and a cluster's
+redact_logs()  # here, because every process of a run imports this module: the flow, pool processes and cluster workers
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Rows(UserList[Row]):
-    """Rows that a task returns as one thing: of a list Prefect would remember each row as a result of its own."""
+    """Rows that a task returns as one object; Prefect would track each row of a list as a separate result."""
 
 
 def failing_plainly(function: Callable[P, R]) -> Callable[P, R]:
-    """The function; what fails without an Exception (a Rust panic, SystemExit) raises RunFailedError.
+    """Wrap a function so that a failure that is not an Exception (a Rust panic, SystemExit) raises RunFailedError.
 
-    Prefect takes every other BaseException for a crash of the whole run.
+    Prefect treats every other BaseException as a crash of the whole run.
     """
 
     @wraps(function)
@@ -56,14 +56,14 @@ def failing_plainly(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class PlainTask(Task[P, R]):
-    """A task in whose arguments Prefect looks for no futures: there are none, and it would look at each value."""
+    """A task whose arguments Prefect does not search for futures: they contain none, and it would visit each value."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """As Task's."""
+        """As in Task."""
         return super().__call__(*map(quote, arguments), **options)
 
     def submit(self, *arguments: Any, **options: Any) -> Any:
-        """As Task's; but Dask gets plain arguments, as it would take a quotation for a tuple."""
+        """As in Task, but Dask gets plain arguments, because it would treat a quotation as a tuple."""
         runner = getattr(FlowRunContext.get(), "task_runner", None)
         if isinstance(runner, ThreadPoolTaskRunner | ProcessPoolTaskRunner):
             arguments = tuple(map(quote, arguments))
@@ -73,16 +73,16 @@ class PlainTask(Task[P, R]):
 def as_task(
     function: Callable[P, R], task_run_name: str | TaskRunNameCallbackWithParameters, name: str = "", **options: Any
 ) -> Task[P, R]:
-    """The function as a Prefect task, called like the function unless `name` says otherwise.
+    """The function as a Prefect task, named after the function unless `name` is given.
 
-    `task_run_name`: a template over the function's parameters, or a function of them.
+    `task_run_name` is a template over the function's parameters, or a function of them.
     """
     options |= {"name": name or function.__name__.removeprefix("_"), "cache_policy": NO_CACHE, "persist_result": False}
     return PlainTask(failing_plainly(function), task_run_name=task_run_name, **options)
 
 
 def from_store(stored: R) -> R:
-    """What a task returns that found its result in a store: Prefect shows the run as `Cached`."""
+    """The return value of a task that found its result in a store; Prefect shows the task run as `Cached`."""
     return cast(R, Completed(name="Cached", data=stored))
 
 
@@ -90,14 +90,14 @@ PERMANENT = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryE
 
 
 def _is_transient(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Retry only where a store or the network may answer next time."""
+    """Retry only if a store or the network may answer next time."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StoreUnreachableError | OSError) and not isinstance(error, PERMANENT)
 
 
 STORAGE: dict[str, Any] = {
     "retries": 3,
-    "retry_delay_seconds": [10, 20, 60],  # together more than a minute, also where jitter makes them shorter
+    "retry_delay_seconds": [10, 20, 60],  # more than a minute in total, even if jitter shortens the delays
     "retry_jitter_factor": 0.2,
     "retry_condition_fn": _is_transient,
 }
@@ -109,9 +109,9 @@ GPU_LIMIT, GPU_LEASE_S = "gpu", 60.0
 
 @contextmanager
 def gpu_slots(device: str, field: str = "benchmark.device", *, gpus: int = 1) -> Iterator[None]:
-    """Meanwhile, slots of the global concurrency limit `gpu` are held, if the device is a GPU and that limit exists.
+    """Hold slots of the global concurrency limit `gpu` if the device is a GPU and the limit exists.
 
-    A living process renews the lease; from a killed one Prefect takes the slots back when it has run out.
+    A running process renews its lease; if it is killed, Prefect frees the slots when the lease expires.
     """
     if resolve_device(device, field).type != "cuda":
         yield

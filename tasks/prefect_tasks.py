@@ -1,7 +1,7 @@
-"""The Prefect tasks, in the order of a run: each is a function of this package with a name on Prefect's page.
+"""The Prefect tasks in the order of a run. Each wraps a function of this package and has a name for Prefect's pages.
 
-`STORAGE` retries what only reads and writes stores. What loads a model or trains one is not tried again, and holds a
-slot of the concurrency limit `gpu` where it works on a GPU.
+Tasks that only read and write stores use the retries of `STORAGE`. Tasks that load or train a model have no retries and
+hold a slot of the concurrency limit `gpu` if they run on a GPU.
 """
 
 from collections.abc import Sequence
@@ -52,11 +52,11 @@ from nerbench.tasks.training import launch
 from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
 
 PROGRESS_BAR_S = 5.0
-"""Seconds between two moves of a progress bar, each a request to the server."""
+"""Minimum seconds between updates of a progress bar; each update is a request to the server."""
 
 
 def _finetune(plan: TrainingPlan) -> TrainedModel:
-    """Fine-tune one model into its working folder; a progress bar beside the run shows how far it is."""
+    """Fine-tune one model in its working folder, with a progress bar on Prefect's page."""
     model = plan.model
     bar = cast(UUID, create_progress_artifact(0.0, description=f"training {model.name}"))
 
@@ -90,7 +90,7 @@ def _look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfi
 
 
 def _evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
-    """Predictions of one model on one corpus, as their record: the one that `look_up` verified, or a new one."""
+    """The record of one model's predictions on one corpus: the one that `look_up` verified, or a new one."""
     if plan.record:
         return from_store(plan.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
@@ -107,7 +107,7 @@ def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
 def _infer_shard(
     artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, shard: Shard, results: str
 ) -> dict[str, Any]:
-    """Predictions of one model on a shard of a corpus, as their record: a verified one, or a new inference's."""
+    """The record of one model's predictions on a shard of a corpus: a verified one, or a new one."""
     if shard.record:
         return from_store(shard.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
@@ -118,7 +118,7 @@ def _infer_shard(
 
 
 def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:
-    """Infer the share of a cached evaluation that is due at the run's date again and compare the tags."""
+    """Repeat the inference of the share of a cached evaluation that is due at the run's date, and compare the tags."""
     with gpu_slots(plan.settings.device):
         words = refs.open_corpus(corpus)
         blocks = canary.due(date.fromisoformat(run.date), n_blocks(words), share)
@@ -154,7 +154,7 @@ def _score(
 
 
 def _score_own(run: Run, predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
-    """The `metrics` rows of a user's own metrics that look at predictions, or at the model."""
+    """The `metrics` rows of custom metrics over predictions or the model."""
     return rows.metric_rows(run, predicted, own.score_own(predicted, config, artifact))
 
 
@@ -190,7 +190,7 @@ write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **
 
 
 def _find_predictions(scored: nights.ScoredPredictions) -> Predicted:
-    """Where predictions are that runs have scored."""
+    """The location of scored predictions."""
     return scored.predicted
 
 
@@ -212,14 +212,14 @@ write_gate = as_task(rows.write_gate, "write the gate's verdicts on {name}", **S
 
 
 def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
-    """Latency, load time and memory of one model, taken in a process of its own."""
+    """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
         words = refs.open_corpus(corpus)
         return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
-    """Speed and memory of models over a sweep's cells, taken in processes of their own."""
+    """Speed and memory of models over the cells of a sweep, measured in separate processes."""
     with gpu_slots(config.benchmark.device):
         return tables.sweep_and_write(run, config, swept)
 
@@ -231,16 +231,16 @@ sweep = as_task(_sweep, "sweep speed and memory")
 
 render_card = as_task(card.render_card, "write the card of {artifact.name}", **STORAGE)
 publish_on_hub = as_task(hub.publish, "publish {artifact.name} to {repository}", name="publish_on_hub")
-"""It asks again by itself."""
+"""No retries: the Hub client retries requests itself."""
 
 
 def _show(key: str, table: list[Row]) -> None:
-    """Show a table beside the run in Prefect."""
+    """Show a table as an artifact of the run in Prefect."""
     create_table_artifact(key=key, table=table)
 
 
 def _show_report(announced: Announcement) -> None:
-    """Show verdict and key numbers beside the run in Prefect, with a link to the page."""
+    """Show verdict and key scores as an artifact of the run in Prefect, with a link to the report."""
     create_markdown_artifact(key="nerbench-report", markdown=announced.markdown)
     create_link_artifact(key="nerbench-report-page", link=announced.link, link_text="the whole report")
 

@@ -71,7 +71,7 @@ def command(name: str, found: Any) -> str:
     own = [p for p in found.params if not is_shared(p) and p.name != "help"]
     needed = (p for p in own if p.required or p.param_type_name == "argument")
     usage = " ".join(["nerbench", name, *map(placeholder, needed)])
-    shared = "" if any(is_shared(p) for p in found.params) else " The shared options say nothing here."
+    shared = "" if any(is_shared(p) for p in found.params) else " This command has no shared options."
     lines = [f"### `{usage}`", "", f"{cell(inspect.cleandoc(found.help or ''))}{shared}", ""]
     return "\n".join(lines) + (f"\n{options(own)}" if own else "")
 

@@ -101,7 +101,7 @@ def _footer_length(stream: Stream) -> int:
     end = _read_at(stream, max(size - 8, 0), 8)
     length = int.from_bytes(end[:4], "little")
     if end[4:] != _ENDS:
-        raise ValueError("it is no Parquet file")
+        raise ValueError("it is not a Parquet file")
     if length > min(MAX_FOOTER, size):
         raise ValueError(f"its footer has {length} bytes, more than {min(MAX_FOOTER, size)}")
     return length

@@ -208,7 +208,7 @@ def _compaction(root: Root, path: str) -> Compaction:
         raise
     except ValidationError as error:
         first = error.errors()[0]["msg"]
-        raise CorruptArtifactError(f"{root.uri(path)} is no manifest of a compaction: {first}") from error
+        raise CorruptArtifactError(f"{root.uri(path)} is not a manifest of a compaction: {first}") from error
     except (OSError, InputError) as error:
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error
 

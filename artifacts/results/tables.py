@@ -253,4 +253,4 @@ def _checked_date(text: str) -> str:
     try:
         return calendar_date.fromisoformat(text).isoformat()
     except ValueError:
-        raise InputError(f"date {text!r}", "is no date", "write it as YYYY-MM-DD") from None
+        raise InputError(f"date {text!r}", "is not a date", "write it as YYYY-MM-DD") from None

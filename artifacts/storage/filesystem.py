@@ -328,7 +328,7 @@ def _failing(path: Path, what: str) -> Iterator[None]:
         raise
     except OSError as error:
         if what == "read" and isinstance(error, NotADirectoryError | IsADirectoryError):
-            raise FileNotFoundError(errno.ENOENT, "is no file", str(path)) from error
+            raise FileNotFoundError(errno.ENOENT, "is not a file", str(path)) from error
         place, problem = error.filename or path, f"cannot be {what} ({error.strerror or error})"
         is_of_path = error.errno in {errno.ELOOP, errno.ENAMETOOLONG}
         if is_of_path or isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):

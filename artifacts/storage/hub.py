@@ -60,7 +60,7 @@ def parse(location: str) -> HubLocation:
     match = _LOCATION.fullmatch(location)
     if not match:
         remedy = "write hf://org/model or hf://org/model@revision"
-        raise InputError(f"model {location!r}", "is no location on the Hub", remedy)
+        raise InputError(f"model {location!r}", "is not a location on the Hub", remedy)
     return HubLocation(match["model"], match["revision"])
 
 

@@ -1,4 +1,4 @@
-"""How `nerbench artifacts` prints what it found: models, their lineage, two beside each other, garbage."""
+"""Output of `nerbench artifacts`: models, lineage, differences and garbage."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _TOO_LONG = ("loss_curve",)
 
 
 def weights_row(tensors: "Sequence[Tensor]") -> Row:
-    """What the headers of the weights say."""
+    """Tensor and parameter counts from the headers of the weight files."""
     parameters: Counter[str] = Counter()
     for tensor in tensors:
         parameters[tensor.dtype] += tensor.parameters
@@ -36,7 +36,7 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> No
 
 
 def lineage_rows(generations: "Iterable[Generation]") -> list[Row]:
-    """One row a model, as plain JSON; null for what is not known."""
+    """One row per model as plain JSON, with null for unknown values."""
     return [_generation(one) for one in generations]
 
 
@@ -51,7 +51,7 @@ def _generation(one: "Generation") -> Row:
 
 
 def print_lineage(rows: "Iterable[Row]") -> None:
-    """One model below the other, each above what it comes from."""
+    """Print one model after the other, each followed by the model it was trained from."""
     for row in rows:
         shown = row | {"corpora": [_corpus(corpus) for corpus in row.get("corpora", ())]}
         _print_facts(row["name"], dict(_plain(shown)))

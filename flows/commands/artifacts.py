@@ -1,4 +1,4 @@
-"""`nerbench artifacts`: what the store holds, and whether it is intact."""
+"""`nerbench artifacts`: list, inspect, verify and manage stored models."""
 
 import os
 from pathlib import Path
@@ -27,38 +27,60 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, verify, compare, pull and push stored models.", no_args_is_help=True)
 
-Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, or a published URI.")]
-NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")]
-Source = Annotated[
-    str, typer.Argument(metavar="FOLDER", help="What `save_pretrained` wrote: a folder, its URL, or hf://org/model.")
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="A stored model: name, name@alias, name@sha256:… or its URI.")
 ]
-First = Annotated[str, typer.Argument(metavar="A", help="An artifact.")]
-Second = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
-Lineage = Annotated[bool, typer.Option("--lineage", help="What it was made from, and what that was made from.")]
+NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The target: a new or empty folder.")]
+Source = Annotated[
+    str,
+    typer.Argument(metavar="FOLDER", help="A model saved with `save_pretrained`: a folder, its URL or hf://org/model."),
+]
+First = Annotated[str, typer.Argument(metavar="A", help="The first model.")]
+Second = Annotated[str, typer.Argument(metavar="B", help="The second model.")]
+Lineage = Annotated[
+    bool, typer.Option("--lineage", help="Show the model's ancestors: the model it was trained from, and so on.")
+]
 Expect = Annotated[
     str | None,
-    typer.Option("--expect", metavar="DIGEST", help="Only if the alias means this artifact until then, or `none`."),
+    typer.Option(
+        "--expect",
+        metavar="DIGEST",
+        help="Fail unless the alias currently points to this artifact; `none`: unless it is unset.",
+    ),
 ]
 Check = Annotated[
-    bool, typer.Option("--check/--no-check", help="Load it first, and keep logits that later loads are compared with.")
+    bool,
+    typer.Option(
+        "--check/--no-check",
+        help="Load the model first and store reference logits, which later loads are compared with.",
+    ),
 ]
-Delete = Annotated[bool, typer.Option("--delete", help="Remove it; without this, it is only shown.")]
+Delete = Annotated[
+    bool, typer.Option("--delete", help="Delete the files; without this option, the command only lists them.")
+]
 Grace = Annotated[
-    float, typer.Option("--grace", metavar="DAYS", help="What is younger stays: it may be being published.")
+    float,
+    typer.Option(
+        "--grace", metavar="DAYS", help="Keep files younger than this many days: a publication may still be using them."
+    ),
 ]
 OldVersions = Annotated[
     float | None,
-    typer.Option("--unaliased-older-than", metavar="DAYS", help="Remove artifacts too that are older, without alias."),
+    typer.Option(
+        "--unaliased-older-than", metavar="DAYS", help="Also remove artifacts older than this that have no alias."
+    ),
 ]
-Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="e.g. champion; `latest` moves by itself.")]
-Card = Annotated[bool, typer.Option("--card", help="Show its model card instead, with its newest scores.")]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to publish it under.")]
+Alias = Annotated[
+    str, typer.Argument(metavar="ALIAS", help="The alias, e.g. champion. `latest` is updated automatically.")
+]
+Card = Annotated[bool, typer.Option("--card", help="Show the model card instead, with the newest scores.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="The name to publish the model under.")]
 
 
 @app.command()
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
-    """List every artifact of the store, the newest first."""
+    """List all artifacts in the store, newest first."""
     from nerbench.artifacts.store import Store
 
     found = Store(config.store)
@@ -66,7 +88,7 @@ def ls(config: "Config", json: Json = False) -> None:
     if json:
         print_json({"artifacts": [summary.model_dump(mode="json") for summary in summaries]})
     elif not summaries:
-        say(f"{found.url} holds no artifacts yet; `nerbench run` makes some")
+        say(f"{found.url} holds no artifacts yet; `nerbench run` creates some")
     else:
         print_table(
             {
@@ -85,7 +107,7 @@ def ls(config: "Config", json: Json = False) -> None:
 def show(
     config: "Config", reference: Reference, *, lineage: Lineage = False, card: Card = False, json: Json = False
 ) -> None:
-    """Show an artifact by its manifest and the headers of its weights, or where it comes from."""
+    """Show an artifact's manifest and weight headers, its lineage or its model card."""
     from nerbench.artifacts.references import load_manifest, resolve, tensors_of
 
     if card:
@@ -121,7 +143,7 @@ def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
 @app.command()
 @configured()
 def verify(config: "Config", reference: Reference, json: Json = False) -> None:
-    """Read every stored byte of an artifact again and compare digests; exit status 1 if one differs."""
+    """Read every stored byte of an artifact and compare digests. The exit status is 1 if a digest differs."""
     from nerbench.artifacts.references import verify as verify_all
 
     found = verify_all(reference, config.store)
@@ -141,7 +163,7 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 @app.command()
 @configured()
 def diff(config: "Config", first: First, second: Second, json: Json = False) -> None:
-    """Show how two artifacts differ: files, labels, origin, training, environment, metrics."""
+    """Show how two artifacts differ: files, labels, origin, training, environment and metrics."""
     from nerbench.artifacts.difference import differences
     from nerbench.artifacts.references import load_manifest, resolve_one
 
@@ -161,7 +183,7 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
 @app.command()
 @configured()
 def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expect = None) -> None:
-    """Let an alias of a model's name mean this artifact, e.g. `champion`."""
+    """Point an alias of the model's name, e.g. `champion`, to this artifact."""
     from nerbench.artifacts.references import resolve_one
     from nerbench.artifacts.store import Expected, Store
 
@@ -181,7 +203,7 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
 @app.command()
 @configured()
 def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
-    """Copy an artifact's files, verified, to a folder that `from_pretrained` can load."""
+    """Copy an artifact's files to a folder that `from_pretrained` can load, and verify them."""
     from nerbench.artifacts.references import pull as pull_one
     from nerbench.artifacts.references import resolve_one
 
@@ -194,7 +216,7 @@ def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
 @app.command()
 @configured()
 def push(config: "Config", source: Source, name: Name, *, check: Check = True, json: Json = False) -> None:
-    """Publish a model made by `save_pretrained` elsewhere, whose labels have names."""
+    """Publish a model that was saved with `save_pretrained`. Its labels must have names."""
     quiet()
     from nerbench.artifacts.store import Store, check_name
     from nerbench.tasks.inference.importing import import_model
@@ -222,7 +244,7 @@ def gc(
     unaliased_older_than: OldVersions = None,
     json: Json = False,
 ) -> None:
-    """Show, or remove, what no artifact of the store needs: old blobs, and what crashes left behind."""
+    """List or delete files that no artifact in the store needs: old blobs and unfinished writes."""
     from datetime import timedelta
 
     from nerbench.artifacts.garbage import find_foreign, find_garbage, remove_garbage

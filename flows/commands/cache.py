@@ -1,4 +1,4 @@
-"""`nerbench cache`: what is kept to spare work, and its limits."""
+"""`nerbench cache`: list and prune the caches."""
 
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
 app = typer.Typer(
-    help="List and prune what is kept to spare work: local copies of models, predictions, counts.",
+    help="List and prune the caches: local copies of models, predictions and counts.",
     no_args_is_help=True,
 )
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Remove nothing; only show what would go.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")]
 
 
 @app.command()
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
-    """List the entries of the caches, the least recently used first."""
+    """List cache entries, least recently used first."""
     from nerbench.tasks.results.caches import count, find_caches
 
     entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
@@ -38,7 +38,7 @@ def ls(config: "Config", json: Json = False) -> None:
 @app.command()
 @configured()
 def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
-    """Remove what exceeds `cache.max_gb` or `cache.max_days`, the least recently used first; nothing in use."""
+    """Remove entries that exceed `cache.max_gb` or `cache.max_days`, least recently used first; keep entries in use."""
     from nerbench.artifacts.storage.pruning import Limits
     from nerbench.tasks.results import caches
 
@@ -47,7 +47,7 @@ def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> N
     gone = caches.prune(config.results, config.cache.limits, dry_run=dry_run)
     _print(gone, json)
     if not json:
-        say(f"{caches.count(gone)} would go; nothing is removed" if dry_run else caches.summary(gone))
+        say(f"{caches.count(gone)} would be removed" if dry_run else caches.summary(gone))
 
 
 def _print(entries: "Iterable[Entry]", json: bool) -> None:

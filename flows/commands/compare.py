@@ -1,4 +1,4 @@
-"""`nerbench compare`: did anything really change, and what?"""
+"""`nerbench compare`: test whether two models differ, and list the differences."""
 
 import re
 import shutil
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 OVERALL = "overall"
 SLICES = ("all", "seen", "unseen")
-"""Those of the table for people, in its order."""
+"""Slices in the printed table, in order."""
 _DIGEST = re.compile("[0-9a-f]{40,64}")
 
-Side = "REF, REF#RUN_ID or REF#DATE: a stored model, or what it was in a run."
+Side = "A stored model: REF for its newest run, REF#RUN_ID or REF#DATE for an earlier run."
 Base = Annotated[str, typer.Argument(metavar="BASE", help=Side)]
 Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE", help=Side)]
-Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="This data set alone.")]
-Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="The annotation that decides.")]
-Margin = Annotated[float, typer.Option("--margin", min=0, max=100, help="Points that F1 may fall.")]
-Confidence = Annotated[float, typer.Option("--confidence", min=0.5, max=0.999, help="Of the intervals.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit status 1 on `undecided`, too.")]
-Flips = Annotated[int, typer.Option("--flips", min=0, metavar="N", help="Flips shown of each kind.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Compare on this data set only.")]
+Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="Compare against this annotation only.")]
+Margin = Annotated[float, typer.Option("--margin", min=0, max=100, help="Largest acceptable drop in F1, in points.")]
+Confidence = Annotated[
+    float, typer.Option("--confidence", min=0.5, max=0.999, help="Confidence level of the intervals.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Also exit with status 1 if the verdict is `undecided`.")]
+Flips = Annotated[
+    int, typer.Option("--flips", min=0, metavar="N", help="Number of flipped entities to show for each kind.")
+]
 
 
 @configured()
@@ -47,7 +51,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
     shown: Flips = 5,
     json: Json = False,
 ) -> None:
-    """Compare two models, or one on two dates, from stored predictions; exit status 1 on a regression."""
+    """Compare two models, or one model on two dates, by stored predictions. A regression exits with status 1."""
     from nerbench.artifacts.errors import InputError
     from nerbench.tasks.comparison.compare import Asked
     from nerbench.tasks.comparison.compare import compare as compare_sides
@@ -65,7 +69,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
 
 
 def show(found: "Comparison", shown: int) -> None:
-    """For people: verdict, table of deltas, flips with their sentences, environments."""
+    """Print verdict, differences, flips with their sentences, and environments as text."""
     from nerbench.tasks.comparison.gate import in_words
 
     for name, side in (("base", found.base), ("candidate", found.candidate)):
@@ -90,7 +94,7 @@ def show(found: "Comparison", shown: int) -> None:
 
 
 def wrapped(text: str, indent: int = 11) -> None:
-    """A paragraph as wide as the terminal; one line where there is none, for grep."""
+    """Print a paragraph wrapped to the terminal, or as one line (for grep) if stdout is not a terminal."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     margin = " " * indent
     echo(textwrap.fill(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False))

@@ -1,4 +1,4 @@
-"""What the shell completes: the models of a local store, by name and alias. Nothing heavy is imported for it."""
+"""Shell completion of model names and aliases in a local store. This module imports nothing heavy."""
 
 import re
 from pathlib import Path
@@ -9,9 +9,9 @@ _STORE = re.compile(r"^store:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 
 
 def complete_reference(incomplete: str) -> list[str]:
-    """References that begin so: names, and once there is an `@`, the aliases of that name.
+    """References with this prefix: names, or after an `@`, the aliases of that name.
 
-    They are those of the store of `nerbench.yaml` here, or of the default one; a store that is no folder offers none.
+    They come from the store in `./nerbench.yaml`, or from the default store. Remote stores offer no completion.
     """
     models = _store() / "models"
     name, at, alias = incomplete.partition("@")
@@ -22,7 +22,7 @@ def complete_reference(incomplete: str) -> list[str]:
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Names of models that begin so."""
+    """Names of models with this prefix."""
     return [] if "@" in incomplete else complete_reference(incomplete)
 
 

@@ -1,4 +1,4 @@
-"""What `nerbench doctor` checks: everything a run needs, the Prefect server included; or, by an audit, the gates."""
+"""The checks of `nerbench doctor`: everything that a run needs, including a Prefect server; and the gate audit."""
 
 import time
 from typing import Any
@@ -15,9 +15,9 @@ def diagnose(config: Config) -> list[dict[str, Any]]:
 
 
 def audit(config: Config, reference: str | None) -> dict[str, Any]:
-    """Whether every gate notices the fault that is planted for it: what `doctor --audit --json` prints.
+    """Whether every gate detects the fault planted for it: the output of `doctor --audit --json`.
 
-    `reference`: to one model; the newest of the store by default. Needs no Prefect server.
+    `reference` names one model; by default, the newest one in the store. The audit needs no Prefect server.
     """
     quiet()
     from nerbench.tasks.audit import audit as audits
@@ -36,7 +36,7 @@ def _prefect() -> Check:
     from prefect.client.orchestration import get_client
 
     started = time.perf_counter()
-    remedy = "start one with `prefect server start`, or unset PREFECT_API_URL for one of our own"
+    remedy = "start one with `prefect server start`, or unset PREFECT_API_URL so that nerbench starts one"
     try:
         with get_client(sync_client=True) as client:
             version = client.api_version()

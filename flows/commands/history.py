@@ -1,4 +1,4 @@
-"""`nerbench history`: one number of one model over all its runs."""
+"""`nerbench history`: one score of one model over all its runs."""
 
 import time
 from collections.abc import Sequence
@@ -21,20 +21,36 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 NO_BAR = "·"
 PATIENCE_S = 10.0
-"""Seconds of reading after which it is told how to make it quick."""
+"""Seconds of reading after which a message suggests compaction."""
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="The name of a model, all its versions.", autocompletion=complete_model)
+    str,
+    typer.Argument(
+        metavar="MODEL", help="The name of a model; all its versions are included.", autocompletion=complete_model
+    ),
 ]
-Metric = Annotated[str, typer.Option("--metric", metavar="NAME", help="precision, recall, f1, … as in the tables.")]
-Label = Annotated[str, typer.Option("--label", metavar="NAME", help="An entity type, or overall.")]
-Slice = Annotated[str, typer.Option("--slice", metavar="NAME", help="all, unseen, length_1, … as in the tables.")]
+Metric = Annotated[
+    str,
+    typer.Option(
+        "--metric", metavar="NAME", help="The metric, named as in the result tables: precision, recall, f1, …"
+    ),
+]
+Label = Annotated[str, typer.Option("--label", metavar="NAME", help="An entity type, or overall for all types.")]
+Slice = Annotated[
+    str,
+    typer.Option("--slice", metavar="NAME", help="The slice, named as in the result tables: all, unseen, length_1, …"),
+]
 Mode = Annotated[
-    str, typer.Option("--mode", metavar="NAME", help="strict, conlleval, exact, partial, type, span, tag.")
+    str,
+    typer.Option(
+        "--mode", metavar="NAME", help="The matching mode: strict, conlleval, exact, partial, type, span or tag."
+    ),
 ]
-Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="This data set alone.")]
-Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="This annotation alone.")]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Show this data set only.")]
+Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="Show this annotation only.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
+]
 
 
 @configured()
@@ -51,7 +67,7 @@ def history(  # noqa: PLR0913 - one parameter an option
     since: Since = None,
     json: Json = False,
 ) -> None:
-    """Show a number of a model over all its runs: intervals, what changed between them, and nights that are missing."""
+    """Show one score of a model over all its runs: intervals, changes between runs and missing nightly runs."""
     from nerbench.tasks.results.history import Asked
     from nerbench.tasks.results.history import history as read_history
     from nerbench.tasks.runs import utc_now
@@ -62,7 +78,7 @@ def history(  # noqa: PLR0913 - one parameter an option
     with told("reading the results"):
         found = read_history(config.results, model, asked)
     if time.monotonic() - started > PATIENCE_S:
-        say("`nerbench results compact` makes one file of the many of each day: this takes a tenth of the time then")
+        say("`nerbench results compact` merges the files of each day; this command then takes a tenth of the time")
     if json:
         about = {"model": model, "metric": metric, "label": label, "slice": slice, "mode": mode}
         print_json(about | {"series": [asdict(one) for one in found]})
@@ -75,7 +91,7 @@ def history(  # noqa: PLR0913 - one parameter an option
 
 
 def show(series: "Series", title: str) -> None:
-    """For people: a row a run, and below it all of them at a glance."""
+    """Print one row per run, then a sparkline and a summary."""
     against = "" if series.gold == series.dataset else f" against {series.gold}"
     title = f"{title} on {series.dataset} {series.split}{against}, in points"
     print_table(map(_row, series.points), title=title, optional=("run", "from … to"))
@@ -85,7 +101,7 @@ def show(series: "Series", title: str) -> None:
 
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
-    """Values from the least to the greatest as bars, `·` for none; the mean of neighbours where they are too many."""
+    """One bar per value, scaled to the range, `·` for a missing value; if `width` is too small, means of neighbours."""
     n = min(len(values), width)
     parts = [values[len(values) * i // n : len(values) * (i + 1) // n] for i in range(n)]
     known = [[value for value in part if value is not None] for part in parts]
@@ -128,5 +144,5 @@ def _summary(points: Sequence["Point"]) -> str:
         since = f" ({numbers[-1] - numbers[0]:+.2f} since {with_value[0].date})" if len(numbers) > 1 else ""
         told.insert(0, f"{min(numbers):.2f} … {max(numbers):.2f}, last {numbers[-1]:.2f}{since}")
     if n_missed:
-        told.append(f"{n_missed} night{'s' if n_missed > 1 else ''} without a run")
+        told.append(f"{n_missed} nightly run{'s' if n_missed > 1 else ''} missing")
     return "; ".join(told)

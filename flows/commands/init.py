@@ -1,4 +1,4 @@
-"""`nerbench init`: a commented configuration for a user's own data, after a look at it."""
+"""`nerbench init`: inspect a data set and write a commented configuration for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE|FOLDER|HUB_ID", help="The data; this folder, or `data` in it, by default."),
+    typer.Argument(metavar="FILE|FOLDER|HUB_ID", help="The data. Default: ./data if it exists, otherwise this folder."),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the configuration goes.")]
+Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The configuration file to write.")]
 Base = Annotated[
     str | None,
     typer.Option("--base", metavar="MODEL", help="A pretrained model to fine-tune: a folder or a Hub id."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 
 
 def init(  # noqa: PLR0913 - one parameter an option
@@ -34,7 +34,7 @@ def init(  # noqa: PLR0913 - one parameter an option
     quiet_: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Look at your data and write a commented configuration for it."""
+    """Inspect your data and write a commented configuration for it."""
     tell(quiet=quiet_, verbose=verbose)
     quiet()
     _check_output(output, force)
@@ -54,7 +54,7 @@ def init(  # noqa: PLR0913 - one parameter an option
         say(f"! {line}")
     _show(facts)
     say(f"{output} is written; {written.next}")
-    say("`nerbench inspect-data` says more about the data")
+    say("`nerbench inspect-data` shows more details of the data")
 
 
 def _check_output(output: Path, force: bool) -> None:
@@ -80,7 +80,7 @@ def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
 
 
 def _check(text: str, output: Path) -> None:
-    """What is written must load: a mistake here is a bug, no mistake of the user's."""
+    """Validate the generated text: an error here is a bug in nerbench, not a mistake of the user."""
     from nerbench.tasks.config import Config
     from nerbench.tasks.configuration.yamlfile import parse_mapping
 

@@ -1,4 +1,4 @@
-"""`nerbench inspect-data`: what the data sets hold, and what is wrong with them."""
+"""`nerbench inspect-data`: content and problems of the data sets."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,19 +20,22 @@ Row = dict[str, Any]
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="Files or a folder, in place of the configuration's data sets."),
+    typer.Argument(metavar="FILE", help="Files or a folder to inspect instead of the configured data sets."),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="REF", help="Measure by its tokenizer and window too.", autocompletion=complete_reference
+        "--model",
+        metavar="REF",
+        help="Also count tokens with this model's tokenizer and context window.",
+        autocompletion=complete_reference,
     ),
 ]
 
 
 @configured()
 def inspect_data(config: "Config", files: Files = None, *, model: Model = None, json: Json = False) -> None:
-    """Look at data: labels, lengths, scheme, invalid tags, duplicates, overlap of splits, odd characters."""
+    """Inspect data: labels, lengths, scheme, invalid tags, duplicates, overlap of splits, suspicious characters."""
     quiet()
     from nerbench.tasks.configuration.configfile import absolute_reference
     from nerbench.tasks.inspection.inspection import inspect
@@ -74,7 +77,7 @@ def _cutter(reference: str, config: "Config") -> "Cutter":
 
 
 def show(found: "Inspection") -> None:
-    """For people: what to look at, then the numbers."""
+    """Print the findings, then the tables."""
     for number, dataset in enumerate(found.datasets):
         if number:
             echo()
@@ -98,10 +101,10 @@ def _tables(dataset: "DatasetFacts") -> None:
     print_table(map(_split_row, dataset.splits), title="splits", optional=optional)
     echo()
     less = [f"{split.split}{kind}" for kind in (" %", " seen %") for split in dataset.splits]
-    title = "entities; seen: their words are such an entity in train too"
+    title = "entities; seen: share that also occurs in train with the same type"
     print_table(_label_rows(dataset.splits), title=title, optional=less)
     for title, rows in (
-        ("what stands in another split too, word for word", map(_overlap_row, dataset.overlaps)),
+        ("sentences that also occur in another split", map(_overlap_row, dataset.overlaps)),
         ("invalid tags", _invalid_rows(dataset)),
         ("pieces", _piece_rows(dataset)),
     ):

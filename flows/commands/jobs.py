@@ -1,4 +1,4 @@
-"""What `run`, `train` and `benchmark` check before a flow starts, so that a wrong request writes nothing."""
+"""Checks of `run`, `train`, `benchmark` and `score` before a flow starts, so that an invalid request writes nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +43,8 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
     from nerbench.artifacts.references import resolve
 
     named = [absolute_reference(reference) for reference in references or ()]
-    with collected():  # the flow itself reports what is damaged
-        for reference in named:  # before all that takes seconds: a name is soon mistyped
+    with collected():  # the flow itself reports damaged artifacts
+        for reference in named:  # first, because names are easily mistyped and the rest takes seconds
             resolve(reference, config.store)
     begin()
     if speed is not None:

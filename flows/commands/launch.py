@@ -1,4 +1,4 @@
-"""Running flows from the command line: Prefect quiet, progress on stderr."""
+"""Run flows from the command line: quiet Prefect, progress on stderr."""
 
 import logging
 import os
@@ -12,13 +12,13 @@ from nerbench.flows import server
 from nerbench.flows.commands.terminal import escaping, verbosity
 from nerbench.tasks.child import CALM
 
-# Prefect and transformers read these when they are imported. What the user has set stays.
+# Prefect and transformers read these on import. Values that the user has set take precedence.
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
-    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # or each of a thousand steps says that it is done
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # what matters of it we say ourselves, in one line
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # otherwise each of a thousand task runs logs its end
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the command reports what matters in one line
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
@@ -30,13 +30,13 @@ OURS = ("nerbench.tasks", "nerbench.artifacts")
 
 
 def begin() -> None:
-    """Be quiet, and begin Prefect's server: to be called first by a command that runs a flow."""
+    """Silence the libraries and start a Prefect server; the first call of a command that runs a flow."""
     quiet()
     server.begin()
 
 
 def quiet() -> None:
-    """Keep the libraries' own noise off the terminal; to be called before they are imported. `-v` has Prefect's log."""
+    """Silence the libraries; call this before importing them. With `-v`, Prefect's log stays on."""
     if verbosity() == "verbose":
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL", "INFO")
@@ -47,20 +47,20 @@ def quiet() -> None:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """While a flow runs: what `told` does, and a Prefect server."""
+    """Provide a Prefect server and progress output while a flow runs."""
     with told("starting Prefect"):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        # The heartbeat's thread holds every exit up for a second, and nobody watches a run in a terminal by heartbeat.
+        # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
         with server.ready(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
 
 @contextmanager
 def told(first: str = "working") -> Iterator[None]:
-    """Meanwhile, our warnings are lines on stderr, and progress is one live line if that is a terminal.
+    """Show nerbench's warnings as lines on stderr, and progress as one live line if stderr is a terminal.
 
-    `-v` makes a line of everything that is told, `-q` of nothing.
+    With `-v`, every message is a line; with `-q`, none is shown.
     """
     from rich.console import Console
 
@@ -102,7 +102,7 @@ def _listening(names: tuple[str, ...], handler: logging.Handler) -> Iterator[Non
 
 
 class _Lines(logging.Handler):
-    """Hands every message to a function."""
+    """Pass every message to a function."""
 
     def __init__(self, level: int, show: Callable[[str], None]) -> None:
         super().__init__(level)

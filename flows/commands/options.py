@@ -1,4 +1,4 @@
-"""Options that several commands share, and the configuration that they describe."""
+"""Options that several commands share, and the configuration that they determine."""
 
 import inspect
 from collections.abc import Callable
@@ -16,41 +16,52 @@ from nerbench.flows.commands.terminal import complain, set_verbosity
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but why it failed.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr: each step, and Prefect's log.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print each step and Prefect's log on stderr.")]
 Reference = Annotated[
     str,
     typer.Argument(
-        metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.", autocompletion=complete_reference
+        metavar="REF",
+        help="A model: name, name@alias, name@sha256:…, a folder or a URL.",
+        autocompletion=complete_reference,
     ),
 ]
 
 SHARED: dict[str, Any] = {
     "config_file": Annotated[
         Path | None,
-        typer.Option("--config", "-c", metavar="FILE", help="Configuration; else nerbench.yaml here, else the demo."),
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="Configuration file. Default: ./nerbench.yaml if it exists, otherwise the demo.",
+        ),
     ],
     "changes": Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one key, e.g. benchmark.split=validation."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override one key, e.g. benchmark.split=validation; repeatable."
+        ),
     ],
-    "store": Annotated[str | None, typer.Option("--store", metavar="URL", help="Where models are published.")],
-    "results": Annotated[str | None, typer.Option("--results", metavar="URL", help="Where result tables go.")],
+    "store": Annotated[str | None, typer.Option("--store", metavar="URL", help="The model store: a folder or URL.")],
+    "results": Annotated[
+        str | None, typer.Option("--results", metavar="URL", help="Location of the result tables: a folder or URL.")
+    ],
 }
 TELLING: dict[str, Any] = {"quiet": Quiet, "verbose": Verbose}
 
 
 def tell(*, quiet: bool, verbose: bool) -> None:
-    """Heed `-q` and `-v`; raises InputError for both."""
+    """Apply `-q` and `-v`; raises InputError if both are given."""
     if quiet and verbose:
         raise InputError("-q and -v", "contradict each other", "give one of them")
     set_verbosity("quiet" if quiet else "verbose" if verbose else "normal")
 
 
 def _finish(command: Callable[[], None], problems: Problems) -> None:
-    """Run a command, then print what is wrong with single objects, a line each: exit status 1 where there are some."""
+    """Run a command, then print one line per damaged object; exit with status 1 if there are any."""
     try:
         command()
     finally:
@@ -61,9 +72,9 @@ def _finish(command: Callable[[], None], problems: Problems) -> None:
 
 
 def configured(*needs: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command whose first parameter is the configuration the options that describe it.
+    """Add the shared options to a command whose first parameter is the configuration.
 
-    `needs`: the sections whose files must exist for this command.
+    `needs` names the sections whose files must exist for this command.
     """
     return partial(_configured, needs=needs)
 
@@ -99,9 +110,9 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
 
 
 def _trust(path: Path | None, config: "Config") -> None:
-    """Let this process and its children load code from where the user's file lies, and runs use what the file names.
+    """Allow this process and its children to load code from the configuration's folder and to use what it names.
 
-    Runs that the API of `nerbench serve` starts are among the children; what else their parameters name is refused.
+    Runs started through the API of `nerbench serve` are children too; anything else in their parameters is refused.
     """
     from nerbench.tasks.configuration.configfile import DEFAULT_FILE
     from nerbench.tasks.configuration.locations import named_locations

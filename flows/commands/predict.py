@@ -1,4 +1,4 @@
-"""`nerbench predict`: try a model at once on a sentence, a file or what is piped in."""
+"""`nerbench predict`: tag a sentence, a file or standard input with a model."""
 
 import logging
 import os
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from nerbench.tasks.predicting.tagging import TaggedSentence
 
 COLOURS = ("black on bright_cyan", "black on bright_green", "black on bright_yellow", "black on bright_magenta")
-"""Of entity types, in the order in which they are met; then again from the first."""
+"""Colours of entity types in order of appearance, reused cyclically."""
 _SUFFIX = 6
-"""Characters of the longest ending by which a name is taken for a file's."""
+"""Longest file extension, in characters, by which an argument is recognised as a file name."""
 
 
 class Format(StrEnum):
-    """How the text of a file is read."""
+    """How text is split into words."""
 
     text = "text"
     words = "words"
@@ -41,7 +41,7 @@ class Format(StrEnum):
 
 
 class Mode(StrEnum):
-    """How tags that are not valid IOB2 are read."""
+    """How invalid IOB2 tags are decoded."""
 
     strict = "strict"
     conlleval = "conlleval"
@@ -49,19 +49,28 @@ class Mode(StrEnum):
 
 Texts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT|FILE|-", help="A sentence, a file with a sentence a line or CoNLL text, or stdin."),
+    typer.Argument(
+        metavar="TEXT|FILE|-", help="A sentence, a file (one sentence per line, or CoNLL text), or - for stdin."
+    ),
 ]
 File = Annotated[
     str | None,
-    typer.Option("--file", metavar="FILE|URL|-", help="The file, where a text could be meant by its name."),
+    typer.Option("--file", metavar="FILE|URL|-", help="Read this file, even if its name looks like text."),
 ]
 Read = Annotated[
     Format | None,
-    typer.Option("--format", help="How a text is read: split by our rules, at blanks only, or a word a line."),
+    typer.Option(
+        "--format",
+        help="text: split at white space and punctuation; words: split at white space only; conll: one word per line.",
+    ),
 ]
-Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Of the file, or of stdin.")]
-Reading = Annotated[Mode, typer.Option("--mode", help="conlleval takes a stray I- for the begin of an entity.")]
-JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON object a sentence, with the place of each word.")]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Text encoding of the file or of stdin.")]
+Reading = Annotated[
+    Mode, typer.Option("--mode", help="With conlleval, an I- tag without a preceding B- starts an entity.")
+]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per sentence, with the position of each word.")
+]
 
 
 @configured()
@@ -76,10 +85,10 @@ def predict(  # noqa: PLR0913 - one parameter an option
     mode: Reading = Mode.strict,
     json: JsonLines = False,
 ) -> None:
-    """Tag a text with a model: entities highlighted with their type and probability.
+    """Tag text with a model and highlight entities with their type and probability.
 
-    The model infers as in a benchmark, and its tags are read as there: same words, same tags. Text is split into words
-    at blanks and around punctuation; `--format words` splits at blanks only.
+    Inference and tag decoding are those of a benchmark: the same words get the same tags. Text is split into words at
+    white space and around punctuation; with `--format words`, at white space only.
     """
     quiet()
     from nerbench.tasks.configuration.configfile import absolute_reference
@@ -87,7 +96,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     source = _source(texts or [], file, format, _known(encoding))
     with told("loading the model"):
         found = _counted(_tagged(config, absolute_reference(reference), source.sentences, mode), source.n_bytes)
-        first = next(found)  # what takes long to load is loaded by now
+        first = next(found)  # loads the model
     shown_apart = json or not sys.stdout.isatty()
     with told("tagging") if shown_apart else nullcontext():
         _print(first, found, json)
@@ -97,7 +106,7 @@ def _source(texts: list[str], file: str | None, format: Format | None, encoding:
     from nerbench.tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
 
     if file is not None and texts:
-        raise InputError("--file", "stands beside a TEXT", "give one of them")
+        raise InputError("--file", "cannot be combined with a TEXT", "give one of them")
     given = " ".join(texts)
     if file is None and len(texts) == 1 and (given == STANDARD_INPUT or _is_file(given) or _is_url(given)):
         file = given

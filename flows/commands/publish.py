@@ -1,4 +1,4 @@
-"""`nerbench publish`: a stored model and its card on the Hugging Face Hub."""
+"""`nerbench publish`: upload a stored model and its card to the Hugging Face Hub."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,16 +10,21 @@ from nerbench.flows.commands.terminal import echo, print_json, print_table, say
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
-Reference = Annotated[str, typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, a folder or a URL.")]
-To = Annotated[str, typer.Option("--to", metavar="ORG/NAME", help="The repository; made if it is missing.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show files and card; ask no Hub, publish nothing.")]
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="A model: name, name@alias, name@sha256:…, a folder or a URL.")
+]
+To = Annotated[
+    str, typer.Option("--to", metavar="ORG/NAME", help="The target repository; created if it does not exist.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the files and the card without contacting the Hub.")]
 Who = Annotated[
     Literal["private", "public"] | None,
     typer.Option(
-        "--visibility", help="Make the repository private or public, now or later; a new one is private by default."
+        "--visibility",
+        help="Make the repository private or public, even if it exists already. Default for a new one: private.",
     ),
 ]
-Message = Annotated[str | None, typer.Option("--message", metavar="TEXT", help="The commit's first line.")]
+Message = Annotated[str | None, typer.Option("--message", metavar="TEXT", help="The first line of the commit message.")]
 
 
 @configured()
@@ -67,7 +72,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
 
 def show_card(config: "Config", reference: str, json: bool) -> None:
-    """Print the card of a model as Markdown, and on stderr what it lacks."""
+    """Print a model's card as Markdown on stdout, and its missing fields on stderr."""
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.publishing.card import render_card
 

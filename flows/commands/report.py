@@ -1,4 +1,4 @@
-"""`nerbench report`: what the tables say of a run, as one page."""
+"""`nerbench report`: write the results of runs as one HTML page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN]...", help="Ids of runs, or dates for the newest one of each; the newest by default."),
+    typer.Argument(
+        metavar="[RUN]...", help="Run ids, or dates for the newest run of each day. Default: the newest run."
+    ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes; ends in .html.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is no report, too.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write; the name must end in .html.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file, even if it is not a report.")]
 
 
 @configured()
@@ -28,7 +32,7 @@ def report(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a page about runs: verdict, leaderboard, charts, history, errors; it opens from disk, offline."""
+    """Write an HTML page about runs: verdict, leaderboard, charts, history and errors. It works offline."""
     from nerbench.tasks.report.report import build, check_target, save_report
 
     check_target(output, force=force)

@@ -1,4 +1,4 @@
-"""`nerbench results`: the result tables."""
+"""`nerbench results`: show, compact and export the result tables."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,29 +14,42 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show, compact and export the result tables.", no_args_is_help=True)
 
-RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="A run; the newest by default.")]
-Bundle = Annotated[Path | None, typer.Option("--bundle", metavar="FILE.zip", help="All tables, with environment.")]
-To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="One table, as .parquet or .csv.")]
-Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="Which table goes --to a file.")]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only runs of this day and later.")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="The run to show. Default: the newest one.")]
+Bundle = Annotated[
+    Path | None,
+    typer.Option("--bundle", metavar="FILE.zip", help="Export all tables and the environment to this zip file."),
+]
+To = Annotated[
+    Path | None, typer.Option("--to", metavar="FILE", help="Export one table to this .parquet or .csv file.")
+]
+Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="The table to export with --to.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
+]
 WithoutText = Annotated[bool, typer.Option("--without-text", help="Leave out the words of the corpus.")]
-Tables = Annotated[list[str] | None, typer.Option("--table", metavar="NAME", help="Only this table; repeatable.")]
+Tables = Annotated[
+    list[str] | None, typer.Option("--table", metavar="NAME", help="Compact only this table; repeatable.")
+]
 Grace = Annotated[
     float,
     typer.Option(
-        "--grace", metavar="DAYS", min=0, max=36500, help="Keep replaced files so long for those who still read."
+        "--grace",
+        metavar="DAYS",
+        min=0,
+        max=36500,
+        help="Keep replaced files for this many days, for readers that still use them.",
     ),
 ]
 Safe = Annotated[
-    bool, typer.Option("--safe", help="For spreadsheets: an apostrophe before each text of the CSV that is a formula.")
+    bool, typer.Option("--safe", help="Put an apostrophe before CSV texts that a spreadsheet would run as formulas.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 
 
 @app.command()
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
-    """Show the scores of a run, with its speed and memory."""
+    """Show the scores, speed and memory of a run."""
     from nerbench.tasks.results.summary import leaderboard, newest_run, speed_and_memory
 
     found = newest_run(config.results, run)
@@ -53,7 +66,7 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 @app.command()
 @configured()
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
-    """Make one file of the many small ones of each day that is over; a later call deletes what they replaced."""
+    """Merge the small files of each past day into one; a later call deletes the replaced files."""
     from nerbench.artifacts.results.compaction import COMPACTABLE
     from nerbench.artifacts.results.compaction import compact as compact_tables
     from nerbench.tasks.runs import utc_now
@@ -80,13 +93,13 @@ def export(  # noqa: PLR0913 - one parameter an option
     safe: Safe = False,
     force: Force = False,
 ) -> None:
-    """Write tables for someone else: all in one zip, or one as a file; without host names, secrets and folders."""
+    """Export all tables to a zip file, or one table to a file, without host names, secrets and folder names."""
     from nerbench.artifacts.errors import InputError
     from nerbench.tasks.results.export import Selection, export_bundle, export_table
 
     selection = Selection(since=since, text=not without_text)
     if bundle and safe:
-        raise InputError("--safe", "is about spreadsheets", "leave it out, or export one table --to FILE.csv")
+        raise InputError("--safe", "applies to CSV files only", "leave it out, or export one table --to FILE.csv")
     if bundle and not (to or table):
         rows = export_bundle(config.results, bundle, selection, force=force)
     elif to and table and not bundle:

@@ -1,4 +1,4 @@
-"""Escapes everything that a rich console prints."""
+"""Escape everything that a rich console prints."""
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
@@ -7,7 +7,7 @@ from nerbench.artifacts.escaping import escaped
 
 
 class Escaping(RenderHook):
-    """Escapes what is printed after it is laid out; the console's own styles and controls stay."""
+    """Escape text after layout; keep the console's own styles and control codes."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """The same, each escaped."""

@@ -1,4 +1,4 @@
-"""`nerbench serve`: a Prefect server and our deployments on this machine."""
+"""`nerbench serve`: a Prefect server and nerbench's deployments on this machine."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,23 +11,25 @@ from nerbench.flows.commands.terminal import say
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Where the server listens, on this machine only.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Runs that may work at the same time.")]
+Port = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Port of the server, which listens on this machine only.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of concurrent runs.")]
 AlertUrl = Annotated[
     str | None,
     typer.Option(
         "--alert-url",
         metavar="URL",
         envvar="NERBENCH_ALERT_URL",
-        help="Post here when a run fails or a night is missing; an argument is shown to every user of the machine, "
-        "the variable is not.",
+        help="Webhook to call when a run fails or a nightly run is missing. Prefer the environment variable: every "
+        "user of this machine can see command-line arguments.",
     ),
 ]
 
 
 @configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 def serve(config: "Config", *, port: Port = 4200, limit: Limit = 1, alert_url: AlertUrl = None) -> None:
-    """Serve nightly and on-demand runs of this configuration, with a Prefect server, until Ctrl-C."""
+    """Start a Prefect server and serve nightly and on-demand runs of this configuration until Ctrl-C."""
     quiet()
     from nerbench.tasks.corpora.demo import prepare_demo
 

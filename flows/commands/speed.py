@@ -1,4 +1,4 @@
-"""`nerbench speed`: speed and memory of models, stored ones and configurations alone."""
+"""`nerbench speed`: measure speed and memory of stored models and of architectures without weights."""
 
 import os
 from pathlib import Path
@@ -19,15 +19,19 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[REF|CONFIG]...",
-        help="Stored models, folders, ids of the Hub; or without weights: bert-base, '{model_type: bert, …}'.",
+        help="Stored models, folders or Hub ids; or architectures: bert-base, '{model_type: bert, …}'.",
         autocompletion=complete_reference,
     ),
 ]
-BatchSizes = Annotated[str | None, typer.Option("--batch-sizes", metavar="N,N", help="Sentences a batch; 8.")]
+BatchSizes = Annotated[
+    str | None, typer.Option("--batch-sizes", metavar="N,N", help="Sentences per batch. Default: 8.")
+]
 Lengths = Annotated[
     str | None,
     typer.Option(
-        "--sequence-lengths", metavar="N,N", help="Pieces a sentence; real: the data set's. 8,32,128,512,real."
+        "--sequence-lengths",
+        metavar="N,N",
+        help="Tokens per sentence; real: the data set's sentences. Default: 8,32,128,512,real.",
     ),
 ]
 Workloads = Annotated[str | None, typer.Option("--workloads", metavar="A,B", help="inference (default), training.")]
@@ -37,17 +41,29 @@ Backends = Annotated[
 Precisions = Annotated[str | None, typer.Option("--precisions", metavar="A,B", help="fp32 (default), bf16, fp16.")]
 Head = Annotated[
     str | None,
-    typer.Option("--head", metavar="HEAD", help="token; none: the encoder alone. By default what a model has."),
+    typer.Option("--head", metavar="HEAD", help="token; or none: only the encoder. Default: the head of the model."),
 ]
-Processes = Annotated[int | None, typer.Option("--processes", metavar="N", help="That time each cell; 3.")]
-Iterations = Annotated[int | None, typer.Option("--iterations", metavar="N", help="Calls a process, at least; 10.")]
-Minimum = Annotated[float | None, typer.Option("--minimum", metavar="S", help="Seconds a process, at least; 1.")]
+Processes = Annotated[
+    int | None,
+    typer.Option("--processes", metavar="N", help="Processes that time each cell, one after another. Default: 3."),
+]
+Iterations = Annotated[
+    int | None, typer.Option("--iterations", metavar="N", help="Minimum calls per process and cell. Default: 10.")
+]
+Minimum = Annotated[
+    float | None, typer.Option("--minimum", metavar="S", help="Minimum seconds per process and cell. Default: 1.")
+]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="S", help="Seconds after which a cell is given up; 600.")
+    float | None,
+    typer.Option(
+        "--timeout", metavar="S", help="Seconds after which a process is stopped and its cell abandoned. Default: 600."
+    ),
 ]
 Csv = Annotated[
     Path | None,
-    typer.Option("--csv", metavar="FILE|FOLDER", help="Write all columns to FILE.csv, or a file a section to FOLDER."),
+    typer.Option(
+        "--csv", metavar="FILE|FOLDER", help="Also write all columns to FILE.csv, or one file per section to FOLDER."
+    ),
 ]
 
 
@@ -69,9 +85,9 @@ def speed(  # noqa: PLR0913 - one parameter an option
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions.
+    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and precisions.
 
-    An interrupted sweep goes on where it stopped when it is repeated within twelve hours.
+    If you repeat an interrupted sweep within twelve hours, it measures only the missing cells.
     """
     lists = {
         "batch_sizes": batch_sizes,

@@ -1,7 +1,7 @@
-"""What commands print: tables on stdout for people, one JSON object for machines; everything else goes to stderr.
+"""Output of commands: tables or one JSON object on stdout; everything else on stderr.
 
-All of it goes through `print_json`, `echo`, `complain` or a `console()`, which let no control character of a label, a
-word or a name reach the terminal.
+All output goes through `print_json`, `echo`, `complain` or a `console()`, which escape control characters in labels,
+words and names.
 """
 
 import json
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Verbosity = Literal["quiet", "normal", "verbose"]
 PIPE_WIDTH = 160
-"""Columns of what is no terminal, at least: a pipe has no width of its own to be cut at."""
+"""Minimum width, in columns, of output that does not go to a terminal."""
 _GAP = 2
 _WORD = 24
-"""Characters that a word of a column of text may be broken after."""
+"""Characters after which a long word in a text column may be broken."""
 
 
 class _Told:
-    """How much the running command says on stderr beside errors."""
+    """How much the running command prints on stderr besides errors."""
 
     verbosity: Verbosity = "normal"
 
 
 def set_verbosity(verbosity: Verbosity) -> None:
-    """How much is said from now on, in this process."""
+    """Set the verbosity of this process."""
     _Told.verbosity = verbosity
 
 
 def verbosity() -> Verbosity:
-    """How much is said: `-q`, `-v`, or neither."""
+    """The verbosity that `-q` and `-v` set."""
     return _Told.verbosity
 
 
 def print_json(data: Any) -> None:
-    """One JSON object on stdout; times as ISO 8601. What was reported so far is in its `problems`."""
+    """Print one JSON object on stdout, with times as ISO 8601. Its `problems` lists everything reported so far."""
     if isinstance(data, dict) and (found := reported()):
         data = data | {"problems": [*data.get("problems", ()), *map(str, found.values())]}
     print(json.dumps(data, default=_plain, allow_nan=False))
 
 
 def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequence[str] = ()) -> None:
-    """Rows as a table, columns in order of appearance; numbers to the right, and never cut.
+    """Print rows as a table, columns in order of appearance; numbers are right-aligned and never truncated.
 
-    `optional`: columns that go, the first one first, where the terminal is too narrow for all. Where the others do not
-    fit either, each row becomes a block of its own, with a line for each of all its columns.
+    `optional` names columns to drop, in this order, if the terminal is too narrow. If the remaining columns do not fit
+    either, each row is printed as a block with one line for each of all its columns.
     """
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -72,7 +72,7 @@ def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequ
 
 
 def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
-    """A leaderboard; data set and annotation move to the title where they are the same for all, to spare the width."""
+    """Print a leaderboard. If all rows have the same data set or annotation, it moves to the title."""
     rows = list(rows)
     same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
     title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
@@ -81,7 +81,7 @@ def print_scores(rows: Iterable[Row], title: str = "strict entity scores in poin
 
 
 def print_leaderboard(rows: Sequence[Row]) -> None:
-    """A leaderboard, and below it what each number differs by where there are several annotations."""
+    """Print a leaderboard and, if there are several annotations, the differences between them."""
     from nerbench.tasks.results.summary import gold_differences
 
     print_scores(rows)
@@ -90,18 +90,18 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
 
 
 def echo(text: str = "") -> None:
-    """A line on stdout."""
+    """Print a line on stdout."""
     print(escaped(text))
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, on stderr; none with `-q`."""
+    """Print a line on stderr, unless `-q` is set."""
     if verbosity() != "quiet":
         complain(text)
 
 
 def complain(text: str) -> None:
-    """A line on stderr that nobody can switch off: why a command failed."""
+    """Print an error on stderr, even with `-q`."""
     print(escaped(text), file=sys.stderr)
 
 

@@ -1,6 +1,6 @@
-"""The configuration: one frozen model behind the YAML file, the flags and Prefect's form.
+"""The configuration schema: one frozen model for the YAML file, the command-line options and Prefect's form.
 
-`nerbench.tasks.configuration.configfile` reads it from YAML and turns validation errors into single lines.
+`nerbench.tasks.configuration.configfile` loads the YAML file and turns validation errors into one-line messages.
 """
 
 from nerbench.tasks.config.benchmark import BenchmarkConfig

@@ -1,4 +1,4 @@
-"""What is measured, on which words, and how."""
+"""What the benchmark measures, on which data, and how."""
 
 from typing import Literal
 
@@ -8,48 +8,48 @@ from nerbench.tasks.config.section import DEFAULT_MODES, Mode, Precision, Sectio
 
 
 class BenchmarkConfig(Section):
-    """What is measured, on which words, and how."""
+    """What the benchmark measures, on which data, and how."""
 
     models: tuple[str, ...] = ("*@latest",)
-    """References: `name`, `name@alias`, `name@sha256:…`, `*@latest`, a folder, an fsspec URL."""
+    """The models to benchmark: `name`, `name@alias`, `name@sha256:…`, `*@latest`, a folder or an fsspec URL."""
     split: Split = "test"
-    """The split of every data set that is scored."""
+    """The split to score, for every data set."""
     labels: Literal["all"] | tuple[str, ...] = "all"
-    """Entity types to write rows for, beside `overall`."""
+    """Entity types that get rows of their own, in addition to `overall`."""
     modes: tuple[Mode, ...] = DEFAULT_MODES
-    """How entities are matched, `strict` among them. `discard` and `span` repeat numbers of `strict` and `exact`."""
+    """How entities are matched; must include `strict`. `discard` and `span` repeat numbers of `strict` and `exact`."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
+    """The device for inference: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
     precision: Precision = "fp32"
-    """Arithmetic of the inference."""
+    """Floating-point type for inference."""
     window: int | None = Field(default=None, ge=8)
-    """Pieces a window, special tokens included; the model's own by default."""
+    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
     vote: Literal["first", "max", "mean"] = "first"
-    """Which pieces decide a word's tag: its first, its most confident, or their mean."""
+    """Which sub-word tokens decide the tag of a word: the first, the most confident one, or the mean over all."""
     label_map: dict[str, str] = Field(default_factory=dict)
-    """Entity types of the models renamed to the corpus's, e.g. `{PERSON: PER}`."""
+    """Renames entity types of the models to those of the corpus, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
-    """Entity types of the models that are read as `O`."""
+    """Entity types of the models to treat as `O`."""
     labels_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """By model name, the tags of its outputs in order, for a model that knows them as `LABEL_0`, `LABEL_1`, … only."""
+    """The tags of a model's outputs in order, by model name; for models that only have `LABEL_0`, `LABEL_1`, …"""
     canary: float = Field(default=0.0, ge=0, le=1)
-    """Share of a cached model's sentences, in whole blocks of 2,048, that is inferred again and compared."""
+    """Share of a cached model's sentences to infer again and compare, in whole blocks of 2,048 sentences."""
     frozen: bool = True
-    """Fail where an unchanged model says something else than in an earlier run with the same settings."""
+    """Fail if the predictions of an unchanged model differ from those of an earlier run with the same settings."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Of the intervals of the scores."""
+    """Confidence level of the score intervals."""
     tags: tuple[str, ...] = ()
-    """Only metrics that have one of these tags; all by default."""
+    """Compute only metrics that have one of these tags; by default, all metrics."""
     speed: bool = True
     """Also measure latency, load time and memory."""
     report: bool = True
-    """Also write a page about the run, `<results>/reports/<run>.html`."""
+    """Also write the report `<results>/reports/<run>.html`."""
     shards: int = Field(default=1, ge=1)
-    """Parts that a corpus is cut into, of whole blocks of 2,048 sentences; each is inferred and cached on its own."""
+    """Number of parts of a corpus, in whole blocks of 2,048 sentences; each part is inferred and cached separately."""
     text: Literal["keep", "drop"] = "keep"
-    """Whether tables may hold the corpus's words."""
+    """Whether result tables may contain the words of the corpus."""
     refresh: bool = False
-    """Infer again even where predictions are cached."""
+    """Run inference again, even if predictions are cached."""
 
     @field_validator("modes")
     @classmethod

@@ -1,4 +1,4 @@
-"""Limits of what is kept to spare work."""
+"""Limits of the caches."""
 
 from datetime import timedelta
 
@@ -9,16 +9,16 @@ from nerbench.tasks.config.section import Section
 
 
 class CacheConfig(Section):
-    """How much the two caches may hold, each: local copies of models, and predictions and counts beside the results."""
+    """Limits of each of the two caches: local copies of models, and predictions and counts in the results folder."""
 
     max_gb: float | None = Field(default=None, ge=0)
-    """Gigabytes (10⁹ bytes) of each cache: the least recently used entries go at a run's end; no limit by default."""
+    """Maximum size in GB (10⁹ bytes); the end of a run removes the least recently used entries. Default: no limit."""
     max_days: float | None = Field(default=None, ge=0, le=36500)
-    """Days since the last use after which an entry goes at a run's end; no limit by default."""
+    """Maximum days since the last use; the end of a run removes older entries. Default: no limit."""
 
     @property
     def limits(self) -> Limits:
-        """The same, in bytes and time."""
+        """The limits in bytes and as a time span."""
         return Limits(
             None if self.max_gb is None else int(self.max_gb * 1e9),
             None if self.max_days is None else timedelta(days=self.max_days),

@@ -1,22 +1,22 @@
-"""What a model card says that no manifest and no table knows."""
+"""Content of model cards that neither manifests nor tables provide."""
 
 from nerbench.tasks.config.section import Section, Text
 
 
 class CardConfig(Section):
-    """Metadata and texts of model cards; what is not given is left out of a card, and said to be missing."""
+    """Metadata and texts of model cards. Missing values are left out of a card and reported."""
 
     license: Text | None = None
-    """The Hub's identifier of a licence, e.g. `apache-2.0`."""
+    """The Hub's identifier of the licence, e.g. `apache-2.0`."""
     language: tuple[Text, ...] = ()
     """ISO 639 codes, e.g. `[en]`."""
     base_model: Text | None = None
-    """The Hub id of the model that was fine-tuned, where training began from a local copy of it."""
+    """The Hub id of the base model, if training started from a local copy of it."""
     datasets: tuple[Text, ...] = ()
-    """Hub ids of the training data; those of training data that was read from the Hub by default."""
+    """Hub ids of the training data; by default, those of training data that was read from the Hub."""
     intended_uses: Text | None = None
-    """What the model is for, and what it is not for: plain text, which the card shows literally."""
+    """Intended and unintended uses of the model, as plain text that the card shows literally."""
     limitations: Text | None = None
-    """What you know that it does badly: plain text, beside what the scores show."""
+    """Known weaknesses of the model beyond the scores, as plain text."""
     bias: Text | None = None
-    """On whom or what it errs more often, and what follows from that: plain text."""
+    """Groups or topics on which the model errs more often, and the consequences, as plain text."""

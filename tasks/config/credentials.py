@@ -1,4 +1,4 @@
-"""Refuses credentials that are written out in a configuration, which parameters, tables and pages show as it is."""
+"""Reject credentials written in a configuration: run parameters, tables and pages show it in plain text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from nerbench.artifacts.secrets import is_secret_name, url_credential
 
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
-"""What stands before `key` where that is none to a lock: `sort_key`."""
+"""Words that make a name ending in `key` harmless, as in `sort_key`."""
 
 
 def field_name(at: Sequence[str | int]) -> str:
@@ -15,7 +15,7 @@ def field_name(at: Sequence[str | int]) -> str:
 
 
 def find_credential(data: Any) -> str | None:
-    """`field: problem; remedy` of the first credential in a configuration as plain data; None where there is none."""
+    """`field: problem; remedy` for the first credential in a configuration (plain data), or None."""
     for at, text in _texts(data, ()):
         if kind := url_credential(text):
             mlflow = " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)" if at == ("tracking_uri",) else ""

@@ -1,4 +1,4 @@
-"""Where corpora and further annotations of them are, and how they are read."""
+"""Locations and formats of data sets and additional annotations."""
 
 import codecs
 from typing import Annotated, Any, Literal, Self
@@ -17,50 +17,50 @@ FIELDS_OF: dict[Format, tuple[str, ...]] = {
     "hub": ("path", "config", "revision", "columns", "labels"),
     "loader": ("loader", "options", "labels"),
 }
-"""What says how a data set of each format is read; the first is where it is, and is needed."""
+"""The fields of each format; the first one gives the location and is required."""
 _EXAMPLES = {"files": "{test: data/test.txt}", "path": "ZihanWangKi/conllpp", "loader": "my_corpus:load"}
 
 
 class DatasetConfig(Section):
-    """A corpus: named splits of sentences of words with one tag a word."""
+    """A data set: named splits of sentences that have one tag per word."""
 
     name: Name
-    """The name it is known by in tables."""
+    """The name of the data set in tables."""
     format: Format = "conll"
-    """`conll`: text files with one word a line. `parquet`, `json`: files with one sentence a row, or a line. `hub`: a
-    data set of the Hugging Face Hub, or a folder in its layout. `loader`: a function of your own."""
+    """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line. `hub`: a
+    data set on the Hugging Face Hub, or a folder with the same layout. `loader`: a custom function."""
     files: dict[Split, Text] = Field(default_factory=dict)
-    """conll, parquet, json: one file (path or fsspec URL) a split."""
+    """conll, parquet, json: one file (path or fsspec URL) per split."""
     path: Text | None = None
-    """hub: the data set's id, or a local folder."""
+    """hub: the id of the data set, or a local folder."""
     config: str | None = None
-    """hub: the configuration of a data set that has several."""
+    """hub: the configuration, for a data set with several."""
     revision: str | None = None
     """hub: branch, tag or commit."""
     loader: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None = None
-    """loader: `package.module:function`, called with a split's name; gives its sentences of words and tags."""
+    """loader: `package.module:function`; takes the name of a split and yields its sentences as words and tags."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """loader: further keyword arguments of the function."""
+    """loader: additional keyword arguments of the function."""
     columns: dict[Literal["words", "tags", "document"], int | str] = Field(default_factory=dict)
-    """Where words and tags stand. conll: 0-based positions, negative from the end (default 0 and -1), or names of a
+    """The columns of words and tags. conll: 0-based positions, negative from the end (default 0 and -1), or names in a
     `# global.columns =` header. parquet, json, hub: column names (default `tokens` or `words`, and `ner_tags` or
-    `tags`), and optionally that of a `document`, whose sentences stand together."""
+    `tags`), and optionally a `document` column, where the sentences of a document are adjacent."""
     delimiter: Literal["auto", "tab", "space"] = "auto"
-    """conll: what separates columns; `auto` is any white space."""
+    """conll: the column separator; `auto` is any white space."""
     encoding: str = "utf-8"
-    """conll, json: the files' text encoding."""
+    """conll, json: the text encoding of the files."""
     labels: tuple[str, ...] = ()
-    """parquet, json, hub, loader: what tags mean that are integers, e.g. `[O, B-PER, I-PER]`."""
+    """parquet, json, hub, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
     scheme: TagScheme = "auto"
-    """The tag scheme; `auto` recognises it over all splits together, bare types (`io`) excepted."""
+    """The tag scheme; `auto` recognises it from all splits together, except for bare types (`io`)."""
     invalid: Literal["repair", "refuse"] = "repair"
-    """What becomes of an `I-` (`E-`, `L-`) that continues no entity of its type, here and in the data set's `golds`.
-    `repair`: it becomes a `B-`, as conlleval reads it, with a warning; the column `n_repaired` counts. `refuse`: an
-    error that names its place."""
+    """Handling of an `I-` (`E-`, `L-`) that does not continue an entity of its type, also in the data set's
+    `golds`. `repair` turns it into a `B-`, as conlleval does, with a warning; the column `n_repaired` counts them.
+    `refuse` raises an error that names its place."""
     label_map: dict[str, str] = Field(default_factory=dict)
-    """Entity types of the corpus renamed, e.g. `{PERSON: PER}`."""
+    """Renames entity types of the data set, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
-    """Entity types of the corpus that are read as `O`."""
+    """Entity types of the data set to treat as `O`."""
 
     @field_validator("encoding")
     @classmethod
@@ -91,17 +91,17 @@ class DatasetConfig(Section):
 
 
 class GoldConfig(Section):
-    """A further annotation of the words of a data set's benchmark split, with a tag scheme of its own."""
+    """An additional annotation of the words in the benchmark split of a data set. Its tag scheme can differ."""
 
     name: Name
-    """The name it is known by in the `gold` column."""
+    """The name of the annotation in the `gold` column."""
     dataset: Name
-    """The data set whose words it annotates."""
+    """The annotated data set."""
     file: Text
-    """Where it is: what `files`, `path` or `loader` are in a data set of its format."""
+    """The location, as in `files`, `path` or `loader` of a data set of the same format."""
     format: Format | None = None
-    """Its format; that of the data set, with the same columns, labels, encoding and options, where None."""
+    """The format; by default that of the data set, with the same columns, labels, encoding and options."""
     columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
-    """Where its words and tags stand, if not where they do in the data set."""
+    """The columns of words and tags, if they differ from those of the data set."""
     scheme: TagScheme | None = None
-    """Its tag scheme; `auto` recognises it, and is what None means, unless the data set declares `io`."""
+    """The tag scheme; `auto` recognises it. Default: `auto`, or `io` if the data set declares `io`."""

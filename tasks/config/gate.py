@@ -1,4 +1,4 @@
-"""Which differences from the baseline let a run fail, and which move the baseline."""
+"""The gate: which differences from the baseline fail a run, and which promote a model."""
 
 import logging
 from typing import Any, Literal, Self
@@ -12,22 +12,22 @@ EXACT_MATCH = ("strict", "conlleval", "discard")
 
 
 class GateRule(Section):
-    """One number that must not fall."""
+    """One score that must not drop below that of the baseline."""
 
     metric: Literal["precision", "recall", "f1"] = "f1"
-    """Which."""
+    """The metric to compare."""
     label: Text = "overall"
-    """An entity type, or `overall` (micro average)."""
+    """An entity type, or `overall` for the micro average."""
     slice: Text = "all"
-    """Which entities, e.g. `unseen`."""
+    """The slice of the entities to compare, e.g. `unseen`."""
     mode: Mode = "strict"
-    """How entities are matched."""
+    """The mode in which entities are matched."""
     dataset: Name | None = None
-    """The data set; every one by default."""
+    """The data set to compare on; by default, every data set."""
     gold: Name | None = None
-    """The annotation; the data set's own by default."""
+    """The annotation to compare against; by default, the data set's own."""
     margin: float | None = Field(default=None, ge=0, le=100)
-    """Points that it may fall; the gate's margin by default."""
+    """Largest acceptable drop, in points; by default, the margin of the gate."""
 
     @model_validator(mode="after")
     def _is_counted(self) -> Self:
@@ -39,29 +39,29 @@ class GateRule(Section):
 
 
 class GateConfig(Section):
-    """What is compared with the baseline after every benchmark; what fails lets the run fail."""
+    """Comparison with a baseline after every benchmark. A failed rule fails the run."""
 
     baseline: Text = "champion"
-    """The alias under which each model's baseline stands, or a reference (with `@` or `/`) to one for all models."""
+    """The alias that marks the baseline of each model name, or a reference (with `@` or `/`) to one for all models."""
     rules: tuple[GateRule, ...] = Field(default=(GateRule(),), min_length=1)
-    """Each is judged for every model; overall strict F1 by default."""
+    """Rules to check for every model; by default, one rule for overall strict F1."""
     margin: float = Field(default=0.5, ge=0, le=100)
-    """Points that a number may fall without being a regression."""
+    """Largest drop, in points, that is not a regression."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Of the intervals of the differences; a test is significant at 1 − confidence."""
+    """Confidence level of the difference intervals; the significance level of the tests is 1 − confidence."""
     on_undecided: Literal["fail", "warn"] | None = None
-    """What a number does that the data cannot decide about; by default it fails where the observed drop exceeds the
-    margin, and else is reported. The old key `strict: true` means `fail`."""
+    """What an undecided comparison does. By default, it fails the run if the observed drop exceeds the margin, and
+    otherwise warns. The deprecated key `strict: true` means `fail`."""
     promote: bool = False
-    """Move the alias to a model that is an improvement by the first rule and fails none, and to the first model."""
+    """Move the alias to a model that improves by the first rule and fails no rule, and to the first model of a name."""
     promote_on: Split = "validation"
-    """The split that decides about promotion; not the one that is reported."""
+    """The split that decides on promotion; must differ from the benchmark's split."""
     promote_on_reported: bool = False
-    """Decide on the reported split all the same; recorded with the promotion."""
+    """Allow promotion by the benchmark's split; the promotion records this."""
 
     @property
     def is_alias(self) -> bool:
-        """Whether `baseline` is an alias of each model's name."""
+        """Whether `baseline` is an alias rather than a reference."""
         return not {"@", "/"} & set(self.baseline)
 
     @model_validator(mode="before")

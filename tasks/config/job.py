@@ -1,4 +1,4 @@
-"""The whole configuration of a run."""
+"""The complete configuration of a run."""
 
 from typing import Any, Literal, Self
 
@@ -19,51 +19,51 @@ from nerbench.tasks.config.speed import SpeedConfig
 
 
 class Config(Section):
-    """Everything one run needs."""
+    """The configuration of a run."""
 
     store: Text = "./var/artifacts"
-    """Where models are published: a folder or any fsspec URL."""
+    """The model store: a folder or an fsspec URL."""
     results: Text = "./var/results"
-    """Where result tables and cached predictions go: a folder or any fsspec URL."""
+    """Location of result tables and cached predictions: a folder or an fsspec URL."""
     datasets: tuple[DatasetConfig, ...] = ()
-    """The corpora; `dataset:` with one mapping is accepted too."""
+    """The data sets. `dataset:` with a single mapping is also accepted."""
     golds: tuple[GoldConfig, ...] = ()
-    """Further annotations of the same words."""
+    """Additional annotations of the same words."""
     models: tuple[ModelConfig, ...] = ()
     """The models to train."""
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
     speed: SpeedConfig = SpeedConfig()
-    """What a sweep of speed and memory measures."""
+    """What the speed and memory sweep measures."""
     metrics: tuple[Text | EvaluateMetric, ...] = ()
-    """Files with metrics and benchmark functions of your own, e.g. `my_metrics.py`, and metrics of the library
-    `evaluate` by their scripts, e.g. `{evaluate: seqeval.py}`."""
+    """Files with custom metrics and benchmark functions, e.g. `my_metrics.py`, and scripts of `evaluate` metrics,
+    e.g. `{evaluate: seqeval.py}`."""
     slices: tuple[SliceConfig, ...] = ()
-    """Parts of the entities of your own that are scored too."""
+    """Custom slices to score, in addition to the built-in ones."""
     runner: RunnerConfig = RunnerConfig()
-    """Where the work is done: `threads`, `processes` or `dask`."""
+    """Where tasks run: `threads`, `processes` or `dask`."""
     gate: GateConfig | None = None
-    """What lets a benchmark fail; nothing by default."""
+    """Comparison with a baseline that can fail a benchmark. Default: no gate."""
     card: CardConfig = CardConfig()
     """Metadata and texts of model cards."""
     cache: CacheConfig = CacheConfig()
-    """Limits of what is kept to spare work; none by default."""
+    """Limits of the caches. Default: no limits."""
     track: Literal["mlflow"] | None = None
-    """`mlflow`: a run's numbers are logged there too, one MLflow run a model (extra `mlflow`); nothing by default."""
+    """`mlflow` also logs results to MLflow, one MLflow run per model (extra `mlflow`). Default: no tracking."""
     tracking_uri: Text | None = None
-    """Where to: a tracking server's URL, or `sqlite:///mlflow.db`; MLflow's own MLFLOW_TRACKING_URI by default."""
+    """URL of the tracking server, or e.g. `sqlite:///mlflow.db`; by default, MLFLOW_TRACKING_URI."""
 
     _written: dict[tuple[str | int, ...], tuple[str, str]] = PrivateAttr(default_factory=dict)
-    """By place, a location with its variables expanded, and as it was written."""
+    """For each key path, the location with variables expanded and as written."""
 
     def with_written(self, written: dict[tuple[str | int, ...], tuple[str, str]]) -> Self:
-        """The same configuration, which knows how these locations were written."""
+        """A copy that remembers how these locations were written."""
         copy = self.model_copy()
         copy._written = written
         return copy
 
     def as_written(self) -> dict[str, Any]:
-        """Plain data to record and show: where a location was written with variables, it has their names."""
+        """The configuration as plain data to record and show; locations keep their variable names."""
         data = self.model_dump(mode="json")
         for at, (expanded, written) in self._written.items():
             section: Any = data
@@ -75,17 +75,17 @@ class Config(Section):
 
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
-        """The models to train, one for each seed."""
+        """The models to train, with one entry per seed."""
         return tuple(one for model in self.models for one in model.each_seed)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """How entities are matched: the benchmark's modes, and those that rules of the gate name."""
+        """The matching modes to score: those of the benchmark and of the gate's rules."""
         rules = self.gate.rules if self.gate else ()
         return tuple(dict.fromkeys((*self.benchmark.modes, *(rule.mode for rule in rules))))
 
     def dataset_of(self, model: ModelConfig) -> DatasetConfig:
-        """The data set that a model is trained on."""
+        """The data set that a model trains on."""
         return next(d for d in self.datasets if model.dataset in (None, d.name))
 
     @model_validator(mode="before")
@@ -93,7 +93,7 @@ class Config(Section):
     def _single_dataset(cls, data: Any) -> Any:
         if isinstance(data, dict) and "dataset" in data:
             if "datasets" in data:
-                raise ValueError("dataset: stands beside datasets; put it into that list")
+                raise ValueError("dataset: cannot be combined with datasets; put it into that list")
             data = dict(data)
             data["datasets"] = [data.pop("dataset")]
         return data
@@ -107,7 +107,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and not self.track:
-            raise ValueError("tracking_uri: says nothing without track; add `track: mlflow`")
+            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
         return self
 
     @model_validator(mode="after")

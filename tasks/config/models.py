@@ -1,4 +1,4 @@
-"""Which models are trained, and how."""
+"""Models to train, and their training settings."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,11 +9,11 @@ from nerbench.artifacts.storage.hub import SCHEME, parse
 from nerbench.tasks.config.section import Name, Section, Text
 
 _NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
-"""How settings begin by which transformers loads code or packages, or which are its own notes."""
+"""Prefixes of settings that make transformers load code or packages, or that it reserves."""
 
 
 def code_setting(settings: Mapping[str, Any]) -> str | None:
-    """The first setting of a model's configuration, at any depth, by which transformers would load code; or None."""
+    """The first setting of a model configuration, at any depth, that would make transformers load code; or None."""
     for key, value in settings.items():
         if key.startswith(_NAMES_CODE) or key.endswith("_implementation"):
             return key
@@ -23,64 +23,64 @@ def code_setting(settings: Mapping[str, Any]) -> str | None:
 
 
 class ModelConfig(Section):
-    """A model to fine-tune and publish under `name`."""
+    """A model to fine-tune and publish as `name`."""
 
     name: Name
-    """The name it is published under."""
+    """The name of the published model."""
     dataset: Name | None = None
-    """The data set it is trained on; the first one by default."""
+    """The data set to train on; by default, the first one."""
     base: Text | dict[str, Any]
-    """A folder, a Hub id (also as `hf://org/model@revision`), or a configuration (`{model_type: bert, …}`), whose
-    tokenizer is then trained too."""
+    """The model to fine-tune: a folder, a Hub id (also `hf://org/model@revision`), or a model configuration
+    (`{model_type: bert, …}`). For a configuration, a tokenizer is trained as well."""
     revision: str | None = None
-    """Branch, tag or commit of a Hub base."""
+    """Branch, tag or commit of a base on the Hub."""
     config_overrides: dict[str, Any] = Field(default_factory=dict)
-    """Changes to the base's configuration, e.g. `{num_hidden_layers: 3}`."""
+    """Changes to the model configuration of the base, e.g. `{num_hidden_layers: 3}`."""
     epochs: float = Field(default=3.0, gt=0)
-    """Passes over the train split."""
+    """Number of passes over the train split."""
     learning_rate: float = Field(default=5e-5, gt=0)
-    """Peak of the linear schedule."""
+    """Peak learning rate of the linear schedule."""
     batch_tokens: int = Field(default=1024, ge=8)
-    """Pieces a batch, padding included, on however many processes: each takes its part of every batch."""
+    """Sub-word tokens per batch, including padding. With several processes, each gets a part of every batch."""
     gradient_accumulation: int = Field(default=1, ge=1)
-    """Batches a step: one of the optimizer learns from `batch_tokens` × `gradient_accumulation` pieces."""
+    """Batches per optimizer step: one step sees `batch_tokens` × `gradient_accumulation` tokens."""
     processes: int = Field(default=1, ge=1)
-    """Processes that train it together, each on a GPU of its own or on its share of the cores; the steps are those of
-    one process."""
+    """Processes that train the model together, each on its own GPU or its share of the cores. The optimizer steps
+    are the same as with one process."""
     warmup: float = Field(default=0.06, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises."""
+    """Share of the steps during which the learning rate rises."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's decay."""
+    """Weight decay of AdamW."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of training; `auto` is bf16 where the hardware has it."""
+    """Floating-point type for training; `auto` is bf16 if the hardware supports it."""
     window: int | None = Field(default=None, ge=8)
-    """Pieces a window, special tokens included; the model's own by default."""
+    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
     vocabulary: int = Field(default=4096, ge=100)
-    """Size of a tokenizer that is trained (only when `base` is a configuration)."""
+    """Vocabulary size of a trained tokenizer; only used if `base` is a model configuration."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Seed of initialisation, order and dropout."""
+    """Random seed of initialisation, batch order and dropout."""
     seeds: tuple[int, ...] = ()
-    """Train once for each of these instead: `name-seed0`, `name-seed1`, …; scores then get a mean and deviation too."""
+    """Train one model per seed: `name-seed0`, `name-seed1`, …; scores also get a mean and a standard deviation."""
     device: str = "auto"
-    """Where it is trained: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
+    """The device for training: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
     early_stopping: int | None = Field(default=None, ge=1)
-    """Stop after so many epochs without a better validation F1; never by default."""
+    """Stop after this many epochs without a better validation F1. Default: no early stopping."""
     time_limit_s: float | None = Field(default=None, gt=0)
-    """Stop after so many seconds of training, those before an interruption included, and keep the best so far; never by
-    default."""
+    """Stop after this many seconds of training and keep the best epoch so far. Time before an interruption counts.
+    Default: no limit."""
     checkpoint_s: float = Field(default=300.0, gt=0)
-    """Seconds between checkpoints within an epoch; each epoch ends with one too."""
+    """Seconds between checkpoints within an epoch; each epoch also ends with a checkpoint."""
     training_args: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of transformers' TrainingArguments, e.g. `{lr_scheduler_type: cosine, max_grad_norm: 0.5}`."""
+    """Other fields of transformers' TrainingArguments, e.g. `{lr_scheduler_type: cosine, max_grad_norm: 0.5}`."""
     callbacks: tuple[Text, ...] = ()
-    """TrainerCallback classes of your own, each `file.py:Class` or `package.module:Class`."""
+    """Custom TrainerCallback classes, each `file.py:Class` or `package.module:Class`."""
     compute_metrics: Literal["scorer", "evaluate"] = "scorer"
-    """What scores the validation split: the scorer itself, or the `evaluate` metric over it, with equal numbers."""
+    """What scores the validation split: nerbench's scorer, or its `evaluate` metric; both give the same numbers."""
     push_to_hub: bool = False
-    """Publish it with its card on the Hugging Face Hub, once it is stored; a repository that is made is private.
-    `training_args: {push_to_hub: true}` is for pushing checkpoints while it trains."""
+    """Publish the model with its card on the Hugging Face Hub after it is stored; a new repository is private. To push
+    checkpoints during training, use `training_args: {push_to_hub: true}`."""
     hub_model_id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    """Where on the Hub: `organization/name`, or that of a user; each of several `seeds` adds `-seed0` and so on."""
+    """The repository on the Hub, `organization/name` or `user/name`; with `seeds`, `-seed0` and so on are added."""
 
     @model_validator(mode="before")
     @classmethod
@@ -126,7 +126,7 @@ class ModelConfig(Section):
 
     @property
     def each_seed(self) -> "tuple[ModelConfig, ...]":
-        """This model, or one for each of its `seeds`."""
+        """This model, or one model per seed of `seeds`."""
         if not self.seeds:
             return (self,)
         return tuple(self._of_seed(seed) for seed in self.seeds)

@@ -1,4 +1,4 @@
-"""What every part of the configuration has in common."""
+"""The base class and common types of configuration sections."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,18 +11,18 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
 """How entities are matched: see `nerbench.tasks.scoring.counts`."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
-"""Those whose numbers differ."""
+"""The modes whose numbers differ."""
 
 
 class Section(BaseModel):
-    """A part of the configuration: immutable, and without keys that nobody reads."""
+    """A section of the configuration: immutable, without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
         allow_inf_nan=False,
-        hide_input_in_errors=True,  # which may be a credential, and which Prefect would keep and show
+        hide_input_in_errors=True,  # it may be a credential, and Prefect would store and show it
     )
 
     @field_validator("*", mode="before")
@@ -30,5 +30,5 @@ class Section(BaseModel):
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
-            raise ValueError(f"{str(value).lower()} is no number; give a number")
+            raise ValueError(f"{str(value).lower()} is not a number; give a number")
         return value

@@ -1,4 +1,4 @@
-"""Parts of the entities of a user's own."""
+"""Custom slices."""
 
 from typing import Self
 
@@ -8,14 +8,15 @@ from nerbench.tasks.config.section import Name, Section, Text
 
 
 class SliceConfig(Section):
-    """Entities whose first word satisfies a condition, scored on their own under `name` in the `slice` column."""
+    """Entities whose first word meets a condition. Their scores are rows with `name` in the `slice` column."""
 
     name: Name
     """The name in the `slice` column."""
     where: Text | None = None
-    """An expression over the predictions' columns, e.g. `sentence_length > 40 and text != lower(text)`."""
+    """An expression over the columns of the predictions, e.g. `sentence_length > 40 and text != lower(text)`."""
     function: Text | None = None
-    """`file.py:name` or `package.module:name`, a function of a table of those columns: one truth value a word."""
+    """`file.py:name` or `package.module:name`: a function that takes a table of those columns and returns one
+    Boolean per word."""
 
     @model_validator(mode="after")
     def _has_one_definition(self) -> Self:

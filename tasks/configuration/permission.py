@@ -49,7 +49,7 @@ def require_file(path: str | Path) -> Path:
     """The real path of a file of Python code that may be loaded; raises InputError where it may not."""
     file = _real(str(path))
     if file is None or file.suffix != ".py":
-        raise InputError(str(path), "is no Python file", "name a file that ends in .py")
+        raise InputError(str(path), "is not a Python file", "name a file that ends in .py")
     if not _is_own(file):
         raise _refused(str(path), "lies outside" if str(file) == str(path) else f"is {file}, outside")
     return file
@@ -72,7 +72,7 @@ def require_function(name: str, function: Any) -> None:
 def require_configuration(field: str, file: Path) -> None:
     """Raise InputError unless a YAML file lies where code may be loaded from: it is trusted as that is."""
     if file.suffix not in {".yaml", ".yml"} or not _is_own(_real(str(file))):
-        raise _refused(field, f"{str(file)!r} is no YAML file below")
+        raise _refused(field, f"{str(file)!r} is not a YAML file below")
 
 
 def require_location(field: str, text: str, roots: list[str]) -> None:

@@ -34,7 +34,7 @@ def load_function(name: str) -> Callable[..., Any]:
             raise InputError(name, f"{place} has no {path!r}", _choices(found))
         found = getattr(found, part)
     if not callable(found):
-        raise InputError(name, f"is no function but {type(found).__name__}", "name a function")
+        raise InputError(name, f"is not a function but {type(found).__name__}", "name a function")
     require_function(name, found)
     function: Callable[..., Any] = found
     return function

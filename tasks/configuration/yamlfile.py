@@ -20,7 +20,7 @@ def read_text(path: Path) -> str:
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # waits for no pipe
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ConfigError("-c", f"{path} is no regular file", "name a file, e.g. nerbench.yaml")
+                raise ConfigError("-c", f"{path} is not a regular file", "name a file, e.g. nerbench.yaml")
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ConfigError("-c", f"{path} has more than {MAX_BYTES} bytes", "write a shorter configuration")

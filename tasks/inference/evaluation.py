@@ -192,6 +192,8 @@ def tagger_handle(
 def say_what_was_lost(record: EvaluationRecord, name: str) -> None:
     """Warn of words that a model could not see, or not whole."""
     if record.truncated:
-        log.warning("%s: %d words are longer than its window; their first pieces decide", name, record.truncated)
+        log.warning(
+            "%s: %d words are longer than its context window; their first tokens decide", name, record.truncated
+        )
     if record.vanished:
-        log.warning("%s: %d words have no piece for its tokenizer; they count as O", name, record.vanished)
+        log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)

@@ -39,7 +39,7 @@ def check_labels(labels: tuple[str, ...], location: str) -> None:
     if not labels:
         raise InputError(where, "are not named", remedy)
     if unnamed := [label for label in labels if _PLACEHOLDER.fullmatch(label) or not label.strip()]:
-        raise InputError(where, f"{unnamed[0]!r} says nothing", remedy)
+        raise InputError(where, f"{unnamed[0]!r} is not a meaningful name", remedy)
     twice = [label for label, count in Counter(labels).items() if count > 1]
     if twice:
         raise InputError(where, f"{twice[0]!r} is there twice", remedy)

@@ -73,7 +73,7 @@ def resolve_device(device: str, field: str = "benchmark.device") -> "torch.devic
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(name)
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise InputError(field, f"{device!r} is no device", "give auto, cpu, cuda, cuda:1 or mps")
+        raise InputError(field, f"{device!r} is not a device", "give auto, cpu, cuda, cuda:1 or mps")
     present = {
         "cpu": 1,
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,

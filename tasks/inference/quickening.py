@@ -1,7 +1,7 @@
-"""A loaded model made fast without changing what it says: whatever does not prove itself is not done.
+"""Optimize a loaded model for inference without changing its predictions; skip every optimization that fails a check.
 
-What transformers computes for the golden sentences, one at a time, is what everything else is held to. So every
-architecture is right, and those built in transformers' usual way are fast.
+The checks compare each optimization with what transformers computes for the golden sentences, one at a time. Therefore,
+every architecture is correct, and architectures with transformers' usual structure are fast.
 """
 
 import logging
@@ -19,24 +19,24 @@ from nerbench.tasks.inference.packing import logits_of
 from nerbench.tasks.inference.segments import REPLACED, use_segments
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Largest difference of a logit, as a share of the logits' spread: rounding alone stays far below."""
+"""Largest allowed difference of a logit, as a share of the logits' range; rounding errors are far smaller."""
 
 _logger = logging.getLogger(__name__)
 Sentences = Sequence[tuple[int, ...]]
 Answers = list[torch.Tensor]
-"""(pieces, labels) for each sentence."""
+"""One tensor of shape (tokens, labels) per sentence."""
 
 
 def quicken(tagger: Tagger) -> Tagger:
-    """The same model, changed in place: sentences are packed, and on a CPU its linear layers are oneDNN's.
+    """Optimize the model in place: pack sentences and, on a CPU, replace linear layers with oneDNN's.
 
-    Where its architecture does not take that, it stays as it is; where padding would change its answers, as
-    convolutions over neighbours do, or where that cannot be tried, only equally long sentences are computed together.
-    Raises nothing: a model that cannot be made fast is used as it was loaded.
+    If an architecture does not support an optimization, that part of the model stays as it is. If padding would change
+    the predictions, as with convolutions over neighbours, or if this cannot be checked, only sentences of equal length
+    are batched. Never raises: a model that cannot be optimized is used as loaded.
     """
     try:
         return _quickened(tagger)
-    except Exception as error:  # an architecture may meet what it does not know with any exception
+    except Exception as error:  # an unusual architecture can raise any exception
         _logger.warning("the model stays as it was loaded, and slow: %s: %s", type(error).__name__, error)
         return replace(tagger, batching="even")
 
@@ -66,34 +66,34 @@ def _quickened(tagger: Tagger) -> Tagger:
 
 
 def one_by_one(tagger: Tagger, sentences: Sentences) -> Answers:
-    """The logits of each sentence alone, as transformers computes them."""
+    """The logits of each sentence, computed separately by transformers."""
     with torch.inference_mode():
         return [tagger.model(input_ids=torch.tensor([ids], device=tagger.device)).logits[0] for ids in sentences]
 
 
 def together(tagger: Tagger, sentences: Sentences) -> Answers:
-    """The logits of each sentence, all computed in one batch, as the tagger makes them."""
+    """The logits of each sentence, computed in one batch by the tagger."""
     logits = logits_of(tagger, sentences)
     return [logits.rows[start : start + len(ids)] for start, ids in zip(logits.starts, sentences, strict=True)]
 
 
 def _limits(tagger: Tagger) -> tuple[int, ...]:
-    """A length for each sentence; where they are the same, neither padding nor positions are put to the test."""
+    """A length limit per sentence; different lengths are needed to check padding and positions."""
     longest = min(PIECES, tagger.window)
     return longest - longest // 4, longest, longest - longest // 2
 
 
 def _may_pack(tagger: Tagger) -> bool:
-    # What transformers takes wherever it can; it has no public way to ask.
+    # The default of transformers where supported; there is no public way to query it.
     chosen = getattr(tagger.model.config, "_attn_implementation", None) == REPLACED
     half_on_gpu = tagger.device.type == "cuda" and bool(
         tagger.model.dtype != torch.float32
-    )  # as flash attention wants it
+    )  # as flash attention requires
     return chosen and (tagger.device.type == "cpu" or half_on_gpu)
 
 
 def _isolates(tagger: Tagger, sentences: Sentences, expected: Answers) -> bool:
-    """Whether packed sentences say the same, and nothing reaches a sentence from its neighbours, not even a bit."""
+    """Whether packed sentences have the same logits, and changing one sentence changes no bit of the others."""
     first, middle, last = sentences
     other = tuple(islice(cycle(last), len(middle)))
     before, after = (together(tagger, (first, ids, last)) for ids in (middle, other))
@@ -108,14 +108,14 @@ def _same(found: Answers, expected: Answers) -> bool:
 
 
 def _proves_itself(change: Callable[[], Callable[[], None]], same: Callable[[], bool], otherwise: str) -> bool:
-    """Make a change, which gives back what undoes it, and keep it if the model says the same."""
+    """Apply a change, which returns its undo function, and keep it only if the logits stay the same."""
     undo: Callable[[], None] | None = None
     reason = "its logits would be others"
     try:
         undo = change()
         if same():
             return True
-    except Exception as error:  # an architecture may meet what it does not know with any exception
+    except Exception as error:  # an unusual architecture can raise any exception
         reason = f"{type(error).__name__}: {error}"
     if undo:
         undo()

@@ -1,4 +1,4 @@
-"""A commented configuration for data that was looked at; it is valid as it stands."""
+"""Writes a commented, valid configuration for inspected data."""
 
 import json
 from pathlib import Path
@@ -9,51 +9,51 @@ from nerbench.tasks.inspection.facts import DatasetFacts
 
 _TEXT = """\
 # Written by `nerbench init`. `nerbench run` trains, saves and benchmarks; {commands}
-store: ./var/artifacts          # where models are published: a folder or any fsspec URL
-results: ./var/results          # where result tables and cached predictions go
+store: ./var/artifacts          # the model store: a folder or an fsspec URL
+results: ./var/results          # result tables and cached predictions
 
 datasets:
   - name: {name}
     format: {format}{format_comment}
 {source}
-{layout}    # label_map: {{PERSON: PER}}  # renames entity types; ignore_labels: [DATE] reads them as O
+{layout}    # label_map: {{PERSON: PER}}  # renames entity types; ignore_labels: [DATE] treats them as O
     # found: {found}
 
-models:                         # trained one after the other, each published under its name
+models:                         # models to train and publish, one after the other
   - name: {model}
 {base}
 benchmark:
-  models: ["*@latest"]          # without references, `nerbench benchmark` takes every model of the store
+  models: ["*@latest"]          # default of `nerbench benchmark`: every model in the store
   split: {split}{split_comment}
-  labels: all                   # rows for every entity type beside `overall`
-  device: auto                  # the GPU where there is one
-  text: keep                    # `drop` keeps the corpus's words out of every table
+  labels: all                   # rows for every entity type, in addition to `overall`
+  device: auto                  # the GPU if there is one
+  text: keep                    # `drop` keeps the words of the corpus out of all tables
 """
 _SMALL = """\
-    base:                       # a small model that learns from nothing, so that it runs at once and offline;
-      model_type: bert          # a pretrained one is far better: `base: bert-base-cased`, or its folder, with
+    base:                       # a small, untrained model that works at once and offline;
+      model_type: bert          # a pretrained model is far better: `base: bert-base-cased`, or its folder, with
       hidden_size: 128          # learning_rate: 5.0e-5, epochs: 3 and without `vocabulary`
       num_hidden_layers: 2
       num_attention_heads: 2
       intermediate_size: 512
       max_position_embeddings: 128
-    vocabulary: 4096            # entries of its tokenizer, which is trained on the train split
-    epochs: 8                   # passes over the train split; the best by entity F1 on validation is kept
-    learning_rate: 2.0e-3       # peak of the schedule
-    batch_tokens: 1024          # pieces a batch, padding included
+    vocabulary: 4096            # vocabulary size of the tokenizer, which is trained on the train split
+    epochs: 8                   # passes over the train split; the epoch with the best validation F1 is kept
+    learning_rate: 2.0e-3       # peak learning rate
+    batch_tokens: 1024          # sub-word tokens per batch, including padding
     seed: 0
 """
 _PRETRAINED = """\
     base: {base}
-    epochs: 3                   # passes over the train split; the best by entity F1 on validation is kept
-    learning_rate: 5.0e-5       # peak of the schedule
-    batch_tokens: 1024          # pieces a batch, padding included
+    epochs: 3                   # passes over the train split; the epoch with the best validation F1 is kept
+    learning_rate: 5.0e-5       # peak learning rate
+    batch_tokens: 1024          # sub-word tokens per batch, including padding
     seed: 0
 """
 _FORMATS = {
-    "conll": "               # one word a line, an empty line between sentences",
-    "json": "                # an object a line, with lists of words and of tags",
-    "parquet": "             # a row a sentence, with lists of words and of tags",
+    "conll": "               # one word per line, an empty line between sentences",
+    "json": "                # one object per line, with lists of words and tags",
+    "parquet": "             # one row per sentence, with lists of words and tags",
     "hub": "                 # a data set of the Hugging Face Hub, or a folder in its layout",
 }
 _SPLITS = ("train", "validation", "test")
@@ -76,7 +76,7 @@ def configuration_for(dataset: DatasetConfig, facts: DatasetFacts, base: str | N
     there = [split.split for split in facts.splits]
     trains, split = {"train", "validation"} <= {*there}, "test" if "test" in there else there[-1]
     next_step = _next(there, split)
-    is_test = "" if split == "test" else "             # there is no test split; the numbers are of this one"
+    is_test = "" if split == "test" else "             # there is no test split; scores are for this split"
     text = _TEXT.format(
         commands="`nerbench benchmark REF` scores stored models." if trains else next_step.partition(";")[0] + ".",
         name=dataset.name,
@@ -88,7 +88,7 @@ def configuration_for(dataset: DatasetConfig, facts: DatasetFacts, base: str | N
         model=f"{dataset.name[:80]}-tagger",
         base=_PRETRAINED.format(base=_scalar(base)) if base else _SMALL,
         split=split,
-        split_comment=is_test or "                   # the split of every data set that is scored",
+        split_comment=is_test or "                   # the split to score, for every data set",
     )
     return Written(text, next_step)
 
@@ -125,13 +125,13 @@ def _layout(dataset: DatasetConfig, facts: DatasetFacts) -> str:
         columns = ", ".join(f"{what}: {where}" for what, where in dataset.columns.items())
         lines.append(f"    columns: {{{columns}}}      # 0-based positions")
     elif dataset.format == "conll":
-        lines.append("    # columns: {words: 0, tags: -1}  # the first and the last column, as here")
+        lines.append("    # columns: {words: 0, tags: -1}  # the first and the last column (default)")
     if dataset.delimiter != "auto":
-        lines.append(f"    delimiter: {dataset.delimiter}              # what separates columns")
+        lines.append(f"    delimiter: {dataset.delimiter}              # column separator")
     if dataset.encoding != "utf-8":
         lines.append(f"    encoding: {dataset.encoding}")
     if dataset.scheme != "auto":
-        lines.append(f"    scheme: {dataset.scheme}                  # declared: bare types cannot be recognised")
+        lines.append(f"    scheme: {dataset.scheme}                  # declared: bare types are not recognised")
     elif facts.contradiction:
         lines.append(f"    scheme: {facts.scheme}                # declared: most tags follow it, but not all")
     else:

@@ -129,7 +129,7 @@ def _format(file: str) -> Format:
     if block.startswith(b"PAR1"):
         return "parquet"
     if b"\0" in block and not block.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CorpusError(file, "is no text but binary", "name CoNLL text, JSON lines or Parquet")
+        raise CorpusError(file, "is binary, not text", "name CoNLL text, JSON lines or Parquet")
     start = block.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{") and _is_object(start.partition(b"\n")[0]):
         return "json"

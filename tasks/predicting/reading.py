@@ -101,7 +101,7 @@ def _recognised(path: str, first: list[str]) -> Format:
 def _printable(lines: Iterable[str], name: str) -> Iterator[str]:
     for number, line in enumerate(lines, start=1):
         if "\0" in line:
-            raise InputError(f"{name}:{number}", "holds a NUL byte, so it is no text", "name a text file")
+            raise InputError(f"{name}:{number}", "holds a NUL byte, so it is not text", "name a text file")
         yield line
 
 

@@ -100,7 +100,9 @@ def check_target(target: Path, *, force: bool = False) -> None:
     if target.suffix.lower() not in {".html", ".htm"}:
         raise InputError(field, f"{target.suffix!r} is not a kind of file it can be", "end it in .html")
     if target.exists() and not force and not _is_report(target):
-        raise InputError(field, "exists already and is no report", "choose another name, or overwrite it with --force")
+        raise InputError(
+            field, "exists already and is not a report", "choose another name, or overwrite it with --force"
+        )
 
 
 def file_name(run_id: str) -> str:

@@ -25,19 +25,19 @@ from nerbench.tasks.environment import environment, library_versions
 from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
-    "metrics": "one row a score",
-    "predictions": "one row a word, with the annotation's tag and the model's",
-    "confusion": "one row a pair of types, with how often the model takes one for the other (`strict` entities)",
-    "errors": "one row an entity missed, made up, or given another type or other boundaries (`strict`)",
-    "calibration": "one row a bin of confidence, or a point of the risk–coverage curve (`strict` entities)",
-    "gate": "one row a rule of the gate for one model, an unchanged model that predicts differently, or a promotion",
-    "training": "one row a logged training step",
-    "speed": "one row a measurement of latency and throughput",
-    "memory": "one row a measurement of memory and load time",
-    "custom": "one row a number of a benchmark function of your own",
-    "runs": "one row a run, with its configuration, machine, versions, durations and outcome",
+    "metrics": "one row per score",
+    "predictions": "one row per word, with the tags of the annotation and of the model",
+    "confusion": "one row per pair of gold and predicted type, with its frequency (`strict` entities)",
+    "errors": "one row per entity that is missed, spurious, or has a wrong type or wrong boundaries (`strict`)",
+    "calibration": "one row per confidence bin or point of the risk–coverage curve (`strict` entities)",
+    "gate": "one row per gate rule and model, per unchanged model that predicts differently, and per promotion",
+    "training": "one row per logged training step",
+    "speed": "one row per measurement of latency and throughput",
+    "memory": "one row per measurement of memory and load time",
+    "custom": "one row per number of a benchmark function",
+    "runs": "one row per run, with configuration, machine, versions, durations and outcome",
 }
-"""What a row of each table is."""
+"""The meaning of a row in each table."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold: a member's own would make every bundle differ."""
 

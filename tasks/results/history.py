@@ -237,4 +237,4 @@ def _checked(since: str | None) -> str:
     try:
         return calendar_date.fromisoformat(since).isoformat() if since else ""
     except ValueError:
-        raise InputError(f"--since {since!r}", "is no date", "write it as YYYY-MM-DD") from None
+        raise InputError(f"--since {since!r}", "is not a date", "write it as YYYY-MM-DD") from None

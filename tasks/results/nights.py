@@ -98,4 +98,4 @@ def _checked(since: str) -> str:
     try:
         return calendar_date.fromisoformat(since).isoformat()
     except ValueError:
-        raise InputError(f"date {since!r}", "is no date", "write it as YYYY-MM-DD") from None
+        raise InputError(f"date {since!r}", "is not a date", "write it as YYYY-MM-DD") from None

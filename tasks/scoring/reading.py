@@ -168,7 +168,7 @@ class _Survey:
         """The entity types; raises ValueError for a tag that is not IOB2."""
         types = tuple(entity_types(self.tags))
         if strange := sorted(self.tags - set(tag_vocabulary(types)) | ({"B-", "I-"} & self.tags)):
-            raise ValueError(f"{strange[0]!r} is no IOB2 tag")
+            raise ValueError(f"{strange[0]!r} is not an IOB2 tag")
         return types
 
 

@@ -86,9 +86,9 @@ def _tree(where: str) -> ast.expr:
     try:
         return ast.parse(where.strip(), mode="eval").body
     except SyntaxError as error:
-        raise _RefusedError(f"is no expression ({error.msg})") from None
+        raise _RefusedError(f"is not an expression ({error.msg})") from None
     except (ValueError, MemoryError) as error:  # half a character; nested too deep for the parser
-        raise _RefusedError(f"is no expression ({type(error).__name__})") from None
+        raise _RefusedError(f"is not an expression ({type(error).__name__})") from None
 
 
 def _want(kind: Kind, node: ast.expr, depth: int) -> Compute:
@@ -196,7 +196,7 @@ def _call(node: ast.Call, depth: int) -> _Term:
     text = _want("text", node.args[0], depth)
     parts = [arg.value for arg in node.args[1:] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     if len(parts) < function.n_texts - 1:
-        raise _RefusedError(f"the second argument of {_shown(node)} is no text that is written out")
+        raise _RefusedError(f"the second argument of {_shown(node)} is not a text literal")
     return _Term(function.gives, lambda values: function.apply(text(values), *parts))
 
 

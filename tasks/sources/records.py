@@ -83,7 +83,7 @@ def read_records(
             raise CorpusError(at, problem, "one tag a word is needed")
         for position, word in enumerate(words):
             if not isinstance(word, str):
-                problem = f"{shortened(word)} is no string: {shortened(words)}"
+                problem = f"{shortened(word)} is not a string: {shortened(words)}"
                 raise CorpusError(f"{at} word {position}", problem, "words are strings")
         if words == _MARKER:
             documents.mark()
@@ -97,7 +97,7 @@ def _items(values: Any, what: str, at: str) -> list[Any]:
         return []
     if isinstance(values, str | bytes | dict | set) or not hasattr(values, "__len__"):
         kind = type(values).__name__
-        raise CorpusError(at, f"{what} are no list but {kind}: {shortened(values)}", f"give {what} as a list")
+        raise CorpusError(at, f"{what} are not a list but {kind}: {shortened(values)}", f"give {what} as a list")
     return list(values)
 
 
@@ -109,7 +109,7 @@ def _tag(value: Any, position: int, labels: Sequence[str], at: str) -> str:
     except TypeError:
         number = None
     if number is None:
-        raise CorpusError(f"{at} word {position}", f"the tag {shortened(value)} is no string", "tags are strings")
+        raise CorpusError(f"{at} word {position}", f"the tag {shortened(value)} is not a string", "tags are strings")
     if not labels:
         problem = f"the tag {number} is a number without a name"
         raise CorpusError(f"{at} word {position}", problem, "declare the data set's `labels`, e.g. [O, B-PER, I-PER]")

@@ -35,7 +35,7 @@ def read_parquet(path: str, config: DatasetConfig) -> Source:
 
 def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
     with closing(open_file(path)) as file:
-        with _told(path, "is no Parquet file"):
+        with _told(path, "is not a Parquet file"):
             parquet = open_footer(file)
         columns = find_columns(parquet.schema_arrow.names, path, config)
         labels = config.labels or _class_label(parquet.schema_arrow, columns.tags)

@@ -126,7 +126,7 @@ def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[Trai
 def _own_callback(name: str) -> TrainerCallback:
     kind = load_function(name)
     if not (isinstance(kind, type) and issubclass(kind, TrainerCallback)):
-        raise InputError(name, "is no TrainerCallback", "name a subclass of transformers.TrainerCallback")
+        raise InputError(name, "is not a TrainerCallback", "name a subclass of transformers.TrainerCallback")
     try:
         return kind()
     except Exception as error:

@@ -55,7 +55,7 @@ def test_what_is_not_found(store: Store, published: dict[str, ArtifactRef]) -> N
         "toy@sha256:00000000": "no artifact of toy begins so",
         "": "is not in the store",
         "..": "is not in the store",
-        "./nothing/here": "is no folder with files",
+        "./nothing/here": "is not a folder with files",
     }.items():
         with pytest.raises(ArtifactNotFoundError, match=message):
             resolve(reference, store.url)
@@ -63,7 +63,7 @@ def test_what_is_not_found(store: Store, published: dict[str, ArtifactRef]) -> N
 
 def test_digests_must_be_plain_and_unique(store: Store, published: dict[str, ArtifactRef]) -> None:
     for reference in ("toy@sha256:1234567", "toy@sha256:NOTHEX00"):
-        with pytest.raises(InputError, match="is no digest"):
+        with pytest.raises(InputError, match="is not a digest"):
             resolve(reference, store.url)
     ids = ["12345678" + "a" * 56, "12345678" + "b" * 56]
     with pytest.raises(InputError, match="2 artifacts begin so"):

@@ -200,7 +200,7 @@ def test_a_published_blob_or_a_hidden_file_is_no_configuration(folder: Path, sta
         file = folder / name
         file.parent.mkdir(parents=True)
         file.write_text("store: /elsewhere\n")
-        with pytest.raises(InputError, match="is no YAML file below"):
+        with pytest.raises(InputError, match="is not a YAML file below"):
             configuration(str(file), ())
 
 

@@ -66,7 +66,7 @@ def test_a_table_that_is_one_hole(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     with path.open("wb") as stream:
         stream.truncate(1 << 40)  # it takes no disk
-    with pytest.raises(CorruptArtifactError, match="it is no Parquet file"):
+    with pytest.raises(CorruptArtifactError, match="it is not a Parquet file"):
         read_results(str(tmp_path), "metrics")
 
 

@@ -44,7 +44,7 @@ def test_what_is_merged_within_reason_is_read() -> None:
 def test_a_pipe_and_a_device_are_no_configuration(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "nerbench.yaml")
     for path in (tmp_path / "nerbench.yaml", Path("/dev/zero")):
-        with pytest.raises(ConfigError, match="is no regular file"):
+        with pytest.raises(ConfigError, match="is not a regular file"):
             read_text(path)
 
 

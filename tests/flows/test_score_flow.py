@@ -131,7 +131,7 @@ def test_the_command(night: Config, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert status_of([*command, "--tags", "mine"]) == 0
     printed = capsys.readouterr()
     assert {"tiny", "words", "found", "halved", f"{WORDS:.2f}"} <= set(printed.out.split())
-    assert "what stood there stays" in printed.err
+    assert "existing rows are unchanged" in printed.err
     assert status_of([*command, "--json"]) == 0
     rest = json.loads(capsys.readouterr().out)["metrics"]
     assert {row["metric"] for row in rest} == {"broken", "parameters"}

@@ -1,1 +1,1 @@
-"""The columns of the result tables, by what the tables are about; `results.schemas` puts them together."""
+"""The columns of the result tables, grouped by subject; `results.schemas` combines them."""

@@ -1,4 +1,4 @@
-"""What the declaration of a result table is made of, and the columns that several tables have."""
+"""The types that declare a result table, and the columns that several tables share."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ class Column:
     type: str
     """An Arrow type as Arrow prints it."""
     meaning: str
-    """One line; units included."""
+    """A one-line description, including units."""
     nullable: bool
-    """Whether rows may leave it out."""
+    """Whether the column may be null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,32 +21,32 @@ class TableSchema:
     """One result table."""
 
     version: int
-    """Stands in the path of its files."""
+    """The schema version, which is part of the file path."""
     columns: tuple[Column, ...]
-    """In the order they are written."""
+    """In file order."""
     volatile: frozenset[str]
-    """Columns in which two attempts of one run may differ."""
+    """Columns that may differ between two attempts of one run."""
 
 
 def key(name: str, meaning: str, type_: str = "string") -> Column:
-    """A column that every row fills."""
+    """A column that is never null."""
     return Column(name=name, type=type_, meaning=meaning, nullable=False)
 
 
 def value(name: str, meaning: str, type_: str = "double") -> Column:
-    """A column that rows may leave out."""
+    """A column that may be null."""
     return Column(name=name, type=type_, meaning=meaning, nullable=True)
 
 
 def table(*columns: Column, volatile: tuple[str, ...]) -> TableSchema:
-    """A first version, in which whatever is measured in or per second may differ as well."""
+    """Version 1 of a table. Columns whose names end in `_s` (seconds, or per second) are volatile too."""
     seconds = {column.name for column in columns if column.name.endswith("_s")}
     return TableSchema(version=1, columns=columns, volatile=frozenset(volatile) | seconds)
 
 
 INSTANT = "timestamp[us, tz=UTC]"
-RUN_ID = key("run_id", "the run: its deployment and scheduled time, else the id of its flow run")
+RUN_ID = key("run_id", "the run: its deployment and scheduled time, or the id of its flow run")
 STARTED_AT = key("started_at", "when the run started", INSTANT)
 ARTIFACT_ID = key("artifact_id", "sha256 of the model's manifest")
-MODEL = key("model", "the name the model is known by")
-PRECISION = key("precision", "arithmetic of the inference: `fp32`, `bf16`, `fp16`")
+MODEL = key("model", "name of the model")
+PRECISION = key("precision", "floating-point type of the inference: `fp32`, `bf16` or `fp16`")

@@ -1,4 +1,4 @@
-"""What the gate decided."""
+"""The table of gate decisions."""
 
 from nerbench.artifacts.results.declared.columns import MODEL, RUN_ID, STARTED_AT, TableSchema, key, table, value
 
@@ -6,40 +6,50 @@ JUDGING: dict[str, TableSchema] = {
     "gate": table(
         RUN_ID,
         STARTED_AT,
-        key("attempt", "which attempt of the run wrote it, from 1", "int32"),
-        key("kind", "`rule`; `frozen`: an unchanged model predicts differently; `promotion`: of an alias; `speed`"),
+        key("attempt", "number of the attempt that wrote the row, from 1", "int32"),
+        key(
+            "kind",
+            "`rule`; `frozen`: an unchanged model predicts differently; `promotion`: an alias moved or not; `speed`",
+        ),
         MODEL,
-        key("artifact_id", "sha256 of the manifest of the model that was judged"),
-        value("baseline", "the reference of the baseline", "string"),
-        value("baseline_artifact_id", "sha256 of its manifest", "string"),
-        value("dataset", "the corpus", "string"),
-        value("split", "its split", "string"),
-        value("gold", "the annotation", "string"),
-        *(value(name, f"as in `metrics`: the {name} of the rule", "string") for name in ("level", "mode", "slice")),
-        *(value(name, f"as in `metrics`: the {name} of the rule", "string") for name in ("label", "average", "metric")),
-        value("base", "the number of the baseline, in 0…1; seconds of the nights before (`speed`)"),
-        value("candidate", "the number of the model, in 0…1; seconds (`speed`)"),
+        key("artifact_id", "sha256 of the manifest of the candidate model"),
+        value("baseline", "reference to the baseline", "string"),
+        value("baseline_artifact_id", "sha256 of the baseline's manifest", "string"),
+        value("dataset", "name of the data set", "string"),
+        value("split", "split of the data set", "string"),
+        value("gold", "name of the annotation", "string"),
+        *(value(name, f"{name} of the rule, as in `metrics`", "string") for name in ("level", "mode", "slice")),
+        *(value(name, f"{name} of the rule, as in `metrics`", "string") for name in ("label", "average", "metric")),
+        value("base", "score of the baseline, in 0…1; for `speed`, seconds in earlier nightly runs"),
+        value("candidate", "score of the candidate, in 0…1; for `speed`, seconds"),
         value("delta", "candidate − base"),
-        value("ci_low", "lower end of the delta's confidence interval (paired bootstrap by `unit`)"),
-        value("ci_high", "upper end of it"),
-        value("confidence", "of the interval, e.g. 0.95"),
-        value("p_value", "of the paired permutation test by `unit`, two-sided"),
-        value("detectable", "smallest true difference that this pair shows with 80 % power"),
-        value("margin", "what the number may fall, in 0…1; of `speed`, the share that it may grow"),
-        value("support", "gold entities", "int64"),
-        *(value(name, f"entities {name} since the baseline", "int64") for name in ("gained", "lost", "changed")),
+        value("ci_low", "lower end of the confidence interval of `delta` (paired bootstrap by `unit`)"),
+        value("ci_high", "upper end of the confidence interval of `delta`"),
+        value("confidence", "confidence level of the interval, e.g. 0.95"),
+        value("p_value", "two-sided p-value of the paired permutation test by `unit`"),
+        value("detectable", "smallest true difference that this pair detects with 80 % power"),
+        value("margin", "largest acceptable drop, in 0…1; for `speed`, largest acceptable increase as a share"),
+        value("support", "number of gold entities", "int64"),
+        *(
+            value(name, f"number of entities {name} compared with the baseline", "int64")
+            for name in ("gained", "lost", "changed")
+        ),
         key(
             "verdict",
-            "`improvement`, `pass`, `regression`, `undecided` (`inconclusive` of `speed` and in rows of earlier "
-            "versions), or `missing`: there is no number",
+            "`improvement`, `pass`, `regression`, `undecided` (`inconclusive` for `speed` and in rows of earlier "
+            "versions) or `missing` (no score)",
         ),
-        value("failed", "whether it lets the run fail", "bool"),
-        value("promoted", "whether the alias `champion` moved to the model", "bool"),
-        value("reason", "what there is to say", "string"),
-        value("rule", "the number of the rule in the configuration, from 1", "int32"),
-        value("p_adjusted", "p_value adjusted by Holm's method over the rules for the model"),
-        value("unit", "what is resampled and swapped: `document`, or `sentence` where entities stand in few", "string"),
+        value("failed", "whether the decision fails the run", "bool"),
+        value("promoted", "whether the baseline's alias moved to the candidate", "bool"),
+        value("reason", "explanation of the verdict", "string"),
+        value("rule", "number of the rule in the configuration, from 1", "int32"),
+        value("p_adjusted", "`p_value` adjusted by Holm's method over the rules for the model"),
+        value(
+            "unit",
+            "unit of resampling and swapping: `document`, or `sentence` if too few documents contain entities",
+            "string",
+        ),
         volatile=("started_at", "attempt"),
     ),
 }
-"""By name."""
+"""Tables by name."""

@@ -1,4 +1,4 @@
-"""Tables of runs: how they trained, what they cost, and where they ran."""
+"""Tables about runs: training, speed, memory and environment."""
 
 from nerbench.artifacts.results.declared.columns import (
     ARTIFACT_ID,
@@ -12,13 +12,13 @@ from nerbench.artifacts.results.declared.columns import (
     value,
 )
 
-DEVICE = key("device", "where it was measured: `cpu`, `cuda:0`, …")
+DEVICE = key("device", "device of the measurement: `cpu`, `cuda:0`, …")
 WORKLOAD = key("workload", "`inference` or `training`")
-BATCH_SIZE = value("batch_size", "sentences a batch", "int32")
+BATCH_SIZE = value("batch_size", "sentences per batch", "int32")
 HEAD = value(
-    "head", "on the encoder: `token`, or `none`; null in rows of earlier versions, where it is `token`", "string"
+    "head", "head on the encoder: `token` or `none`; null in rows of earlier versions, which means `token`", "string"
 )
-SEQUENCE_LENGTH = value("sequence_length", "pieces a sentence; null on real lengths", "int32")
+SEQUENCE_LENGTH = value("sequence_length", "sub-word tokens per sentence; null for real lengths", "int32")
 
 RUNNING: dict[str, TableSchema] = {
     "training": table(
@@ -26,15 +26,18 @@ RUNNING: dict[str, TableSchema] = {
         STARTED_AT,
         ARTIFACT_ID,
         MODEL,
-        value("seed", "of initialisation, order and dropout", "int64"),
-        key("step", "optimizer steps done", "int32"),
-        value("epoch", "passes over the train split done"),
-        value("loss", "mean loss of the train split since the row before"),
-        value("learning_rate", "of that step"),
-        value("grad_norm", "norm of the gradient, before clipping"),
+        value("seed", "random seed of initialisation, batch order and dropout", "int64"),
+        key("step", "completed optimizer steps", "int32"),
+        value("epoch", "completed passes over the train split"),
+        value("loss", "mean training loss since the previous row"),
+        value("learning_rate", "learning rate of the step"),
+        value("grad_norm", "gradient norm before clipping"),
         *(value(f"validation_{name}", f"{name} on the validation split") for name in ("loss", "accuracy")),
-        *(value(f"validation_{name}", f"strict entity {name}, validation") for name in ("precision", "recall", "f1")),
-        value("validation_conlleval_f1", "conlleval entity f1, validation"),
+        *(
+            value(f"validation_{name}", f"strict entity {name} on the validation split")
+            for name in ("precision", "recall", "f1")
+        ),
+        value("validation_conlleval_f1", "conlleval entity f1 on the validation split"),
         volatile=("started_at",),
     ),
     "speed": table(
@@ -42,48 +45,44 @@ RUNNING: dict[str, TableSchema] = {
         ARTIFACT_ID,
         MODEL,
         DEVICE,
-        value("host", "the machine", "string"),
+        value("host", "name of the machine", "string"),
         PRECISION,
-        value("backend", "what computes: `eager`, `compile`, …", "string"),
-        value("threads", "of the arithmetic, a process", "int32"),
-        value("processes", "that share the work", "int32"),
+        value("backend", "the backend: `eager`, `compile`, …", "string"),
+        value("threads", "compute threads per process", "int32"),
+        value("processes", "number of processes that share the work", "int32"),
         WORKLOAD,
         BATCH_SIZE,
         SEQUENCE_LENGTH,
-        key("status", "`ok`, or why there is no number"),
-        value("n", "samples", "int64"),
-        value("mean_s", "mean seconds a batch"),
-        value("std_s", "standard deviation of the seconds a batch"),
-        *(value(f"p{q}_s", f"{q}th percentile of the seconds a batch") for q in (50, 90, 95, 99)),
-        *(value(f"{unit}_per_s", f"{unit} a second") for unit in ("sentences", "words", "tokens")),
-        value("ci_low_s", "lower end of the mean's confidence interval, seconds"),
-        value("ci_high_s", "upper end of the mean's confidence interval, seconds"),
-        value("samples_s", "every sample, seconds", "list<double>"),
-        value("samples_process", "which process each sample is of, from 0", "list<int32>"),
+        key("status", "`ok`, or the reason for missing values"),
+        value("n", "number of samples", "int64"),
+        value("mean_s", "mean seconds per batch"),
+        value("std_s", "standard deviation of the seconds per batch"),
+        *(value(f"p{q}_s", f"{q}th percentile of the seconds per batch") for q in (50, 90, 95, 99)),
+        *(value(f"{unit}_per_s", f"{unit} per second") for unit in ("sentences", "words", "tokens")),
+        value("ci_low_s", "lower end of the confidence interval of the mean, in seconds"),
+        value("ci_high_s", "upper end of the confidence interval of the mean, in seconds"),
+        value("samples_s", "all samples, in seconds", "list<double>"),
+        value("samples_process", "index of the process of each sample, from 0", "list<int32>"),
         *(
-            value(f"p{q}_{end}_s", f"{word} end of the {q}th percentile's confidence interval, seconds")
+            value(f"p{q}_{end}_s", f"{word} end of the confidence interval of the {q}th percentile, in seconds")
             for q in (50, 90, 95, 99)
             for end, word in (("low", "lower"), ("high", "upper"))
         ),
-        value("agreement", "share of the predictions that are the same as those of eager fp32"),
-        value("dataset", "whose sentences the real lengths are of", "string"),
-        value("foreign_cores", "cores that other processes kept busy meanwhile, mean"),
-        value("sgemm_flops_per_s", "operations a second of a fixed fp32 matrix product, before the measurement"),
-        value("copy_bytes_per_s", "bytes a second that a fixed copy reads and writes, before the measurement"),
-        value("undisturbed_s", "with a speed gate: median of the sentences' least seconds in several passes"),
-        value("taken_over", "processes whose samples are those of an interrupted sweep; null where none are", "int32"),
+        value("agreement", "share of predictions equal to those of eager fp32"),
+        value("dataset", "data set of the sentences with real lengths", "string"),
+        value("foreign_cores", "mean number of cores that other processes used during the measurement"),
+        value(
+            "sgemm_flops_per_s",
+            "floating-point operations per second of a fixed fp32 matrix product, before the measurement",
+        ),
+        value("copy_bytes_per_s", "bytes read and written per second by a fixed copy, before the measurement"),
+        value("undisturbed_s", "with a speed gate: median over sentences of the fastest of several passes, in seconds"),
+        value("taken_over", "processes with samples of an interrupted sweep; null if there are none", "int32"),
         HEAD,
-        # Whether a cell gets its numbers can depend on the machine that an attempt finds.
+        # Whether a cell has values can depend on the machine of an attempt.
         volatile=(
-            "device",
-            "host",
-            "threads",
-            "status",
-            "n",
-            "samples_process",
-            "agreement",
-            "foreign_cores",
-            "taken_over",
+            *("device", "host", "threads", "status", "n", "samples_process"),
+            *("agreement", "foreign_cores", "taken_over"),
         ),
     ),
     "memory": table(
@@ -95,20 +94,24 @@ RUNNING: dict[str, TableSchema] = {
         WORKLOAD,
         BATCH_SIZE,
         SEQUENCE_LENGTH,
-        value("parameters", "numbers in the model", "int64"),
-        value("weights_bytes", "bytes of the safetensors files", "int64"),
-        value("artifact_bytes", "bytes of the artifact's files", "int64"),
-        value("load_s", "seconds from local files to a model in memory"),
+        value("parameters", "number of parameters", "int64"),
+        value("weights_bytes", "size of the safetensors files in bytes", "int64"),
+        value("artifact_bytes", "size of all files of the artifact in bytes", "int64"),
+        value("load_s", "seconds to load the model from local files"),
         value("first_call_s", "seconds of the first call"),
-        value("baseline_rss_bytes", "resident memory before loading", "int64"),
-        value("peak_rss_bytes", "the largest resident memory after loading", "int64"),
-        value("peak_device_bytes", "the largest memory of tensors on the accelerator", "int64"),
-        value("peak_reserved_bytes", "the largest memory that PyTorch reserved on the accelerator", "int64"),
-        value("peak_process_bytes", "the largest memory of the process on the accelerator, by its driver", "int64"),
-        value("loaded_weights_bytes", "bytes of the weights in memory", "int64"),
-        value("flops_per_token", "floating-point operations a piece, at the sequence length"),
-        value("backend", "what computes: `eager`, `compile`, …", "string"),
-        value("status", "`ok`, or why there is no number", "string"),
+        value("baseline_rss_bytes", "resident memory before loading, in bytes", "int64"),
+        value("peak_rss_bytes", "peak resident memory after loading, in bytes", "int64"),
+        value("peak_device_bytes", "peak memory of tensors on the accelerator, in bytes", "int64"),
+        value("peak_reserved_bytes", "peak memory reserved by PyTorch on the accelerator, in bytes", "int64"),
+        value(
+            "peak_process_bytes",
+            "peak memory of the process on the accelerator, as its driver reports it, in bytes",
+            "int64",
+        ),
+        value("loaded_weights_bytes", "size of the weights in memory, in bytes", "int64"),
+        value("flops_per_token", "floating-point operations per sub-word token at the sequence length"),
+        value("backend", "the backend: `eager`, `compile`, …", "string"),
+        value("status", "`ok`, or the reason for missing values", "string"),
         HEAD,
         volatile=(
             *("device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
@@ -140,42 +143,42 @@ RUNNING: dict[str, TableSchema] = {
         RUN_ID,
         STARTED_AT,
         key("flow", "`pipeline`, `train`, `benchmark`, …"),
-        value("configuration", "the whole configuration, JSON", "string"),
-        value("code_commit", "of the repository, where there is one", "string"),
-        value("code_dirty", "whether it had uncommitted changes", "bool"),
-        value("host", "the machine", "string"),
-        value("cpu", "its processor", "string"),
-        value("cpu_flags", "what the processor can do, e.g. `avx512_bf16`", "string"),
-        value("threads", "of the arithmetic", "int32"),
-        value("ram_bytes", "memory of the machine", "int64"),
-        value("gpu", "its accelerator", "string"),
-        value("driver", "the accelerator's driver", "string"),
+        value("configuration", "complete configuration as JSON", "string"),
+        value("code_commit", "commit of the repository, if there is one", "string"),
+        value("code_dirty", "whether the repository had uncommitted changes", "bool"),
+        value("host", "name of the machine", "string"),
+        value("cpu", "model of the processor", "string"),
+        value("cpu_flags", "features of the processor, e.g. `avx512_bf16`", "string"),
+        value("threads", "compute threads", "int32"),
+        value("ram_bytes", "memory of the machine in bytes", "int64"),
+        value("gpu", "model of the accelerator", "string"),
+        value("driver", "driver version of the accelerator", "string"),
         *(value(name, f"version of {name}", "string") for name in ("cuda", "python", "torch")),
         *(value(name, f"version of {name}", "string") for name in ("transformers", "tokenizers", "prefect")),
-        value("evaluated", "models × datasets with inference", "int32"),
-        value("cached", "models × datasets whose predictions were there already", "int32"),
+        value("evaluated", "number of models × data sets that were inferred", "int32"),
+        value("cached", "number of models × data sets with cached predictions", "int32"),
         value("train_s", "seconds of training"),
-        value("evaluate_s", "seconds from words in memory to tags in memory, all models"),
+        value("evaluate_s", "seconds from words in memory to tags in memory, over all models"),
         value("score_s", "seconds of scoring"),
         value("total_s", "seconds of the run"),
         key("outcome", "`ok` or `failed`"),
-        value("system", "operating system and its version", "string"),
-        value("architecture", "of the processor", "string"),
-        value("cores", "physical ones of the machine", "int32"),
-        value("logical_cores", "of the machine", "int32"),
-        value("cpu_mhz", "clock of the processor at the end of the run"),
-        value("cpu_mhz_min", "the lowest that it may have"),
-        value("cpu_mhz_max", "the highest that it may have"),
-        value("governor", "what the system sets that clock by, e.g. `performance`", "string"),
-        value("gpus", "accelerators of the machine", "int32"),
-        value("gpu_memory_bytes", "memory of one of them", "int64"),
-        value("gpu_power_limit_w", "its power limit, watts"),
-        value("gpu_performance_state", "`P0` is the fastest", "string"),
-        value("python_implementation", "e.g. `CPython`", "string"),
-        value("onnxruntime", "version of onnxruntime, if it is installed", "string"),
-        value("code_repository", "where the repository came from", "string"),
-        value("code_tag", "the nearest tag of the commit", "string"),
-        # A second attempt may run elsewhere, with a correction of the code, and finds predictions cached.
+        value("system", "operating system and version", "string"),
+        value("architecture", "architecture of the processor", "string"),
+        value("cores", "physical cores of the machine", "int32"),
+        value("logical_cores", "logical cores of the machine", "int32"),
+        value("cpu_mhz", "clock rate of the processor at the end of the run, in MHz"),
+        value("cpu_mhz_min", "minimum clock rate of the processor, in MHz"),
+        value("cpu_mhz_max", "maximum clock rate of the processor, in MHz"),
+        value("governor", "CPU frequency governor, e.g. `performance`", "string"),
+        value("gpus", "number of accelerators of the machine", "int32"),
+        value("gpu_memory_bytes", "memory of one accelerator in bytes", "int64"),
+        value("gpu_power_limit_w", "power limit of one accelerator, in watts"),
+        value("gpu_performance_state", "performance state of the accelerator; `P0` is the fastest", "string"),
+        value("python_implementation", "Python implementation, e.g. `CPython`", "string"),
+        value("onnxruntime", "version of onnxruntime, if installed", "string"),
+        value("code_repository", "URL of the repository", "string"),
+        value("code_tag", "nearest tag before the commit", "string"),
+        # A second attempt may run on another machine, with corrected code, and with predictions already cached.
         volatile=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),
             *("code_commit", "code_dirty", "evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
@@ -184,4 +187,4 @@ RUNNING: dict[str, TableSchema] = {
         ),
     ),
 }
-"""By name."""
+"""Tables by name."""

@@ -87,7 +87,7 @@ def _split(tag: str) -> tuple[str, str | None]:
     if tag == "O":
         return "O", None
     if tag[:2] not in ("B-", "I-") or len(tag) < 3:
-        raise ValueError(f"{tag!r} is no IOB2 tag")
+        raise ValueError(f"{tag!r} is not an IOB2 tag")
     return tag[0], tag[2:]
 
 

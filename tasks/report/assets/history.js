@@ -13,7 +13,7 @@ nb.history = (() => {
     const shared = { type: "scatter", mode: "lines", x, hoverinfo: "skip", line: { width: 0, color: style("--muted"), shape: "hv" } };
     return [
       { ...shared, y: low, showlegend: false },
-      { ...shared, y: at.map((n) => one.base[n]), fill: "tonexty", fillcolor: style("--band"), name: "what the gate lets it fall", line: { width: 1, dash: "dot", color: style("--muted"), shape: "hv" } },
+      { ...shared, y: at.map((n) => one.base[n]), fill: "tonexty", fillcolor: style("--band"), name: "gate margin", line: { width: 1, dash: "dot", color: style("--muted"), shape: "hv" } },
     ];
   };
 

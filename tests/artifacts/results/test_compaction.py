@@ -163,7 +163,7 @@ def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, thr
     with pytest.raises(CorruptArtifactError, match=r"is gone: .*000001-"):
         read(root_url)
     root.replace(f"runs/schema=1/_compacted/date={DAY}/000001.json", b"{}")
-    with pytest.raises(CorruptArtifactError, match=r"000001\.json is no manifest of a compaction: Field required"):
+    with pytest.raises(CorruptArtifactError, match=r"000001\.json is not a manifest of a compaction: Field required"):
         read(root_url)
 
 

@@ -144,7 +144,7 @@ def test_a_planted_bug_exits_70_with_its_traceback(
     assert status_of(["artifacts", "ls"]) == 70
     printed = capsys.readouterr().err
     assert "ZeroDivisionError" in printed
-    assert "bug of ours" in printed
+    assert "bug in nerbench" in printed
 
 
 def test_a_failed_run_still_prints_what_it_made(

@@ -126,7 +126,7 @@ def test_a_pushed_model_is_checked(run: Any, store: Store, tiny_model_folder: Pa
     (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
     said = run("push", "unnamed", "--name", "other", status=2)
     assert said.count("\n") == 1
-    assert "'LABEL_0' says nothing; write their names" in said
+    assert "'LABEL_0' is not a meaningful name; write their names" in said
     assert store.names() == ["mine"]
 
 

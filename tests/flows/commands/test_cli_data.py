@@ -130,7 +130,7 @@ def test_inspection_for_people(folder: Path, tiny_model_folder: Path, capsys: py
     assert status_of(["inspect-data", "data", "--model", str(tiny_model_folder)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("data: conll, scheme iob2, entity types LOC, MISC, ORG, PER\n! ")
-    for title in ("splits", "entities; seen", "what stands in another split too", "pieces"):
+    for title in ("splits", "entities; seen", "sentences that also occur in another split", "pieces"):
         assert f"\n{title}" in out
     assert "invalid tags" not in out
 

@@ -42,7 +42,7 @@ def test_a_row_a_night_with_what_changed(capsys: pytest.CaptureFixture[str]) -> 
     assert "-2.50" in lines[6]
     assert lines[7:] == [
         "▁█··▇",
-        "50.00 … 62.50, last 60.00 (+10.00 since 2030-01-01); 4 runs; 1 night without a run",
+        "50.00 … 62.50, last 60.00 (+10.00 since 2030-01-01); 4 runs; 1 nightly run missing",
     ]
 
 

@@ -123,7 +123,7 @@ def test_colours_are_used_where_there_are_some(
         (("binary.bin",), "is not utf-8"),
         (("nul.txt",), "nul.txt:1: holds a NUL byte"),
         (("x y", "--encoding", "klingon"), "--encoding: 'klingon' is not known"),
-        (("x y", "--file", "nul.txt"), "--file: stands beside a TEXT"),
+        (("x y", "--file", "nul.txt"), "--file: cannot be combined with a TEXT"),
         (("--file", "nowhere"), "nowhere: No such file"),
         (("x y", "--format", "xml"), "--format"),
         (("x y", "--mode", "lax"), "--mode"),

@@ -45,7 +45,7 @@ cli.main()
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
     assert done.returncode == 70
-    assert done.stderr.splitlines()[-1].startswith("nerbench: this is a bug of ours")
+    assert done.stderr.splitlines()[-1].startswith("nerbench: this is a bug in nerbench")
 
 
 def test_the_version_is_the_package_s() -> None:

@@ -210,7 +210,7 @@ COMMANDS = {
     "a report of an unknown run": Row({}, ("hold no scores",), ("report", "night-9")),
     "a report of no kind": Row({}, ("-o report.pdf", "'.pdf'", ".html"), ("report", "-o", "report.pdf")),
     "a report over a folder": Row({}, ("-o .", "is a folder"), ("report", "-o", ".")),
-    "a report over something else": Row({}, ("-o mine.html", "no report", "--force"), ("report", "-o", "mine.html")),
+    "a report over something else": Row({}, ("-o mine.html", "not a report", "--force"), ("report", "-o", "mine.html")),
     "a benchmark with half a report": Row({"benchmark.report": "half"}, ("benchmark.report", "'half'"), ("benchmark",)),
     "scoring nothing": Row({}, ("hold no scores", "benchmark"), ("score",)),
     "scoring since no date": Row({}, ("'monday'", "YYYY-MM-DD"), ("score", "--since", "monday")),

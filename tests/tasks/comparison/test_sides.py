@@ -229,11 +229,11 @@ def test_what_was_never_benchmarked_is_told(two: tuple[Bench, str, str]) -> None
     [
         ("tagger#2029-01-01", "no metrics of 2029-01-01; the last ones are of 2030-01-03, 2030-01-02, 2030-01-01$"),
         ("tagger#gone", "no metrics of gone; the last ones are of nightly@2030-01-03T.*, nightly@2030-01-02T.*"),
-        ("tagger#2030-02-30", "date '2030-02-30': is no date; write it as YYYY-MM-DD"),
+        ("tagger#2030-02-30", "date '2030-02-30': is not a date; write it as YYYY-MM-DD"),
         ("tagger#", "names no model or no run; write REF, REF#RUN_ID or REF#YYYY-MM-DD"),
         ("#2030-01-01", "names no model or no run"),
         ("tagger@nobody", "has no such alias"),
-        ("tagger@sha256:12", "is no digest"),
+        ("tagger@sha256:12", "is not a digest"),
     ],
 )
 def test_what_users_get_wrong(two: tuple[Bench, str, str], reference: str, message: str) -> None:

@@ -218,7 +218,7 @@ WRONG = {
     ),
     "an unknown format": Wrong("dataset: {name: a, format: xml}", "dataset.format", ("'xml'", "conll")),
     "an unknown key of a lone data set": Wrong("dataset: {name: a, fiels: x}", "dataset.fiels", ("files?",)),
-    "data sets twice": Wrong("dataset: {name: a}\ndatasets: []", "dataset", ("beside datasets", "list")),
+    "data sets twice": Wrong("dataset: {name: a}\ndatasets: []", "dataset", ("combined with datasets", "list")),
     "an unknown encoding": Wrong(
         "datasets: [{name: a, files: {test: data.txt}, encoding: klingon}]",
         "datasets[0].encoding",

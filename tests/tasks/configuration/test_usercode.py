@@ -79,7 +79,7 @@ def test_files_of_one_name_are_two_modules(folder: Path) -> None:
         ("mine.py:f", "def g(): ...\n", "mine.py:f: mine.py has no 'f'; choose among g"),
         ("mine.py:f", "", "mine.py:f: mine.py has no 'f'; define it"),
         ("mine.py:f.x", "f = 3\n", "mine.py:f.x: mine.py has no 'f.x'; define it"),
-        ("mine.py:f", "f = 3\n", "mine.py:f: is no function but int; name a function"),
+        ("mine.py:f", "f = 3\n", "mine.py:f: is not a function but int; name a function"),
         ("absent_module:f", "", "absent_module: it cannot be imported (ModuleNotFoundError: No module named"),
         (":f", "", "it cannot be imported (ModuleNotFoundError: No module named ''"),
         ("no-colon", "", "it cannot be imported"),

@@ -36,7 +36,7 @@ OK = {"tokens": ["Ada"], "ner_tags": ["B-PER"]}
 
 MISTAKES = [
     Mistake(
-        "no parquet", PARQUET, {"a.parquet": "Ada B-PER\n"}, ("/a.parquet: is no Parquet file", "check the `format`")
+        "no parquet", PARQUET, {"a.parquet": "Ada B-PER\n"}, ("/a.parquet: is not a Parquet file", "check the `format`")
     ),
     Mistake(
         "parquet without the column",
@@ -72,7 +72,7 @@ MISTAKES = [
         "a null word",
         PARQUET,
         {"a.parquet": {"tokens": [["Ada", None]], "ner_tags": [["O", "O"]]}},
-        ("/a.parquet row 0 word 1: None is no string: ['Ada', None]",),
+        ("/a.parquet row 0 word 1: None is not a string: ['Ada', None]",),
     ),
     Mistake(
         "a JSON array", JSON, {"a.jsonl": json.dumps([OK])}, ("/a.jsonl:1: is a JSON list, no object", "jq -c '.[]'")
@@ -96,13 +96,13 @@ MISTAKES = [
         "a tag that is true",
         JSON,
         {"a.jsonl": [{"tokens": ["Ada"], "ner_tags": [True]}]},
-        ("the tag True is no string",),
+        ("the tag True is not a string",),
     ),
     Mistake(
         "words in one string",
         JSON,
         {"a.jsonl": [{"tokens": "Ada L.", "ner_tags": ["O", "O"]}]},
-        ("/a.jsonl:1: words are no list but str: 'Ada L.'", "give words as a list"),
+        ("/a.jsonl:1: words are not a list but str: 'Ada L.'", "give words as a list"),
     ),
     Mistake(
         "a document that comes again",
@@ -138,7 +138,7 @@ MISTAKES = [
         {"wrong_corpus.py": "def lode(split): ..."},
         ("has no 'load'", "choose among lode"),
     ),
-    Mistake("no function", LOADER, {"wrong_corpus.py": "load = []"}, ("is no function but list", "name a function")),
+    Mistake("no function", LOADER, {"wrong_corpus.py": "load = []"}, ("is not a function but list", "name a function")),
     Mistake(
         "a loader that fails",
         LOADER,

@@ -73,9 +73,9 @@ def test_a_model_of_another_store_keeps_where_it_comes_from(folder: Path, store:
 @pytest.mark.parametrize(
     ("id2label", "problem"),
     [
-        ({"0": "LABEL_0", "1": "LABEL_1"}, "'LABEL_0' says nothing"),
-        ({"0": "O", "1": "LABEL_1"}, "'LABEL_1' says nothing"),
-        ({"0": "O", "1": " "}, "' ' says nothing"),
+        ({"0": "LABEL_0", "1": "LABEL_1"}, "'LABEL_0' is not a meaningful name"),
+        ({"0": "O", "1": "LABEL_1"}, "'LABEL_1' is not a meaningful name"),
+        ({"0": "O", "1": " "}, "' ' is not a meaningful name"),
         ({"0": "O", "1": "O"}, "'O' is there twice"),
         (None, "are not named"),
     ],

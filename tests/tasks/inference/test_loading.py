@@ -229,7 +229,7 @@ def test_a_roberta_loses_positions_to_its_padding(tmp_path: Path) -> None:
 def test_devices() -> None:
     assert resolve_device("cpu") == CPU
     assert resolve_device("auto").type in {"cpu", "cuda", "mps"}
-    with pytest.raises(InputError, match="'gpu' is no device"):
+    with pytest.raises(InputError, match="'gpu' is not a device"):
         resolve_device("gpu")
     with pytest.raises(InputError, match="cuda:99 is not available here"):
         resolve_device("cuda:99")

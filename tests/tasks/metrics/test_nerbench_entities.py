@@ -63,7 +63,7 @@ def test_nothing_is_undefined_unless_told_otherwise(metric: Any) -> None:
     ("predictions", "references", "options", "says"),
     [
         ([["O"], ["O"]], [["O"], ["O", "O"]], {}, "sentence 1 has 2 tags and 1 predicted ones"),
-        ([["PER"]], [["O"]], {}, "'PER' is no IOB2 tag"),
+        ([["PER"]], [["O"]], {}, "'PER' is not an IOB2 tag"),
         ([["O"]], [["O"]], {"mode": "lenient"}, "mode 'lenient' is none of strict, conlleval"),
     ],
 )

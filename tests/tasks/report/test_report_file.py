@@ -21,7 +21,7 @@ def test_a_report_may_be_overwritten_by_a_report_alone(nights: str, tmp_path: Pa
     assert target.read_text() == report.html
     save_report(report, target)
     target.write_text("<!doctype html><p>mine")
-    with pytest.raises(InputError, match=r"exists already and is no report; .*--force"):
+    with pytest.raises(InputError, match=r"exists already and is not a report; .*--force"):
         save_report(report, target)
     save_report(report, target, force=True)
     assert target.read_text() == report.html

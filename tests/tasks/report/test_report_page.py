@@ -153,7 +153,7 @@ def test_text_that_is_dropped_is_not_in_the_page(nights: str, page: Page, tmp_pa
     dropped = Page(build(results).html)
     assert page.block("errors")["sentences"]
     assert dropped.block("errors")["sentences"] == dropped.block("flips")["sentences"] == []
-    assert "positions stand for them" in dropped.said
+    assert "the page shows positions instead" in dropped.said
 
 
 def test_inspections_are_tables_where_they_are_given(nights: str, page: Page) -> None:

@@ -102,7 +102,7 @@ def test_what_cannot_be_scored_is_said(results: str) -> None:
     write(run_of(results), predicted)
     with pytest.raises(InputError, match="hold no scores since 2030-01-03; "):
         scored_predictions(results, "2030-01-03")
-    with pytest.raises(InputError, match="date 'yesterday': is no date; write it as YYYY-MM-DD"):
+    with pytest.raises(InputError, match="date 'yesterday': is not a date; write it as YYYY-MM-DD"):
         scored_predictions(results, "yesterday")
     Path(predicted.uri).unlink()
     (lost,) = scored_predictions(results, None)

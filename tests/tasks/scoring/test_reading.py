@@ -159,8 +159,8 @@ def other_tag(table: pa.Table) -> pa.Table:
         (with_row("word", 3, None), "a word is null"),
         (with_row("gold_tag", 3, None), "a gold_tag is null"),
         (with_row("pred_tag", 3, None), "a pred_tag is null"),
-        (with_row("pred_tag", 3, "X-PER"), "'X-PER' is no IOB2 tag"),
-        (with_row("gold_tag", 3, "B-"), "'B-' is no IOB2 tag"),
+        (with_row("pred_tag", 3, "X-PER"), "'X-PER' is not an IOB2 tag"),
+        (with_row("gold_tag", 3, "B-"), "'B-' is not an IOB2 tag"),
         (lambda table: table.drop_columns(["pred_tag"]), "no column pred_tag"),
         (lambda table: table.slice(0, 0), "holds no word"),
     ],
@@ -195,5 +195,5 @@ def test_a_file_that_is_damaged_between_two_looks(tmp_path: Path) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "one.parquet")
-    with pytest.raises(CorruptArtifactError, match="no regular file"):
+    with pytest.raises(CorruptArtifactError, match="not a regular file"):
         read_predictions(str(tmp_path), "one.parquet")

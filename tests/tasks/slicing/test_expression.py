@@ -209,12 +209,12 @@ def test_nothing_else_of_python_can_be_written(where: str) -> None:
         ("startswith(text)", "`startswith(text)` has 1 arguments instead of 2"),
         (
             "startswith(text, pred_tag)",
-            "the second argument of `startswith(text, pred_tag)` is no text that is written",
+            "the second argument of `startswith(text, pred_tag)` is not a text literal",
         ),
-        ("startswith(text, 3)", "the second argument of `startswith(text, 3)` is no text that is written out"),
+        ("startswith(text, 3)", "the second argument of `startswith(text, 3)` is not a text literal"),
         ("text.lower() == 'a'", "`text.lower()` is not allowed"),
         ("word is 1", "`is` is not allowed"),
-        ("word >", "is no expression (invalid syntax)"),
+        ("word >", "is not an expression (invalid syntax)"),
         ("word == 1" + "0" * 400, "has a number that is too large"),
     ],
 )

@@ -135,7 +135,7 @@ def test_empty_files(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "problem"),
-    [("no/such.txt", "No such file"), (".", "is no regular file"), ("\0", "null"), ("x://y", "x://y")],
+    [("no/such.txt", "No such file"), (".", "is not a regular file"), ("\0", "null"), ("x://y", "x://y")],
 )
 def test_files_that_cannot_be_opened_are_named_as_given(path: str, problem: str) -> None:
     with pytest.raises(CorpusError, match=problem) as caught:

@@ -118,8 +118,8 @@ def at_once(split: str) -> list[Any]:
         ("leaving_at_once", r"\(train\): failed with SystemExit: no licence; correct it at .*test_loader.py:\d+$"),
         ("at_once", r"at_once \(train\): failed with IndexError: list index out of range; correct it at .*py:\d+$"),
         ("missing", r"loader .*:missing: .* has no 'missing'; choose among "),
-        ("PAIR", "is no function but tuple; name a function"),
-        ("CHUNK.real.imag", "is no function but int"),
+        ("PAIR", "is not a function but tuple; name a function"),
+        ("CHUNK.real.imag", "is not a function but int"),
         ("as_objects", "failed with TypeError: as_objects.* missing 1 required keyword-only argument: 'tag'"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Any
     ("changes", "says"),
     [
         ({"track": "wandb"}, "mlflow"),
-        ({"tracking_uri": "sqlite:///x.db"}, "says nothing without track"),
+        ({"tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
         ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "credential"),
     ],
 )

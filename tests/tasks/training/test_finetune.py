@@ -209,7 +209,7 @@ def test_validation_during_an_epoch_keeps_the_best_step(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("Broken", "cannot be made .*let it take no arguments"), ("Path", "NERBENCH_CODE|is no TrainerCallback")],
+    [("Broken", "cannot be made .*let it take no arguments"), ("Path", "NERBENCH_CODE|is not a TrainerCallback")],
 )
 def test_a_callback_that_is_none(name: str, says: str, train: Train, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CALLBACK)

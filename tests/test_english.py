@@ -1,0 +1,67 @@
+"""Help texts, configuration keys, columns and documents contain none of the phrases below.
+
+They stand for the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import reference
+
+from nerbench.artifacts.results.schemas import TABLES
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.export import ROW_OF
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = (ROOT, ROOT / "docs", ROOT / "deployments")
+CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
+PHRASES = (
+    *("[Ww]e", "[Ww]hoever", "[Nn]obody", "[Ss]omebody", "[Mm]eanwhile", "anew", "for ever", "pieces?"),
+    *("a bug of ours", "a user's own", "goe?s? on", "says? nothing", "stands? in", "it says", "by hand"),
+    *("(?:is|are|was|were) (?:told|said)", "lets? (?:it|the run|a run|a benchmark) fail", "does not come"),
+    *("what (?:there is|is right|was predicted|is stored|goes|went|lets|is kept)", "least seconds in", "not asked for"),
+    *("That time each cell", "Only if the alias means", "whatever does not prove itself", r"^Which\.$"),
+)
+DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
+
+
+def dialect(text: str) -> list[str]:
+    return DIALECT.findall(CODE.sub("", text))
+
+
+def help_texts() -> Iterator[tuple[str, str]]:
+    for name, command in reference.commands():
+        yield name, command.help
+        yield from ((f"{name} {parameter.name}", parameter.help) for parameter in command.params)
+
+
+def keys() -> Iterator[tuple[str, str]]:
+    for section in reference.sections(Config):
+        yield section.__name__, section.__doc__ or ""
+        for name, field in section.model_fields.items():
+            yield f"{section.__name__}.{name}", field.description or ""
+
+
+def columns() -> Iterator[tuple[str, str]]:
+    yield from ROW_OF.items()
+    for table, schema in TABLES.items():
+        yield from ((f"{table}.{column.name}", column.meaning) for column in schema.columns)
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    for folder in DOCUMENTS:
+        yield from ((path.name, path.read_text()) for path in sorted(folder.glob("*.md")))
+
+
+@pytest.mark.parametrize("texts", [help_texts, keys, columns, documents])
+def test_users_read_plain_english(texts: type[Iterator[tuple[str, str]]]) -> None:
+    assert {where: found for where, text in texts() if (found := dialect(text))} == {}
+
+
+def test_dialect_is_found() -> None:
+    assert dialect("Which.") == ["Which."]
+    assert dialect("A report that cannot be written is said, and spoils nothing.") == ["is said"]
+    assert dialect("That time each cell; 3.") == ["That time each cell"]
+    assert not dialect("Which metric? Weight decay of `we`.")
