@@ -139,5 +139,5 @@ def test_faults_are_shown_and_are_no_failure(folder: Path, capsys: pytest.Captur
     (folder / "bad.conll").write_text("a B-X\nb I-X\n\nc O\nd I-X\n")
     assert status_of(["inspect-data", "bad.conll"]) == 0
     out = capsys.readouterr().out
-    assert "! the tags contradict each other" in out
+    assert "! test: not valid in iob2: 1 place" in out
     assert "O → I-X" in out
