@@ -277,7 +277,7 @@ def test_a_run_names_no_callback_elsewhere(name: str, folder: Path, started_by_a
 
 @pytest.mark.parametrize("script", ["/tmp/evil.py", "evaluate-metric/seqeval", "https://example.org/evil.py"])
 def test_a_run_names_no_script_of_evaluate_elsewhere(script: str, folder: Path, started_by_api: None) -> None:
-    with pytest.raises(InputError, match=r"the code that may be loaded|is no Python file|there is no such file"):
+    with pytest.raises(InputError, match=r"the code that may be loaded|is not a Python file|there is no such file"):
         collect(configuration(Config(metrics=(EvaluateMetric(evaluate=script),)), ()).metrics)
 
 
