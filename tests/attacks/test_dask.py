@@ -27,7 +27,7 @@ pytestmark = pytest.mark.attacks
     ],
 )
 def test_a_scheduler_that_is_neither_here_nor_behind_tls(address: str) -> None:
-    with pytest.raises(ValidationError, match=r"is not protected|is no address"):
+    with pytest.raises(ValidationError, match=r"is not protected|is not an address"):
         RunnerConfig(kind="dask", address=address)
 
 

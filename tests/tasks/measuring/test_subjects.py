@@ -126,7 +126,7 @@ def test_a_bare_id_of_the_hub_is_a_model_of_the_hub(
     [
         ("bert-bse", r"'bert-bse'.*store.*Hub: cannot be had.*bert-base.*model_type"),
         ("org/nothing", r"'org/nothing'.*is no folder.*Hub: cannot be had"),
-        ("what is this", "is no location on the Hub"),
+        ("what is this", "is not a location on the Hub"),
     ],
 )
 def test_what_is_nowhere_is_told_where_it_was_looked_for(hub: FakeHub, tmp_path: Path, name: str, says: str) -> None:
