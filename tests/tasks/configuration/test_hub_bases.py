@@ -29,4 +29,4 @@ def test_two_revisions_are_one_too_many() -> None:
 
 def test_a_location_that_is_none() -> None:
     with pytest.raises(InputError, match="write hf://org/model"):
-        ModelConfig.model_validate({"name": "m", "base": "hf://model"})
+        ModelConfig.model_validate({"name": "m", "base": "hf://org/model/file"})
