@@ -8,7 +8,7 @@ run: .venv/installed
 	$(BIN)/nerbench run
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3  # two cores: a third process works while others wait for servers and children
 
 test-slow: .venv/installed-dev
 	$(BIN)/pytest -m slow

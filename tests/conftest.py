@@ -1,4 +1,4 @@
-"""Fixtures that several test files use, and how the tests are shared out among processes (`make test`: two)."""
+"""Fixtures that several test files use, and how the tests are shared out among processes (`make test`: three)."""
 
 import os
 import sys
