@@ -86,7 +86,10 @@ def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
     predicted = own.predicted()
     path = Path(predicted.uri)
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    group = pq.read_metadata(path).row_group(0)
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    tags = columns["pred_tag"]
+    data[(tags.dictionary_page_offset or tags.data_page_offset) + tags.total_compressed_size - 1] ^= 1
     path.chmod(0o644)
     path.write_bytes(data)
     with pytest.raises(CorruptArtifactError):
