@@ -1,8 +1,8 @@
-"""What a Parquet file claims of its column chunks, and the page headers that say what their pages take once decoded.
+"""Column chunks and page headers of a Parquet file, read before anything is decoded.
 
-A footer only claims sizes; the headers of the pages are what a reader allocates by. Both are structures of Thrift's
+The footer claims sizes; the headers of the pages determine how much a reader allocates. Both are structures of Thrift's
 compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
-pyarrow's own metadata of a column ends the process where the footer of a damaged file contradicts itself.
+pyarrow's metadata of a column is not used: it aborts the process if a damaged footer contradicts itself.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -15,20 +15,20 @@ _HEADER = 256
 """Bytes that nearly all headers fit into."""
 _MAX_HEADER = 1 << 20
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
-"""Fields that lead from a footer to what it says of a column chunk."""
+"""Field numbers on the path from the footer to the metadata of a column chunk."""
 _DATA, _DATA_V2 = 5, 8
 """Fields of a header: what it says of a data page, in the two formats."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
-"""Types of the compact protocol."""
+"""Type numbers of the compact protocol."""
 _WIDTHS = {3: 1, 7: 8}
-"""Bytes of a byte and of a double."""
+"""Size in bytes of the fixed-width types, byte and double."""
 _MAX_FIELD = (1 << 15) - 1
 _UNREADABLE = "its structures are not those of a Parquet file"
 
 
 class Chunk(NamedTuple):
-    """What the footer says of a column in a row group."""
+    """The metadata of a column in a row group, from the footer."""
 
     row_group: int
     column: str
@@ -55,7 +55,7 @@ class Page(NamedTuple):
 
 
 def chunks(footer: bytes) -> Iterator[Chunk]:
-    """The column chunks of a file, row group by row group. Raises ValueError where they cannot be read."""
+    """The column chunks of a file, row group by row group. Raises ValueError if they cannot be read."""
     reader = _Reader(footer)
     try:
         for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
@@ -67,7 +67,7 @@ def chunks(footer: bytes) -> Iterator[Chunk]:
 
 def _chunk(claimed: Any, row_group: int) -> Chunk:
     try:
-        start = min(claimed[9], claimed.get(11, claimed[9]))  # of the data, and of the dictionary
+        start = min(claimed[9], claimed.get(11, claimed[9]))  # the dictionary page, if there is one, comes first
         return Chunk(row_group, claimed[3].decode(), claimed[1], claimed[5], start, claimed[7])
     except (KeyError, TypeError, AttributeError):
         raise ValueError("its footer does not describe a column") from None
@@ -77,7 +77,7 @@ def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
     """The pages of a column chunk. Raises ValueError where they are not what its footer says."""
     at, end = chunk.start, chunk.start + chunk.compressed
     seen = 0
-    while at < end and seen < chunk.values:  # as Arrow goes on
+    while at < end and seen < chunk.values:  # Arrow stops at the same place
         header, length = _header(read_at, at)
         page = _page(header)
         at += length + page.compressed
@@ -116,16 +116,19 @@ def _page(header: dict[int, Any]) -> Page:
 
 
 class _Reader:
-    """Reads the compact protocol from the start of some bytes.
+    """A reader of the compact protocol, from the first byte on.
 
-    Raises IndexError where the bytes end, and RecursionError where structures lie too deep.
+    Its methods raise IndexError at the end of the bytes, and RecursionError if structures are nested too deeply.
     """
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
 
     def struct(self, nested: Collection[int] = ()) -> dict[int, Any]:
-        """The integers, bytes and `nested` structures of a structure by field number; of a list, its first bytes."""
+        """Read a structure: its integers, byte strings and `nested` structures by field number.
+
+        Of a list of byte strings, only the first one is kept.
+        """
         fields: dict[int, Any] = {}
         data, number = self.data, 0
         while head := data[self.at]:
@@ -134,7 +137,7 @@ class _Reader:
             number = number + (head >> 4) if head >> 4 else self._integer()
             if kind in _INTEGERS:
                 value = data[self.at]
-                if value < 128:  # most are, and calls take time
+                if value < 128:  # the common case, without a call
                     self.at += 1
                     fields[number] = (value >> 1) ^ -(value & 1)
                 else:
@@ -156,7 +159,7 @@ class _Reader:
         return fields
 
     def structs(self, wanted: int) -> Iterator[None]:
-        """Go through a structure, and stop at each element of its list of structures `wanted`; the caller reads it."""
+        """Read a structure and yield at each element of its list `wanted`; the caller reads the element."""
         number = 0
         while head := self.data[self.at]:
             self.at += 1
@@ -190,7 +193,7 @@ class _Reader:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number without a sign, and where it ends."""
+    """An unsigned integer, and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]
@@ -204,13 +207,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _list(data: bytes, at: int) -> tuple[int, int, int]:
-    """The type of the elements of a list, their number, and where they start."""
+    """The element type of a list, its length, and the position of its first element."""
     head = data[at]
     return (head & 15, head >> 4, at + 1) if head < 240 else (head & 15, *_varint(data, at + 1))
 
 
 def _end(data: bytes, at: int, kind: int) -> int:
-    """Where a value ends."""
+    """The position after a value."""
     if kind in _INTEGERS:
         while data[at] > 127:
             at += 1
@@ -225,7 +228,7 @@ def _end(data: bytes, at: int, kind: int) -> int:
     if kind in (_LIST, _SET):
         element, length, at = _list(data, at)
         return _end_of_elements(data, at, element, length)
-    if kind in (_TRUE, _FALSE):  # which are all there is of them
+    if kind in (_TRUE, _FALSE):  # the type is the value
         return at
     if kind in _WIDTHS:
         return at + _WIDTHS[kind]

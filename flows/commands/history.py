@@ -139,10 +139,10 @@ def _summary(points: Sequence["Point"]) -> str:
     with_value = [point for point in points if point.value is not None]
     numbers = [100 * point.value for point in with_value if point.value is not None]
     n_missed = sum(point.run_id is None for point in points)
-    told = [f"{len(points) - n_missed} run{'s' if len(points) - n_missed != 1 else ''}"]
+    facts = [f"{len(points) - n_missed} run{'s' if len(points) - n_missed != 1 else ''}"]
     if numbers:
         since = f" ({numbers[-1] - numbers[0]:+.2f} since {with_value[0].date})" if len(numbers) > 1 else ""
-        told.insert(0, f"{min(numbers):.2f} … {max(numbers):.2f}, last {numbers[-1]:.2f}{since}")
+        facts.insert(0, f"{min(numbers):.2f} … {max(numbers):.2f}, last {numbers[-1]:.2f}{since}")
     if n_missed:
-        told.append(f"{n_missed} nightly run{'s' if n_missed > 1 else ''} missing")
-    return "; ".join(told)
+        facts.append(f"{n_missed} nightly run{'s' if n_missed > 1 else ''} missing")
+    return "; ".join(facts)

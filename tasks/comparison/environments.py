@@ -50,9 +50,9 @@ def difference(
 
 def _settings(run: Run) -> dict[str, Any]:
     """Those of a run; what its configuration does not say yet had the default's effect."""
-    told = recorded_configuration(run["configuration"]).get("benchmark", {})
+    recorded = recorded_configuration(run["configuration"]).get("benchmark", {})
     return BenchmarkConfig().model_dump(mode="json", include=set(SETTINGS)) | {
-        name: told[name] for name in SETTINGS if name in told
+        name: recorded[name] for name in SETTINGS if name in recorded
     }
 
 

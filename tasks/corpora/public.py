@@ -1,4 +1,4 @@
-"""A corpus as Hugging Face's `datasets` has it, for users: `nerbench.load_corpus(config)`."""
+"""`nerbench.load_corpus(config)`: a corpus as a `DatasetDict` of Hugging Face's `datasets`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,9 @@ def load_corpus(config: Config | str | Path | None = None, dataset: str | None =
     """The splits of a data set, read and normalised to IOB2 as training and benchmark read them.
 
     Features: `tokens` (list of strings), `ner_tags` (list of ClassLabel with the names O, B-LOC, I-LOC, …, the same in
-    every split) and `document` (0-based int64; null where the source has no boundaries). The words of files stay on
-    disk, memory-mapped. The fingerprint of a split depends on its words, tags and names alone, so that `map` finds its
-    cache again.
+    every split) and `document` (0-based int64; null where the source has no boundaries). The words of files are
+    memory-mapped. The fingerprint of a split depends only on its words, tags and names, so that `map` finds its cache
+    in a later process.
 
     Args:
         config: a configuration, its file, or None for `nerbench.yaml` here (else the embedded demonstration).

@@ -60,8 +60,9 @@ def run_own(
 def run_functions(functions: Iterable[BenchmarkFunction], handles: Handles) -> list[Row]:
     """Rows of functions, each called with the handles that it takes, once for each of its parameters.
 
-    A function gives a number, None where there is none, or a mapping of several, each a row `function.name`. One that
-    raises, gives anything else, or whose handle cannot be loaded, has a row that says so; KeyboardInterrupt passes.
+    A function returns a number, None if there is none, or a mapping of several numbers, each a row `function.name`. If
+    it raises, returns anything else, or needs a handle that cannot be loaded, its row has the reason.
+    KeyboardInterrupt passes through.
     """
 
     @cache

@@ -32,8 +32,8 @@ def run_custom(
     Such a metric is called as `f(predictions, **keywords)`, or `f(predictions, model, **keywords)`, for every label
     that it declares (keyword `label`) and every combination of its parameters. It gives a number, None or NaN where it
     is undefined, or several numbers by name: a mapping, each a row `metric.name`. In a mapping of mappings, the names
-    are joined, but for those of entity types, which are the rows' labels. A metric that raises, or gives anything else,
-    has a row that says so, and stops no other; KeyboardInterrupt passes.
+    are joined, but for those of entity types, which are the rows' labels. If a metric raises or returns anything
+    else, its row has the reason, and the other metrics still run. KeyboardInterrupt passes through.
 
     Args:
         load_model: called once, and only if a metric needs the model; without it such metrics have failed rows.

@@ -72,7 +72,7 @@ def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
 
 
 def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[State, Record | None]:
-    """Whether a folder holds a record and its intact predictions, and the record; what is damaged is said of `name`.
+    """Whether a folder holds a record and its intact predictions, and the record; reports damage with `name`.
 
     Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
     there is no record, or a damaged one.

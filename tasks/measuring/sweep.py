@@ -187,7 +187,7 @@ def _keep(measured: Measured, shared: Shared, event: Job) -> None:
         shared.journal.note(measured.key, event | {"status": measured.status})
 
 
-def _time(cells: Sequence[Measured], shared: Shared, number: int, told: Callable[[Measured], None]) -> None:
+def _time(cells: Sequence[Measured], shared: Shared, number: int, on_measured: Callable[[Measured], None]) -> None:
     """One more process for the cells that nothing is wrong with yet, or several where cells end theirs."""
     heard = {id(measured) for measured in cells if measured.status == "ok" and _take_over(measured, number)}
     while left := [m for m in cells if m.status == "ok" and id(m) not in heard]:
@@ -206,7 +206,7 @@ def _time(cells: Sequence[Measured], shared: Shared, number: int, told: Callable
                 heard.add(id(at[0]))
                 _note(at[0], event)
                 _keep(at[0], shared, event | about)
-                told(at[0])
+                on_measured(at[0])
 
         compare = number == 0 and _is_compared(left[0].group)
         job = _job(left, shared) | {"take": "time", "round": number, "compare": compare}
@@ -217,7 +217,7 @@ def _time(cells: Sequence[Measured], shared: Shared, number: int, told: Callable
                 if id(measured) not in heard:
                     measured.status = _status(error)
                     _keep(measured, shared, about)
-                    told(measured)
+                    on_measured(measured)
             continue
         for measured in left if compare else ():
             measured.agreement = result["agreement"]

@@ -36,7 +36,7 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
 def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
     """Write the rows of a user's own metrics; returns the location.
 
-    What an earlier attempt wrote stays: a metric that times the model says something else the next time.
+    What an earlier attempt wrote stays: a metric that times the model differs each time.
     """
     key = table_key(run.run_id, "own", artifact.artifact_id, dataset)
     written = find_table_file(run.results, "metrics", key, run.date)
@@ -46,7 +46,7 @@ def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]
 def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
     """Write the rows of benchmark functions of one model, or of none; returns the location.
 
-    What an earlier attempt wrote stays: what is timed says something else the next time.
+    What an earlier attempt wrote stays: durations differ each time.
     """
     key = table_key(run.run_id, "custom", artifact.artifact_id if artifact else "")
     written = find_table_file(run.results, "custom", key, run.date)

@@ -1,4 +1,4 @@
-"""transformers' TrainingArguments of a model: our defaults, what its own keys say, and what `training_args` sets."""
+"""transformers' TrainingArguments of a model: nerbench's defaults, the keys of the model, and `training_args`."""
 
 import dataclasses
 from difflib import get_close_matches
@@ -27,7 +27,7 @@ KEYS = {
     "seed": "seed",
     "data_seed": "seed",
 }
-"""Arguments that a key of a model sets."""
+"""Fields of TrainingArguments that a key of the model sets."""
 _BATCHES = "batches are made by batch_tokens, of similar lengths"
 _IN_MEMORY = "the examples are in memory"
 _WORK = "checkpoints lie in the working folder, from which an interrupted training goes on"
@@ -46,11 +46,11 @@ WITHOUT_EFFECT = {
     "disable_tqdm": "progress is shown by nerbench",
     "hub_token": "a configuration holds no token; log in by `hf auth login`",
 }
-"""Arguments that training does not use, and why."""
+"""Fields of TrainingArguments that have no effect here, with the reason."""
 
 
 def check_training_args(model: ModelConfig) -> None:
-    """Raise InputError for a field of `training_args` that TrainingArguments lack, or that has no effect here."""
+    """Raise InputError if a field of `training_args` does not exist, has no effect, or is set by a key of the model."""
     known = [field.name for field in dataclasses.fields(TrainingArguments)]
     for name, value in model.training_args.items():
         field = f"models: {model.name}: training_args.{name}"
@@ -62,7 +62,7 @@ def check_training_args(model: ModelConfig) -> None:
             close = get_close_matches(name, known, 3) or ["those of transformers.TrainingArguments"]
             raise InputError(field, "is not a field of TrainingArguments", f"fields like it: {', '.join(close)}")
         if name in {"eval_strategy", "save_strategy"} and str(value) == "no":
-            raise InputError(field, "the best epoch is kept, which needs both", "give epoch, or steps")
+            raise InputError(field, "cannot be `no`: the best epoch is selected by validation", "use epoch or steps")
 
 
 def resolve_precision(model: ModelConfig) -> str:
@@ -77,7 +77,7 @@ def resolve_precision(model: ModelConfig) -> str:
 
 
 def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
-    """The Trainer's settings for a model; checkpoints go to `work`. Raises InputError where they contradict."""
+    """The TrainingArguments of a model, with checkpoints in `work`. Raises InputError if they are invalid."""
     check_training_args(model)
     precision = resolve_precision(model)
     settings: dict[str, Any] = {

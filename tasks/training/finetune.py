@@ -29,15 +29,14 @@ from nerbench.tasks.training.source import folder_sha256
 from nerbench.tasks.training.stopping import callbacks, newest_checkpoint
 
 SMALLEST_BATCH = 8
-"""Pieces; where a batch of them does not fit either, halving helps no more."""
+"""Tokens; training fails if a batch of this size does not fit into memory either."""
 
 
 def finetune(job: Job, emit: Emit) -> Job:
-    """Train, keep the best validation F1 on whole entities, and save it as safetensors.
+    """Fine-tune a model, keep the epoch with the best validation F1, and save it as safetensors.
 
-    Where memory runs out, a single process starts again with batches of half the size, twice as many a step, so that a
-    step learns from as much. Raises RunFailedError where that does not help, the loss is no number, or SIGTERM came
-    (after a last checkpoint).
+    If memory runs out, a single process restarts with half the batch size and twice the gradient accumulation. Raises
+    RunFailedError if no batch size fits, the loss is not finite, or SIGTERM arrives (after a last checkpoint).
     """
     model = ModelConfig(**job["model"])
     with _memory_errors(model):
@@ -46,13 +45,13 @@ def finetune(job: Job, emit: Emit) -> Job:
 
 def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work = Path(job["work"])
-    halved = work / "batch_tokens"  # so that an interrupted training goes on with what fitted
+    halved = work / "batch_tokens"  # an interrupted training resumes with this size
     batch_tokens = int(halved.read_text()) if halved.exists() else model.batch_tokens
 
     def halve() -> int:
         nonlocal batch_tokens
         batch_tokens //= 2
-        shutil.rmtree(work, ignore_errors=True)  # checkpoints of other batches
+        shutil.rmtree(work, ignore_errors=True)  # its checkpoints are from larger batches
         work.mkdir(parents=True)
         halved.write_text(str(batch_tokens))
         return batch_tokens if batch_tokens >= SMALLEST_BATCH else 0

@@ -1,4 +1,4 @@
-"""The scores by which the best epoch is chosen, and the `compute_metrics` of a Trainer that gives them."""
+"""Validation scores that select the best epoch, and the Trainer's `compute_metrics` that returns them."""
 
 from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
@@ -36,7 +36,10 @@ def entity_scores(predictions: Sentences, references: Sentences) -> dict[str, fl
 
 
 def evaluate_scores(predictions: Sentences, references: Sentences) -> dict[str, float]:
-    """As `entity_scores`, by the `evaluate` metric `nerbench_entities`; `import evaluate` takes 6 to 9 s and 500 MB."""
+    """Like `entity_scores`, but computed by the `evaluate` metric `nerbench_entities`.
+
+    Not the default: `import evaluate` takes 6 to 9 s and 500 MB.
+    """
     from nerbench.tasks.metrics.nerbench_entities.nerbench_entities import NerbenchEntities
 
     with TemporaryDirectory(prefix="nerbench-") as cache:
@@ -55,9 +58,9 @@ SCORERS: dict[str, Callable[[Sentences, Sentences], dict[str, float]]] = {
     "scorer": entity_scores,
     "evaluate": evaluate_scores,
 }
-"""By the value of `compute_metrics`."""
+"""Scorers by the value of the key `compute_metrics`."""
 
 
 def metrics_of(scorer: str, examples: Examples) -> Callable[[EvalPrediction], dict[str, float]]:
-    """The `compute_metrics` of a Trainer that validates on these examples: of (words,) label indexes."""
+    """The `compute_metrics` of a Trainer that validates on these examples; it takes (words,) label indexes."""
     return lambda predicted: SCORERS[scorer](examples.tagged(predicted.predictions), examples.corpus.tags)

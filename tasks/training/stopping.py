@@ -130,7 +130,7 @@ def _own_callback(name: str) -> TrainerCallback:
     try:
         return kind()
     except Exception as error:
-        raise InputError(name, f"cannot be made ({explain(error)})", "let it take no arguments") from error
+        raise InputError(name, f"cannot be created ({explain(error)})", "define __init__ without arguments") from error
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

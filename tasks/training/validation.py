@@ -23,8 +23,8 @@ class Validation(NamedTuple):
     """The id of padding."""
     ranks: Ranks
 
-    def predict(self, network: nn.Module, device: torch.device) -> "Judged":
-        """(words,) label indexes, and the mean loss of a word; the same in every process."""
+    def predict(self, network: nn.Module, device: torch.device) -> tuple[np.ndarray, float]:
+        """(words,) predicted label indexes, and the mean loss per word; equal in all processes."""
         network.eval()
         runs = list(batches(self.examples.lengths, BATCH_PIECES[device.type]))
         mine = range(self.ranks.number, len(runs), self.ranks.count)
@@ -32,7 +32,7 @@ class Validation(NamedTuple):
         together = {number: judged for part in self.ranks.gathered(found) for number, judged in part.items()}
         judged = [together[number] for number in range(len(runs))]
         predicted = np.concatenate([batch.labels for batch in judged])
-        return Judged(predicted, sum(batch.loss for batch in judged) / len(predicted))
+        return predicted, sum(batch.loss for batch in judged) / len(predicted)
 
     def _judge(self, network: nn.Module, device: torch.device, runs: Sequence[range]) -> "list[Judged]":
         with torch.inference_mode():
@@ -61,4 +61,4 @@ class Judged(NamedTuple):
     labels: np.ndarray
     """(words,) label indexes."""
     loss: float
-    """Summed over the words of a batch; of a corpus, their mean."""
+    """Summed over the words."""

@@ -93,6 +93,6 @@ def test_a_run_is_logged_once_whatever_it_is_called(
     (found,) = (one for one in logged if one.data.tags["nerbench.run_id"] == run_id[:5000])
     assert len(found.data.metrics) == len(HOSTILE)
     path = client.download_artifacts(found.info.run_id, "nerbench/tables.json")
-    told = f"{found.data.tags} {found.data.params} {json.loads(Path(path).read_text())}"
-    assert SECRET not in told
-    assert str(tmp_path) not in told.replace(path, "")
+    logged_text = f"{found.data.tags} {found.data.params} {json.loads(Path(path).read_text())}"
+    assert SECRET not in logged_text
+    assert str(tmp_path) not in logged_text.replace(path, "")

@@ -165,7 +165,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 def f1(judge: Validation, network: torch.nn.Module, device: torch.device) -> float:
     """Strict entity F1 of a model on a split."""
-    predicted = judge.examples.tagged(judge.predict(network, device).labels)
+    predicted = judge.examples.tagged(judge.predict(network, device)[0])
     return entity_scores(predicted, judge.examples.corpus.tags)["f1"]
 
 

@@ -197,9 +197,9 @@ def test_functions_alone_need_neither_models_nor_data_sets(
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump(where | {"metrics": [str(FUNCTIONS)], "benchmark": {"models": []}}))
     assert status_of(["benchmark", "-c", str(job), "--tags", "alone", "--json"]) == 0
-    told = capsys.readouterr()
-    assert json.loads(told.out)["tables"].keys() == {"custom", "runs"}
-    assert "report" not in told.err
+    output = capsys.readouterr()
+    assert json.loads(output.out)["tables"].keys() == {"custom", "runs"}
+    assert "report" not in output.err
     (row,) = read_results(where["results"], "custom").to_pylist()
     assert (row["name"], row["value"], row["artifact_id"]) == ("answer", 42, None)
     for tag, says in (("functions", "datasets: there is no corpus"), ("size", "benchmark.models: is an empty list")):

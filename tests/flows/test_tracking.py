@@ -18,7 +18,7 @@ def ledger(tmp_path: Path, **more: Any) -> Ledger:
 
 def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []
-    monkeypatch.setattr(prefect_tasks, "track", lambda *told: heard.append(told))
+    monkeypatch.setattr(prefect_tasks, "track", lambda *arguments: heard.append(arguments))
     mine, config = ledger(tmp_path), Config(track="mlflow")
     track(mine, config)
     assert heard == [(mine.run, config, [], {"metrics": ["m"]})]

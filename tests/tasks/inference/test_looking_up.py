@@ -1,4 +1,4 @@
-"""Looking up kept predictions: what is damaged is said, a store that does not answer raises, and neither is a miss."""
+"""Looking up kept predictions: damage is reported, a store that does not answer raises, and neither is a miss."""
 
 import errno
 import json

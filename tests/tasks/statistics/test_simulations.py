@@ -116,7 +116,7 @@ def shares_of(counts: Floats) -> Floats:
     return np.repeat(size / size.sum(0), 3, axis=1)
 
 
-def told(shares: Floats) -> str:
+def coverage_text(shares: Floats) -> str:
     return " ".join(f"{100 * share:5.1f}" for share in shares)
 
 
@@ -136,7 +136,7 @@ def test_intervals_cover(capsys: pytest.CaptureFixture[str], f1: float, document
     """Nominal 95 % covers 93 % or more, and where it covers more than 97 %, little more: see `docs/scores.md`."""
     for support in (100, 1000, 5700):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
-        show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", told(found))
+        show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", coverage_text(found))
         assert (found >= LEAST - NOISE).all()
         assert (found <= MOST + NOISE).all()
 
@@ -148,7 +148,7 @@ def test_what_is_shown_for_little_support_covers(
     """Of the small ones about half of the corpora are shown no interval."""
     for f1, correlation in product((0.7, 0.9, 0.97), (0.1, 0.3)):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
-        show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", told(found))
+        show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", coverage_text(found))
         assert (found >= LEAST - NOISE).all()
 
 
@@ -159,7 +159,7 @@ def test_intervals_of_other_corpora_are_too_narrow(
     """At an F1 of 0.9, where they are narrowest."""
     for documents in (20, 50, 231):
         found = covered(documents=documents, support=1000, f1=0.9, correlation=correlation, hardness=hardness)
-        show(capsys, f"{hardness.__name__}: {documents} documents, F1 0.9, ρ {correlation}", told(found))
+        show(capsys, f"{hardness.__name__}: {documents} documents, F1 0.9, ρ {correlation}", coverage_text(found))
         assert (found >= least - NOISE).all()
 
 

@@ -190,7 +190,7 @@ class Broken(TrainerCallback):
 """
 
 
-def test_training_args_and_callbacks_of_the_user_s_own(train: Train, tmp_path: Path) -> None:
+def test_training_args_and_custom_callbacks(train: Train, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CALLBACK)
     _, result = train(
         training_args={"max_steps": 3, "lr_scheduler_type": "cosine"}, callbacks=[f"{tmp_path}/mine.py:Count"]
@@ -209,9 +209,12 @@ def test_validation_during_an_epoch_keeps_the_best_step(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("Broken", "cannot be made .*let it take no arguments"), ("Path", "NERBENCH_CODE|is not a TrainerCallback")],
+    [
+        ("Broken", "cannot be created .*define __init__ without arguments"),
+        ("Path", "NERBENCH_CODE|is not a TrainerCallback"),
+    ],
 )
-def test_a_callback_that_is_none(name: str, says: str, train: Train, tmp_path: Path) -> None:
+def test_an_invalid_callback(name: str, says: str, train: Train, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CALLBACK)
     with pytest.raises(InputError, match=says):
         train(callbacks=[f"{tmp_path}/mine.py:{name}"])

@@ -25,8 +25,8 @@ def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> 
     corpus = Corpus(name="own", split="validation", words=SENTENCES, tags=tags, documents=None)
     network = AutoModelForTokenClassification.from_pretrained(tiny_model_folder, dtype=torch.float32)
     examples = Examples(corpus, load_tokenizer(tiny_model_folder), 64, LABELS)
-    judged = Validation(examples, 0, ALONE).predict(network.train(), torch.device("cpu"))
-    evaluated = EvalPrediction(predictions=judged.labels, label_ids=examples.gold)
+    predicted_labels, loss = Validation(examples, 0, ALONE).predict(network.train(), torch.device("cpu"))
+    evaluated = EvalPrediction(predictions=predicted_labels, label_ids=examples.gold)
     found = metrics_of("scorer", examples)(evaluated)
     losses, predicted = [], {}
     with torch.no_grad():
@@ -35,10 +35,10 @@ def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> 
             labels = torch.tensor(item["labels"])
             losses.extend(cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")[labels != IGNORED])
             predicted[window.sentence] = [LABELS[i] for i in logits.argmax(-1)[labels != IGNORED]]
-    assert judged.loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+    assert loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
     strict = f1_score(tags, [predicted[n] for n in range(len(tags))], mode="strict", scheme=IOB2)
     assert found["f1"] == pytest.approx(strict)
-    assert found["accuracy"] == np.mean(judged.labels == examples.gold)
+    assert found["accuracy"] == np.mean(predicted_labels == examples.gold)
     assert metrics_of("evaluate", examples)(evaluated) == pytest.approx(found)
 
 
