@@ -174,26 +174,17 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     used, or do not fit the configuration or the tokenizer, or where the model no longer says what `golden` recorded;
     InputError where the folder cannot be loaded at all.
     """
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoModelForTokenClassification
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # it would stand between lines of ours
 
     name = name or str(folder)
     dtype = dtype_of(precision, device)
-    with one_line(f"model {name}", REACHABLE):
-        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-        check_size(folder, config, name)
-        model, loading = AutoModelForTokenClassification.from_pretrained(
-            str(folder),
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            dtype=dtype,  # without it, a checkpoint's own would be taken
-            ignore_mismatched_sizes=True,  # said by _check_weights, which names them
-            output_loading_info=True,
-        )
+    # _check_weights reports mismatched sizes, with the names of the weights.
+    model, loading = load_network(
+        AutoModelForTokenClassification, folder, name, dtype=dtype, ignore_mismatched_sizes=True
+    )
     ignored = _check_weights(loading, name)
     tokenizer = load_tokenizer(folder)
     _check_vocabulary(tokenizer, model.get_input_embeddings().weight.shape[0], name)
@@ -208,6 +199,32 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     if golden:
         check(tagger, golden, precision, name)
     return tagger
+
+
+def load_network(
+    auto_class: Any, folder: Path, name: str, *, dtype: "torch.dtype", **options: Any
+) -> "tuple[PreTrainedModel, dict[str, Any]]":
+    """The network of an untrusted folder, and transformers' loading info: safetensors only, no code, bounded size.
+
+    `auto_class`: AutoModel or a class like it; `dtype`: of the weights, whatever the checkpoint's is; `options`: of its
+    `from_pretrained`. Raises InputError where the folder cannot be loaded, CorruptArtifactError like `check_size`.
+    """
+    from transformers import AutoConfig
+
+    with one_line(f"model {name}", REACHABLE):
+        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+        check_size(folder, config, name)
+        model, loading = auto_class.from_pretrained(
+            str(folder),
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=dtype,
+            output_loading_info=True,
+            **options,
+        )
+    return model, loading
 
 
 def _check_vocabulary(tokenizer: LoadedTokenizer, embeddings: int, name: str) -> None:

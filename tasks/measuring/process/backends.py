@@ -10,14 +10,12 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.child import Job
-from nerbench.tasks.inference.bounds import check_size
 from nerbench.tasks.inference.loading import (
-    REACHABLE,
     Tagger,
     dtype_of,
+    load_network,
     load_tagger,
     load_tokenizer,
-    one_line,
     usable_window,
 )
 from nerbench.tasks.measuring.process.flops import CLASSES, empty_model
@@ -87,18 +85,7 @@ def load_encoder(folder: Path, dtype: torch.dtype) -> Any:
     Raises InputError where the folder cannot be loaded, CorruptArtifactError where weights are missing; a pooler's may
     be, as pretraining without sentence pairs leaves none.
     """
-    with one_line(f"model {folder}", REACHABLE):
-        config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-        check_size(folder, config, str(folder))
-        model, loading = AutoModel.from_pretrained(
-            str(folder),
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            dtype=dtype,
-            output_loading_info=True,
-        )
+    model, loading = load_network(AutoModel, folder, str(folder), dtype=dtype)
     if lacking := sorted(key for key in loading["missing_keys"] if not key.startswith("pooler.")):
         raise CorruptArtifactError(f"model {folder}: lacks weights ({', '.join(lacking[:3])})")
     return model
