@@ -1,6 +1,6 @@
 """What a metric is, and how one is registered: one decorator for the built-in ones and for a user's own.
 
-    from nerbench.tasks.scoring.registry import metric
+    from nerbench import metric
 
     @metric("long_f1", tags=["shape"], labels="all", parameters={"words": [2, 3]})
     def long_f1(predictions, *, label, words): ...
