@@ -1,7 +1,7 @@
 """Metrics of a user's own, as `docs/scores.md` shows them."""
 
+from nerbench import metric
 from nerbench.tasks.scoring.metrics import Sums, ratio
-from nerbench.tasks.scoring.registry import metric
 
 
 @metric("long_recall", tags=["shape"], labels="all", parameters={"words": [2, 3]}, undefined="none so long in the gold")
