@@ -214,6 +214,6 @@ def test_the_example_runs(tiny_model_folder: Path) -> None:
     rows = run_functions(collect_functions([EXAMPLE]), loads)
     assert not [row["reason"] for row in rows if row["reason"]]
     assert [row["name"] for row in rows] == [
-        *("size", *4 * ["forward"], "sure_and_wrong.n", "sure_and_wrong.share", "answer")
+        *("size", *4 * ["forward"], "confident_errors.n", "confident_errors.share", "answer")
     ]
     assert [row["value"] for row in rows[5:]] == [1.0, 0.5, 42.0]
