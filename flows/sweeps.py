@@ -1,4 +1,4 @@
-"""A sweep of speed and memory by one call: what `nerbench speed` and `nerbench.speed` do."""
+"""A sweep of speed and memory in one call, for `nerbench speed` and `nerbench.speed`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ Row = dict[str, Any]
 
 
 class Sweep(NamedTuple):
-    """What was measured, rows without the single samples."""
+    """The result of a sweep: rows without the individual samples."""
 
     run_id: str
     tables: dict[str, list[str]]
-    """Locations of what was written, by table."""
+    """Locations of the written files, by table."""
     speed: list[Row]
     memory: list[Row]
     environment: Row
 
     def to_pandas(self) -> "DataFrame":
-        """One row a cell, with the columns of `speed`, then those of `memory`."""
+        """One row per cell, with the columns of `speed`, then those of `memory`."""
         from pandas import DataFrame
 
         from nerbench.tasks.measuring.shown import joined
@@ -31,9 +31,9 @@ class Sweep(NamedTuple):
         return DataFrame(joined(self.speed, self.memory))
 
     def to_csv(self, target: Path | str) -> None:
-        """The rows of `to_pandas` as one file; or in a folder, a file a section as PyTorchBenchmark wrote them.
+        """Write the rows of `to_pandas` to one file, or one file per section, as in PyTorchBenchmark, to a folder.
 
-        What `is_folder` says decides. Raises FileExistsError.
+        `is_folder` decides. Raises FileExistsError.
         """
         from nerbench.tasks.measuring.shown import write_csv, write_sections
 
@@ -44,20 +44,20 @@ class Sweep(NamedTuple):
 
 
 def is_folder(target: Path) -> bool:
-    """Whether CSV files go into a folder of that name: it is one, or has no suffix."""
+    """Whether `target` is a folder for CSV files: an existing folder, or a name without a suffix."""
     return target.is_dir() or not target.suffix
 
 
 def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | None = None, **settings: Any) -> Sweep:
-    """Time models and take their memory, over batch sizes, sequence lengths, backends and precisions.
+    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and precisions.
 
     Args:
-        models: Stored models, folders, ids of the Hub, names of architectures, or configurations as YAML mappings;
-            by default the configuration's `benchmark.models`.
-        config: A configuration, or its file; `nerbench.yaml` by default, else the demonstration.
-        settings: Keys of the configuration's section `speed`: `batch_sizes=[8]`, `sequence_lengths=[8, 32]`, ….
+        models: Stored models, folders, Hub ids, names of architectures, or configurations as YAML mappings.
+            Default: `benchmark.models` of the configuration.
+        config: A configuration or its file. Default: `nerbench.yaml`, or the demonstration if there is none.
+        settings: Keys of the section `speed` of the configuration, such as `batch_sizes=[8]`.
 
-    Raises InputError for a wrong request, RunFailedError where no cell could be measured.
+    Raises InputError if the request is invalid, RunFailedError if no cell could be measured.
     """
     from nerbench.tasks.configuration.configfile import load_config
 
@@ -67,7 +67,7 @@ def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | 
 
 
 def measure(config: Config, models: Sequence[str] | None) -> Sweep:
-    """Check everything that can be wrong before the flow writes something, and run it."""
+    """Validate the request before the flow writes anything, and run the flow."""
     from nerbench.flows.commands.launch import begin, running
 
     begin()
@@ -88,7 +88,7 @@ def measure(config: Config, models: Sequence[str] | None) -> Sweep:
 
 
 def changed(config: Config, settings: dict[str, Any]) -> Config:
-    """The configuration with other keys of its section `speed`; raises ConfigError like the file's."""
+    """The configuration with changed keys in its section `speed`. Raises ConfigError."""
     from pydantic import ValidationError
 
     from nerbench.tasks.configuration.configerrors import first_problem

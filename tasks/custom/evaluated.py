@@ -1,7 +1,7 @@
-"""Metrics of the library `evaluate` from local scripts: a metric over predictions like a user's own.
+"""Metrics of the library `evaluate` from local scripts, as metrics over predictions.
 
-The script is loaded as every other file of a user's, not by `evaluate.load`, which asks the Hub for what is not here,
-and for whatever a script says that it imports from a URL. `import evaluate` takes 6 to 9 s and 500 MB.
+nerbench loads the script like other custom code, not by `evaluate.load`, which downloads missing files from the Hub and
+imports from URLs that a script names. `import evaluate` takes 6 to 9 s and 500 MB.
 """
 
 from functools import wraps
@@ -22,10 +22,10 @@ from nerbench.tasks.scoring.tagged import TaggedWords
 
 
 def evaluate_metric(module: ModuleType, config: EvaluateMetric) -> Metric:
-    """The metric that a loaded script defines. It is given every sentence, and the arguments of the configuration.
+    """The metric of a loaded script. It gets all sentences, and the arguments of the configuration.
 
-    Tags are given as the script's `features` say: text or numbers (`O` is 0), a list a sentence or one flat list.
-    Raises InputError where the script does not define exactly one `evaluate.Metric`.
+    The script's `features` determine the form of the tags: text or numbers (`O` is 0), one list per sentence or one
+    flat list. Raises InputError unless the script defines exactly one `evaluate.Metric`.
     """
     from evaluate import Metric as Evaluated
 
@@ -53,20 +53,20 @@ def evaluate_metric(module: ModuleType, config: EvaluateMetric) -> Metric:
 
 
 def _batch(features: Any, part: TaggedWords) -> dict[str, Any]:
-    """What `add_batch` is given of some sentences; of several alternatives, the first counts."""
+    """The arguments of `add_batch` for some sentences, in the first of several alternative forms."""
     wanted = features[0] if isinstance(features, list) else features
     codes = {"predictions": part.predicted, "references": part.gold}
     if further := sorted(set(wanted) - set(codes)):
-        raise ValueError(f"it asks for {', '.join(further)}, and is given predictions and references")
+        raise ValueError(f"it needs {', '.join(further)}; nerbench gives predictions and references only")
     return {name: _given(wanted[name], codes[name], part) for name in codes}
 
 
 def _given(feature: Any, codes: Codes, part: TaggedWords) -> Any:
-    """Tags as a feature says: a list, or one a sentence."""
+    """Tags in the form of a feature: one list, or one list per sentence."""
     by_sentence = hasattr(feature, "feature")
     dtype = str(getattr(feature.feature if by_sentence else feature, "dtype", None))
     if dtype != "string" and "int" not in dtype:
-        raise ValueError(f"it asks for {feature}, and tags are text or numbers")
+        raise ValueError(f"it needs {feature}; nerbench gives tags as text or whole numbers")
     tags = codes if "int" in dtype else np.array(tag_vocabulary(part.types), object)[codes]
     if not by_sentence:
         return tags.tolist()

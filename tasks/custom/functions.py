@@ -1,4 +1,4 @@
-"""What a benchmark function is, and how one is declared: a user's own, over a model, its files, a corpus, or anything.
+"""Benchmark functions: custom functions over a model, its files, a corpus, predictions, or none of them.
 
     import nerbench
 
@@ -8,7 +8,7 @@
     @nerbench.product(batch=[1, 8], words=[16, 128], unit="s")
     def first_call(model, tokenizer, batch, words): ...
 
-It is noted in the file that defines it, as metrics are.
+Like a metric, a function is registered in the file that defines it.
 """
 
 import inspect
@@ -22,27 +22,27 @@ from nerbench.artifacts.errors import InputError
 from nerbench.tasks.scoring.registry import NAME, Function, defined_at, note, texts
 
 OF_MODEL = ("artifact_path", "model", "predictions", "tokenizer")
-"""Handles of each model that is benchmarked."""
+"""Arguments that make a function run for each benchmarked model."""
 OF_CORPUS = ("corpus", "predictions")
-"""Handles of each annotation of each data set."""
+"""Arguments that make a function run for each annotation of each data set."""
 HANDLES = tuple(sorted({*OF_MODEL, *OF_CORPUS}))
-"""Names of arguments that are filled in."""
+"""Names of the arguments that nerbench supplies."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BenchmarkFunction:
-    """A function that gives a number, or several by name, and what it is called with."""
+    """A function that returns a number, or several numbers by name, and its arguments."""
 
     name: str
     compute: Callable[..., Any]
     tags: tuple[str, ...] = ()
-    """What it is selected by."""
+    """Tags for selection."""
     unit: str | None = None
-    """Of its value."""
+    """Unit of the value."""
     parameters: Sequence[Mapping[str, Any]] = ({},)
-    """The keywords of each call."""
+    """The keyword arguments of each call."""
     source: str | None = None
-    """File and digest."""
+    """File, with its digest."""
 
     def __post_init__(self) -> None:
         """Raise InputError for a property that cannot be used."""
@@ -50,22 +50,22 @@ class BenchmarkFunction:
 
     @property
     def handles(self) -> tuple[str, ...]:
-        """The handles that it takes, by name."""
+        """The supplied arguments that it takes, by name."""
         return tuple(name for name in inspect.signature(self.compute).parameters if name in HANDLES)
 
     @property
     def of_model(self) -> bool:
-        """Whether it is called for each model; else without one."""
+        """Whether it is called for each model."""
         return any(name in OF_MODEL for name in self.handles)
 
     @property
     def of_corpus(self) -> bool:
-        """Whether it is called for each annotation of each data set; else without one."""
+        """Whether it is called for each annotation of each data set."""
         return any(name in OF_CORPUS for name in self.handles)
 
     @property
     def place(self) -> str:
-        """`file.py:3`, where it is defined."""
+        """Where it is defined, as `file.py:3`."""
         return defined_at(self.compute)
 
 

@@ -1,7 +1,7 @@
-"""What an interrupted sweep has measured, kept on this machine for the sweep that repeats it.
+"""The measurements of an interrupted sweep, kept on this machine for a repetition of the sweep.
 
-A cell is a file of JSON lines in `<local cache>/sweeps/<key of the machine>/`. It goes when all rows of the sweep are
-written: a finished sweep that is repeated measures everything again.
+Each cell has a file of JSON lines in `<local cache>/sweeps/<machine key>/`. The file is removed after all rows of the
+sweep are written: the repetition of a completed sweep measures everything again.
 """
 
 import json
@@ -19,24 +19,24 @@ from nerbench.tasks.child import Job
 from nerbench.tasks.environment import environment, installed, machine
 
 KEPT_S = 12 * 3600.0
-"""Older measurements do not count: a nightly sweep must not take over those of the night before."""
+"""Older measurements are ignored, so that a nightly sweep does not take over those of the previous night."""
 SAME = (
     *("host", "cpu", "cpu_flags", "threads", "ram_bytes", "system", "governor"),
     *("gpu", "driver", "cuda", "gpus", "gpu_power_limit_w"),
     *("python", "torch", "transformers", "tokenizers", "onnxruntime", "code_commit", "code_dirty"),
 )
-"""What of the environment must be the same for measurements to belong together."""
+"""Parts of the environment that must be equal for measurements to belong to one sweep."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What is known of cells whose sweep is not finished."""
+    """The measurements of cells of incomplete sweeps."""
 
     folder: Path
 
     def events(self, key: str) -> list[Job]:
-        """What was noted of a cell, in order."""
+        """The events of a cell, in order."""
         path = self._path(key)
         found = []
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -45,12 +45,12 @@ class Journal:
         return found
 
     def note(self, key: str, event: Job) -> None:
-        """Add what was measured of a cell."""
+        """Append an event to a cell."""
         with self._path(key).open("a") as file:
             file.write(f"\n{json.dumps(event)}\n")
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Remove cells whose sweep is finished."""
+        """Remove the cells of a completed sweep."""
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
@@ -60,16 +60,16 @@ class Journal:
 
 @contextmanager
 def opened_journal() -> Iterator[Journal]:
-    """The journal of this machine in this state.
+    """The journal for this machine, its versions and its code.
 
-    While another sweep uses it, or where the cache cannot be written, an empty one that is not kept, with a warning.
+    If another sweep uses it, or the cache cannot be written, a temporary empty journal, with a warning.
     """
     folder = cache_folder() / "sweeps" / machine_key()
     with ExitStack() as stack:
         try:
             stack.enter_context(_locked(folder))
         except OSError as error:
-            busy = "another sweep runs on this machine, and disturbs it"
+            busy = "another sweep runs on this machine and disturbs the measurements"
             reason = busy if isinstance(error, BlockingIOError) else error
             log.warning("this sweep cannot be resumed if it is interrupted: %s", reason)
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="nerbench-sweep-")))
@@ -78,7 +78,7 @@ def opened_journal() -> Iterator[Journal]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    import fcntl  # which Windows lacks
+    import fcntl  # not available on Windows
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -88,7 +88,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def machine_key() -> str:
-    """A digest of machine, versions and code: what was measured under another one never counts."""
+    """A digest of machine, versions and code. Measurements under another digest are ignored."""
     import torch
 
     known = environment() | machine()

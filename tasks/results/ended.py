@@ -1,4 +1,4 @@
-"""Which runs count: those that have their row of `runs`, which is written last. Card, `compare` and report ask here."""
+"""Selection of complete runs: runs with a row in `runs`, which is written last. Used by card, `compare` and report."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,19 +10,19 @@ from nerbench.artifacts.results.tables import DatedRows, read_newest_first
 
 
 class EndedRun(NamedTuple):
-    """What a table says of one run that ended."""
+    """The rows of one complete run in a table."""
 
     run_id: str
     date: str
     """Its logical date, YYYY-MM-DD."""
     row: Mapping[str, Any]
-    """Its row of `runs`, of its last attempt."""
+    """The row in `runs` of its last attempt."""
     rows: pa.Table
-    """Its rows of the table."""
+    """Its rows in the table."""
 
 
 def ended_runs(results: str, dated: DatedRows) -> list[Mapping[str, Any]]:
-    """The rows of `runs` of the runs in `dated`, whose rows need a `run_id`; the run that started last comes last."""
+    """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
     runs = next(read_newest_first(results, "runs", date=dated.date), None)
     there = set(dated.rows["run_id"].to_pylist())
     ended = [row for row in runs.rows.to_pylist() if row["run_id"] in there] if runs else []
@@ -30,7 +30,7 @@ def ended_runs(results: str, dated: DatedRows) -> list[Mapping[str, Any]]:
 
 
 def newest_ended(results: str, dated: DatedRows) -> EndedRun | None:
-    """The run that started last of those in `dated` that ended; None if none did."""
+    """The complete run in `dated` with the latest start time; None if there is none."""
     if not (ended := ended_runs(results, dated)):
         return None
     run_id = ended[-1]["run_id"]
