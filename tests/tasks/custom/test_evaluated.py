@@ -100,8 +100,12 @@ def test_flat_metrics_get_numbers(tmp_path: Path) -> None:
     [
         (FLAT, "raise ValueError('no')", "ValueError: no (script.py:9)"),
         (FLAT, "return {'f1': [0.1, 0.2]}", "it gave list, which is no number"),
-        (FLAT.replace("int32", "float32"), "return {}", "ValueError: it needs Value('float32'); nerbench gives tags"),
-        (FLAT.replace("}", ", 'scores': datasets.Value('int32')}"), "return {}", "ValueError: it needs scores; nerbench gives"),
+        (FLAT.replace("int32", "float32"), "return {}", "ValueError: it needs Value"),
+        (
+            FLAT.replace("}", ", 'scores': datasets.Value('int32')}"),
+            "return {}",
+            "ValueError: it needs scores",
+        ),
     ],
 )
 def test_one_that_fails_is_a_row(features: str, body: str, reason: str, tmp_path: Path) -> None:
