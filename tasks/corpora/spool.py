@@ -33,6 +33,8 @@ class Spooled(NamedTuple):
     """(words,) positions in `labels`."""
     documents: Sequence[int] | None
     """(sentences,) 0-based numbers of the documents; None where the source has none."""
+    at: Sequence[int]
+    """(sentences,) what `Source.place` takes."""
 
     @property
     def starts(self) -> npt.NDArray[np.bool_]:
@@ -62,10 +64,10 @@ def spool(source: Source, sentences: Iterable[Sentence]) -> Spooled:
     """Read `sentences` of `source` to their end.
 
     Raises:
-        CorpusError: a word is no Unicode text; or what reading raises.
+        CorpusError: there is no sentence, or a word is no Unicode text; or what reading raises.
     """
     labels: dict[str, int] = {}
-    codes, documents = array("i"), array("i")
+    codes, documents, at = array("i"), array("i"), array("q")
     marks = _Marks()
 
     def words() -> Iterator[pa.RecordBatch]:
@@ -73,10 +75,13 @@ def spool(source: Source, sentences: Iterable[Sentence]) -> Spooled:
             for sentence in run:
                 codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
                 documents.append(marks.number(sentence.document))
+                at.append(sentence.at)
             yield _batch(run, source)
 
     column = _on_disk(words())
-    return Spooled(column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None)
+    if not at:
+        raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+    return Spooled(column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None, at)
 
 
 class _Marks:

@@ -99,9 +99,9 @@ def _next(there: list[str], split: str) -> str:
         return "`nerbench run` trains, saves and benchmarks"
     what = " and ".join(lacking)
     if lacking == ["validation"]:
-        hint = "set a tenth of the train documents aside for it, never the test split"
+        hint = "set a tenth of the train documents aside for it with `split: {train: 90%, validation: 10%}`"
     else:
-        hint = "name their files"
+        hint = "name their files, or divide one: `files: {all: FILE}` with `split: {train: 80%, …}`"
     return f"`nerbench benchmark REF` scores stored models on {split}; to train, a {what} split is missing: {hint}"
 
 

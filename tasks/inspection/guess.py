@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorpusError, InputError
-from nerbench.tasks.config import DatasetConfig, Format, Split
+from nerbench.tasks.config import DatasetConfig, Format, SourceName, Split
 from nerbench.tasks.inspection.layout import Layout, layout_of
 from nerbench.tasks.sources.textfile import open_file, read_lines
 
@@ -90,9 +90,9 @@ def _is_data(file: Path) -> bool:
     return known and not hidden and file.is_file()
 
 
-def _splits(files: Sequence[str]) -> tuple[dict[Split, str], list[str]]:
+def _splits(files: Sequence[str]) -> tuple[dict[SourceName, str], list[str]]:
     told: list[str] = []
-    found: dict[Split, str] = {}
+    found: dict[SourceName, str] = {}
     for file in files:
         split = split_of(file)
         if split is None and len(files) == 1:
@@ -162,7 +162,7 @@ def _encoding(files: Iterable[str], told: list[str]) -> str:
     return "utf-8"
 
 
-def _layout(splits: Mapping[Split, str], encoding: str) -> Layout:
+def _layout(splits: Mapping[SourceName, str], encoding: str) -> Layout:
     layouts = {file: layout_of(file, islice(read_lines(file, encoding), _LOOKED_AT)) for file in splits.values()}
     first, *others = layouts.items()
     for file, layout in others:
