@@ -7,7 +7,7 @@ source moves few. Within a split, sentences keep the order of the source.
 """
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 
 import numpy as np
@@ -30,15 +30,23 @@ def read_divided(config: DatasetConfig) -> Mapping[str, Source]:
             a split would be empty; or documents are to be kept whole where there are none.
     """
     sources = dict(read_splits(config))
-    if config.split is None:
-        return sources
     field = f"dataset {config.name}: split"
-    if (whole := sources.pop(config.divided, None)) is None:
-        raise CorpusError(field, f"there is no {config.divided} split to divide", f"it has {', '.join(sources)}")
+    if config.split is None:
+        if "all" in sources:
+            problem = f"{sources['all'].name} is not one of train, validation and test"
+            raise CorpusError(field, problem, "divide it, e.g. `split: {train: 90%, test: 10%}`")
+        return sources
+    if (whole := sources.pop(undivided(sources), None)) is None:
+        raise CorpusError(field, "there is no train split to divide", f"it has {', '.join(sources)}")
     if twice := [split for split in config.split.amounts if split in sources]:
         raise CorpusError(field, f"the data set has a {twice[0]} split already", f"remove {twice[0]} from `split`")
     sources |= _divide(whole, config.split, field)
     return {split: sources[split] for split in _ORDER if split in sources}
+
+
+def undivided(sources: Collection[str]) -> str:
+    """The source among these that `split` divides."""
+    return "all" if "all" in sources else "train"
 
 
 def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]:

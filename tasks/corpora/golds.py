@@ -6,6 +6,7 @@ from dataclasses import replace
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.corpora.corpus import Corpus, annotation, read_whole
+from nerbench.tasks.corpora.division import undivided
 from nerbench.tasks.sources.readers import read_splits
 from nerbench.tasks.sources.schemes import SchemeEvidence
 from nerbench.tasks.sources.sentences import Sentence, Source
@@ -23,9 +24,9 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
         CorpusError: it cannot be read, its words are not those of `words` (names the first that differs), or a tag is
             invalid and to be refused.
     """
-    split = words.split if words.rows is None else dataset.divided
-    its = _as_dataset(config, dataset, split)
+    its = _as_dataset(config, dataset, words.split)
     sources = read_splits(its)
+    split = words.split if words.rows is None or "files" in FIELDS_OF[its.format] else undivided(sources)
     if split not in sources:
         problem = f"{config.file} has no {split} split"
         raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")

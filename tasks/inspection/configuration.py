@@ -55,6 +55,7 @@ _FORMATS = {
     "json": "                # one object per line, with lists of words and tags",
     "parquet": "             # one row per sentence, with lists of words and tags",
     "hub": "                 # a data set of the Hugging Face Hub, or a folder in its layout",
+    "datasets": "            # a folder written by `save_to_disk` of datasets",
 }
 _SPLITS = ("train", "validation", "test")
 
@@ -106,7 +107,7 @@ def _next(there: list[str], split: str) -> str:
 
 
 def _source(dataset: DatasetConfig, there: list[str]) -> str:
-    if dataset.format == "hub":
+    if dataset.path:
         return f"    path: {_scalar(str(dataset.path))}"
     lines = ["    files:"]
     for split in _SPLITS:

@@ -27,6 +27,8 @@ SPLIT_NAMES: Mapping[Split, tuple[str, ...]] = {
 _LOOKED_AT = 20_000
 """Lines of each file that tell its columns."""
 _BLOCK = 1 << 20
+_SAVED = ("dataset_dict.json", "state.json")
+"""What `save_to_disk` of datasets leaves in a folder."""
 _README = ("readme", "license", "licence", "requirements", "labels", "notes")
 
 
@@ -47,6 +49,9 @@ def guess(sources: Sequence[str]) -> Guess:
     if len(sources) == 1 and not Path(sources[0]).exists() and _is_hub_id(sources[0]):
         name = _name(sources[0])
         return Guess(DatasetConfig(name=name, format="hub", path=sources[0]), (f"{sources[0]} is read from the Hub",))
+    if len(sources) == 1 and any((Path(sources[0]) / file).is_file() for file in _SAVED):
+        dataset = DatasetConfig(name=_name(str(Path(sources[0]).resolve())), format="datasets", path=sources[0])
+        return Guess(dataset, (f"{sources[0]} was written by `save_to_disk` of datasets",))
     files = [file for source in sources for file in _files(source)]
     splits, told = _splits(files)
     kinds = {_format(file) for file in splits.values()}
