@@ -1,9 +1,9 @@
 """A corpus cut into windows of tokens with their labels, by `Dataset.map`: kept on disk for the next model like it.
 
 The file is named by a digest of all that it depends on, so models with the same tokenizer, window and labels share it,
-in whatever process they are trained. Measured with `tests/benchmarks/corpus_datasets.py`, one core, 46 thousand and 4.6
-million words: 0.42 s and 27.8 s the first time, where lists in memory took 0.22 s and 26.0 s; 0.01 s and 0.2 s after
-that, where they took as long again. The peak for 4.6 million words fell from 1,208 to 535 MB.
+in whatever process they are trained. Measured by `tests/benchmarks/corpus_datasets.py`, one core, 46 thousand and 4.6
+million words: 0.21 s and 23.5 s the first time, where lists in memory took 0.21 s and 22.7 s; 0.03 s and 0.4 s after
+that, where they took as long again. The peak for 4.6 million words fell from 1,191 to 562 MB.
 
 Inference keeps its own (`tokenize_once`): importing `datasets` costs 0.9 s and 77 MB, which a training needs anyway
 for Trainer, but a run that finds its predictions in the cache does not.
