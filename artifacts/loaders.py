@@ -147,6 +147,9 @@ def _scheme(location: str) -> str:
 def _loader(scheme: str) -> _Found:
     """The loader of a scheme; one of another package is logged by name when it is used first."""
     entries = tuple(entry_points(group=GROUP, name=scheme))
+    if not entries and f"{scheme}://" == hub.SCHEME:
+        remedy = "install it again, for example with `pip install -e .`"
+        raise InputError(f"location {hub.SCHEME}…", "the installed nerbench does not name its own loaders", remedy)
     if not entries:
         return _Found(FolderLoader(), "fsspec", is_own=True)
     if len(entries) > 1:

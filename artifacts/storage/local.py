@@ -45,8 +45,7 @@ class LocalRoot(FsspecRoot):
     """
 
     def __init__(self, folder: str) -> None:
-        self._folder = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - resolve() follows links
-        self.url = str(self._folder)
+        self.url = os.path.abspath(Path(folder).expanduser())  # noqa: PTH100 - resolve() follows links
         self._fs, self._base = DurableLocalFileSystem(), self.url.rstrip("/")
 
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -92,7 +91,7 @@ class LocalRoot(FsspecRoot):
             return Root.refuses_outdated_swap(LocalRoot(scratch), path)
 
     def _relative(self, entries: Iterable["os.DirEntry[str]"]) -> list[str]:
-        return sorted(Path(entry.path).relative_to(self._folder).as_posix() for entry in entries)
+        return sorted(entry.path[len(self._base) + 1 :] for entry in entries)
 
     def chunks(self, path: str) -> Iterator[bytes]:
         with _failing(self._path(path), "read"):

@@ -153,6 +153,15 @@ def test_a_model_that_changes_during_a_run_is_noticed(own: type[Own], make_model
         materialise(ref)
 
 
+def test_an_installation_from_before_there_were_loaders_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaders, "entry_points", lambda **asked: ())
+    loaders._loader.cache_clear()
+    with pytest.raises(InputError, match="does not name its own loaders; install it again"):
+        resolve("hf://org/model", "memory://none")
+    assert isinstance(loaders._loader("gs").loader, loaders.FolderLoader)
+    loaders._loader.cache_clear()
+
+
 def test_a_location_with_a_password_reaches_no_loader(own: type[Own]) -> None:
     own.answer = AssertionError()
     with pytest.raises(InputError, match="holds a credential") as caught:
