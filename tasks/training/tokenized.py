@@ -2,8 +2,9 @@
 
 The file is named by a digest of all that it depends on, so models with the same tokenizer, window and labels share it,
 in whatever process they are trained. Measured by `tests/benchmarks/corpus_datasets.py`, one core, 46 thousand and 4.6
-million words: 0.21 s and 23.5 s the first time, where lists in memory took 0.21 s and 22.7 s; 0.03 s and 0.4 s after
-that, where they took as long again. The peak for 4.6 million words fell from 1,191 to 562 MB.
+million words: 0.21 s and 23.5 s the first time, where lists in memory took 0.21 s and 22.7 s; 0.03 s and 2.9 s after
+that, digests and the check of the file included, where lists took as long again. The peak for 4.6 million words fell
+from 1,191 to 562 MB.
 
 Inference keeps its own (`tokenize_once`): importing `datasets` costs 0.9 s and 77 MB, which a training needs anyway
 for Trainer, but a run that finds its predictions in the cache does not.
