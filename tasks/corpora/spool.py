@@ -4,11 +4,11 @@ The words are mapped back from the file, so that the system drops them from memo
 too large; the file goes with the last use of them.
 
 `Dataset.from_generator` does the same in twice the time. Measured by `tests/benchmarks/corpus_datasets.py` on 4.6
-million words, one core: 17.6 s of CPU time, here 8.9 s (parsing alone takes 5.1 s); the peak is 215 MB after reading,
-here 234 MB, but 279 and 229 MB once all words were walked through, whose pages stay mapped there. That walk takes 1.2 s
-from a Dataset and 0.3 s from a `Column`. Importing `datasets` costs 0.9 s and 77 MB more, which a run that finds all
-its predictions would pay for nothing. So this file is written and walked here, and `corpora.public` wraps it in a
-Dataset, without copying its words, for users and for the tokenizing before a training.
+million words, one core, one run: 17.6 s of CPU time, here 8.9 s (parsing takes 5.1 s). Its peak is lower, 215 MB
+after reading, here 234 MB; another run, which then walked through all words, had 279 and 229 MB. That walk
+takes 1.2 s from a Dataset and 0.3 s from a `Column`. Importing `datasets` costs 0.9 s and 77 MB more, which a run that
+finds all its predictions would pay for nothing. So this file is written and walked here, and `corpora.public` wraps it
+in a Dataset, without copying its words, for users and for the tokenizing before a training.
 """
 
 import mmap
