@@ -68,7 +68,7 @@ def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | 
 
 def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     """Validate the request before the flow writes anything, and run the flow."""
-    from nerbench.flows.commands.launch import begin, running
+    from nerbench.flows.launch import begin, running
 
     begin()
     from nerbench.tasks.corpora.demo import prepare_demo

@@ -1,4 +1,4 @@
-"""Run flows from the command line: quiet Prefect, progress on stderr."""
+"""Run flows from the command line or from Python: quiet Prefect, progress on stderr."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from nerbench.artifacts.escaping import escaped
 from nerbench.flows import server
-from nerbench.flows.commands.terminal import escaping, verbosity
+from nerbench.flows.verbosity import verbosity
 from nerbench.tasks.child import CALM
 
 # Prefect and transformers read these on import. Values that the user has set take precedence.
@@ -63,6 +63,8 @@ def told(first: str = "working") -> Iterator[None]:
     With `-v`, every message is a line; with `-q`, none is shown.
     """
     from rich.console import Console
+
+    from nerbench.flows.screen import escaping
 
     console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
 
