@@ -73,6 +73,17 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
         print_scores(differences, "against a further gold: difference in points")
 
 
+def print_custom(custom: list[dict[str, Any]]) -> None:
+    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
+    from rich.text import Text
+
+    def number(value: float | None) -> Text | None:
+        return None if value is None else Text(f"{value:.6g}", justify="right")
+
+    shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
+    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
+
+
 def echo(text: str = "") -> None:
     """Print a line on stdout."""
     print(escaped(text))
