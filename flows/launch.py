@@ -46,9 +46,9 @@ def quiet() -> None:
 
 
 @contextmanager
-def running() -> Iterator[None]:
+def running(*, live: bool = True) -> Iterator[None]:
     """Provide a Prefect server and progress output while a flow runs."""
-    with told("starting Prefect"):
+    with told("starting Prefect", live=live):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
@@ -57,8 +57,8 @@ def running() -> Iterator[None]:
 
 
 @contextmanager
-def told(first: str = "working") -> Iterator[None]:
-    """Show nerbench's warnings as lines on stderr, and progress as one live line if stderr is a terminal.
+def told(first: str = "working", *, live: bool = True) -> Iterator[None]:
+    """Show nerbench's warnings as lines on stderr, and progress as one `live` line if stderr is a terminal.
 
     With `-v`, every message is a line; with `-q`, none is shown.
     """
@@ -78,7 +78,7 @@ def told(first: str = "working") -> Iterator[None]:
         return
     warner = _Lines(logging.WARNING, lambda text: line(f"warning: {text}", "yellow"))
     with _listening(OURS, warner):
-        if not sys.stderr.isatty() or verbosity() == "quiet":
+        if not (live and sys.stderr.isatty()) or verbosity() == "quiet":
             yield
             return
         with (

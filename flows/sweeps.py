@@ -83,7 +83,7 @@ def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     plan_of(config, subjects)
     from nerbench.flows.speed import speed as speed_flow
 
-    with running():
+    with running(live=config.speed.multi_process):  # a live line is in the way of a debugger
         return Sweep(**speed_flow(config, models=wanted))
 
 
