@@ -60,6 +60,7 @@ def rows_of(own: Benched, *tags: str, with_predictions: bool = True, annotations
     return run_own(config, functions, own.artifact, [own.ref] * annotations, predicted)
 
 
+@pytest.mark.slow
 def test_the_model_is_loaded_once_and_evicted(own: Benched, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[weakref.ref[Any]] = []
     honest = loading.load_tagger
