@@ -80,7 +80,12 @@ def test_several_passes_give_each_sentence_s_least_seconds(tiny_model_folder: Pa
 def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
     row = rows["memory"]
     on_device = {"peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"}
-    assert {name for name, value in row.items() if value is None} == {"sequence_length", "flops_per_token", *on_device}
+    assert {name for name, value in row.items() if value is None} == {
+        "single_process",
+        "sequence_length",
+        "flops_per_token",
+        *on_device,
+    }
     assert row["peak_rss_bytes"] >= row["baseline_rss_bytes"] > 10e6
     assert row["loaded_weights_bytes"] == 4 * row["parameters"] > 0
     assert row["artifact_bytes"] > row["weights_bytes"] > row["loaded_weights_bytes"]
