@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import Field
 
+from nerbench.artifacts import loaders
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise, resolve
 from nerbench.artifacts.storage import hub
-from nerbench.artifacts.storage.retries import ATTEMPTS
 from nerbench.tasks.config import Section
 from nerbench.tasks.config.models import code_setting
 from nerbench.tasks.configuration.configfile import absolute_reference
@@ -65,9 +65,10 @@ def located(model: str, store: str) -> str:
 def _on_hub(model: str, problem: str, remedy: str = "check the path, or the name") -> str:
     """The location of a model at the commit that it has now; `problem`: what else it is not."""
     try:
-        name, revision = hub.parse(f"{hub.SCHEME}{model}")
-        attempts = ATTEMPTS if "/" in name else 1  # a name of one part is mostly one of the store, misspelled
-        return f"{hub.SCHEME}{name}@{hub.resolve(name, revision, attempts)}"
+        if "/" in model:
+            return loaders.pin(f"{hub.SCHEME}{model}")
+        name, revision = hub.parse(f"{hub.SCHEME}{model}")  # mostly a name of the store, misspelled: asked for once
+        return f"{hub.SCHEME}{name}@{hub.resolve(name, revision, attempts=1)}"
     except (InputError, StoreUnreachableError) as error:
         reason = error.problem if isinstance(error, InputError) else "the Hub cannot be reached"
         raise ArtifactNotFoundError(f"model {model!r}", f"{problem}; as an id of the Hub: {reason}", remedy) from error
