@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config

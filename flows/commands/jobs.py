@@ -6,7 +6,7 @@ from typing import Any
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.problems import collected
-from nerbench.flows.commands.launch import begin, quiet, running
+from nerbench.flows.launch import begin, quiet, running
 from nerbench.tasks.config import Config
 from nerbench.tasks.configuration.configfile import absolute_reference
 from nerbench.tasks.configuration.permission import CODE, grant

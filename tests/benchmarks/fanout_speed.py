@@ -168,7 +168,7 @@ def measure(folder: Path, chunk: int) -> None:
 
     counting.score_counts = remembered(counting.score_counts)
     from nerbench.flows.benchmark import benchmark
-    from nerbench.flows.commands.launch import running
+    from nerbench.flows.launch import running
     from nerbench.tasks.config import Config
 
     config = Config.model_validate_json((folder / "config.json").read_text())

@@ -18,6 +18,9 @@ BATCH_SIZE = value("batch_size", "sentences per batch", "int32")
 HEAD = value(
     "head", "head on the encoder: `token` or `none`; null in rows of earlier versions, which means `token`", "string"
 )
+SINGLE_PROCESS = value(
+    "single_process", "true if measured in the process of the command, for debugging; else null", "bool"
+)
 SEQUENCE_LENGTH = value("sequence_length", "sub-word tokens per sentence; null for real lengths", "int32")
 
 RUNNING: dict[str, TableSchema] = {
@@ -79,6 +82,7 @@ RUNNING: dict[str, TableSchema] = {
         value("undisturbed_s", "with a speed gate: median over sentences of the fastest of several passes, in seconds"),
         value("taken_over", "processes with samples of an interrupted sweep; null if there are none", "int32"),
         HEAD,
+        SINGLE_PROCESS,
         # Whether a cell has values can depend on the machine of an attempt.
         volatile=(
             *("device", "host", "threads", "status", "n", "samples_process"),
@@ -98,7 +102,7 @@ RUNNING: dict[str, TableSchema] = {
         value("weights_bytes", "size of the safetensors files in bytes", "int64"),
         value("artifact_bytes", "size of all files of the artifact in bytes", "int64"),
         value("load_s", "seconds to load the model from local files"),
-        value("first_call_s", "seconds of the first call"),
+        value("first_call_s", "seconds of the first call; null if the process had other cells before"),
         value("baseline_rss_bytes", "resident memory before loading, in bytes", "int64"),
         value("peak_rss_bytes", "peak resident memory after loading, in bytes", "int64"),
         value("peak_device_bytes", "peak memory of tensors on the accelerator, in bytes", "int64"),
@@ -113,6 +117,7 @@ RUNNING: dict[str, TableSchema] = {
         value("backend", "the backend: `eager`, `compile`, …", "string"),
         value("status", "`ok`, or the reason for missing values", "string"),
         HEAD,
+        SINGLE_PROCESS,
         volatile=(
             *("device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
             *("baseline_rss_bytes", "peak_rss_bytes"),
