@@ -95,8 +95,8 @@ def _evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, re
         return from_store(plan.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
     progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
-    with gpu_slots(plan.settings.device):
-        return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
+    with gpu_slots(plan.settings.device, gpus=evaluation.processes_for(plan.settings, n_blocks(words))):
+        return evaluation.carry_out(plan, artifact, words, results, progress, corpus).model_dump(mode="json")
 
 
 def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
@@ -113,8 +113,8 @@ def _infer_shard(
     words = refs.open_corpus(corpus)
     name = f"{artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots(plan.settings.device):
-        return sharding.infer_shard(plan, shard, artifact, words, results, progress).model_dump(mode="json")
+    with gpu_slots(plan.settings.device, gpus=evaluation.processes_for(plan.settings, shard.stop - shard.first)):
+        return sharding.infer_shard(plan, shard, artifact, words, results, progress, corpus).model_dump(mode="json")
 
 
 def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:

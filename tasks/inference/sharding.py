@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
@@ -20,8 +19,9 @@ from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.config import Section
 from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.refs import CorpusRef
 from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, infer_blocks, say_what_was_lost
-from nerbench.tasks.inference.predictions import SCHEMA, PredictionsDigest
+from nerbench.tasks.inference.predictions import join
 from nerbench.tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
 from nerbench.tasks.inference.writing import n_blocks
 
@@ -85,6 +85,7 @@ def infer_shard(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     corpus: Corpus,
     results: str,
     on_progress: Callable[[int], None] = lambda words: None,
+    ref: CorpusRef | None = None,
 ) -> ShardRecord:
     """A shard's record: the kept one, or that of a new inference, whose model is evicted again.
 
@@ -97,7 +98,9 @@ def infer_shard(  # noqa: PLR0913, PLR0917 - an evaluation and its part
         return ShardRecord.model_validate({**fields, "first": shard.first, "stop": shard.stop})
 
     blocks = range(shard.first, shard.stop)
-    return infer_blocks(record_of, plan, artifact, corpus, blocks=blocks, results=results, on_progress=on_progress)
+    return infer_blocks(
+        record_of, plan, artifact, corpus, blocks=blocks, results=results, on_progress=on_progress, ref=ref
+    )
 
 
 def join_shards(
@@ -108,17 +111,12 @@ def join_shards(
     Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
     """
     root = Root.open(results)
-    digest = PredictionsDigest()
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-            for shard in shards:
-                for block in _blocks(root, shard):
-                    writer.write_table(block)
-                    _update(digest, block)
+        digest = join(path, (block for shard in shards for block in _blocks(root, shard)))
         record = EvaluationRecord(
             key=plan.key,
-            predictions_digest=digest.hexdigest(),
+            predictions_digest=digest,
             sha256=sha256_file(path),
             labels=shards[0].labels,
             words=sum(shard.words for shard in shards),
@@ -143,8 +141,3 @@ def _blocks(root: Root, shard: ShardRecord) -> Iterator[pa.Table]:
     with corrupt_if_unreadable(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
-
-
-def _update(digest: PredictionsDigest, block: pa.Table) -> None:
-    document, sentence, word = (block[name].fill_null(-1).to_numpy() for name in ("document", "sentence", "word"))
-    digest.update(document, sentence, word, block["pred"].cast(pa.string()).to_pylist())
