@@ -59,6 +59,7 @@ BORROWED = (
     Borrowed("torch.nn.Dropout.forward", "self input"),
     Borrowed("torch.nn.Embedding.forward", "self input"),
     Borrowed("torch.utils.data.Dataset.__getitem__", "self index"),
+    Borrowed("torch.utils.data.DataLoader.__iter__", "self"),
     # others
     Borrowed("evaluate.Metric._info", "self"),
     Borrowed("evaluate.Metric._compute", "self predictions references kwargs"),

