@@ -26,7 +26,7 @@ from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.heap import give_back
 from nerbench.tasks.inference.predictions import join, row_groups
-from nerbench.tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.records import EvaluationRecord, State, evaluation_folder, keep, look_up
 from nerbench.tasks.inference.writing import infer, n_blocks
 from nerbench.tasks.processes import meeting, run_processes, threads_of_each
 
@@ -53,10 +53,6 @@ class EvaluationSettings(Section):
     """How many infer together; on a CPU, each has its share of the threads."""
 
 
-class EvaluationRecord(PredictionsRecord):
-    """A finished evaluation."""
-
-
 class EvaluationPlan(Section):
     """What is to be evaluated, and what the cache holds of it."""
 
@@ -65,6 +61,30 @@ class EvaluationPlan(Section):
     state: State
     record: EvaluationRecord | None
     """Where the predictions are, if `cached`."""
+
+
+class Shard(Section):
+    """A part of a planned evaluation, perhaps the only one, and what the cache holds of it."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+    """How many there are."""
+    first: int | None = None
+    """Its first block, from 0; None, as `stop`, if the evaluation is in one piece."""
+    stop: int | None = None
+    """The block after its last one."""
+    record: EvaluationRecord | None
+    """Where its predictions are, if they are there, intact, and not to be inferred again."""
+
+    @property
+    def place(self) -> str:
+        """`, shard 2 of 3`; nothing for the only one."""
+        return f", shard {self.number} of {self.of}" if self.of > 1 else ""
+
+    def blocks(self, corpus: Corpus) -> range:
+        """The blocks to be inferred."""
+        return range(n_blocks(corpus))[self.first : self.stop]
 
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
@@ -129,48 +149,31 @@ def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, r
     state: State = "refresh"
     record: EvaluationRecord | None = None
     if not benchmark.refresh:
-        state, record = look_up(Root.open(results), EvaluationRecord, evaluation_folder(key), artifact.name)
+        state, record = look_up(Root.open(results), evaluation_folder(key), artifact.name)
         if record:
             say_what_was_lost(record, artifact.name)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record)
 
 
-def carry_out(  # noqa: PLR0913, PLR0917 - what is evaluated, and where it goes
+def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     plan: EvaluationPlan,
     artifact: ArtifactRef,
     corpus: Corpus,
     results: str,
     on_progress: Callable[[int], None] = lambda words: None,
+    shard: Shard | None = None,
     ref: CorpusRef | None = None,
 ) -> EvaluationRecord:
-    """The planned evaluation's record: the cached one, or that of a new inference, whose model is evicted again.
+    """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
 
-    Several processes need `ref`, from which each reads the corpus. Raises RunFailedError where another kind of machine
-    planned it.
+    The model is evicted again. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
+    where another kind of machine planned it.
     """
-    if plan.record:
-        return plan.record
-    whole = range(n_blocks(corpus))
-    record = infer_blocks(
-        EvaluationRecord, plan, artifact, corpus, blocks=whole, results=results, on_progress=on_progress, ref=ref
-    )
-    say_what_was_lost(record, artifact.name)
-    return record
-
-
-def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
-    record_of: Callable[..., Record],
-    plan: EvaluationPlan,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    *,
-    blocks: range,
-    results: str,
-    on_progress: Callable[[int], None],
-    ref: CorpusRef | None = None,
-) -> Record:
-    """Infer some blocks of a planned evaluation and keep them; `record_of` makes their record of its common fields."""
+    shard = shard or Shard(record=plan.record)
+    if shard.record:
+        return shard.record
     _check_machine(plan, artifact, corpus)
+    blocks = shard.blocks(corpus)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
@@ -178,9 +181,11 @@ def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
                 done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
-        record = record_of(key=plan.key, sha256=sha256_file(path), **done)
+        record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
         keep(Root.open(results), record, path)
     give_back()
+    if shard.of == 1:
+        say_what_was_lost(record, artifact.name)
     return record
 
 

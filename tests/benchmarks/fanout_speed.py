@@ -83,9 +83,9 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
     from nerbench.artifacts.digests import sha256_file
     from nerbench.artifacts.storage.filesystem import Root
     from nerbench.tasks.corpora.refs import open_corpus
-    from nerbench.tasks.inference.evaluation import EvaluationRecord, evaluation_key, settings_of
+    from nerbench.tasks.inference.evaluation import evaluation_key, settings_of
     from nerbench.tasks.inference.predictions import SCHEMA, batch, positions
-    from nerbench.tasks.inference.records import keep
+    from nerbench.tasks.inference.records import EvaluationRecord, keep
 
     corpus, rng = open_corpus(ref), np.random.default_rng(seed)
     names = list(artifact.labels)

@@ -24,12 +24,12 @@ from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference import prediction as inference
 from nerbench.tasks.inference.evaluation import (
     EvaluationPlan,
-    EvaluationRecord,
     EvaluationSettings,
     carry_out,
     evaluation_key,
     plan,
 )
+from nerbench.tasks.inference.records import EvaluationRecord
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
@@ -73,6 +73,7 @@ def key(**changes: Any) -> str:
     return evaluation_key(**KEYED, settings=SETTINGS.model_copy(update=changes))
 
 
+@pytest.mark.slow
 def test_the_key_is_the_same_in_every_process() -> None:
     ask = (
         "from nerbench.tasks.inference.evaluation import *; "

@@ -1,6 +1,8 @@
 """Shards of an evaluation: joined, they are the evaluation in one piece; each is inferred once."""
 
+import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +22,10 @@ from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.corpora.columns import CHUNK
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference import evaluation, prediction
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, carry_out, plan
 from nerbench.tasks.inference.prediction import BlockPredictions
-from nerbench.tasks.inference.sharding import Shard, ShardRecord, find_shards, infer_shard, join_shards, split_corpus
+from nerbench.tasks.inference.records import EvaluationRecord, evaluation_folder
+from nerbench.tasks.inference.sharding import find_shards, join_shards, split_corpus
 from nerbench.tasks.inference.writing import infer
 
 BLOCKS = 5
@@ -44,10 +47,10 @@ class Case:
         runs = split_corpus(self.corpus, shards)
         return find_shards(self.plan(**changes), self.artifact, runs, self.results)
 
-    def infer(self, shards: Sequence[Shard]) -> list[ShardRecord]:
-        return [infer_shard(self.plan(), shard, self.artifact, self.corpus, self.results) for shard in shards]
+    def infer(self, shards: Sequence[Shard]) -> list[EvaluationRecord]:
+        return [carry_out(self.plan(), self.artifact, self.corpus, self.results, shard=shard) for shard in shards]
 
-    def join(self, records: Sequence[ShardRecord]) -> EvaluationRecord:
+    def join(self, records: Sequence[EvaluationRecord]) -> EvaluationRecord:
         return join_shards(self.plan(), self.artifact, records, self.results)
 
 
@@ -103,7 +106,7 @@ def test_more_shards_than_blocks_are_said_in_a_line(case: Case, caplog: pytest.L
     assert caplog.messages == ["own: 9 shards are more than its blocks of sentences; it has 5"]
 
 
-@pytest.mark.parametrize("shards", [1, 2, 5])
+@pytest.mark.parametrize("shards", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_joined_shards_are_the_evaluation_in_one_piece_to_the_byte(case: Case, shards: int) -> None:
     whole = carry_out(case.plan(), case.artifact, case.corpus, case.results)
     Path(case.results, whole.path).unlink()
@@ -111,6 +114,31 @@ def test_joined_shards_are_the_evaluation_in_one_piece_to_the_byte(case: Case, s
     assert without_time(joined) == without_time(whole)
     assert case.plan().record == joined
     assert pq.read_metadata(Path(case.results, joined.path)).num_row_groups == BLOCKS
+
+
+FIELDS = "evaluate_s ignored_keys key labels predictions_digest sha256 truncated vanished words".split()
+
+
+def test_records_are_written_and_read_as_they_were_before_an_evaluation_was_one_shard(case: Case) -> None:
+    """What `record.json` of an evaluation and of a shard has held since these files exist: old ones hit."""
+    whole = carry_out(case.plan(), case.artifact, case.corpus, case.results)
+    first, _ = case.infer(case.find(2))
+    written = [Path(case.results, record.folder, "record.json") for record in (whole, first)]
+    stored = [json.loads(path.read_bytes()) for path in written]
+    assert [sorted(one) for one in stored] == [FIELDS, sorted([*FIELDS, "first", "stop"])]
+    assert written[1].parent == written[0].parent / "shards/0-2"
+    assert (stored[1]["first"], stored[1]["stop"]) == (0, 2)
+    for path, one in zip(written, stored, strict=True):
+        path.write_text(json.dumps(one))
+    assert case.plan().record == whole
+    assert case.find(2)[0].record == first
+
+
+def test_a_record_of_a_shard_is_none_of_the_whole(case: Case) -> None:
+    first, _ = case.infer(case.find(2))
+    folder = Path(case.results, evaluation_folder(first.key))
+    shutil.copy(folder / "shards/0-2/record.json", folder)
+    assert case.plan().state == "altered"
 
 
 def test_a_shard_has_its_own_words_only(case: Case) -> None:
@@ -149,6 +177,7 @@ def batched(items: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
     return iter(lambda: list(islice(iterator, size)), [])
 
 
+@pytest.mark.slow
 def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[range]) -> None:
     records = case.infer(case.find(3))
     assert inferred == [range(1), range(1, 3), range(3, 5)]
@@ -158,6 +187,7 @@ def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[rang
     assert len(inferred) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_shard_alone_is_repeated(case: Case, inferred: list[range], monkeypatch: pytest.MonkeyPatch) -> None:
     honest = prediction.predict_block
     calls = iter(range(99))
@@ -184,6 +214,7 @@ def test_a_refresh_infers_every_shard_again(case: Case, inferred: list[range]) -
     assert [shard.record for shard in case.find(2, refresh=True)] == [None, None]
 
 
+@pytest.mark.slow
 def test_other_cuts_share_nothing_and_do_no_harm(case: Case) -> None:
     two, five = case.infer(case.find(2)), case.infer(case.find(5))
     assert without_time(case.join(two)) == without_time(case.join(five))

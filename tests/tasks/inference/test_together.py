@@ -53,7 +53,7 @@ def test_two_processes_predict_what_one_does_to_the_byte(
     for processes in (1, 2):
         results = str(tmp_path / str(processes))
         planned = plan(artifact, corpus.words_sha256, BenchmarkConfig(device="cpu", processes=processes), results)
-        record = carry_out(planned, artifact, corpus, results, told.append, ref)
+        record = carry_out(planned, artifact, corpus, results, told.append, ref=ref)
         found.append(record.model_copy(update={"evaluate_s": 0.0}))
     assert found[0] == found[1], "the digest of the predictions, and that of their file"
     assert told[-1] == corpus.n_words
