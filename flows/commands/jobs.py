@@ -107,7 +107,7 @@ def _check_training(config: Config) -> None:
         check_processes(model.processes, resolve_device(model.device, f"{field}device"), field)
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
-            if dataset.format == "conll" and split not in dataset.files:
+            if dataset.format == "conll" and dataset.file_of(split) is None:
                 field = f"datasets: {dataset.name}: files"
                 raise ConfigError(
                     field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE"

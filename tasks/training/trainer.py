@@ -8,8 +8,8 @@ from transformers import EvalPrediction, Trainer, TrainerControl
 
 from nerbench.tasks.config import ModelConfig
 from nerbench.tasks.training.batching import Batches, TokenBatches
-from nerbench.tasks.training.examples import IGNORED
 from nerbench.tasks.training.stopping import refuse_no_number
+from nerbench.tasks.training.tokenized import IGNORED
 from nerbench.tasks.training.validation import Validation
 
 
