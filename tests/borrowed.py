@@ -54,6 +54,9 @@ BORROWED = (
         "prefect.server.database.configurations.AioSqliteConfiguration.begin_transaction",
         "self session with_for_update",
     ),
+    # fsspec's local filesystem: exclusive, synced writes
+    Borrowed("fsspec.implementations.local.LocalFileSystem.pipe_file", "self path value mode kwargs"),
+    Borrowed("fsspec.implementations.local.LocalFileSystem._open", "self path mode block_size kwargs"),
     # torch
     Borrowed("torch.nn.Module.forward", "self input"),
     Borrowed("torch.nn.Dropout.forward", "self input"),
