@@ -53,7 +53,7 @@ def test_a_model_of_the_hub_keeps_its_commit(
     from nerbench.artifacts.storage.hub import HubSnapshot
 
     found = HubSnapshot("org/model", "c0ffee", folder)
-    monkeypatch.setattr("nerbench.artifacts.storage.hub.resolve", lambda model, revision: found.revision)
+    monkeypatch.setattr("nerbench.artifacts.storage.hub.resolve", lambda model, revision: found.commit)
     monkeypatch.setattr("nerbench.artifacts.storage.hub.snapshot", lambda location: found)
     base = store.manifest(import_model("hf://org/model@main", "mine", store)).provenance.base_model
     assert base is not None
