@@ -145,7 +145,7 @@ def _check_benchmark(config: Config) -> None:
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
     check_runner(config.runner)
-    dtype_of(config.benchmark.precision, resolve_device(config.benchmark.device))
+    dtype_of(config.benchmark.dtype, resolve_device(config.benchmark.device))
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
         raise ConfigError(

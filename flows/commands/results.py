@@ -58,7 +58,7 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
         return
     print_leaderboard(leaderboard(found.metrics))
     if found.speed:
-        less = ("precision", "device", "load s", "weights MB", "p90 ms")
+        less = ("dtype", "device", "load s", "weights MB", "p90 ms")
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
     say(f"run {found.run_id}")
 

@@ -12,7 +12,7 @@ from nerbench.tasks.config.job import Config
 from nerbench.tasks.config.metrics import EvaluateMetric
 from nerbench.tasks.config.models import ModelConfig
 from nerbench.tasks.config.runner import RunnerConfig
-from nerbench.tasks.config.section import Name, Precision, Section, Split, Text
+from nerbench.tasks.config.section import Dtype, Name, Section, Split, Text
 from nerbench.tasks.config.slices import SliceConfig
 from nerbench.tasks.config.speed import SpeedConfig, SpeedGateConfig
 
@@ -23,6 +23,7 @@ __all__ = [
     "CardConfig",
     "Config",
     "DatasetConfig",
+    "Dtype",
     "EvaluateMetric",
     "Format",
     "GateConfig",
@@ -30,7 +31,6 @@ __all__ = [
     "GoldConfig",
     "ModelConfig",
     "Name",
-    "Precision",
     "RunnerConfig",
     "Section",
     "SliceConfig",

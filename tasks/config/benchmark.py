@@ -1,10 +1,10 @@
 """What the benchmark measures, on which data, and how."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from nerbench.tasks.config.section import DEFAULT_MODES, Mode, Precision, Section, Split
+from nerbench.tasks.config.section import DEFAULT_MODES, Dtype, Mode, Section, Split, with_new_name
 
 
 class BenchmarkConfig(Section):
@@ -20,8 +20,8 @@ class BenchmarkConfig(Section):
     """How entities are matched; must include `strict`. `discard` and `span` repeat numbers of `strict` and `exact`."""
     device: str = "auto"
     """The device for inference: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
-    precision: Precision = "fp32"
-    """Floating-point type for inference."""
+    dtype: Dtype = "fp32"
+    """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
     window: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
     vote: Literal["first", "max", "mean"] = "first"
@@ -50,6 +50,11 @@ class BenchmarkConfig(Section):
     """Whether result tables may contain the words of the corpus."""
     refresh: bool = False
     """Run inference again, even if predictions are cached."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precision_is_dtype(cls, data: Any) -> Any:
+        return with_new_name(data, "benchmark", "precision", "dtype")
 
     @field_validator("modes")
     @classmethod

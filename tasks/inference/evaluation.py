@@ -19,7 +19,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.paths import room_for
-from nerbench.tasks.config import BenchmarkConfig, Precision, Section
+from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference.heap import give_back
 from nerbench.tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
@@ -38,7 +38,7 @@ class EvaluationSettings(Section):
     """What of the configuration can change a prediction."""
 
     device: str
-    precision: Precision
+    precision: Dtype
     window: int | None
     vote: Literal["first", "max", "mean"]
 
@@ -60,7 +60,7 @@ class EvaluationPlan(Section):
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     """What of a benchmark can change a prediction."""
     return EvaluationSettings(
-        device=benchmark.device, precision=benchmark.precision, window=benchmark.window, vote=benchmark.vote
+        device=benchmark.device, precision=benchmark.dtype, window=benchmark.window, vote=benchmark.vote
     )
 
 

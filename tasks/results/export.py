@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -157,7 +157,11 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def _json(data: Any) -> bytes:
-    return (json.dumps(data, default=datetime.isoformat, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(data, default=_iso, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _iso(value: date) -> str:
+    return value.isoformat()
 
 
 def _environment() -> dict[str, Any]:

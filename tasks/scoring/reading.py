@@ -37,7 +37,7 @@ class PredictionsIdentity(NamedTuple):
     words_sha256: str
     gold_sha256: str
     predictions_digest: str
-    precision: str
+    dtype: str
 
 
 _NEEDED = (*PredictionsIdentity._fields, *_POSITIONS, *_TAGS)

@@ -17,7 +17,7 @@ ROW = {
     "artifact_id": "a",
     "model": "bert-base",
     "backend": "eager",
-    "precision": "fp32",
+    "dtype": "fp32",
     "workload": "inference",
     "batch_size": 8,
     "sequence_length": 128,
@@ -35,7 +35,7 @@ TIMED = {
     "threads": 2,
     "sgemm_flops_per_s": 2e11,
     "copy_bytes_per_s": 1e10,
-    "foreign_cores": 0.0,
+    "background_cores": 0.0,
 }
 USED = {**ROW, "status": "ok", "baseline_rss_bytes": 1e8, "peak_rss_bytes": 3e8}
 
@@ -60,7 +60,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
 
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
     options = ["--batch-sizes", "1, 8", "--sequence-lengths", "32,64", "--workloads", "inference,training"]
-    options += ["--backends", "eager,int8", "--precisions", "fp32,bf16", "--processes", "5", "--iterations", "20"]
+    options += ["--backends", "eager,int8", "--dtypes", "fp32,bf16", "--processes", "5", "--iterations", "20"]
     options += ["--head", "none", "--minimum", "0.5", "--timeout", "30", "--set", "speed.nightly=true"]
     assert status_of(["speed", TINY, "bert-base", *options]) == 0
     ((config, models),) = asked
@@ -70,7 +70,7 @@ def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[C
         "sequence_lengths": (32, 64),
         "workloads": ("inference", "training"),
         "backends": ("eager", "int8"),
-        "precisions": ("fp32", "bf16"),
+        "dtypes": ("fp32", "bf16"),
         "head": "none",
         "processes": 5,
         "iterations": 20,

@@ -85,7 +85,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
     assert done.stdout.strip() == key()
 
 
-@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"window": 64}, {"vote": "max"}, {"vote": "mean"}])
+@pytest.mark.parametrize("change", [{"dtype": "bf16"}, {"window": 64}, {"vote": "max"}, {"vote": "mean"}])
 def test_the_key_covers_every_setting(change: dict[str, Any]) -> None:
     assert key(**change) != key()
 
@@ -129,7 +129,7 @@ def test_what_was_inferred_is_found_again(case: Case, record: EvaluationRecord) 
 
 
 def test_settings_that_change_predictions_miss(case: Case, record: EvaluationRecord) -> None:
-    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"precision": "bf16"})} == {"missing"}
+    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"dtype": "bf16"})} == {"missing"}
 
 
 def test_another_model_or_other_words_miss(case: Case, record: EvaluationRecord, tmp_path: Path) -> None:

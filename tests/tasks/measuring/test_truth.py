@@ -55,7 +55,7 @@ def test_a_sweep_run_twice_agrees_within_its_own_intervals(monkeypatch: pytest.M
         "nerbench.tasks.measuring.sweep._take_memory", lambda measured, shared: None
     )  # it is about time
     speed = SpeedConfig(
-        batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), precisions=("fp32", "bf16"), minimum_s=0.2
+        batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), dtypes=("fp32", "bf16"), minimum_s=0.2
     )
     groups = plan(find_subjects([TINY], "unused"), speed, device="cpu", corpus=False)
     first, second = (sweep(groups, speed, BenchmarkConfig(device="cpu"), []) for _ in range(2))

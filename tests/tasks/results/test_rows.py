@@ -296,7 +296,7 @@ def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
         "words_sha256": ref.words_sha256,
         "gold_sha256": ref.gold_sha256,
         "predictions_digest": own.counted(ref).predictions_digest,
-        "precision": "fp32",
+        "dtype": "fp32",
     }
     assert all(row.items() >= known.items() for row in found)
     assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}
