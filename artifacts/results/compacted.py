@@ -82,7 +82,7 @@ Version = tuple[int, int]
 
 
 class Day(NamedTuple):
-    """The part of a table that has one logical date, in the current schema and earlier ones, or in an unknown schema."""
+    """The part of a table that has one logical date, in all schemas that are read as the current one."""
 
     table: str
     schema: int

@@ -14,7 +14,8 @@ from nerbench.artifacts.results.declared.columns import VERSION
 from nerbench.artifacts.results.schemas import TABLES
 
 _FILE = re.compile(r"(?P<table>[^/]+)/schema=(?P<schema>\d+)/(?:_compacted/)?date=(?P<date>\d{4}-\d{2}-\d{2})/")
-_EARLIER = range(1, VERSION)
+EARLIER = range(1, VERSION)
+"""The schemas that are read as the current one."""
 _RENAMED = {"precision": "dtype", "undisturbed_s": "min_latency_s", "foreign_cores": "background_cores"}
 _RENAMED_IN_GATE = {"unit": "resampling_unit"}
 """In schema 2, `unit` is the unit of the numbers."""
@@ -25,6 +26,14 @@ def current_name(table: str, column: str) -> str:
     """The name in the current schema of a column of an earlier one."""
     renamed = (_RENAMED_IN_GATE if table == "gate" else {}).get(column) or _RENAMED.get(column, column)
     return renamed if any(one.name == renamed for one in TABLES[table].columns) else column
+
+
+def earlier_names(table: str) -> dict[str, str | None]:
+    """By column of the current schema, the name in schema 1; None if it is new in schema 2."""
+    renamed = {current_name(table, name): name for name in (*_RENAMED, *_RENAMED_IN_GATE)}
+    new = {"run_date", *_DERIVED_FROM} - ({"unit"} if table == "custom" else set())
+    names = (column.name for column in TABLES[table].columns)
+    return {name: renamed.get(name, None if name in new else name) for name in names}
 
 
 def earlier_columns(path: str, wanted: set[str]) -> set[str]:
@@ -57,7 +66,7 @@ def upgraded(path: str, rows: pa.Table, wanted: set[str] | None = None) -> pa.Ta
 
 def written_as(schema: int) -> int:
     """The schema in which rows of this schema are written again: the current one, if they can be upgraded to it."""
-    return VERSION if schema in _EARLIER else schema
+    return VERSION if schema in EARLIER else schema
 
 
 def is_known(path: str) -> bool:
@@ -75,7 +84,7 @@ def _with_units(rows: pa.Table) -> pa.Table:
 
 
 def _is_earlier(match: re.Match[str]) -> bool:
-    return match["table"] in TABLES and int(match["schema"]) in _EARLIER
+    return match["table"] in TABLES and int(match["schema"]) in EARLIER
 
 
 def _set(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:

@@ -25,10 +25,10 @@ DESIGN = {
     "errors": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype kind
         document sentence gold_start gold_end gold_label gold_text pred_start pred_end pred_label pred_text
         sentence_text score invalid""",
-    "calibration": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype kind
-        label position low high coverage n mean_confidence accuracy""",
-    "speed": """run_date run_id started_at attempt artifact_id model device host dtype backend threads processes workload
-        batch_size sequence_length status n mean_s std_s p50_s p90_s p95_s p99_s sentences_per_s words_per_s
+    "calibration": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype
+        kind label position low high coverage n mean_confidence accuracy""",
+    "speed": """run_date run_id started_at attempt artifact_id model device host dtype backend threads processes
+        workload batch_size sequence_length status n mean_s std_s p50_s p90_s p95_s p99_s sentences_per_s words_per_s
         tokens_per_s ci_low_s ci_high_s samples_s""",
     "memory": """run_date run_id started_at attempt artifact_id model device dtype workload batch_size sequence_length
         parameters weights_bytes artifact_bytes load_s first_call_s baseline_rss_bytes peak_rss_bytes

@@ -1,7 +1,7 @@
 """Result tables are written once, and read together whatever version wrote them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,9 @@ def test_the_newest_date_is_read_first(root_url: str) -> None:
 
 
 def older_file(root_url: str, drop: list[str], **extra: Any) -> None:
-    table = pa.Table.from_pylist([metric("OLD", tp=7)], schema=schema("metrics")).drop_columns(drop)
+    table = pa.Table.from_pylist(
+        [metric("OLD", tp=7) | {"run_date": date(2025, 1, 1)}], schema=schema("metrics")
+    ).drop_columns(drop)
     for name, values in extra.items():
         table = table.append_column(name, pa.array(values))
     sink = pa.BufferOutputStream()
