@@ -27,7 +27,13 @@ OTHERS: list[dict[str, Any]] = [
 def rows(night: str, model: str) -> Iterator[dict[str, Any]]:
     names = ("run_id", "artifact_id", "model_sha256", "dataset", "split", "gold", "dtype", "aggregation", "status")
     about: dict[str, Any] = dict.fromkeys(names, "x")
-    about |= {"started_at": datetime.fromisoformat(f"{night}T03:00+00:00"), "attempt": 1, "model": model, **F1}
+    about |= {
+        "aggregation": "model",
+        "started_at": datetime.fromisoformat(f"{night}T03:00+00:00"),
+        "attempt": 1,
+        "model": model,
+        **F1,
+    }
     yield about | {"value": int(night[-1]) / 10 + (model == "b") / 100}
     for other in OTHERS:
         yield about | {"value": 0.99, "parameters": "k=1"} | other

@@ -1,8 +1,8 @@
 """Which files hold the rows of a result table, once the many small files of a day have become one.
 
     <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
-    <table>/schema=<n>/_compacted/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
-    <table>/schema=<n>/_compacted/date=<day>/000001.json             manifest: that file, and what it replaces
+    _compacted/<table>/schema=<n>/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
+    _compacted/<table>/schema=<n>/date=<day>/000001.json             manifest: that file, and what it replaces
     <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, where the small ones were
 
 The manifest is created last and exclusively. From then on a reader that knows manifests takes the packed file and
@@ -10,7 +10,8 @@ passes over what it replaces, whether that is still there or not. The manifest w
 tells of everything that was ever replaced on its day, and where the rows are now.
 
 Another reader takes whatever matches `<table>/schema=*/date=*/*.parquet`. Until the time of grace is over it finds
-the small files alone: packed files do not end in `.parquet`, and readers of whole folders pass over names with `_`.
+the small files alone: packed files lie elsewhere. (Those of schema 1 lie in `<table>/schema=1/_compacted`, where polars
+refuses to open the folder of the table.)
 Then the packed file appears beside the small ones, and these are deleted: while that lasts, and after a crash in it
 until the next compaction, such a reader meets rows twice. It never misses one.
 
@@ -31,6 +32,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import Digest, Record
+from nerbench.artifacts.results.declared.columns import VERSION
 from nerbench.artifacts.results.upgrading import written_as
 from nerbench.artifacts.storage.filesystem import Root
 
@@ -38,8 +40,10 @@ _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The name of a file without its ending."""
 _WRITTEN = re.compile(r"([^/]+)/schema=(\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
-_SCHEMA = re.compile(r"[^/]+/schema=\d+(?=/)")
-_HIDDEN = re.compile(r"([^/]+)/schema=(\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
+_SCHEMA = re.compile(r"[^/]+/schema=(\d+)(?=/)")
+_HIDDEN = re.compile(
+    r"(?:_compacted/)?([^/]+)/schema=(\d+)/(?:_compacted/)?date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)"
+)
 _AT_ONCE = 8
 _ATTEMPTS = 5
 MAX_MANIFEST_BYTES = 16 << 20
@@ -98,7 +102,7 @@ class Day(NamedTuple):
     @property
     def hidden(self) -> str:
         """Where only readers of manifests look."""
-        return f"{self.table}/schema={self.schema}/_compacted/date={self.date}"
+        return f"{_hidden(self.table, self.schema)}/date={self.date}"
 
     def published(self, number: int) -> str:
         """The path of a packed file that has taken the place of what it replaces."""
@@ -180,8 +184,12 @@ def list_table(root: Root, table: str) -> Listing:
     tells of: no row is missed, and none is met twice.
     """
     paths = root.files(table, recursive=True)
-    schemas = sorted({match[0] for path in paths if (match := _SCHEMA.match(path))})
-    return _by_day(paths, (path for name in schemas for path in root.files(f"{name}/_compacted", recursive=True)))
+    schemas = sorted({VERSION, *(int(match[1]) for path in paths if (match := _SCHEMA.match(path)))})
+    return _by_day(paths, (path for number in schemas for path in root.files(_hidden(table, number), recursive=True)))
+
+
+def _hidden(table: str, schema: int) -> str:
+    return f"_compacted/{table}/schema={schema}" if schema > 1 else f"{table}/schema={schema}/_compacted"
 
 
 def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from nerbench.artifacts.results.declared.columns import VERSION
 from nerbench.artifacts.results.schemas import TABLES
 
-_FILE = re.compile(r"(?P<table>[^/]+)/schema=(?P<schema>\d+)/(?:_compacted/)?date=(?P<date>\d{4}-\d{2}-\d{2})/")
+_FILE = re.compile(
+    r"(?:_compacted/)?(?P<table>[^/]+)/schema=(?P<schema>\d+)/(?:_compacted/)?date=(?P<date>\d{4}-\d{2}-\d{2})/"
+)
 EARLIER = range(1, VERSION)
 """The schemas that are read as the current one."""
 _RENAMED = {"precision": "dtype", "undisturbed_s": "min_latency_s", "foreign_cores": "background_cores"}

@@ -31,7 +31,7 @@ ROW_OF: dict[str, str] = {
     "errors": "one row per entity that is missed, spurious, or has a wrong type or wrong boundaries (`strict`)",
     "calibration": "one row per confidence bin or point of the risk–coverage curve (`strict` entities)",
     "gate": "one row per gate rule and model, per unchanged model that predicts differently, and per promotion",
-    "training": "one row per logged training step",
+    "training": "one row per logged training step, and one, without `loss`, per validation",
     "speed": "one row per measurement of latency and throughput",
     "memory": "one row per measurement of memory and load time",
     "custom": "one row per number of a benchmark function",

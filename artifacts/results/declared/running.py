@@ -47,7 +47,7 @@ RUNNING: dict[str, TableSchema] = {
             for name in ("precision", "recall", "f1")
         ),
         value("validation_conlleval_f1", "conlleval entity f1 on the validation split"),
-        identity=("run_id", "artifact_id", "step"),
+        identity=("run_id", "artifact_id", "step", "loss"),
         volatile=("started_at",),
     ),
     "speed": table(
