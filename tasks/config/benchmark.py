@@ -54,7 +54,7 @@ class BenchmarkConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _precision_is_dtype(cls, data: Any) -> Any:
-        return with_new_name(data, "benchmark", "precision", "dtype")
+        return with_new_name(data, "benchmark", "dtype")
 
     @field_validator("modes")
     @classmethod

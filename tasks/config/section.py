@@ -16,6 +16,9 @@ Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "sp
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
 """The modes whose numbers differ."""
 
+OLD_NAMES = {"dtype": "precision", "dtypes": "precisions"}
+"""Keys from before this release, by their current names; they go with the next one."""
+
 
 class Section(BaseModel):
     """A section of the configuration: immutable, without unknown keys."""
@@ -43,11 +46,12 @@ def warn_renamed(old: str, new: str) -> None:
     log.warning("%s will go: write %s", old, new)
 
 
-def with_new_name(data: Any, section: str, old: str, new: str) -> Any:
-    """The data of a section with a key from before this release under its current name, with a warning.
+def with_new_name(data: Any, section: str, new: str) -> Any:
+    """The data of a section with a key from before this release (OLD_NAMES) under its current name, with a warning.
 
     Raises ValueError if both names are given.
     """
+    old = OLD_NAMES[new]
     if not (isinstance(data, dict) and old in data):
         return data
     if new in data:

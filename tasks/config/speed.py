@@ -59,4 +59,4 @@ class SpeedConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _precisions_are_dtypes(cls, data: Any) -> Any:
-        return with_new_name(data, "speed", "precisions", "dtypes")
+        return with_new_name(data, "speed", "dtypes")

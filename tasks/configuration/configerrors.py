@@ -12,6 +12,7 @@ from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.secrets import redact
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.credentials import field_name
+from nerbench.tasks.config.section import OLD_NAMES
 
 _SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
 
@@ -83,6 +84,8 @@ def _real_location(location: Location, kind: str, data: Any) -> Location:
         location, data, real = location[2:], data["dataset"], ["dataset"]
     for number, key in enumerate(location, start=1):
         steps = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        if key not in steps and OLD_NAMES.get(str(key)) in steps:
+            key = OLD_NAMES[str(key)]
         if key in steps:
             data = steps[key]
             real.append(key)

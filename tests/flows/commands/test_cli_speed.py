@@ -12,6 +12,7 @@ import nerbench
 from nerbench.artifacts.errors import ConfigError
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.section import warn_renamed
 
 ROW = {
     "artifact_id": "a",
@@ -56,6 +57,15 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
 
     monkeypatch.setattr("nerbench.flows.speed.speed", flow)
     return found
+
+
+def test_the_option_from_before_this_release_is_read_with_a_warning(
+    asked: list[tuple[Config, list[str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_renamed.cache_clear()
+    assert status_of(["speed", "bert-base", "--precisions", "fp32,bf16"]) == 0
+    assert asked[0][0].speed.dtypes == ("fp32", "bf16")
+    assert [record.getMessage() for record in caplog.records] == ["--precisions will go: write --dtypes"]
 
 
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
