@@ -82,15 +82,14 @@ def _real_location(location: Location, kind: str, data: Any) -> Location:
         location = location[:-1]
     if location[:1] == ("datasets",) and isinstance(data, dict) and "datasets" not in data:
         location, data, real = location[2:], data["dataset"], ["dataset"]
-    for number, key in enumerate(location, start=1):
+    for number, name in enumerate(location, start=1):
         steps = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
-        if key not in steps and OLD_NAMES.get(str(key)) in steps:
-            key = OLD_NAMES[str(key)]
+        key = name if name in steps else OLD_NAMES.get(str(name), name)
         if key in steps:
             data = steps[key]
             real.append(key)
         elif kind == "missing" and number == len(location):
-            real.append(key)
+            real.append(name)
     return tuple(real)
 
 
