@@ -166,6 +166,7 @@ def test_a_corpus_that_is_one_hole(read: Callable[[Path], None], tmp_path: Path)
         read(hole(tmp_path / "hole"))
 
 
+@pytest.mark.slow
 def test_a_line_of_many_lists(tmp_path: Path) -> None:
     path = tmp_path / "lists"
     path.write_bytes(b'{"tokens": [' + b"[]," * 2_700_000 + b'[]], "ner_tags": []}')

@@ -115,6 +115,7 @@ def test_metrics_of_ones_own_stand_beside_the_built_in_ones(summary: dict[str, A
     assert parameters["value"] > 1000
 
 
+@pytest.mark.slow
 def test_a_metric_of_the_model_is_never_cached(own: Config, summary: dict[str, Any], file: Path) -> None:
     calls = file.with_name("calls.txt")
     before = calls.read_text()

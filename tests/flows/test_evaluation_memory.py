@@ -74,6 +74,7 @@ def changed_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(prediction, "predict_block", altered)
 
 
+@pytest.mark.slow
 def test_the_second_run_of_any_worker_is_cached(run: Run) -> None:
     first, second, other = run("a"), run("a"), run("b")
     assert (first.states, first.counts) == (["Completed"], (1, 0))
@@ -112,6 +113,7 @@ def test_shards_that_are_kept_are_shown_as_cached(run: Run, tmp_path: Path) -> N
     assert again.scored == cut.scored
 
 
+@pytest.mark.slow
 def test_prefect_keeps_nothing(run: Run, tmp_path: Path) -> None:
     run("a")
     kept = [path for path in (tmp_path / "a").rglob("*") if path.is_file()]

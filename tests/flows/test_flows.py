@@ -107,6 +107,7 @@ def test_the_canary_infers_a_share_again(config: Config, finished: dict[str, Any
     assert (summary["evaluated"], summary["cached"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_the_canary_fails_the_run_where_the_model_says_something_else(
     config: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_changed_tag_is_scored_again_without_inference(
     assert strict_f1(again)["tiny"] < strict_f1(finished)["tiny"]
 
 
+@pytest.mark.slow
 def test_a_changed_word_is_inferred_again(config: Config, finished: dict[str, Any], tmp_path: Path) -> None:
     own = config.datasets[0]
     changed = tmp_path / "test.txt"
@@ -203,6 +205,7 @@ def test_a_missing_model_fails_and_names_the_models_there_are(config: Config, fi
         benchmark(config, models=["nobody"])
 
 
+@pytest.mark.slow
 def test_speed_and_memory_are_measured_each_time(config: Config, finished: dict[str, Any]) -> None:
     fast = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": True})})
     summary = benchmark(fast, models=["tiny"])
@@ -215,6 +218,7 @@ def test_speed_and_memory_are_measured_each_time(config: Config, finished: dict[
     assert memory["parameters"] > 0 < memory["load_s"]
 
 
+@pytest.mark.slow
 def test_a_further_gold_is_scored_from_the_same_predictions(
     config: Config, finished: dict[str, Any], no_inference: None, tmp_path: Path
 ) -> None:
@@ -228,6 +232,7 @@ def test_a_further_gold_is_scored_from_the_same_predictions(
     assert support["own"] - support["second"] == 6
 
 
+@pytest.mark.slow
 def test_several_data_sets_of_several_formats_in_one_run(
     config: Config, finished: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -243,6 +248,7 @@ def test_several_data_sets_of_several_formats_in_one_run(
     assert len(summary["tables"]["metrics"]) == 2
 
 
+@pytest.mark.slow
 def test_seeds_give_an_artifact_each_and_a_row_with_mean_and_deviation(config: Config, tmp_path: Path) -> None:
     from nerbench.flows.pipeline import pipeline
 

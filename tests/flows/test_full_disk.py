@@ -59,6 +59,7 @@ def test_a_publication_is_completed_when_there_is_room(
     assert [one.ok for one in verify(found.uri, store.url)] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_a_benchmark_goes_on_when_there_is_room(
     full: set[str], config: Config, finished: dict[str, Any], tmp_path: Path

@@ -138,6 +138,7 @@ def test_a_damaged_candidate_fails_by_name_and_a_mended_one_is_promoted(
     assert champion(config) == good
 
 
+@pytest.mark.slow
 def test_a_failed_look_up_of_the_champion_promotes_nobody(gated: Gated) -> None:
     config = gated(promote=True)
     alias = Path(config.store) / "models/tiny/aliases/champion.json"

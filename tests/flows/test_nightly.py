@@ -42,6 +42,7 @@ def _refs(config: Config) -> list[Any]:
     return resolve("*@latest", config.store)
 
 
+@pytest.mark.slow
 def test_a_missing_file_fails_the_night_though_predictions_are_cached(config: Config, weights: Path) -> None:
     with pytest.raises(RunFailedError, match=r"^1 failed: tiny: .*model\.safetensors is missing: ") as failed:
         night(config)

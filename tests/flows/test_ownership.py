@@ -114,6 +114,7 @@ def recording(home: Path, server: str, *runs: UUID) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
 def test_runs_of_a_killed_process_are_abandoned_once_and_only_those(tmp_path: Path) -> None:
     from prefect.settings import PREFECT_HOME, temporary_settings
 

@@ -87,6 +87,7 @@ def test_the_command_says_where_it_is_and_keeps_the_token(
         assert TOKEN not in str([log.message for log in client.read_logs()])
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_a_trained_model_is_pushed_once_it_is_stored(
     hub: FakeHub, job: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

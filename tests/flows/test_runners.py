@@ -128,7 +128,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize("kind", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in ("processes", "dask")])
 def test_two_workers_say_what_one_process_says(
     large: Config, in_threads: dict[str, Any], tmp_path: Path, kind: str
 ) -> None:

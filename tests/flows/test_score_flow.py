@@ -73,6 +73,7 @@ def test_a_past_night_is_scored_with_a_new_metric(
     assert (run["outcome"], run["run_id"]) == ("ok", summary["run_id"])
 
 
+@pytest.mark.slow
 def test_a_second_time_there_is_nothing_to_add(night: Config, tmp_path: Path) -> None:
     assert score(night)["metrics"]
     before = sorted(path for path in Path(night.results, "metrics").rglob("*"))
@@ -87,6 +88,7 @@ def test_a_second_time_there_is_nothing_to_add(night: Config, tmp_path: Path) ->
     assert {row["value"] for row in changed if row["metric"] == "words"} == {WORDS + 1}
 
 
+@pytest.mark.slow
 def test_predictions_of_several_nights_are_scored_once_and_added_to_each(
     night: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

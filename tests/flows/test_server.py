@@ -81,6 +81,7 @@ def test_it_answers_until_its_process_ends_by_itself(process: "subprocess.Popen[
     assert gone(server)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="by a service of the Linux kernel")
 def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]") -> None:
     server = server_of(process)

@@ -54,6 +54,7 @@ def _said(path: Path) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_dropped_words_are_in_no_file_and_in_no_output(
     config: Config,
     words: set[str],

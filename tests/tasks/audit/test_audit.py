@@ -36,6 +36,7 @@ def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(audits, "FAULTS", tuple(fault for fault in FAULTS if fault.name in names))
 
 
+@pytest.mark.slow
 def test_every_fault_is_caught_and_only_faults_are(config: Config, tmp_path: Path) -> None:
     before, told = digests(tmp_path), []
     found = audit(config, find_model(config.store, None), told.append)

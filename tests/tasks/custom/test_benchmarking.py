@@ -56,6 +56,7 @@ def rows_of(own: Benched, *tags: str, with_predictions: bool = True) -> list[Row
     return run_own(config, functions, own.artifact, [own.ref], predicted)
 
 
+@pytest.mark.slow
 def test_the_model_is_loaded_once_and_evicted(own: Benched, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[weakref.ref[Any]] = []
     honest = loading.load_tagger

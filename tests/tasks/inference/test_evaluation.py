@@ -73,6 +73,7 @@ def key(**changes: Any) -> str:
     return evaluation_key(**KEYED, settings=SETTINGS.model_copy(update=changes))
 
 
+@pytest.mark.slow
 def test_the_key_is_the_same_in_every_process() -> None:
     ask = (
         "from nerbench.tasks.inference.evaluation import *; "

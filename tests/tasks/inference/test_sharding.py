@@ -103,7 +103,7 @@ def test_more_shards_than_blocks_are_said_in_a_line(case: Case, caplog: pytest.L
     assert caplog.messages == ["own: 9 shards are more than its blocks of sentences; it has 5"]
 
 
-@pytest.mark.parametrize("shards", [1, 2, 5])
+@pytest.mark.parametrize("shards", [1, 2, pytest.param(5, marks=pytest.mark.slow)])
 def test_joined_shards_are_the_evaluation_in_one_piece_to_the_byte(case: Case, shards: int) -> None:
     whole = carry_out(case.plan(), case.artifact, case.corpus, case.results)
     Path(case.results, whole.path).unlink()
@@ -149,6 +149,7 @@ def batched(items: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
     return iter(lambda: list(islice(iterator, size)), [])
 
 
+@pytest.mark.slow
 def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[range]) -> None:
     records = case.infer(case.find(3))
     assert inferred == [range(1), range(1, 3), range(3, 5)]
@@ -158,6 +159,7 @@ def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[rang
     assert len(inferred) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_shard_alone_is_repeated(case: Case, inferred: list[range], monkeypatch: pytest.MonkeyPatch) -> None:
     honest = prediction.predict_block
     calls = iter(range(99))
@@ -184,6 +186,7 @@ def test_a_refresh_infers_every_shard_again(case: Case, inferred: list[range]) -
     assert [shard.record for shard in case.find(2, refresh=True)] == [None, None]
 
 
+@pytest.mark.slow
 def test_other_cuts_share_nothing_and_do_no_harm(case: Case) -> None:
     two, five = case.infer(case.find(2)), case.infer(case.find(5))
     assert without_time(case.join(two)) == without_time(case.join(five))

@@ -60,6 +60,7 @@ def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
     assert row["sgemm_flops_per_s"] > 1e8 < row["copy_bytes_per_s"]
 
 
+@pytest.mark.slow
 def test_several_passes_give_each_sentence_s_least_seconds(tiny_model_folder: Path) -> None:
     (artifact,) = resolve(str(tiny_model_folder), "")
     (row,) = measurement.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]

@@ -63,6 +63,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(train: Trai
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.slow
 def test_dropout_and_order_change_with_the_seed_when_the_base_does_not(train: Train, tiny_model_folder: Path) -> None:
     base = str(tiny_model_folder)
     assert weights(train(base=base, seed=1, epochs=1)[0]) != weights(train(base=base, seed=2, epochs=1)[0])
@@ -120,6 +121,7 @@ def test_part_of_an_epoch_is_enough(train: Train) -> None:
     assert weights(folder)
 
 
+@pytest.mark.slow
 def test_a_small_window_trains_on_every_word(train: Train) -> None:
     assert train(window=8)[1]["window"] == 8
 
@@ -190,6 +192,7 @@ class Broken(TrainerCallback):
 """
 
 
+@pytest.mark.slow
 def test_training_args_and_custom_callbacks(train: Train, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(CALLBACK)
     _, result = train(
@@ -199,6 +202,7 @@ def test_training_args_and_custom_callbacks(train: Train, tmp_path: Path) -> Non
     assert (tmp_path / "steps").read_text() == "3"
 
 
+@pytest.mark.slow
 def test_validation_during_an_epoch_keeps_the_best_step(train: Train) -> None:
     steps = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 2, "save_steps": 2}
     _, result = train(training_args=steps)
@@ -220,6 +224,7 @@ def test_an_invalid_callback(name: str, says: str, train: Train, tmp_path: Path)
         train(callbacks=[f"{tmp_path}/mine.py:{name}"])
 
 
+@pytest.mark.slow
 def test_the_evaluate_metric_gives_the_scorer_s_numbers(train: Train) -> None:
     by_scorer, by_evaluate = (train(compute_metrics=kind)[1]["metrics"] for kind in ("scorer", "evaluate"))
     assert by_evaluate == pytest.approx(by_scorer)

@@ -70,6 +70,7 @@ def test_the_second_waits_until_the_first_has_published_and_then_trains(tmp_path
     assert not [path for path in tmp_path.glob("cache/training/*") if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_a_model_that_a_killed_process_could_not_publish_is_published_by_the_next(tmp_path: Path, start: Start) -> None:
     first = start("1")
     wait_for((tmp_path / "trained-1").exists, "the first model")

@@ -53,6 +53,7 @@ def alone(model: ModelConfig, dataset: DatasetConfig, folder: Path) -> dict[str,
     return finetune(job | {"work": str(folder / "work"), "output": str(folder)}, lambda event: None)
 
 
+@pytest.mark.slow
 @two_cores
 def test_two_processes_have_the_loss_curve_and_the_weights_of_one(dataset: DatasetConfig, tmp_path: Path) -> None:
     one = own_model(epochs=10, gradient_accumulation=2)

@@ -95,6 +95,7 @@ def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -
     assert newest_checkpoint(tmp_path / "nothing") is None
 
 
+@pytest.mark.slow
 def test_sigterm_ends_training_after_a_checkpoint(job: Any) -> None:
     stopped = job("stopped")
     told = []
@@ -110,6 +111,7 @@ def test_sigterm_ends_training_after_a_checkpoint(job: Any) -> None:
     assert finetune(stopped, ignore)["resumed_from"]
 
 
+@pytest.mark.slow
 def test_a_time_limit_keeps_the_best_so_far(job: Any) -> None:
     limited = job("limited", time_limit_s=1e-6, epochs=50)
     result = finetune(limited, ignore)
@@ -129,6 +131,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "time", Clock())
     settings = {"time_limit_s": 60, "epochs": 50, "checkpoint_s": 1e-9}
@@ -145,6 +148,7 @@ def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, mon
     assert abs(again["steps"] - whole["steps"]) <= 2
 
 
+@pytest.mark.slow
 def test_a_resumed_training_counts_its_seconds_together(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     resumed = job("resumed", checkpoint_s=1e-9)
     with monkeypatch.context() as patch:
@@ -158,6 +162,7 @@ def test_a_resumed_training_counts_its_seconds_together(job: Any, monkeypatch: p
     assert earlier > 0
 
 
+@pytest.mark.slow
 def test_early_stopping_has_no_new_patience_when_it_goes_on(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"early_stopping": 2, "learning_rate": 1e-12, "epochs": 30}
     whole, killed = finetune(job("patient", **settings), ignore), job("stopped", **settings)
@@ -174,6 +179,7 @@ def test_a_base_that_changed_since_it_was_planned_is_refused(job: Any, tiny_mode
         finetune(job("moved", base=str(tiny_model_folder)) | {"base_sha256": "0" * 64}, ignore)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_training_without_progress(job: Any) -> None:
     result = finetune(job("early", early_stopping=1, learning_rate=1e-12, epochs=30), ignore)
     assert result["stopped_by"] == "early stopping"
@@ -196,6 +202,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pyt
 OUT_OF_MEMORY = RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
 
+@pytest.mark.slow
 def test_batches_that_do_not_fit_are_halved_and_steps_learn_from_as_much(
     job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +221,7 @@ def test_batches_that_do_not_fit_are_halved_and_steps_learn_from_as_much(
     assert finetune(made, ignore)["batch_tokens"] == 32  # as an interrupted training would go on
 
 
+@pytest.mark.slow
 def test_memory_that_is_never_enough_is_one_line_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
         raise OUT_OF_MEMORY
@@ -230,6 +238,7 @@ def _sigterm_as_it_was() -> Any:
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.slow
 def test_the_working_folder_is_not_the_artifact(job: Any) -> None:
     made = job("clean")
     finetune(made, ignore)

@@ -22,6 +22,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(SENTENCES, 200, 64)
 
 
+@pytest.mark.slow
 def test_the_same_words_give_the_same_tokenizer_in_every_process() -> None:
     processes = [
         subprocess.Popen(

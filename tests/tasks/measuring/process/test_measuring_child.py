@@ -106,6 +106,7 @@ def test_an_encoder_alone_is_loaded_from_any_checkpoint(tiny_model_folder: Path,
     assert timed[0]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_an_encoder_alone_is_trained_and_its_memory_taken(tmp_path: Path) -> None:
     wanted = job(tiny(), save_masked(tmp_path), head="none", workload="training")
     loaded = load(wanted, CPU)

@@ -23,6 +23,7 @@ print(peak_bytes() - baseline, resident_bytes() - baseline)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="by the Linux kernel's accounts")
 def test_an_allocation_of_200_mb_is_one_of_200_mb() -> None:
     code = ALLOCATE.format(size=200_000_000)
