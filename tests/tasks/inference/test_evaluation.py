@@ -86,7 +86,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
     assert done.stdout.strip() == key()
 
 
-@pytest.mark.parametrize("change", [{"dtype": "bf16"}, {"window": 64}, {"vote": "max"}, {"vote": "mean"}])
+@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"window": 64}, {"vote": "max"}, {"vote": "mean"}])
 def test_the_key_covers_every_setting(change: dict[str, Any]) -> None:
     assert key(**change) != key()
 
