@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.terminal import echo, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -119,4 +119,4 @@ def sql(config: "Config") -> None:
     """
     from nerbench.tasks.results.sql import views
 
-    print(views(config.results))
+    echo(views(config.results))

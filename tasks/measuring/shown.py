@@ -11,6 +11,7 @@ from nerbench.tasks.measuring.plan import REFERENCE
 
 Row = dict[str, Any]
 _CELL = ("artifact_id", "backend", "dtype", "workload", "batch_size", "sequence_length")
+_OF_RUN = ("run_id", "run_date", "started_at", "attempt")
 BUSY_CORES = 0.1
 """Cores of foreign load from which on a sweep says that it was disturbed."""
 
@@ -127,7 +128,7 @@ def joined(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
         column.name
         for table in ("speed", "memory")
         for column in TABLES[table].columns
-        if not column.type.startswith("list") and column.name != "run_id"
+        if not column.type.startswith("list") and column.name not in _OF_RUN
     )
     both = ({**used.get(_key(row), {}), **row} for row in speed)
     return [{name: row.get(name) for name in columns} for row in both]
