@@ -92,6 +92,8 @@ class CorpusDigest(Record):
     """Of the tags."""
     files: tuple[CorpusFile, ...] = ()
     """What was read, where it was files."""
+    divided: str | None = None
+    """The rule and the seed by which the split was taken from a larger source; None where it was read whole."""
 
 
 class CodeVersion(Record):

@@ -1,7 +1,8 @@
 """How a user names models, and how what was found is loaded.
 
 `name`, `name@alias`, `name@sha256:<at least 8 digits>` and `*@alias` are looked up in the store. What has a `/` is a
-location: a folder, an fsspec URL of one, a published manifest in any store, or `hf://org/model[@revision]`.
+location: a folder, an fsspec URL of one, a published manifest in any store, `hf://org/model[@revision]`, or what else
+a loader knows (`nerbench.artifacts.loaders`).
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from nerbench.artifacts import loaders
 from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
 from nerbench.artifacts.findings import Verification
 from nerbench.artifacts.folder import describe_folder
@@ -17,7 +19,7 @@ from nerbench.artifacts.layout import alias_path, manifest_path
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
 from nerbench.artifacts.problems import report_or_warn
 from nerbench.artifacts.storage import cache, hub
-from nerbench.artifacts.storage.filesystem import Root, Told
+from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.store import LATEST, Store
 
 _PUBLISHED = re.compile(
@@ -72,11 +74,18 @@ def load_manifest(ref: ArtifactRef) -> Manifest:
     """
     if ref.store is not None:
         return Store(ref.store).manifest(ref)
-    location = _require_folder(ref)
-    manifest = _describe(location, _local(location), ref.name)
+    return _described(ref)[1]
+
+
+def _described(ref: ArtifactRef) -> tuple[Path, Manifest]:
+    """The local folder of an artifact that is not published, and what it holds now. Raises like `load_manifest`."""
+    if ref.folder is None:
+        raise ValueError(f"{ref} has neither store nor folder")
+    folder = loaders.fetch(ref.folder)
+    manifest = describe_folder(folder, ref.name, _provenance(ref.folder))
     if manifest.artifact_id != ref.artifact_id:
-        raise CorruptArtifactError(f"{ref.name}: {location} has changed since it was looked up")
-    return manifest
+        raise CorruptArtifactError(f"{ref.name}: {ref.folder} has changed since it was looked up")
+    return folder, manifest
 
 
 def golden_of(ref: ArtifactRef) -> Golden | None:
@@ -93,17 +102,18 @@ def tensors_of(ref: ArtifactRef, manifest: Manifest) -> list[Tensor]:
 def _part_of(ref: ArtifactRef, entry: FileEntry) -> Part:
     if ref.store is not None:
         return partial(Store(ref.store).part, entry)
-    return partial(Root.open(_local(_require_folder(ref))).part, entry.path)
+    return partial(Root.open(str(_described(ref)[0])).part, entry.path)
 
 
 def materialise(ref: ArtifactRef) -> Path:
     """A local folder to load the model from, every byte just verified. Raises like `load_manifest`."""
     if ref.store is not None:
         return Store(ref.store).materialise(ref)
-    manifest, location = load_manifest(ref), _require_folder(ref)
-    root = Root.open(_local(location))
-    # The Hub's cache is other programs' too: what they have put beside the files of the manifest must not be loaded.
-    return cache.materialise(manifest, _fetch_from(root)) if "://" in location else Path(root.url)
+    folder, manifest = _described(ref)
+    if "://" not in str(ref.folder) or folder.is_relative_to(cache.cache_folder()):
+        return folder
+    # A loader's folder may be other programs' too, as the Hub's cache: what they put there must not be loaded.
+    return cache.materialise(manifest, loaders.downloading(Root.open(str(folder))))
 
 
 def pull(ref: ArtifactRef, folder: Path) -> None:
@@ -111,32 +121,18 @@ def pull(ref: ArtifactRef, folder: Path) -> None:
     if ref.store is not None:
         Store(ref.store).pull(ref, folder)
     else:
-        cache.export(load_manifest(ref), _fetch_from(Root.open(_local(_require_folder(ref)))), folder)
-
-
-def _fetch_from(root: Root) -> cache.Fetch:
-    def fetch(entry: FileEntry, target: Path, told: Told) -> str:
-        return root.download(entry.path, target, told)
-
-    return fetch
-
-
-def _require_folder(ref: ArtifactRef) -> str:
-    if ref.folder is None:
-        raise ValueError(f"{ref} has neither store nor folder")
-    return ref.folder
+        found, manifest = _described(ref)
+        cache.export(manifest, loaders.downloading(Root.open(str(found))), folder)
 
 
 def _folder_ref(location: str) -> ArtifactRef:
-    if location.startswith(hub.SCHEME):
-        found = hub.snapshot(location)
-        location, name, local = f"{hub.SCHEME}{found.model}@{found.commit}", found.model, str(found.folder)
+    location = loaders.pin(location)
+    provenance = _provenance(location)
+    if provenance.base_model:
+        name = provenance.base_model.name
     else:
-        local = location = Root.open(location).url
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", location.rpartition("/")[2]).lstrip("._-")[:96] or "model"
-        if not Root.open(location).files():
-            raise ArtifactNotFoundError(f"model {location!r}", "is not a folder with files", "check the path")
-    manifest = _describe(location, local, name)
+    manifest = describe_folder(loaders.fetch(location), name, provenance)
     return ArtifactRef(
         name=name,
         artifact_id=manifest.artifact_id,
@@ -147,17 +143,12 @@ def _folder_ref(location: str) -> ArtifactRef:
     )
 
 
-def _local(location: str) -> str:
-    return str(hub.snapshot(location).folder) if location.startswith(hub.SCHEME) else location
-
-
-def _describe(location: str, local: str, name: str) -> Manifest:
-    """The manifest of a folder, always the same while its files are: without a date."""
-    provenance = Provenance()
-    if location.startswith(hub.SCHEME):
-        model, _, commit = location.removeprefix(hub.SCHEME).partition("@")
-        provenance = Provenance(base_model=BaseSource(name=model, revision=commit))
-    return describe_folder(local, name, provenance)
+def _provenance(location: str) -> Provenance:
+    """What is known of a folder, always the same while its files are: for the Hub its commit, never a date."""
+    if not location.startswith(hub.SCHEME):
+        return Provenance()
+    model, commit = hub.parse(location)
+    return Provenance(base_model=BaseSource(name=model, revision=commit))
 
 
 def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:

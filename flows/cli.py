@@ -33,7 +33,15 @@ from nerbench.flows.commands import (
 )
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.report import report as write_report
-from nerbench.flows.commands.terminal import columns, complain, print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.terminal import (
+    columns,
+    complain,
+    print_custom,
+    print_json,
+    print_leaderboard,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -236,17 +244,6 @@ def print_own(metrics: list[dict[str, Any]]) -> None:
 
     if rows := own_numbers(metrics):
         print_table(rows, title="custom metrics")
-
-
-def print_custom(custom: list[dict[str, Any]]) -> None:
-    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
-    from rich.text import Text
-
-    def number(value: float | None) -> Text | None:
-        return None if value is None else Text(f"{value:.6g}", justify="right")
-
-    shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
-    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
 
 
 def main() -> None:

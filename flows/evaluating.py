@@ -10,8 +10,8 @@ from nerbench.flows.runners import HERE, Work, begin, in_turn
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.refs import CorpusRef
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord
-from nerbench.tasks.inference.sharding import Shard, ShardRecord
+from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard
+from nerbench.tasks.inference.records import EvaluationRecord
 
 
 class Evaluated(NamedTuple):
@@ -38,12 +38,7 @@ class Planned(NamedTuple):
     cell: Cell
     plan: EvaluationPlan
     shards: list[Shard]
-    """None if the corpus has no shards, or if no inference is needed."""
-
-    @property
-    def pieces(self) -> int:
-        """The number of steps."""
-        return len(self.shards) or 1
+    """One if the corpus has no shards, or if no inference is needed."""
 
 
 def evaluate_models(
@@ -77,8 +72,9 @@ def plan_evaluations(ledger: Ledger, config: Config, cells: Sequence[Cell]) -> l
     for cell, found in zip(cells, looking, strict=True):
         with ledger.guard(cell.artifact.name):
             plan = found.result()
-            is_cut = cell.runs and plan.state != "cached"
-            shards = tasks.find_shards(plan, cell.artifact, cell.runs, results) if is_cut else []
+            shards = [Shard(record=plan.record)]
+            if cell.runs and not plan.record:
+                shards = tasks.find_shards(plan, cell.artifact, cell.runs, results)
             planned.append(Planned(cell, plan, shards))
     return planned
 
@@ -100,10 +96,7 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
     (artifact, (corpus, *_), _), plan, shards = planned
     for shard in shards:
         where = HERE if shard.record else config.runner
-        yield begin(where, tasks.infer_shard, artifact, corpus, plan, shard, config.results)
-    if not shards:
-        where = HERE if plan.record else config.runner
-        yield begin(where, tasks.evaluate, artifact, corpus, plan, config.results)
+        yield begin(where, tasks.evaluate, artifact, corpus, plan, shard, config.results)
 
 
 def end_evaluation(
@@ -111,16 +104,11 @@ def end_evaluation(
 ) -> Evaluated | None:
     """Wait for the steps of an evaluation, the next of `pieces`, and join its shards."""
     (artifact, annotations, _), plan, shards = planned
-    own = list(islice(pieces, planned.pieces))
+    own = list(islice(pieces, len(shards)))
     with ledger.guard(artifact.name):
-        found = [piece.result() for piece in own]
-        if shards:
-            parts = [ShardRecord.model_validate(one) for one in found]
-            record = tasks.join_shards(plan, artifact, parts, config.results)
-            seconds = sum(part.evaluate_s for part, shard in zip(parts, shards, strict=True) if shard.record is None)
-        else:
-            record = EvaluationRecord.model_validate(found[0])
-            seconds = record.evaluate_s
+        records = [EvaluationRecord.model_validate(piece.result()) for piece in own]
+        record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
+        seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
         ledger.note_evaluation(artifact, None if plan.record else seconds)
         return Evaluated(artifact, annotations, record)
     return None

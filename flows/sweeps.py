@@ -68,7 +68,7 @@ def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | 
 
 def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     """Validate the request before the flow writes anything, and run the flow."""
-    from nerbench.flows.commands.launch import begin, running
+    from nerbench.flows.launch import begin, running
 
     begin()
     from nerbench.tasks.corpora.demo import prepare_demo
@@ -83,7 +83,7 @@ def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     plan_of(config, subjects)
     from nerbench.flows.speed import speed as speed_flow
 
-    with running():
+    with running(live=config.speed.multi_process):  # a live line is in the way of a debugger
         return Sweep(**speed_flow(config, models=wanted))
 
 

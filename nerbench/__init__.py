@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nerbench.artifacts.loaders import Loader as Loader
     from nerbench.artifacts.results.tables import read_results as read_results
     from nerbench.artifacts.store import Store as Store
     from nerbench.flows.sweeps import speed as speed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Loader",
     "Store",
     "__version__",
     "benchmark_function",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Loader": "nerbench.artifacts.loaders",
     "Store": "nerbench.artifacts.store",
     "benchmark_function": "nerbench.tasks.custom.functions",
     "load_config": "nerbench.tasks.configuration.configfile",

@@ -60,7 +60,7 @@ def machine() -> dict[str, Any]:
         "gpu_power_limit_w": float(card["power.limit"]) if "power.limit" in card else None,
         "gpu_performance_state": card.get("pstate"),
         "python_implementation": platform.python_implementation(),
-        "onnxruntime": installed("onnxruntime"),
+        "onnxruntime": installed("onnxruntime") or installed("onnxruntime-gpu"),
         **code_origin(),
     }
 

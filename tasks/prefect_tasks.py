@@ -30,8 +30,7 @@ from nerbench.tasks.corpora import refs
 from nerbench.tasks.corpora.refs import CorpusRef
 from nerbench.tasks.custom import benchmarking, own
 from nerbench.tasks.inference import canary, evaluation, sharding
-from nerbench.tasks.inference.evaluation import EvaluationPlan
-from nerbench.tasks.inference.sharding import Shard
+from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard
 from nerbench.tasks.inference.writing import n_blocks
 from nerbench.tasks.measuring import measurement, subjects, tables
 from nerbench.tasks.measuring.measurement import Measurement
@@ -89,32 +88,22 @@ def _look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfi
     return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
 
 
-def _evaluate(artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, results: str) -> dict[str, Any]:
-    """The record of one model's predictions on one corpus: the one that `look_up` verified, or a new one."""
-    if plan.record:
-        return from_store(plan.record.model_dump(mode="json"))
-    words = refs.open_corpus(corpus)
-    progress = inference_progress(f"{artifact.name} on {corpus.dataset.name}", words.n_words)
-    with gpu_slots(plan.settings.device):
-        return evaluation.carry_out(plan, artifact, words, results, progress).model_dump(mode="json")
-
-
 def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
     """The blocks of each shard of a corpus."""
     return sharding.split_corpus(refs.open_corpus(corpus), shards)
 
 
-def _infer_shard(
+def _evaluate(
     artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, shard: Shard, results: str
 ) -> dict[str, Any]:
-    """The record of one model's predictions on a shard of a corpus: a verified one, or a new one."""
+    """The record of one model's predictions on a corpus, or on a shard of it: a verified one, or a new one."""
     if shard.record:
         return from_store(shard.record.model_dump(mode="json"))
     words = refs.open_corpus(corpus)
-    name = f"{artifact.name} on {corpus.dataset.name}, shard {shard.number} of {shard.of}"
+    name = f"{artifact.name} on {corpus.dataset.name}{shard.place}"
     progress = inference_progress(name, words.n_words // shard.of)
     with gpu_slots(plan.settings.device):
-        return sharding.infer_shard(plan, shard, artifact, words, results, progress).model_dump(mode="json")
+        return evaluation.carry_out(plan, artifact, words, results, progress, shard).model_dump(mode="json")
 
 
 def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:
@@ -128,10 +117,9 @@ def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: Eval
 _ON_CORPUS = "{artifact.name} on {corpus.dataset.name}"
 read_corpus = as_task(refs.read_corpus, "read {dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
-evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.dataset.name} into shards", **STORAGE)
 find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
-infer_shard = as_task(_infer_shard, f"evaluate {_ON_CORPUS}, shard {{shard.number}} of {{shard.of}}", **STORAGE)
+evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE)
 join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
 check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
 write_predictions = as_task(

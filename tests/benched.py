@@ -20,7 +20,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.corpora.corpus import load_splits
 from nerbench.tasks.corpora.labels import tag_vocabulary
 from nerbench.tasks.corpora.refs import CorpusRef, describe
-from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.inference.records import EvaluationRecord
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run

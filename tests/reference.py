@@ -1,4 +1,4 @@
-"""The reference pages of `docs/`, made from what they describe: typer's commands, pydantic's keys, schemas' columns.
+"""The reference pages of `docs/`, made from what they describe: commands, keys, columns, and what stores keep.
 
 `UPDATE_DOCS=1 pytest tests/test_documents.py` writes them anew.
 """
@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+import store_capabilities
 import typer.main
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -32,6 +33,7 @@ def regions() -> dict[str, str]:
         **{f"command:{name.replace(' ', '_').replace('-', '_')}": command(name, found) for name, found in commands()},
         "options:shared": options([p for p in _command(app).commands["run"].params if is_shared(p)]),
         **{f"keys:{model.__name__}": keys(model) for model in sections(Config)},
+        "stores:capabilities": store_capabilities.markdown(),
     }
 
 

@@ -1,5 +1,6 @@
 """Results of a few nights, scored for real from predictions of our own making, as reports are made of."""
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.custom.own import score_stored
 from nerbench.tasks.inference.predictions import PredictionsDigest
 from nerbench.tasks.results.predicted import Predicted, predictions_key
-from nerbench.tasks.results.rows import metric_rows, write_gate, write_metrics
+from nerbench.tasks.results.rows import metric_rows, write_custom, write_gate, write_metrics
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.reading import read_predictions
 
@@ -29,6 +30,8 @@ TYPES = ("LOC", "ORG", "PER")
 DOCUMENTS = 24
 SENTENCES = 5
 """Of each document."""
+REPAIRED = 2
+"""Tags of the second annotation, it is said."""
 
 
 def digest(*parts: Any) -> str:
@@ -127,7 +130,8 @@ def predict(
 
 def score(run: Run, predicted: Predicted, config: Config) -> None:
     """Write what a benchmark writes of predictions: `metrics`, `confusion`, `errors`, `calibration`."""
-    rows = metric_rows(run, predicted, score_stored(predicted, config))
+    repaired = {"n_repaired": REPAIRED if predicted.gold == "second" else 0}
+    rows = [row | repaired for row in metric_rows(run, predicted, score_stored(predicted, config))]
     key = f"{predicted.dataset}-{predicted.gold}"
 
     class Artifact:
@@ -165,6 +169,17 @@ def measure(run: Run, model: str, version: int, p50_s: float, *, sweep: bool = F
         write_table(run.results, table, rows, date=run.date, key=table_key(run.run_id, table, model, str(version)))
 
 
+def call(run: Run, versions: Mapping[str, int], value: float) -> None:
+    """Write what functions of the user's own gave: one over every model, and two over none, one of which fails."""
+    shared = {**run.columns, "tags": [], "status": "ok", "source": "mine.py@0"}
+    evil = shared | {"name": "fails", "parameters": json.dumps({"k": EVIL_TYPE}), "status": "failed", "reason": EVIL[2]}
+    write_custom(run, None, [shared | {"name": "answer", "parameters": "{}", "value": 42.0}, evil])
+    for model, version in versions.items():
+        known = shared | {"artifact_id": digest(model, version), "model": model, "name": "forward", "unit": "s"}
+        rows = [known | {"parameters": json.dumps({"batch": n}), "value": n * value} for n in (1, 8)]
+        write_table(run.results, "custom", rows, date=run.date, key=table_key(run.run_id, "custom", model))
+
+
 def record(run: Run, config: Config, **columns: Any) -> None:
     """Write the row of `runs`."""
     known = {
@@ -200,6 +215,7 @@ def two_nights(results: str, **sections: Any) -> Mapping[str, Predicted]:
                 score(run, one, config)
                 found[f"{model} {night} {name}"] = one
             measure(run, model, version, 0.002 if model == "good" else 0.001, sweep=night == 2)
+        call(run, {"good": 1, "<b>worse</b>": night}, 0.25 * night)
         record(run, config, torch=f"2.{11 + night}.0", outcome="failed" if night == 2 else "ok")
     for model in tags:  # the baseline is scored in the run too, as a benchmark does
         base, run = found[f"{model} 1 own"], run_of(results, 2)

@@ -35,5 +35,6 @@ def job(subject: Subject, folder: Path | None = None, **changes: Any) -> dict[st
         "timeout_s": 60.0,
         "round": 0,
         "compare": False,
+        "multi_process": True,
         **changes,
     }

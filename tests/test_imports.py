@@ -54,6 +54,8 @@ def test_tasks_know_neither_flows_nor_prefect(path: Path) -> None:
 @pytest.mark.parametrize("path", files("flows"), ids=lambda path: path.name)
 def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
     assert "deployments" not in roots(path)
+    is_command_line = path.parent.name == "commands" or path == ROOT / "flows" / "cli.py"
+    assert is_command_line or not {name for name in imported(path) if name.startswith("nerbench.flows.commands")}
     assert path.stem not in SHADOWING
 
 

@@ -1,32 +1,20 @@
 """Where bytes are kept: a local folder, `memory://`, `s3://` or another fsspec filesystem, behind one small class.
 
-The quirks of local files are dealt with here and in `paths`, those of all others in `remote`, S3's own in `s3`.
+The quirks of local files are dealt with in `local` and `paths`, those of all others in `remote`, S3's own in `s3`.
 """
 
-import errno
 import logging
-import os
-import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import IO, NamedTuple
 
-from nerbench.artifacts.digests import file_chunks, open_file, sha256_chunks
-from nerbench.artifacts.errors import CorruptArtifactError, InputError, StoreUnreachableError
-from nerbench.artifacts.storage.listing import walk
-from nerbench.artifacts.storage.paths import (
-    is_temporary,
-    locked,
-    publish_new,
-    relative_path,
-    temporary_name,
-    write_whole,
-)
+from nerbench.artifacts.digests import sha256_chunks
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.storage.paths import relative_path, temporary_name, write_whole
 
 MAX_VALUES = 1 << 18
 """Of a JSON record: each takes hundreds of bytes while it is checked."""
@@ -69,7 +57,9 @@ class Root(ABC):
         """
         protocol, found, path = url.partition("://")
         if not found or protocol in ("file", "local"):
-            return _LocalRoot(path if found else url)
+            from nerbench.artifacts.storage.local import LocalRoot
+
+            return LocalRoot(path if found else url)
         from nerbench.artifacts.storage.remote import open_remote
 
         return open_remote(url)
@@ -228,109 +218,3 @@ def counted(chunks: Iterable[bytes], told: Told) -> Iterator[bytes]:
     for chunk in chunks:
         yield chunk
         told(done := done + len(chunk))
-
-
-class _LocalRoot(Root):
-    """A folder of this machine."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100 - resolve() follows links
-        self.url = str(self._folder)
-
-    def _path(self, path: str) -> Path:
-        return self._folder / relative_path(path)
-
-    def create(self, path: str, data: bytes) -> None:
-        write_whole(self._path(path), [data], publish_new)
-
-    def replace(self, path: str, data: bytes) -> None:
-        write_whole(self._path(path), [data])
-
-    def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
-        with locked(self._path(path).parent):
-            if self._start(path, expected or b"") != expected:
-                return False
-            self.replace(path, data)
-            return True
-
-    def read(self, path: str) -> bytes:
-        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
-            return stream.read()
-
-    def part(self, path: str, start: int, end: int) -> bytes:
-        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
-            stream.seek(start)
-            return stream.read(end - start)
-
-    @contextmanager
-    def opened(self, path: str) -> Iterator[IO[bytes]]:
-        with _failing(self._path(path), "read"), open_file(self._path(path)) as stream:
-            yield stream
-
-    def modified(self, path: str) -> datetime:
-        with _failing(self._path(path), "read"):
-            return datetime.fromtimestamp(self._path(path).stat().st_mtime, UTC)
-
-    def size(self, path: str) -> int:
-        with _failing(self._path(path), "read"):
-            found = self._path(path).stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise FileNotFoundError(errno.ENOENT, "is a folder", str(self._path(path)))
-        return found.st_size
-
-    def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        top = self._path(folder) if folder else self._folder
-        with _failing(top, "listed"):
-            found = [entry for entry in walk(top, recursive=recursive, follow=True) if not is_temporary(entry.name)]
-        return self._relative(found)
-
-    def inventory(self, folder: str) -> Inventory:
-        top = self._path(folder)
-        with _failing(top, "listed"):
-            if top.is_symlink():
-                return Inventory([], [folder])
-            links: dict[bool, list[os.DirEntry[str]]] = {True: [], False: []}
-            for entry in walk(top, recursive=True, follow=False):
-                links[entry.is_symlink()].append(entry)
-        return Inventory(self._relative(links[False]), self._relative(links[True]))
-
-    def refuses_outdated_swap(self, path: str) -> bool:
-        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=self._folder) as scratch:  # for the lock, too
-            return Root.refuses_outdated_swap(_LocalRoot(scratch), path)
-
-    def _relative(self, entries: Iterable["os.DirEntry[str]"]) -> list[str]:
-        return sorted(Path(entry.path).relative_to(self._folder).as_posix() for entry in entries)
-
-    def chunks(self, path: str) -> Iterator[bytes]:
-        with _failing(self._path(path), "read"):
-            yield from file_chunks(self._path(path))
-
-    def delete(self, path: str) -> None:
-        with _failing(self._path(path), "removed"):
-            self._path(path).unlink(missing_ok=True)
-
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
-        return write_whole(self._path(path), counted(file_chunks(local), told))
-
-    def _renew(self, local: Path, path: str, sha256: str) -> None:
-        try:
-            os.utime(self._path(path))
-        except OSError:  # another user's file, which cannot be dated but can be replaced
-            self._put(local, path, sha256, unheard)
-
-
-@contextmanager
-def _failing(path: Path, what: str) -> Iterator[None]:
-    """Raise what `Root` promises instead of the system's errors, of which only FileNotFoundError stays."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if what == "read" and isinstance(error, NotADirectoryError | IsADirectoryError):
-            raise FileNotFoundError(errno.ENOENT, "is not a file", str(path)) from error
-        place, problem = error.filename or path, f"cannot be {what} ({error.strerror or error})"
-        is_of_path = error.errno in {errno.ELOOP, errno.ENAMETOOLONG}
-        if is_of_path or isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
-            raise InputError(str(place), problem, "check the path and its permissions") from error
-        raise StoreUnreachableError(f"{place} {problem}", str(path)) from error

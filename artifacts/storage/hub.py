@@ -14,7 +14,7 @@ from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
 from nerbench.artifacts.folder import SAFE_FILES
 from nerbench.artifacts.manifest import MAX_BYTES, MAX_FILES
-from nerbench.artifacts.storage.retries import Unanswered, attempt
+from nerbench.artifacts.storage.retries import ATTEMPTS, Unanswered, attempt
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, RepoFile
@@ -64,12 +64,12 @@ def parse(location: str) -> HubLocation:
     return HubLocation(match["model"], match["revision"])
 
 
-def resolve(model: str, revision: str | None) -> str:
+def resolve(model: str, revision: str | None, attempts: int = ATTEMPTS) -> str:
     """The commit that a branch or tag means now; without network, what it meant when it was last downloaded.
 
     Raises ArtifactNotFoundError, and StoreUnreachableError where the Hub gives no answer.
     """
-    return _asked(f"{SCHEME}{model}", lambda: client().resolve_revision(model, revision=revision)).resolved
+    return _asked(f"{SCHEME}{model}", lambda: client().resolve_revision(model, revision=revision), attempts).resolved
 
 
 def snapshot(location: str) -> HubSnapshot:
@@ -101,7 +101,7 @@ def is_transient(error: BaseException | None) -> bool:
     return False
 
 
-def _asked(location: str, question: Callable[[], T]) -> T:
+def _asked(location: str, question: Callable[[], T], attempts: int = ATTEMPTS) -> T:
     """What the Hub answers, asked again while it is unreachable."""
     from httpx2 import TransportError
     from huggingface_hub import errors
@@ -122,7 +122,7 @@ def _asked(location: str, question: Callable[[], T]) -> T:
             remedy = "check the name, the revision, the network and, for a private model, `hf auth login`"
             raise ArtifactNotFoundError(f"model {location!r}", problem, remedy) from error
 
-    return attempt(ask, location)
+    return attempt(ask, location, attempts)
 
 
 def _listing(location: str, model: str, commit: str) -> "list[RepoFile]":

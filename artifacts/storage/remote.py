@@ -1,8 +1,8 @@
-"""What fsspec filesystems have in common, `memory://` among them."""
+"""What fsspec filesystems have in common; `memory://`, and what has no class of its own."""
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -31,10 +31,10 @@ def open_remote(url: str) -> Root:
         from nerbench.artifacts.storage.s3 import S3Root
 
         return S3Root(url)
-    return _MemoryRoot(url) if protocol == "memory" else RemoteRoot(url)
+    return _MemoryRoot(url) if protocol == "memory" else FsspecRoot(url)
 
 
-class RemoteRoot(Root):
+class FsspecRoot(Root):
     """A prefix of an fsspec filesystem whose `mode="create"` is exclusive."""
 
     def __init__(self, url: str) -> None:
@@ -130,7 +130,7 @@ class RemoteRoot(Root):
     def size(self, path: str) -> int:
         info: dict[str, Any] = self._call("info", self._path(path))
         if info["type"] != "file":
-            raise FileNotFoundError(errno.ENOENT, "is a folder", self.uri(path))
+            raise FileNotFoundError(errno.ENOENT, "is not a file", self.uri(path))
         return int(info["size"])
 
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
@@ -168,7 +168,7 @@ class RemoteRoot(Root):
             yield self.part(path, start, min(start + _BLOCK, size))
 
     def delete(self, path: str) -> None:
-        if self.exists(path):
+        with suppress(FileNotFoundError):
             self._call("rm_file", self._path(path))
 
     def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
@@ -179,7 +179,7 @@ class RemoteRoot(Root):
         self._call("put_file", str(local), self._path(path))
 
 
-class _MemoryRoot(RemoteRoot):
+class _MemoryRoot(FsspecRoot):
     """`memory://`: shared by this process's threads, whose checks and writes it does not keep apart by itself."""
 
     def create(self, path: str, data: bytes) -> None:

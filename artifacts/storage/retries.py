@@ -18,20 +18,20 @@ class Unanswered(Exception):
     """Something on the way to a store failed, or the store was too busy."""
 
 
-def attempt(operation: Callable[[], T], url: str) -> T:
-    """What `operation` returns; it is called again when it raises Unanswered, ATTEMPTS times in all.
+def attempt(operation: Callable[[], T], url: str, attempts: int = ATTEMPTS) -> T:
+    """What `operation` returns; it is called again when it raises Unanswered, so many times in all.
 
     Then raises StoreUnreachableError naming `url`; whatever else `operation` raises is raised at once.
     """
-    for number in range(1, ATTEMPTS):
+    for number in range(1, attempts):
         try:
             return operation()
         except Unanswered as error:
-            _logger.warning("%s: attempt %d of %d failed: %s", url, number, ATTEMPTS, error)
+            _logger.warning("%s: attempt %d of %d failed: %s", url, number, attempts, error)
         # "Full jitter": workers that failed together must not come back together.
         sleep(random.uniform(0, _PAUSE_S * 2 ** (number - 1)))
     try:
         return operation()
     except Unanswered as error:
-        problem = f"cannot be reached; the last of {ATTEMPTS} attempts failed with {error}"
+        problem = f"cannot be reached; the last of {attempts} attempts failed with {error}"
         raise StoreUnreachableError(" ".join(f"{url} {problem}".split()), url) from error

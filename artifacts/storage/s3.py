@@ -19,7 +19,7 @@ from s3fs.core import S3_RETRYABLE_ERRORS
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.filesystem import Told
-from nerbench.artifacts.storage.remote import RemoteRoot
+from nerbench.artifacts.storage.remote import FsspecRoot
 from nerbench.artifacts.storage.retries import Unanswered
 
 _PART = 16 << 20
@@ -35,7 +35,7 @@ _AGAIN_CODES = ("RequestTimeout", "BadDigest", "IncompleteBody", "XAmzContentSHA
 _REFUSED_CODES = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 
 
-class S3Root(RemoteRoot):
+class S3Root(FsspecRoot):
     """A prefix of a bucket."""
 
     def _filesystem(self) -> tuple[Any, str]:

@@ -77,7 +77,8 @@ def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
 
 def _corpus(corpus: Row) -> str:
     files = "".join(f" {file['name']}" for file in corpus["files"])
-    return f"{corpus['dataset']} {corpus['split']}{files} (words {corpus['words_sha256'][:12]})"
+    divided = f", divided: {corpus['divided']}" if corpus.get("divided") else ""
+    return f"{corpus['dataset']} {corpus['split']}{files} (words {corpus['words_sha256'][:12]}{divided})"
 
 
 def print_differences(found: "Iterable[Difference]", names: tuple[str, str]) -> None:

@@ -16,10 +16,10 @@ from nerbench.flows.commands.artifact_views import (
     print_lineage,
     weights_row,
 )
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
 from nerbench.flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from nerbench.artifacts.manifest import ArtifactRef

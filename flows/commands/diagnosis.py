@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from nerbench.flows.commands.launch import quiet
 from nerbench.flows.commands.terminal import say
+from nerbench.flows.launch import quiet
 from nerbench.tasks.config import Config
 from nerbench.tasks.doctor import Check, checks
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.completion import complete_model
-from nerbench.flows.commands.launch import told
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
+from nerbench.flows.launch import told
 
 if TYPE_CHECKING:
     from rich.text import Text

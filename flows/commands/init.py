@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import Quiet, Verbose, tell
 from nerbench.flows.commands.terminal import print_table, say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import DatasetConfig

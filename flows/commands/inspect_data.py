@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -83,6 +83,8 @@ def show(found: "Inspection") -> None:
             echo()
         types = ", ".join(dataset.types) or "none"
         _line(f"{dataset.name}: {dataset.format}, scheme {dataset.scheme}, entity types {types}")
+        if dataset.division:
+            _line(f"split: {dataset.division}")
         for note in dataset.notes:
             _line(f"! {note}")
         echo()

@@ -6,7 +6,7 @@ from typing import Any
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.problems import collected
-from nerbench.flows.commands.launch import begin, quiet, running
+from nerbench.flows.launch import begin, quiet, running
 from nerbench.tasks.config import Config
 from nerbench.tasks.configuration.configfile import absolute_reference
 from nerbench.tasks.configuration.permission import CODE, grant
@@ -107,7 +107,7 @@ def _check_training(config: Config) -> None:
         check_processes(model)
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
-            if dataset.format == "conll" and split not in dataset.files:
+            if dataset.format == "conll" and dataset.file_of(split) is None:
                 field = f"datasets: {dataset.name}: files"
                 raise ConfigError(
                     field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE"

@@ -11,7 +11,8 @@ import typer
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.problems import Problems, collected
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.commands.terminal import complain, set_verbosity
+from nerbench.flows.commands.terminal import complain
+from nerbench.flows.verbosity import set_verbosity
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config

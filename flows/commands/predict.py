@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import Reference, configured
 from nerbench.flows.commands.terminal import console, print_json, say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from rich.console import Console

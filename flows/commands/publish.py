@@ -42,7 +42,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
     The token is that of `hf auth login`, or HF_TOKEN; `hf auth whoami` says whose it is.
     """
-    from nerbench.flows.commands.launch import begin, quiet, running
+    from nerbench.flows.launch import begin, quiet, running
 
     (quiet if dry_run else begin)()
     from nerbench.tasks.configuration.configfile import absolute_reference

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.terminal import echo, print_custom, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -49,17 +49,19 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @app.command()
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
-    """Show the scores, speed and memory of a run."""
+    """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
     from nerbench.tasks.results.summary import leaderboard, newest_run, speed_and_memory
 
     found = newest_run(config.results, run)
     if json:
-        print_json({"run_id": found.run_id, "metrics": found.metrics, "speed": found.speed, "memory": found.memory})
+        print_json(found._asdict())
         return
     print_leaderboard(leaderboard(found.metrics))
     if found.speed:
         less = ("dtype", "device", "load s", "weights MB", "p90 ms")
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
+    if found.custom:
+        print_custom(found.custom)
     say(f"run {found.run_id}")
 
 

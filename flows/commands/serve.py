@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerbench.flows.commands.launch import quiet, told
 from nerbench.flows.commands.options import configured
 from nerbench.flows.commands.terminal import say
+from nerbench.flows.launch import quiet, told
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config

@@ -50,6 +50,14 @@ Processes = Annotated[
     int | None,
     typer.Option("--processes", metavar="N", help="Processes that time each cell, one after another. Default: 3."),
 ]
+MultiProcess = Annotated[
+    bool | None,
+    typer.Option(
+        "--multi-process/--no-multi-process",
+        help="Measure in separate processes (default), or once in this one, for breakpoints and tracebacks.",
+        show_default=False,
+    ),
+]
 Iterations = Annotated[
     int | None, typer.Option("--iterations", metavar="N", help="Minimum calls per process and cell. Default: 10.")
 ]
@@ -83,6 +91,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
     precisions: Precisions = None,
     head: Head = None,
     processes: Processes = None,
+    multi_process: MultiProcess = None,
     iterations: Iterations = None,
     minimum: Minimum = None,
     timeout: Timeout = None,
@@ -100,9 +109,15 @@ def speed(  # noqa: PLR0913 - one parameter an option
         "backends": backends,
         "dtypes": dtypes or _renamed(precisions),
     }
-    single = {"head": head, "processes": processes, "iterations": iterations, "minimum_s": minimum}
+    single: dict[str, Any] = {
+        "head": head,
+        "processes": processes,
+        "multi_process": multi_process,
+        "iterations": iterations,
+    }
+    single |= {"minimum_s": minimum, "timeout_s": timeout}
     given: dict[str, Any] = {name: _parts(text) for name, text in lists.items() if text is not None}
-    given |= {name: value for name, value in (single | {"timeout_s": timeout}).items() if value is not None}
+    given |= {name: value for name, value in single.items() if value is not None}
     if csv:
         _check_writable(csv)
     from nerbench.flows.sweeps import changed, measure

@@ -9,10 +9,11 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.escaping import escaped
 from nerbench.artifacts.problems import reported
+from nerbench.flows.verbosity import verbosity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,28 +21,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Row = dict[str, Any]
-Verbosity = Literal["quiet", "normal", "verbose"]
 PIPE_WIDTH = 160
 """Minimum width, in columns, of output that does not go to a terminal."""
 _GAP = 2
 _WORD = 24
 """Characters after which a long word in a text column may be broken."""
-
-
-class _Told:
-    """How much the running command prints on stderr besides errors."""
-
-    verbosity: Verbosity = "normal"
-
-
-def set_verbosity(verbosity: Verbosity) -> None:
-    """Set the verbosity of this process."""
-    _Told.verbosity = verbosity
-
-
-def verbosity() -> Verbosity:
-    """The verbosity that `-q` and `-v` set."""
-    return _Told.verbosity
 
 
 def print_json(data: Any) -> None:
@@ -89,6 +73,17 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
         print_scores(differences, "against a further gold: difference in points")
 
 
+def print_custom(custom: list[dict[str, Any]]) -> None:
+    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
+    from rich.text import Text
+
+    def number(value: float | None) -> Text | None:
+        return None if value is None else Text(f"{value:.6g}", justify="right")
+
+    shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
+    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
+
+
 def echo(text: str = "") -> None:
     """Print a line on stdout."""
     print(escaped(text))
@@ -114,16 +109,10 @@ def console() -> "Console":
     """The terminal at stdout; what is none has a width that cuts nothing. Colours follow NO_COLOR and TERM."""
     from rich.console import Console
 
+    from nerbench.flows.screen import escaping
+
     screen = Console()
     return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
-
-
-def escaping(screen: "Console") -> "Console":
-    """The same console; what it prints from now on is escaped, its own styles and controls are not."""
-    from nerbench.flows.commands.screen import Escaping
-
-    screen.push_render_hook(Escaping())
-    return screen
 
 
 def text_width() -> int | None:

@@ -24,7 +24,8 @@ from nerbench.artifacts.store import LATEST, Store
 from nerbench.tasks.audit.excerpt import write_excerpt
 from nerbench.tasks.config import Config, DatasetConfig, GateConfig
 from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation import EvaluationPlan, carry_out, plan
+from nerbench.tasks.inference.records import EvaluationRecord
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
 from nerbench.tasks.runs import Run, utc_now

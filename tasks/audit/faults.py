@@ -21,8 +21,8 @@ from nerbench.tasks.audit.copies import BASELINE, CANDIDATE, Copy, look_up
 from nerbench.tasks.audit.gates import scored_before
 from nerbench.tasks.corpora.labels import OUTSIDE
 from nerbench.tasks.corpora.refs import open_corpus
-from nerbench.tasks.inference.evaluation import EvaluationRecord
 from nerbench.tasks.inference.predictions import digest_of
+from nerbench.tasks.inference.records import EvaluationRecord
 
 Tags = list[str]
 FEW_SENTENCES, FEW_DOCUMENTS = 40, 3

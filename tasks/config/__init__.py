@@ -12,9 +12,10 @@ from nerbench.tasks.config.job import Config
 from nerbench.tasks.config.metrics import EvaluateMetric
 from nerbench.tasks.config.models import ModelConfig
 from nerbench.tasks.config.runner import RunnerConfig
-from nerbench.tasks.config.section import Dtype, Name, Section, Split, Text
+from nerbench.tasks.config.section import Dtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.slices import SliceConfig
 from nerbench.tasks.config.speed import SpeedConfig, SpeedGateConfig
+from nerbench.tasks.config.splits import SplitConfig
 
 __all__ = [
     "FIELDS_OF",
@@ -34,8 +35,10 @@ __all__ = [
     "RunnerConfig",
     "Section",
     "SliceConfig",
+    "SourceName",
     "SpeedConfig",
     "SpeedGateConfig",
     "Split",
+    "SplitConfig",
     "Text",
 ]

@@ -1,13 +1,15 @@
 """Locations and formats of data sets and additional annotations."""
 
 import codecs
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from nerbench.tasks.config.section import Name, Section, Split, Text
+from nerbench.tasks.config.section import Name, Section, SourceName, Text
+from nerbench.tasks.config.splits import SplitConfig
 
-Format = Literal["conll", "parquet", "json", "hub", "loader"]
+Format = Literal["conll", "parquet", "json", "hub", "datasets", "loader"]
 TagScheme = Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"]
 
 FIELDS_OF: dict[Format, tuple[str, ...]] = {
@@ -15,6 +17,7 @@ FIELDS_OF: dict[Format, tuple[str, ...]] = {
     "parquet": ("files", "columns", "labels"),
     "json": ("files", "columns", "labels", "encoding"),
     "hub": ("path", "config", "revision", "columns", "labels"),
+    "datasets": ("path", "columns", "labels"),
     "loader": ("loader", "options", "labels"),
 }
 """The fields of each format; the first one gives the location and is required."""
@@ -28,29 +31,34 @@ class DatasetConfig(Section):
     """The name of the data set in tables."""
     format: Format = "conll"
     """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line. `hub`: a
-    data set on the Hugging Face Hub, or a folder with the same layout. `loader`: a custom function."""
-    files: dict[Split, Text] = Field(default_factory=dict)
-    """conll, parquet, json: one file (path or fsspec URL) per split."""
+    data set on the Hugging Face Hub, or a folder with the same layout. `datasets`: a folder written by
+    `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a custom function."""
+    files: dict[SourceName, Text] = Field(default_factory=dict)
+    """conll, parquet, json: one file (path or fsspec URL) per split, or `all`: a file that `split` divides."""
     path: Text | None = None
-    """hub: the id of the data set, or a local folder."""
+    """hub: the id of the data set, or a local folder. datasets: the folder."""
     config: str | None = None
     """hub: the configuration, for a data set with several."""
     revision: str | None = None
     """hub: branch, tag or commit."""
     loader: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None = None
-    """loader: `package.module:function`; takes the name of a split and yields its sentences as words and tags."""
+    """loader: `package.module:function`; takes the name of a split and yields its sentences as words and tags, or
+    returns a `datasets.Dataset` of the split or a `DatasetDict` of all splits."""
     options: dict[str, Any] = Field(default_factory=dict)
     """loader: additional keyword arguments of the function."""
     columns: dict[Literal["words", "tags", "document"], int | str] = Field(default_factory=dict)
     """The columns of words and tags. conll: 0-based positions, negative from the end (default 0 and -1), or names in a
-    `# global.columns =` header. parquet, json, hub: column names (default `tokens` or `words`, and `ner_tags` or
-    `tags`), and optionally a `document` column, where the sentences of a document are adjacent."""
+    `# global.columns =` header. parquet, json, hub, datasets: column names (default `tokens` or `words`, and
+    `ner_tags` or `tags`), and optionally a `document` column, where the sentences of a document are adjacent
+    (datasets: default `document`, if there is one)."""
     delimiter: Literal["auto", "tab", "space"] = "auto"
     """conll: the column separator; `auto` is any white space."""
     encoding: str = "utf-8"
     """conll, json: the text encoding of the files."""
     labels: tuple[str, ...] = ()
-    """parquet, json, hub, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
+    """parquet, json, hub, datasets, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
+    split: SplitConfig | None = None
+    """Divides the file `all`, or else the train split, e.g. `{train: 80%, validation: 10%, test: 10%}`."""
     scheme: TagScheme = "auto"
     """The tag scheme; `auto` recognises it from all splits together, except for bare types (`io`)."""
     invalid: Literal["repair", "refuse"] = "repair"
@@ -88,6 +96,29 @@ class DatasetConfig(Section):
         if self.format == "conll" and "document" in self.columns:
             raise ValueError("columns.document says nothing about a conll data set, whose -DOCSTART- lines do")
         return self
+
+    @model_validator(mode="after")
+    def _divides_one_source(self) -> Self:
+        if self.split is None:
+            if "all" in self.files:
+                raise ValueError("the file `all` belongs to no split; divide it, e.g. `split: {train: 90%, test: 10%}`")
+            return self
+        if FIELDS_OF[self.format][0] == "files" and self.divided not in self.files:
+            raise ValueError("`split` has no file to divide; give `files: {all: FILE}`, or a train file")
+        if twice := [split for split in self.split.amounts if split in self.files and split != self.divided]:
+            raise ValueError(f"`split` makes a {twice[0]} split, which has a file too; remove one of them")
+        return self
+
+    @property
+    def divided(self) -> str:
+        """The source that `split` divides."""
+        return "all" if "all" in self.files else "train"
+
+    def file_of(self, split: str) -> str | None:
+        """The file that a split is read from; None where it is no file."""
+        is_made = self.split is not None and split in self.split.amounts
+        files: Mapping[Any, str] = self.files
+        return files.get(self.divided if is_made else split)
 
 
 class GoldConfig(Section):

@@ -10,6 +10,7 @@ log = logging.getLogger(__name__)
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
+SourceName = Split | Literal["all"]
 Dtype = Literal["fp32", "bf16", "fp16"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
 """How entities are matched: see `nerbench.tasks.scoring.counts`."""

@@ -45,6 +45,9 @@ class SpeedConfig(Section):
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
     processes: int = Field(default=3, ge=1, le=100)
     """Number of processes that time each cell, one after another. Intervals need at least two."""
+    multi_process: bool = True
+    """Measure in separate processes. `false` measures once in the process of the command, for debugging: breakpoints
+    and tracebacks work, `processes` and `timeout_s` have no effect, and the column `single_process` marks the rows."""
     iterations: int = Field(default=10, ge=1)
     """Minimum number of calls per process and cell, after the warm-up."""
     minimum_s: float = Field(default=1.0, ge=0)
@@ -55,6 +58,11 @@ class SpeedConfig(Section):
     """Also run the sweep after every benchmark that measures speed."""
     gate: SpeedGateConfig | None = None
     """Fail the benchmark if a model is slower than before. Default: no gate."""
+
+    @property
+    def rounds(self) -> int:
+        """How often each cell is timed."""
+        return self.processes if self.multi_process else 1
 
     @model_validator(mode="before")
     @classmethod

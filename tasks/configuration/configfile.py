@@ -134,14 +134,14 @@ def _absolute_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {
         "files": {split: _absolute_path(file) for split, file in dataset.get("files", {}).items()}
     }
-    if is_folder(dataset.get("path")):
+    if is_folder(dataset.get("path")) or dataset.get("format") == "datasets":
         changed["path"] = _absolute_path(dataset["path"])
     return dataset | changed
 
 
 def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, Any]:
     kind = gold.get("format") or format_of_words
-    is_path = "files" in FIELDS_OF[kind] or (kind == "hub" and is_folder(gold["file"]))
+    is_path = "files" in FIELDS_OF[kind] or kind == "datasets" or (kind == "hub" and is_folder(gold["file"]))
     return gold | {"file": _absolute_path(gold["file"])} if is_path else gold
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nerbench.tasks.config import FIELDS_OF, Config
+from nerbench.tasks.config import Config
 from nerbench.tasks.configuration.configerrors import Location
 
 
@@ -26,12 +26,12 @@ def named_locations(config: Config) -> Iterator[Named]:
     for number, dataset in enumerate(config.datasets):
         for split, file in dataset.files.items():
             yield from _named(("datasets", number, "files", split), file)
-        yield from _named(("datasets", number, "path"), dataset.path, hub=True)
+        yield from _named(("datasets", number, "path"), dataset.path, hub=dataset.format == "hub")
     formats = {dataset.name: dataset.format for dataset in config.datasets}
     for number, gold in enumerate(config.golds):
-        where = FIELDS_OF[gold.format or formats[gold.dataset]][0]
-        if where != "loader":
-            yield from _named(("golds", number, "file"), gold.file, hub=where == "path")
+        kind = gold.format or formats[gold.dataset]
+        if kind != "loader":
+            yield from _named(("golds", number, "file"), gold.file, hub=kind == "hub")
     for number, model in enumerate(config.models):
         yield from _named(("models", number, "base"), model.base, hub=True)
     for number, reference in enumerate(config.benchmark.models):

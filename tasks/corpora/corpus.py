@@ -15,9 +15,10 @@ import numpy.typing as npt
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.corpora.columns import Column
+from nerbench.tasks.corpora.division import read_divided
 from nerbench.tasks.corpora.labels import entity_types
 from nerbench.tasks.corpora.spool import Spooled, spool
-from nerbench.tasks.sources.readers import FILE_FORMATS, read_splits
+from nerbench.tasks.sources.readers import FILE_FORMATS
 from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, Tag, count_invalid, read_tags, split_tag
 from nerbench.tasks.sources.sentences import Source
 
@@ -49,6 +50,8 @@ class Corpus:
     """Tags of the source that continue no entity of their type, and begin one here."""
     first_repaired: str | None = None
     """Where the first of them stands, in any split of the source."""
+    rows: Sequence[int] | None = None
+    """Positions of the sentences in the source that `split` divided; None for a source read whole."""
 
     def parts(self) -> Iterator["Corpus"]:
         """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
@@ -56,7 +59,8 @@ class Corpus:
         for words, tags in zip(Column.of(self.words).parts(), Column.of(self.tags).parts(), strict=True):
             start, done = done, done + len(words)
             documents = None if self.documents is None else self.documents[start:done]
-            yield replace(self, words=words, tags=tags, documents=documents)
+            rows = None if self.rows is None else self.rows[start:done]
+            yield replace(self, words=words, tags=tags, documents=documents, rows=rows)
 
     @cached_property
     def words_sha256(self) -> str:
@@ -123,7 +127,8 @@ def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
 
 def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
     evidence = SchemeEvidence(config.scheme, config.invalid)
-    spooled = {split: read_whole(source, evidence) for split, source in read_splits(config).items()}
+    sources = read_divided(config)
+    spooled = {split: read_whole(source, evidence) for split, source in sources.items()}
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
     _check_named_types(config, (split_tag(label, scheme) for read in spooled.values() for label in read.labels))
     return {
@@ -132,6 +137,7 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
             split=split,
             words=read.words,
             documents=read.documents,
+            rows=sources[split].rows,
             **annotation(read, scheme, config, evidence.first_invalid(scheme)),
         )
         for split, read in spooled.items()
@@ -153,10 +159,7 @@ def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig)
 
 def read_whole(source: Source, evidence: SchemeEvidence) -> Spooled:
     """Read a source to its end, its tags watched by `evidence`; raises CorpusError, also where it has no sentence."""
-    read = spool(source, evidence.watch(source))
-    if not len(read.words):
-        raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
-    return read
+    return spool(source, evidence.watch(source))
 
 
 def annotation(read: Spooled, scheme: Scheme, config: DatasetConfig, first_invalid: str | None) -> dict[str, Any]:

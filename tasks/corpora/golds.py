@@ -1,11 +1,12 @@
 """Further annotations of a corpus's words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.corpora.corpus import Corpus, annotation, read_whole
+from nerbench.tasks.corpora.division import undivided
 from nerbench.tasks.sources.readers import read_splits
 from nerbench.tasks.sources.schemes import SchemeEvidence
 from nerbench.tasks.sources.sentences import Sentence, Source
@@ -13,6 +14,8 @@ from nerbench.tasks.sources.sentences import Sentence, Source
 
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
     """A further annotation of the sentences of `words`, whose documents it takes: only sentences are compared.
+
+    Where `words` is a part of a divided source, it annotates that whole source, and the same part of it is taken.
 
     Its scheme is its own: declared, or recognised (`io` where the data set's is declared so). Its types are renamed and
     ignored, and its invalid tags repaired or refused, as the data set's.
@@ -23,10 +26,13 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
     """
     its = _as_dataset(config, dataset, words.split)
     sources = read_splits(its)
-    if words.split not in sources:
-        problem = f"{config.file} has no {words.split} split"
+    split = words.split if words.rows is None or "files" in FIELDS_OF[its.format] else undivided(sources)
+    if split not in sources:
+        problem = f"{config.file} has no {split} split"
         raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")
-    source = sources[words.split]
+    source = sources[split]
+    if words.rows is not None:  # it annotates the whole source
+        source = source._replace(sentences=_at(words.rows, source.sentences))
     evidence = SchemeEvidence(its.scheme, dataset.invalid)
     read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
     scheme = evidence.scheme("write the whole annotation in one scheme")
@@ -44,8 +50,19 @@ def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> Datas
             "scheme": config.scheme or ("io" if dataset.scheme == "io" else "auto"),
             "config": None,
             "revision": None,
+            "split": None,
         }
     )
+
+
+def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """The sentences at ascending positions."""
+    wanted = iter(rows)
+    following = next(wanted, None)
+    for number, sentence in enumerate(sentences):
+        if number == following:
+            yield sentence
+            following = next(wanted, None)
 
 
 def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:

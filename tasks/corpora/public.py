@@ -47,10 +47,11 @@ def load_corpus(config: Config | str | Path | None = None, dataset: str | None =
         raise InputError("dataset", f"there is no data set {wanted!r}", f"use one of: {', '.join(named)}")
     splits = load_splits(named[wanted])
     names = tag_vocabulary({kind for corpus in splits.values() for kind in corpus.types})
-    return DatasetDict({split: _as_dataset(corpus, names) for split, corpus in splits.items()})
+    return DatasetDict({split: as_dataset(corpus, names) for split, corpus in splits.items()})
 
 
-def _as_dataset(corpus: Corpus, names: list[str]) -> "Dataset":
+def as_dataset(corpus: Corpus, names: list[str]) -> "Dataset":
+    """A corpus as `load_corpus` gives it, its tags numbered by `names`; the words of files stay mapped."""
     from datasets import ClassLabel, Dataset, DatasetInfo, Features, List, NamedSplit, Value
 
     features = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)), document=Value("int64"))

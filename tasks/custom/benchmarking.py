@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import RunFailedError, pass_interrupts
 from nerbench.artifacts.manifest import ArtifactRef
@@ -13,14 +13,18 @@ from nerbench.artifacts.references import materialise
 from nerbench.tasks.config import Config
 from nerbench.tasks.configuration.usercode import explain
 from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
-from nerbench.tasks.custom.functions import BenchmarkFunction
+from nerbench.tasks.custom.functions import BenchmarkFunction, State
 from nerbench.tasks.custom.own import read_predicted
 from nerbench.tasks.custom.running import as_row, numbers
 from nerbench.tasks.inference.evaluation import settings_of, tagger_handle
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.counting import selected_functions
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.score import failed, reason_of
+from nerbench.tasks.scoring.score import failed, parameters_of, reason_of
+
+if TYPE_CHECKING:
+    from nerbench.artifacts.handle import ArtifactHandle
+    from nerbench.tasks.inference.loading import Tagger
 
 Handles = dict[str, Callable[[], Any]]
 """By name, what loads it."""
@@ -82,8 +86,8 @@ def run_functions(functions: Iterable[BenchmarkFunction], handles: Handles) -> l
         }
         | row
         for one in functions
-        for arguments in one.parameters
-        for row in _called(one, arguments, {name: load(name) for name in one.handles})
+        for index, arguments in enumerate(one.parameters)
+        for row in _called(one, index, arguments, {name: load(name) for name in one.handles})
     ]
 
 
@@ -93,18 +97,27 @@ class _Loaded(NamedTuple):
     """Why there is none."""
 
 
-def _called(one: BenchmarkFunction, arguments: Mapping[str, Any], loaded: Mapping[str, _Loaded]) -> Iterator[Row]:
+def _called(
+    one: BenchmarkFunction, index: int, arguments: Mapping[str, Any], loaded: Mapping[str, _Loaded]
+) -> Iterator[Row]:
     if troubles := [handle.trouble for handle in loaded.values() if handle.trouble]:
         yield {"name": one.name, "call_s": None} | failed(troubles[0])
         return
-    started = time.perf_counter()
+    name = " ".join(filter(None, (one.name, parameters_of(dict(arguments)))))
+    state = State(name, one.name, len(one.parameters), index)
+    seconds: float | None = None
     try:
-        given = one.compute(**{name: handle.value for name, handle in loaded.items()}, **arguments)
+        one.setUp(state, arguments)
+        started = time.perf_counter()
+        try:
+            given = one.compute(**{name: handle.value for name, handle in loaded.items()}, **arguments)
+        finally:
+            seconds = time.perf_counter() - started
+            one.tearDown(state, arguments)
     except BaseException as error:
         pass_interrupts(error)
-        yield {"name": one.name, "call_s": time.perf_counter() - started} | failed(reason_of(error, one.place))
+        yield {"name": one.name, "call_s": seconds} | failed(reason_of(error, one.place))
         return
-    seconds = time.perf_counter() - started
     for name, _, value in numbers(given, one.name):
         yield {"name": name, "call_s": seconds} | as_row(value, UNDEFINED)
 
@@ -113,13 +126,14 @@ def _of_model(artifact: ArtifactRef, config: Config, stack: ExitStack) -> Handle
     """A model's files and what is made of them; the model is evicted at the end of the stack."""
     from nerbench.tasks.inference.loading import load_tokenizer
 
-    def load_model() -> Any:
-        return stack.enter_context(tagger_handle(artifact, settings_of(config.benchmark), as_saved=True)).value.model
+    @cache
+    def handle() -> "ArtifactHandle[Tagger]":  # one for all annotations
+        return stack.enter_context(tagger_handle(artifact, settings_of(config.benchmark), as_saved=True))
 
     return {
         "artifact_path": lambda: materialise(artifact),
-        "model": load_model,
-        "tokenizer": lambda: load_tokenizer(materialise(artifact)).wrapper,
+        "model": lambda: handle().value.model,
+        "tokenizer": cache(lambda: load_tokenizer(materialise(artifact)).wrapper),
     }
 
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product as cartesian
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.scoring.registry import NAME, Function, defined_at, note, texts
@@ -27,6 +27,26 @@ OF_CORPUS = ("corpus", "predictions")
 """Arguments that make a function run for each annotation of each data set."""
 HANDLES = tuple(sorted({*OF_MODEL, *OF_CORPUS}))
 """Names of the arguments that nerbench supplies."""
+
+
+class State(NamedTuple):
+    """What `setUp` and `tearDown` get of a call beside its parameters, as in nnbench."""
+
+    name: str
+    """The function, with its parameters if it has any."""
+    family: str
+    """The function."""
+    family_size: int
+    """How many calls it has."""
+    family_index: int
+    """Which of them this is, from 0."""
+
+
+Hook = Callable[[State, Mapping[str, Any]], object]
+
+
+def nothing(state: State, parameters: Mapping[str, Any]) -> None:
+    """What is done before and after a call by default."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +61,10 @@ class BenchmarkFunction:
     """Unit of the value."""
     parameters: Sequence[Mapping[str, Any]] = ({},)
     """The keyword arguments of each call."""
+    setUp: Hook = nothing
+    """Done before each call, and not timed."""
+    tearDown: Hook = nothing
+    """Done after each call, also one that failed."""
     source: str | None = None
     """File, with its digest."""
 
@@ -73,25 +97,32 @@ class BenchmarkFunction:
 def benchmark_function(function: Function, /) -> Function: ...
 @overload
 def benchmark_function(
-    *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None
+    *,
+    name: str | None = None,
+    setUp: Hook = nothing,
+    tearDown: Hook = nothing,
+    tags: Sequence[str] = (),
+    unit: str | None = None,
 ) -> Callable[[Function], Function]: ...
-def benchmark_function(
-    function: Any = None, /, *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None
-) -> Any:
+def benchmark_function(function: Any = None, /, **properties: Any) -> Any:
     """Register a function to be called once. Its arguments are handles by name: `artifact_path` (a folder), `corpus`,
     `model` and `tokenizer` (of transformers), `predictions` (as metrics get them). It stays as it is.
+
+    `setUp(state, parameters)` and `tearDown(state, parameters)` are called before and after it, untimed.
 
     Raises:
         InputError: a property, or an argument of the function, cannot be used.
     """
-    register = parametrize([{}], name=name, tags=tags, unit=unit)
+    register = parametrize([{}], **properties)
     return register if function is None else register(function)
 
 
-def parametrize(
+def parametrize(  # noqa: PLR0913 - nnbench's properties, and a unit
     parameters: Iterable[Mapping[str, Any]],
     *,
     name: str | None = None,
+    setUp: Hook = nothing,
+    tearDown: Hook = nothing,
     tags: Sequence[str] = (),
     unit: str | None = None,
 ) -> Callable[[Function], Function]:
@@ -108,6 +139,8 @@ def parametrize(
                 tags=texts(f"benchmark function {known!r}", "tags", tags),
                 unit=unit,
                 parameters=every,
+                setUp=setUp,
+                tearDown=tearDown,
             ),
         )
         return function
@@ -116,11 +149,17 @@ def parametrize(
 
 
 def product(
-    *, name: str | None = None, tags: Sequence[str] = (), unit: str | None = None, **values: Iterable[Any]
+    *,
+    name: str | None = None,
+    setUp: Hook = nothing,
+    tearDown: Hook = nothing,
+    tags: Sequence[str] = (),
+    unit: str | None = None,
+    **values: Iterable[Any],
 ) -> Callable[[Function], Function]:
     """As `parametrize`, with every combination of these values, the last keyword changing fastest."""
     every = [dict(zip(values, one, strict=True)) for one in cartesian(*values.values())]
-    return parametrize(every, name=name, tags=tags, unit=unit)
+    return parametrize(every, name=name, setUp=setUp, tearDown=tearDown, tags=tags, unit=unit)
 
 
 def _check(made: BenchmarkFunction) -> None:

@@ -15,7 +15,8 @@ from nerbench.artifacts.results.bounds import corrupt_if_unreadable, read_table
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.labels import OUTSIDE
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, tagger_handle
+from nerbench.tasks.inference.evaluation import EvaluationPlan, tagger_handle
+from nerbench.tasks.inference.records import EvaluationRecord
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:

@@ -22,7 +22,7 @@ from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference.heap import give_back
-from nerbench.tasks.inference.records import PredictionsRecord, Record, State, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.records import EvaluationRecord, State, evaluation_folder, keep, look_up
 from nerbench.tasks.inference.writing import infer, n_blocks
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ class EvaluationSettings(Section):
     vote: Literal["first", "max", "mean"]
 
 
-class EvaluationRecord(PredictionsRecord):
-    """A finished evaluation."""
-
-
 class EvaluationPlan(Section):
     """What is to be evaluated, and what the cache holds of it."""
 
@@ -55,6 +51,30 @@ class EvaluationPlan(Section):
     state: State
     record: EvaluationRecord | None
     """Where the predictions are, if `cached`."""
+
+
+class Shard(Section):
+    """A part of a planned evaluation, perhaps the only one, and what the cache holds of it."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+    """How many there are."""
+    first: int | None = None
+    """Its first block, from 0; None, as `stop`, if the evaluation is in one piece."""
+    stop: int | None = None
+    """The block after its last one."""
+    record: EvaluationRecord | None
+    """Where its predictions are, if they are there, intact, and not to be inferred again."""
+
+    @property
+    def place(self) -> str:
+        """`, shard 2 of 3`; nothing for the only one."""
+        return f", shard {self.number} of {self.of}" if self.of > 1 else ""
+
+    def blocks(self, corpus: Corpus) -> range:
+        """The blocks to be inferred."""
+        return range(n_blocks(corpus))[self.first : self.stop]
 
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
@@ -101,52 +121,37 @@ def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, r
     state: State = "refresh"
     record: EvaluationRecord | None = None
     if not benchmark.refresh:
-        state, record = look_up(Root.open(results), EvaluationRecord, evaluation_folder(key), artifact.name)
+        state, record = look_up(Root.open(results), evaluation_folder(key), artifact.name)
         if record:
             say_what_was_lost(record, artifact.name)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record)
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     plan: EvaluationPlan,
     artifact: ArtifactRef,
     corpus: Corpus,
     results: str,
     on_progress: Callable[[int], None] = lambda words: None,
+    shard: Shard | None = None,
 ) -> EvaluationRecord:
-    """The planned evaluation's record: the cached one, or that of a new inference, whose model is evicted again.
+    """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
 
-    Raises RunFailedError where another kind of machine planned it.
+    The model is evicted again. Raises RunFailedError where another kind of machine planned it.
     """
-    if plan.record:
-        return plan.record
-    whole = range(n_blocks(corpus))
-    record = infer_blocks(
-        EvaluationRecord, plan, artifact, corpus, blocks=whole, results=results, on_progress=on_progress
-    )
-    say_what_was_lost(record, artifact.name)
-    return record
-
-
-def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
-    record_of: Callable[..., Record],
-    plan: EvaluationPlan,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    *,
-    blocks: range,
-    results: str,
-    on_progress: Callable[[int], None],
-) -> Record:
-    """Infer some blocks of a planned evaluation and keep them; `record_of` makes their record of its common fields."""
+    shard = shard or Shard(record=plan.record)
+    if shard.record:
+        return shard.record
     _check_machine(plan, artifact, corpus)
     with tagger_handle(artifact, plan.settings) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
-            vote = plan.settings.vote
+            vote, blocks = plan.settings.vote, shard.blocks(corpus)
             inferred = infer(path, handle.value, corpus, vote=vote, blocks=blocks, on_progress=on_progress)
-        record = record_of(
+        record = EvaluationRecord(
             key=plan.key,
+            first=shard.first,
+            stop=shard.stop,
             sha256=sha256_file(path),
             labels=handle.value.labels,
             ignored_keys=handle.value.ignored_keys,
@@ -154,6 +159,8 @@ def infer_blocks(  # noqa: PLR0913 - what is inferred, and where it goes
         )
         keep(Root.open(results), record, path)
     give_back()
+    if shard.of == 1:
+        say_what_was_lost(record, artifact.name)
     return record
 
 

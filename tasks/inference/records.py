@@ -6,7 +6,7 @@ The record is written last and replaced as a whole, so that duplicate work is ha
 import logging
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -26,11 +26,15 @@ State = Literal["cached", "missing", "altered", "refresh"]
 """`cached`: intact predictions exist; otherwise why there will be inference."""
 
 
-class PredictionsRecord(Section):
-    """Finished predictions: where they lie, and their digest."""
+class EvaluationRecord(Section):
+    """A finished evaluation, or a finished shard of one: where its predictions lie, and their digest."""
 
     key: str
     """Of the evaluation."""
+    first: int | None = None
+    """The first block of a shard, from 0; None, as `stop`, for the whole evaluation, whose file does not have them."""
+    stop: int | None = None
+    """The block after the last one of a shard."""
     predictions_digest: str
     sha256: Digest
     """Of the predictions file: Parquet with document, sentence, word, pred, score."""
@@ -49,7 +53,7 @@ class PredictionsRecord(Section):
     @property
     def folder(self) -> str:
         """Where record and predictions lie, below the results."""
-        return evaluation_folder(self.key)
+        return evaluation_folder(self.key) if self.first is None else shard_folder(self.key, self.first, self.stop)
 
     @property
     def path(self) -> str:
@@ -57,21 +61,23 @@ class PredictionsRecord(Section):
         return f"{self.folder}/{self.sha256}.parquet"
 
 
-Record = TypeVar("Record", bound=PredictionsRecord)
-
-
 def evaluation_folder(key: str) -> str:
     """Where everything about one evaluation lies, below the results."""
     return f".cache/evaluations/{key}"
 
 
-def keep(root: Root, record: PredictionsRecord, predictions: Path) -> None:
+def shard_folder(key: str, first: int, stop: int | None) -> str:
+    """Where a shard of an evaluation lies, below the results."""
+    return f"{evaluation_folder(key)}/shards/{first}-{stop}"
+
+
+def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
     """Keep predictions, then their record."""
     root.upload(predictions, record.path, record.sha256)
-    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json")))
+    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True)))
 
 
-def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[State, Record | None]:
+def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
     """Whether a folder holds a record and its intact predictions, and the record; reports damage with `name`.
 
     Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
@@ -79,7 +85,7 @@ def look_up(root: Root, kind: type[Record], folder: str, name: str) -> tuple[Sta
     """
     path = f"{folder}/record.json"
     try:
-        record = kind.model_validate_json(data := root.read_record(path, _MAX_BYTES))
+        record = EvaluationRecord.model_validate_json(data := root.read_record(path, _MAX_BYTES))
     except FileNotFoundError:
         return "missing", None
     except (ValidationError, CorruptArtifactError):

@@ -6,7 +6,7 @@ piece, to the byte. `<results>/.cache/evaluations/<key>/shards/<first>-<stop>/` 
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,41 +18,13 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.tasks.config import Section
 from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, infer_blocks, say_what_was_lost
+from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, say_what_was_lost
 from nerbench.tasks.inference.predictions import SCHEMA, PredictionsDigest
-from nerbench.tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.records import EvaluationRecord, keep, look_up, shard_folder
 from nerbench.tasks.inference.writing import n_blocks
 
 log = logging.getLogger(__name__)
-
-
-class ShardRecord(PredictionsRecord):
-    """A finished shard: the predictions of some consecutive blocks."""
-
-    first: int
-    """Its first block, from 0."""
-    stop: int
-    """The block after its last one."""
-
-    @property
-    def folder(self) -> str:
-        """Where record and predictions lie, below the results."""
-        return _folder(self.key, self.first, self.stop)
-
-
-class Shard(Section):
-    """A part of a planned evaluation, and what the cache holds of it."""
-
-    number: int
-    """From 1."""
-    of: int
-    """How many there are."""
-    first: int
-    stop: int
-    record: ShardRecord | None
-    """Where its predictions are, if they are there, intact, and not to be inferred again."""
 
 
 def split_corpus(corpus: Corpus, shards: int) -> list[range]:
@@ -70,38 +42,17 @@ def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[rang
     root = Root.open(results)
     shards = []
     for number, blocks in enumerate(runs, start=1):
-        record = None
+        shard = Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=None)
         if plan.state != "refresh":
-            folder = _folder(plan.key, blocks.start, blocks.stop)
-            _, record = look_up(root, ShardRecord, folder, f"{artifact.name}, shard {number} of {len(runs)}")
-        shards.append(Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=record))
+            folder = shard_folder(plan.key, blocks.start, blocks.stop)
+            _, record = look_up(root, folder, f"{artifact.name}{shard.place}")
+            shard = shard.model_copy(update={"record": record})
+        shards.append(shard)
     return shards
 
 
-def infer_shard(  # noqa: PLR0913, PLR0917 - an evaluation and its part
-    plan: EvaluationPlan,
-    shard: Shard,
-    artifact: ArtifactRef,
-    corpus: Corpus,
-    results: str,
-    on_progress: Callable[[int], None] = lambda words: None,
-) -> ShardRecord:
-    """A shard's record: the kept one, or that of a new inference, whose model is evicted again.
-
-    Raises RunFailedError where another kind of machine planned it.
-    """
-    if shard.record:
-        return shard.record
-
-    def record_of(**fields: object) -> ShardRecord:
-        return ShardRecord.model_validate({**fields, "first": shard.first, "stop": shard.stop})
-
-    blocks = range(shard.first, shard.stop)
-    return infer_blocks(record_of, plan, artifact, corpus, blocks=blocks, results=results, on_progress=on_progress)
-
-
 def join_shards(
-    plan: EvaluationPlan, artifact: ArtifactRef, shards: Sequence[ShardRecord], results: str
+    plan: EvaluationPlan, artifact: ArtifactRef, shards: Sequence[EvaluationRecord], results: str
 ) -> EvaluationRecord:
     """Join all shards of an evaluation, in their order, and keep it; one block of predictions is in memory at a time.
 
@@ -132,11 +83,7 @@ def join_shards(
     return record
 
 
-def _folder(key: str, first: int, stop: int) -> str:
-    return f"{evaluation_folder(key)}/shards/{first}-{stop}"
-
-
-def _blocks(root: Root, shard: ShardRecord) -> Iterator[pa.Table]:
+def _blocks(root: Root, shard: EvaluationRecord) -> Iterator[pa.Table]:
     data = root.read(shard.path)
     if sha256_hex(data) != shard.sha256:
         raise CorruptArtifactError(f"{shard.path} is not what was written there; run again")

@@ -55,6 +55,7 @@ _FORMATS = {
     "json": "                # one object per line, with lists of words and tags",
     "parquet": "             # one row per sentence, with lists of words and tags",
     "hub": "                 # a data set of the Hugging Face Hub, or a folder in its layout",
+    "datasets": "            # a folder written by `save_to_disk` of datasets",
 }
 _SPLITS = ("train", "validation", "test")
 
@@ -99,14 +100,14 @@ def _next(there: list[str], split: str) -> str:
         return "`nerbench run` trains, saves and benchmarks"
     what = " and ".join(lacking)
     if lacking == ["validation"]:
-        hint = "set a tenth of the train documents aside for it, never the test split"
+        hint = "set a tenth of the train documents aside for it with `split: {train: 90%, validation: 10%}`"
     else:
-        hint = "name their files"
+        hint = "name their files, or divide one: `files: {all: FILE}` with `split: {train: 80%, …}`"
     return f"`nerbench benchmark REF` scores stored models on {split}; to train, a {what} split is missing: {hint}"
 
 
 def _source(dataset: DatasetConfig, there: list[str]) -> str:
-    if dataset.format == "hub":
+    if dataset.path:
         return f"    path: {_scalar(str(dataset.path))}"
     lines = ["    files:"]
     for split in _SPLITS:

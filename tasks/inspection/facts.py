@@ -139,6 +139,8 @@ class DatasetFacts:
 
     name: str
     format: str
+    division: str | None
+    """How one source is divided into splits; None where it is not."""
     scheme: str
     """Declared, recognised, or, where tags contradict each other, that which the fewest contradict."""
     contradiction: str | None

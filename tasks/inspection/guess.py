@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorpusError, InputError
-from nerbench.tasks.config import DatasetConfig, Format, Split
+from nerbench.tasks.config import DatasetConfig, Format, SourceName, Split
 from nerbench.tasks.inspection.layout import Layout, layout_of
 from nerbench.tasks.sources.textfile import open_file, read_lines
 
@@ -27,6 +27,8 @@ SPLIT_NAMES: Mapping[Split, tuple[str, ...]] = {
 _LOOKED_AT = 20_000
 """Lines of each file that tell its columns."""
 _BLOCK = 1 << 20
+_SAVED = ("dataset_dict.json", "state.json")
+"""What `save_to_disk` of datasets leaves in a folder."""
 _README = ("readme", "license", "licence", "requirements", "labels", "notes")
 
 
@@ -47,6 +49,9 @@ def guess(sources: Sequence[str]) -> Guess:
     if len(sources) == 1 and not Path(sources[0]).exists() and _is_hub_id(sources[0]):
         name = _name(sources[0])
         return Guess(DatasetConfig(name=name, format="hub", path=sources[0]), (f"{sources[0]} is read from the Hub",))
+    if len(sources) == 1 and any((Path(sources[0]) / file).is_file() for file in _SAVED):
+        dataset = DatasetConfig(name=_name(str(Path(sources[0]).resolve())), format="datasets", path=sources[0])
+        return Guess(dataset, (f"{sources[0]} was written by `save_to_disk` of datasets",))
     files = [file for source in sources for file in _files(source)]
     splits, told = _splits(files)
     kinds = {_format(file) for file in splits.values()}
@@ -90,9 +95,9 @@ def _is_data(file: Path) -> bool:
     return known and not hidden and file.is_file()
 
 
-def _splits(files: Sequence[str]) -> tuple[dict[Split, str], list[str]]:
+def _splits(files: Sequence[str]) -> tuple[dict[SourceName, str], list[str]]:
     told: list[str] = []
-    found: dict[Split, str] = {}
+    found: dict[SourceName, str] = {}
     for file in files:
         split = split_of(file)
         if split is None and len(files) == 1:
@@ -162,7 +167,7 @@ def _encoding(files: Iterable[str], told: list[str]) -> str:
     return "utf-8"
 
 
-def _layout(splits: Mapping[Split, str], encoding: str) -> Layout:
+def _layout(splits: Mapping[SourceName, str], encoding: str) -> Layout:
     layouts = {file: layout_of(file, islice(read_lines(file, encoding), _LOOKED_AT)) for file in splits.values()}
     first, *others = layouts.items()
     for file, layout in others:

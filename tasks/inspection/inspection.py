@@ -1,8 +1,7 @@
 """`inspect(config)`: every data set of a configuration, looked at; `nerbench inspect-data` and the report show it."""
 
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig
 from nerbench.tasks.corpora.corpus import Corpus, read_whole
+from nerbench.tasks.corpora.division import read_divided
 from nerbench.tasks.corpora.spool import Spooled
 from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
 from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts
@@ -18,9 +18,8 @@ from nerbench.tasks.inspection.notes import notes
 from nerbench.tasks.inspection.oddities import odd_bytes, odd_words
 from nerbench.tasks.inspection.pieces import Cutter, PieceCounter
 from nerbench.tasks.inspection.transitions import SCHEMES, Neighbours, neighbours, violations
-from nerbench.tasks.sources.readers import read_splits
 from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, read_tags, split_tag
-from nerbench.tasks.sources.sentences import Sentence, Source
+from nerbench.tasks.sources.sentences import Source
 
 _SHOWN = 5
 """Kinds of invalid neighbours that are told."""
@@ -40,7 +39,8 @@ def inspect(config: Config, cutter: Cutter | None = None) -> Inspection:
 def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> DatasetFacts:
     """One data set; raises like `inspect`."""
     evidence = SchemeEvidence(config.scheme, config.invalid)
-    read = {split: _read(source, evidence) for split, source in read_splits(config).items()}
+    sources = read_divided(config)
+    read = {split: _Read(source, read_whole(source, evidence)) for split, source in sources.items()}
     verdict = _scheme(config, evidence, read)
     corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
     types = tuple(sorted({kind for corpus in corpora.values() for kind in corpus.types}))
@@ -62,6 +62,7 @@ def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> Data
     facts = DatasetFacts(
         name=config.name,
         format=config.format,
+        division=None if config.split is None else str(config.split),
         scheme=verdict.scheme,
         contradiction=verdict.contradiction,
         types=types,
@@ -72,20 +73,19 @@ def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> Data
     return replace(facts, notes=notes(facts))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Read:
+class _Read(NamedTuple):
     """A split as it was read."""
 
     source: Source
     spooled: Spooled
-    at: Sequence[int]
-    """(sentences,) what `Source.place` takes."""
 
     def place(self, word: int) -> str:
         """Where a word stands, by its position over all sentences."""
         ends = np.cumsum(self.spooled.words.lengths)
         sentence = int(np.searchsorted(ends, word, side="right"))
-        return self.source.place(self.at[sentence], word - int(ends[sentence] - self.spooled.words.lengths[sentence]))
+        return self.source.place(
+            self.spooled.at[sentence], word - int(ends[sentence] - self.spooled.words.lengths[sentence])
+        )
 
 
 class _Verdict(NamedTuple):
@@ -95,17 +95,6 @@ class _Verdict(NamedTuple):
     contradiction: str | None
     invalid: Mapping[str, list[Neighbours]]
     """By split."""
-
-
-def _read(source: Source, evidence: SchemeEvidence) -> _Read:
-    at = array("q")
-
-    def noted() -> Iterator[Sentence]:
-        for sentence in source.sentences:
-            at.append(sentence.at)
-            yield sentence
-
-    return _Read(source=source, spooled=read_whole(source._replace(sentences=noted()), evidence), at=at)
 
 
 def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, _Read]) -> _Verdict:
@@ -155,13 +144,13 @@ def _amounts(corpus: Corpus, own: Contents) -> dict[str, Any]:
 def _faults(
     config: DatasetConfig, read: _Read, invalid: Sequence[Neighbours], own: Contents, split: str
 ) -> dict[str, Any]:
-    files = [file for name, file in config.files.items() if name == split and config.format != "parquet"]
+    file = config.file_of(split)
     return {
         "n_invalid": sum(pair.times for pair in invalid),
         "invalid": tuple(_invalid(pair, read) for pair in invalid[:_SHOWN]),
         "duplicates": own.duplicates,
         "contradictions": own.contradictions,
-        "odd": odd_bytes(files) + odd_words(own.words),
+        "odd": odd_bytes([file] if file and config.format != "parquet" else []) + odd_words(own.words),
     }
 
 

@@ -51,7 +51,8 @@ def _invalid(split: SplitFacts, scheme: str) -> Iterator[str]:
 def _missing_splits(facts: DatasetFacts) -> Iterator[str]:
     there = {split.split for split in facts.splits}
     if "train" in there and "validation" not in there:
-        yield "there is no validation split, by which training keeps its best epoch: set a tenth of train aside for it"
+        hint = "set a tenth of train aside for it, `split: {train: 90%, validation: 10%}`"
+        yield f"there is no validation split, by which training keeps its best epoch: {hint}"
     if "test" not in there:
         yield "there is no test split to benchmark on, unless benchmark.split names another"
 

@@ -1,19 +1,21 @@
 """Which cells a sweep has, and which of them cannot be measured here."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import SpeedConfig
 from nerbench.tasks.config.speed import LENGTHS, Head
-from nerbench.tasks.environment import installed
 from nerbench.tasks.measuring.subjects import Subject
 
 REAL = "real"
 REFERENCE = ("eager", "fp32")
 """What predictions are compared with."""
 ONNX = ("onnx", "onnxruntime", "onnxscript")
-"""The packages of the extra of that name."""
+"""The packages of the extra of that name; onnxruntime-gpu is imported by the name onnxruntime too."""
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""ONNX Runtime's, by kind of device."""
 OUT_OF_MEMORY = "out of memory"
 """The status of a cell that needs more than there is."""
 _LACKING = ("out of memory", "can't allocate memory", "not enough memory", "memoryerror", "bad_alloc")
@@ -29,7 +31,7 @@ class Cell(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Cells that share a process: one model, computed in one way."""
+    """Cells that share a process where they are timed: one model, computed in one way."""
 
     subject: Subject
     backend: str
@@ -104,10 +106,20 @@ def why_unavailable(backend: str, precision: str, workload: str, device: str) ->
             return f"{backend} does not train"
         if precision != "fp32":
             return f"{backend} starts from fp32"
-        if device != "cpu":
-            return f"{backend} is measured on a CPU only"
-    if backend == "onnx" and (missing := [name for name in ONNX if not installed(name)]):
+    if backend == "int8" and device != "cpu":
+        return "PyTorch quantizes dynamically on a CPU only"
+    return _why_no_onnx(device) if backend == "onnx" else None
+
+
+def _why_no_onnx(device: str) -> str | None:
+    if missing := [name for name in ONNX if not find_spec(name)]:
         return f"{', '.join(missing)} not installed; pip install 'nerbench[onnx]'"
+    provider = PROVIDERS.get(device)
+    from onnxruntime import get_available_providers
+
+    if provider not in get_available_providers():
+        remedy = "; pip uninstall onnxruntime && pip install onnxruntime-gpu" if device == "cuda" else ""
+        return f"ONNX Runtime does not compute on {device} here{remedy}"
     return None
 
 

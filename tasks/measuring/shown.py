@@ -94,13 +94,15 @@ def _middle(rows: Iterable[Row], name: str) -> float:
 
 
 def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
-    """A line for each cell without numbers, those of one way of computing together; and one for a busy machine."""
+    """A line for each cell without numbers, those of one way of computing together; and for what disturbed all."""
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row["status"] != "ok":
             way = (row["model"], row["backend"], row["dtype"], row["workload"], row["status"])
             cells.setdefault(way, []).append(_cell(row))
     lines = [f"{' '.join(way[:-1])}: {way[-1]} ({', '.join(which)})" for way, which in cells.items()]
+    if any(row.get("single_process") for row in speed):
+        lines.append("measured in the process of the command, for debugging: not comparable with other measurements")
     busy = [row["background_cores"] for row in speed if (row.get("background_cores") or 0) >= BUSY_CORES]
     if busy:
         lines.append(f"other processes kept up to {max(busy):.1f} cores busy in {len(busy)} of {len(speed)} cells")

@@ -1,12 +1,14 @@
 """The parent's side of a sweep: which processes run after which, and what becomes of what they say.
 
-First each cell's memory, in a process of its own. Then, `processes` times, one process for each group, so that the
-processes of a cell stand far apart: whatever the machine does for a while, it does to a share of every cell's samples.
-A process that is ended for its cell's sake is replaced by one for the cells that are left. Each measurement is noted in
-the journal at once; what an interrupted sweep noted there is not measured again.
+First the memory of the cells, in one process for each group where that gives equal peaks (`_may_share`), else in one
+for each cell. Then, `processes` times, one process for each group, so that the processes of a
+cell stand far apart: whatever the machine does for a while, it does to a share of every cell's samples. A process that
+is ended for its cell's sake is replaced by one for the cells that are left. Each measurement is noted in the journal at
+once; what an interrupted sweep noted there is not measured again.
 """
 
 import logging
+import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +20,9 @@ from tempfile import TemporaryDirectory
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.references import materialise
-from nerbench.tasks.child import Job, run_child
+from nerbench.tasks.child import Emit, Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.measuring.journal import Journal
 from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure, tags_words
 from nerbench.tasks.measuring.progress import sweep_progress
@@ -50,6 +53,8 @@ class Measured:
     hosts: list[Job] = field(default_factory=list)
     """Calibration and threads, by process."""
     agreement: float | None = None
+    single_process: bool = False
+    """Whether it is measured in this process."""
     key: str = ""
     """In the journal."""
     kept: dict[int, Job] = field(default_factory=dict)
@@ -94,23 +99,21 @@ def sweep(
         done = sweep_progress(sum(_missing(measured, shared) for one in found for measured in one))
         for one in found:
             _export(one, shared)
-            for measured in one:
-                if _take_memory(measured, shared):
-                    done(_told(measured))
-        for number in range(speed.processes - 1):
+            _take_memory(one, shared, lambda measured: done(_told(measured)))
+        for number in range(speed.rounds - 1):
             for one in found:
                 _time(one, shared, number, lambda measured: done(_told(measured)))
         for _, of_model in groupby(found, key=lambda one: one[0].group.subject.artifact_id):
             cells: list[Measured] = []
             for one in of_model:
-                _time(one, shared, speed.processes - 1, lambda measured: done(_told(measured)))
+                _time(one, shared, speed.rounds - 1, lambda measured: done(_told(measured)))
                 cells += one
             yield cells
 
 
 def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
     """A cell with what the journal says of it."""
-    measured = Measured(group=group, cell=cell)
+    measured = Measured(group=group, cell=cell, single_process=not shared.speed.multi_process)
     if group.unavailable:
         measured.status = f"unavailable: {group.unavailable}"
         return measured
@@ -121,7 +124,7 @@ def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
             measured.memory, measured.status = event["memory"], event["status"]
         elif event["take"] == "agreement":
             measured.agreement, compared = event["agreement"], True
-        elif event["round"] < shared.speed.processes:
+        elif event["round"] < shared.speed.rounds:
             measured.kept[event["round"]] = event
     if not compared:  # the process that was to compare the predictions was interrupted before it did
         measured.kept.pop(0, None)
@@ -147,8 +150,8 @@ def _missing(measured: Measured, shared: Shared) -> int:
     """How many processes a cell still needs, that for its memory included."""
     if measured.status != "ok":
         return 0
-    timed = sum(number in measured.kept for number in range(shared.speed.processes))
-    return (not measured.memory) + shared.speed.processes - timed
+    timed = sum(number in measured.kept for number in range(shared.speed.rounds))
+    return (not measured.memory) + shared.speed.rounds - timed
 
 
 def _folders(groups: Sequence[Group]) -> dict[str, str]:
@@ -167,19 +170,50 @@ def _export(cells: Sequence[Measured], shared: Shared) -> None:
     group = cells[0].group
     if group.backend == "onnx" and any(_missing(measured, shared) for measured in cells):
         with _failing(cells):
-            run_child("nerbench.tasks.measuring.process.export", _job(cells, shared), what="the export to ONNX")
+            _start("export", _job(cells, shared), what="the export to ONNX")
 
 
-def _take_memory(measured: Measured, shared: Shared) -> bool:
-    """Whether that was left to be done."""
-    if measured.status != "ok" or measured.memory:
-        return False
-    with _failing([measured]):
-        job = _job([measured], shared) | {"take": "memory"}
-        measured.memory = run_child("nerbench.tasks.measuring.process.child", job, what="measuring")
-        measured.status = measured.memory["status"]
-    _keep(measured, shared, {"take": "memory", "memory": measured.memory})
-    return True
+def _take_memory(cells: Sequence[Measured], shared: Shared, on_measured: Callable[[Measured], None]) -> None:
+    """The memory of the cells without a problem, the smallest first; real lengths, which need more code, last."""
+    ascending = sorted(cells, key=lambda one: (one.cell.sequence_length is None, math.prod(filter(None, one.cell))))
+    shares = _may_share(cells[0].group, shared)
+    for of_process in [ascending] if shares else [[one] for one in ascending]:
+        while left := [one for one in of_process if one.status == "ok" and not one.memory]:
+
+            def used(measured: Measured, event: Job | None) -> None:
+                if event:
+                    measured.status = event["status"]
+                    measured.memory = event["used"] | {"flops_per_token": _flops(measured, shared)}
+                _keep(measured, shared, {"take": "memory", "memory": measured.memory})
+                on_measured(measured)
+
+            _run(left, shared, {"take": "memory"}, used)
+
+
+def _may_share(group: Group, shared: Shared) -> bool:
+    """Whether the peak of a cell is the same after other cells of its group.
+
+    In inference by PyTorch on a CPU, it differs by 0 to 2 %, less than from process to process (4 %), and the memory of
+    four lengths takes a third of the time. A training step leaves more behind (5 %), and compilers, ONNX Runtime and
+    the allocators of accelerators keep what they once had.
+    """
+    from nerbench.tasks.measuring.process.memory import resets_peaks
+
+    is_plain = group.backend in {"eager", "int8"} and group.workload == "inference"
+    return is_plain and resolve_device(shared.benchmark.device).type == "cpu" and resets_peaks()
+
+
+def _flops(measured: Measured, shared: Shared) -> float | None:
+    """Counted here, not in the process for memory, to which it would add."""
+    from nerbench.tasks.measuring.process.backends import config_of
+    from nerbench.tasks.measuring.process.flops import flops_per_token
+
+    cell, group = measured.cell, measured.group
+    if measured.status != "ok" or cell.sequence_length is None:
+        return None
+    shape = (cell.batch_size, cell.sequence_length)
+    config = config_of(_job([measured], shared))
+    return flops_per_token(config, *shape, training=group.workload == "training", head=group.head)
 
 
 def _keep(measured: Measured, shared: Shared, event: Job) -> None:
@@ -191,37 +225,68 @@ def _time(cells: Sequence[Measured], shared: Shared, number: int, on_measured: C
     """One more process for the cells that nothing is wrong with yet, or several where cells end theirs."""
     heard = {id(measured) for measured in cells if measured.status == "ok" and _take_over(measured, number)}
     while left := [m for m in cells if m.status == "ok" and id(m) not in heard]:
-        at = left  # until the process says which cell it is at, it is at all of them
         about: Job = {"take": "time", "round": number, "host": None}
 
-        def listen(event: Job, left: Sequence[Measured] = left, about: Job = about) -> None:
-            nonlocal at
-            if event["event"] == "host":
-                about["host"] = event
-                for measured in left:
-                    measured.hosts.append(event)
-                return
-            at = [left[event["cell"]]]
-            if event["event"] == "timed":
-                heard.add(id(at[0]))
-                _note(at[0], event)
-                _keep(at[0], shared, event | about)
-                on_measured(at[0])
+        def host(event: Job, left: Sequence[Measured] = left, about: Job = about) -> None:
+            about["host"] = event
+            for measured in left:
+                measured.hosts.append(event)
+
+        def timed(measured: Measured, event: Job | None, about: Job = about) -> None:
+            heard.add(id(measured))
+            if event:
+                _note(measured, event)
+            _keep(measured, shared, (event or {}) | about)
+            on_measured(measured)
 
         compare = number == 0 and _is_compared(left[0].group)
-        job = _job(left, shared) | {"take": "time", "round": number, "compare": compare}
-        try:
-            result = run_child("nerbench.tasks.measuring.process.child", job, what="measuring", on_event=listen)
-        except RunFailedError as error:
-            for measured in at:
-                if id(measured) not in heard:
-                    measured.status = _status(error)
-                    _keep(measured, shared, about)
-                    on_measured(measured)
+        result = _run(left, shared, {"take": "time", "round": number, "compare": compare}, timed, host)
+        if result is None or not compare:
             continue
-        for measured in left if compare else ():
+        for measured in left:
             measured.agreement = result["agreement"]
             _keep(measured, shared, {"take": "agreement", "agreement": measured.agreement})
+
+
+def _run(
+    left: Sequence[Measured],
+    shared: Shared,
+    task: Job,
+    on_cell: Callable[[Measured, Job | None], None],
+    on_host: Callable[[Job], None] = lambda event: None,
+) -> Job | None:
+    """Run a process for some cells; `on_cell` gets what it says of each, or None where it died there.
+
+    Returns its result, or None where it died.
+    """
+    at = left  # until the process says which cell it is at, it is at all of them
+
+    def listen(event: Job) -> None:
+        nonlocal at
+        if event["event"] == "host":
+            on_host(event)
+            return
+        at = [left[event["cell"]]]
+        if event["event"] != "cell":
+            (measured,), at = at, []
+            on_cell(measured, event)
+
+    try:
+        return _start("child", _job(left, shared) | task, what="measuring", on_event=listen)
+    except RunFailedError as error:
+        for measured in at:
+            measured.status = _status(error)
+            on_cell(measured, None)
+        return None
+
+
+def _start(name: str, job: Job, *, what: str, on_event: Emit = lambda event: None) -> Job:
+    """Do a job in a process of its own; or in this one, where errors and debuggers are seen."""
+    if job["multi_process"]:
+        return run_child(f"nerbench.tasks.measuring.process.{name}", job, what=what, on_event=on_event)
+    from nerbench.tasks.measuring.process import child, export
+
+    return (child.measure if name == "child" else export.export)(job, on_event)
 
 
 def _take_over(measured: Measured, number: int) -> bool:
@@ -264,7 +329,8 @@ def _job(cells: Sequence[Measured], shared: Shared) -> Job:
         "sentences": shared.sentences if tags_words(subject, shared.speed) else [],
         "iterations": shared.speed.iterations,
         "minimum_s": shared.speed.minimum_s,
-        "timeout_s": shared.speed.timeout_s,
+        "timeout_s": shared.speed.timeout_s if shared.speed.multi_process else None,
+        "multi_process": shared.speed.multi_process,
     }
 
 

@@ -102,8 +102,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
 
 def memory_row(measured: Measured, device: str, manifest: Manifest | None) -> Row:
     """The row of `memory` of a cell, numbers or not."""
-    taken = {name: value for name, value in measured.memory.items() if name != "status"}
-    return _known(measured, device) | {"status": measured.status} | sizes(manifest) | taken
+    return _known(measured, device) | {"status": measured.status} | sizes(manifest) | measured.memory
 
 
 def sizes(manifest: Manifest | None) -> Row:
@@ -126,6 +125,7 @@ def _known(measured: Measured, device: str) -> Row:
         "workload": group.workload,
         "batch_size": cell.batch_size,
         "sequence_length": cell.sequence_length,
+        "single_process": measured.single_process or None,
     }
 
 

@@ -57,11 +57,17 @@ def results(evidence: Evidence) -> list[str]:
         return [NO_SCORES]
     found = []
     for one in evidence.annotations:
-        found += [f"### {_about(one)}", _modes(one), _by_type(one), _beside(one)]
+        found += [f"### {_about(one)}", repaired(one.find("tag", "accuracy")), _modes(one), _by_type(one), _beside(one)]
     if len(evidence.annotations) > 1:
         told = "Several annotations are different answers to what is right; words and predictions are the same."
         found.insert(0, told)
     return [one for one in found if one]
+
+
+def repaired(tokens: Row | None) -> str:
+    """How many tags of an annotation were repaired, by its accuracy row at token level; empty if none were."""
+    count = (tokens or {}).get("n_repaired")
+    return f"{count:,} of {tokens['n_gold']:,} tags repaired (I- without B-, read as B-)." if tokens and count else ""
 
 
 def limitations(evidence: Evidence) -> list[str]:

@@ -127,6 +127,11 @@ def _training_data(manifest: Manifest) -> str:
         for corpus in manifest.provenance.corpora
         for file in corpus.files
     ]
+    files += [
+        f"{name(corpus.split)} is a part of a larger source: {name(corpus.divided)}"
+        for corpus in manifest.provenance.corpora
+        if corpus.divided
+    ]
     return "\n\n".join([table(header, rows, numbers_from=5), told, *([_bullets(files)] if files else [])])
 
 

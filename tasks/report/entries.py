@@ -16,7 +16,19 @@ ABOUT = (
 )
 """Columns that are the same in every row of an entry."""
 _QUANTITY = ("level", "mode", "slice", "label", "average", "metric")
-_NUMBER = ("value", "ci_low", "ci_high", "confidence", "std", "tp", "n_pred", "n_gold", "n_documents", "n_invalid")
+_NUMBER = (
+    "value",
+    "ci_low",
+    "ci_high",
+    "confidence",
+    "std",
+    "tp",
+    "n_pred",
+    "n_gold",
+    "n_documents",
+    "n_invalid",
+    "n_repaired",
+)
 _COLUMNS = (*ABOUT, *_QUANTITY, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
 Key = tuple[str, str, str, str, str, str]
 

@@ -51,11 +51,27 @@ def significant(number: Any) -> str:
     return f"{number:.4g}".replace("-", MINUS) if isinstance(number, float) else str(number)
 
 
+def amount(number: float | None) -> str:
+    """A number of any size: `46,435`, or six digits of what is not whole."""
+    if number is None:
+        return NOTHING
+    is_whole = float(number).is_integer() and abs(number) < 1e15
+    return (f"{number:,.0f}" if is_whole else f"{number:.6g}").replace("-", MINUS)
+
+
+def change(number: float, before: float) -> str:
+    """The difference from a number before, with its share of it: `+2 (+5.0 %)`; `0`."""
+    if not (difference := number - before):
+        return "0"
+    share = f" ({difference / abs(before):+,.1%})".replace("%", " %").replace("-", MINUS) if before else ""
+    return f"{'+' if difference > 0 else ''}{amount(difference)}{share}"
+
+
 def _three_digits(number: float) -> str:
     digits = 0 if number >= 100 else 1 if number >= 10 else 2
     return f"{number:,.{digits}f}"
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    one.__name__: one for one in (points, signed, interval, milliseconds, megabytes, count, significant)
+    one.__name__: one for one in (points, signed, interval, milliseconds, megabytes, count, significant, amount, change)
 }

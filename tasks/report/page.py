@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nerbench.tasks.publishing.numbers import SLICES
 from nerbench.tasks.report import formats
 from nerbench.tasks.report.board import Board
+from nerbench.tasks.report.functions import MOST, Value
 from nerbench.tasks.report.packing import PackedRows, packed, packed_text, script_hash
 from nerbench.tasks.report.provenance import Provenance
 from nerbench.tasks.report.verdicts import Verdict
@@ -44,6 +45,8 @@ SCRIPTS = (
 PLOTLY = "plotly-basic.min.js"
 LINES = 8
 """Verdicts of models that are shown at once."""
+FEW = 12
+"""Values of functions that are shown without being asked for."""
 
 
 class Packed(NamedTuple):
@@ -68,6 +71,10 @@ class Content(NamedTuple):
     board: Board
     own: Sequence[Row]
     """Numbers of a user's own metrics."""
+    functions: Sequence[Value]
+    """What a user's own functions gave."""
+    repairs: Mapping[str, str]
+    """By corpus and annotation, how many of its tags were repaired."""
     digests: Sequence[Mapping[str, str]]
     changes: Sequence[Mapping[str, Any]]
     """Of the environment, over the history."""
@@ -99,6 +106,8 @@ def render(content: Content) -> str:
             policy=_policy(script, plotly),
             blocks=blocks,
             lines=LINES,
+            most=MOST,
+            few=FEW,
             confidence=f"{100 * content.board.confidence:g} %",
             made=f"{utc_now():%Y-%m-%d %H:%M} UTC",
             version=version("nerbench"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from nerbench.tasks.publishing.numbers import repaired
 from nerbench.tasks.report.chosen import ChosenRun
 from nerbench.tasks.report.entries import Entry
 from nerbench.tasks.report.history import Change
@@ -54,6 +55,12 @@ def digests(entries: Sequence[Entry]) -> list[Plain]:
         | {name: entry.about[name] or "" for name in _DIGESTS}
         for entry in entries
     ]
+
+
+def repairs(entries: Iterable[Entry]) -> dict[str, str]:
+    """What was repaired in the tags of each corpus, by `conllpp, test split`."""
+    found = ((entry, repaired(entry.find("accuracy", level="token", mode="tag"))) for entry in entries)
+    return {f"{entry.place}, {entry.about['split']} split": told for entry, told in found if told}
 
 
 def changes(found: Iterable[Change]) -> list[Plain]:

@@ -13,6 +13,7 @@ from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.board import Board
 from nerbench.tasks.report.chosen import ChosenRun, choose_runs
 from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.functions import Value, compare_values
 from nerbench.tasks.report.history import History, read_history
 from nerbench.tasks.report.packing import packed
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
@@ -47,6 +48,7 @@ class _Found(NamedTuple):
     history: History
     verdict: Verdict
     board: Board
+    functions: list[Value]
 
 
 def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
@@ -72,6 +74,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
         history=history,
         verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
         board=board.build(entries, compared, judged, measured, history),
+        functions=compare_values(results, _rows_of(results, "custom", runs)),
     )
     content = _content(results, found)._replace(inspection=inspection)
     return Report(render(content), runs, found.verdict, found.board)
@@ -133,6 +136,8 @@ def _content(results: str, found: _Found) -> Content:
         verdict=found.verdict,
         board=found.board,
         own=own_numbers([row for entry in found.entries for row in entry.own]),
+        functions=found.functions,
+        repairs=provenance.repairs(found.entries),
         digests=provenance.digests(found.entries),
         changes=provenance.changes(found.history.changes),
         inspection=None,

@@ -14,7 +14,7 @@ from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.corpora.columns import Column
 from nerbench.tasks.corpora.refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
-from nerbench.tasks.inference.evaluation import EvaluationRecord
+from nerbench.tasks.inference.records import EvaluationRecord
 from nerbench.tasks.results.predicted import Predicted, predictions_key
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions

@@ -83,6 +83,7 @@ class RunResults(NamedTuple):
     metrics: list[Row]
     speed: list[Row]
     memory: list[Row]
+    custom: list[Row]
 
 
 def newest_run(results: str, run_id: str | None = None) -> RunResults:
@@ -96,8 +97,8 @@ def newest_run(results: str, run_id: str | None = None) -> RunResults:
     started = dict(zip(night.rows["run_id"].to_pylist(), night.rows["started_at"].to_pylist(), strict=True))
     chosen = run_id or max(started, key=lambda run: started[run])
     of_run: list[Filter] = [("run_id", "=", chosen)]
-    speed, memory = (_rows(results, table, of_run, night.date) for table in ("speed", "memory"))
-    return RunResults(chosen, night.rows.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory)
+    speed, memory, custom = (_rows(results, table, of_run, night.date) for table in ("speed", "memory", "custom"))
+    return RunResults(chosen, night.rows.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory, custom)
 
 
 def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> list[Row]:

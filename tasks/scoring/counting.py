@@ -21,8 +21,8 @@ from nerbench.tasks.corpora.matching import match_labels
 from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
 from nerbench.tasks.custom.collecting import collect, collect_functions
 from nerbench.tasks.custom.functions import BenchmarkFunction
-from nerbench.tasks.inference.evaluation import EvaluationRecord
 from nerbench.tasks.inference.predictions import digest_of
+from nerbench.tasks.inference.records import EvaluationRecord
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
 from nerbench.tasks.scoring.intervals import JackknifeIntervals
 from nerbench.tasks.scoring.metrics import BUILTIN, Row

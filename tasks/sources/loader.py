@@ -2,11 +2,14 @@
 
 The function is called with the name of a split and the data set's `options`. It gives sentences, one after another, as
 pairs of words and tags, or as mappings or objects with `words`, `tags` and, if it has documents, `document`; None or
-nothing for a split that it does not have.
+nothing for a split that it does not have. Or it returns a `datasets.Dataset`, which is the split, or a `DatasetDict` of
+all splits, with the columns `tokens` (or `words`), `ner_tags` (or `tags`) and, if it has documents, `document`.
 """
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -14,10 +17,12 @@ from nerbench.artifacts.errors import CorpusError, InputError, pass_interrupts
 from nerbench.tasks.config import DatasetConfig, Split
 from nerbench.tasks.configuration.usercode import explain, load_function
 from nerbench.tasks.configuration.variables import expand_options
+from nerbench.tasks.sources.hub import read_objects
 from nerbench.tasks.sources.records import Record, read_records
 from nerbench.tasks.sources.sentences import Source, shortened
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+_END = object()
 
 
 def read_loader(config: DatasetConfig) -> dict[str, Source]:
@@ -31,7 +36,14 @@ def read_loader(config: DatasetConfig) -> dict[str, Source]:
     function = _import(str(config.loader), name)
     sources: dict[str, Source] = {}
     for split in SPLITS:
-        items = _guarded(_call(function, split, config, name), f"{name} ({split})")
+        given = _call(function, split, config, name)
+        if _is_dataset(given, "DatasetDict"):
+            return read_objects(given, name, config)
+        if _is_dataset(given, "Dataset"):
+            if len(given):
+                (sources[split],) = read_objects(given, name, config).values()
+            continue
+        items = _guarded(_iterator(given, name, split), f"{name} ({split})")
         if (first := next(items, None)) is not None:
             sources[split] = _source(f"{name} ({split})", chain([first], items), config)
     if not sources:
@@ -46,15 +58,30 @@ def _import(loader: str, name: str) -> Callable[..., Any]:
         raise CorpusError(name, error.problem, error.remedy) from error
 
 
-def _call(function: Callable[..., Any], split: str, config: DatasetConfig, name: str) -> Iterable[Any]:
+def _call(function: Callable[..., Any], split: str, config: DatasetConfig, name: str) -> Any:
     options = expand_options(config.options)
+    with _explained(f"{name} ({split})"):
+        return function(split, **options)
+
+
+def _iterator(given: Any, name: str, split: str) -> Iterator[Any]:
+    with _explained(f"{name} ({split})"):
+        return iter(() if given is None else given)
+
+
+@contextmanager
+def _explained(at: str) -> Iterator[None]:
     try:
-        given = function(split, **options)
-        items: Iterable[Any] = () if given is None else iter(given)
+        yield
     except BaseException as error:
         pass_interrupts(error)
-        raise CorpusError(f"{name} ({split})", f"failed with {explain(error)}", _remedy(error)) from error
-    return items
+        raise CorpusError(at, f"failed with {explain(error)}", _remedy(error)) from error
+
+
+def _is_dataset(given: Any, kind: str) -> bool:
+    """Whether something is of a class of `datasets`, which is not imported for it: who made one has done so."""
+    classes = sys.modules.get("datasets")
+    return classes is not None and isinstance(given, getattr(classes, kind))
 
 
 def _guarded(items: Iterable[Any], name: str) -> Iterator[Any]:
@@ -62,13 +89,10 @@ def _guarded(items: Iterable[Any], name: str) -> Iterator[Any]:
     iterator = iter(items)
     number = 0
     while True:
-        try:
-            item = next(iterator)
-        except StopIteration:
+        with _explained(f"{name} sentence {number}"):
+            item = next(iterator, _END)
+        if item is _END:
             return
-        except BaseException as error:
-            pass_interrupts(error)
-            raise CorpusError(f"{name} sentence {number}", f"failed with {explain(error)}", _remedy(error)) from error
         yield item
         number += 1
 
@@ -84,7 +108,7 @@ def _source(name: str, items: Iterable[Any], config: DatasetConfig) -> Source:
 
 def _record(number: int, item: Any, at: str) -> Record:
     if isinstance(item, Mapping):
-        parts = [item.get(key) for key in ("words", "tags", "document")]
+        parts = [item.get("words", item.get("tokens")), item.get("tags", item.get("ner_tags")), item.get("document")]
     elif hasattr(item, "words") and hasattr(item, "tags"):
         parts = [item.words, item.tags, getattr(item, "document", None)]
     elif isinstance(item, tuple | list) and len(item) == 2:

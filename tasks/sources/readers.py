@@ -15,6 +15,7 @@ FILE_FORMATS: dict[Format, tuple[str, str]] = {
 }
 _OF_DATASETS: dict[Format, tuple[str, str]] = {
     "hub": ("nerbench.tasks.sources.hub", "read_hub"),
+    "datasets": ("nerbench.tasks.sources.hub", "read_saved"),
     "loader": ("nerbench.tasks.sources.loader", "read_loader"),
 }
 

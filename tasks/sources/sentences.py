@@ -1,6 +1,6 @@
 """What a corpus reader hands over: sentences one at a time, and where they stand."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -24,6 +24,8 @@ class Source(NamedTuple):
     sentences: Iterable[Sentence]
     place: Callable[[int, int], str]
     """Where a word stands, for messages: (`Sentence.at`, word) → `data/test.txt:17`."""
+    rows: Sequence[int] | None = None
+    """Positions of its sentences in the source that was divided, ascending; None for a source read whole."""
 
 
 def shortened(value: object) -> str:

@@ -3,6 +3,7 @@
 Needs the extra `mlflow`. A rerun of the same run logs nothing twice.
 """
 
+import json
 import logging
 import os
 import re
@@ -72,7 +73,8 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
 def metrics_of(found: RunResults, artifact_id: str) -> dict[str, float]:
     """By MLflow's name, the numbers of one model: `conllpp/strict/f1`, `conllpp/strict/PER/recall`, …
 
-    Of slices the strict F1 alone, and intervals of F1 alone: the tables have the rest.
+    Of slices the strict F1 alone, and intervals of F1 alone: the tables have the rest. What benchmark functions gave of
+    the model, or of none, is `custom/size`, `custom/forward/batch_8`, …
     """
     named: dict[str, float] = {}
     for row in found.metrics:
@@ -85,6 +87,8 @@ def metrics_of(found: RunResults, artifact_id: str) -> dict[str, float]:
         for row in rows:
             if row["artifact_id"] == artifact_id and (row.get("status") or "ok") == "ok":
                 named |= dict(_costs(table, row))
+    values = (row for row in found.custom if row["artifact_id"] in {artifact_id, None} and row["value"] is not None)
+    named |= {_custom_name(row): row["value"] for row in values}
     return named
 
 
@@ -97,6 +101,12 @@ def _name(row: Row) -> str:
     parameters = re.sub("[=,]", "_", row.get("parameters") or "")
     parts = (row["dataset"], gold, row["slice"], row["mode"], row["label"], row["average"], parameters)
     return _allowed([*(str(part) for part in parts if part not in _USUAL), row["metric"]])
+
+
+def _custom_name(row: Row) -> str:
+    gold = row["gold"] if row["gold"] != row["dataset"] else None
+    parameters = [f"{name}_{value}" for name, value in json.loads(row["parameters"] or "{}").items()]
+    return _allowed(["custom", *(part for part in (row["dataset"], gold) if part), row["name"], *parameters])
 
 
 def _allowed(parts: Sequence[str]) -> str:

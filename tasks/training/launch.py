@@ -190,15 +190,16 @@ def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
             words_sha256=corpus.words_sha256,
             gold_sha256=corpus.gold_sha256,
             files=_files(dataset, corpus.split),
+            divided=str(dataset.split) if corpus.rows is not None else None,
         )
         for corpus in seen
     )
 
 
 def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
-    if split not in dataset.files:
+    if (file := dataset.file_of(split)) is None:
         return ()
-    folder, _, name = dataset.files[split].rpartition("/")
+    folder, _, name = file.rpartition("/")
     return (CorpusFile(name=name, sha256=Root.open(folder or ".").sha256(name)),)
 
 

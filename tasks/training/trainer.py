@@ -10,7 +10,7 @@ from transformers import EvalPrediction, Trainer, TrainerControl
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.tasks.config import ModelConfig
 from nerbench.tasks.training.batching import Batches, TokenBatches
-from nerbench.tasks.training.examples import IGNORED
+from nerbench.tasks.training.tokenized import IGNORED
 from nerbench.tasks.training.validation import Validation
 
 

@@ -11,8 +11,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
 from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
-from nerbench.tasks.training.examples import IGNORED, Examples, collate
+from nerbench.tasks.training.examples import Examples, collate
 from nerbench.tasks.training.ranks import Ranks
+from nerbench.tasks.training.tokenized import IGNORED
 
 
 class Validation(NamedTuple):

@@ -35,7 +35,7 @@ SECRET = "planted-secret-value"
 @pytest.mark.parametrize("label", HOSTILE)
 def test_a_name_is_one_that_mlflow_takes(label: str) -> None:
     row = KEY | {"artifact_id": "a", "label": label, "value": 0.5, "ci_low": None, "ci_high": None}
-    (name,) = metrics_of(RunResults("r", [row], [], []), "a")
+    (name,) = metrics_of(RunResults("r", [row], [], [], []), "a")
     assert len(name) <= 250
     assert not {"", ".", ".."} & set(name.split("/"))
     assert all(letter.isalnum() or letter in "_-. /:" for letter in name)
@@ -46,7 +46,7 @@ def test_names_that_lose_characters_stay_apart(labels: tuple[str, str]) -> None:
     rows = [
         KEY | {"artifact_id": "a", "label": label, "value": 0.5, "ci_low": None, "ci_high": None} for label in labels
     ]
-    assert len(metrics_of(RunResults("r", rows, [], []), "a")) == 2
+    assert len(metrics_of(RunResults("r", rows, [], [], []), "a")) == 2
 
 
 def test_long_names_stay_apart() -> None:
@@ -54,7 +54,7 @@ def test_long_names_stay_apart() -> None:
         KEY | {"artifact_id": "a", "label": "x" * 300 + end, "value": 0.5, "ci_low": None, "ci_high": None}
         for end in "yz"
     ]
-    assert len(metrics_of(RunResults("r", rows, [], []), "a")) == 2
+    assert len(metrics_of(RunResults("r", rows, [], [], []), "a")) == 2
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, 
     assert page.evaluate(USE) == []
     assert happened == []
     assert payload.partition("\u202e")[0] in page.inner_text("#leaderboard"), "it is shown"
-    page.wait_for_function("document.querySelectorAll('figure svg.main-svg').length > 3")  # charts are drawn
+    page.wait_for_function("() => document.querySelectorAll('figure svg.main-svg').length > 3")  # charts are drawn
     context.close()
 
 

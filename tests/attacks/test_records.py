@@ -17,7 +17,7 @@ from nerbench.artifacts.store import Store
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.configuration.usercode import load_file
 from nerbench.tasks.custom.collecting import collect
-from nerbench.tasks.inference.records import PredictionsRecord, look_up
+from nerbench.tasks.inference.records import look_up
 from nerbench.tasks.predicting.reading import open_source
 from nerbench.tasks.sources.conll import read_conll
 from nerbench.tasks.sources.jsonlines import read_json
@@ -65,7 +65,7 @@ def test_a_record_without_end(attack: Callable[[Path], None], tmp_path: Path) ->
 
 def test_an_evaluation_record_without_end_is_a_miss(tmp_path: Path) -> None:
     hole(tmp_path / "folder/record.json")
-    assert look_up(Root.open(str(tmp_path)), PredictionsRecord, "folder", "toy") == ("altered", None)
+    assert look_up(Root.open(str(tmp_path)), "folder", "toy") == ("altered", None)
 
 
 def test_a_blob_without_end_is_not_read_by_verify(tiny_model_folder: Path, tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
     from nerbench.artifacts.digests import sha256_file
     from nerbench.artifacts.storage.filesystem import Root
     from nerbench.tasks.corpora.refs import open_corpus
-    from nerbench.tasks.inference.evaluation import EvaluationRecord, evaluation_key, settings_of
+    from nerbench.tasks.inference.evaluation import evaluation_key, settings_of
     from nerbench.tasks.inference.predictions import SCHEMA, batch, positions
-    from nerbench.tasks.inference.records import keep
+    from nerbench.tasks.inference.records import EvaluationRecord, keep
 
     corpus, rng = open_corpus(ref), np.random.default_rng(seed)
     names = list(artifact.labels)
@@ -168,7 +168,7 @@ def measure(folder: Path, chunk: int) -> None:
 
     counting.score_counts = remembered(counting.score_counts)
     from nerbench.flows.benchmark import benchmark
-    from nerbench.flows.commands.launch import running
+    from nerbench.flows.launch import running
     from nerbench.tasks.config import Config
 
     config = Config.model_validate_json((folder / "config.json").read_text())

@@ -60,7 +60,7 @@ class Clock:
 def child(arguments: list[str]) -> None:
     """One benchmark in this process; its parts go to stdout as JSON."""
     clock = Clock()
-    from nerbench.flows.commands.launch import begin
+    from nerbench.flows.launch import begin
 
     clock.timed("import prefect.settings", begin)()
     for name in IMPORTED:

@@ -164,7 +164,7 @@ def simple_loop(model: ModelConfig, dataset: DatasetConfig, turns: Turns) -> Non
     lesson.widen()
     device, network = training_device(model), lesson.base.network.train()
     network.to(device)
-    items = lesson.train.items
+    items = list(lesson.train)
     batches = [items[at : at + SIMPLE_BATCH] for at in range(0, len(items), SIMPLE_BATCH)]  # they come by length
     loader = DataLoader(batches, batch_size=None, shuffle=True, collate_fn=lambda batch: collate(batch, pad=lesson.pad))
     optimizer = torch.optim.AdamW(network.parameters(), lr=SIMPLE_RATE, fused=True)

@@ -10,7 +10,7 @@ import pytest
 from prefect_site import keep_database
 from small_corpus import TINY, write_corpus
 
-from nerbench.flows.commands.launch import quiet
+from nerbench.flows.launch import quiet
 from nerbench.tasks.config import Config
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"

@@ -32,6 +32,7 @@ def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
     """Carry out one step, all of whose work is done by stand-ins."""
     record = SimpleNamespace(model_dump=lambda mode: {}) if cached else None
     plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device))
+    shard = SimpleNamespace(record=record, place="", of=1)
     artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(dataset=SimpleNamespace(name="d"))
     benchmark = BenchmarkConfig(device=device)
     model = ModelConfig.model_validate(
@@ -39,7 +40,7 @@ def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
     )
     calls: dict[str, Any] = {
         "finetune": lambda: tasks.finetune.fn(SimpleNamespace(model=model)),
-        "evaluate": lambda: tasks.evaluate.fn(artifact, corpus, plan, "results"),
+        "evaluate": lambda: tasks.evaluate.fn(artifact, corpus, plan, shard, "results"),
         "check_canary": lambda: tasks.check_canary.fn(
             SimpleNamespace(date="2026-11-30", results="r"), artifact, corpus, plan, 0.1
         ),

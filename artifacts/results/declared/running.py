@@ -19,6 +19,9 @@ BATCH_SIZE = value("batch_size", "sentences per batch", "int32")
 HEAD = value(
     "head", "head on the encoder: `token` or `none`; null in rows of earlier versions, which means `token`", "string"
 )
+SINGLE_PROCESS = value(
+    "single_process", "true if measured in the process of the command, for debugging; else null", "bool"
+)
 SEQUENCE_LENGTH = value("sequence_length", "sub-word tokens per sentence; null for real lengths", "int32")
 SINCE_SCHEMA_2 = (
     value("started_at", "when the run started; null in rows of schema 1", INSTANT),
@@ -90,6 +93,7 @@ RUNNING: dict[str, TableSchema] = {
         value("min_latency_s", "with a speed gate: median over sentences of the fastest of several passes, in seconds"),
         value("taken_over", "processes with samples of an interrupted sweep; null if there are none", "int32"),
         HEAD,
+        SINGLE_PROCESS,
         identity=(*_CELL, "dataset"),
         # Whether a cell has values can depend on the machine of an attempt.
         volatile=(
@@ -111,7 +115,7 @@ RUNNING: dict[str, TableSchema] = {
         value("weights_bytes", "size of the safetensors files in bytes", "int64"),
         value("artifact_bytes", "size of all files of the artifact in bytes", "int64"),
         value("load_s", "seconds to load the model from local files"),
-        value("first_call_s", "seconds of the first call"),
+        value("first_call_s", "seconds of the first call; null if the process had other cells before"),
         value("baseline_rss_bytes", "resident memory before loading, in bytes", "int64"),
         value("peak_rss_bytes", "peak resident memory after loading, in bytes", "int64"),
         value("peak_device_bytes", "peak memory of tensors on the accelerator, in bytes", "int64"),
@@ -126,6 +130,7 @@ RUNNING: dict[str, TableSchema] = {
         value("backend", "the backend: `eager`, `compile`, …", "string"),
         value("status", "`ok`, or the reason for missing values", "string"),
         HEAD,
+        SINGLE_PROCESS,
         identity=_CELL,
         volatile=(
             *("started_at", "attempt", "device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),

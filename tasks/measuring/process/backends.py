@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
-from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.tasks.child import Job
 from nerbench.tasks.inference.loading import (
     Tagger,
@@ -18,6 +19,7 @@ from nerbench.tasks.inference.loading import (
     load_tokenizer,
     usable_window,
 )
+from nerbench.tasks.measuring.plan import PROVIDERS
 from nerbench.tasks.measuring.process.flops import CLASSES, empty_model
 from nerbench.tasks.measuring.process.memory import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
@@ -124,7 +126,8 @@ def _quantized(loaded: Loaded) -> Loaded:
 
 def _load_onnx(job: Job, device: torch.device) -> Loaded:
     config = config_of(job)
-    model = _onnx_model(Path(job["onnx"]))
+    width = config.num_labels if job["head"] == "token" else config.hidden_size
+    model = onnx_model(Path(job["onnx"]), device, width)
     tagger = None
     if job["folder"] and job["head"] == "token":
         tokenizer = load_tokenizer(job["folder"])
@@ -135,16 +138,39 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
     return Loaded(config=config, model=model, tagger=tagger, device=device, parameters=parameters, loaded_bytes=None)
 
 
-def _onnx_model(path: Path) -> Callable[..., Logits]:
+def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Logits]:
+    """A model in ONNX Runtime, whose tensors stay on the device.
+
+    Raises RunFailedError where ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
+    """
     import onnxruntime
 
+    provider = PROVIDERS[device.type]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    index = {"device_id": device.index or 0} if device.type == "cuda" else {}
+    session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, index)])
+    if session.get_providers()[0] != provider:
+        raise RunFailedError(f"ONNX Runtime cannot load its {provider}; install the libraries that it was built for")
 
     def call(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Logits:
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        inputs = {"input_ids": input_ids.numpy(), "attention_mask": mask.numpy()}
-        return Logits(torch.from_numpy(session.run(["outputs"], inputs)[0]))
+        ids = input_ids.contiguous()
+        mask = torch.ones_like(ids) if attention_mask is None else attention_mask.contiguous()
+        outputs = torch.empty((*input_ids.shape, width), dtype=torch.float32, device=device)
+        binding = session.io_binding()
+        binding.bind_input("input_ids", **_place(ids, device))
+        binding.bind_input("attention_mask", **_place(mask, device))
+        binding.bind_output("outputs", **_place(outputs, device))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # ONNX Runtime has a stream of its own, which it waits for at the end
+        session.run_with_iobinding(binding)
+        return Logits(outputs)
 
     return call
+
+
+def _place(tensor: torch.Tensor, device: torch.device) -> dict[str, Any]:
+    """Where ONNX Runtime finds, or puts, the numbers of a contiguous tensor."""
+    element = np.float32 if tensor.dtype == torch.float32 else np.int64
+    where = {"device_type": device.type, "device_id": device.index or 0}
+    return where | {"element_type": element, "shape": tuple(tensor.shape), "buffer_ptr": tensor.data_ptr()}

@@ -1,6 +1,6 @@
 """What one measuring process does. Run as a child: `python -m nerbench.tasks.measuring.process.child < job.json`.
 
-A process loads one model in one way. It times all cells, in an order of its own, or takes the memory of a single one.
+A process loads one model in one way. It times all its cells, in an order of its own, or takes their memory.
 It says which cell it is at before anything can go wrong there; a timer of the kernel ends it where that takes too long.
 """
 
@@ -17,11 +17,10 @@ import torch
 from nerbench.tasks.child import Emit, Job, serve
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.measuring.plan import Cell, failure
+from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, Cell, failure
 from nerbench.tasks.measuring.process.backends import Loaded, compiled, config_of, import_code, load, load_eager
 from nerbench.tasks.measuring.process.calibration import calibrate
 from nerbench.tasks.measuring.process.clock import Limits, sample, warm_up
-from nerbench.tasks.measuring.process.flops import flops_per_token
 from nerbench.tasks.measuring.process.foreign import foreign_cores, moment
 from nerbench.tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle
 from nerbench.tasks.measuring.process.work import random_batch, work_of
@@ -37,7 +36,7 @@ COMPARED = (8, 128)
 def measure(job: Job, emit: Emit) -> Job:
     """Do what `take` of the job says: `time` or `memory`."""
     device = resolve_device(job["device"])
-    return _time(job, device, emit) if job["take"] == "time" else _memory(job, device)
+    return _time(job, device, emit) if job["take"] == "time" else _memory(job, device, emit)
 
 
 def _time(job: Job, device: torch.device, emit: Emit) -> Job:
@@ -62,12 +61,20 @@ def _timed(cell: Cell, loaded: Loaded, job: Job) -> Job:
         samples = sample(work.calls, work.seconds, Limits(job["iterations"], job["minimum_s"]))
         foreign = foreign_cores(before, moment())
     except (MemoryError, RuntimeError) as error:
-        return {"status": failure(f"{type(error).__name__}: {error}")}
+        return _failed(error, job)
     return {"status": "ok", "samples": samples, "amounts": work.amounts, "foreign_cores": foreign}
 
 
-def _memory(job: Job, device: torch.device) -> Job:
-    """Load the model and call it a few times; the peak is that of the calls, weights included."""
+def _failed(error: Exception, job: Job) -> Job:
+    """The status of a cell that failed. Where that is no lack of memory, the debugger's user wants the error itself."""
+    status = failure(f"{type(error).__name__}: {error}")
+    if status != OUT_OF_MEMORY and not job["multi_process"]:
+        raise error
+    return {"status": status}
+
+
+def _memory(job: Job, device: torch.device, emit: Emit) -> Job:
+    """Load the model and call it a few times in each cell; the peak is that of the calls, weights included."""
     import_code(config_of(job), job["head"])
     settle()
     baseline = resident_bytes()
@@ -75,34 +82,36 @@ def _memory(job: Job, device: torch.device) -> Job:
         started = time.perf_counter()
         loaded = load(job, device)
         load_s = time.perf_counter() - started
-        (cell,) = (Cell(*one) for one in job["cells"])
-        settle()
-        try:
-            work = work_of(cell, loaded, job)
-            first_call_s = work.seconds(work.calls[0])
-            for call in (work.calls * MEMORY_CALLS)[1 : max(MEMORY_CALLS, len(work.calls))]:
-                call()
-        except (MemoryError, RuntimeError) as error:
-            return {"status": failure(f"{type(error).__name__}: {error}")}
-        taken = {"peak_rss_bytes": peak_bytes(), **device_peaks(device)}
-        return {
-            "status": "ok",
-            "parameters": loaded.parameters,
-            "loaded_weights_bytes": loaded.loaded_bytes,
-            "load_s": load_s,
-            "first_call_s": first_call_s,
-            "baseline_rss_bytes": baseline,
-            **taken,
-            "flops_per_token": _flops(loaded, cell, job),
-        }
+    known = {
+        "parameters": loaded.parameters,
+        "loaded_weights_bytes": loaded.loaded_bytes,
+        "load_s": load_s,
+        "baseline_rss_bytes": baseline,
+    }
+    for number, cell in enumerate(job["cells"]):
+        emit({"event": "cell", "cell": number})
+        with _within(job["timeout_s"]):
+            used = _used(Cell(*cell), loaded, job)
+        status = used.pop("status")
+        if number and status == "ok":
+            used["first_call_s"] = None  # the calls of other cells were before it
+        emit({"event": "used", "cell": number, "status": status, "used": known | used if used else {}})
+    return {}
 
 
-def _flops(loaded: Loaded, cell: Cell, job: Job) -> float | None:
-    if cell.sequence_length is None:
-        return None
-    training = job["workload"] == "training"
-    shape = (cell.batch_size, cell.sequence_length)
-    return flops_per_token(loaded.config, *shape, training=training, head=job["head"])
+def _used(cell: Cell, loaded: Loaded, job: Job) -> Job:
+    settle()
+    try:
+        work = work_of(cell, loaded, job)
+        first_call_s = work.seconds(work.calls[0])
+        for call in (work.calls * MEMORY_CALLS)[1 : max(MEMORY_CALLS, len(work.calls))]:
+            call()
+    except (MemoryError, RuntimeError) as error:
+        return _failed(error, job)
+    peaks = {"peak_rss_bytes": peak_bytes(), **device_peaks(loaded.device)}
+    if job["backend"] == "onnx":  # whose memory on an accelerator PyTorch knows nothing of
+        peaks |= {"peak_device_bytes": None, "peak_reserved_bytes": None}
+    return {"status": "ok", "first_call_s": first_call_s, **peaks}
 
 
 def _agreement(loaded: Loaded, job: Job) -> float | None:
@@ -131,8 +140,11 @@ def _predicted(loaded: Loaded, job: Job) -> Any:
 
 
 @contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """The kernel ends this process where the block takes longer, whatever it is at."""
+def _within(seconds: float | None) -> Iterator[None]:
+    """The kernel ends this process where the block takes longer, whatever it is at; None: never."""
+    if seconds is None:
+        yield
+        return
     before = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield

@@ -21,10 +21,15 @@ def settle() -> None:
     # glibc keeps freed memory for itself; elsewhere there is no such call
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
-    if CLEAR_REFS.exists() and os.access(CLEAR_REFS, os.W_OK):
+    if resets_peaks():
         CLEAR_REFS.write_text("5")
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+
+
+def resets_peaks() -> bool:
+    """Whether `settle` lets the peaks of a process count from then on."""
+    return CLEAR_REFS.exists() and os.access(CLEAR_REFS, os.W_OK)
 
 
 def resident_bytes() -> int | None:

@@ -71,7 +71,17 @@ def test_the_option_from_before_this_release_is_read_with_a_warning(
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
     options = ["--batch-sizes", "1, 8", "--sequence-lengths", "32,64", "--workloads", "inference,training"]
     options += ["--backends", "eager,int8", "--dtypes", "fp32,bf16", "--processes", "5", "--iterations", "20"]
-    options += ["--head", "none", "--minimum", "0.5", "--timeout", "30", "--set", "speed.nightly=true"]
+    options += [
+        "--head",
+        "none",
+        "--no-multi-process",
+        "--minimum",
+        "0.5",
+        "--timeout",
+        "30",
+        "--set",
+        "speed.nightly=true",
+    ]
     assert status_of(["speed", TINY, "bert-base", *options]) == 0
     ((config, models),) = asked
     assert models == [TINY, "bert-base"]
@@ -83,6 +93,7 @@ def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[C
         "dtypes": ("fp32", "bf16"),
         "head": "none",
         "processes": 5,
+        "multi_process": False,
         "iterations": 20,
         "minimum_s": 0.5,
         "timeout_s": 30.0,

@@ -1,6 +1,7 @@
 """`nerbench results`: compaction changes nothing that the other commands show or export."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,13 @@ def test_empty_results_are_nothing_to_compact(
     assert command("compact") == 0
     assert capsys.readouterr().err == "0 files packed, 0 deleted\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_shown_with_what_benchmark_functions_gave(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gave = fill("custom", NIGHTS[1], name="size", value=90345123.0, unit="bytes", status="ok", model="a")
+    write_table("results", "custom", [gave], date=NIGHTS[1], key="k")
+    assert command("show", "--run", NIGHTS[1]) == 0
+    assert re.search(r"functions of your own *\n.*\na +size +9.03451e\+07 +bytes", capsys.readouterr().out)
+    for night, names in ((NIGHTS[0], []), (NIGHTS[1], ["size"])):
+        assert command("show", "--run", night, "--json") == 0
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)["custom"]] == names

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from nerbench.flows.cli import status_of
 from nerbench.flows.commands import terminal
-from nerbench.flows.commands.launch import told
-from nerbench.flows.commands.terminal import console, echo, print_json, print_scores, print_table, say, set_verbosity
+from nerbench.flows.commands.terminal import console, echo, print_json, print_scores, print_table, say
+from nerbench.flows.launch import told
+from nerbench.flows.verbosity import set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
 LEADERS = [

@@ -218,10 +218,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def noted(config: DatasetConfig) -> Any:
         done.append(config.name)
-        return read_splits(config)
+        return read_divided(config)
 
-    read_splits = corpus.read_splits
-    monkeypatch.setattr(corpus, "read_splits", noted)
+    read_divided = corpus.read_divided
+    monkeypatch.setattr(corpus, "read_divided", noted)
     return done
 
 

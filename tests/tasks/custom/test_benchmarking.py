@@ -35,6 +35,10 @@ def words(corpus, predictions):
     assert predictions.identity.model == "tiny" and predictions.table.num_rows == corpus.n_words
     return corpus.n_words
 
+@nerbench.benchmark_function(tags=["both"])
+def both(model, tokenizer, corpus):
+    return model.num_parameters()
+
 @nerbench.benchmark_function(tags=["corpus"])
 def sentences(corpus):
     return len(corpus.words)
@@ -49,11 +53,11 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Benched:
     return bench(folder, GOLD, PREDICTED, None, metrics=[str(folder / "bench.py")], benchmark={"device": "cpu"})
 
 
-def rows_of(own: Benched, *tags: str, with_predictions: bool = True) -> list[Row]:
+def rows_of(own: Benched, *tags: str, with_predictions: bool = True, annotations: int = 1) -> list[Row]:
     config: Config = own.configured(benchmark={"device": "cpu", "tags": tags})
     predicted = [own.predicted()] if with_predictions else []
     functions = functions_over(config, own.artifact)
-    return run_own(config, functions, own.artifact, [own.ref], predicted)
+    return run_own(config, functions, own.artifact, [own.ref] * annotations, predicted)
 
 
 @pytest.mark.slow
@@ -67,10 +71,10 @@ def test_the_model_is_loaded_once_and_evicted(own: Benched, monkeypatch: pytest.
         return tagger
 
     monkeypatch.setattr(loading, "load_tagger", load)
-    rows = rows_of(own, "model")
+    rows = rows_of(own, "model", "both", annotations=2)
     gc.collect()
-    assert [row["name"] for row in rows] == ["parameters", "again.parameters", "again.pieces"]
-    assert rows[0]["value"] == rows[1]["value"] > 0
+    assert [row["name"] for row in rows] == ["parameters", "again.parameters", "again.pieces", "both", "both"]
+    assert rows[0]["value"] == rows[1]["value"] == rows[3]["value"] > 0
     assert {(row["artifact_id"], row["model"]) for row in rows} == {(own.artifact.artifact_id, "tiny")}
     (model,) = loaded
     assert model() is None

@@ -29,16 +29,6 @@ IDENTITY = Identity(model="m", artifact_id="a", dataset="d", gold="g", split="te
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def file(*functions: str, name: str = "mine.py") -> Path:
-        path = tmp_path / name
-        path.write_text("\n".join(["from nerbench.tasks.scoring.registry import metric", *functions]) + "\n")
-        return path
-
-    return file
-
-
 def predictions(gold: str, predicted: str, *, firsts: tuple[int, ...] = (), **changes: Any) -> Predictions:
     """Sentences are separated by `|`, in one document each; words are w0, w1, … and scores 0.5, 0.51, …"""
     sentences = [[tags.split() for tags in text.split("|")] for text in (gold, predicted)]

@@ -26,16 +26,6 @@ EXAMPLE = Path(__file__).with_name("my_functions.py")
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def file(*code: str, name: str = "bench.py") -> Path:
-        path = tmp_path / name
-        path.write_text("\n".join(["import nerbench", *code]) + "\n")
-        return path
-
-    return file
-
-
 def rows_of(path: Path, **handles: Any) -> list[Row]:
     loads = {name: (value if callable(value) else lambda value=value: value) for name, value in handles.items()}
     return run_functions(collect_functions([path]), loads)
@@ -108,12 +98,12 @@ def test_a_file_may_define_metrics_and_functions(write: Write) -> None:
     )
     assert [one.name for one in collect([path])] == ["a"]
     (b,) = collect_functions([path])
-    assert (b.name, b.source and b.source.partition("@")[0]) == ("b", "bench.py")
+    assert (b.name, b.source and b.source.partition("@")[0]) == ("b", "mine.py")
 
 
 def test_two_functions_with_one_name(write: Write) -> None:
     path = write(*2 * ["@nerbench.benchmark_function()\ndef b(): return 2"])
-    with pytest.raises(InputError, match=r"two benchmark functions are called 'b': \S+bench\.py:2 and \S+bench\.py:4"):
+    with pytest.raises(InputError, match=r"two benchmark functions are called 'b': \S+mine\.py:2 and \S+mine\.py:4"):
         collect_functions([path])
 
 
@@ -169,15 +159,40 @@ def test_a_failing_function_costs_the_others_nothing(write: Write) -> None:
     )
     rows = {row["name"]: row for row in rows_of(path, model=broken)}
     assert {name: row["reason"] for name, row in rows.items()} == {
-        "bad": "ZeroDivisionError: division by zero (bench.py:3)",
+        "bad": "ZeroDivisionError: division by zero (mine.py:3)",
         "text": "it gave str, which is no number",
         "a": "model cannot be loaded: InputError: model m: cannot be loaded; pull it again",
         "b": "model cannot be loaded: InputError: model m: cannot be loaded; pull it again",
-        "leaves": "SystemExit (bench.py:11)",
+        "leaves": "SystemExit (mine.py:11)",
         "good": None,
     }
     assert tries == [1]
     assert (rows["good"]["status"], rows["bad"]["status"], rows["a"]["call_s"]) == ("ok", "failed", None)
+
+
+def test_set_up_and_tear_down_surround_every_call_untimed(write: Write) -> None:
+    path = write(
+        "import time",
+        "said = []",
+        "def up(state, params): said.append(('up', *state, dict(params)))",
+        "def down(state, params): said.append('down')",
+        "def wrong(state, params): raise ValueError('no room')",
+        "@nerbench.product(k=[1, 2], setUp=up, tearDown=down)\ndef a(k): said.append(k); return 1 / (k - 1)",
+        "@nerbench.benchmark_function(setUp=wrong)\ndef b(): said.append('never')",
+        "@nerbench.benchmark_function(tearDown=wrong)\ndef c(): return 1",
+        "@nerbench.benchmark_function\ndef n(): return len(said)",
+    )
+    rows = rows_of(path)
+    said = collect_functions([path])[0].compute.__globals__["said"]
+    assert said == [
+        *(("up", "a k=1", "a", 2, 0, {"k": 1}), 1, "down"),
+        *(("up", "a k=2", "a", 2, 1, {"k": 2}), 2, "down"),
+    ]
+    assert [(row["name"], row["status"]) for row in rows] == [
+        *(("a", "failed"), ("a", "ok"), ("b", "failed"), ("c", "failed"), ("n", "ok"))
+    ]
+    assert rows[2]["reason"] == rows[3]["reason"] == "ValueError: no room (mine.py:6)"
+    assert rows[2]["call_s"] is None
 
 
 def test_an_interruption_of_a_function_passes(write: Write) -> None:

@@ -24,12 +24,12 @@ from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference import prediction as inference
 from nerbench.tasks.inference.evaluation import (
     EvaluationPlan,
-    EvaluationRecord,
     EvaluationSettings,
     carry_out,
     evaluation_key,
     plan,
 )
+from nerbench.tasks.inference.records import EvaluationRecord
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")

@@ -13,10 +13,10 @@ from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.inference import records
-from nerbench.tasks.inference.records import PredictionsRecord, State, keep, look_up
+from nerbench.tasks.inference.records import EvaluationRecord, State, keep, look_up
 
 DATA = b"predictions"
-RECORD = PredictionsRecord(
+RECORD = EvaluationRecord(
     key="a" * 64,
     predictions_digest="d",
     sha256=sha256_hex(DATA),
@@ -39,8 +39,8 @@ def root(tmp_path: Path) -> Root:
     return root
 
 
-def found(root: Root) -> tuple[State, PredictionsRecord | None]:
-    return look_up(root, PredictionsRecord, RECORD.folder, "tiny")
+def found(root: Root) -> tuple[State, EvaluationRecord | None]:
+    return look_up(root, RECORD.folder, "tiny")
 
 
 def torn(record: bytes) -> bytes:

@@ -1,6 +1,8 @@
 """Shards of an evaluation: joined, they are the evaluation in one piece; each is inferred once."""
 
+import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +22,10 @@ from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.corpora.columns import CHUNK
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference import evaluation, prediction
-from nerbench.tasks.inference.evaluation import EvaluationPlan, EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, carry_out, plan
 from nerbench.tasks.inference.prediction import BlockPredictions
-from nerbench.tasks.inference.sharding import Shard, ShardRecord, find_shards, infer_shard, join_shards, split_corpus
+from nerbench.tasks.inference.records import EvaluationRecord, evaluation_folder
+from nerbench.tasks.inference.sharding import find_shards, join_shards, split_corpus
 from nerbench.tasks.inference.writing import infer
 
 BLOCKS = 5
@@ -44,10 +47,10 @@ class Case:
         runs = split_corpus(self.corpus, shards)
         return find_shards(self.plan(**changes), self.artifact, runs, self.results)
 
-    def infer(self, shards: Sequence[Shard]) -> list[ShardRecord]:
-        return [infer_shard(self.plan(), shard, self.artifact, self.corpus, self.results) for shard in shards]
+    def infer(self, shards: Sequence[Shard]) -> list[EvaluationRecord]:
+        return [carry_out(self.plan(), self.artifact, self.corpus, self.results, shard=shard) for shard in shards]
 
-    def join(self, records: Sequence[ShardRecord]) -> EvaluationRecord:
+    def join(self, records: Sequence[EvaluationRecord]) -> EvaluationRecord:
         return join_shards(self.plan(), self.artifact, records, self.results)
 
 
@@ -111,6 +114,31 @@ def test_joined_shards_are_the_evaluation_in_one_piece_to_the_byte(case: Case, s
     assert without_time(joined) == without_time(whole)
     assert case.plan().record == joined
     assert pq.read_metadata(Path(case.results, joined.path)).num_row_groups == BLOCKS
+
+
+FIELDS = "evaluate_s ignored_keys key labels predictions_digest sha256 truncated vanished words".split()
+
+
+def test_records_are_written_and_read_as_they_were_before_an_evaluation_was_one_shard(case: Case) -> None:
+    """What `record.json` of an evaluation and of a shard has held since these files exist: old ones hit."""
+    whole = carry_out(case.plan(), case.artifact, case.corpus, case.results)
+    first, _ = case.infer(case.find(2))
+    written = [Path(case.results, record.folder, "record.json") for record in (whole, first)]
+    stored = [json.loads(path.read_bytes()) for path in written]
+    assert [sorted(one) for one in stored] == [FIELDS, sorted([*FIELDS, "first", "stop"])]
+    assert written[1].parent == written[0].parent / "shards/0-2"
+    assert (stored[1]["first"], stored[1]["stop"]) == (0, 2)
+    for path, one in zip(written, stored, strict=True):
+        path.write_text(json.dumps(one))
+    assert case.plan().record == whole
+    assert case.find(2)[0].record == first
+
+
+def test_a_record_of_a_shard_is_none_of_the_whole(case: Case) -> None:
+    first, _ = case.infer(case.find(2))
+    folder = Path(case.results, evaluation_folder(first.key))
+    shutil.copy(folder / "shards/0-2/record.json", folder)
+    assert case.plan().state == "altered"
 
 
 def test_a_shard_has_its_own_words_only(case: Case) -> None:

@@ -47,7 +47,16 @@ def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
     empty = {name for name, value in row.items() if value is None}
     of_processes = {f"{name}_{end}_s" for name in ("p50", "p90", "p95", "p99") for end in ("low", "high")}
     one_pass = {"min_latency_s", "p95_s", "p99_s"}
-    assert empty == {"sequence_length", "ci_low_s", "ci_high_s", "agreement", "taken_over", *one_pass, *of_processes}
+    assert empty == {
+        "sequence_length",
+        "ci_low_s",
+        "ci_high_s",
+        "agreement",
+        "taken_over",
+        "single_process",
+        *one_pass,
+        *of_processes,
+    }
     assert (row["run_id"], row["model"], row["device"], row["dtype"]) == ("r", "tiny", "cpu", "fp32")
     assert (row["workload"], row["batch_size"], row["status"], row["processes"]) == ("inference", 1, "ok", 1)
     assert (row["backend"], row["dataset"], set(row["samples_process"])) == ("eager", "own", {0})
@@ -71,7 +80,12 @@ def test_several_passes_give_each_sentence_s_least_seconds(tiny_model_folder: Pa
 def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
     row = rows["memory"]
     on_device = {"peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"}
-    assert {name for name, value in row.items() if value is None} == {"sequence_length", "flops_per_token", *on_device}
+    assert {name for name, value in row.items() if value is None} == {
+        "single_process",
+        "sequence_length",
+        "flops_per_token",
+        *on_device,
+    }
     assert row["peak_rss_bytes"] >= row["baseline_rss_bytes"] > 10e6
     assert row["loaded_weights_bytes"] == 4 * row["parameters"] > 0
     assert row["artifact_bytes"] > row["weights_bytes"] > row["loaded_weights_bytes"]

@@ -1,5 +1,7 @@
 """Which cells a sweep has, which it cannot have here, and what is said of those that fail."""
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -96,23 +98,35 @@ def test_real_lengths_alone_need_words_and_a_tokenizer(subject: Subject, corpus:
         (("eager", "fp16", "inference", "cpu"), "fp16"),
         (("int8", "fp32", "training", "cpu"), "does not train"),
         (("onnx", "bf16", "inference", "cpu"), "fp32"),
-        (("int8", "fp32", "inference", "cuda"), "CPU"),
-        (("onnx", "fp32", "inference", "cpu"), r"onnxruntime.*nerbench\[onnx\]"),
+        (("int8", "fp32", "inference", "cuda"), "on a CPU only"),
+        (("onnx", "fp32", "inference", "cuda"), r"onnxruntime.*nerbench\[onnx\]"),
     ],
 )
 def test_what_cannot_be_computed_here_says_why(
     way: tuple[str, str, str, str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "installed", lambda package: None)
+    monkeypatch.setattr(module, "find_spec", lambda package: None)
     with pytest.raises(ValueError, match=says):
         raise ValueError(why_unavailable(*way))
 
 
 def test_what_can_be_computed_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed", lambda package: "1.0")
     for way in (("eager", "fp16", "training", "cuda"), ("compile", "bf16", "training", "cpu")):
         assert why_unavailable(*way) is None
-    assert why_unavailable("onnx", "fp32", "inference", "cpu") is None
+
+
+def test_onnx_runtime_computes_where_it_has_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    def why(device: str, *providers: str) -> str | None:
+        monkeypatch.setattr(module, "find_spec", lambda package: package)
+        fake = SimpleNamespace(get_available_providers=lambda: [f"{name}ExecutionProvider" for name in providers])
+        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+        return why_unavailable("onnx", "fp32", "inference", device)
+
+    assert why("cpu", "CPU") is why("cuda", "CUDA", "CPU") is None
+    assert why("cuda", "CPU") == (
+        "ONNX Runtime does not compute on cuda here; pip uninstall onnxruntime && pip install onnxruntime-gpu"
+    )
+    assert why("mps", "CPU") == "ONNX Runtime does not compute on mps here"
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,11 @@ def test_what_went_wrong_is_a_line_for_each_way_and_reason() -> None:
     ]
 
 
+def test_what_was_measured_for_debugging_says_so() -> None:
+    line = "measured in the process of the command, for debugging: not comparable with other measurements"
+    assert [line in troubles(*rows(measured(single_process=single))) for single in (True, False)] == [True, False]
+
+
 def test_the_csv_file_has_a_line_a_cell_and_no_single_samples(tmp_path: Path) -> None:
     speed, memory = rows(measured(), measured(status="out of memory", hosts=[]))
     write_csv(tmp_path / "a.csv", speed, memory)

@@ -134,8 +134,14 @@ def test_what_is_nowhere_is_told_where_it_was_looked_for(hub: FakeHub, tmp_path:
         located(name, str(tmp_path / "store"))
 
 
-def test_without_a_hub_a_wrong_name_is_one_line(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "asked"), [("bert-bse", 1), ("org/tagger", 3)])
+def test_without_a_hub_a_wrong_name_is_one_line_and_one_of_one_part_is_asked_for_once(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, asked: int
+) -> None:
+    monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)
     for _ in range(3):
-        hub.fail("GET /api/models/bert-bse", 503)
+        hub.fail(f"GET /api/models/{name}", 503)
+    hub.requests.clear()
     with pytest.raises(ArtifactNotFoundError, match="the Hub cannot be reached"):
-        located("bert-bse", str(tmp_path / "store"))
+        located(name, str(tmp_path / "store"))
+    assert len(hub.requests) == asked

@@ -15,7 +15,7 @@ from nerbench.tasks.measuring.journal import Journal
 from nerbench.tasks.measuring.plan import Cell, plan
 from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
-from nerbench.tasks.measuring.tables import sweep_and_write
+from nerbench.tasks.measuring.tables import memory_row, speed_row, sweep_and_write
 from nerbench.tasks.runs import Run, utc_now
 
 HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
@@ -39,9 +39,11 @@ class Processes:
         if module.endswith("export"):
             return {}
         if job["take"] == "memory":
-            (cell,) = job["cells"]
-            self._die("memory", cell)
-            return {"status": "ok", "peak_rss_bytes": 100}
+            for number, cell in enumerate(job["cells"]):
+                on_event({"event": "cell", "cell": number})
+                self._die("memory", cell)
+                on_event({"event": "used", "cell": number, "status": "ok", "used": {"peak_rss_bytes": 100}})
+            return {}
         on_event(HOST)
         for number, cell in enumerate(job["cells"]):
             on_event({"event": "cell", "cell": number})
@@ -70,8 +72,9 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 
 @pytest.fixture
-def swept(tmp_path: Path) -> Callable[..., list[Measured]]:
+def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Measured]]:
     """A sweep of one model with a journal that earlier sweeps of the test may have filled."""
+    monkeypatch.setattr("nerbench.tasks.measuring.process.memory.resets_peaks", lambda: True)
 
     def run(**speed: Any) -> list[Measured]:
         config = SpeedConfig(**{"sequence_lengths": (8, 16, 32), **speed})
@@ -89,17 +92,66 @@ def statuses(measured: list[Measured]) -> list[str]:
     return [one.status for one in measured]
 
 
-def test_one_process_for_each_memory_and_three_for_each_group_interleaved(swept: Swept, processes: Processes) -> None:
+def test_a_group_has_a_process_for_memory_and_three_for_time_interleaved(swept: Swept, processes: Processes) -> None:
     found = swept(dtypes=("fp32", "bf16"))
     asked = [(job["take"], job["precision"], job.get("round")) for job in processes.jobs]
-    assert asked[:6] == [("memory", precision, None) for precision in ("fp32", "bf16") for _ in range(3)]
-    assert asked[6:] == [("time", precision, number) for number in range(3) for precision in ("fp32", "bf16")]
+    assert asked[:2] == [("memory", precision, None) for precision in ("fp32", "bf16")]
+    assert asked[2:] == [("time", precision, number) for number in range(3) for precision in ("fp32", "bf16")]
     assert statuses(found) == ["ok"] * 6
     assert [one.samples for one in found] == [[[0.1, 0.2]] * 3] * 6
     assert [len(one.hosts) for one in found] == [3] * 6
     assert found[0].amounts == [[(8, None, 64)] * 2] * 3
     assert found[0].foreign == [0.25] * 3
-    assert found[0].memory["peak_rss_bytes"] == 100
+    assert [one.memory["peak_rss_bytes"] for one in found] == [100] * 6
+    flops = [one.memory["flops_per_token"] for one in found[:3]]
+    assert flops == sorted(set(flops))
+
+
+def test_where_peaks_last_each_cell_has_a_process_for_its_memory(
+    swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lengths(**speed: Any) -> list[list[int]]:
+        processes.jobs.clear()
+        swept(processes=1, **speed)
+        memory = (job for job in processes.jobs if job["take"] == "memory")
+        return [[cell.sequence_length for cell in job["cells"]] for job in memory]
+
+    assert lengths(sequence_lengths=(32, 8, 16)) == [[8, 16, 32]]
+    assert lengths(backends=("int8",)) == [[8, 16, 32]]
+    assert lengths(backends=("compile",)) == lengths(workloads=("training",)) == [[8], [16], [32]]
+    monkeypatch.setattr("nerbench.tasks.measuring.process.memory.resets_peaks", lambda: False)
+    assert lengths(iterations=11) == [[8], [16], [32]]
+
+
+def test_what_needs_too_much_memory_is_left_out_and_the_larger_cells_are_tried(
+    swept: Swept, processes: Processes
+) -> None:
+    processes.deaths["memory", 16] = "measuring was killed by SIGKILL (the system may have run out of memory)"
+    assert statuses(swept(processes=1)) == ["ok", "out of memory", "ok"]
+    cells = [[cell.sequence_length for cell in job["cells"]] for job in processes.jobs]
+    assert cells == [[8, 16, 32], [32], [8, 32]]
+
+
+def test_a_single_process_is_this_one_and_says_so(
+    swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = swept(multi_process=False, sequence_lengths=(8, 16), minimum_s=0, iterations=2)
+    assert processes.jobs == []
+    assert statuses(found) == ["ok", "ok"]
+    assert [len(one.samples) for one in found] == [1, 1]
+    assert all(one.memory["peak_rss_bytes"] > 10e6 for one in found)
+    for row in (speed_row(found[0], "cpu", None), memory_row(found[0], "cpu", None)):
+        assert row["single_process"] is True
+    (other, _) = swept(sequence_lengths=(8, 16), minimum_s=0, iterations=2)
+    assert processes.jobs, "nothing that was measured here is taken over"
+    assert speed_row(other, "cpu", None)["single_process"] is None
+
+    def work_of(*_: Any) -> Any:
+        raise ZeroDivisionError("mine")
+
+    monkeypatch.setattr("nerbench.tasks.measuring.process.child.work_of", work_of)
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        swept(multi_process=False, sequence_lengths=(32,))
 
 
 def test_predictions_are_compared_once_and_the_reference_never(swept: Swept, processes: Processes) -> None:
@@ -153,20 +205,20 @@ def test_what_is_unavailable_starts_no_process(swept: Swept, processes: Processe
 def test_onnx_is_exported_once_before_it_is_measured(
     swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nerbench.tasks.measuring.plan.installed", lambda package: "1.0")
+    monkeypatch.setattr("nerbench.tasks.measuring.plan.why_unavailable", lambda *way: None)
     swept(backends=("onnx",), processes=1)
     assert [job["module"].rpartition(".")[2] for job in processes.jobs] == ["export", *["child"] * 4]
     assert len({job["onnx"] for job in processes.jobs}) == 1
 
 
 def test_an_interrupted_sweep_measures_only_what_is_missing(swept: Swept, processes: Processes) -> None:
-    processes.interrupted_at = 8
+    processes.interrupted_at = 4
     with pytest.raises(KeyboardInterrupt):
         swept(dtypes=("fp32", "bf16"))
     done = len(processes.jobs)
     found = swept(dtypes=("fp32", "bf16"))
     again = [(job["take"], job["precision"], job.get("round"), len(job["cells"])) for job in processes.jobs[done:]]
-    # six processes took memory; the first timed the cells of fp32; the second, one cell of bf16, uncompared
+    # two processes took memory; the first timed the cells of fp32; the second, one cell of bf16, uncompared
     assert again == [
         *[("time", "bf16", 0, 3)],
         *[("time", precision, number, 3) for number in (1, 2) for precision in ("fp32", "bf16")],
@@ -220,12 +272,12 @@ def test_rows_of_a_finished_model_stay_and_the_repeated_sweep_has_those_of_all(
     def run(run_id: str) -> Run:
         return Run(run_id=run_id, flow="speed", date="2030-01-01", started_at=utc_now(), attempt=1, results=results)
 
-    processes.interrupted_at = 10  # the last one: 4 for memory, 2 × 3 for time
+    processes.interrupted_at = 8  # the last one: 2 for memory, 2 × 3 for time
     with pytest.raises(KeyboardInterrupt):
         sweep_and_write(run("killed"), config, subjects)
     assert {row["model"] for row in rows_of("killed")} == {tiny().name}
     sweep_and_write(run("repeated"), config, subjects)
-    assert [len(job["cells"]) for job in processes.jobs[10:]] == [1]
+    assert [len(job["cells"]) for job in processes.jobs[8:]] == [1]
     taken_over = [(row["model"], row["status"], row["taken_over"]) for row in rows_of("repeated")]
     assert sorted(taken_over) == sorted([*[(tiny().name, "ok", 3)] * 2, ("bert-base", "ok", 3), ("bert-base", "ok", 2)])
     assert not list((tmp_path / "cache").glob("sweeps/*/*.jsonl"))

@@ -3,12 +3,14 @@
 import statistics
 import time
 import timeit
+from pathlib import Path
 
 import pytest
 import torch
 from sweeping import TINY
 
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
+from nerbench.tasks.measuring.journal import Journal
 from nerbench.tasks.measuring.plan import plan
 from nerbench.tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
 from nerbench.tasks.measuring.samples import summarise
@@ -16,6 +18,7 @@ from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
 
 SIZE = 512
+MODEL = "{model_type: bert, num_hidden_layers: 4, hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024}"
 
 
 @pytest.mark.slow
@@ -37,6 +40,11 @@ def test_a_matrix_product_has_the_rate_that_is_found_outside() -> None:
     assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
+def _journal(folder: Path) -> Journal:
+    folder.mkdir()
+    return Journal(folder)
+
+
 def agreeing(first: list[Measured], second: list[Measured]) -> float:
     """The share of cells in which each of two sweeps has an interval that touches the other's."""
     pairs = [
@@ -50,19 +58,42 @@ def agreeing(first: list[Measured], second: list[Measured]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_sweep_run_twice_agrees_within_its_own_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "nerbench.tasks.measuring.sweep._take_memory", lambda measured, shared: None
-    )  # it is about time
+def test_a_sweep_run_twice_agrees_within_its_own_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nerbench.tasks.measuring.sweep._take_memory", lambda *_: None)  # it is about time
     speed = SpeedConfig(
         batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), dtypes=("fp32", "bf16"), minimum_s=0.2
     )
     groups = plan(find_subjects([TINY], "unused"), speed, device="cpu", corpus=False)
-    first, second = (sweep(groups, speed, BenchmarkConfig(device="cpu"), []) for _ in range(2))
+    sweeps = (sweep(groups, speed, BenchmarkConfig(device="cpu"), [], _journal(tmp_path / name)) for name in "ab")
+    first, second = ([one for cells in found for one in cells] for found in sweeps)
     assert {one.status for one in first + second} == {"ok"}
     share = agreeing(first, second)
     print(f"{share:.0%} of {len(first)} cells agree")
     assert share >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("backend", ["eager", "int8"])
+def test_cells_that_share_a_process_have_the_peaks_of_separate_ones(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Absolute peaks: those over the baseline differ by up to a tenth from process to process."""
+    config = SpeedConfig(
+        batch_sizes=(8,), sequence_lengths=(8, 128, 512), backends=(backend,), processes=1, minimum_s=0
+    )
+    groups = plan(find_subjects([MODEL], "unused"), config, device="cpu", corpus=False)
+    monkeypatch.setattr("nerbench.tasks.measuring.sweep._time", lambda *_: None)  # it is about memory
+    peaks = []
+    for name in ("shared", "separate"):
+        (cells,) = sweep(groups, config, BenchmarkConfig(device="cpu"), [], _journal(tmp_path / name))
+        assert {one.status for one in cells} == {"ok"}
+        assert sum(one.memory["first_call_s"] is not None for one in cells) == (1 if name == "shared" else 3)
+        peaks.append([one.memory["peak_rss_bytes"] for one in cells])
+        monkeypatch.setattr("nerbench.tasks.measuring.sweep._may_share", lambda *_: False)
+    print([f"{shared / separate - 1:+.1%}" for shared, separate in zip(*peaks, strict=True)])
+    assert peaks[0] == pytest.approx(peaks[1], rel=0.06)
+    assert peaks[0][-1] > peaks[0][0] + 40e6
 
 
 @pytest.mark.gpu

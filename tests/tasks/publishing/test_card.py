@@ -108,6 +108,16 @@ def test_numbers_are_those_of_the_newest_run(config: Config, scored: ArtifactRef
     ]
 
 
+def test_repaired_tags_are_told_of_their_annotation_alone(config: Config, ref: ArtifactRef) -> None:
+    tokens = {"level": "token", "mode": "tag", "metric": "accuracy", "n_gold": 46_435}
+    further = {"gold": "older", "gold_sha256": "5" * 64}
+    rows = [metric(0.8), metric(0.9, **tokens, n_repaired=0), metric(0.8, **further)]
+    write_metrics(config, ref, [*rows, metric(0.9, **tokens, **further, n_repaired=1)])
+    own, older = section(render_card(ref, config).text, "Evaluation results").split("against the annotation `older`")
+    assert "repaired" not in own
+    assert "\n1 of 46,435 tags repaired (I- without B-, read as B-).\n" in older
+
+
 def test_weak_points_are_told(config: Config, scored: ArtifactRef) -> None:
     told = section(render_card(scored, config).text, "Limitations and bias")
     parts = {row["slice"]: row for row in read_tables(told)[0]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from reading import Page, plain
-from report_site import EVIL, EVIL_TYPE
+from report_site import EVIL, EVIL_TYPE, REPAIRED, corpus
 
 from nerbench.artifacts.results.tables import read_results, write_table
 from nerbench.tasks.report.details import calibration, confusion, details
@@ -156,8 +156,14 @@ def test_text_that_is_dropped_is_not_in_the_page(nights: str, page: Page, tmp_pa
     assert "the page shows positions instead" in dropped.said
 
 
+def test_repaired_tags_are_told_of_their_annotation_alone(page: Page) -> None:
+    words = sum(map(len, corpus()[0]))
+    told = f"{REPAIRED} of {words} tags repaired (I- without B-, read as B-)."
+    assert f"Corpus own against second, test split : {told} Provenance" in page.said
+
+
 def test_inspections_are_tables_where_they_are_given(nights: str, page: Page) -> None:
-    assert "corpus" not in {one.get("id") for one in page.named("section")}
+    assert "Labels" not in page.said.partition("Corpus own")[2]
     given = {"Labels <of> own": [{"label": EVIL_TYPE, "entities": 1234}], "Overlap": []}
     found = Page(build(nights, inspection=given).html)
     assert "corpus" in {one.get("id") for one in found.named("section")}

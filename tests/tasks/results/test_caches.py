@@ -9,7 +9,7 @@ import pytest
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.pruning import Limits
 from nerbench.tasks.config import CacheConfig
-from nerbench.tasks.inference.records import PredictionsRecord, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.records import EvaluationRecord, evaluation_folder, keep, look_up
 from nerbench.tasks.results.caches import find_caches, prune, prune_after_run
 from nerbench.tasks.runs import utc_now
 
@@ -26,12 +26,12 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def keep_evaluation(results: Path, key: str, days: float) -> PredictionsRecord:
+def keep_evaluation(results: Path, key: str, days: float) -> EvaluationRecord:
     """An evaluation whose predictions are ten bytes."""
     file = results.parent / "predictions"
     file.write_bytes(b"0123456789")
     root = Root.open(str(results))
-    record = PredictionsRecord(
+    record = EvaluationRecord(
         key=key * 64,
         predictions_digest="d",
         sha256=Root.open(str(file.parent)).sha256(file.name),
@@ -77,25 +77,25 @@ def test_what_was_used_within_a_day_stays(results: Path) -> None:
 def test_a_hit_counts_as_a_use_and_one_that_is_gone_is_missing(results: Path) -> None:
     record = keep_evaluation(results, "a", 30)
     root = Root.open(str(results))
-    assert look_up(root, PredictionsRecord, record.folder, "m") == ("cached", record)
+    assert look_up(root, record.folder, "m") == ("cached", record)
     assert names(results, ALL) == [], "another run may be about to read it"
     age(results, 2)
     assert names(results, ALL) == [record.folder.removeprefix(".cache/")]
-    assert look_up(root, PredictionsRecord, record.folder, "m") == ("missing", None)
+    assert look_up(root, record.folder, "m") == ("missing", None)
 
 
 def test_a_hit_after_the_listing_keeps_an_entry(results: Path) -> None:
     record = keep_evaluation(results, "a", 30)
     (_, cache) = find_caches(str(results))
-    assert look_up(Root.open(str(results)), PredictionsRecord, record.folder, "m")[0] == "cached"
+    assert look_up(Root.open(str(results)), record.folder, "m")[0] == "cached"
     assert not cache.remove(cache.entries[0])
-    assert look_up(Root.open(str(results)), PredictionsRecord, record.folder, "m")[0] == "cached"
+    assert look_up(Root.open(str(results)), record.folder, "m")[0] == "cached"
 
 
 def test_a_fresh_hit_writes_nothing(results: Path) -> None:
     record = keep_evaluation(results, "a", 0.1)
     before = (results / record.folder / "record.json").stat().st_mtime_ns
-    look_up(Root.open(str(results)), PredictionsRecord, record.folder, "m")
+    look_up(Root.open(str(results)), record.folder, "m")
     assert (results / record.folder / "record.json").stat().st_mtime_ns == before
 
 

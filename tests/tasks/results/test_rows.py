@@ -19,7 +19,8 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.corpora import refs as corpora
 from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference import loading as modeling
-from nerbench.tasks.inference.evaluation import EvaluationRecord, carry_out, plan
+from nerbench.tasks.inference.evaluation import carry_out, plan
+from nerbench.tasks.inference.records import EvaluationRecord
 from nerbench.tasks.results import rows
 from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.results.summary import newest_run

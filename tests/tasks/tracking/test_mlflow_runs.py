@@ -37,7 +37,7 @@ def row(**changes: Any) -> Row:
     ],
 )
 def test_names_of_metrics(changes: dict[str, Any], name: str) -> None:
-    assert metrics_of(RunResults("r", [row(**changes)], [], []), "a") == {name: 0.5}
+    assert metrics_of(RunResults("r", [row(**changes)], [], [], []), "a") == {name: 0.5}
 
 
 def test_what_is_logged_and_what_is_not() -> None:
@@ -51,13 +51,26 @@ def test_what_is_logged_and_what_is_not() -> None:
     speed = {"artifact_id": "a", "device": "cpu", "dtype": "fp32", "batch_size": 1, "sequence_length": None}
     costs = [speed | {"p50_s": 0.25, "n": 9, "status": "ok"}, speed | {"status": "failed", "p50_s": 1.0}]
     memory = [speed | {"parameters": 5, "peak_device_bytes": None, "status": None}]
-    assert metrics_of(RunResults("r", rows, costs, memory), "a") == {
+    gave = {"artifact_id": "a", "name": "size", "parameters": "{}", "dataset": None, "gold": None, "value": 7.0}
+    custom = [
+        gave,
+        gave | {"name": "forward", "parameters": '{"batch": 8, "words": 32}'},
+        gave | {"name": "errors.n", "dataset": "own", "gold": "new", "parameters": None},
+        gave | {"name": "answer", "artifact_id": None},
+        gave | {"name": "failed", "value": None},
+        gave | {"name": "other", "artifact_id": "b"},
+    ]
+    assert metrics_of(RunResults("r", rows, costs, memory, custom), "a") == {
         "own/strict/f1": 0.5,
         "own/strict/f1_ci_low": 0.4,
         "own/strict/f1_ci_high": 0.6,
         "own/strict/recall": 0.5,
         "speed/cpu/fp32/batch_size_1/p50_s": 0.25,
         "memory/cpu/fp32/batch_size_1/parameters": 5.0,
+        "custom/size": 7.0,
+        "custom/forward/batch_8/words_32": 7.0,
+        "custom/own/new/errors.n": 7.0,
+        "custom/answer": 7.0,
     }
 
 

@@ -21,7 +21,7 @@ def test_the_labels_of_all_windows_are_the_corpuss_tags(tiny_model_folder: Path,
     corpus = tagged_corpus()
     examples = Examples(corpus, load_tokenizer(tiny_model_folder), window, LABELS)
     labels = np.full((len(examples), window), IGNORED)
-    for row, item in zip(labels, examples.items, strict=True):
+    for row, item in zip(labels, examples, strict=True):
         row[: len(item["labels"])] = item["labels"]
     assert examples.tagged(labels[labels != IGNORED]) == list(corpus.tags)
     assert examples.lengths == sorted(examples.lengths)
@@ -31,7 +31,7 @@ def test_the_labels_of_all_windows_are_the_corpuss_tags(tiny_model_folder: Path,
 
 def test_tags_that_the_model_does_not_know_are_learnt_as_outside(tiny_model_folder: Path) -> None:
     corpus = Corpus(name="own", split="validation", words=[["Bob"]], tags=[["B-NEW"]], documents=None)
-    (item,) = Examples(corpus, load_tokenizer(tiny_model_folder), 16, LABELS).items
+    (item,) = Examples(corpus, load_tokenizer(tiny_model_folder), 16, LABELS)
     assert {label for label in item["labels"] if label != IGNORED} == {0}
 
 
@@ -57,4 +57,4 @@ def test_a_blank_item_teaches_nothing(tiny_model_folder: Path) -> None:
     blank = examples[BLANK]
     assert len(blank["labels"]) == len(blank["input_ids"]) > 0
     assert set(blank["labels"]) == {IGNORED}
-    assert examples.occurring == {piece for item in examples.items for piece in item["input_ids"]}
+    assert examples.occurring == {piece for item in examples for piece in item["input_ids"]}

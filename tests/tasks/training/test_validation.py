@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, EvalPrediction
 
 from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.inference.alignment import tokenize, windows
 from nerbench.tasks.inference.loading import load_tokenizer
 from nerbench.tasks.training.examples import IGNORED, Examples
 from nerbench.tasks.training.ranks import ALONE
@@ -24,15 +25,17 @@ def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> 
     tags = [[LABELS[(n + i) % 5] for i in range(len(words))] for n, words in enumerate(SENTENCES)]
     corpus = Corpus(name="own", split="validation", words=SENTENCES, tags=tags, documents=None)
     network = AutoModelForTokenClassification.from_pretrained(tiny_model_folder, dtype=torch.float32)
-    examples = Examples(corpus, load_tokenizer(tiny_model_folder), 64, LABELS)
+    tokenizer = load_tokenizer(tiny_model_folder)
+    examples = Examples(corpus, tokenizer, 64, LABELS)
+    by_length = sorted(windows(tokenize(tokenizer.backend, SENTENCES), 64, tokenizer.special), key=lambda w: len(w.ids))
     predicted_labels, loss = Validation(examples, 0, ALONE).predict(network.train(), torch.device("cpu"))
     evaluated = EvalPrediction(predictions=predicted_labels, label_ids=examples.gold)
     found = metrics_of("scorer", examples)(evaluated)
     losses, predicted = [], {}
     with torch.no_grad():
-        for item, window in zip(examples.items, examples.windows, strict=True):
-            logits = network(input_ids=torch.tensor([item["input_ids"]])).logits[0]
-            labels = torch.tensor(item["labels"])
+        for item, window in zip(examples, by_length, strict=True):
+            logits = network(input_ids=torch.tensor(item["input_ids"][None]).long()).logits[0]
+            labels = torch.tensor(item["labels"]).long()
             losses.extend(cross_entropy(logits, labels, ignore_index=IGNORED, reduction="none")[labels != IGNORED])
             predicted[window.sentence] = [LABELS[i] for i in logits.argmax(-1)[labels != IGNORED]]
     assert loss == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)

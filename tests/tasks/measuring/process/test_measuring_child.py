@@ -1,6 +1,8 @@
 """What a measuring process does, without the process: timing, memory, agreement, and what goes wrong in a cell."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +10,9 @@ import torch
 from sweeping import job, tiny
 from tiny_models import SENTENCES, save_masked
 
-from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.tasks.measuring.plan import Cell
-from nerbench.tasks.measuring.process.backends import load, load_eager
+from nerbench.tasks.measuring.process.backends import load, load_eager, onnx_model
 from nerbench.tasks.measuring.process.child import measure
 from nerbench.tasks.measuring.process.work import real_chunks, work_of
 
@@ -22,6 +24,14 @@ def events_of(**changes: Any) -> tuple[dict[int, dict[str, Any]], list[dict[str,
     events: list[dict[str, Any]] = []
     result = measure(job(tiny(), **changes), events.append)
     return {event["cell"]: event for event in events if event["event"] == "timed"}, events, result
+
+
+def memory_of(**changes: Any) -> list[dict[str, Any]]:
+    """What a process says of the memory of each of its cells."""
+    events: list[dict[str, Any]] = []
+    assert measure(job(tiny(), **{"take": "memory"} | changes), events.append) == {}
+    assert [event["event"] for event in events] == ["cell", "used"] * (len(events) // 2)
+    return events[1::2]
 
 
 def test_every_cell_is_timed_and_announced_before() -> None:
@@ -88,13 +98,20 @@ def test_training_on_real_lengths_takes_padded_batches(tiny_model_folder: Path) 
 
 @pytest.mark.parametrize("workload", ["inference", "training"])
 def test_memory_load_and_first_call_of_one_cell(workload: str) -> None:
-    taken = measure(job(tiny(), take="memory", workload=workload), lambda event: None)
-    assert taken["status"] == "ok"
+    (event,) = memory_of(workload=workload)
+    taken = event["used"]
+    assert event["status"] == "ok"
     assert taken["loaded_weights_bytes"] == 4 * taken["parameters"] > 0
     assert taken["peak_rss_bytes"] > taken["baseline_rss_bytes"] * 0.9 > 10e6
     assert taken["load_s"] > 0 < taken["first_call_s"]
-    assert taken["flops_per_token"] > (3 if workload == "training" else 1) * 2 * 4 * 32 * 32
     assert taken["peak_device_bytes"] is None
+
+
+def test_only_the_first_call_of_a_process_is_the_first() -> None:
+    first, second = (event["used"] for event in memory_of(cells=[(2, 8), (2, 16)]))
+    assert first["first_call_s"] > 0
+    assert second["first_call_s"] is None
+    assert {name for name in first if first[name] == second[name]} >= {"load_s", "baseline_rss_bytes", "parameters"}
 
 
 def test_an_encoder_alone_is_loaded_from_any_checkpoint(tiny_model_folder: Path, tmp_path: Path) -> None:
@@ -113,9 +130,8 @@ def test_an_encoder_alone_is_trained_and_its_memory_taken(tmp_path: Path) -> Non
     before = [p.detach().clone() for p in loaded.model.encoder.parameters()]
     work_of(Cell(2, 8), loaded, wanted).calls[0]()
     assert not any(torch.equal(old, new) for old, new in zip(before, loaded.model.encoder.parameters(), strict=True))
-    taken = measure(wanted | {"take": "memory"}, lambda event: None)
-    assert (taken["status"], taken["parameters"]) == ("ok", sum(p.numel() for p in loaded.model.parameters()))
-    assert taken["flops_per_token"] > 0
+    (event,) = memory_of(**wanted | {"take": "memory"})
+    assert event["used"]["parameters"] == sum(p.numel() for p in loaded.model.parameters())
 
 
 def test_an_encoder_without_its_weights_is_not_measured(tmp_path: Path) -> None:
@@ -125,10 +141,26 @@ def test_an_encoder_without_its_weights_is_not_measured(tmp_path: Path) -> None:
         load(job(tiny(), tmp_path, head="none"), CPU)
 
 
-def test_memory_that_is_not_there_is_a_status() -> None:
-    assert measure(job(tiny(), take="memory", cells=[(2**31 - 1, 64)]), lambda event: None) == {
-        "status": "out of memory"
-    }
+@pytest.mark.parametrize("multi_process", [True, False])
+def test_memory_that_is_not_there_is_a_status_of_its_cell_alone(multi_process: bool) -> None:
+    events = memory_of(cells=[(2**31 - 1, 64), (2, 8)], multi_process=multi_process)
+    assert [event["status"] for event in events] == ["out of memory", "ok"]
+    assert events[0]["used"] == {}
+
+
+@pytest.mark.parametrize("take", ["time", "memory"])
+def test_an_error_of_a_model_is_a_status_and_in_the_debugged_process_an_error(
+    take: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work_of(*_: Any) -> Any:
+        raise RuntimeError("mat1 and mat2")
+
+    monkeypatch.setattr("nerbench.tasks.measuring.process.child.work_of", work_of)
+    events: list[dict[str, Any]] = []
+    measure(job(tiny(), take=take), events.append)
+    assert events[-1]["status"] == "failed: RuntimeError: mat1 and mat2"
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        measure(job(tiny(), take=take, multi_process=False, timeout_s=None), events.append)
 
 
 def test_random_weights_are_the_same_in_every_process() -> None:
@@ -163,6 +195,24 @@ def test_a_compiled_model_computes_the_same(workload: str) -> None:
     timed, _, result = events_of(backend="compile", workload=workload, compare=compare, cells=[(2, 8), (2, 16)])
     assert [timed[0]["status"], timed[1]["status"]] == ["ok", "ok"]
     assert result["agreement"] == (1 if compare else None)
+
+
+def test_onnx_runtime_does_not_fall_back_to_another_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    class Session:
+        def __init__(self, *_: Any, providers: list[Any]) -> None:
+            asked.extend(providers)
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    fake = SimpleNamespace(InferenceSession=Session, SessionOptions=SimpleNamespace)
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    onnx_model(tmp_path / "m.onnx", CPU, 3)
+    with pytest.raises(RunFailedError, match="cannot load its CUDAExecutionProvider"):
+        onnx_model(tmp_path / "m.onnx", torch.device("cuda:1"), 3)
+    assert asked == [("CPUExecutionProvider", {}), ("CUDAExecutionProvider", {"device_id": 1})]
 
 
 @pytest.mark.slow

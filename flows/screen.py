@@ -6,7 +6,13 @@ from rich.segment import Segment
 from nerbench.artifacts.escaping import escaped
 
 
-class Escaping(RenderHook):
+def escaping(screen: Console) -> Console:
+    """The same console; what it prints from now on is escaped, its own styles and controls are not."""
+    screen.push_render_hook(_Escaping())
+    return screen
+
+
+class _Escaping(RenderHook):
     """Escape text after layout; keep the console's own styles and control codes."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:

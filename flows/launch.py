@@ -1,4 +1,4 @@
-"""Run flows from the command line: quiet Prefect, progress on stderr."""
+"""Run flows from the command line or from Python: quiet Prefect, progress on stderr."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from nerbench.artifacts.escaping import escaped
 from nerbench.flows import server
-from nerbench.flows.commands.terminal import escaping, verbosity
+from nerbench.flows.verbosity import verbosity
 from nerbench.tasks.child import CALM
 
 # Prefect and transformers read these on import. Values that the user has set take precedence.
@@ -46,9 +46,9 @@ def quiet() -> None:
 
 
 @contextmanager
-def running() -> Iterator[None]:
+def running(*, live: bool = True) -> Iterator[None]:
     """Provide a Prefect server and progress output while a flow runs."""
-    with told("starting Prefect"):
+    with told("starting Prefect", live=live):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
@@ -57,12 +57,14 @@ def running() -> Iterator[None]:
 
 
 @contextmanager
-def told(first: str = "working") -> Iterator[None]:
-    """Show nerbench's warnings as lines on stderr, and progress as one live line if stderr is a terminal.
+def told(first: str = "working", *, live: bool = True) -> Iterator[None]:
+    """Show nerbench's warnings as lines on stderr, and progress as one `live` line if stderr is a terminal.
 
     With `-v`, every message is a line; with `-q`, none is shown.
     """
     from rich.console import Console
+
+    from nerbench.flows.screen import escaping
 
     console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
 
@@ -76,7 +78,7 @@ def told(first: str = "working") -> Iterator[None]:
         return
     warner = _Lines(logging.WARNING, lambda text: line(f"warning: {text}", "yellow"))
     with _listening(OURS, warner):
-        if not sys.stderr.isatty() or verbosity() == "quiet":
+        if not (live and sys.stderr.isatty()) or verbosity() == "quiet":
             yield
             return
         with (
