@@ -20,7 +20,7 @@ from typing import IO, Any
 from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
 from nerbench.artifacts.secrets import redact
 
-CALM = {"GOMP_SPINCOUNT": "1000"}
+CALM = {"GOMP_SPINCOUNT": "1000", "TOKENIZERS_PARALLELISM": "true"}
 """Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
 
 PARENT = "NERBENCH_PARENT"
@@ -103,10 +103,15 @@ def _failure(what: str, last: Job, status: int, output: str) -> NerbenchError:
         if "traceback" in last:  # not where the child itself said what is wrong
             failure.add_note(last["traceback"])
         return failure
-    if status < 0:
-        hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
-        return RunFailedError(f"{what} was killed by {signal_name(-status)}{hint}")
-    return RunFailedError(f"{what} ended with status {status} and no result: {output}")
+    return RunFailedError(f"{what} {ending(status)}" if status < 0 else f"{what} {ending(status)}: {output}")
+
+
+def ending(status: int) -> str:
+    """How a process ended that gave no result."""
+    if status >= 0:
+        return f"ended with status {status} and no result"
+    hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
+    return f"was killed by {signal_name(-status)}{hint}"
 
 
 def signal_name(number: int) -> str:

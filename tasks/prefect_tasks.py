@@ -102,8 +102,8 @@ def _evaluate(
     words = refs.open_corpus(corpus)
     name = f"{artifact.name} on {corpus.dataset.name}{shard.place}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots(plan.settings.device):
-        return evaluation.carry_out(plan, artifact, words, results, progress, shard).model_dump(mode="json")
+    with gpu_slots(plan.settings.device, gpus=evaluation.processes_for(plan.settings, len(shard.blocks(words)))):
+        return evaluation.carry_out(plan, artifact, words, results, progress, shard, corpus).model_dump(mode="json")
 
 
 def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:

@@ -38,14 +38,8 @@ class Borrowed(NamedTuple):
 BORROWED = (
     # Methods that we override: Trainer
     Borrowed("transformers.Trainer.get_train_dataloader", "self"),
-    Borrowed("transformers.Trainer._prepare_inputs", "self inputs"),
-    Borrowed("transformers.Trainer.training_step", "self model inputs num_items_in_batch"),
-    Borrowed("transformers.Trainer.log", "self logs start_time"),
     Borrowed("transformers.Trainer.evaluate", "self eval_dataset ignore_keys metric_key_prefix"),
     Borrowed("transformers.Trainer._save_rng_state", "self output_dir"),
-    Borrowed("transformers.Trainer._finalize_training", "self trial num_train_samples start_time"),
-    Borrowed("transformers.Trainer.floating_point_ops", "self inputs"),
-    Borrowed("transformers.Trainer.store_flos", "self"),
     Borrowed("transformers.TrainerCallback.on_log", "self args state control kwargs"),
     Borrowed("transformers.TrainerCallback.on_train_begin", "self args state control kwargs"),
     Borrowed("transformers.TrainerCallback.on_step_end", "self args state control kwargs"),
@@ -65,6 +59,7 @@ BORROWED = (
     Borrowed("torch.nn.Dropout.forward", "self input"),
     Borrowed("torch.nn.Embedding.forward", "self input"),
     Borrowed("torch.utils.data.Dataset.__getitem__", "self index"),
+    Borrowed("torch.utils.data.DataLoader.__iter__", "self"),
     # others
     Borrowed("evaluate.Metric._info", "self"),
     Borrowed("evaluate.Metric._compute", "self predictions references kwargs"),

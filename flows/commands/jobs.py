@@ -97,14 +97,14 @@ def what_next(config: Config) -> str:
 
 def _check_training(config: Config) -> None:
     from nerbench.tasks.inference.loading import resolve_device
-    from nerbench.tasks.training.ranks import check_processes
+    from nerbench.tasks.processes import check_processes
 
     if not config.models:
         remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
         raise ConfigError("models", "there is no model to train", remedy)
     for model in config.models:
-        resolve_device(model.device, f"models: {model.name}: device")
-        check_processes(model)
+        field = f"models: {model.name}: "
+        check_processes(model.processes, resolve_device(model.device, f"{field}device"), field)
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
             if dataset.format == "conll" and dataset.file_of(split) is None:
@@ -137,6 +137,7 @@ def _check_benchmark(config: Config) -> None:
     from nerbench.flows.runners import check_runner
     from nerbench.tasks.corpora.refs import describe
     from nerbench.tasks.inference.loading import dtype_of, resolve_device
+    from nerbench.tasks.processes import check_processes
     from nerbench.tasks.scoring.counting import selected_functions
 
     functions = () if config.datasets else selected_functions(config)
@@ -145,7 +146,10 @@ def _check_benchmark(config: Config) -> None:
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
     check_runner(config.runner)
-    dtype_of(config.benchmark.dtype, resolve_device(config.benchmark.device))
+    device = resolve_device(config.benchmark.device)
+    dtype_of(config.benchmark.dtype, device)
+    if config.benchmark.processes != "auto":
+        check_processes(config.benchmark.processes, device, "benchmark.")
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
         raise ConfigError(

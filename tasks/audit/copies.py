@@ -146,7 +146,8 @@ def look_up(copy: Copy, alias: str) -> EvaluationPlan:
 
 def evaluate(copy: Copy, alias: str) -> EvaluationRecord:
     """The record of an evaluation: the cached one, or that of an inference."""
-    return carry_out(look_up(copy, alias), copy.artifact(alias), open_corpus(copy.corpus()), copy.config.results)
+    ref = copy.corpus()
+    return carry_out(look_up(copy, alias), copy.artifact(alias), open_corpus(ref), copy.config.results, ref=ref)
 
 
 def predict(copy: Copy, run_id: str, alias: str) -> Predicted:

@@ -1,6 +1,6 @@
 """What the benchmark measures, on which data, and how."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,9 @@ class BenchmarkConfig(Section):
     """How entities are matched; must include `strict`. `discard` and `span` repeat numbers of `strict` and `exact`."""
     device: str = "auto"
     """The device for inference: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Processes that infer a corpus together, each on its own GPU or its share of the cores. `auto`: one per GPU if the
+    corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
     dtype: Dtype = "fp32"
     """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
     window: int | None = Field(default=None, ge=8)
@@ -62,3 +65,11 @@ class BenchmarkConfig(Section):
         if "strict" not in modes:
             raise ValueError("strict is missing, by which reports and gates judge; add it")
         return modes
+
+    @model_validator(mode="after")
+    def _processes_have_devices_of_their_own(self) -> Self:
+        if self.processes not in {1, "auto"} and (self.device == "mps" or ":" in self.device):
+            raise ValueError(
+                f"{self.processes} processes need as many devices, and device is {self.device}; give cuda or cpu"
+            )
+        return self

@@ -7,6 +7,7 @@ below `shards/`, the same of its parts, where a corpus was cut (`nerbench.tasks.
 import logging
 import platform
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,17 +20,24 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.paths import room_for
+from nerbench.tasks.child import Emit, Job
 from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.heap import give_back
+from nerbench.tasks.inference.predictions import join, row_groups
 from nerbench.tasks.inference.records import EvaluationRecord, State, evaluation_folder, keep, look_up
 from nerbench.tasks.inference.writing import infer, n_blocks
+from nerbench.tasks.processes import meeting, run_processes, threads_of_each
 
 if TYPE_CHECKING:
     from nerbench.tasks.inference.loading import Tagger
 
 log = logging.getLogger(__name__)
 
+BLOCKS_PER_GPU = 64
+"""With `processes: auto`, a GPU gets a process for at least so many blocks (1.8 million words of news), because its
+process takes about ten seconds to start. Not measured on several GPUs."""
 CODE_VERSION = "2"
 """Raise it whenever a change of the code may change a prediction."""
 
@@ -41,6 +49,8 @@ class EvaluationSettings(Section):
     precision: Dtype
     window: int | None
     vote: Literal["first", "max", "mean"]
+    processes: int | Literal["auto"] = 1
+    """How many infer together; on a CPU, each has its share of the threads."""
 
 
 class EvaluationPlan(Section):
@@ -80,7 +90,11 @@ class Shard(Section):
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     """What of a benchmark can change a prediction."""
     return EvaluationSettings(
-        device=benchmark.device, precision=benchmark.dtype, window=benchmark.window, vote=benchmark.vote
+        device=benchmark.device,
+        precision=benchmark.dtype,
+        window=benchmark.window,
+        vote=benchmark.vote,
+        processes=benchmark.processes,
     )
 
 
@@ -101,17 +115,31 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "batch_pieces": str(BATCH_PIECES[device.type]),
         "code": CODE_VERSION,
         **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
-        **_hardware(device),
+        **_hardware(device, settings.processes),
     }
     return sha256_hex(canonical_json(parts))
 
 
-def _hardware(device: Any) -> dict[str, str]:
+def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     capability = torch.backends.cpu.get_cpu_capability()
-    return {"device": name, "cpu_capability": capability, "threads": str(torch.get_num_threads())}
+    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
+    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
+
+
+def processes_for(settings: EvaluationSettings, blocks: int) -> int:
+    """How many processes infer so many blocks: as configured; `auto` is one, or one per GPU if that is worth it."""
+    import torch
+
+    from nerbench.tasks.inference.loading import resolve_device
+
+    if settings.processes != "auto":
+        return settings.processes
+    device = resolve_device(settings.device)
+    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
+    return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
 
 
 def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
@@ -134,34 +162,108 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     results: str,
     on_progress: Callable[[int], None] = lambda words: None,
     shard: Shard | None = None,
+    ref: CorpusRef | None = None,
 ) -> EvaluationRecord:
     """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
 
-    The model is evicted again. Raises RunFailedError where another kind of machine planned it.
+    The model is evicted again. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
+    where another kind of machine planned it.
     """
     shard = shard or Shard(record=plan.record)
     if shard.record:
         return shard.record
     _check_machine(plan, artifact, corpus)
-    with tagger_handle(artifact, plan.settings) as handle, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+    blocks = shard.blocks(corpus)
+    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
-            vote, blocks = plan.settings.vote, shard.blocks(corpus)
-            inferred = infer(path, handle.value, corpus, vote=vote, blocks=blocks, on_progress=on_progress)
-        record = EvaluationRecord(
-            key=plan.key,
-            first=shard.first,
-            stop=shard.stop,
-            sha256=sha256_file(path),
-            labels=handle.value.labels,
-            ignored_keys=handle.value.ignored_keys,
-            **inferred._asdict(),
-        )
+            if ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
+                done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
+            else:
+                done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
+        record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
         keep(Root.open(results), record, path)
     give_back()
     if shard.of == 1:
         say_what_was_lost(record, artifact.name)
     return record
+
+
+def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
+    path: Path,
+    settings: EvaluationSettings,
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    blocks: range,
+    on_progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """The fields of a record of predictions that this process writes to a file."""
+    with tagger_handle(artifact, settings) as handle:
+        tagger = handle.value
+        inferred = infer(path, tagger, corpus, vote=settings.vote, blocks=blocks, on_progress=on_progress)
+        return inferred._asdict() | {"labels": tagger.labels, "ignored_keys": tagger.ignored_keys}
+
+
+def _infer_together(  # noqa: PLR0913, PLR0917 - as above
+    path: Path,
+    processes: int,
+    settings: EvaluationSettings,
+    artifact: ArtifactRef,
+    ref: CorpusRef,
+    blocks: range,
+    on_progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """As `_infer_here`, by several processes; the blocks in the file are the same, to the byte."""
+    done = Counter[int]()
+
+    def told(event: Job) -> None:
+        done[event["part"]] = event["words"]
+        on_progress(done.total())
+
+    given = {"settings": settings, "artifact": artifact, "corpus": ref}
+    job = {name: value.model_dump(mode="json") for name, value in given.items()}
+    parts = run_processes(
+        "nerbench.tasks.inference.evaluation:infer_part",
+        job | {"blocks": list(blocks), "folder": str(path.parent)},
+        processes=processes,
+        device=settings.device,
+        field="benchmark.",
+        what=f"inference with {artifact.name}",
+        on_event=told,
+    )
+    inferred = {number: part for number, part in enumerate(parts) if part}
+    files = (_part(path.parent, number) for number in inferred)
+    return next(iter(inferred.values())) | {
+        "predictions_digest": join(path, (block for file in files for block in row_groups(file))),
+        **{name: sum(part[name] for part in inferred.values()) for name in ("words", "truncated", "vanished")},
+        "evaluate_s": max(part["evaluate_s"] for part in inferred.values()),
+    }
+
+
+def _part(folder: Path, number: int) -> Path:
+    """The predictions of one process."""
+    return folder / f"part-{number}.parquet"
+
+
+def infer_part(job: Job, emit: Emit) -> Job:
+    """One process of an inference: infer its part of the blocks into a file; `{}` if it gets none."""
+    from nerbench.tasks.inference.loading import resolve_device
+
+    settings = EvaluationSettings.model_validate(job["settings"])
+    device = resolve_device(settings.device).type
+    with meeting(device) as state, state.split_between_processes(job["blocks"]) as mine:
+        if not mine:
+            return {}
+        own = device if device == "cpu" else str(state.device)
+        number = state.process_index
+        return _infer_here(
+            _part(Path(job["folder"]), number),
+            settings.model_copy(update={"device": own}),
+            ArtifactRef.model_validate(job["artifact"]),
+            open_corpus(CorpusRef.model_validate(job["corpus"])),
+            range(mine[0], mine[-1] + 1),
+            lambda words: emit({"event": "words", "part": number, "words": words}),
+        )
 
 
 def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:

@@ -5,11 +5,13 @@ words were cut into blocks, batches or shards.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nerbench.tasks.corpora.columns import CHUNK
 from nerbench.tasks.corpora.corpus import Corpus
@@ -88,3 +90,21 @@ def batch(rows: Positions, names: Sequence[str], labels: np.ndarray, scores: np.
         pa.array(scores, pa.float32(), mask=np.isnan(scores)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def join(path: Path, blocks: Iterable[pa.Table]) -> str:
+    """Write blocks of predictions to a Parquet file, a row group each; returns the digest of them all."""
+    digest = PredictionsDigest()
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        for block in blocks:
+            writer.write_table(block)
+            places = Positions(*(block[name].fill_null(-1).to_numpy() for name in Positions._fields))
+            digest.update(*places, block["pred"].cast(pa.string()).to_pylist())
+    return digest.hexdigest()
+
+
+def row_groups(path: Path) -> Iterator[pa.Table]:
+    """The blocks of a file that a process of ours has just written."""
+    with pq.ParquetFile(path, read_dictionary=["pred"]) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)

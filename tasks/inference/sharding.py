@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
@@ -20,7 +19,7 @@ from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, say_what_was_lost
-from nerbench.tasks.inference.predictions import SCHEMA, PredictionsDigest
+from nerbench.tasks.inference.predictions import join
 from nerbench.tasks.inference.records import EvaluationRecord, keep, look_up, shard_folder
 from nerbench.tasks.inference.writing import n_blocks
 
@@ -59,17 +58,12 @@ def join_shards(
     Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
     """
     root = Root.open(results)
-    digest = PredictionsDigest()
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
-        with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-            for shard in shards:
-                for block in _blocks(root, shard):
-                    writer.write_table(block)
-                    _update(digest, block)
+        digest = join(path, (block for shard in shards for block in _blocks(root, shard)))
         record = EvaluationRecord(
             key=plan.key,
-            predictions_digest=digest.hexdigest(),
+            predictions_digest=digest,
             sha256=sha256_file(path),
             labels=shards[0].labels,
             words=sum(shard.words for shard in shards),
@@ -90,8 +84,3 @@ def _blocks(root: Root, shard: EvaluationRecord) -> Iterator[pa.Table]:
     with corrupt_if_unreadable(shard.path), bounded(pa.BufferReader(data), dictionaries=["pred"]) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
-
-
-def _update(digest: PredictionsDigest, block: pa.Table) -> None:
-    document, sentence, word = (block[name].fill_null(-1).to_numpy() for name in ("document", "sentence", "word"))
-    digest.update(document, sentence, word, block["pred"].cast(pa.string()).to_pylist())

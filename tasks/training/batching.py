@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from nerbench.tasks.inference.prediction import batches
@@ -49,10 +50,15 @@ class TokenBatches:
 
 
 class Batches(DataLoader[Any]):  # type: ignore[misc]
-    """The batches of an epoch as tensors on the host, pinned where a GPU will fetch them."""
+    """The batches of an epoch as tensors on the device; the host does not wait for their copies to a GPU."""
 
-    def __init__(self, examples: Examples, sampler: TokenBatches, collate: Collator, *, pinned: bool) -> None:
-        super().__init__(examples, batch_sampler=sampler, collate_fn=collate, pin_memory=pinned)
+    def __init__(self, examples: Examples, sampler: TokenBatches, collate: Collator, device: torch.device) -> None:
+        super().__init__(examples, batch_sampler=sampler, collate_fn=collate, pin_memory=device.type == "cuda")
+        self.device = device
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        for batch in super().__iter__():
+            yield {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the training loop before each epoch."""

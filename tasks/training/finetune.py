@@ -5,7 +5,6 @@ training goes on; the events are training steps and evaluations; the result hold
 """
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from nerbench.tasks.training.arguments import resolve_precision
 from nerbench.tasks.training.lesson import make_trainer, prepare
 from nerbench.tasks.training.ranks import ranks
 from nerbench.tasks.training.source import folder_sha256
-from nerbench.tasks.training.stopping import callbacks, newest_checkpoint
+from nerbench.tasks.training.stopping import callbacks, newest_checkpoint, step_of
 
 SMALLEST_BATCH = 8
 """Tokens; training fails if a batch of this size does not fit into memory either."""
@@ -68,16 +67,16 @@ def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
 
 def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work, output = Path(job["work"]), Path(job["output"])
-    if "checkpoint" not in job:  # the first process looks, and says it to the others
-        job = job | {"checkpoint": str(newest_checkpoint(work) or "")}
-    with ranks(model, job, emit) as together:
+    with ranks(model) as together:
+        newest = newest_checkpoint(work) if together.number == 0 else None  # it removes torn ones
+        resumed_from = together.told(step_of(newest) if newest else 0)
         lesson = prepare(model, DatasetConfig(**job["dataset"]))
         _refuse_another_base(model, job.get("base_sha256"))
         stopping, *others = callbacks(model, emit, together)
         trainer = make_trainer(model, lesson, work, [stopping, *others], together)
         started = time.perf_counter()
         with room_for(work):
-            trainer.train(resume_from_checkpoint=job["checkpoint"] or None)
+            trainer.train(resume_from_checkpoint=str(work / f"checkpoint-{resumed_from}") if resumed_from else None)
         if together.number:
             return {}
         if stopping.reason == "terminated":
@@ -89,7 +88,7 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
             "train_s": stopping.earlier_s + (run_train_s := time.perf_counter() - started),
             "run_train_s": run_train_s,
             "golden": _golden(output, model.name),
-            "resumed_from": int(job["checkpoint"].rpartition("-")[2]) if job["checkpoint"] else None,
+            "resumed_from": resumed_from or None,
             "stopped_by": stopping.reason or _stopped_early(trainer),
             "window": lesson.base.window,
             "precision": resolve_precision(model),
@@ -160,5 +159,4 @@ def _is_quality(key: str) -> bool:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     serve(finetune)

@@ -5,7 +5,6 @@
 
 import fcntl
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from nerbench.tasks.child import Job, run_child
 from nerbench.tasks.config import DatasetConfig, ModelConfig, Section
 from nerbench.tasks.corpora.corpus import load_splits, pick_split, warn_of_repairs
 from nerbench.tasks.environment import code_version, environment, library_versions
+from nerbench.tasks.processes import run_processes, visible_gpus
 from nerbench.tasks.runs import utc_now
 from nerbench.tasks.training.source import base_source
 
@@ -114,13 +114,7 @@ def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
         return finished.model_copy(update={"train_s": 0.0})
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
-    result = run_child(
-        "nerbench.tasks.training.finetune",
-        _job(plan),
-        what=f"training {model.name}",
-        on_event=on_event,
-        env=_gpus(model),
-    )
+    result = _finetune(plan, on_event)
     if result["batch_tokens"] != model.batch_tokens:
         log.warning(
             "%s: batches of %d do not fit into memory; trained with batches of %d, %d a step",
@@ -135,6 +129,22 @@ def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
     )
     write_whole(work / FINISHED, [trained.model_dump_json().encode()])
     return trained
+
+
+def _finetune(plan: TrainingPlan, on_event: Callable[[Job], None]) -> Job:
+    model, what = plan.model, f"training {plan.model.name}"
+    if model.processes == 1:
+        env = visible_gpus(model.device, 1)
+        return run_child("nerbench.tasks.training.finetune", _job(plan), what=what, on_event=on_event, env=env)
+    return run_processes(
+        "nerbench.tasks.training.finetune:finetune",
+        _job(plan),
+        processes=model.processes,
+        device=model.device,
+        field=f"models: {model.name}: ",
+        what=what,
+        on_event=on_event,
+    )[0]
 
 
 def _finished(work: Path) -> TrainedModel | None:
@@ -155,17 +165,6 @@ def _job(plan: TrainingPlan) -> Job:
         "work": str(Path(plan.work) / "checkpoints"),
         "output": str(Path(plan.work) / "model"),
     }
-
-
-def _gpus(model: ModelConfig) -> dict[str, str]:
-    """Show the child as many GPUs as it has processes: given more, Trainer would spread a batch over all of them."""
-    if model.device in {"cpu", "mps"}:
-        return {}
-    first = int(model.device.partition(":")[2] or 0)
-    wanted = range(first, first + model.processes)
-    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return {"CUDA_VISIBLE_DEVICES": ",".join(visible.split(",")[wanted.start : wanted.stop])}
-    return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted))}
 
 
 def publish(trained: TrainedModel, store: str, run_id: str | None = None) -> ArtifactRef:

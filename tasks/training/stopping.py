@@ -12,7 +12,7 @@ from typing import Any
 from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
 from transformers.trainer_callback import ExportableState
 
-from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.tasks.child import Emit
 from nerbench.tasks.config import ModelConfig
 from nerbench.tasks.configuration.usercode import explain, load_function
@@ -23,16 +23,24 @@ STATE_FILE = "trainer_state.json"
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Tells the parent about steps and evaluations."""
+    """Tells the parent about steps and evaluations, and stops at a loss that is no number."""
 
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """Forward what the Trainer logs."""
-        self.emit(
-            {"event": "log", "step": state.global_step, "steps": state.max_steps, "epoch": state.epoch, **(logs or {})}
-        )
+        """The first process forwards what the Trainer logs; raises RunFailedError for a loss that is not finite."""
+        told = logs or {}
+        refuse_no_number(told.get("loss", 0.0), state.global_step)
+        if state.is_world_process_zero:
+            told = {"step": state.global_step, "steps": state.max_steps, "epoch": state.epoch} | told
+            self.emit({"event": "log"} | told)
+
+
+def refuse_no_number(loss: float, step: int) -> None:
+    """Raise RunFailedError for a loss that is no finite number."""
+    if not math.isfinite(loss):
+        raise RunFailedError(f"the loss is {loss} at step {step}; lower learning_rate, or train in fp32")
 
 
 class Orders(IntFlag):
@@ -99,6 +107,8 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
         """Between two steps is the only place to stop at."""
         orders = Orders(self.ranks.told(self._decide() if self.ranks.number == 0 else 0))
+        if float(state.epoch).is_integer() and args.eval_strategy == "epoch" and args.save_strategy == "epoch":
+            orders &= Orders.STOP  # Trainer evaluates and saves now; a checkpoint before that would lack the evaluation
         control.should_evaluate |= Orders.EVALUATE in orders
         control.should_save |= Orders.SAVE in orders
         control.should_training_stop |= Orders.STOP in orders
@@ -141,4 +151,9 @@ def newest_checkpoint(folder: Path) -> Path | None:
             complete.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return max(complete, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])

@@ -145,9 +145,8 @@ def guide_by_ours(model: ModelConfig, dataset: DatasetConfig, work: Path, turns:
 
     class InEights(TaggerTrainer):
         def get_train_dataloader(self) -> Batches:
-            return Batches(
-                self.train_dataset, Eights(lesson.train.lengths, recipe.seed), self.data_collator, pinned=False
-            )
+            sampler = Eights(lesson.train.lengths, recipe.seed)
+            return Batches(self.train_dataset, sampler, self.data_collator, self.args.device)
 
     return _paced_lesson(recipe, lesson, work, paced(InEights, turns))
 

@@ -31,8 +31,8 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
 def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
     """Carry out one step, all of whose work is done by stand-ins."""
     record = SimpleNamespace(model_dump=lambda mode: {}) if cached else None
-    plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device))
-    shard = SimpleNamespace(record=record, place="", of=1)
+    plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device, processes=gpus))
+    shard = SimpleNamespace(record=record, place="", of=1, blocks=lambda corpus: range(1))
     artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(dataset=SimpleNamespace(name="d"))
     benchmark = BenchmarkConfig(device=device)
     model = ModelConfig.model_validate(
@@ -79,9 +79,10 @@ def test_a_step_on_a_gpu_holds_the_slot(
     assert held == []
 
 
-def test_a_training_in_several_processes_holds_as_many(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["finetune", "evaluate"])
+def test_several_processes_hold_as_many(step: str, during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(as_task, "resolve_device", lambda device, field="": torch.device("cuda"))
-    work("finetune", "cuda", cached=False, gpus=4)
+    work(step, "cuda", cached=False, gpus=4)
     assert during == [[("gpu", 4, 60.0)]]
 
 

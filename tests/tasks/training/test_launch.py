@@ -168,26 +168,6 @@ def test_a_base_of_the_hub_is_known_by_its_commit(
     assert "do not fit into memory; trained with batches of 512, 2 a step" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("settings", "visible", "shown"),
-    [
-        ({}, None, "0"),
-        ({"device": "cuda:2"}, None, "2"),
-        ({"processes": 3}, None, "0,1,2"),
-        ({"device": "cuda:1"}, "4,GPU-5f,6", "GPU-5f"),
-        ({"device": "cuda", "processes": 2}, "4,GPU-5f,6", "4,GPU-5f"),
-        ({"device": "cpu", "processes": 2}, "4", None),
-    ],
-)
-def test_the_child_sees_as_many_gpus_as_it_has_processes(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], visible: str | None, shown: str | None
-) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert training._gpus(own_model(**settings)).get("CUDA_VISIBLE_DEVICES") == shown
-
-
 def test_publishing_empties_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Training
 ) -> None:

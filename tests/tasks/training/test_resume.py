@@ -84,6 +84,21 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert weights(killed) == weights(whole)
 
 
+def test_a_training_killed_while_it_evaluates_an_epoch_ends_with_the_same_weights(job: Any) -> None:
+    whole, killed = job("whole", checkpoint_s=1e-9), job("killed", checkpoint_s=1e-9)
+    finetune(whole, ignore)
+
+    def kill(event: dict[str, Any]) -> None:
+        if "eval_f1" in event and event["step"] == 18:
+            raise Killed
+
+    with pytest.raises(Killed):
+        finetune(killed, kill)
+    again = finetune(killed, ignore)
+    assert again["resumed_from"] == 17, "a checkpoint of step 18 would lack the evaluation"
+    assert weights(killed) == weights(whole)
+
+
 def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -> None:
     for number, complete in ((9, True), (100, True), (101, False)):
         folder = tmp_path / f"checkpoint-{number}"
