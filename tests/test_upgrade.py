@@ -209,7 +209,7 @@ def test_stored_predictions_are_scored_again(results: str) -> None:
 def test_cached_evaluations_still_hit(old: Path, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the machine, and with the versions, of the old results."""
     monkeypatch.setattr(evaluation, "version", VERSIONS.__getitem__)
-    monkeypatch.setattr(evaluation, "_hardware", lambda device: HARDWARE)
+    monkeypatch.setattr(evaluation, "_hardware", lambda *_: HARDWARE)
     (words,) = set(read_results(results, "predictions", columns=["words_sha256"])["words_sha256"].to_pylist())
     store = Store(str(old / "store"))
     for key in store.list():
