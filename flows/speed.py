@@ -22,7 +22,7 @@ NEEDS = ("datasets", "benchmark")
 
 @flow(name="speed")
 def speed(config: Request = None, models: list[str] | None = None) -> dict[str, Any]:
-    """Measure speed and memory over batch sizes, sequence lengths, backends and precisions.
+    """Measure speed and memory over batch sizes, sequence lengths, backends and dtypes.
 
     Args:
         config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.

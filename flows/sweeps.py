@@ -49,7 +49,7 @@ def is_folder(target: Path) -> bool:
 
 
 def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | None = None, **settings: Any) -> Sweep:
-    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and precisions.
+    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and dtypes.
 
     Args:
         models: Stored models, folders, Hub ids, names of architectures, or configurations as YAML mappings.

@@ -40,9 +40,9 @@ def regions() -> dict[str, str]:
 def columns(table: str) -> str:
     """What a page says of a table, from its declaration."""
     rows = [f"| {c.name} | {c.type} | {cell(c.meaning)} |" for c in TABLES[table].columns]
-    return "\n".join(
-        [f"**{table}**: {ROW_OF[table]}", "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""]
-    )
+    identity = ", ".join(f"`{name}`" for name in TABLES[table].identity)
+    about = f"**{table}**: {ROW_OF[table]}. A row is identified by {identity}."
+    return "\n".join([about, "", "| column | type | meaning |", "| --- | --- | --- |", *rows, ""])
 
 
 def cell(text: str) -> str:

@@ -113,7 +113,7 @@ def predict(
         "dataset": "own",
         "gold": gold_name,
         "split": "test",
-        "precision": "fp32",
+        "dtype": "fp32",
     }
     rng = np.random.default_rng(version)
     wrong = np.array([ours != theirs for ours, theirs in zip(flat, predicted, strict=True)])
@@ -153,7 +153,7 @@ def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> li
 def measure(run: Run, model: str, version: int, p50_s: float, *, sweep: bool = False) -> None:
     """Write speed and memory of a model, one sentence at a time; and of a sweep."""
     known = {"run_id": run.run_id, "artifact_id": digest(model, version), "model": model, "device": "cpu"}
-    known |= {"precision": "fp32", "workload": "inference"}
+    known |= {"dtype": "fp32", "workload": "inference"}
     cells = [(1, None), *([(b, n) for b in (1, 2, 4, 8) for n in (32, 128)] if sweep else [])]
     times = [p50_s * (batch or 1) ** 0.8 * ((length or 32) / 32) for batch, length in cells]
     speed = [

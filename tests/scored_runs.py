@@ -45,7 +45,7 @@ def score(
         "words_sha256": digest([len(tags) for tags in gold], documents),
         "gold_sha256": digest(gold),
         "predictions_digest": table["predictions_digest"][0].as_py(),
-        "precision": "fp32",
+        "dtype": "fp32",
     }
     for name, value in about.items():
         table = table.set_column(table.column_names.index(name), name, pa.array([value] * len(table)))
@@ -53,7 +53,12 @@ def score(
     uri = write_table(results, "predictions", table, date=date, key=predictions_key(about))
     of_run = _identity(night, hour) | {"attempt": 1}
     headline = {"level": "entity", "mode": "strict", "slice": "all", "label": "overall", "metric": "f1"}
-    row = of_run | about | headline | {"average": "micro", "model_sha256": model_sha256, "status": "ok"}
+    row = (
+        of_run
+        | about
+        | headline
+        | {"average": "micro", "aggregation": "model", "model_sha256": model_sha256, "status": "ok"}
+    )
     key = table_key(of_run["run_id"], about["artifact_id"], dataset, about["gold"])
     write_table(results, "metrics", [row], date=date, key=key)
     if run:

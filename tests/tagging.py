@@ -124,7 +124,7 @@ def predictions_table(gold: Sentences, predicted: Sentences, documents: Sequence
     tags = [tag for sentence in predicted for tag in sentence]
     digest = PredictionsDigest()
     digest.update(document, sentence, word, tags)
-    constants = ("model", "artifact_id", "dataset", "gold", "split", "words_sha256", "gold_sha256", "precision")
+    constants = ("model", "artifact_id", "dataset", "gold", "split", "words_sha256", "gold_sha256", "dtype")
     columns: dict[str, Any] = {name: [f"the {name}"] * len(word) for name in constants}
     columns |= {
         "predictions_digest": [digest.hexdigest()] * len(word),

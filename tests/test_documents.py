@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def nerbench_commands(text: str) -> Iterator[list[str]]:
         words = shlex.split(re.sub(r"(^|\s)#.*", "", line.replace("…", "")))
         for number, word in enumerate(words):
             if Path(word).name == "nerbench" and all("=" in earlier for earlier in words[:number]):
-                yield words[number + 1 :]
+                yield list(takewhile(lambda word: word not in {">", "|"}, words[number + 1 :]))
                 break
 
 

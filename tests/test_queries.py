@@ -19,15 +19,21 @@ RESULTS = "var/results"
 NIGHTS = ["2026-01-01", "2026-01-02"]
 F1 = {"slice": "all", "level": "entity", "mode": "strict", "label": "overall", "average": "micro", "metric": "f1"}
 OTHERS: list[dict[str, Any]] = [
-    {"label": "PER", "average": None},
+    {"label": "PER", "average": ""},
     *({"metric": "recall"}, {"mode": "exact"}, {"slice": "unseen"}),
 ]
 
 
 def rows(night: str, model: str) -> Iterator[dict[str, Any]]:
-    names = ("run_id", "artifact_id", "model_sha256", "dataset", "split", "gold", "precision", "status")
+    names = ("run_id", "artifact_id", "model_sha256", "dataset", "split", "gold", "dtype", "aggregation", "status")
     about: dict[str, Any] = dict.fromkeys(names, "x")
-    about |= {"started_at": datetime.fromisoformat(f"{night}T03:00+00:00"), "attempt": 1, "model": model, **F1}
+    about |= {
+        "aggregation": "model",
+        "started_at": datetime.fromisoformat(f"{night}T03:00+00:00"),
+        "attempt": 1,
+        "model": model,
+        **F1,
+    }
     yield about | {"value": int(night[-1]) / 10 + (model == "b") / 100}
     for other in OTHERS:
         yield about | {"value": 0.99, "parameters": "k=1"} | other

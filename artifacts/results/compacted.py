@@ -1,8 +1,8 @@
 """Which files hold the rows of a result table, once the many small files of a day have become one.
 
     <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
-    <table>/schema=<n>/_compacted/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
-    <table>/schema=<n>/_compacted/date=<day>/000001.json             manifest: that file, and what it replaces
+    _compacted/<table>/schema=<n>/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
+    _compacted/<table>/schema=<n>/date=<day>/000001.json             manifest: that file, and what it replaces
     <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, where the small ones were
 
 The manifest is created last and exclusively. From then on a reader that knows manifests takes the packed file and
@@ -10,9 +10,13 @@ passes over what it replaces, whether that is still there or not. The manifest w
 tells of everything that was ever replaced on its day, and where the rows are now.
 
 Another reader takes whatever matches `<table>/schema=*/date=*/*.parquet`. Until the time of grace is over it finds
-the small files alone: packed files do not end in `.parquet`, and readers of whole folders pass over names with `_`.
+the small files alone: packed files lie elsewhere. (Those of schema 1 lie in `<table>/schema=1/_compacted`, where polars
+refuses to open the folder of the table.)
 Then the packed file appears beside the small ones, and these are deleted: while that lasts, and after a crash in it
 until the next compaction, such a reader meets rows twice. It never misses one.
+
+Files of an earlier schema belong to the same day as those of the current one: the next compaction packs them all in the
+current schema. Of two small files with the same key, that of the current schema is read.
 """
 
 import re
@@ -28,14 +32,18 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import Digest, Record
+from nerbench.artifacts.results.declared.columns import VERSION
+from nerbench.artifacts.results.upgrading import written_as
 from nerbench.artifacts.storage.filesystem import Root
 
 _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The name of a file without its ending."""
-_WRITTEN = re.compile(r"([^/]+/schema=\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
-_SCHEMA = re.compile(r"[^/]+/schema=\d+(?=/)")
-_HIDDEN = re.compile(r"([^/]+/schema=\d+)/_compacted/date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)")
+_WRITTEN = re.compile(r"([^/]+)/schema=(\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
+_SCHEMA = re.compile(r"[^/]+/schema=(\d+)(?=/)")
+_HIDDEN = re.compile(
+    r"(?:_compacted/)?([^/]+)/schema=(\d+)/(?:_compacted/)?date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)"
+)
 _AT_ONCE = 8
 _ATTEMPTS = 5
 MAX_MANIFEST_BYTES = 16 << 20
@@ -73,23 +81,28 @@ class Compaction(Record):
     """The small files, in the order of their rows, which together are all rows."""
 
 
-class Day(NamedTuple):
-    """The part of a table that has one schema and one logical date."""
+Version = tuple[int, int]
+"""The schema of a compaction and its number: of several compactions of a day, the latest is valid."""
 
-    schema: str
-    """`<table>/schema=<n>`."""
+
+class Day(NamedTuple):
+    """The part of a table that has one logical date, in all schemas that are read as the current one."""
+
+    table: str
+    schema: int
+    """The schema in which files of this day are written."""
     date: str
     """YYYY-MM-DD."""
 
     @property
     def folder(self) -> str:
         """Where every reader looks."""
-        return f"{self.schema}/date={self.date}"
+        return f"{self.table}/schema={self.schema}/date={self.date}"
 
     @property
     def hidden(self) -> str:
         """Where only readers of manifests look."""
-        return f"{self.schema}/_compacted/date={self.date}"
+        return f"{_hidden(self.table, self.schema)}/date={self.date}"
 
     def published(self, number: int) -> str:
         """The path of a packed file that has taken the place of what it replaces."""
@@ -106,14 +119,23 @@ class Found:
 
     written: dict[str, str] = field(default_factory=dict)
     """Paths of the files of runs, by key."""
-    published: dict[int, str] = field(default_factory=dict)
-    """Paths of packed files where every reader looks, by number."""
-    manifests: dict[int, str] = field(default_factory=dict)
-    """Paths by number."""
-    packed: dict[str, int] = field(default_factory=dict)
-    """Numbers of the packed files that are hidden, by path."""
+    published: dict[Version, str] = field(default_factory=dict)
+    """Paths of packed files where every reader looks."""
+    manifests: dict[Version, str] = field(default_factory=dict)
+    """Paths of the manifests."""
+    packed: dict[str, Version] = field(default_factory=dict)
+    """The packed files that are hidden, by path."""
     odd: list[str] = field(default_factory=list)
     """Paths of what lies where the files of runs do, under a date or a name that none can have."""
+
+    @property
+    def outdated(self) -> list[str]:
+        """Paths of manifests that an earlier version of nerbench wrote after one of a later version."""
+        return [
+            path
+            for (schema, number), path in self.manifests.items()
+            if any(schema < later and number >= at_least for later, at_least in self.manifests)
+        ]
 
     def later(self, compaction: Compaction | None) -> dict[str, str]:
         """Those of `written` whose rows are not in the packed file."""
@@ -147,6 +169,7 @@ class Live(NamedTuple):
 
 
 Listing = dict[Day, Found]
+OUTDATED = "was written by an earlier version of nerbench after a compaction by this one; upgrade every worker"
 
 
 def is_key(name: str) -> bool:
@@ -161,28 +184,34 @@ def list_table(root: Root, table: str) -> Listing:
     tells of: no row is missed, and none is met twice.
     """
     paths = root.files(table, recursive=True)
-    schemas = sorted({match[0] for path in paths if (match := _SCHEMA.match(path))})
-    return _by_day(paths, (path for name in schemas for path in root.files(f"{name}/_compacted", recursive=True)))
+    schemas = sorted({VERSION, *(int(match[1]) for path in paths if (match := _SCHEMA.match(path)))})
+    return _by_day(paths, (path for number in schemas for path in root.files(_hidden(table, number), recursive=True)))
+
+
+def _hidden(table: str, schema: int) -> str:
+    return f"_compacted/{table}/schema={schema}" if schema > 1 else f"{table}/schema={schema}/_compacted"
 
 
 def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
     listing: defaultdict[Day, Found] = defaultdict(Found)
     for path in paths:
         if match := _WRITTEN.fullmatch(path):
-            found = listing[Day(match[1], match[2])]
-            if not (_is_date(match[2]) and KEY.fullmatch(match[3])):
+            day = Day(match[1], written_as(int(match[2])), match[3])
+            found = listing[day]
+            if not (_is_date(match[3]) and KEY.fullmatch(match[4])):
                 found.odd.append(path)
-            elif number := _PUBLISHED.fullmatch(match[3]):
-                found.published[int(number[1])] = path
-            else:
-                found.written[match[3]] = path
+            elif number := _PUBLISHED.fullmatch(match[4]):
+                found.published[int(match[2]), int(number[1])] = path
+            elif match[4] not in found.written or path.startswith(day.folder):
+                found.written[match[4]] = path
     for path in hidden:
         if match := _HIDDEN.fullmatch(path):
-            found = listing[Day(match[1], match[2])]
-            if match[4] == ".json":
-                found.manifests[int(match[3])] = path
+            found = listing[Day(match[1], written_as(int(match[2])), match[3])]
+            version = int(match[2]), int(match[4])
+            if match[5] == ".json":
+                found.manifests[version] = path
             else:
-                found.packed[path] = int(match[3])
+                found.packed[path] = version
     return dict(sorted(listing.items()))
 
 
@@ -213,9 +242,9 @@ def _compaction(root: Root, path: str) -> Compaction:
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error
 
 
-def packed_path(day: Day, found: Found, compaction: Compaction) -> str:
+def packed_path(day: Day, found: Found, version: Version, compaction: Compaction) -> str:
     """Where the packed file is: published, or still hidden."""
-    return found.published.get(compaction.number, f"{day.hidden}/{compaction.live}")
+    return found.published.get(version, f"{day._replace(schema=version[0]).hidden}/{compaction.live}")
 
 
 def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
@@ -223,7 +252,7 @@ def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
     compaction = valid_compaction(root, found)
     if compaction is None:
         return None
-    path = packed_path(day, found, compaction)
+    path = packed_path(day, found, max(found.manifests), compaction)
     return next((Packed(path, entry) for entry in compaction.replaced if entry.key == key), None)
 
 
@@ -232,9 +261,9 @@ def find_packed(root: Root, day: Day, key: str) -> Packed | None:
     found = _by_day((), root.files(day.hidden)).get(day)
     if found is None:
         return None
-    published = day.published(max(found.manifests, default=0))
-    if root.exists(published):
-        found.published = {max(found.manifests): published}
+    version = max(found.manifests, default=(day.schema, 0))
+    if root.exists(published := day.published(version[1])):
+        found.published = {version: published}
     return packed_in(root, day, found, key)
 
 
@@ -253,8 +282,9 @@ def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
 def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
     """Without its manifest, a packed file that is published holds all rows that are known; else nothing is deleted."""
     problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
-    for number in sorted(found.manifests, reverse=True):
-        path = found.manifests[number]
+    problems |= {root.uri(path): OUTDATED for path in found.outdated}
+    for version in sorted(found.manifests, reverse=True):
+        path = found.manifests[version]
         try:
             compaction = _compaction(root, path)
         except FileNotFoundError:
@@ -266,9 +296,9 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
         else:
             later = found.later(compaction).values()
             replaced = [path for path in found.written.values() if path not in later]
-            return Live(packed_path(day, found, compaction), list(later), replaced, problems)
-        if number in found.published:
-            return Live(found.published[number], [], list(found.written.values()), problems)
+            return Live(packed_path(day, found, version, compaction), list(later), replaced, problems)
+        if version in found.published:
+            return Live(found.published[version], [], list(found.written.values()), problems)
     return Live(None, list(found.written.values()), [], problems)
 
 

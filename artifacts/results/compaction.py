@@ -16,10 +16,12 @@ from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.problems import report
 from nerbench.artifacts.results.compacted import (
+    OUTDATED,
     Compaction,
     Day,
     Found,
     Replaced,
+    Version,
     in_parallel,
     list_table,
     packed_path,
@@ -27,6 +29,7 @@ from nerbench.artifacts.results.compacted import (
 )
 from nerbench.artifacts.results.parquet import as_parquet, create_file, read_rows
 from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.results.upgrading import current_name
 from nerbench.artifacts.storage.filesystem import Root
 
 COMPACTABLE: tuple[str, ...] = tuple(
@@ -83,31 +86,38 @@ def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: date
     done = _Done()
     with suppress(FileNotFoundError):  # another compaction is ahead of this one
         compaction = valid_compaction(root, found)
+        for outdated in found.outdated:
+            raise CorruptArtifactError(f"{root.uri(outdated)} {OUTDATED}; nothing of {day.date} is deleted")
         if compaction and (leftovers := _leftovers(found, compaction)):
             if now - compaction.created_at < grace:
                 return done
-            _publish(root, day, found, compaction)
+            _publish(root, day, found, max(found.manifests), compaction)
             in_parallel(root.delete, leftovers)
             done = _Done(deleted=len(leftovers))
         later = found.later(compaction)
-        if len(later) + bool(compaction) > 1 and _pack(root, day, compaction, later, now):
-            done = done._replace(packed=len(later))
+        packed = [day._replace(schema=max(found.manifests)[0]).published(compaction.number)] if compaction else []
+        paths = [*packed, *later.values()]
+        is_due = len(paths) > 1 or any(not path.startswith(f"{day.folder}/") for path in paths)
+        if is_due and _pack(root, day, compaction, list(later), paths, now):
+            done = done._replace(packed=len(later) or 1)
     return done
 
 
 def _leftovers(found: Found, compaction: Compaction) -> list[str]:
     """What is not needed any more as soon as the packed file is published."""
+    valid = max(found.manifests)
     return [
         *(found.written[entry.key] for entry in compaction.replaced if entry.key in found.written),
-        *(path for number, path in found.published.items() if number < compaction.number),
-        *(path for path, number in found.packed.items() if number <= compaction.number),
-        *(path for number, path in found.manifests.items() if number < compaction.number),
+        *(path for version, path in found.published.items() if version < valid),
+        *(path for path, version in found.packed.items() if version <= valid),
+        *(path for version, path in found.manifests.items() if version < valid),
     ]
 
 
-def _publish(root: Root, day: Day, found: Found, compaction: Compaction) -> None:
+def _publish(root: Root, day: Day, found: Found, version: Version, compaction: Compaction) -> None:
     """Let the packed file appear where every reader looks. Raises CorruptArtifactError where it is damaged."""
-    path, published = packed_path(day, found, compaction), day.published(compaction.number)
+    path = packed_path(day, found, version, compaction)
+    published = day._replace(schema=version[0]).published(compaction.number)
     data = root.read(path)
     if sha256_hex(data) != compaction.sha256:
         raise CorruptArtifactError(f"{root.uri(path)} is not what its manifest says; nothing of {day.date} is deleted")
@@ -116,13 +126,17 @@ def _publish(root: Root, day: Day, found: Found, compaction: Compaction) -> None
     try:
         create_file(root, published, data)
     except FileExistsError:
-        _publish(root, day, Found(published={compaction.number: published}), compaction)
+        _publish(root, day, Found(published={version: published}), version, compaction)
 
 
-def _pack(root: Root, day: Day, before: Compaction | None, later: dict[str, str], now: datetime) -> bool:
-    """Write the rows of a day to one file, then its manifest; False where another compaction was faster."""
+def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
+    root: Root, day: Day, before: Compaction | None, later: Sequence[str], paths: Sequence[str], now: datetime
+) -> bool:
+    """Write the rows of a day to one file in the current schema, then its manifest; False if another one was faster.
+
+    `paths`: the packed file of the compaction before, if there is one, then the files with the keys `later`.
+    """
     number = before.number + 1 if before else 1
-    paths = [*([day.published(before.number)] if before else []), *later.values()]
     parts = in_parallel(lambda path: read_rows(root, path), paths)
     rows = pa.concat_tables(parts, promote_options="permissive")
     data = as_parquet(rows)
@@ -131,7 +145,7 @@ def _pack(root: Root, day: Day, before: Compaction | None, later: dict[str, str]
         created_at=now,
         live=f"{number:06}-{sha256_hex(data)[:16]}.packed",
         sha256=sha256_hex(data),
-        replaced=_replaced(before, list(later), parts, rows.column_names),
+        replaced=_replaced(day.table, before, later, parts, rows.column_names),
     )
     with suppress(FileExistsError):  # named by its content: the same rows were packed before
         create_file(root, f"{day.hidden}/{manifest.live}", data)
@@ -143,13 +157,16 @@ def _pack(root: Root, day: Day, before: Compaction | None, later: dict[str, str]
 
 
 def _replaced(
-    before: Compaction | None, later: Sequence[str], parts: Sequence[pa.Table], columns: Sequence[str]
+    table: str, before: Compaction | None, later: Sequence[str], parts: Sequence[pa.Table], columns: Sequence[str]
 ) -> tuple[Replaced, ...]:
     """Where in the packed file the rows of each small one are: those packed before come first."""
     entries = list(before.replaced) if before else []
     if before:
         added = [name for name in columns if name not in parts[0].column_names]
-        entries = [entry.model_copy(update={"lacks": (*entry.lacks, *added)}) for entry in entries]
+        entries = [
+            entry.model_copy(update={"lacks": (*(current_name(table, name) for name in entry.lacks), *added)})
+            for entry in entries
+        ]
     first_row = parts[0].num_rows if before else 0
     for key, part in zip(later, parts[1:] if before else parts, strict=True):
         lacks = tuple(name for name in columns if name not in part.column_names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date as calendar_date
 from typing import Any
 
 import pyarrow as pa
@@ -11,16 +12,19 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
 from nerbench.artifacts.results.bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
 from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.results.upgrading import earlier_columns, upgraded
 from nerbench.artifacts.storage.filesystem import Root
 
 
-def as_table(table: str, data: pa.Table | list[dict[str, Any]]) -> pa.Table:
-    """Rows for a table, not yet typed; raises ValueError for a column that it does not have."""
+def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
+    """Rows for a table with their logical date, not yet typed; raises ValueError for a column that it does not have."""
     declared = schema(table)
     given = data.column_names if isinstance(data, pa.Table) else sorted({name for row in data for name in row})
     if unknown := [name for name in given if name not in declared.names]:
         raise ValueError(f"the table {table} has no column {unknown[0]}")
-    return data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
+    rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
+    run_date = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), rows.num_rows)
+    return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
 def serialised(table: str, rows: pa.Table) -> bytes:
@@ -65,12 +69,13 @@ def create_file(root: Root, path: str, data: bytes) -> None:
 
 
 def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table:
-    """The rows of a file, with those of the wanted columns that it has.
+    """The rows of a file in the current schema, with those of the wanted columns that it has.
 
     Raises FileNotFoundError, and CorruptArtifactError where it is damaged.
     """
     with _opened(root, path) as stream:
-        return read_table(stream, wanted)
+        rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
+        return upgraded(path, rows, wanted)
 
 
 def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:

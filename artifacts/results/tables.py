@@ -2,6 +2,7 @@
 
 <results>/<table>/schema=<n>/date=<YYYY-MM-DD>/<key>.parquet
 
+Files are written in the current schema. Those of an earlier one are read as if they had been (`results.upgrading`).
 `results.compaction` may later make one file of those of a day; no function here says another thing after it.
 """
 
@@ -41,6 +42,7 @@ from nerbench.artifacts.results.parquet import (
     with_declared,
 )
 from nerbench.artifacts.results.schemas import TABLES, schema
+from nerbench.artifacts.results.upgrading import is_known
 from nerbench.artifacts.storage.filesystem import Root
 
 Filter = tuple[str, str, Any]
@@ -76,7 +78,7 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
     """
     if not (KEY.fullmatch(key) and is_key(key)):
         raise ValueError(f"{key!r} cannot name a file")
-    root, rows, day = Root.open(results_url), as_table(table, data), _day(table, date)
+    root, rows, day = Root.open(results_url), as_table(table, data, date), _day(table, date)
 
     def write(packed: Packed | None, last: bool) -> tuple[str, str | None]:
         if packed is not None:
@@ -107,7 +109,7 @@ def find_table_file(results_url: str, table: str, key: str, date: str | None = N
         return root.uri(path) if root.exists(path) else None
 
     def find(listing: Listing, last: bool) -> str | None:
-        of_version = [(day, found) for day, found in listing.items() if day.schema == _folder(table)]
+        of_version = [(day, found) for day, found in listing.items() if day.schema == TABLES[table].version]
         small = [found.written[key] for _, found in of_version if key in found.written]
         packed = (packed_in(root, day, found, key) for day, found in of_version if not small)
         return next(chain(small, (one.path for one in packed if one)), None)
@@ -219,7 +221,7 @@ def _zipped(read: Callable[[str], T], paths: Sequence[str]) -> Iterable[tuple[st
 
 
 def _read(root: Root, table: str, path: str, *, wanted: set[str] | None, last: bool) -> pa.Table | CorruptArtifactError:
-    """The rows of a file, or what is wrong with it; other versions of the table may have other key columns."""
+    """The rows of a file, or what is wrong with it; an unknown version of the table may have other key columns."""
     declared = schema(table)
     try:
         rows = with_declared(read_rows(root, path, wanted), declared, wanted)
@@ -229,18 +231,14 @@ def _read(root: Root, table: str, path: str, *, wanted: set[str] | None, last: b
         return CorruptArtifactError(f"a file of the result tables is gone: {error}")
     except CorruptArtifactError as error:
         return error
-    keys = [field.name for field in declared if not field.nullable] if path.startswith(f"{_folder(table)}/") else []
+    keys = [field.name for field in declared if not field.nullable] if is_known(path) else []
     if empty := [name for name in keys if name in rows.column_names and rows[name].null_count]:
         return CorruptArtifactError(f"{root.uri(path)} has no {empty[0]} in some rows")
     return rows
 
 
-def _folder(table: str) -> str:
-    return f"{table}/schema={TABLES[table].version}"
-
-
 def _day(table: str, date: str) -> Day:
-    return Day(_folder(table), calendar_date.fromisoformat(date).isoformat())
+    return Day(table, TABLES[table].version, calendar_date.fromisoformat(date).isoformat())
 
 
 def _declared(table: str) -> pa.Schema:

@@ -147,7 +147,7 @@ def _check_benchmark(config: Config) -> None:
         )
     check_runner(config.runner)
     device = resolve_device(config.benchmark.device)
-    dtype_of(config.benchmark.precision, device)
+    dtype_of(config.benchmark.dtype, device)
     if config.benchmark.processes != "auto":
         check_processes(config.benchmark.processes, device, "benchmark.")
     known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}

@@ -1,4 +1,4 @@
-"""`nerbench results`: show, compact and export the result tables."""
+"""`nerbench results`: show, compact, export and query the result tables."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import print_custom, print_json, print_leaderboard, print_table, say
+from nerbench.flows.commands.terminal import echo, print_custom, print_json, print_leaderboard, print_table, say
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
-app = typer.Typer(help="Show, compact and export the result tables.", no_args_is_help=True)
+app = typer.Typer(help="Show, compact, export and query the result tables.", no_args_is_help=True)
 
 RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="The run to show. Default: the newest one.")]
 Bundle = Annotated[
@@ -58,7 +58,7 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
         return
     print_leaderboard(leaderboard(found.metrics))
     if found.speed:
-        less = ("precision", "device", "load s", "weights MB", "p90 ms")
+        less = ("dtype", "device", "load s", "weights MB", "p90 ms")
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
     if found.custom:
         print_custom(found.custom)
@@ -109,3 +109,16 @@ def export(  # noqa: PLR0913 - one parameter an option
     else:
         raise InputError("results export", "needs one target", "give --bundle FILE.zip, or --to FILE and --table NAME")
     say(f"{bundle or to}: {', '.join(f'{count} {name}' for name, count in rows.items())} rows")
+
+
+@app.command()
+@configured()
+def sql(config: "Config") -> None:
+    """Print SQL that creates views in DuckDB: each table, and the scores of runs as headline, latest and trend.
+
+    Run it with `nerbench results sql > views.sql`, then `.read views.sql` in DuckDB. Print it again after upgrading
+    nerbench, and after a table gets its first rows.
+    """
+    from nerbench.tasks.results.sql import views
+
+    echo(views(config.results))

@@ -38,7 +38,10 @@ Workloads = Annotated[str | None, typer.Option("--workloads", metavar="A,B", hel
 Backends = Annotated[
     str | None, typer.Option("--backends", metavar="A,B", help="eager (default), compile, int8, onnx.")
 ]
-Precisions = Annotated[str | None, typer.Option("--precisions", metavar="A,B", help="fp32 (default), bf16, fp16.")]
+Dtypes = Annotated[str | None, typer.Option("--dtypes", metavar="A,B", help="fp32 (default), bf16, fp16.")]
+Precisions = Annotated[
+    str | None, typer.Option("--precisions", metavar="A,B", hidden=True, help="Deprecated name of `--dtypes`.")
+]
 Head = Annotated[
     str | None,
     typer.Option("--head", metavar="HEAD", help="token; or none: only the encoder. Default: the head of the model."),
@@ -84,6 +87,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
     sequence_lengths: Lengths = None,
     workloads: Workloads = None,
     backends: Backends = None,
+    dtypes: Dtypes = None,
     precisions: Precisions = None,
     head: Head = None,
     processes: Processes = None,
@@ -94,7 +98,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
     csv: Csv = None,
     json: Json = False,
 ) -> None:
-    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and precisions.
+    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and dtypes.
 
     If you repeat an interrupted sweep within twelve hours, it measures only the missing cells.
     """
@@ -103,7 +107,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
         "sequence_lengths": sequence_lengths,
         "workloads": workloads,
         "backends": backends,
-        "precisions": precisions,
+        "dtypes": dtypes or _renamed(precisions),
     }
     single: dict[str, Any] = {
         "head": head,
@@ -125,6 +129,14 @@ def speed(  # noqa: PLR0913 - one parameter an option
         print_json(done._asdict())
     else:
         _print(done)
+
+
+def _renamed(precisions: str | None) -> str | None:
+    from nerbench.tasks.config.section import warn_renamed
+
+    if precisions is not None:
+        warn_renamed("--precisions", "--dtypes")
+    return precisions
 
 
 def _parts(text: str) -> list[int | str]:

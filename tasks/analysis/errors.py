@@ -12,7 +12,7 @@ from nerbench.tasks.analysis.aligned import Aligned, align, lowest_scores
 from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
 from nerbench.tasks.scoring.tagged import TaggedWords
 
-SCHEMA = pa.schema([field for field in schema("errors") if field.name not in IDENTITY])
+SCHEMA = pa.schema([field for field in schema("errors") if field.name not in {"run_date", *IDENTITY}])
 KINDS = ("missed", "spurious", "type", "boundary", "type+boundary")
 MISSED, SPURIOUS, TYPE, BOUNDARY, TYPE_AND_BOUNDARY = range(len(KINDS))
 LONGEST = 200

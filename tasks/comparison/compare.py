@@ -143,8 +143,8 @@ def _find(reference: str, config: Config, asked: Asked) -> Side:
 def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> Comparison:
     base, candidate = sides
     nothing = {"verdict": None, "frozen": False, "deltas": (), "flipped": ()}
-    precisions = [", ".join(sorted({one.precision for one in side.scored})) for side in sides]
-    environment = difference(base.run, candidate.run, *precisions)
+    dtypes = [", ".join(sorted({one.dtype for one in side.scored})) for side in sides]
+    environment = difference(base.run, candidate.run, *dtypes)
     return Comparison(
         base=base, candidate=candidate, reasons=tuple(reasons), environment=environment, **(nothing | found)
     )
@@ -188,7 +188,7 @@ def _flipped(pair: Pair, results: str) -> FlippedOn:
 def _is_frozen(sides: Sequence[Side], deciding: Iterable[Pair]) -> bool:
     base, candidate = sides
     return base.model_sha256 == candidate.model_sha256 and all(
-        same_settings(base.run, candidate.run, pair.base.precision, pair.candidate.precision)
+        same_settings(base.run, candidate.run, pair.base.dtype, pair.candidate.dtype)
         for pair in deciding
         if pair.base and pair.candidate
     )

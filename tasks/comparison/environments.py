@@ -11,7 +11,7 @@ Run = Mapping[str, Any]
 UNKNOWN = "unknown"
 
 SETTINGS = ("window", "vote", "label_map", "ignore_labels", "labels_of")
-"""Fields of `benchmark` that can change a predicted tag; the precision stands in the rows themselves."""
+"""Fields of `benchmark` that can change a predicted tag; `dtype` stands in the rows themselves."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),
     *("python", "torch", "transformers", "tokenizers", "prefect", "code_commit", "code_dirty"),
@@ -19,25 +19,25 @@ COLUMNS = (
 """Columns of `runs` that are compared as they are; `cpu_flags` are compared one by one."""
 
 
-def same_settings(base: Run | None, candidate: Run | None, base_precision: str, candidate_precision: str) -> bool:
+def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str) -> bool:
     """Whether two runs inferred with the same settings; False where a run left no row that would tell.
 
     With the same `model_sha256` and words this makes a comparison frozen: every flip is then real.
     """
-    if base is None or candidate is None or base_precision != candidate_precision:
+    if base is None or candidate is None or base_dtype != candidate_dtype:
         return False
     return _settings(base) == _settings(candidate)
 
 
 def difference(
-    base: Run | None, candidate: Run | None, base_precision: str, candidate_precision: str
+    base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str
 ) -> dict[str, dict[str, Any]]:
     """By column or setting, `base` and `candidate` where they differ; of `cpu_flags` those that the other lacks.
 
     It is about the runs that scored: predictions that a run took from the cache may have been inferred by an earlier
-    run, elsewhere. A run without a row in `runs` is said by the entry `run`, and then only precisions are compared.
+    run, elsewhere. A run without a row in `runs` is said by the entry `run`, and then only `dtype` is compared.
     """
-    pairs: dict[str, tuple[Any, Any]] = {"precision": (base_precision, candidate_precision)}
+    pairs: dict[str, tuple[Any, Any]] = {"dtype": (base_dtype, candidate_dtype)}
     if base is None or candidate is None:
         pairs["run"] = (_name(base), _name(candidate))
         return _sides({name: pair for name, pair in pairs.items() if UNKNOWN in pair or pair[0] != pair[1]})

@@ -28,7 +28,7 @@ _HEADLINE: list[Filter] = [
     ("metric", "=", "f1"),
     ("average", "=", "micro"),
 ]
-_SAME = ("model_sha256", "words_sha256", "gold_sha256", "precision", "dataset", "gold")
+_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold")
 _COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
 
 
@@ -71,7 +71,7 @@ def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list
                 fitting = (
                     Earlier(row, earlier)
                     for row, earlier in candidates
-                    if earlier and same_settings(earlier, here, row["precision"], one.precision)
+                    if earlier and same_settings(earlier, here, row["dtype"], one.dtype)
                 )
                 found[at] = next(fitting, None)
         if None not in found:
@@ -85,7 +85,7 @@ def _same(row: Row) -> tuple[str, ...]:
 
 def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:
     flipped = _flipped(run.results, before.row, now)
-    environments = difference(before.run, here, now.precision, now.precision)
+    environments = difference(before.run, here, now.dtype, now.dtype)
     changes = [f"{name} {sides['base']} then, {sides['candidate']} now" for name, sides in environments.items()]
     counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
     return {

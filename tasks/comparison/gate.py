@@ -20,7 +20,7 @@ from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.verdicts import exceeds
 
 RULE_FIELDS = ("mode", "slice", "label", "metric")
-NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support", "unit")
+NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
 UNDECIDED = "undecided"
 MISSING = "missing"
 """The verdict where a rule's number is not there, which fails: a gate that judges nothing must not pass."""
@@ -220,6 +220,8 @@ def _row(  # noqa: PLR0913, PLR0917 - one parameter a kind of column
         "level": "entity",
         **{name: getattr(rule, name) for name in RULE_FIELDS},
         **{name: delta.get(name) for name in NUMBERS},
+        "resampling_unit": delta.get("unit"),
+        "unit": "share",
         "average": "micro" if rule.label == OVERALL else "",
         "margin": (gate.margin if rule.margin is None else rule.margin) / 100,
         "confidence": gate.confidence,

@@ -18,11 +18,11 @@ from nerbench.tasks.statistics.slowdown import FEWEST_NIGHTS, Slowdown, slowdown
 Row = Mapping[str, Any]
 
 SERIES = (
-    *("model", "device", "host", "precision", "backend", "threads", "processes"),
+    *("model", "device", "host", "dtype", "backend", "threads", "processes"),
     *("workload", "batch_size", "sequence_length", "dataset"),
 )
 """What must be the same for two rows of `speed` to be compared."""
-UNDISTURBED = "undisturbed_s"
+UNDISTURBED = "min_latency_s"
 """The column of `speed` that is compared."""
 RATE, RATE_TOLERANCE = "sgemm_flops_per_s", 0.15
 """Nights on which the host computed a fixed matrix product at another rate are other hosts, whatever their name."""
@@ -73,6 +73,7 @@ def judged(measured: Row, found: Slowdown | None, gate: SpeedGateConfig) -> dict
         "artifact_id": measured["artifact_id"],
         "dataset": measured["dataset"],
         "metric": UNDISTURBED,
+        "unit": "seconds",
         "candidate": measured[UNDISTURBED],
         "margin": gate.slowdown / 100,
         "confidence": gate.confidence,

@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{8,64})")
 _IDENTITY = ("words_sha256", "gold_sha256", "predictions_digest")
 _COLUMNS = (
     *("run_id", "started_at", "artifact_id", "model_sha256", "model", "dataset", "split", "gold"),
-    *(*_IDENTITY, "precision", "n_models"),
+    *(*_IDENTITY, "dtype", "n_models"),
 )
 _SHOWN = 5
 

@@ -12,7 +12,7 @@ from nerbench.tasks.config.job import Config
 from nerbench.tasks.config.metrics import EvaluateMetric
 from nerbench.tasks.config.models import ModelConfig
 from nerbench.tasks.config.runner import RunnerConfig
-from nerbench.tasks.config.section import Name, Precision, Section, SourceName, Split, Text
+from nerbench.tasks.config.section import Dtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.slices import SliceConfig
 from nerbench.tasks.config.speed import SpeedConfig, SpeedGateConfig
 from nerbench.tasks.config.splits import SplitConfig
@@ -24,6 +24,7 @@ __all__ = [
     "CardConfig",
     "Config",
     "DatasetConfig",
+    "Dtype",
     "EvaluateMetric",
     "Format",
     "GateConfig",
@@ -31,7 +32,6 @@ __all__ = [
     "GoldConfig",
     "ModelConfig",
     "Name",
-    "Precision",
     "RunnerConfig",
     "Section",
     "SliceConfig",

@@ -1,10 +1,10 @@
 """What the benchmark measures, on which data, and how."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nerbench.tasks.config.section import DEFAULT_MODES, Mode, Precision, Section, Split
+from nerbench.tasks.config.section import DEFAULT_MODES, Dtype, Mode, Section, Split, with_new_name
 
 
 class BenchmarkConfig(Section):
@@ -23,8 +23,8 @@ class BenchmarkConfig(Section):
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Processes that infer a corpus together, each on its own GPU or its share of the cores. `auto`: one per GPU if the
     corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
-    precision: Precision = "fp32"
-    """Floating-point type for inference."""
+    dtype: Dtype = "fp32"
+    """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
     window: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
     vote: Literal["first", "max", "mean"] = "first"
@@ -53,6 +53,11 @@ class BenchmarkConfig(Section):
     """Whether result tables may contain the words of the corpus."""
     refresh: bool = False
     """Run inference again, even if predictions are cached."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precision_is_dtype(cls, data: Any) -> Any:
+        return with_new_name(data, "benchmark", "dtype")
 
     @field_validator("modes")
     @classmethod

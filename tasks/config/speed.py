@@ -1,10 +1,10 @@
 """Settings of the speed and memory sweep."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from nerbench.tasks.config.section import Precision, Section
+from nerbench.tasks.config.section import Dtype, Section, with_new_name
 
 Backend = Literal["eager", "compile", "int8", "onnx"]
 Workload = Literal["inference", "training"]
@@ -16,7 +16,7 @@ LENGTHS = (8, 32, 128, 512)
 
 
 class SpeedGateConfig(Section):
-    """When a benchmark fails because a model is slower than in earlier runs. The gate compares `undisturbed_s`."""
+    """When a benchmark fails because a model is slower than in earlier runs. The gate compares `min_latency_s`."""
 
     slowdown: float = Field(default=10.0, ge=0)
     """Largest acceptable increase in latency, in percent."""
@@ -41,8 +41,8 @@ class SpeedConfig(Section):
     head: Head | None = None
     """What is on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
     `token`, and `none` for a checkpoint that is no token classifier."""
-    precisions: tuple[Precision, ...] = Field(default=("fp32",), min_length=1)
-    """Floating-point types. Training in bf16 and fp16 uses autocast."""
+    dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
+    """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
     processes: int = Field(default=3, ge=1, le=100)
     """Number of processes that time each cell, one after another. Intervals need at least two."""
     multi_process: bool = True
@@ -63,3 +63,8 @@ class SpeedConfig(Section):
     def rounds(self) -> int:
         """How often each cell is timed."""
         return self.processes if self.multi_process else 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precisions_are_dtypes(cls, data: Any) -> Any:
+        return with_new_name(data, "speed", "dtypes")

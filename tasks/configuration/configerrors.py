@@ -12,6 +12,7 @@ from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.secrets import redact
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.credentials import field_name
+from nerbench.tasks.config.section import OLD_NAMES
 
 _SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
 
@@ -81,13 +82,14 @@ def _real_location(location: Location, kind: str, data: Any) -> Location:
         location = location[:-1]
     if location[:1] == ("datasets",) and isinstance(data, dict) and "datasets" not in data:
         location, data, real = location[2:], data["dataset"], ["dataset"]
-    for number, key in enumerate(location, start=1):
+    for number, name in enumerate(location, start=1):
         steps = data if isinstance(data, dict) else dict(enumerate(data)) if isinstance(data, list) else {}
+        key = name if name in steps else OLD_NAMES.get(str(name), name)
         if key in steps:
             data = steps[key]
             real.append(key)
         elif kind == "missing" and number == len(location):
-            real.append(key)
+            real.append(name)
     return tuple(real)
 
 

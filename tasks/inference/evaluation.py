@@ -21,7 +21,7 @@ from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child import Emit, Job
-from nerbench.tasks.config import BenchmarkConfig, Precision, Section
+from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.corpora.corpus import Corpus
 from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.heap import give_back
@@ -46,7 +46,7 @@ class EvaluationSettings(Section):
     """What of the configuration can change a prediction."""
 
     device: str
-    precision: Precision
+    precision: Dtype
     window: int | None
     vote: Literal["first", "max", "mean"]
     processes: int | Literal["auto"] = 1
@@ -91,7 +91,7 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     """What of a benchmark can change a prediction."""
     return EvaluationSettings(
         device=benchmark.device,
-        precision=benchmark.precision,
+        precision=benchmark.dtype,
         window=benchmark.window,
         vote=benchmark.vote,
         processes=benchmark.processes,

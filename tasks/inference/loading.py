@@ -91,7 +91,7 @@ def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
     import torch
 
     if precision == "fp16" and device.type == "cpu":
-        raise InputError("benchmark.precision", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
+        raise InputError("benchmark.dtype", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 

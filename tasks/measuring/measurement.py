@@ -57,8 +57,8 @@ def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, p
         "sentences": first_sentences(corpus),
         "passes": passes,
         "device": benchmark.device,
-        "precision": benchmark.precision,
+        "precision": benchmark.dtype,
         "window": benchmark.window,
     }
     measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
-    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.precision, corpus.name)
+    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)

@@ -63,7 +63,7 @@ def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus
         for workload in dict.fromkeys(speed.workloads)
         if (cells := _cells(subject, speed, workload, corpus and tags_words(subject, speed)))
         for backend in dict.fromkeys(speed.backends)
-        for precision in dict.fromkeys(speed.precisions)
+        for precision in dict.fromkeys(speed.dtypes)
     ]
     if not groups:
         problem = "real lengths need a data set, and a token classifier with a tokenizer"

@@ -10,7 +10,8 @@ from nerbench.artifacts.results.schemas import TABLES
 from nerbench.tasks.measuring.plan import REFERENCE
 
 Row = dict[str, Any]
-_CELL = ("artifact_id", "backend", "precision", "workload", "batch_size", "sequence_length")
+_CELL = ("artifact_id", "backend", "dtype", "workload", "batch_size", "sequence_length")
+_OF_RUN = ("run_id", "run_date", "started_at", "attempt")
 BUSY_CORES = 0.1
 """Cores of foreign load from which on a sweep says that it was disturbed."""
 
@@ -20,11 +21,11 @@ def sweep_table(speed: Iterable[Row], memory: Iterable[Row], workload: str) -> l
     used = {_key(row): row for row in memory}
     rows = [row for row in speed if row["status"] == "ok" and row["workload"] == workload]
     with_head = all(row.get("head") in (None, "token") for row in rows)
-    plain = all((row["backend"], row["precision"]) == REFERENCE for row in rows)
+    plain = all((row["backend"], row["dtype"]) == REFERENCE for row in rows)
     return [
         {
             "model": row["model"],
-            **({} if plain else {"with": f"{row['backend']} {row['precision']}"}),
+            **({} if plain else {"with": f"{row['backend']} {row['dtype']}"}),
             **({} if with_head else {"head": row["head"]}),
             "batch": row["batch_size"],
             "length": "real" if row["sequence_length"] is None else str(row["sequence_length"]),
@@ -72,7 +73,7 @@ def surroundings(environment: Row, speed: Sequence[Row]) -> list[Row]:
         "threads": measured[0]["threads"],
         "sgemm": f"{_middle(measured, 'sgemm_flops_per_s') / 1e9:.0f} GFLOP/s",
         "copy": f"{_middle(measured, 'copy_bytes_per_s') / 1e9:.1f} GB/s",
-        "foreign load": f"{_middle(measured, 'foreign_cores'):.2f} cores",
+        "foreign load": f"{_middle(measured, 'background_cores'):.2f} cores",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     hidden = {"ram_bytes", "gpu_memory_bytes", "code_dirty"}
@@ -97,12 +98,12 @@ def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row["status"] != "ok":
-            way = (row["model"], row["backend"], row["precision"], row["workload"], row["status"])
+            way = (row["model"], row["backend"], row["dtype"], row["workload"], row["status"])
             cells.setdefault(way, []).append(_cell(row))
     lines = [f"{' '.join(way[:-1])}: {way[-1]} ({', '.join(which)})" for way, which in cells.items()]
     if any(row.get("single_process") for row in speed):
         lines.append("measured in the process of the command, for debugging: not comparable with other measurements")
-    busy = [row["foreign_cores"] for row in speed if (row.get("foreign_cores") or 0) >= BUSY_CORES]
+    busy = [row["background_cores"] for row in speed if (row.get("background_cores") or 0) >= BUSY_CORES]
     if busy:
         lines.append(f"other processes kept up to {max(busy):.1f} cores busy in {len(busy)} of {len(speed)} cells")
     return lines
@@ -113,7 +114,7 @@ def taken_over(speed: Iterable[Row]) -> list[str]:
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row.get("taken_over"):
-            way = (row["model"], row["backend"], row["precision"], row["workload"])
+            way = (row["model"], row["backend"], row["dtype"], row["workload"])
             cells.setdefault(way, []).append(f"{_cell(row)}: {row['taken_over']}")
     return [f"{' '.join(way)}: processes of an interrupted sweep ({', '.join(which)})" for way, which in cells.items()]
 
@@ -129,7 +130,7 @@ def joined(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
         column.name
         for table in ("speed", "memory")
         for column in TABLES[table].columns
-        if not column.type.startswith("list") and column.name != "run_id"
+        if not column.type.startswith("list") and column.name not in _OF_RUN
     )
     both = ({**used.get(_key(row), {}), **row} for row in speed)
     return [{name: row.get(name) for name in columns} for row in both]
@@ -171,7 +172,7 @@ def _section_row(row: Row, result: float | None) -> Row:
         "batch_size": row["batch_size"],
         "sequence_length": "real" if row["sequence_length"] is None else row["sequence_length"],
         "result": "N/A" if result is None else result,
-        **{name: row.get(name) for name in ("backend", "precision", "head", "device", "status")},
+        **{name: row.get(name) for name in ("backend", "dtype", "head", "device", "status")},
     }
 
 

@@ -95,7 +95,7 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
     foreign = sum(measured.foreign) / len(measured.foreign) if measured.foreign else None
     return (
         known
-        | {"agreement": 1.0 if is_reference else measured.agreement, "foreign_cores": foreign}
+        | {"agreement": 1.0 if is_reference else measured.agreement, "background_cores": foreign}
         | summarise(measured.samples, measured.amounts)
     )
 
@@ -119,7 +119,7 @@ def _known(measured: Measured, device: str) -> Row:
         "artifact_id": group.subject.artifact_id,
         "model": group.subject.name,
         "device": measured.hosts[0]["device"] if measured.hosts else device,
-        "precision": group.precision,
+        "dtype": group.precision,
         "backend": group.backend,
         "head": group.head,
         "workload": group.workload,
@@ -135,14 +135,14 @@ def first_sentences(corpus: Corpus) -> list[list[str]]:
 
 
 def latency_rows(
-    artifact: ArtifactRef, manifest: Manifest, measured: Row, precision: str, dataset: str
+    artifact: ArtifactRef, manifest: Manifest, measured: Row, dtype: str, dataset: str
 ) -> dict[str, list[Row]]:
     """The rows by table of the sentences of a corpus one by one, as the child of `measure` tells them."""
     known = {
         "artifact_id": artifact.artifact_id,
         "model": artifact.name,
         "device": measured["device"],
-        "precision": precision,
+        "dtype": dtype,
         "backend": "eager",
         "head": "token",
         "workload": "inference",

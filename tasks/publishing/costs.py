@@ -11,7 +11,7 @@ def speed_and_memory(evidence: Evidence) -> str:
     rows = [
         (
             name(row["device"]),
-            name(row["precision"]),
+            name(row["dtype"]),
             text(row["batch_size"] if row["batch_size"] is not None else ""),
             *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
             whole(row["words_per_s"]),
@@ -23,7 +23,7 @@ def speed_and_memory(evidence: Evidence) -> str:
     if not rows:
         return "Not measured."
     latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
-    header = ("device", "precision", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
+    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
     told = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
     return f"{table(header, rows, numbers_from=2)}\n\n{told}"
 

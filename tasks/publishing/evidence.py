@@ -12,7 +12,7 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.slicing.slices import EVERYTHING
 
-_ABOUT = ("dataset", "split", "gold", "precision", "words_sha256", "gold_sha256")
+_ABOUT = ("dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
 
 
 class Annotation(NamedTuple):
@@ -21,7 +21,7 @@ class Annotation(NamedTuple):
     dataset: str
     split: str
     gold: str
-    precision: str
+    dtype: str
     words_sha256: str | None
     gold_sha256: str | None
     rows: list[Row]

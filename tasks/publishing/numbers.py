@@ -72,7 +72,7 @@ def repaired(tokens: Row | None) -> str:
 
 def limitations(evidence: Evidence) -> list[str]:
     """What the model is worse at, from the slices and types of each corpus in its own annotation."""
-    own = {(one.dataset, one.split, one.precision): one for one in reversed(evidence.annotations)}
+    own = {(one.dataset, one.split, one.dtype): one for one in reversed(evidence.annotations)}
     if not own:
         return ["Not measured: there are no scores of this model, so nothing is known of the groups it is worse on."]
     found = []
@@ -121,7 +121,7 @@ def _beside(one: Annotation) -> str:
             "much, on average, is the confidence in an entity (the least of its words') off from how often it is right."
         )
     digests = f"words {name(one.words_sha256)}, annotation {name(one.gold_sha256)}"
-    return " ".join([*told, f"Computed in {name(one.precision)}. sha256: {digests}."])
+    return " ".join([*told, f"Computed in {name(one.dtype)}. sha256: {digests}."])
 
 
 def _slices(one: Annotation) -> str:

@@ -19,7 +19,7 @@ from nerbench.tasks.statistics.bootstrap import seed_of
 
 DATES = 31
 """Logical dates that are looked back for the run before."""
-SAME = ("model", "dataset", "split", "gold", "precision", "words_sha256", "gold_sha256")
+SAME = ("model", "dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
 """What an entry and the one before it have in common."""
 
 

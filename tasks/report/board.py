@@ -56,7 +56,7 @@ class BoardRow(NamedTuple):
     dataset: str
     split: str
     gold: str
-    precision: str
+    dtype: str
     role: str
     """Empty, `baseline`, or `mean of 3 seeds`."""
     scores: dict[str, Number]
@@ -122,7 +122,7 @@ def _row(at: int, entry: Entry, compared: Compared | None, judged: Row | None) -
     return BoardRow(
         at=at,
         artifact=about["artifact_id"][:12],
-        **{name: about[name] for name in ("model", "dataset", "split", "gold", "precision")},
+        **{name: about[name] for name in ("model", "dataset", "split", "gold", "dtype")},
         role="",
         scores={name: number for name, number in scores.items() if number},
         by_label={label: number for label, number in by_label.items() if number},
@@ -160,11 +160,11 @@ def _role(entry: Entry, bases: set[str | None]) -> str:
 
 
 def _with_front(rows: Sequence[BoardRow]) -> list[BoardRow]:
-    """Among the models on one split, precision and annotation, without those that are only compared with."""
+    """Among the models on one split, dtype and annotation, without those that are only compared with."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, row in enumerate(rows):
         if row.cost and "F1" in row.scores and row.cost["p50_s"] and row.role != BASELINE:
-            groups.setdefault((row.dataset, row.split, row.gold, row.precision), []).append(at)
+            groups.setdefault((row.dataset, row.split, row.gold, row.dtype), []).append(at)
     found = list(rows)
     for group in groups.values():
         for at, is_on in zip(group, pareto([_cost_point(rows[at]) for at in group]), strict=True):
@@ -197,4 +197,4 @@ def _judged_key(row: Row) -> tuple[str | None, ...]:
 
 
 def _series_key(about: Row) -> tuple[str, ...]:
-    return tuple(about[name] for name in ("model", "dataset", "split", "gold", "precision"))
+    return tuple(about[name] for name in ("model", "dataset", "split", "gold", "dtype"))

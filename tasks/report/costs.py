@@ -14,15 +14,15 @@ SAMPLES = 400
 SLACK = 0.05
 """Latencies and memory differ by so much from run to run."""
 _SWEPT = (
-    *("model", "device", "precision", "backend", "threads", "processes", "workload", "batch_size", "sequence_length"),
+    *("model", "device", "dtype", "backend", "threads", "processes", "workload", "batch_size", "sequence_length"),
     *("status", "n", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "sentences_per_s", "words_per_s", "tokens_per_s"),
 )
-_MEASURED = ("artifact_id", "device", "precision", "workload", "batch_size", "sequence_length")
+_MEASURED = ("artifact_id", "device", "dtype", "workload", "batch_size", "sequence_length")
 """What tells measurements apart."""
 _HOW = ("backend", "threads", "processes")
 """And those of speed."""
 _COST = (
-    *("device", "precision", "p50_s", "p90_s", "p99_s", "words_per_s", "load_s", "weights_bytes", "peak_bytes"),
+    *("device", "dtype", "p50_s", "p90_s", "p99_s", "words_per_s", "load_s", "weights_bytes", "peak_bytes"),
     "parameters",
 )
 
@@ -101,7 +101,7 @@ def _latencies(row: Row) -> Plain:
     samples = sorted(sample for sample in row["samples_s"] or () if sample is not None)
     step = max(1, -(-len(samples) // SAMPLES))
     shown = [float(f"{sample:.4g}") for sample in samples[::step]]
-    about = {name: row.get(name) for name in ("artifact_id", "model", "device", "precision")}
+    about = {name: row.get(name) for name in ("artifact_id", "model", "device", "dtype")}
     return about | {"samples": shown, "total": len(samples)}
 
 

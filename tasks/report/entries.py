@@ -11,7 +11,7 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.slicing.slices import EVERYTHING
 
 ABOUT = (
-    *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "precision"),
+    *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "dtype"),
     *("words_sha256", "gold_sha256", "predictions_digest", "n_models"),
 )
 """Columns that are the same in every row of an entry."""
@@ -99,7 +99,7 @@ def read_entries(results: str, runs: Sequence[ChosenRun]) -> list[Entry]:
     for run in sorted(runs, key=lambda run: run.started_at, reverse=True):
         for entry in _of_run(results, run):
             about = entry.about
-            key = tuple(about[name] for name in ("artifact_id", "dataset", "split", "gold", "precision"))
+            key = tuple(about[name] for name in ("artifact_id", "dataset", "split", "gold", "dtype"))
             found.setdefault(key, entry)
     return sorted(found.values(), key=_order)
 
@@ -129,5 +129,5 @@ def _indexed(rows: Iterable[Row]) -> dict[Key, Row]:
 
 def _order(entry: Entry) -> tuple[Any, ...]:
     about = entry.about
-    dataset = (about["dataset"], about["split"], not entry.is_own_gold, about["gold"], about["precision"])
+    dataset = (about["dataset"], about["split"], not entry.is_own_gold, about["gold"], about["dtype"])
     return *dataset, -(entry.number() or 0.0), about["model"], about["artifact_id"]

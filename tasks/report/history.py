@@ -31,7 +31,7 @@ HEADLINE: tuple[Filter, ...] = (
     ("metric", "=", "f1"),
     ("average", "=", "micro"),
 )
-_SERIES = ("model", "dataset", "split", "gold", "precision")
+_SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
 _GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
 _RULE = ("mode", "slice", "label", "metric")
@@ -62,7 +62,7 @@ class Series(NamedTuple):
     """The scores of one model name beside one annotation, the oldest first."""
 
     about: Row
-    """`model`, `dataset`, `split`, `gold`, `precision`."""
+    """`model`, `dataset`, `split`, `gold`, `dtype`."""
     points: list[Point]
     total: int
     """Points there were, before some were left out."""

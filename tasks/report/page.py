@@ -147,7 +147,7 @@ def _policy(*scripts: str) -> str:
 
 def _entry(row: Any) -> dict[str, Any]:
     """What the scripts know of an entry before anything is unpacked."""
-    names = ("model", "artifact", "dataset", "split", "gold", "precision", "role", "on_front", "cost")
+    names = ("model", "artifact", "dataset", "split", "gold", "dtype", "role", "on_front", "cost")
     f1 = row.scores.get("F1")
     return {name: getattr(row, name) for name in names} | {"place": row.place, "f1": f1 and f1._asdict()}
 

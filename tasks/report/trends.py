@@ -24,7 +24,7 @@ class Trend(NamedTuple):
 
 
 def trends(history: History) -> dict[tuple[str, ...], Trend]:
-    """By model, dataset, split, gold and precision; nothing of what has one point."""
+    """By model, dataset, split, gold and dtype; nothing of what has one point."""
     return {
         tuple(one.about.values()): _trend([point.value for point in one.points[-SHOWN:]], one.total)
         for one in history.series

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ ROW_OF: dict[str, str] = {
     "errors": "one row per entity that is missed, spurious, or has a wrong type or wrong boundaries (`strict`)",
     "calibration": "one row per confidence bin or point of the risk–coverage curve (`strict` entities)",
     "gate": "one row per gate rule and model, per unchanged model that predicts differently, and per promotion",
-    "training": "one row per logged training step",
+    "training": "one row per logged training step, and one, without `loss`, per validation",
     "speed": "one row per measurement of latency and throughput",
     "memory": "one row per measurement of memory and load time",
     "custom": "one row per number of a benchmark function",
@@ -157,7 +157,11 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
 
 
 def _json(data: Any) -> bytes:
-    return (json.dumps(data, default=datetime.isoformat, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(data, default=_iso, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _iso(value: date) -> str:
+    return value.isoformat()
 
 
 def _environment() -> dict[str, Any]:

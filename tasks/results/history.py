@@ -17,7 +17,7 @@ from nerbench.tasks.scoring.metrics import Row
 
 MEASURED = ("metric", "label", "slice", "mode")
 """The columns that say which number is meant."""
-_IDENTITY = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest", "precision")
+_IDENTITY = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest", "dtype")
 _COLUMNS = (
     *("run_id", "started_at", "dataset", "split", "gold", "average", "n_models", *_IDENTITY),
     *("value", "ci_low", "ci_high", "status", "reason"),
@@ -188,7 +188,7 @@ def _changed(before: Row, now: Row, runs: Mapping[str, _Run]) -> tuple[str, ...]
         if not _same(before, now, f"{what}_sha256"):
             told.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
     sides = [runs[row["run_id"]].row if row["run_id"] in runs else None for row in (before, now)]
-    environments = difference(sides[0], sides[1], before["precision"], now["precision"])
+    environments = difference(sides[0], sides[1], before["dtype"], now["dtype"])
     told += [_told(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"]
     return tuple(told)
 

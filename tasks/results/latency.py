@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from nerbench.tasks.scoring.metrics import Row
 
 _IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
-_ABOUT = ("run_id", "artifact_id", "device", "precision", "status")
+_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
 
 
 def latency_samples(rows: Iterable[Row]) -> list[Row]:
-    """Those rows among others of sweeps, the first of each model, device and precision of a run.
+    """Those rows among others of sweeps, the first of each model, device and dtype of a run.
 
     Tables that were written before there were sweeps leave columns out; what they have is the sample.
     """

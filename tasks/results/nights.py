@@ -9,6 +9,7 @@ from nerbench.artifacts.problems import collected
 from nerbench.artifacts.results.tables import Filter, read_newest_first, table_key, write_table
 from nerbench.tasks.config import Section
 from nerbench.tasks.results.predicted import Predicted, stored
+from nerbench.tasks.results.rows import metric_rows
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
@@ -77,8 +78,8 @@ def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[
         raise problem
     there = [] if dated is None else dated.rows.to_pylist()
     known, computed = {_key(row) for row in there}, {_key(row) for row in there if _is_computed(row)}
-    about = run.columns | predicted.model_dump(exclude={"uri"})
-    missing = [about | row for row in rows if _key(row) not in (computed if _is_computed(row) else known)]
+    new = (row for row in rows if _key(row) not in (computed if _is_computed(row) else known))
+    missing = metric_rows(run, predicted, new)
     if not missing:
         return None, []
     digest = sha256_hex(canonical_json([[*_key(row), row["status"]] for row in missing]))

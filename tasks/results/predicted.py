@@ -22,7 +22,7 @@ class Predicted(Section):
     words_sha256: str
     gold_sha256: str
     predictions_digest: str
-    precision: str
+    dtype: str
     uri: str
     """Of the file."""
 

@@ -23,8 +23,8 @@ from nerbench.tasks.scoring.metrics import Row
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
     """The `metrics` rows of one model under one annotation."""
-    known = predicted.model_dump(exclude={"uri"})
-    return [run.columns | known | row for row in scored]
+    known = run.columns | predicted.model_dump(exclude={"uri"}) | {"aggregation": "model"}
+    return [known | row for row in scored]
 
 
 def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
@@ -99,7 +99,7 @@ def write_predictions(
         "dataset": corpus.dataset.name,
         "gold": corpus.gold_name,
         "split": corpus.split,
-        "precision": benchmark.precision,
+        "dtype": benchmark.dtype,
     }
     key = predictions_key(about)
     uri = find_table_file(run.results, "predictions", key)
@@ -130,7 +130,7 @@ def write_measured(run: Run, artifact_id: str, rows: Mapping[str, Sequence[Row]]
         table: write_table(
             run.results,
             table,
-            [{"run_id": run.run_id} | row for row in found],
+            [run.columns | row for row in found],
             date=run.date,
             key=table_key(run.run_id, table, artifact_id, *what),
         )

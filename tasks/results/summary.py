@@ -130,7 +130,7 @@ def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
         {
             "model": row["model"],
             "device": row["device"],
-            "precision": row["precision"],
+            "dtype": row["dtype"],
             "p50 ms": 1e3 * row["p50_s"],
             "p90 ms": 1e3 * row["p90_s"],
             "words/s": round(row["words_per_s"]),

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable, plain_column
+from nerbench.artifacts.results.upgrading import earlier_columns, upgraded
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.tasks.corpora.labels import entity_types, tag_vocabulary
 from nerbench.tasks.inference.predictions import PredictionsDigest
@@ -37,7 +38,7 @@ class PredictionsIdentity(NamedTuple):
     words_sha256: str
     gold_sha256: str
     predictions_digest: str
-    precision: str
+    dtype: str
 
 
 _NEEDED = (*PredictionsIdentity._fields, *_POSITIONS, *_TAGS)
@@ -108,7 +109,10 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
 def _surveyed(source: "_Source", file: pq.ParquetFile) -> PredictionsFile:
     if not file.metadata.num_rows:
         raise ValueError("it holds no word")
-    (first,) = next(file.iter_batches(1, columns=PredictionsIdentity._fields)).to_pylist()
+    fields = PredictionsIdentity._fields
+    columns = sorted(earlier_columns(source.path, {*fields}) & {*file.schema_arrow.names})
+    first_row = upgraded(source.path, pa.Table.from_batches([next(file.iter_batches(1, columns=columns))]))
+    (first,) = first_row.select(fields).to_pylist()
     identity, survey = PredictionsIdentity(**first), _Survey()
     for batch in file.iter_batches(PART, columns=[*_POSITIONS, *_TAGS]):
         survey.add(batch)
@@ -208,9 +212,10 @@ class _Source(NamedTuple):
             with (
                 opened as stream,
                 corrupt_if_unreadable(uri),
-                bounded(stream, _READ, dictionaries=(*_TAGS, "text")) as file,
+                bounded(stream, earlier_columns(self.path, _READ), dictionaries=(*_TAGS, "text")) as file,
             ):
-                if lacking := [name for name in _NEEDED if name not in file.schema_arrow.names]:
+                present = upgraded(self.path, file.schema_arrow.empty_table()).column_names
+                if lacking := [name for name in _NEEDED if name not in present]:
                     raise ValueError(f"it has no column {lacking[0]}")
                 yield file
         except FileNotFoundError as error:

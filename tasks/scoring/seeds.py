@@ -11,7 +11,7 @@ from nerbench.tasks.scoring.metrics import Row
 SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric", "parameters")
 """What rows of different seeds must share to be one number; a row may lack columns that are null."""
 KEPT = (
-    *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "precision"),
+    *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "dtype"),
     *("slice", "level", "mode", "label", "average", "metric", "parameters", "source"),
     *("n_gold", "n_repaired", "support", "n_documents"),
 )
@@ -42,6 +42,7 @@ def _mean(name: str, rows: list[Row]) -> Row:
         "model_sha256": _joint_digest(rows, "model_sha256"),
         "value": fmean(values) if defined else None,
         "std": stdev(values) if defined else None,
+        "aggregation": "seed_mean",
         "n_models": len(rows),
         "status": "ok" if defined else "undefined",
         "reason": None if defined else "undefined for a seed",

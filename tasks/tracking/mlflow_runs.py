@@ -118,7 +118,7 @@ def _allowed(parts: Sequence[str]) -> str:
 
 
 def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
-    where = [table, row["device"], row["precision"]]
+    where = [table, row["device"], row["dtype"]]
     where += [told for name in ("workload", "backend") if (told := row.get(name)) not in (None, "inference", "eager")]
     where += [f"{name}_{row[name]}" for name in ("batch_size", "sequence_length") if row[name] is not None]
     for column, value in row.items():
@@ -174,7 +174,7 @@ def _parameters(config: Config, artifact: ArtifactRef) -> dict[str, str]:
     """What the model was trained with, and how it was benchmarked."""
     provenance = load_manifest(artifact).provenance.model_dump(mode="json")
     training = dict(_flat("training", shareable_value(provenance.get("training") or {})))
-    names = ("split", "precision", "device", "window", "vote")
+    names = ("split", "dtype", "device", "window", "vote")
     benchmark = {f"benchmark.{name}": getattr(config.benchmark, name) for name in names}
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     return {name: str(value) for name, value in (about | benchmark | training).items() if value is not None}

@@ -56,4 +56,4 @@ def finished(url: str) -> list[str]:
     """The files that are left once compaction has nothing more to do."""
     for turn in range(2, 5):
         compact_runs(url, now=NOW + turn * WEEK)
-    return Root.open(url).files("runs", recursive=True)
+    return [path for folder in ("_compacted", "runs") for path in Root.open(url).files(folder, recursive=True)]

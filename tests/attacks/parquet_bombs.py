@@ -100,4 +100,4 @@ PREDICTIONS = [long_text]
 if __name__ == "__main__":
     for makers, table in ((RESULTS, "metrics"), (CORPORA, "corpora"), (PREDICTIONS, "predictions")):
         for make in makers:
-            make(Path(sys.argv[1]) / make.__name__ / f"{table}/schema=1/date=2026-01-02/bomb.parquet")
+            make(Path(sys.argv[1]) / make.__name__ / f"{table}/schema=2/date=2026-01-02/bomb.parquet")

@@ -80,7 +80,7 @@ def test_a_run_is_logged_once_whatever_it_is_called(
     started = datetime(2030, 1, 2, tzinfo=UTC)
     run = Run(run_id=run_id, flow="f", date="2030-01-02", started_at=started, attempt=1, results=results)
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
-    known = {"split": "test", "level": "entity", "precision": "fp32", "status": "ok", "value": 0.5}
+    known = {"split": "test", "level": "entity", "dtype": "fp32", "status": "ok", "value": 0.5}
     rows = [KEY | run.columns | about | known | {"label": label} for label in HOSTILE]
     write_table(results, "metrics", rows, date=run.date, key="k")
     config = Config(track="mlflow", tracking_uri=database)

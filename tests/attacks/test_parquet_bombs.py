@@ -17,7 +17,7 @@ from nerbench.tasks.scoring.reading import read_predictions
 from nerbench.tasks.sources.tabular import read_parquet
 
 pytestmark = pytest.mark.attacks
-TABLE = "metrics/schema=1/date=2026-01-02"
+TABLE = "metrics/schema=2/date=2026-01-02"
 
 
 @pytest.fixture(scope="session")

@@ -47,8 +47,8 @@ def alias(folder: Path) -> None:
 
 
 def compaction(folder: Path) -> None:
-    hole(folder / "metrics/schema=1/_compacted/date=2026-01-02/000001.json")
-    (folder / "metrics/schema=1/date=2026-01-02").mkdir(parents=True)
+    hole(folder / "_compacted/metrics/schema=2/date=2026-01-02/000001.json")
+    (folder / "metrics/schema=2/date=2026-01-02").mkdir(parents=True)
     read_results(str(folder), "metrics")
 
 
@@ -96,10 +96,10 @@ def test_a_manifest_of_lists_without_end(shape: str, tmp_path: Path) -> None:
 
 
 def test_a_compaction_of_a_million_lists(tmp_path: Path) -> None:
-    path = tmp_path / "metrics/schema=1/_compacted/date=2026-01-02/000001.json"
+    path = tmp_path / "_compacted/metrics/schema=2/date=2026-01-02/000001.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"a":[' + b"[]," * 2_700_000 + b"[]]}")
-    (tmp_path / "metrics/schema=1/date=2026-01-02").mkdir(parents=True)
+    (tmp_path / "metrics/schema=2/date=2026-01-02").mkdir(parents=True)
     with pytest.raises(CorruptArtifactError, match="values"):
         read_results(str(tmp_path), "metrics")
 

@@ -36,7 +36,7 @@ def collect(model: Path, words: str, number: int, keep: Path) -> None:
     for _ in range(number):
         (row,) = measure(artifact, corpus, BenchmarkConfig(device="cpu"), PASSES)["speed"]
         with keep.open("a") as lines:
-            print(json.dumps({name: row[name] for name in (UNDISTURBED, RATE, "foreign_cores")}), file=lines)
+            print(json.dumps({name: row[name] for name in (UNDISTURBED, RATE, "background_cores")}), file=lines)
 
 
 def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:

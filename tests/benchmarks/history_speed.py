@@ -41,7 +41,7 @@ def scores(model: int, night: int, n_rows: int) -> Iterator[dict[str, Any]]:
         **dict.fromkeys(("words_sha256", "gold_sha256"), f"{night % 7:064x}"),
         "predictions_digest": f"{model * 10_000 + night:064x}",
         "model": f"model-{model:02}",
-        **{"dataset": "conllpp", "split": "test", "gold": "conllpp", "precision": "fp32", "slice": "all"},
+        **{"dataset": "conllpp", "split": "test", "gold": "conllpp", "dtype": "fp32", "slice": "all"},
         **{"level": "entity", "status": "ok"},
     }
     kinds = [

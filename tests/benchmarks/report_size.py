@@ -22,7 +22,7 @@ from typing import Any
 from history_speed import FIRST, write_night
 
 LABELS = ("LOC", "MISC", "ORG", "PER")
-SPEED = {"device": "cpu", "precision": "fp32", "backend": "eager", "workload": "inference", "batch_size": 1}
+SPEED = {"device": "cpu", "dtype": "fp32", "backend": "eager", "workload": "inference", "batch_size": 1}
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 BROWSER = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 BROWSER += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -52,7 +52,7 @@ def write_errors(results: str, models: int, errors: int, night: int) -> None:
         about = {
             **{"artifact_id": f"{model:064x}", "words_sha256": f"{night % 7:064x}", "gold_sha256": f"{night % 7:064x}"},
             **{"predictions_digest": f"{model * 10_000 + night:064x}", "model": f"model-{model:02}"},
-            **{"dataset": "conllpp", "gold": "conllpp", "split": "test", "precision": "fp32"},
+            **{"dataset": "conllpp", "gold": "conllpp", "split": "test", "dtype": "fp32"},
         }
         rows = [about | error(rng, vocabulary, number) for number in range(errors // models)]
         write_table(

@@ -65,7 +65,7 @@ def write(results: str, n_corpora: int) -> str:
     names = np.array(tag_vocabulary(TYPES), object)
     digest = PredictionsDigest()
     digest.update(document, sentence, word, names[predicted].tolist())
-    constants = ("model", "artifact_id", "dataset", "gold", "split", "words_sha256", "gold_sha256", "precision")
+    constants = ("model", "artifact_id", "dataset", "gold", "split", "words_sha256", "gold_sha256", "dtype")
     zeros = np.zeros(len(word), np.int32)
     columns = {name: pa.DictionaryArray.from_arrays(zeros, ["synthetic"]) for name in constants}
     columns["predictions_digest"] = pa.DictionaryArray.from_arrays(zeros, [digest.hexdigest()])

@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def rows(key: str, value: int) -> list[dict[str, Any]]:
     """The rows of one file: its key is their run, and they are numbered by their batch size."""
-    texts = dict.fromkeys(("artifact_id", "model", "device", "precision", "workload", "status"), "x")
+    texts = dict.fromkeys(("artifact_id", "model", "device", "dtype", "workload", "status"), "x")
     return [{**texts, "run_id": key, "batch_size": number, "sequence_length": value} for number in range(ROWS)]
 
 

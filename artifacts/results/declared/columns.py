@@ -24,6 +24,8 @@ class TableSchema:
     """The schema version, which is part of the file path."""
     columns: tuple[Column, ...]
     """In file order."""
+    identity: tuple[str, ...]
+    """The columns that together identify a row."""
     volatile: frozenset[str]
     """Columns that may differ between two attempts of one run."""
 
@@ -38,15 +40,23 @@ def value(name: str, meaning: str, type_: str = "double") -> Column:
     return Column(name=name, type=type_, meaning=meaning, nullable=True)
 
 
-def table(*columns: Column, volatile: tuple[str, ...]) -> TableSchema:
-    """Version 1 of a table. Columns whose names end in `_s` (seconds, or per second) are volatile too."""
+def table(*columns: Column, identity: tuple[str, ...], volatile: tuple[str, ...]) -> TableSchema:
+    """The current version of a table, with `run_date` first.
+
+    Columns whose names end in `_s` (seconds, or per second) are volatile too.
+    """
     seconds = {column.name for column in columns if column.name.endswith("_s")}
-    return TableSchema(version=1, columns=columns, volatile=frozenset(volatile) | seconds)
+    return TableSchema(
+        version=VERSION, columns=(RUN_DATE, *columns), identity=identity, volatile=frozenset(volatile) | seconds
+    )
 
 
+VERSION = 2
+"""The current version of all tables; `results.upgrading` reads rows of version 1."""
+RUN_DATE = key("run_date", "logical date of the run that wrote the file, as in its path", "date32")
 INSTANT = "timestamp[us, tz=UTC]"
 RUN_ID = key("run_id", "the run: its deployment and scheduled time, or the id of its flow run")
 STARTED_AT = key("started_at", "when the run started", INSTANT)
 ARTIFACT_ID = key("artifact_id", "sha256 of the model's manifest")
 MODEL = key("model", "name of the model")
-PRECISION = key("precision", "floating-point type of the inference: `fp32`, `bf16` or `fp16`")
+DTYPE = key("dtype", "floating-point type of the inference: `fp32`, `bf16` or `fp16`")

@@ -2,8 +2,8 @@
 
 from nerbench.artifacts.results.declared.columns import (
     ARTIFACT_ID,
+    DTYPE,
     MODEL,
-    PRECISION,
     RUN_ID,
     STARTED_AT,
     Column,
@@ -22,12 +22,13 @@ PREDICTED: tuple[Column, ...] = (
     key("dataset", "name of the data set"),
     key("gold", "the annotation: the name of the data set, or one of `golds`"),
     key("split", "split of the data set"),
-    PRECISION,
+    DTYPE,
 )
 """The predictions and the annotation that a row belongs to; the same for all rows of a file."""
 
+DIGESTS = ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest")
 # Digests of words, tags and predictions identify a file; names and scores may differ between attempts.
-NAMES = ("model", "dataset", "gold", "split", "precision")
+NAMES = ("model", "dataset", "gold", "split", "dtype")
 
 QUALITY: dict[str, TableSchema] = {
     "metrics": table(
@@ -43,7 +44,8 @@ QUALITY: dict[str, TableSchema] = {
         key("gold", "the annotation: the name of the data set, or one of `golds`"),
         value("gold_sha256", "sha256 of the tags of the annotation", "string"),
         value("predictions_digest", "sha256 of the scored predictions", "string"),
-        PRECISION,
+        DTYPE,
+        key("aggregation", "`model`: the score of one model; `seed_mean`: the mean over the seeds of a model"),
         key("slice", "the scored part: `all`, or `unseen`, `all_caps`, `length_1`, …"),
         key("level", "`entity` or `token` (one per word); `custom` for a custom metric over predictions or the model"),
         key(
@@ -51,10 +53,9 @@ QUALITY: dict[str, TableSchema] = {
             "entities: `strict`, `conlleval`, `exact`, `partial`, `type`, on request `discard`, `span`; tokens: `tag`",
         ),
         key("label", "`PER`, `B-PER`, …, `overall`, or for tokens `overall_with_O`"),
-        value(
+        key(
             "average",
             "`micro`, `macro` (labels in gold or predictions) or `weighted` (by support); empty for a single label",
-            "string",
         ),
         key(
             "metric",
@@ -93,6 +94,10 @@ QUALITY: dict[str, TableSchema] = {
             "if nothing was read",
             "int64",
         ),
+        identity=(
+            *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),
+            *("metric", "parameters", "source"),
+        ),
         volatile=("started_at", "attempt"),
     ),
     "predictions": table(
@@ -109,6 +114,7 @@ QUALITY: dict[str, TableSchema] = {
             "float",
         ),
         value("probabilities", "probabilities of all labels, in the order of the model's label ids", "list<halffloat>"),
+        identity=(*DIGESTS, "word"),
         volatile=(*NAMES, "text", "score", "probabilities"),
     ),
     "confusion": table(
@@ -117,6 +123,7 @@ QUALITY: dict[str, TableSchema] = {
         key("pred_label", "predicted entity type; `O` for a missed entity"),
         key("boundaries", "`same`; `overlap`: different boundaries with a common word; `none`: missed or spurious"),
         value("n", "number of pairs of a gold and a predicted entity; for `none`, number of entities", "int64"),
+        identity=(*DIGESTS, "gold_label", "pred_label", "boundaries"),
         volatile=NAMES,
     ),
     "errors": table(
@@ -151,6 +158,7 @@ QUALITY: dict[str, TableSchema] = {
             "float",
         ),
         value("invalid", "whether `conlleval` decodes an entity there that `strict` does not", "bool"),
+        identity=(*DIGESTS, "kind", "sentence", "gold_start", "pred_start"),
         volatile=(*NAMES, "gold_text", "pred_text", "sentence_text", "score"),
     ),
     "calibration": table(
@@ -171,6 +179,7 @@ QUALITY: dict[str, TableSchema] = {
         ),
         value("mean_confidence", "mean confidence; the confidence of an entity is the lowest score of its words"),
         value("accuracy", "share of correct entities (`strict`); the risk is 1 − accuracy"),
+        identity=(*DIGESTS, "kind", "label", "position"),
         volatile=(*NAMES, "low", "high", "coverage", "n", "mean_confidence", "accuracy"),
     ),
 }

@@ -2,8 +2,9 @@
 
 from nerbench.artifacts.results.declared.columns import (
     ARTIFACT_ID,
+    DTYPE,
+    INSTANT,
     MODEL,
-    PRECISION,
     RUN_ID,
     STARTED_AT,
     TableSchema,
@@ -22,6 +23,14 @@ SINGLE_PROCESS = value(
     "single_process", "true if measured in the process of the command, for debugging; else null", "bool"
 )
 SEQUENCE_LENGTH = value("sequence_length", "sub-word tokens per sentence; null for real lengths", "int32")
+SINCE_SCHEMA_2 = (
+    value("started_at", "when the run started; null in rows of schema 1", INSTANT),
+    value("attempt", "number of the attempt that wrote the row, from 1; null in rows of schema 1", "int32"),
+)
+_CELL = (
+    *("run_id", "artifact_id", "device", "dtype", "backend", "head", "workload"),
+    *("batch_size", "sequence_length"),
+)
 
 RUNNING: dict[str, TableSchema] = {
     "training": table(
@@ -41,15 +50,17 @@ RUNNING: dict[str, TableSchema] = {
             for name in ("precision", "recall", "f1")
         ),
         value("validation_conlleval_f1", "conlleval entity f1 on the validation split"),
+        identity=("run_id", "artifact_id", "step", "loss"),
         volatile=("started_at",),
     ),
     "speed": table(
         RUN_ID,
+        *SINCE_SCHEMA_2,
         ARTIFACT_ID,
         MODEL,
         DEVICE,
         value("host", "name of the machine", "string"),
-        PRECISION,
+        DTYPE,
         value("backend", "the backend: `eager`, `compile`, …", "string"),
         value("threads", "compute threads per process", "int32"),
         value("processes", "number of processes that share the work", "int32"),
@@ -73,28 +84,30 @@ RUNNING: dict[str, TableSchema] = {
         ),
         value("agreement", "share of predictions equal to those of eager fp32"),
         value("dataset", "data set of the sentences with real lengths", "string"),
-        value("foreign_cores", "mean number of cores that other processes used during the measurement"),
+        value("background_cores", "mean number of cores that other processes used during the measurement"),
         value(
             "sgemm_flops_per_s",
             "floating-point operations per second of a fixed fp32 matrix product, before the measurement",
         ),
         value("copy_bytes_per_s", "bytes read and written per second by a fixed copy, before the measurement"),
-        value("undisturbed_s", "with a speed gate: median over sentences of the fastest of several passes, in seconds"),
+        value("min_latency_s", "with a speed gate: median over sentences of the fastest of several passes, in seconds"),
         value("taken_over", "processes with samples of an interrupted sweep; null if there are none", "int32"),
         HEAD,
         SINGLE_PROCESS,
+        identity=(*_CELL, "dataset"),
         # Whether a cell has values can depend on the machine of an attempt.
         volatile=(
-            *("device", "host", "threads", "status", "n", "samples_process"),
-            *("agreement", "foreign_cores", "taken_over"),
+            *("started_at", "attempt", "device", "host", "threads", "status", "n", "samples_process"),
+            *("agreement", "background_cores", "taken_over"),
         ),
     ),
     "memory": table(
         RUN_ID,
+        *SINCE_SCHEMA_2,
         ARTIFACT_ID,
         MODEL,
         DEVICE,
-        PRECISION,
+        DTYPE,
         WORKLOAD,
         BATCH_SIZE,
         SEQUENCE_LENGTH,
@@ -118,8 +131,9 @@ RUNNING: dict[str, TableSchema] = {
         value("status", "`ok`, or the reason for missing values", "string"),
         HEAD,
         SINGLE_PROCESS,
+        identity=_CELL,
         volatile=(
-            *("device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
+            *("started_at", "attempt", "device", "parameters", "loaded_weights_bytes", "flops_per_token", "status"),
             *("baseline_rss_bytes", "peak_rss_bytes"),
             *("peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"),
         ),
@@ -142,6 +156,7 @@ RUNNING: dict[str, TableSchema] = {
         value("reason", "why there is no number", "string"),
         value("call_s", "seconds of the call, without loading its handles"),
         value("source", "its file, with its digest", "string"),
+        identity=("run_id", "artifact_id", "dataset", "split", "gold", "name", "parameters"),
         volatile=("started_at", "attempt", "value", "status", "reason"),
     ),
     "runs": table(
@@ -183,6 +198,7 @@ RUNNING: dict[str, TableSchema] = {
         value("onnxruntime", "version of onnxruntime, if installed", "string"),
         value("code_repository", "URL of the repository", "string"),
         value("code_tag", "nearest tag before the commit", "string"),
+        identity=("run_id", "started_at"),
         # A second attempt may run on another machine, with corrected code, and with predictions already cached.
         volatile=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),

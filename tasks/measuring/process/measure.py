@@ -68,7 +68,7 @@ def _latency(tagger: Tagger, sentences: list[list[str]], passes: int) -> Job:
     rounds = len(samples) // len(calls)
     least = np.reshape(samples, (rounds, len(calls))).min(axis=0)
     undisturbed = float(np.median(least)) if passes > 1 else None
-    return summarise([samples], [amounts * rounds]) | {"foreign_cores": foreign, "undisturbed_s": undisturbed}
+    return summarise([samples], [amounts * rounds]) | {"background_cores": foreign, "min_latency_s": undisturbed}
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ nb.costs = (() => {
     const good = rows.filter((row) => row.batch_size !== null && (row.status !== "ok" || row.p50_s || row.mean_s));
     if (!good.length) return nb.charts.show("sweep", "", null, null, { empty: none });
     nb.byId("sweep-controls").hidden = false;
-    const name = (row) => [row.model, row.device, row.precision, row.backend].filter(Boolean).join(", ");
+    const name = (row) => [row.model, row.device, row.dtype, row.backend].filter(Boolean).join(", ");
     const unique = (values) => [...new Set(values)];
     const model = nb.options("sweep-model", unique(good.map(name)).map((one) => [one, one]));
     const workload = nb.options("sweep-workload", unique(good.map((row) => row.workload)).map((one) => [one, one]));

@@ -2,7 +2,7 @@
 nb.history = (() => {
   const { color, dashes, safe, style } = nb.charts;
   const MOST = 8;
-  const place = (one) => (one.dataset === one.gold ? one.dataset : `${one.dataset} against ${one.gold}`) + (one.split === "test" ? "" : `, ${one.split}`) + (one.precision === "fp32" ? "" : `, ${one.precision}`);
+  const place = (one) => (one.dataset === one.gold ? one.dataset : `${one.dataset} against ${one.gold}`) + (one.split === "test" ? "" : `, ${one.split}`) + (one.dtype === "fp32" ? "" : `, ${one.dtype}`);
   const moment = (seconds) => new Date(1e3 * seconds).toISOString().slice(0, 19).replace("T", " ");
 
   const band = (one) => {

@@ -30,12 +30,13 @@ def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url
     for now in (NOW, NOW + WEEK - timedelta(seconds=1)):
         assert compact_runs(root_url, now=now) == Compacted("runs", days=0, packed=0, deleted=0)
         assert read(root_url) == read_by_glob(root_url) == three
-    assert len(Root.open(root_url).files(f"runs/schema=1/date={DAY}")) == 3
+    assert len(Root.open(root_url).files(f"runs/schema=2/date={DAY}")) == 3
     assert compact_runs(root_url, now=NOW + WEEK).deleted == 4
     assert read(root_url) == read_by_glob(root_url) == three
-    assert Root.open(root_url).files("runs", recursive=True) == [
-        f"runs/schema=1/_compacted/date={DAY}/000001.json",
-        f"runs/schema=1/date={DAY}/compacted-000001.parquet",
+    root = Root.open(root_url)
+    assert [path for folder in ("_compacted", "runs") for path in root.files(folder, recursive=True)] == [
+        f"_compacted/runs/schema=2/date={DAY}/000001.json",
+        f"runs/schema=2/date={DAY}/compacted-000001.parquet",
     ]
     assert compact_runs(root_url, now=NOW + 2 * WEEK) == Compacted("runs", days=0, packed=0, deleted=0)
 
@@ -43,7 +44,7 @@ def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url
 def test_the_packed_file_alone_is_read(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = Root.open(root_url)
-    for path in root.files(f"runs/schema=1/date={DAY}"):
+    for path in root.files(f"runs/schema=2/date={DAY}"):
         root.replace(path, b"no longer read")
     assert read(root_url) == three
 
@@ -60,7 +61,7 @@ def test_files_added_to_a_packed_day_are_read_and_packed_once_its_grace_is_over(
     assert read(root_url) == read_by_glob(root_url) == expected
     assert compact_runs(root_url, now=NOW + 2 * WEEK).deleted == 4, "two packed files, a manifest, a small file"
     assert read(root_url) == read_by_glob(root_url) == expected
-    manifest = json.loads(Root.open(root_url).read(f"runs/schema=1/_compacted/date={DAY}/000002.json"))
+    manifest = json.loads(Root.open(root_url).read(f"_compacted/runs/schema=2/date={DAY}/000002.json"))
     assert [(entry["key"], entry["first_row"], entry["rows"]) for entry in manifest["replaced"]] == [
         *[("a", 0, 1), ("b", 1, 1), ("c", 2, 1)],
         ("late", 3, 1),
@@ -76,7 +77,7 @@ def test_only_days_that_are_over_are_packed(root_url: str) -> None:
     assert compact_runs(root_url, now=midnight - timedelta(seconds=1)).days == 0
     assert compact_runs(root_url, now=western).days == 1
     assert [rows.date for rows in read_newest_first(root_url, "runs")] == [NEXT_DAY, DAY]
-    assert len(Root.open(root_url).files("runs/schema=1/_compacted", recursive=True)) == 2
+    assert len(Root.open(root_url).files("_compacted/runs/schema=2", recursive=True)) == 2
 
 
 def test_a_single_file_stays_as_it_is(root_url: str) -> None:
@@ -112,7 +113,7 @@ def test_files_are_found_by_key_before_and_after(root_url: str, three: list[str]
 def test_small_files_with_different_columns_are_told_apart_again(root_url: str) -> None:
     write(root_url, "a", host="here")
     root = Root.open(root_url)
-    folder = f"runs/schema=1/date={DAY}"
+    folder = f"runs/schema=2/date={DAY}"
     older = pq.read_table(pa.BufferReader(root.read(f"{folder}/a.parquet"))).drop_columns(["host", "gpu"])
     for key, rows in (("older", older), ("newer", older.append_column("added", pa.array([1])))):
         sink = pa.BufferOutputStream()
@@ -130,39 +131,39 @@ def test_small_files_with_different_columns_are_told_apart_again(root_url: str) 
 def test_every_schema_version_is_compacted_by_itself(root_url: str, three: list[str]) -> None:
     root = Root.open(root_url)
     for key in "ab":
-        root.create(f"runs/schema=0/date={DAY}/{key}.parquet", root.read(f"runs/schema=1/date={DAY}/c.parquet"))
+        root.create(f"runs/schema=0/date={DAY}/{key}.parquet", root.read(f"runs/schema=2/date={DAY}/c.parquet"))
     expected = sorted([*three, f"{DAY}/c", f"{DAY}/c"])
     for _ in range(3):
         assert read(root_url) == read_by_glob(root_url) == expected
         compact_runs(root_url, timedelta(0))
-    assert len(root.files("runs", recursive=True)) == 4
+    assert len([*root.files("runs", recursive=True), *root.files("_compacted", recursive=True)]) == 4
 
 
 @pytest.mark.parametrize("published", [False, True])
 def test_nothing_is_deleted_for_a_damaged_file(root_url: str, three: list[str], published: bool) -> None:
     compact_runs(root_url)
     root = Root.open(root_url)
-    (packed,) = [path for path in root.files("runs", recursive=True) if path.endswith(".packed")]
+    (packed,) = [path for path in root.files("_compacted", recursive=True) if path.endswith(".packed")]
     data = root.read(packed)
     if published:
-        root.create(f"runs/schema=1/date={DAY}/compacted-000001.parquet", data[:-1])
+        root.create(f"runs/schema=2/date={DAY}/compacted-000001.parquet", data[:-1])
     else:
         root.replace(packed, data[:-1])
     with pytest.raises(CorruptArtifactError, match=rf"000001.*is not what its manifest says; nothing of {DAY}"):
         compact_runs(root_url, now=NOW + WEEK)
     with pytest.raises(CorruptArtifactError, match="000001"):
         read(root_url)
-    assert {f"runs/schema=1/date={DAY}/{key}.parquet" for key in "abc"} <= set(root.files("runs", recursive=True))
+    assert {f"runs/schema=2/date={DAY}/{key}.parquet" for key in "abc"} <= set(root.files("runs", recursive=True))
 
 
 def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = Root.open(root_url)
-    (packed,) = [path for path in root.files("runs", recursive=True) if path.endswith(".packed")]
+    (packed,) = [path for path in root.files("_compacted", recursive=True) if path.endswith(".packed")]
     root.delete(packed)
     with pytest.raises(CorruptArtifactError, match=r"is gone: .*000001-"):
         read(root_url)
-    root.replace(f"runs/schema=1/_compacted/date={DAY}/000001.json", b"{}")
+    root.replace(f"_compacted/runs/schema=2/date={DAY}/000001.json", b"{}")
     with pytest.raises(CorruptArtifactError, match=r"000001\.json is not a manifest of a compaction: Field required"):
         read(root_url)
 

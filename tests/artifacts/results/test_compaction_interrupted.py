@@ -32,8 +32,8 @@ def crashed_at(step: int, url: str, prepare: Callable[[str], object]) -> bool:
     write(url, "a")
     number = 1 if prepare is nothing else 2
     assert finished(url) == [
-        f"runs/schema=1/_compacted/date={DAY}/{number:06}.json",
-        f"runs/schema=1/date={DAY}/compacted-{number:06}.parquet",
+        f"_compacted/runs/schema=2/date={DAY}/{number:06}.json",
+        f"runs/schema=2/date={DAY}/compacted-{number:06}.parquet",
     ]
     assert read(url) == read_by_glob(url) == expected
     return crashed.happened

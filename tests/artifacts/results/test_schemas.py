@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,26 +15,27 @@ from nerbench.artifacts.results.schemas import TABLES, schema
 from nerbench.artifacts.results.tables import read_results, write_table
 
 DESIGN = {
-    "metrics": """run_id started_at attempt artifact_id model_sha256 model dataset split words_sha256 gold gold_sha256
-        predictions_digest precision slice level mode label average metric value ci_low ci_high ci_method confidence
-        tp n_pred n_gold support n_documents status reason""",
-    "predictions": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+    "metrics": """run_date run_id started_at attempt artifact_id model_sha256 model dataset split words_sha256 gold
+        gold_sha256 predictions_digest dtype aggregation slice level mode label average metric value ci_low ci_high
+        ci_method confidence tp n_pred n_gold support n_documents status reason""",
+    "predictions": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype
         document sentence word text gold_tag pred_tag score probabilities""",
-    "confusion": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+    "confusion": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype
         gold_label pred_label boundaries n""",
-    "errors": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
-        kind document sentence gold_start gold_end gold_label gold_text pred_start pred_end pred_label pred_text
+    "errors": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype kind
+        document sentence gold_start gold_end gold_label gold_text pred_start pred_end pred_label pred_text
         sentence_text score invalid""",
-    "calibration": """artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split precision
+    "calibration": """run_date artifact_id words_sha256 gold_sha256 predictions_digest model dataset gold split dtype
         kind label position low high coverage n mean_confidence accuracy""",
-    "speed": """run_id artifact_id model device host precision backend threads processes workload batch_size
-        sequence_length status n mean_s std_s p50_s p90_s p95_s p99_s sentences_per_s words_per_s tokens_per_s
-        ci_low_s ci_high_s samples_s""",
-    "memory": """run_id artifact_id model device precision workload batch_size sequence_length parameters weights_bytes
-        artifact_bytes load_s first_call_s baseline_rss_bytes peak_rss_bytes peak_device_bytes""",
-    "runs": """run_id started_at flow configuration code_commit code_dirty host cpu cpu_flags threads ram_bytes gpu
-        driver cuda python torch transformers tokenizers prefect evaluated cached train_s evaluate_s score_s total_s
-        outcome""",
+    "speed": """run_date run_id started_at attempt artifact_id model device host dtype backend threads processes
+        workload batch_size sequence_length status n mean_s std_s p50_s p90_s p95_s p99_s sentences_per_s words_per_s
+        tokens_per_s ci_low_s ci_high_s samples_s""",
+    "memory": """run_date run_id started_at attempt artifact_id model device dtype workload batch_size sequence_length
+        parameters weights_bytes artifact_bytes load_s first_call_s baseline_rss_bytes peak_rss_bytes
+        peak_device_bytes""",
+    "runs": """run_date run_id started_at flow configuration code_commit code_dirty host cpu cpu_flags threads ram_bytes
+        gpu driver cuda python torch transformers tokenizers prefect evaluated cached train_s evaluate_s score_s
+        total_s outcome""",
 }
 
 
@@ -87,7 +88,16 @@ def test_every_column_says_what_it_means(table: str) -> None:
 def row_of(table: str) -> dict[str, object]:
     """A row that says something in every column, as every version of the table has them."""
     values: dict[str, object] = {
-        **{"string": "x", "double": 0.5, "float": 0.5, "bool": True, "int32": 7, "int64": 7, "list<int32>": [7]},
+        **{
+            "string": "x",
+            "date32": date(2026, 1, 2),
+            "double": 0.5,
+            "float": 0.5,
+            "bool": True,
+            "int32": 7,
+            "int64": 7,
+            "list<int32>": [7],
+        },
         **{"list<double>": [0.5], "list<halffloat>": [0.5], INSTANT: datetime(2026, 1, 2, tzinfo=UTC)},
     }
     return {column.name: values[column.type] for column in TABLES[table].columns}
@@ -110,7 +120,7 @@ def test_old_files_are_read_by_new_code(table: str, tmp_path: Path) -> None:
     old, added = DESIGN[table].split(), schema(table).names[len(DESIGN[table].split()) :]
     row = row_of(table)
     rows = pa.Table.from_pylist([row], schema=pa.schema(schema(table).field(name) for name in old))
-    folder = tmp_path / table / "schema=1" / "date=2026-01-02"
+    folder = tmp_path / table / "schema=2" / "date=2026-01-02"
     folder.mkdir(parents=True)
     pq.write_table(rows, folder / "old.parquet")
     expected = {name: row[name] for name in old} | dict.fromkeys(added)

@@ -1,7 +1,7 @@
 """Result tables are written once, and read together whatever version wrote them."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def test_keys_depend_on_every_part_and_its_place() -> None:
 
 def test_write_and_read(root_url: str) -> None:
     uri = write(root_url, metric("PER"), metric("LOC", None))
-    assert uri == f"{Root.open(root_url).url}/metrics/schema=1/date=2026-01-02/{KEY}.parquet"
+    assert uri == f"{Root.open(root_url).url}/metrics/schema=2/date=2026-01-02/{KEY}.parquet"
     rows = read_results(root_url, "metrics")
     assert rows.schema.names == schema("metrics").names
     assert rows["label"].to_pylist() == ["PER", "LOC"]
@@ -70,7 +70,7 @@ def test_of_eight_workers_one_writes(root_url: str) -> None:
 
 
 def test_durations_may_differ(root_url: str) -> None:
-    row = dict.fromkeys(("run_id", "artifact_id", "model", "device", "precision", "workload", "status"), "x")
+    row = dict.fromkeys(("run_id", "artifact_id", "model", "device", "dtype", "workload", "status"), "x")
     for seconds in (0.1, 0.2):
         data = [{**row, "mean_s": seconds, "samples_s": [seconds, seconds], "n": 2}]
         write_table(root_url, "speed", data, date="2026-01-02", key=KEY)
@@ -99,7 +99,7 @@ def test_keys_that_are_none(tmp_path: Path, key: str) -> None:
 
 def test_scores_and_names_of_the_same_predictions_may_differ(root_url: str) -> None:
     for score, name in ((0.5, "fp32"), (0.25, "bf16")):
-        data = predictions(1, score=[score], precision=[name])
+        data = predictions(1, score=[score], dtype=[name])
         write_table(root_url, "predictions", data, date="2026-01-02", key=KEY)
     with pytest.raises(ConflictError, match="pred_tag of row 0"):
         write_table(root_url, "predictions", predictions(1, pred_tag=["O"]), date="2026-01-02", key=KEY)
@@ -170,7 +170,9 @@ def test_the_newest_date_is_read_first(root_url: str) -> None:
 
 
 def older_file(root_url: str, drop: list[str], **extra: Any) -> None:
-    table = pa.Table.from_pylist([metric("OLD", tp=7)], schema=schema("metrics")).drop_columns(drop)
+    table = pa.Table.from_pylist(
+        [metric("OLD", tp=7) | {"run_date": date(2025, 1, 1)}], schema=schema("metrics")
+    ).drop_columns(drop)
     for name, values in extra.items():
         table = table.append_column(name, pa.array(values))
     sink = pa.BufferOutputStream()

@@ -69,7 +69,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             score(str(folder), night, GOLD, PREDICTED, model=model, run=model == "good")
     moment = datetime(2030, 1, 3, tzinfo=UTC)
     compact(str(folder), ["metrics"], grace=timedelta(0), now=moment)
-    shutil.rmtree(folder / "metrics/schema=1/_compacted/date=2030-01-01", ignore_errors=True)
+    shutil.rmtree(folder / "_compacted/metrics/schema=2/date=2030-01-01", ignore_errors=True)
     compact(str(folder), ["metrics"], grace=timedelta(0), now=moment + timedelta(seconds=1))
     return folder
 
@@ -190,10 +190,10 @@ def test_one_bad_object_of_a_results_folder_hides_no_other(
 def test_odd_names_in_a_results_folder_hide_nothing(
     name: str, commands: Commands, results: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
-    original = next(results.glob("metrics/schema=1/date=2030-01-03/*.parquet"))
+    original = next(results.glob("metrics/schema=2/date=2030-01-03/*.parquet"))
     for place in (
         original.parent,
-        results / "metrics/schema=1/_compacted/date=2030-01-02",
+        results / "_compacted/metrics/schema=2/date=2030-01-02",
         results / "metrics",
         results,
     ):

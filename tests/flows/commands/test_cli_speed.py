@@ -12,12 +12,13 @@ import nerbench
 from nerbench.artifacts.errors import ConfigError
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.section import warn_renamed
 
 ROW = {
     "artifact_id": "a",
     "model": "bert-base",
     "backend": "eager",
-    "precision": "fp32",
+    "dtype": "fp32",
     "workload": "inference",
     "batch_size": 8,
     "sequence_length": 128,
@@ -35,7 +36,7 @@ TIMED = {
     "threads": 2,
     "sgemm_flops_per_s": 2e11,
     "copy_bytes_per_s": 1e10,
-    "foreign_cores": 0.0,
+    "background_cores": 0.0,
 }
 USED = {**ROW, "status": "ok", "baseline_rss_bytes": 1e8, "peak_rss_bytes": 3e8}
 
@@ -58,9 +59,18 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
     return found
 
 
+def test_the_option_from_before_this_release_is_read_with_a_warning(
+    asked: list[tuple[Config, list[str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_renamed.cache_clear()
+    assert status_of(["speed", "bert-base", "--precisions", "fp32,bf16"]) == 0
+    assert asked[0][0].speed.dtypes == ("fp32", "bf16")
+    assert [record.getMessage() for record in caplog.records] == ["--precisions will go: write --dtypes"]
+
+
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:
     options = ["--batch-sizes", "1, 8", "--sequence-lengths", "32,64", "--workloads", "inference,training"]
-    options += ["--backends", "eager,int8", "--precisions", "fp32,bf16", "--processes", "5", "--iterations", "20"]
+    options += ["--backends", "eager,int8", "--dtypes", "fp32,bf16", "--processes", "5", "--iterations", "20"]
     options += [
         "--head",
         "none",
@@ -80,7 +90,7 @@ def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[C
         "sequence_lengths": (32, 64),
         "workloads": ("inference", "training"),
         "backends": ("eager", "int8"),
-        "precisions": ("fp32", "bf16"),
+        "dtypes": ("fp32", "bf16"),
         "head": "none",
         "processes": 5,
         "multi_process": False,

@@ -18,7 +18,7 @@ NIGHTS = ["2026-01-01", "2026-01-02"]
 
 def fill(table: str, night: str, **values: Any) -> dict[str, Any]:
     started_at = datetime.fromisoformat(f"{night}T03:00+00:00")
-    example = {"string": "x", "int32": 1, "timestamp[us, tz=UTC]": started_at}
+    example = {"string": "x", "int32": 1, "date32": started_at.date(), "timestamp[us, tz=UTC]": started_at}
     return {c.name: example[c.type] for c in TABLES[table].columns if not c.nullable} | {"run_id": night} | values
 
 

@@ -55,7 +55,7 @@ CONFIGURATIONS = {
     ),
     "bad base": Row({"models.0.base": 3}, ("models[0].base", "3")),
     "missing base folder": Row({"models.0.base": "./nowhere"}, ("models[0].base", "nowhere")),
-    "unknown precision": Row({"benchmark.precision": "fp8"}, ("benchmark.precision", "'fp8'", "fp32")),
+    "unknown dtype": Row({"benchmark.dtype": "fp8"}, ("benchmark.dtype", "'fp8'", "fp32")),
     "unknown split": Row({"benchmark.split": "dev"}, ("benchmark.split", "'dev'", "validation")),
     "unknown mode": Row({"benchmark.modes": ["strict", "loose"]}, ("benchmark.modes[1]", "'loose'", "partial")),
     "without the headline's mode": Row({"benchmark.modes": ["type"]}, ("benchmark.modes", "strict", "add it")),
@@ -67,7 +67,7 @@ CONFIGURATIONS = {
         {"models.0.processes": 999, "models.0.device": "cpu"}, ("models: tiny: processes", "999", "cores", "at most")
     ),
     "half precision on a processor": Row(
-        {"benchmark.precision": "fp16", "benchmark.device": "cpu"}, ("benchmark.precision", "fp16", "bf16")
+        {"benchmark.dtype": "fp16", "benchmark.device": "cpu"}, ("benchmark.dtype", "fp16", "bf16")
     ),
     "absent accelerator": Row({"benchmark.device": "cuda:9"}, ("benchmark.device", "cuda:9", "cpu")),
     "unknown label": Row({"benchmark.labels": ["PRE"]}, ("benchmark.labels", "PRE", "PER")),
@@ -232,7 +232,7 @@ COMMANDS = {
         {}, ("speed.backends[1]", "'tpu'", "onnx"), ("speed", "bert-base", "--backends", "eager,tpu")
     ),
     "sweeping an unknown precision": Row(
-        {}, ("speed.precisions[0]", "'int4'", "bf16"), ("speed", "bert-base", "--precisions", "int4")
+        {}, ("speed.dtypes[0]", "'int4'", "bf16"), ("speed", "bert-base", "--dtypes", "int4")
     ),
     "sweeping nothing": Row({}, ("speed.backends",), ("speed", "bert-base", "--backends", ",")),
     "sweeping beyond the positions": Row(

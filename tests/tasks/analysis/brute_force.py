@@ -20,7 +20,7 @@ IDENTITY = {
     "dataset": "demo",
     "gold": "demo",
     "split": "test",
-    "precision": "fp32",
+    "dtype": "fp32",
 }
 
 

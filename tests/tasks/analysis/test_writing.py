@@ -36,6 +36,8 @@ def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
     for table, rows in found.items():
         assert rows.column_names == schema(table).names
         assert rows.select(COLUMNS).to_pylist() == [IDENTITY] * rows.num_rows
+        assert set(rows["run_date"].to_pylist()) == {datetime(2026, 1, 2).date()}
+    found = {table: rows.drop(["run_date"]) for table, rows in found.items()}
     assert found["confusion"].drop(list(COLUMNS)).to_pylist() == confusion([WORDS])
     assert found["errors"].drop(list(COLUMNS)).to_pylist() == errors([WORDS]).to_pylist()
     assert found["calibration"].drop(list(COLUMNS)).to_pylist() == [

@@ -25,7 +25,7 @@ def test_equal_runs_differ_in_nothing() -> None:
 def test_only_what_differs_is_said() -> None:
     other = run("two", {"vote": "mean"}, torch="2.14.0", gpu="H200", cpu_flags="avx avx2 amx avx512")
     assert difference(run(), other, "fp32", "bf16") == {
-        "precision": {"base": "fp32", "candidate": "bf16"},
+        "dtype": {"base": "fp32", "candidate": "bf16"},
         "gpu": {"base": None, "candidate": "H200"},
         "torch": {"base": "2.13.0", "candidate": "2.14.0"},
         "cpu_flags": {"base": "bf16", "candidate": "amx avx512"},
@@ -41,7 +41,7 @@ def test_flags_that_one_side_does_not_know_are_shown_whole() -> None:
 def test_a_run_without_a_row_is_said() -> None:
     assert difference(None, run("two"), "fp32", "fp32") == {"run": {"base": "unknown", "candidate": "two"}}
     assert difference(None, None, "fp32", "bf16") == {
-        "precision": {"base": "fp32", "candidate": "bf16"},
+        "dtype": {"base": "fp32", "candidate": "bf16"},
         "run": {"base": "unknown", "candidate": "unknown"},
     }
     assert not same_settings(None, run(), "fp32", "fp32")

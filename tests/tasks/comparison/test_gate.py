@@ -127,7 +127,7 @@ def test_a_few_entities_decide_by_a_test() -> None:
         for action, failed in ((None, True), ("fail", True), ("warn", verdict == "regression")):
             (row,) = judge(GateConfig(on_undecided=action), *pair)
             assert (row["verdict"], row["failed"], row["ci_low"]) == (verdict, failed, None)
-            assert (row["unit"], "fewer than" in row["reason"]) == ("sentence", True)
+            assert (row["resampling_unit"], "fewer than" in row["reason"]) == ("sentence", True)
 
 
 def test_what_is_undecided_fails_where_the_drop_exceeds_the_margin() -> None:

@@ -164,6 +164,6 @@ def test_a_destroyed_model_on_few_documents_is_a_regression(n_documents: int) ->
     gate = GateConfig(on_undecided="warn")
     measured = measure(gate, {1: gate.rules[0]}, counts(case, baseline), counts(case, destroyed), seed=1)
     (row,) = decide(gate, measured)
-    assert (row["verdict"], row["failed"], row["unit"]) == ("regression", True, "sentence")
+    assert (row["verdict"], row["failed"], row["resampling_unit"]) == ("regression", True, "sentence")
     assert row["base"] > 0.96
     assert row["candidate"] < 0.01

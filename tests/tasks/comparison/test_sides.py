@@ -63,7 +63,7 @@ class Bench(NamedTuple):
             for gold in golds:
                 about = {"artifact_id": artifact_id, "model": model, "dataset": dataset, "gold": gold or dataset}
                 about |= {"words_sha256": digest(dataset), "gold_sha256": digest(about["gold"])}
-                about |= {"predictions_digest": digest(artifact_id, dataset), "precision": "fp32", **columns}
+                about |= {"predictions_digest": digest(artifact_id, dataset), "dtype": "fp32", **columns}
                 rows += [
                     required("metrics")
                     | of_run
@@ -147,8 +147,8 @@ def test_a_side_says_all_about_what_was_scored(bench: Bench) -> None:
         words_sha256=words,
         gold_sha256=gold,
         predictions_digest=predicted,
-        precision="fp32",
-        uri=f"{bench.results}/predictions/schema=1/date=2030-01-04/{key}.parquet",
+        dtype="fp32",
+        uri=f"{bench.results}/predictions/schema=2/date=2030-01-04/{key}.parquet",
     )
     assert side.run is not None
     assert (side.run["run_id"], side.run["torch"]) == ("night", "2.13")
@@ -329,7 +329,7 @@ SCORED = Predicted(
     words_sha256="1" * 64,
     gold_sha256="2" * 64,
     predictions_digest="3" * 64,
-    precision="fp32",
+    dtype="fp32",
     uri="file",
 )
 
@@ -338,7 +338,7 @@ SCORED = Predicted(
     ("changes", "expected"),
     [
         ({}, []),
-        ({"predictions_digest": "4" * 64, "precision": "bf16", "uri": "other"}, []),
+        ({"predictions_digest": "4" * 64, "dtype": "bf16", "uri": "other"}, []),
         ({"words_sha256": "4" * 64}, ["the two were scored on different words (sha256 111111111111 and 444444444444)"]),
         (
             {"gold_sha256": "5" * 64},

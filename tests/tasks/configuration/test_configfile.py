@@ -1,5 +1,6 @@
 """Configuration files: where values come from, what becomes of paths, and one line for each mistake."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import pytest
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.section import warn_renamed
 from nerbench.tasks.configuration.configfile import absolute_reference, load_config
 from nerbench.tasks.configuration.variables import expand_options
 
@@ -329,3 +331,34 @@ def test_secrets_of_overrides_are_not_printed() -> None:
     with pytest.raises(ConfigError) as raised:
         load("store: x", "hub.token=[hunter2")
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.fixture
+def renamed(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The log, in a process that has not warned yet."""
+    warn_renamed.cache_clear()
+    return caplog
+
+
+def test_keys_from_before_this_release_are_read_with_one_warning(renamed: pytest.LogCaptureFixture) -> None:
+    text = "benchmark: {precision: bf16}\nspeed: {precisions: [fp32, bf16]}"
+    for config in (load(text), load("store: x", "benchmark.precision=bf16", "speed.precisions=[fp32, bf16]")):
+        assert (config.benchmark.dtype, config.speed.dtypes) == ("bf16", ("fp32", "bf16"))
+        assert not {"precision", "precisions"} & {*config.model_dump()["benchmark"], *config.model_dump()["speed"]}
+    assert [record.getMessage() for record in renamed.records] == [
+        "benchmark.precision will go: write dtype",
+        "speed.precisions will go: write dtypes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("benchmark: {precision: bf16, dtype: fp32}", "precision and dtype are the same key; leave precision out"),
+        ("speed: {precisions: [bf16], dtypes: [fp32]}", "precisions and dtypes are the same key; leave precisions out"),
+        ("benchmark: {precision: fp8}", "benchmark.precision: 'fp8'"),
+    ],
+)
+def test_a_key_is_given_once_and_checked_under_its_new_name(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load(text)

@@ -130,7 +130,7 @@ def test_what_was_inferred_is_found_again(case: Case, record: EvaluationRecord) 
 
 
 def test_settings_that_change_predictions_miss(case: Case, record: EvaluationRecord) -> None:
-    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"precision": "bf16"})} == {"missing"}
+    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"dtype": "bf16"})} == {"missing"}
 
 
 def test_another_model_or_other_words_miss(case: Case, record: EvaluationRecord, tmp_path: Path) -> None:

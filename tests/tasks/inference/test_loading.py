@@ -236,5 +236,5 @@ def test_devices() -> None:
 
 
 def test_fp16_is_not_computed_on_a_cpu() -> None:
-    with pytest.raises(InputError, match=r"benchmark\.precision"):
+    with pytest.raises(InputError, match=r"benchmark\.dtype"):
         dtype_of("fp16", CPU)

@@ -52,7 +52,7 @@ def test_every_way_of_computing_is_a_group() -> None:
         sequence_lengths=(8,),
         workloads=("inference", "training"),
         backends=("eager", "int8"),
-        precisions=("fp32", "bf16"),
+        dtypes=("fp32", "bf16"),
     )
     ways = [(group.workload, group.backend, group.precision) for group in groups]
     assert len(set(ways)) == len(ways) == 8

@@ -43,7 +43,7 @@ def test_a_measured_cell_is_a_row_with_its_numbers() -> None:
     row = speed_row(measured(), "cpu", "own")
     assert row["mean_s"] == pytest.approx(0.11)
     assert (row["device"], row["threads"], row["sgemm_flops_per_s"]) == ("cpu", 2, 190e9)
-    assert (row["agreement"], row["foreign_cores"], row["dataset"]) == (1.0, pytest.approx(0.2), None)
+    assert (row["agreement"], row["background_cores"], row["dataset"]) == (1.0, pytest.approx(0.2), None)
     assert speed_row(measured(None), "cpu", "own")["dataset"] == "own"
     assert speed_row(measured(workload="training"), "cpu", None)["agreement"] is None
     assert speed_row(measured(backend="int8", agreement=0.75), "cpu", None)["agreement"] == 0.75

@@ -93,7 +93,7 @@ def statuses(measured: list[Measured]) -> list[str]:
 
 
 def test_a_group_has_a_process_for_memory_and_three_for_time_interleaved(swept: Swept, processes: Processes) -> None:
-    found = swept(precisions=("fp32", "bf16"))
+    found = swept(dtypes=("fp32", "bf16"))
     asked = [(job["take"], job["precision"], job.get("round")) for job in processes.jobs]
     assert asked[:2] == [("memory", precision, None) for precision in ("fp32", "bf16")]
     assert asked[2:] == [("time", precision, number) for number in range(3) for precision in ("fp32", "bf16")]
@@ -155,7 +155,7 @@ def test_a_single_process_is_this_one_and_says_so(
 
 
 def test_predictions_are_compared_once_and_the_reference_never(swept: Swept, processes: Processes) -> None:
-    found = swept(precisions=("fp32", "bf16"))
+    found = swept(dtypes=("fp32", "bf16"))
     compared = [(job["precision"], job["round"]) for job in processes.jobs if job.get("compare")]
     assert compared == [("bf16", 0)]
     assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
@@ -214,9 +214,9 @@ def test_onnx_is_exported_once_before_it_is_measured(
 def test_an_interrupted_sweep_measures_only_what_is_missing(swept: Swept, processes: Processes) -> None:
     processes.interrupted_at = 4
     with pytest.raises(KeyboardInterrupt):
-        swept(precisions=("fp32", "bf16"))
+        swept(dtypes=("fp32", "bf16"))
     done = len(processes.jobs)
-    found = swept(precisions=("fp32", "bf16"))
+    found = swept(dtypes=("fp32", "bf16"))
     again = [(job["take"], job["precision"], job.get("round"), len(job["cells"])) for job in processes.jobs[done:]]
     # two processes took memory; the first timed the cells of fp32; the second, one cell of bf16, uncompared
     assert again == [

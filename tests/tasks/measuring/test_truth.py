@@ -61,7 +61,7 @@ def agreeing(first: list[Measured], second: list[Measured]) -> float:
 def test_a_sweep_run_twice_agrees_within_its_own_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbench.tasks.measuring.sweep._take_memory", lambda *_: None)  # it is about time
     speed = SpeedConfig(
-        batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), precisions=("fp32", "bf16"), minimum_s=0.2
+        batch_sizes=(1, 4), sequence_lengths=(8, 16, 32, 48, 64), dtypes=("fp32", "bf16"), minimum_s=0.2
     )
     groups = plan(find_subjects([TINY], "unused"), speed, device="cpu", corpus=False)
     sweeps = (sweep(groups, speed, BenchmarkConfig(device="cpu"), [], _journal(tmp_path / name)) for name in "ab")

@@ -189,7 +189,7 @@ def test_speed_and_memory(config: Config, ref: ArtifactRef) -> None:
         "artifact_id": ref.artifact_id,
         "model": "tagger",
         "device": "cpu",
-        "precision": "fp32",
+        "dtype": "fp32",
     }
     where |= {"workload": "inference", "batch_size": 1}
     speed = where | {"status": "ok", "p50_s": 0.0102, "p90_s": 0.02, "p99_s": 0.0304, "words_per_s": 1234.5}

@@ -14,7 +14,7 @@ BEFORE = ChosenRun("night-1", "2030-01-01", datetime(2030, 1, 1, tzinfo=UTC), {}
 
 
 def row(run: ChosenRun = NIGHT, **changes: Any) -> dict[str, Any]:
-    known = {"run_id": run.run_id, "artifact_id": "a", "model": "m", "device": "cpu", "precision": "fp32"}
+    known = {"run_id": run.run_id, "artifact_id": "a", "model": "m", "device": "cpu", "dtype": "fp32"}
     return known | {"workload": "inference", "batch_size": 1, "sequence_length": None} | changes
 
 

@@ -26,8 +26,10 @@ def row(night: int = 1, value: float | None = 0.5, **changes: Any) -> dict[str, 
         "split": "test",
         "gold": "d",
     }
-    known |= {"precision": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"}
-    return known | {"average": "micro", "metric": "f1", "status": "ok", "value": value} | changes
+    known |= {"dtype": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"}
+    return (
+        known | {"average": "micro", "aggregation": "model", "metric": "f1", "status": "ok", "value": value} | changes
+    )
 
 
 def write(results: str, *rows: dict[str, Any], night: int = 1) -> None:

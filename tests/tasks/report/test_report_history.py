@@ -58,8 +58,8 @@ def headlines(results: str, values: list[float | None], **columns: Any) -> None:
     """Overall strict F1 of the runs 0, 1, … of one day, a second apart."""
     start = datetime(2030, 1, 1, tzinfo=UTC)
     row = {"attempt": 1, "artifact_id": "a", "model_sha256": "m", "model": "m", "dataset": "d", "split": "test"}
-    row |= {"gold": "d", "precision": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"}
-    row |= {"average": "micro", "metric": "f1", "status": "ok"} | columns
+    row |= {"gold": "d", "dtype": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"}
+    row |= {"average": "micro", "aggregation": "model", "metric": "f1", "status": "ok"} | columns
     rows = [
         row | {"run_id": str(n), "value": value, "started_at": start + timedelta(seconds=n)}
         for n, value in enumerate(values)

@@ -30,7 +30,8 @@ CONFIGURATION = {
 
 def fill(table: str, **values: Any) -> dict[str, Any]:
     """A row of a table: the given values, something for every other key column."""
-    example = {"string": "x", "int32": 1, "timestamp[us, tz=UTC]": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    example = {"string": "x", "int32": 1, "date32": moment.date(), "timestamp[us, tz=UTC]": moment}
     return {c.name: example[c.type] for c in TABLES[table].columns if not c.nullable} | values
 
 
@@ -77,7 +78,7 @@ def test_the_manifest_has_the_digest_of_every_other_member(results: str, tmp_pat
     assert {f["path"]: (f["size"], f["sha256"]) for f in manifest["files"]} == {
         name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()
     }
-    assert manifest["tables"]["metrics"] == {"schema": 1, "rows": 2}
+    assert manifest["tables"]["metrics"] == {"schema": 2, "rows": 2}
 
 
 def test_the_environment_is_this_one_and_the_newest_run(results: str, tmp_path: Path) -> None:

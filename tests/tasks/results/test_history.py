@@ -30,8 +30,14 @@ def score(results: str, night: int, value: float | None, run_id: str | None = No
         **{"run_id": run_id, "started_at": datetime(2030, 1, night, 2, tzinfo=UTC), "attempt": 1},
         **identity,
         **{"predictions_digest": "p" * 64, "model": "tagger", "dataset": "own", "gold": "own", "split": "test"},
-        **{"precision": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"},
-        **{"average": "micro", "metric": "f1", "value": value, "status": "ok" if value is not None else "undefined"},
+        **{"dtype": "fp32", "slice": "all", "level": "entity", "mode": "strict", "label": "overall"},
+        **{
+            "average": "micro",
+            "aggregation": "model",
+            "metric": "f1",
+            "value": value,
+            "status": "ok" if value is not None else "undefined",
+        },
     }
     row |= changes
     key = table_key(run_id, *(str(row[name]) for name in ("model", "dataset", "gold", "label", "average", "metric")))

@@ -44,7 +44,7 @@ def test_a_key_is_of_model_words_gold_and_tags(tmp_path: Path) -> None:
     key = predictions_key(known)
     for name in ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest"):
         assert predictions_key(known | {name: "0" * 64}) != key
-    for name in ("model", "dataset", "gold", "split", "precision", "uri"):
+    for name in ("model", "dataset", "gold", "split", "dtype", "uri"):
         assert predictions_key(known | {name: "other"}) == key
 
 
@@ -52,5 +52,5 @@ def test_it_is_complete_and_stays_what_it_is(tmp_path: Path) -> None:
     predicted = one(tmp_path)
     with pytest.raises(ValidationError):
         predicted.gold = "other"  # type: ignore[misc]
-    with pytest.raises(ValidationError, match="precision"):
-        Predicted.model_validate(predicted.model_dump(exclude={"precision"}))
+    with pytest.raises(ValidationError, match="dtype"):
+        Predicted.model_validate(predicted.model_dump(exclude={"dtype"}))

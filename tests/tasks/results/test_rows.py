@@ -1,12 +1,13 @@
 """From stored predictions to the rows of the result tables."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
+from benched import run_of
 from tiny_models import SENTENCES, save_bert
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, LabelError
@@ -297,7 +298,7 @@ def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
         "words_sha256": ref.words_sha256,
         "gold_sha256": ref.gold_sha256,
         "predictions_digest": own.counted(ref).predictions_digest,
-        "precision": "fp32",
+        "dtype": "fp32",
     }
     assert all(row.items() >= known.items() for row in found)
     assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}
@@ -340,3 +341,14 @@ def test_the_newest_run_is_shown(bench: Callable[..., Bench]) -> None:
     assert early.speed == early.memory == []
     with pytest.raises(InputError, match="nothing has no metrics; choose among early, late"):
         newest_run(own.results, "nothing")
+
+
+def test_measured_rows_say_which_attempt_wrote_them(tmp_path: Path) -> None:
+    known = dict.fromkeys(("artifact_id", "model", "device", "workload", "status"), "x") | {"dtype": "fp32"}
+    for attempt in (1, 2):  # the second says the same, and writes nothing
+        run = run_of(str(tmp_path), attempt=attempt)
+        rows.write_measured(run, "x", {"speed": [known], "memory": [known]})
+    for table in ("speed", "memory"):
+        (row,) = read_results(str(tmp_path), table).to_pylist()
+        written = (row["run_date"], row["run_id"], row["started_at"], row["attempt"], row["dtype"])
+        assert written == (date(2030, 1, 2), "first", datetime(2030, 1, 2, tzinfo=UTC), 1, "fp32")

@@ -64,10 +64,10 @@ def test_own_numbers_are_those_of_all_entities() -> None:
 
 
 def test_speed_and_memory_side_by_side() -> None:
-    speed = {"artifact_id": "a", "model": "m", "device": "cpu", "precision": "fp32", "status": "ok"}
+    speed = {"artifact_id": "a", "model": "m", "device": "cpu", "dtype": "fp32", "status": "ok"}
     speed |= {"p50_s": 0.002, "p90_s": 0.004, "words_per_s": 1234.5}
     memory = {"artifact_id": "a", "load_s": 0.5, "weights_bytes": 4e6, "peak_rss_bytes": 30e6}
-    shown = {"model": "m", "device": "cpu", "precision": "fp32", "p50 ms": 2.0, "p90 ms": 4.0, "words/s": 1234}
+    shown = {"model": "m", "device": "cpu", "dtype": "fp32", "p50 ms": 2.0, "p90 ms": 4.0, "words/s": 1234}
     more = {"load s": 0.5, "weights MB": 4.0, "peak over baseline MB": 10.0}
     assert speed_and_memory([speed], [memory | {"baseline_rss_bytes": 20e6}]) == [shown | more]
     unknown = memory | {"baseline_rss_bytes": None}

@@ -48,7 +48,7 @@ def test_what_is_logged_and_what_is_not() -> None:
         row(label="PER", value=None),
         row(artifact_id="b", label="LOC"),
     ]
-    speed = {"artifact_id": "a", "device": "cpu", "precision": "fp32", "batch_size": 1, "sequence_length": None}
+    speed = {"artifact_id": "a", "device": "cpu", "dtype": "fp32", "batch_size": 1, "sequence_length": None}
     costs = [speed | {"p50_s": 0.25, "n": 9, "status": "ok"}, speed | {"status": "failed", "p50_s": 1.0}]
     memory = [speed | {"parameters": 5, "peak_device_bytes": None, "status": None}]
     gave = {"artifact_id": "a", "name": "size", "parameters": "{}", "dataset": None, "gold": None, "value": 7.0}
@@ -93,7 +93,7 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     scored = row(ci_low=0.4, ci_high=0.6) | run.columns | about
-    scored |= {"split": "test", "level": "entity", "precision": "fp32", "status": "ok"}
+    scored |= {"split": "test", "level": "entity", "dtype": "fp32", "status": "ok"}
     write_table(results, "metrics", [scored], date=run.date, key="k")
 
     def log(**changes: Any) -> Any:
@@ -115,7 +115,7 @@ def test_a_run_a_model_and_none_twice(logged: Callable[..., Any], tiny_model_fol
     assert found.info.run_name == f"{tiny_model_folder.name} 2030-01-02"
     assert found.info.status == "FINISHED"
     assert found.data.metrics == {"own/strict/f1": 0.5, "own/strict/f1_ci_low": 0.4, "own/strict/f1_ci_high": 0.6}
-    assert found.data.params["benchmark.precision"] == "fp32"
+    assert found.data.params["benchmark.dtype"] == "fp32"
     assert found.data.tags["nerbench.run_id"] == "r"
     assert {one.path for one in client.list_artifacts(found.info.run_id, "nerbench")} == {
         "nerbench/tables.json",
