@@ -3,8 +3,7 @@
 Nothing here imports `tasks`, `flows`, Prefect, torch or transformers, so that any program can read what nerbench wrote.
 
 Read in this order: `manifest` (what an artifact is), `store` (where it is published), `references` (how a user names
-one), `handle` (how it is loaded); then `results.schemas` and `results.tables`. Around the store: `layout` (where it
-keeps what), `aliases` (names that move), `findings`, `garbage`, `difference`, `lineage` and `header` (what can be asked
-of it), `folder` (what may be in a model folder). Below all of them `storage` owns every quirk of files, object stores
-and the Hub.
+one), `handle` (how it is loaded); then `tables.schemas` and `tables.tables`. Around the store: `store_layout` (where it
+keeps what), `aliases` (names that move), `availability`, `garbage`, `manifest_diff`, `lineage`; `model_folder` (what
+may be in one), `local_copies`, `hub_models`. Below all of them, `storage` owns every quirk of files and object stores.
 """

@@ -11,9 +11,9 @@ from time import sleep
 
 from nerbench.artifacts.digests import canonical_json
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError
-from nerbench.artifacts.layout import alias_names, alias_path
 from nerbench.artifacts.manifest import ArtifactKey
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.store_layout import alias_names, alias_path
 
 _TRIES = 50
 _PAUSE_S = 0.05

@@ -6,8 +6,8 @@ each removal; and once its manifest stands, a publication writes again what is g
 pass between that last look and the removal for something to be lost; `Store.verify` would tell.
 
 Ages are differences of the store's own times: of the time at which it dates a file that is written now, and of the
-dates of its files. No file is garbage unless its name is one that a store gives (`layout.kind_of`), and none that is
-reached through a symbolic link. Everything else is foreign: it is reported and left alone.
+dates of its files. No file is garbage unless its name is one that a store gives (`store_layout.kind_of`), and none that
+is reached through a symbolic link. Everything else is foreign: it is reported and left alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 
 from nerbench.artifacts.aliases import read_aliases
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from nerbench.artifacts.layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
 from nerbench.artifacts.manifest import ArtifactKey, Manifest
 from nerbench.artifacts.storage.filesystem import FRESH, Inventory, Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.store_layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
 
 GRACE = timedelta(days=7)
 Clock = Callable[[str], datetime]
@@ -64,7 +65,7 @@ def find_garbage(
     if grace < FRESH:
         problem = f"{grace} is less than {FRESH}"
         raise InputError("grace", problem, "give more, so that nothing is taken from what is being published")
-    root = Root.open(store.url)
+    root = open_root(store.url)
     there = _kinds(root)  # before the manifests, which may come to need them meanwhile
     manifests = _manifests(store)
     removable = [key for key in manifests if there.get(manifest_path(key)) == "manifest"]
@@ -79,7 +80,7 @@ def find_garbage(
 
 def find_foreign(store: Store) -> list[Foreign]:
     """What is in the way of a store in its own folders, and is never removed. Raises where they cannot be listed."""
-    there = _inventory(Root.open(store.url))
+    there = _inventory(open_root(store.url))
     links = [Foreign(path=path, problem="a link, which is not followed") for path in there.links]
     others = [Foreign(path=path, problem="not a name of a store") for path in there.files if kind_of(path) is None]
     return sorted([*links, *others], key=lambda one: one.path)
@@ -90,7 +91,7 @@ def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
 
     Raises like `find_garbage`.
     """
-    root = Root.open(store.url)
+    root = open_root(store.url)
     there = _kinds(root)
     garbage = [one for one in garbage if there.get(one.path) == one.kind]
     manifests = [one for one in garbage if one.kind == "manifest"]

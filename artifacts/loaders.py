@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from nerbench.artifacts import hub_models, local_copies
 from nerbench.artifacts.errors import (
     ArtifactNotFoundError,
     InputError,
@@ -20,10 +21,10 @@ from nerbench.artifacts.errors import (
     StoreUnreachableError,
     refuse_credentials,
 )
-from nerbench.artifacts.folder import describe_folder
 from nerbench.artifacts.manifest import FileEntry, Provenance
-from nerbench.artifacts.storage import cache, hub
-from nerbench.artifacts.storage.filesystem import Root, Told
+from nerbench.artifacts.model_folder import describe_folder
+from nerbench.artifacts.storage.filesystem import ProgressCallback, Root
+from nerbench.artifacts.storage.open_root import open_root
 
 GROUP = "nerbench.loaders"
 _OWN = "nerbench"
@@ -64,26 +65,26 @@ class FolderLoader(Loader):
     """Folders: one of this machine as it is, one on another fsspec filesystem as a verified copy in the cache."""
 
     def pin(self, ref: str) -> str:
-        return Root.open(ref).url
+        return open_root(ref).url
 
     def fetch(self, ref: str) -> Path:
-        root = Root.open(ref)
+        root = open_root(ref)
         if not root.files():
             raise ArtifactNotFoundError(f"model {ref!r}", "is not a folder with files", "check the path")
         if "://" not in root.url:
             return Path(root.url)
-        return cache.materialise(describe_folder(root.url, "model", Provenance()), downloading(root))
+        return local_copies.materialise(describe_folder(root.url, "model", Provenance()), downloading(root))
 
 
 class HubLoader(Loader):
     """Models of the Hugging Face Hub, at one commit."""
 
     def pin(self, ref: str) -> str:
-        model, revision = hub.parse(ref)
-        return f"{hub.SCHEME}{model}@{hub.resolve(model, revision)}"
+        model, revision = hub_models.parse(ref)
+        return f"{hub_models.SCHEME}{model}@{hub_models.resolve(model, revision)}"
 
     def fetch(self, ref: str) -> Path:
-        return hub.snapshot(ref).folder
+        return hub_models.snapshot(ref).folder
 
 
 def pin(location: str) -> str:
@@ -104,11 +105,11 @@ def fetch(location: str) -> Path:
     return folder
 
 
-def downloading(root: Root) -> cache.Fetch:
+def downloading(root: Root) -> local_copies.Fetch:
     """What copies the files of a folder."""
 
-    def download(entry: FileEntry, target: Path, told: Told) -> str:
-        return root.download(entry.path, target, told)
+    def download(entry: FileEntry, target: Path, progress: ProgressCallback) -> str:
+        return root.download(entry.path, target, progress)
 
     return download
 
@@ -147,9 +148,11 @@ def _scheme(location: str) -> str:
 def _loader(scheme: str) -> _Found:
     """The loader of a scheme; one of another package is logged by name when it is used first."""
     entries = tuple(entry_points(group=GROUP, name=scheme))
-    if not entries and f"{scheme}://" == hub.SCHEME:
+    if not entries and f"{scheme}://" == hub_models.SCHEME:
         remedy = "install it again, for example with `pip install -e .`"
-        raise InputError(f"location {hub.SCHEME}…", "the installed nerbench does not name its own loaders", remedy)
+        raise InputError(
+            f"location {hub_models.SCHEME}…", "the installed nerbench does not name its own loaders", remedy
+        )
     if not entries:
         return _Found(FolderLoader(), "fsspec", is_own=True)
     if len(entries) > 1:

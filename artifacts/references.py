@@ -10,17 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from nerbench.artifacts import loaders
-from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError
-from nerbench.artifacts.findings import Verification
-from nerbench.artifacts.folder import describe_folder
-from nerbench.artifacts.header import Part, Tensor, read_tensors
-from nerbench.artifacts.layout import alias_path, manifest_path
+from nerbench.artifacts import hub_models, loaders, local_copies
+from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError, report_or_warn
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
-from nerbench.artifacts.problems import report_or_warn
-from nerbench.artifacts.storage import cache, hub
-from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.store import LATEST, Store
+from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_tensors
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.store import LATEST, Store, Verification
+from nerbench.artifacts.store_layout import alias_path, manifest_path
 
 _PUBLISHED = re.compile(
     r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"
@@ -31,7 +27,7 @@ _DIGEST = "sha256:"
 def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
     """The artifacts a reference means now: one, or for `*@alias` every model of the store that has the alias.
 
-    Of several, one that cannot be trusted is left out and reported: see `nerbench.artifacts.problems`. Raises
+    Of several, one that cannot be trusted is left out and reported: see `nerbench.artifacts.errors`. Raises
     ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
     """
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
@@ -102,7 +98,7 @@ def tensors_of(ref: ArtifactRef, manifest: Manifest) -> list[Tensor]:
 def _part_of(ref: ArtifactRef, entry: FileEntry) -> Part:
     if ref.store is not None:
         return partial(Store(ref.store).part, entry)
-    return partial(Root.open(str(_described(ref)[0])).part, entry.path)
+    return partial(open_root(str(_described(ref)[0])).part, entry.path)
 
 
 def materialise(ref: ArtifactRef) -> Path:
@@ -110,10 +106,10 @@ def materialise(ref: ArtifactRef) -> Path:
     if ref.store is not None:
         return Store(ref.store).materialise(ref)
     folder, manifest = _described(ref)
-    if "://" not in str(ref.folder) or folder.is_relative_to(cache.cache_folder()):
+    if "://" not in str(ref.folder) or folder.is_relative_to(local_copies.cache_folder()):
         return folder
     # A loader's folder may be other programs' too, as the Hub's cache: what they put there must not be loaded.
-    return cache.materialise(manifest, loaders.downloading(Root.open(str(folder))))
+    return local_copies.materialise(manifest, loaders.downloading(open_root(str(folder))))
 
 
 def pull(ref: ArtifactRef, folder: Path) -> None:
@@ -122,7 +118,7 @@ def pull(ref: ArtifactRef, folder: Path) -> None:
         Store(ref.store).pull(ref, folder)
     else:
         found, manifest = _described(ref)
-        cache.export(manifest, loaders.downloading(Root.open(str(found))), folder)
+        local_copies.export(manifest, loaders.downloading(open_root(str(found))), folder)
 
 
 def _folder_ref(location: str) -> ArtifactRef:
@@ -145,9 +141,9 @@ def _folder_ref(location: str) -> ArtifactRef:
 
 def _provenance(location: str) -> Provenance:
     """What is known of a folder, always the same while its files are: for the Hub its commit, never a date."""
-    if not location.startswith(hub.SCHEME):
+    if not location.startswith(hub_models.SCHEME):
         return Provenance()
-    model, commit = hub.parse(location)
+    model, commit = hub_models.parse(location)
     return Provenance(base_model=BaseSource(name=model, revision=commit))
 
 

@@ -1,4 +1,4 @@
-"""A store of published models at any URL: blobs by digest, one manifest an artifact, aliases that move."""
+"""A store of published models at any URL: blobs by digest, one manifest for each artifact, and aliases that move."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable
@@ -7,8 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from nerbench.artifacts import local_copies
 from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
@@ -17,10 +18,8 @@ from nerbench.artifacts.errors import (
     ConflictError,
     CorruptArtifactError,
     InputError,
+    report_or_warn,
 )
-from nerbench.artifacts.findings import ArtifactSummary, Verification
-from nerbench.artifacts.folder import describe_folder
-from nerbench.artifacts.layout import Published, alias_path, blob_path, manifest_path, published
 from nerbench.artifacts.manifest import (
     MAX_MANIFEST_BYTES,
     ArtifactKey,
@@ -30,12 +29,43 @@ from nerbench.artifacts.manifest import (
     Golden,
     Manifest,
     Provenance,
+    Record,
 )
-from nerbench.artifacts.problems import report_or_warn
-from nerbench.artifacts.storage import cache
-from nerbench.artifacts.storage.filesystem import Root, Told
+from nerbench.artifacts.model_folder import describe_folder
+from nerbench.artifacts.storage.filesystem import ProgressCallback
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import no_room
-from nerbench.artifacts.storage.transfers import transfer
+from nerbench.artifacts.store_layout import Published, alias_path, blob_path, manifest_path, published
+from nerbench.artifacts.transfers import transfer
+
+
+class ArtifactSummary(ArtifactKey):
+    """One line of a listing."""
+
+    created_at: AwareDatetime | None
+    """When it was published."""
+    aliases: tuple[str, ...]
+    """Those that point to it now."""
+    bytes: int
+    """Of all its files."""
+    labels: tuple[str, ...]
+    """The tags the model can give."""
+    uri: str
+    """Where its manifest is."""
+
+
+class Verification(Record):
+    """What was found when every stored byte of an artifact was read again."""
+
+    artifact_id: str
+    """The sha256 its manifest should have."""
+    ok: bool
+    """Whether there are no problems."""
+    files: int
+    """How many were read, the manifest not counted."""
+    problems: tuple[str, ...]
+    """One line each, naming the file."""
+
 
 LATEST = "latest"
 _TOLERANCE = timedelta(minutes=1)
@@ -56,7 +86,7 @@ class Store:
     """Published models. They never change; aliases move."""
 
     def __init__(self, url: str) -> None:
-        self._root = Root.open(url)
+        self._root = open_root(url)
         self.url = self._root.url
 
     def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
@@ -124,7 +154,7 @@ class Store:
     def list(self) -> list[ArtifactSummary]:
         """All artifacts, the newest first.
 
-        A manifest or alias that cannot be trusted is left out and reported: see `nerbench.artifacts.problems`.
+        A manifest or alias that cannot be trusted is left out and reported: see `nerbench.artifacts.errors`.
         """
         found, (models, aliases_of, odd) = [], self.published()
         for path in odd:
@@ -196,11 +226,11 @@ class Store:
 
     def materialise(self, key: ArtifactKey) -> Path:
         """A verified local folder to load the model from, in the cache. Raises like `manifest`."""
-        return cache.materialise(self.manifest(key), self._fetch)
+        return local_copies.materialise(self.manifest(key), self._fetch)
 
     def pull(self, key: ArtifactKey, folder: Path) -> None:
         """Write the files and `manifest.json` to a new or empty folder. Raises like `manifest`, and InputError."""
-        cache.export(self.manifest(key), self._fetch, folder)
+        local_copies.export(self.manifest(key), self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
         key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
@@ -251,16 +281,16 @@ class Store:
         return False
 
     def _upload(self, folder: Path, manifest: Manifest) -> None:
-        def upload(entry: FileEntry, told: Told) -> bool:
-            return self._root.upload(folder / entry.path, blob_path(entry), entry.sha256, told)
+        def upload(entry: FileEntry, progress: ProgressCallback) -> bool:
+            return self._root.upload(folder / entry.path, blob_path(entry), entry.sha256, progress)
 
         transfer(f"storing {manifest.name}", manifest.files, upload)
 
-    def _fetch(self, entry: FileEntry, target: Path, told: Told) -> str:
+    def _fetch(self, entry: FileEntry, target: Path, progress: ProgressCallback) -> str:
         size = self._stored(entry, self._root.size)
         if size != entry.size:  # said before anything is copied: it might be without end
             raise CorruptArtifactError(f"{entry.path} has {size} bytes instead of {entry.size}")
-        return self._stored(entry, lambda path: self._root.download(path, target, told))
+        return self._stored(entry, lambda path: self._root.download(path, target, progress))
 
     def _stored(self, entry: FileEntry, read: Callable[[str], T]) -> T:
         path = blob_path(entry)

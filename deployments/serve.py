@@ -11,8 +11,7 @@ import sys
 from prefect import serve
 
 from nerbench.artifacts.errors import InputError
-from nerbench.flows.ownership import claim
-from nerbench.flows.serving import deployments
+from nerbench.flows.serve import claim, deployments
 
 if __name__ == "__main__":
     served = deployments()

@@ -8,18 +8,19 @@ from prefect import flow
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.flows.evaluating import evaluate_models
-from nerbench.flows.functions import run_functions
+from nerbench.flows.benchmark_steps import (
+    evaluate_models,
+    run_functions,
+    score_model,
+    score_user_metrics,
+    summarise_seeds,
+    write_scores,
+)
 from nerbench.flows.gate import find_baselines, hold_to_gate
-from nerbench.flows.identity import benchmark_name
-from nerbench.flows.recording import Ledger, recorded
-from nerbench.flows.reporting import reported
-from nerbench.flows.request import Request, admit_references, configuration
-from nerbench.flows.rows import returned
-from nerbench.flows.runners import fanned_out
-from nerbench.flows.scoring import score_model, score_own, summarise_seeds, write_scores
+from nerbench.flows.request import Request, admit_references, configuration, returned
+from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
 from nerbench.flows.speed import measure_model, sweep_models
-from nerbench.flows.tracking import track
+from nerbench.flows.task_runners import fanned_out
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.summary import leaderboard
@@ -42,47 +43,47 @@ def benchmark(config: Request = None, models: list[str] | None = None, refresh: 
         raise InputError("models", "is an empty list", "name a model, or leave it out")
     changes = {"models": tuple(models or config.benchmark.models), "refresh": refresh or config.benchmark.refresh}
     config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update=changes)})
-    with fanned_out(config), reported(config) as page, recorded(config) as ledger:
-        benchmark_models(ledger, config, resolve_models(ledger, config))
-    return returned(ledger.summary() | page)
+    with fanned_out(config), reported(config) as page, recorded(config) as recorder:
+        benchmark_models(recorder, config, resolve_models(recorder, config))
+    return returned(recorder.summary() | page)
 
 
-def resolve_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
+def resolve_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
     """Resolve references, each artifact once. An artifact with missing files fails the run, but is still returned."""
     found: dict[str, ArtifactRef] = {}
     for reference in config.benchmark.models:
-        with ledger.guard(reference):
+        with recorder.guard(reference):
             found |= {artifact.artifact_id: artifact for artifact in tasks.resolve(reference, config.store)}
     for artifact_id, problem in tasks.find_incomplete(list(found.values())).items():
-        with ledger.guard(found[artifact_id].name):  # cached predictions are scored anyway, and the run fails
+        with recorder.guard(found[artifact_id].name):  # cached predictions are scored anyway, and the run fails
             raise CorruptArtifactError(problem)
     return list(found.values())
 
 
-def benchmark_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
+def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
     """Evaluate and score models, apply the gate, then measure speed and memory when nothing else runs.
 
     A failed model does not stop the others.
     """
     corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
-    baselines = find_baselines(ledger, config, artifacts)
-    evaluated = evaluate_models(ledger, config, [*artifacts, *filter(None, baselines.values())], corpora)
+    baselines = find_baselines(recorder, config, artifacts)
+    evaluated = evaluate_models(recorder, config, [*artifacts, *filter(None, baselines.values())], corpora)
     started = time.perf_counter()
-    scored = [score_model(ledger, config, result) for result in evaluated]
+    scored = [score_model(recorder, config, result) for result in evaluated]
     for one in scored:
-        write_scores(ledger, one)
+        write_scores(recorder, one)
     if config.metrics:
         for one in scored:
-            score_own(ledger, config, one)
-        run_functions(ledger, config, artifacts, corpora)
+            score_user_metrics(recorder, config, one)
+        run_functions(recorder, config, artifacts, corpora)
     for model in config.models:
-        summarise_seeds(ledger, model)
-    ledger.add_seconds("score_s", time.perf_counter() - started)
-    hold_to_gate(ledger, config, artifacts, baselines)
+        summarise_seeds(recorder, model)
+    recorder.add_seconds("score_s", time.perf_counter() - started)
+    hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
         for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
-            measure_model(ledger, config, artifact, corpora[0][0])
+            measure_model(recorder, config, artifact, corpora[0][0])
         if config.speed.nightly:
-            sweep_models(ledger, config, artifacts)
-    tasks.show("nerbench-results", leaderboard(ledger.metrics))
-    track(ledger, config)
+            sweep_models(recorder, config, artifacts)
+    tasks.show("nerbench-results", leaderboard(recorder.metrics))
+    track(recorder, config)

@@ -7,44 +7,35 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from pathlib import Path
-from textwrap import shorten
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from nerbench import __version__
-from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError
+from nerbench.artifacts.errors import NerbenchError, RunFailedError
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
     artifacts,
     cache,
     compare,
+    doctor,
     history,
     init,
     inspect_data,
     predict,
     publish,
     results,
+    run,
     serve,
     speed,
 )
-from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.report import report as write_report
-from nerbench.flows.commands.terminal import (
-    columns,
-    complain,
-    print_custom,
-    print_json,
-    print_leaderboard,
-    print_table,
-    say,
+from nerbench.flows.commands.run import print_summary
+from nerbench.flows.terminal import (
+    print_error,
 )
-
-if TYPE_CHECKING:
-    from nerbench.tasks.config import Config
 
 BUG_STATUS = 70
 INTERRUPTED_STATUS = 128 + signal.SIGINT
@@ -56,18 +47,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(artifacts.app, name="artifacts")
-app.add_typer(results.app, name="results")
-app.add_typer(cache.app, name="cache")
-app.command()(compare.compare)
-app.command()(history.history)
-app.command()(init.init)
-app.command()(inspect_data.inspect_data)
-app.command()(predict.predict)
-app.command()(publish.publish)
-app.command(name="report")(write_report)
-app.command()(serve.serve)
-app.command()(speed.speed)
 
 
 def _print_version(wanted: bool) -> None:
@@ -85,165 +64,23 @@ def _options(
     """Train, save and benchmark named-entity recognition models."""
 
 
-References = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
-]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Run inference again, even if predictions are cached.")]
-Tags = Annotated[
-    list[str] | None,
-    typer.Option("--tags", metavar="A,B", help="Only metrics and functions with one of these tags; repeatable."),
-]
-Metrics = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--metrics",
-        metavar="FILE",
-        help="File with custom metrics and functions, in addition to the configured ones; repeatable.",
-    ),
-]
-Audited = Annotated[
-    str | None,
-    typer.Argument(metavar="[REF]", help="With --audit: the model to audit. Default: the newest one in the store."),
-]
-Audit = Annotated[
-    bool, typer.Option("--audit", help="Plant faults in copies of the data and check that the gates detect them.")
-]
-Since = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
-]
-Speed = Annotated[
-    bool | None, typer.Option("--speed/--no-speed", help="Also measure latency and memory. Default: as configured.")
-]
-
-
-@app.command()
-@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
-def run(config: "Config", json: Json = False) -> None:
-    """Train, save and benchmark the models in the configuration."""
-    from nerbench.flows.commands import jobs
-
-    report(jobs.run(config), json)
-    if not json:
-        say(jobs.what_next(config))
-
-
-@app.command()
-@configured("datasets", "models")
-def train(config: "Config", json: Json = False) -> None:
-    """Fine-tune the models in the configuration and publish them in the store."""
-    from nerbench.flows.commands import jobs
-
-    report(jobs.train(config), json)
-
-
-@app.command()
-@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
-def benchmark(  # noqa: PLR0913 - one parameter an option
-    config: "Config",
-    references: References = None,
-    *,
-    refresh: Refresh = False,
-    speed: Speed = None,
-    metrics: Metrics = None,
-    tags: Tags = None,
-    json: Json = False,
-) -> None:
-    """Benchmark the named models, or every model in the store. This command does not train."""
-    from nerbench.flows.commands import jobs
-
-    config = jobs.with_metrics(config, metrics, tags)
-    report(jobs.benchmark(config, references, refresh=refresh, speed=speed), json)
-
-
-@app.command()
-@configured("metrics", "slices")
-def score(
-    config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
-) -> None:
-    """Score stored predictions with custom metrics or newer built-in metrics, without inference."""
-    from nerbench.flows.commands import jobs
-
-    summary = jobs.score(jobs.with_metrics(config, metrics, tags), since)
-    if json:
-        print_json(summary | {"metrics": list(summary["metrics"])})
-        return
-    print_own(summary["metrics"])
-    say(f"{len(summary['metrics'])} numbers added to the tables; existing rows are unchanged")
-
-
-@app.command()
-@configured()
-def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False, json: Json = False) -> None:
-    """Check Python, versions, device, store and disk, and print a remedy for each failure; or audit the gates."""
-    from nerbench.flows.commands.diagnosis import diagnose
-
-    if audit:
-        show_audit(config, reference, json)
-        return
-    if reference:
-        raise InputError(f"model {reference!r}", "has no effect on a check of the machine", "add --audit")
-    found = diagnose(config)
-    if json:
-        print_json({"ok": all(check["ok"] for check in found), "checks": found})
-    else:
-        print_table({**check, "ok": "ok" if check["ok"] else "FAILED"} for check in found)
-    if not all(check["ok"] for check in found):
-        raise typer.Exit(1)
-
-
-def show_audit(config: "Config", reference: str | None, json: bool) -> None:
-    """Print the result of every gate; exit with status 1 if a gate missed its fault."""
-    from nerbench.flows.commands.diagnosis import audit
-
-    found = audit(config, reference)
-    if json:
-        print_json(found)
-    else:
-        rows = columns(found["faults"], ("fault", "gate", "outcome", "said"))
-        where = f"the first {found['sentences']} sentences of {found['dataset']}, {found['split']}"
-        shortened = ({**row, "said": shorten(row["said"], 120, placeholder=" …")} for row in rows)
-        print_table(shortened, title=f"{found['model']} on {where}")
-    if not found["ok"]:
-        raise typer.Exit(1)
-
-
-def report(summary: dict[str, Any], json: bool) -> None:
-    """Print undecided comparisons first, then the scores on stdout and the locations of all results on stderr."""
-    if gate := summary.get("gate", ()):
-        from nerbench.tasks.comparison.gate import said, undecided
-
-        if named := undecided(gate):
-            say(f"undecided: {named}")
-    if json:
-        print_json(summary | {"metrics": list(summary["metrics"])})
-        return
-    from nerbench.tasks.results.summary import leaderboard
-
-    if summary["metrics"]:
-        print_leaderboard(leaderboard(summary["metrics"]))
-        print_own(summary["metrics"])
-        say(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
-    if custom := summary.get("custom"):
-        print_custom(custom)
-    for row in gate:
-        say(f"gate: {said(row)}")
-    for artifact in summary["artifacts"]:
-        say(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
-    for table, uris in summary["tables"].items():
-        say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
-    if summary.get("report"):
-        say(f"report: {summary['report']}")
-    if summary.get("pruned"):
-        say(summary["pruned"])
-
-
-def print_own(metrics: list[dict[str, Any]]) -> None:
-    """Print the values of custom metrics, if there are any."""
-    from nerbench.tasks.results.summary import own_numbers
-
-    if rows := own_numbers(metrics):
-        print_table(rows, title="custom metrics")
+app.command()(run.run)
+app.command()(run.train)
+app.command()(run.benchmark)
+app.command()(run.score)
+app.command()(doctor.doctor)
+app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(results.app, name="results")
+app.add_typer(cache.app, name="cache")
+app.command()(compare.compare)
+app.command()(history.history)
+app.command()(init.init)
+app.command()(inspect_data.inspect_data)
+app.command()(predict.predict)
+app.command()(publish.publish)
+app.command(name="report")(write_report)
+app.command()(serve.serve)
+app.command()(speed.speed)
 
 
 def main() -> None:
@@ -285,7 +122,7 @@ def status_of(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except NerbenchError as error:
         if isinstance(error, RunFailedError) and error.summary:
-            report(error.summary, json="--json" in arguments)
+            print_summary(error.summary, json="--json" in arguments)
         return _refuse(error, error.exit_status)
     except KeyboardInterrupt:
         return _refuse("interrupted; run the command again to continue", INTERRUPTED_STATUS)
@@ -301,7 +138,7 @@ def _refuse_unforeseen(error: Exception | SystemExit) -> int:
         return _refuse(f"{what} cannot be written: {os.strerror(number)}; make room on that disk", 1)
     if callable(message := getattr(error, "format_message", None)):  # typer keeps its usage errors to itself
         return _refuse(f"{message()} See `nerbench --help`.", 2) if message() else 2
-    complain(redact("".join(traceback.format_exception(error)).rstrip()))
+    print_error(redact("".join(traceback.format_exception(error)).rstrip()))
     return _refuse(f"this is a bug in nerbench ({type(error).__name__}); please report the traceback", BUG_STATUS)
 
 
@@ -317,7 +154,7 @@ def _is_unread(error: BaseException) -> bool:
 
 
 def _refuse(error: object, status: int) -> int:
-    complain(redact(f"nerbench: {' '.join(str(error).split())}"))
+    print_error(redact(f"nerbench: {' '.join(str(error).split())}"))
     return status
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.flows.evaluating import evaluate_models
-from nerbench.flows.recording import Ledger
+from nerbench.flows.benchmark_steps import evaluate_models
+from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.comparison.gate import (
+from nerbench.tasks.comparison.quality_gate import (
     absent_models,
     decide,
     first_promotion,
@@ -17,14 +17,14 @@ from nerbench.tasks.comparison.gate import (
     refuse,
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
-from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 Baselines = Mapping[str, ArtifactRef | None]
 """The baseline by artifact_id of the candidate; None for a model that is to be the first baseline."""
 
 
-def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> Baselines:
+def find_baselines(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef]) -> Baselines:
     """The baseline of every model before any promotion: the target of its alias, or the one reference for all.
 
     A model without a resolvable baseline is left out, and its gate fails.
@@ -33,47 +33,49 @@ def find_baselines(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactR
     if config.gate is None:
         return found
     for artifact in artifacts:
-        with ledger.guard(gate_of(artifact)):
+        with recorder.guard(gate_of(artifact)):
             found[artifact.artifact_id] = tasks.find_baseline(config.gate, artifact, config.store)
     return found
 
 
-def hold_to_gate(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef], baselines: Baselines) -> None:
+def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], baselines: Baselines) -> None:
     """Apply the gate and write all its rows before failing the run."""
     if config.benchmark.frozen:
-        with ledger.guard("unchanged models"):
-            enforce(ledger, "unchanged models", tasks.find_changed(ledger.run, config, ledger.predicted))
+        with recorder.guard("unchanged models"):
+            enforce(recorder, "unchanged models", tasks.find_changed(recorder.run, config, recorder.predicted))
     if config.gate is None:
         return
     for name in absent_models(config, [artifact.name for artifact in artifacts]):
-        with ledger.guard(f"gate, {name}"):
+        with recorder.guard(f"gate, {name}"):
             raise RunFailedError("the store has no such model, which `models` names")
     for artifact in artifacts:
-        with ledger.guard(gate_of(artifact)):
-            enforce(ledger, exact_name(artifact), judge(ledger, config, config.gate, artifact, baselines))
+        with recorder.guard(gate_of(artifact)):
+            enforce(recorder, exact_name(artifact), judge(recorder, config, config.gate, artifact, baselines))
             if config.gate.promote and artifact.artifact_id in baselines:
                 baseline = baselines[artifact.artifact_id]
-                promoted = promote(ledger, config, config.gate, artifact, baseline)
-                enforce(ledger, f"promotion of {exact_name(artifact)}", promoted)
+                promoted = promote(recorder, config, config.gate, artifact, baseline)
+                enforce(recorder, f"promotion of {exact_name(artifact)}", promoted)
 
 
-def judge(ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baselines: Baselines) -> list[Row]:
+def judge(
+    recorder: RunRecorder, config: Config, gate: GateConfig, artifact: ArtifactRef, baselines: Baselines
+) -> list[Row]:
     """Apply every rule to all data sets and annotations that it names. A comparison without scores fails.
 
     A model that is to be the first baseline only needs scores.
     """
-    predicted = {(one.dataset, one.gold): one for one in ledger.predictions(artifact)}
+    predicted = {(one.dataset, one.gold): one for one in recorder.predictions(artifact)}
     rows = missing(config, gate.rules, artifact, predicted)
     baseline = baselines.get(artifact.artifact_id)
     if baseline is None and artifact.artifact_id in baselines:
         return decide(gate, rows)
-    base = {(one.dataset, one.gold): one for one in ledger.predictions(baseline)} if baseline else {}
+    base = {(one.dataset, one.gold): one for one in recorder.predictions(baseline)} if baseline else {}
     measured = (tasks.compare(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
     return decide(gate, [row for found in measured for row in found] + rows)
 
 
 def promote(
-    ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
+    recorder: RunRecorder, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef | None
 ) -> list[Row]:
     """Move the alias of the baseline if the model is an improvement on the deciding split, or the first baseline."""
     if baseline is None:
@@ -81,14 +83,14 @@ def promote(
         return [first_promotion(gate, artifact)]
     if baseline.artifact_id == artifact.artifact_id:
         return []
-    decisive = judge_elsewhere(ledger, config, gate, artifact, baseline)
+    decisive = judge_elsewhere(recorder, config, gate, artifact, baseline)
     if is_promoted := is_improvement(decisive):
         tasks.promote(artifact, config.store, gate.baseline)
     return promotion(config, gate, decisive, is_promoted=is_promoted)
 
 
 def judge_elsewhere(
-    ledger: Ledger, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef
+    recorder: RunRecorder, config: Config, gate: GateConfig, artifact: ArtifactRef, baseline: ArtifactRef
 ) -> list[Row]:
     """The first rule, applied to the split that decides on promotion and each data set's own annotation."""
     benchmark = config.benchmark.model_copy(update={"split": gate.promote_on})
@@ -96,9 +98,9 @@ def judge_elsewhere(
     rules: list[GateRule] = [gate.rules[0].model_copy(update={"gold": None})]
     corpora = [tasks.read_corpus(config, dataset) for dataset in config.datasets]
     found: dict[tuple[str, str], Predicted] = {}
-    for one in evaluate_models(ledger, config, [artifact, baseline], corpora):
+    for one in evaluate_models(recorder, config, [artifact, baseline], corpora):
         corpus = one.annotations[0]
-        predicted = tasks.write_predictions(ledger.run, one.artifact, one.record, corpus, benchmark)
+        predicted = tasks.write_predictions(recorder.run, one.artifact, one.record, corpus, benchmark)
         found[one.artifact.artifact_id, corpus.dataset.name] = predicted
     names = [dataset.name for dataset in config.datasets if (artifact.artifact_id, dataset.name) in found]
     measured = (
@@ -109,11 +111,11 @@ def judge_elsewhere(
     return decide(gate, [row for rows in measured for row in rows] + absent)
 
 
-def enforce(ledger: Ledger, name: str, rows: Sequence[Row]) -> None:
+def enforce(recorder: RunRecorder, name: str, rows: Sequence[Row]) -> None:
     """Record the verdicts, then fail the run if any of them failed."""
     if rows:
-        ledger.note({"gate": tasks.write_gate(ledger.run, name, rows)})
-        ledger.judged += rows
+        recorder.note({"gate": tasks.write_gate(recorder.run, name, rows)})
+        recorder.judged += rows
         refuse(rows)
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from nerbench.artifacts.escaping import escaped
 from nerbench.flows import server
 from nerbench.flows.verbosity import verbosity
-from nerbench.tasks.child import CALM
+from nerbench.tasks.child_process import CALM
 
 # Prefect and transformers read these on import. Values that the user has set take precedence.
 QUIET = {
@@ -29,10 +29,10 @@ QUIET = {
 OURS = ("nerbench.tasks", "nerbench.artifacts")
 
 
-def begin() -> None:
+def start_prefect() -> None:
     """Silence the libraries and start a Prefect server; the first call of a command that runs a flow."""
     quiet()
-    server.begin()
+    server.start()
 
 
 def quiet() -> None:
@@ -46,9 +46,9 @@ def quiet() -> None:
 
 
 @contextmanager
-def running(*, live: bool = True) -> Iterator[None]:
+def prefect_running(*, live: bool = True) -> Iterator[None]:
     """Provide a Prefect server and progress output while a flow runs."""
-    with told("starting Prefect", live=live):
+    with show_progress("starting Prefect", live=live):
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         # The heartbeat thread delays every exit by a second, and a run in a terminal needs no heartbeat.
@@ -57,14 +57,14 @@ def running(*, live: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def told(first: str = "working", *, live: bool = True) -> Iterator[None]:
+def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None]:
     """Show nerbench's warnings as lines on stderr, and progress as one `live` line if stderr is a terminal.
 
     With `-v`, every message is a line; with `-q`, none is shown.
     """
     from rich.console import Console
 
-    from nerbench.flows.screen import escaping
+    from nerbench.flows.terminal import escaping
 
     console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
 

@@ -5,14 +5,11 @@ from typing import Any
 from prefect import flow
 
 from nerbench.flows.benchmark import benchmark_models
-from nerbench.flows.identity import pipeline_name
-from nerbench.flows.recording import recorded
-from nerbench.flows.reporting import reported
-from nerbench.flows.request import Request, configuration
-from nerbench.flows.rows import returned
-from nerbench.flows.runners import fanned_out
+from nerbench.flows.request import Request, configuration, returned
+from nerbench.flows.run_context import pipeline_name, recorded, reported
+from nerbench.flows.task_runners import fanned_out
 from nerbench.flows.train import train_models
-from nerbench.tasks.configuration.configfile import SECTIONS
+from nerbench.tasks.config.loading import SECTIONS
 
 
 @flow(name="pipeline", flow_run_name=pipeline_name)
@@ -23,7 +20,7 @@ def pipeline(config: Request = None) -> dict[str, Any]:
         config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
     """
     config = configuration(config, SECTIONS)
-    with fanned_out(config), reported(config) as page, recorded(config) as ledger:
-        artifacts = train_models(ledger, config)
-        benchmark_models(ledger, config, artifacts)
-    return returned(ledger.summary() | page)
+    with fanned_out(config), reported(config) as page, recorded(config) as recorder:
+        artifacts = train_models(recorder, config)
+        benchmark_models(recorder, config, artifacts)
+    return returned(recorder.summary() | page)

@@ -4,8 +4,8 @@ from typing import Any
 
 from prefect import flow
 
-from nerbench.flows.recording import recorded
 from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.flows.run_context import recorded
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.publishing.hub import Visibility
 
@@ -27,10 +27,10 @@ def publish(
     """
     config = configuration(config, ())
     admit_references("model", [model])
-    with recorded(config) as ledger:
+    with recorded(config) as recorder:
         artifact = tasks.resolve_one(model, config.store)
-        ledger.artifacts.append(artifact)
+        recorder.artifacts.append(artifact)
         card = tasks.render_card(artifact, config, to)
         published = tasks.publish_on_hub(artifact, card.text, to, visibility=visibility, message=message)
-    known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "artifacts", "tables")}
+    known = {key: value for key, value in recorder.summary().items() if key in ("run_id", "artifacts", "tables")}
     return known | published.model_dump() | {"missing": card.missing}

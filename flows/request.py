@@ -1,21 +1,34 @@
-"""The configuration parameter of a flow: a complete configuration, or a file on the machine that runs the flow.
+"""The parameter and the return value of a flow.
+
+The parameter is a complete configuration, or a file on the machine that runs the flow. The return value is a summary,
+with rows that Prefect does not search for futures.
 
 The user who starts a run through Prefect's API may differ from the one who started the worker. Therefore, the worker's
-environment and its own file limit what parameters can name (see `nerbench.tasks.configuration.permission`).
+environment and its own file limit what parameters can name (see `nerbench.tasks.config.permissions`).
 """
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast, overload
 
 from prefect.context import FlowRunContext
+from prefect.states import Completed
 
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.comparison.quality_gate import undecided
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.credentials import field_name
-from nerbench.tasks.configuration.configfile import DEFAULT_FILE, expanded_config, load_config, named_code
-from nerbench.tasks.configuration.locations import Named, named_locations, named_reference
-from nerbench.tasks.configuration.permission import (
+from nerbench.tasks.config.base import field_name
+from nerbench.tasks.config.loading import (
+    DEFAULT_FILE,
+    Named,
+    expanded_config,
+    load_config,
+    named_code,
+    named_locations,
+    named_reference,
+)
+from nerbench.tasks.config.permissions import (
     DATA,
     ENV,
     listed,
@@ -24,6 +37,7 @@ from nerbench.tasks.configuration.permission import (
     require_location,
     require_training_args,
 )
+from nerbench.tasks.scoring.metrics import Row
 
 Request = Config | str | None
 """A configuration, the path of its YAML file, or None for `nerbench.yaml`.
@@ -94,3 +108,42 @@ def _roots() -> list[str]:
     except InputError:  # whoever works by it will hear of it
         own = None
     return [*roots, *(place.url for place in named_locations(own))] if own else roots
+
+
+class Rows(Sequence[Row]):
+    """A sequence of rows that equals a list of the same rows.
+
+    Prefect searches every value of returned lists and mappings for futures, which takes as long as scoring.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        return self._rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return self._rows == (other._rows if isinstance(other, Rows) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def returned(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary that a flow returns; if the gate is undecided, wrapped in a state with this message.
+
+    The caller of the flow gets the summary in both cases.
+    """
+    kept = summary | {"metrics": Rows(summary["metrics"])}
+    if named := undecided(summary["gate"]):
+        return cast(dict[str, Any], Completed(message=f"undecided: {named}", data=kept))
+    return kept

@@ -4,12 +4,11 @@ from typing import Any
 
 from prefect import flow
 
-from nerbench.flows.recording import Ledger, recorded
-from nerbench.flows.request import configuration
-from nerbench.flows.rows import returned
+from nerbench.flows.request import configuration, returned
+from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.nights import ScoredPredictions
+from nerbench.tasks.results.rescoring import ScoredPredictions
 
 
 @flow(name="score")
@@ -19,18 +18,18 @@ def score(config: Config, since: str | None = None) -> dict[str, Any]:
     Predictions that several runs share are scored once. If a metric fails, its row gives the reason.
     """
     config = configuration(config, ("metrics", "slices"))
-    with recorded(config) as ledger:
+    with recorded(config) as recorder:
         for scored in tasks.find_scored(config.results, since):
-            score_again(ledger, config, scored)
-    return returned(ledger.summary())
+            score_again(recorder, config, scored)
+    return returned(recorder.summary())
 
 
-def score_again(ledger: Ledger, config: Config, scored: ScoredPredictions) -> None:
+def score_again(recorder: RunRecorder, config: Config, scored: ScoredPredictions) -> None:
     """Score predictions once and add missing rows to each run. Lost predictions fail the flow at its end."""
-    with ledger.guard(scored.name):
+    with recorder.guard(scored.name):
         predicted = tasks.find_predictions(scored)
         rows = tasks.score_stored(predicted, config)
         for run in scored.runs:
             uri, added = tasks.write_missing(run, predicted, rows)
-            ledger.note({"metrics": uri} if uri else {})
-            ledger.metrics += added
+            recorder.note({"metrics": uri} if uri else {})
+            recorder.metrics += added

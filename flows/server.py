@@ -28,7 +28,7 @@ from urllib.request import urlopen
 import psutil
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.tasks.child import PARENT
+from nerbench.tasks.child_process import PARENT
 
 HOST = "127.0.0.1"
 SERVER = {
@@ -38,7 +38,7 @@ SERVER = {
 STARTS_WITHIN_S, ENDS_WITHIN_S = 120.0, 10.0
 
 
-class Begun(NamedTuple):
+class Started(NamedTuple):
     """A started server that may not answer yet."""
 
     process: "subprocess.Popen[bytes]"
@@ -68,10 +68,10 @@ def is_configured() -> bool:
     return bool(PREFECT_API_URL.value()) or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value()
 
 
-def begin() -> None:
+def start() -> None:
     """Start a server for this process, unless one is configured; `ready` waits for it."""
     if not is_configured():
-        _own()
+        _started()
 
 
 @contextmanager
@@ -80,22 +80,22 @@ def ready() -> Iterator[None]:
     if is_configured():
         yield
         return
-    own = _own()
+    own = _started()
     _wait_until_healthy(own)
     with _used(own):
         yield
 
 
 @cache
-def _own() -> Begun:
+def _started() -> Started:
     """This process's server, which ends after the process has reported everything. Its database is in PREFECT_HOME."""
     with socket.create_server((HOST, 0)) as listening:
-        begun = begin_at(listening)
+        begun = start_at(listening)
     atexit.register(_end, begun.process)
     return begun
 
 
-def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
+def start_at(listening: socket.socket, *, pages: bool = False) -> Started:
     """Start a server on a listening socket; with `pages`, it has web pages, runs schedules and logs to stderr.
 
     It runs in its own session, so that Ctrl-C does not reach it and cancelled runs are still recorded.
@@ -122,7 +122,7 @@ def begin_at(listening: socket.socket, *, pages: bool = False) -> Begun:
         start_new_session=True,
         env={**environment, PARENT: str(os.getpid())},
     )
-    return Begun(process, api, credential, output)
+    return Started(process, api, credential, output)
 
 
 def protection(api: str, credential: str) -> dict[str, str]:
@@ -136,7 +136,7 @@ def protection(api: str, credential: str) -> dict[str, str]:
 
 
 @contextmanager
-def _used(server: Begun) -> Iterator[None]:
+def _used(server: Started) -> Iterator[None]:
     """Use a server of nerbench in this process, its threads and, through the environment, its child processes.
 
     Threads without an inherited context, such as Prefect's event threads, see the global settings. Without the address
@@ -195,7 +195,7 @@ def served_at(port: int) -> Iterator[Served]:
         raise InputError(f"--port {port}", "something listens there already", remedy) from None
     with children_ended():
         with listening:
-            server = begin_at(listening, pages=True)
+            server = start_at(listening, pages=True)
         _wait_until_healthy(server)
         page = f"{server.api.removesuffix('api')}open#{quote(server.credential, safe=':')}"
         with _used(server), _environment_file(server, port, page) as file:
@@ -203,7 +203,7 @@ def served_at(port: int) -> Iterator[Served]:
 
 
 @contextmanager
-def _environment_file(server: Begun, port: int, page: str) -> Iterator[Path]:
+def _environment_file(server: Started, port: int, page: str) -> Iterator[Path]:
     """Write a file to source in a shell, which only this user can read."""
     from prefect.settings import PREFECT_HOME
 
@@ -220,7 +220,7 @@ def _environment_file(server: Begun, port: int, page: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def _wait_until_healthy(server: Begun) -> None:
+def _wait_until_healthy(server: Started) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
@@ -233,7 +233,7 @@ def _wait_until_healthy(server: Begun) -> None:
     raise RunFailedError(f"the Prefect server did not answer within {STARTS_WITHIN_S:.0f} s")
 
 
-def _last_line(server: Begun) -> str:
+def _last_line(server: Started) -> str:
     if server.output is None:
         return ""
     server.output.seek(0)

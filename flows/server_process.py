@@ -21,13 +21,13 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nerbench.tasks.child import die_with_parent
+from nerbench.tasks.child_process import die_with_parent
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 
-class WritingInTurn(AioSqliteConfiguration):
+class SerializedWrites(AioSqliteConfiguration):
     """SQLite with transactions that begin as writers, so that each waits for the previous one.
 
     Prefect's transactions begin as readers: if another transaction wrote in between, a later write fails, and the
@@ -51,7 +51,7 @@ location.replace("/");
 """Stores the credential from the link where Prefect's pages look for it; browsers never send a fragment to a server."""
 
 
-class OwnRequestsOnly:
+class SameOriginOnly:
     """Rejects requests that other web pages make a browser send to this machine, before Prefect handles them.
 
     Such a page cannot forge these headers: `Host` shows a name that points here through DNS rebinding; `Origin` and
@@ -89,12 +89,12 @@ def main() -> None:
     die_with_parent()
     database = provide_database_interface().database_config
     if isinstance(database, AioSqliteConfiguration):
-        set_database_config(WritingInTurn(database.connection_url))
+        set_database_config(SerializedWrites(database.connection_url))
         _keep_private(Path(make_url(database.connection_url).database or ":memory:"))
     listening = socket.socket(fileno=int(sys.argv[1]))
     app = create_app(ephemeral="pages" not in sys.argv, final=True)
     os.umask(0o077)  # not before the pages are unpacked, which others may use too
-    guarded = OwnRequestsOnly(app, listening.getsockname()[1])
+    guarded = SameOriginOnly(app, listening.getsockname()[1])
     config = uvicorn.Config(guarded, log_level="error", lifespan="on", ws_per_message_deflate=False)
     uvicorn.Server(config).run([listening])
 

@@ -8,11 +8,11 @@ from prefect import flow
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.gate import enforce, exact_name
-from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.measuring.subjects import Subject, of_artifact
 from nerbench.tasks.measuring.tables import Swept
@@ -30,35 +30,35 @@ def speed(config: Request = None, models: list[str] | None = None) -> dict[str, 
     """
     config = configuration(config, NEEDS)
     admit_references("models", models or ())
-    with recorded(config) as ledger:
+    with recorded(config) as recorder:
         subjects = tasks.find_subjects(list(models or config.benchmark.models), config.store)
-        swept = sweep_subjects(ledger, config, subjects)
-    known = {key: value for key, value in ledger.summary().items() if key in ("run_id", "tables")}
+        swept = sweep_subjects(recorder, config, subjects)
+    known = {key: value for key, value in recorder.summary().items() if key in ("run_id", "tables")}
     return known | {"speed": swept.speed, "memory": swept.memory, "environment": environment() | machine()}
 
 
-def measure_model(ledger: Ledger, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
+def measure_model(recorder: RunRecorder, config: Config, artifact: ArtifactRef, corpus: CorpusRef) -> None:
     """Measure latency and memory of a model, write all rows, and then apply the speed gate."""
-    with ledger.guard(artifact.name):
-        measured = tasks.measure(ledger.run, artifact, corpus, config)
-        ledger.note(measured.tables)
-        enforce(ledger, f"speed of {exact_name(artifact)}", measured.judged)
+    with recorder.guard(artifact.name):
+        measured = tasks.measure(recorder.run, artifact, corpus, config)
+        recorder.note(measured.tables)
+        enforce(recorder, f"speed of {exact_name(artifact)}", measured.judged)
 
 
-def sweep_models(ledger: Ledger, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
+def sweep_models(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef]) -> None:
     """Run the speed sweep for the benchmarked models."""
     if not artifacts:
         return
-    with ledger.guard("speed"):
-        sweep_subjects(ledger, config, [of_artifact(artifact) for artifact in artifacts])
+    with recorder.guard("speed"):
+        sweep_subjects(recorder, config, [of_artifact(artifact) for artifact in artifacts])
 
 
-def sweep_subjects(ledger: Ledger, config: Config, subjects: Sequence[Subject]) -> Swept:
+def sweep_subjects(recorder: RunRecorder, config: Config, subjects: Sequence[Subject]) -> Swept:
     """Measure and write; raises RunFailedError if no cell could be measured."""
-    swept = tasks.sweep(ledger.run, config, subjects)
+    swept = tasks.sweep(recorder.run, config, subjects)
     for table, uris in swept.tables.items():
         for uri in uris:
-            ledger.note({table: uri})
+            recorder.note({table: uri})
     if all(row["status"] != "ok" for row in swept.speed):
         raise RunFailedError(f"nothing could be measured: {swept.speed[0]['status']}")
     return swept

@@ -26,7 +26,7 @@ class Sweep(NamedTuple):
         """One row per cell, with the columns of `speed`, then those of `memory`."""
         from pandas import DataFrame
 
-        from nerbench.tasks.measuring.shown import joined
+        from nerbench.tasks.measuring.sweep_view import joined
 
         return DataFrame(joined(self.speed, self.memory))
 
@@ -35,7 +35,7 @@ class Sweep(NamedTuple):
 
         `is_folder` decides. Raises FileExistsError.
         """
-        from nerbench.tasks.measuring.shown import write_csv, write_sections
+        from nerbench.tasks.measuring.sweep_view import write_csv, write_sections
 
         if is_folder(Path(target)):
             write_sections(Path(target), self.speed, self.memory, self.environment)
@@ -59,7 +59,7 @@ def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | 
 
     Raises InputError if the request is invalid, RunFailedError if no cell could be measured.
     """
-    from nerbench.tasks.configuration.configfile import load_config
+    from nerbench.tasks.config.loading import load_config
 
     if not isinstance(config, Config):
         config = load_config(Path(config) if config else None, needs=("benchmark",))
@@ -68,10 +68,10 @@ def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | 
 
 def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     """Validate the request before the flow writes anything, and run the flow."""
-    from nerbench.flows.launch import begin, running
+    from nerbench.flows.launch import prefect_running, start_prefect
 
-    begin()
-    from nerbench.tasks.corpora.demo import prepare_demo
+    start_prefect()
+    from nerbench.tasks.data.demo import prepare_demo
     from nerbench.tasks.measuring.plan import tags_words
     from nerbench.tasks.measuring.subjects import find_subjects, located
     from nerbench.tasks.measuring.tables import plan_of
@@ -83,7 +83,7 @@ def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     plan_of(config, subjects)
     from nerbench.flows.speed import speed as speed_flow
 
-    with running(live=config.speed.multi_process):  # a live line is in the way of a debugger
+    with prefect_running(live=config.speed.multi_process):  # a live line is in the way of a debugger
         return Sweep(**speed_flow(config, models=wanted))
 
 
@@ -91,7 +91,7 @@ def changed(config: Config, settings: dict[str, Any]) -> Config:
     """The configuration with changed keys in its section `speed`. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from nerbench.tasks.configuration.configerrors import first_problem
+    from nerbench.tasks.config.messages import first_problem
 
     data = config.model_dump()
     data["speed"] |= settings

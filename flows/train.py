@@ -5,10 +5,8 @@ from typing import Any
 from prefect import flow
 
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.flows.events import announce
-from nerbench.flows.identity import training_name
-from nerbench.flows.recording import Ledger, recorded
 from nerbench.flows.request import Request, configuration
+from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.publishing.hub import check_request
@@ -25,12 +23,12 @@ def train(config: Request = None) -> dict[str, Any]:
         config: A YAML file on the machine that runs the flow (default: nerbench.yaml), or a complete configuration.
     """
     config = configuration(config, NEEDS)
-    with recorded(config) as ledger:
-        train_models(ledger, config)
-    return ledger.summary()
+    with recorded(config) as recorder:
+        train_models(recorder, config)
+    return recorder.summary()
 
 
-def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
+def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
     """Train one model after another, as they share the device; a failed one does not stop the next.
 
     Raises InputError, before anything is trained, where a model cannot be pushed to the Hub.
@@ -40,16 +38,16 @@ def train_models(ledger: Ledger, config: Config) -> list[ArtifactRef]:
             check_request(model.hub_model_id, f"models: {model.name}: hub_model_id")
     published = []
     for model in config.trained_models:
-        with ledger.guard(model.name):
+        with recorder.guard(model.name):
             plan = tasks.plan_training(model, config.dataset_of(model))
             with reserved(plan):
                 trained = tasks.finetune(plan)
-                published.append(artifact := tasks.save(trained, config.store, ledger.run.run_id))
-            announce(artifact, ledger.run.flow)
-            ledger.note({"training": tasks.write_training(ledger.run, artifact, trained.provenance)})
-            ledger.add_seconds("train_s", trained.train_s)
+                published.append(artifact := tasks.save(trained, config.store, recorder.run.run_id))
+            announce(artifact, recorder.run.flow)
+            recorder.note({"training": tasks.write_training(recorder.run, artifact, trained.provenance)})
+            recorder.add_seconds("train_s", trained.train_s)
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
                 tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
-    ledger.artifacts = list(published)  # a copy, because benchmarking adds the baselines
+    recorder.artifacts = list(published)  # a copy, because benchmarking adds the baselines
     return published

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nerbench.artifacts.loaders import Loader as Loader
-    from nerbench.artifacts.results.tables import read_results as read_results
     from nerbench.artifacts.store import Store as Store
+    from nerbench.artifacts.tables.tables import read_results as read_results
     from nerbench.flows.sweeps import speed as speed
-    from nerbench.tasks.configuration.configfile import load_config as load_config
-    from nerbench.tasks.corpora.public import load_corpus as load_corpus
-    from nerbench.tasks.custom.functions import benchmark_function as benchmark_function
-    from nerbench.tasks.custom.functions import parametrize as parametrize
-    from nerbench.tasks.custom.functions import product as product
-    from nerbench.tasks.scoring.registry import metric as metric
+    from nerbench.tasks.config.loading import load_config as load_config
+    from nerbench.tasks.data.load_corpus import load_corpus as load_corpus
+    from nerbench.tasks.scoring.metrics import metric as metric
+    from nerbench.tasks.scoring.user_functions import benchmark_function as benchmark_function
+    from nerbench.tasks.scoring.user_functions import parametrize as parametrize
+    from nerbench.tasks.scoring.user_functions import product as product
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,13 +36,13 @@ __all__ = [
 _HOMES = {
     "Loader": "nerbench.artifacts.loaders",
     "Store": "nerbench.artifacts.store",
-    "benchmark_function": "nerbench.tasks.custom.functions",
-    "load_config": "nerbench.tasks.configuration.configfile",
-    "load_corpus": "nerbench.tasks.corpora.public",
-    "metric": "nerbench.tasks.scoring.registry",
-    "parametrize": "nerbench.tasks.custom.functions",
-    "product": "nerbench.tasks.custom.functions",
-    "read_results": "nerbench.artifacts.results.tables",
+    "benchmark_function": "nerbench.tasks.scoring.user_functions",
+    "load_config": "nerbench.tasks.config.loading",
+    "load_corpus": "nerbench.tasks.data.load_corpus",
+    "metric": "nerbench.tasks.scoring.metrics",
+    "parametrize": "nerbench.tasks.scoring.user_functions",
+    "product": "nerbench.tasks.scoring.user_functions",
+    "read_results": "nerbench.artifacts.tables.tables",
     "speed": "nerbench.flows.sweeps",
 }
 

@@ -22,7 +22,7 @@ from prefect.utilities.annotations import quote
 
 from nerbench.artifacts.errors import RunFailedError, StoreUnreachableError, pass_interrupts
 from nerbench.artifacts.secrets import redact_logs
-from nerbench.tasks.configuration.usercode import explain
+from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.scoring.metrics import Row
 

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from nerbench.artifacts.errors import NerbenchError
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.environment import cpu_has_bf16, installed
 
 PINNED = ("prefect", "sqlalchemy", "torch", "transformers", "datasets", "pyarrow", "s3fs")
@@ -82,7 +83,7 @@ def _probe(name: str, url: str, *, aliases: bool = False) -> Check:
     """
     path, data = f".probe-{uuid4().hex}", b"nerbench"
     try:
-        root = Root.open(url)
+        root = open_root(url)
         root.create(path, data)
         refused = [_is_refused(root, path) for _ in range(2)]
         same = root.read(path) == data

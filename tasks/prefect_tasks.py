@@ -18,35 +18,33 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from nerbench.artifacts import presence, references
+from nerbench.artifacts import availability, references
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.store import Store
-from nerbench.tasks.analysis import writing
+from nerbench.tasks.analysis import analyses, user_scores
 from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
-from nerbench.tasks.child import Job
-from nerbench.tasks.comparison import frozen, gate
+from nerbench.tasks.child_process import Job
+from nerbench.tasks.comparison import quality_gate, reproducibility
 from nerbench.tasks.config import BenchmarkConfig, Config
-from nerbench.tasks.corpora import refs
-from nerbench.tasks.corpora.refs import CorpusRef
-from nerbench.tasks.custom import benchmarking, own
-from nerbench.tasks.inference import canary, evaluation, sharding
-from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard
-from nerbench.tasks.inference.writing import n_blocks
-from nerbench.tasks.measuring import measurement, subjects, tables
-from nerbench.tasks.measuring.measurement import Measurement
+from nerbench.tasks.data import corpus_refs
+from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.inference import canary, evaluation_cache, sharding
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
+from nerbench.tasks.inference.prediction_files import n_blocks
+from nerbench.tasks.measuring import latency_sample, subjects, tables
+from nerbench.tasks.measuring.latency_sample import Measurement
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.tables import Swept
 from nerbench.tasks.progress import at_most_every, both, inference_progress, training_progress
 from nerbench.tasks.publishing import card, hub
-from nerbench.tasks.report import announcement
-from nerbench.tasks.report.announcement import Announcement
-from nerbench.tasks.results import nights, rows
-from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.report import prefect_page
+from nerbench.tasks.report.prefect_page import Announcement
+from nerbench.tasks.results import mlflow_tracking, rescoring, rows
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring import counting
 from nerbench.tasks.scoring.counting import CountedPredictions
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.tracking import mlflow_runs
+from nerbench.tasks.scoring.stored_predictions import Predicted
 from nerbench.tasks.training import launch
 from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
 
@@ -79,18 +77,18 @@ def _promote(artifact: ArtifactRef, store: str, alias: str) -> None:
 
 resolve = as_task(references.resolve, "resolve {reference}", **STORAGE)
 resolve_one = as_task(references.resolve_one, "resolve {reference}", **STORAGE)
-find_incomplete = as_task(presence.find_incomplete, "look for the files of the models", **STORAGE)
+find_incomplete = as_task(availability.find_incomplete, "look for the files of the models", **STORAGE)
 promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
 def _look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
     """Whether predictions for this model, these words and these settings exist and are intact."""
-    return evaluation.plan(artifact, corpus.words_sha256, benchmark, results)
+    return evaluation_cache.plan(artifact, corpus.words_sha256, benchmark, results)
 
 
 def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
     """The blocks of each shard of a corpus."""
-    return sharding.split_corpus(refs.open_corpus(corpus), shards)
+    return sharding.split_corpus(corpus_refs.open_corpus(corpus), shards)
 
 
 def _evaluate(
@@ -99,23 +97,25 @@ def _evaluate(
     """The record of one model's predictions on a corpus, or on a shard of it: a verified one, or a new one."""
     if shard.record:
         return from_store(shard.record.model_dump(mode="json"))
-    words = refs.open_corpus(corpus)
+    words = corpus_refs.open_corpus(corpus)
     name = f"{artifact.name} on {corpus.dataset.name}{shard.place}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots(plan.settings.device, gpus=evaluation.processes_for(plan.settings, len(shard.blocks(words)))):
-        return evaluation.carry_out(plan, artifact, words, results, progress, shard, corpus).model_dump(mode="json")
+    with gpu_slots(plan.settings.device, gpus=evaluation_cache.processes_for(plan.settings, len(shard.blocks(words)))):
+        return evaluation_cache.carry_out(plan, artifact, words, results, progress, shard, corpus).model_dump(
+            mode="json"
+        )
 
 
 def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: EvaluationPlan, share: float) -> int:
     """Repeat the inference of the share of a cached evaluation that is due at the run's date, and compare the tags."""
     with gpu_slots(plan.settings.device):
-        words = refs.open_corpus(corpus)
+        words = corpus_refs.open_corpus(corpus)
         blocks = canary.due(date.fromisoformat(run.date), n_blocks(words), share)
         return canary.check(artifact, words, plan, blocks, run.results)
 
 
 _ON_CORPUS = "{artifact.name} on {corpus.dataset.name}"
-read_corpus = as_task(refs.read_corpus, "read {dataset.name}", **STORAGE)
+read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
 split_corpus = as_task(_split_corpus, "cut {corpus.dataset.name} into shards", **STORAGE)
 find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
@@ -141,9 +141,9 @@ def _score(
     return Rows(rows.metric_rows(run, predicted, scored))
 
 
-def _score_own(run: Run, predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
+def _score_user_metrics(run: Run, predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
     """The `metrics` rows of custom metrics over predictions or the model."""
-    return rows.metric_rows(run, predicted, own.score_own(predicted, config, artifact))
+    return rows.metric_rows(run, predicted, user_scores.score_user_metrics(predicted, config, artifact))
 
 
 def _run_functions(
@@ -154,9 +154,9 @@ def _run_functions(
     predicted: Sequence[Predicted],
 ) -> list[Row]:
     """The `custom` rows of a user's benchmark functions over one model, or (None) of those that take none."""
-    functions = benchmarking.functions_over(config, artifact)
+    functions = user_scores.functions_over(config, artifact)
     with gpu_slots(config.benchmark.device) if any("model" in one.handles for one in functions) else nullcontext():
-        found = benchmarking.run_own(config, functions, artifact, annotations, predicted)
+        found = user_scores.run_user_functions(config, functions, artifact, annotations, predicted)
     return [run.columns | row for row in found]
 
 
@@ -168,30 +168,32 @@ def _over(parameters: dict[str, Any]) -> str:
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
 count = as_task(counting.count_predictions, "count {artifact.name} against {corpus.gold_name}", name="count", **STORAGE)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
-score_own = as_task(_score_own, f"score {_BESIDE_GOLD}: metrics of your own")
+score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: metrics of your own")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
-analyse = as_task(writing.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
+analyse = as_task(analyses.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
 write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
-write_own = as_task(rows.write_own, "write your own metrics of {artifact.name} on {dataset}", **STORAGE)
+write_user_metrics = as_task(
+    rows.write_user_metrics, "write your own metrics of {artifact.name} on {dataset}", **STORAGE
+)
 write_custom = as_task(rows.write_custom, "write what functions of your own gave", **STORAGE)
 write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
 
 
-def _find_predictions(scored: nights.ScoredPredictions) -> Predicted:
+def _find_predictions(scored: rescoring.ScoredPredictions) -> Predicted:
     """The location of scored predictions."""
     return scored.predicted
 
 
-find_scored = as_task(nights.scored_predictions, "find what was scored since {since}", name="find_scored", **STORAGE)
+find_scored = as_task(rescoring.scored_predictions, "find what was scored since {since}", name="find_scored", **STORAGE)
 find_predictions = as_task(_find_predictions, "find the predictions of {scored.name}", **STORAGE)
-score_stored = as_task(own.score_stored, f"score {_BESIDE_GOLD} again", **STORAGE)
-write_missing = as_task(nights.write_missing, "add to the metrics of {run.run_id}", **STORAGE)
+score_stored = as_task(user_scores.score_stored, f"score {_BESIDE_GOLD} again", **STORAGE)
+write_missing = as_task(rescoring.write_missing, "add to the metrics of {run.run_id}", **STORAGE)
 
 
-find_changed = as_task(frozen.changed, "compare with earlier runs", name="find_changed", **STORAGE)
-find_baseline = as_task(gate.find_baseline, "find the baseline of {artifact.name}", **STORAGE)
+find_changed = as_task(reproducibility.changed, "compare with earlier runs", name="find_changed", **STORAGE)
+find_baseline = as_task(quality_gate.find_baseline, "find the baseline of {artifact.name}", **STORAGE)
 compare = as_task(
-    gate.measure_stored,
+    quality_gate.measure_stored,
     "judge {candidate.model} on {candidate.dataset} against {candidate.gold}",
     name="compare",
     **STORAGE,
@@ -202,8 +204,8 @@ write_gate = as_task(rows.write_gate, "write the gate's verdicts on {name}", **S
 def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> Measurement:
     """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
-        words = refs.open_corpus(corpus)
-        return measurement.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
+        words = corpus_refs.open_corpus(corpus)
+        return latency_sample.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
@@ -235,6 +237,6 @@ def _show_report(announced: Announcement) -> None:
 
 write_run = as_task(rows.write_run, "record the run", **STORAGE)
 show = as_task(_show, "show the results")
-track = as_task(mlflow_runs.log_run, "log to {config.track}", name="track")
-write_report = as_task(announcement.publish, "write the report of {run.run_id}", name="write_report", **STORAGE)
+track = as_task(mlflow_tracking.log_run, "log to {config.track}", name="track")
+write_report = as_task(prefect_page.publish, "write the report of {run.run_id}", name="write_report", **STORAGE)
 show_report = as_task(_show_report, "show the report")

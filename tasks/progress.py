@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from nerbench.tasks.child import Job
+from nerbench.tasks.child_process import Job
 
 EVERY_S = 1.0
 logger = logging.getLogger("nerbench.progress")

@@ -14,16 +14,16 @@ from tiny_models import save_bert
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.manifest import ArtifactRef, CorpusDigest, Provenance
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora.corpus import load_splits
-from nerbench.tasks.corpora.labels import tag_vocabulary
-from nerbench.tasks.corpora.refs import CorpusRef, describe
-from nerbench.tasks.inference.records import EvaluationRecord
-from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.data.corpus_refs import CorpusRef, describe
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LABELS = tag_vocabulary(TYPES)
 
@@ -119,5 +119,5 @@ def _evaluated(results: str, predicted: Sentences, documents: Sequence[int] | No
         ignored_keys=(),
         evaluate_s=0.0,
     )
-    Root.open(results).replace(record.path, sink.getvalue())
+    open_root(results).replace(record.path, sink.getvalue())
     return record

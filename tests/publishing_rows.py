@@ -6,7 +6,7 @@ from typing import Any
 from scored_runs import end_run
 
 from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
-from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
 
 CORPORA = tuple(

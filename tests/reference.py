@@ -16,7 +16,7 @@ import typer.main
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.flows.cli import app
 from nerbench.tasks.config import Config, Section
 from nerbench.tasks.results.export import ROW_OF

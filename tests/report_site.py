@@ -11,17 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import table_key, write_table
-from nerbench.tasks.analysis.writing import write_analysis
-from nerbench.tasks.comparison.gate import decide, measure_stored
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import table_key, write_table
+from nerbench.tasks.analysis.analyses import write_analysis
+from nerbench.tasks.analysis.user_scores import score_stored
+from nerbench.tasks.comparison.quality_gate import decide, measure_stored
 from nerbench.tasks.config import Config, GateConfig
-from nerbench.tasks.custom.own import score_stored
-from nerbench.tasks.inference.predictions import PredictionsDigest
-from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.inference.prediction_files import PredictionsDigest
 from nerbench.tasks.results.rows import metric_rows, write_custom, write_gate, write_metrics
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key, read_predictions
 
 EVIL = ("<script>alert(1)</script>", "</script><img/src=x/onerror=alert(1)>", "&lt;b&gt;", "{{7*7}}", "a'b\"c`d")
 """Words that a careless page would run, or change."""

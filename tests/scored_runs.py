@@ -8,10 +8,10 @@ import pyarrow as pa
 from tagging import Sentences, predictions_table
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import table_key, write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
 
 
 def digest(*parts: Any) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from nerbench.tasks.config.section import Mode
-from nerbench.tasks.corpora.labels import tag_vocabulary
-from nerbench.tasks.inference.predictions import PredictionsDigest
+from nerbench.tasks.config.base import Mode
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.inference.prediction_files import PredictionsDigest
 from nerbench.tasks.scoring.counts import Counts, count
-from nerbench.tasks.scoring.tagged import TaggedWords, from_tags
+from nerbench.tasks.scoring.tagged_words import TaggedWords, from_tags
 
 TYPES = ("LOC", "ORG", "PER")
 EVERY_MODE = get_args(Mode)

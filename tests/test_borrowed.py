@@ -45,7 +45,7 @@ def test_it_exists_and_takes_what_we_rely_on(borrowed: Borrowed) -> None:
 
 
 def test_the_runner_asks_for_a_starter_of_each_run() -> None:
-    """What `flows/serving.py` replaces is an attribute of an instance, which no signature shows."""
+    """What `flows/serve.py` replaces is an attribute of an instance, which no signature shows."""
     source = inspect.getsource(resolve("prefect.runner._scheduled_run_poller.ScheduledRunPoller"))
     assert "self._resolve_starter = resolve_starter" in source
     assert "self._resolve_starter(flow_run)" in source

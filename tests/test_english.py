@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import reference
 
-from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.export import ROW_OF
 

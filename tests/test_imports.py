@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,74 @@ def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
     is_command_line = path.parent.name == "commands" or path == ROOT / "flows" / "cli.py"
     assert is_command_line or not {name for name in imported(path) if name.startswith("nerbench.flows.commands")}
     assert path.stem not in SHADOWING
+
+
+ROOMS = (
+    "runs environment child_process progress metrics statistics config data inference doctor scoring training results "
+    "inspection predicting as_task analysis comparison publishing measuring audit report prefect_tasks"
+).split()
+"""Folders and modules at the top of `tasks/`, each after all that it imports."""
+LONGEST_FILE = 400
+
+
+def module(path: Path) -> str:
+    name = str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+    return name if name.startswith("nerbench") else f"nerbench.{name}"
+
+
+def graph() -> dict[str, set[str]]:
+    """Which modules each module imports anywhere, in functions and for type checks too."""
+    paths = {module(path): path for folder in ("artifacts", "flows", "tasks", "deployments") for path in files(folder)}
+    return {name: (imported(path) & {*paths}) - {name} for name, path in paths.items()}
+
+
+def room(name: str) -> str:
+    """The folder of a module below its top-level folder, or the module itself where it lies in none."""
+    return ".".join(name.split(".")[1:3])
+
+
+def rooms(modules: dict[str, set[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, others in modules.items():
+        found.setdefault(room(name), set()).update({room(other) for other in others} - {room(name)})
+    return found
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; empty if none do."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_imports_form_no_circle() -> None:
+    modules = graph()
+    assert circle(modules) == []
+    packages = {"artifacts", "flows", "tasks", "deployments"}
+    assert circle({name: others - packages for name, others in rooms(modules).items() if name not in packages}) == []
+
+
+def test_rooms_of_tasks_import_the_rooms_before_them() -> None:
+    found = {
+        name.removeprefix("tasks."): others for name, others in rooms(graph()).items() if name.startswith("tasks.")
+    }
+    assert {*found} == {*ROOMS}
+    for name, others in found.items():
+        before = {f"tasks.{one}" for one in ROOMS[: ROOMS.index(name)]}
+        later = {one for one in others if one.startswith("tasks.")} - before
+        assert not later, f"{name} imports {later}"
+
+
+def test_files_hold_one_idea() -> None:
+    lines = {path: path.read_text().count("\n") for folder in ("artifacts", "flows", "tasks") for path in files(folder)}
+    assert {path: n for path, n in lines.items() if n > LONGEST_FILE} == {}
+
+
+def test_a_circle_would_be_found() -> None:
+    assert {*circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})} == {"a", "b", "c"}
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
 
 
 def test_the_rules_would_notice(tmp_path: Path) -> None:

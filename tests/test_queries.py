@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.artifacts.results.compaction import compact
-from nerbench.artifacts.results.tables import read_newest_first, write_table
+from nerbench.artifacts.tables.compaction import compact
+from nerbench.artifacts.tables.tables import read_newest_first, write_table
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/tables.md").read_text()
 QUERIES = re.findall(r"<!-- query -->\n```python\n(.*?)```", PAGE, re.DOTALL)

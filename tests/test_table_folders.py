@@ -12,9 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.artifacts.results.compaction import COMPACTABLE, compact
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.tables.compaction import COMPACTABLE, compact
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import write_table
 
 DAYS = [date(2026, 1, 1), date(2026, 1, 2)]
 READERS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {

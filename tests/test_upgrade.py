@@ -17,19 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.artifacts.results.compaction import COMPACTABLE, compact
-from nerbench.artifacts.results.schemas import TABLES, schema
-from nerbench.artifacts.results.tables import find_table_file, read_results, write_table
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.compaction import COMPACTABLE, compact
+from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.config.section import warn_renamed
-from nerbench.tasks.configuration.configfile import load_config
-from nerbench.tasks.inference import evaluation
+from nerbench.tasks.config.base import warn_renamed
+from nerbench.tasks.config.loading import load_config
+from nerbench.tasks.inference import evaluation_cache
 from nerbench.tasks.results.export import Selection, export_bundle
-from nerbench.tasks.results.history import Asked, history
-from nerbench.tasks.results.predicted import predictions_key, stored
+from nerbench.tasks.results.history import Query, history
 from nerbench.tasks.results.summary import leaderboard, newest_run
-from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.scoring.stored_predictions import predictions_key, read_predictions, stored
 
 ROOT = Path(__file__).resolve().parents[1]
 DAYS = [date(2026, 11, day) for day in (27, 28, 29)]
@@ -190,7 +189,7 @@ def test_the_scores_are_shown_as_before(old: Path, results: str) -> None:
     shown = {(row["model"], row["gold"]): row["F1"] for row in leaderboard(newest.metrics)}
     assert shown == {key[1:]: round(100 * value, 2) for key, value in f1.items() if key[0] == newest.run_id}
     assert len(shown) == 6
-    for series in history(results, "tiny-seed0", Asked()):
+    for series in history(results, "tiny-seed0", Query()):
         points = [(point.run_id, point.value) for point in series.points]
         assert sorted(points) == sorted((k[0], v) for k, v in f1.items() if k[1:] == ("tiny-seed0", series.gold))
 
@@ -208,16 +207,16 @@ def test_stored_predictions_are_scored_again(results: str) -> None:
 
 def test_cached_evaluations_still_hit(old: Path, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the machine, and with the versions, of the old results."""
-    monkeypatch.setattr(evaluation, "version", VERSIONS.__getitem__)
-    monkeypatch.setattr(evaluation, "_hardware", lambda *_: HARDWARE)
+    monkeypatch.setattr(evaluation_cache, "version", VERSIONS.__getitem__)
+    monkeypatch.setattr(evaluation_cache, "_hardware", lambda *_: HARDWARE)
     (words,) = set(read_results(results, "predictions", columns=["words_sha256"])["words_sha256"].to_pylist())
     store = Store(str(old / "store"))
     for key in store.list():
         artifact = store.ref(key)
-        plan = evaluation.plan(artifact, words, BenchmarkConfig(device="cpu", dtype="fp32"), results)
+        plan = evaluation_cache.plan(artifact, words, BenchmarkConfig(device="cpu", dtype="fp32"), results)
         assert (old / "results/.cache/evaluations" / plan.key).is_dir()
         assert plan.state == "cached"
-        other = evaluation.plan(artifact, words, BenchmarkConfig(device="cpu", dtype="bf16"), results)
+        other = evaluation_cache.plan(artifact, words, BenchmarkConfig(device="cpu", dtype="bf16"), results)
         assert other.state == "missing"
 
 

@@ -7,7 +7,7 @@ import torch
 import transformers
 from tiny_models import LABELS, SENTENCES, VOCABULARY
 
-from nerbench.tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.setup import train_tokenizer
 
 POSITIONS = 64
 _POSITION_IDS = {"max_position_embeddings": POSITIONS}

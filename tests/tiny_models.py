@@ -17,7 +17,7 @@ from transformers import (
     RobertaForTokenClassification,
 )
 
-from nerbench.tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.setup import train_tokenizer
 
 SENTENCES = [
     "Ada Lovelace lives in Zanzibar .".split(),

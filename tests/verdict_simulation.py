@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbench.tasks.comparison.deciding import decided
+from nerbench.tasks.comparison.deltas import decided
 from nerbench.tasks.statistics.bootstrap import Floats
-from nerbench.tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
 from nerbench.tasks.statistics.intervals import MIN_UNITS
+from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, too_little
 from nerbench.tasks.statistics.verdicts import Verdict, exceeds
 
 AT_ONCE = 40

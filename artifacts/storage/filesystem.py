@@ -1,9 +1,15 @@
-"""Where bytes are kept: a local folder, `memory://`, `s3://` or another fsspec filesystem, behind one small class.
+"""Where bytes are kept: a local folder or a remote filesystem, behind one small class.
+
+This module and `paths` handle the quirks of local files, `remote` those of fsspec's filesystems, and `s3` those of S3.
 
 The quirks of local files are dealt with in `local` and `paths`, those of all others in `remote`, S3's own in `s3`.
+
+`os.walk` passes over folders that it cannot read and takes folders that it cannot stat for files; neither happens here.
 """
 
+import errno
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -20,13 +26,13 @@ MAX_VALUES = 1 << 18
 """Of a JSON record: each takes hundreds of bytes while it is checked."""
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
-Told = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """Hears how many bytes of a file are done."""
 
 _logger = logging.getLogger(__name__)
 
 
-def unheard(done: int) -> None:
+def no_progress(done: int) -> None:
     """The listener of transfers that nobody follows."""
 
 
@@ -46,23 +52,6 @@ class Root(ABC):
     """Absolute: `/folder` or `protocol://…`."""
     _clock: tuple[datetime, float] | None = None
     """The store's time, and this process's monotonic clock then."""
-
-    @staticmethod
-    def open(url: str) -> "Root":
-        """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
-
-        So do all its methods where access is refused or a bucket is missing, and StoreUnreachableError where a store
-        gives no answer in three attempts or a disk fails: FileNotFoundError and an empty listing always mean that there
-        is nothing.
-        """
-        protocol, found, path = url.partition("://")
-        if not found or protocol in ("file", "local"):
-            from nerbench.artifacts.storage.local import LocalRoot
-
-            return LocalRoot(path if found else url)
-        from nerbench.artifacts.storage.remote import open_remote
-
-        return open_remote(url)
 
     def uri(self, path: str) -> str:
         """The full location of a file."""
@@ -140,7 +129,7 @@ class Root(ABC):
         """Remove a file, if it is there."""
 
     @abstractmethod
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+    def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
         """Copy a local file, which should have this `sha256`, over whatever was there; the sha256 it has now."""
 
     @abstractmethod
@@ -184,7 +173,7 @@ class Root(ABC):
             return False
         return True
 
-    def upload(self, local: Path, path: str, sha256: str, told: Told = unheard) -> bool:
+    def upload(self, local: Path, path: str, sha256: str, progress: ProgressCallback = no_progress) -> bool:
         """Copy a local file to a path that is made of its `sha256`; False if it is there already, renewed if old.
 
         Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
@@ -198,7 +187,7 @@ class Root(ABC):
             _logger.warning("%s is damaged; it is written again", self.uri(path))
         except FileNotFoundError:
             pass
-        if self._put(local, path, sha256, told) != sha256:
+        if self._put(local, path, sha256, progress) != sha256:
             self.delete(path)
             raise InputError(f"file {local}", "changed while it was published", "publish it once it is finished")
         return True
@@ -207,14 +196,50 @@ class Root(ABC):
         """The sha256 of a file as it is stored, streamed; raises FileNotFoundError."""
         return sha256_chunks(self.chunks(path))
 
-    def download(self, path: str, target: Path, told: Told = unheard) -> str:
+    def download(self, path: str, target: Path, progress: ProgressCallback = no_progress) -> str:
         """Stream a file to the local `target`, which appears whole or not at all; the sha256 of what was written."""
-        return write_whole(target, counted(self.chunks(path), told))
+        return write_whole(target, counted(self.chunks(path), progress))
 
 
-def counted(chunks: Iterable[bytes], told: Told) -> Iterator[bytes]:
-    """The same pieces; `told` hears how many bytes were taken so far."""
+def counted(chunks: Iterable[bytes], progress: ProgressCallback) -> Iterator[bytes]:
+    """The same pieces; `progress` hears how many bytes were taken so far."""
     done = 0
     for chunk in chunks:
         yield chunk
-        told(done := done + len(chunk))
+        progress(done := done + len(chunk))
+
+
+_Identity = tuple[int, int]
+
+
+def walk(
+    folder: str | Path, *, recursive: bool, follow: bool, above: frozenset[_Identity] = frozenset()
+) -> Iterator["os.DirEntry[str]"]:
+    """All entries of a folder that are not folders; with `recursive`, those of its folders too.
+
+    With `follow`, a link to a folder counts as that folder, unless it leads back to one that is being listed.
+    Without, it is an entry like every other link. Raises OSError for what cannot be listed.
+    """
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - of an entry, and of a path
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+    except FileNotFoundError:
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    for entry in entries:
+        if not _is_folder(entry, follow):
+            yield entry
+        elif recursive:
+            yield from walk(entry.path, recursive=True, follow=follow, above=above | {identity})
+
+
+def _is_folder(entry: "os.DirEntry[str]", follow: bool) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=follow)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return False
+        raise

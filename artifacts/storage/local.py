@@ -12,8 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nerbench.artifacts.digests import file_chunks, open_file
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
-from nerbench.artifacts.storage.filesystem import Inventory, Root, Told, counted, unheard
-from nerbench.artifacts.storage.listing import walk
+from nerbench.artifacts.storage.filesystem import Inventory, ProgressCallback, Root, counted, no_progress, walk
 from nerbench.artifacts.storage.paths import is_temporary, locked, publish_new, write_whole
 from nerbench.artifacts.storage.remote import FsspecRoot
 
@@ -97,14 +96,14 @@ class LocalRoot(FsspecRoot):
         with _failing(self._path(path), "read"):
             yield from file_chunks(Path(self._path(path)))
 
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
-        return write_whole(Path(self._path(path)), counted(file_chunks(local), told))
+    def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
+        return write_whole(Path(self._path(path)), counted(file_chunks(local), progress))
 
     def _renew(self, local: Path, path: str, sha256: str) -> None:
         try:
             os.utime(self._path(path))
         except OSError:  # another user's file, which cannot be dated but can be replaced
-            self._put(local, path, sha256, unheard)
+            self._put(local, path, sha256, no_progress)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import InputError, refuse_credentials
-from nerbench.artifacts.storage.filesystem import Inventory, Root, Told
+from nerbench.artifacts.storage.filesystem import Inventory, ProgressCallback, Root
 from nerbench.artifacts.storage.paths import is_temporary, relative_path
 from nerbench.artifacts.storage.retries import Unanswered, attempt
 
@@ -21,17 +21,6 @@ _ABOUT_CALLS = (ArithmeticError, AssertionError, AttributeError, ImportError, Lo
 _REFUSALS = (400, 401, 403, 405, 501)
 """Statuses of HTTP that asking again does not change."""
 _memory_lock = RLock()
-
-
-def open_remote(url: str) -> Root:
-    """The root at an fsspec URL. Raises InputError for an unusable one."""
-    _check_url(url)
-    protocol = url.partition("://")[0]
-    if protocol in ("s3", "s3a"):
-        from nerbench.artifacts.storage.s3 import S3Root
-
-        return S3Root(url)
-    return _MemoryRoot(url) if protocol == "memory" else FsspecRoot(url)
 
 
 class FsspecRoot(Root):
@@ -171,7 +160,7 @@ class FsspecRoot(Root):
         with suppress(FileNotFoundError):
             self._call("rm_file", self._path(path))
 
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+    def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
         self._call("put_file", str(local), self._path(path))
         return sha256_file(local)
 
@@ -179,7 +168,7 @@ class FsspecRoot(Root):
         self._call("put_file", str(local), self._path(path))
 
 
-class _MemoryRoot(FsspecRoot):
+class MemoryRoot(FsspecRoot):
     """`memory://`: shared by this process's threads, whose checks and writes it does not keep apart by itself."""
 
     def create(self, path: str, data: bytes) -> None:
@@ -193,10 +182,10 @@ class _MemoryRoot(FsspecRoot):
     def refuses_outdated_swap(self, path: str) -> bool:
         return Root.refuses_outdated_swap(self, path)
 
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+    def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
         data = local.read_bytes()
         self.replace(path, data)  # put_file would show other threads a half-written file
-        told(len(data))
+        progress(len(data))
         return sha256_hex(data)
 
     def _renew(self, local: Path, path: str, sha256: str) -> None:

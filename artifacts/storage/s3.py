@@ -18,7 +18,7 @@ from s3fs.core import S3_RETRYABLE_ERRORS
 
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.storage.filesystem import Told
+from nerbench.artifacts.storage.filesystem import ProgressCallback
 from nerbench.artifacts.storage.remote import FsspecRoot
 from nerbench.artifacts.storage.retries import Unanswered
 
@@ -88,9 +88,9 @@ class S3Root(FsspecRoot):
         names: list[str] = self._call("find", folder)  # which lists by prefix, and raises
         return names
 
-    def _put(self, local: Path, path: str, sha256: str, told: Told) -> str:
+    def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
         options = {"chunksize": _PART, "max_concurrency": _PARTS_AT_ONCE, "Metadata": {_SHA256: sha256}}
-        self._call("put_file", str(local), self._path(path), callback=_Telling(told), **options)
+        self._call("put_file", str(local), self._path(path), callback=_Telling(progress), **options)
         return sha256_file(local)
 
     def _holds(self, path: str, size: int, sha256: str) -> bool:
@@ -177,9 +177,9 @@ def _refusal(code: str, status: int) -> tuple[str, str]:
 class _Telling(Callback):  # type: ignore[misc]
     """Hands on how many bytes of a file were sent; a new attempt begins at 0."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, progress: ProgressCallback) -> None:
         super().__init__()
-        self._told = told
+        self._told = progress
 
     def set_size(self, size: int) -> None:
         self.value = 0

@@ -1,29 +1,113 @@
 """`nerbench artifacts`: list, inspect, verify and manage stored models."""
 
 import os
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.problems import report
-from nerbench.flows.commands.artifact_views import (
-    lineage_rows,
-    print_artifact,
-    print_differences,
-    print_garbage,
-    print_lineage,
-    weights_row,
-)
+from nerbench.artifacts.errors import CorruptArtifactError, report
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
-from nerbench.flows.commands.terminal import echo, print_json, print_table, say
-from nerbench.flows.launch import quiet, told
+from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.terminal import echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
-    from nerbench.artifacts.manifest import ArtifactRef
+    from collections.abc import Iterable, Sequence
+
+    from nerbench.artifacts.garbage import Garbage
+    from nerbench.artifacts.lineage import Generation
+    from nerbench.artifacts.manifest import ArtifactRef, Manifest
+    from nerbench.artifacts.manifest_diff import Difference
+    from nerbench.artifacts.model_folder import Tensor
     from nerbench.tasks.config import Config
+
+
+Row = dict[str, Any]
+_TOO_LONG = ("loss_curve",)
+
+
+def weights_row(tensors: "Sequence[Tensor]") -> Row:
+    """Tensor and parameter counts from the headers of the weight files."""
+    parameters: Counter[str] = Counter()
+    for tensor in tensors:
+        parameters[tensor.dtype] += tensor.parameters
+    return {"tensors": len(tensors), "parameters": parameters.total(), "parameters_by_dtype": dict(parameters)}
+
+
+def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> None:
+    """Identity, provenance, weights and files."""
+    origin = manifest.provenance.model_dump(mode="json")
+    facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
+    known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
+    _print_facts(ref.name, dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]})))
+    print_table(entry.model_dump(mode="json") for entry in manifest.files)
+
+
+def lineage_rows(generations: "Iterable[Generation]") -> list[Row]:
+    """One row per model as plain JSON, with null for unknown values."""
+    return [_generation(one) for one in generations]
+
+
+def _generation(one: "Generation") -> Row:
+    row: Row = {"name": one.name, "artifact_id": one.artifact_id, "revision": one.revision}
+    if one.manifest is None:
+        return row
+    known = one.manifest.provenance.model_dump(mode="json")
+    base = known["base_model"] or {}
+    fields = ("created_at", "run_id", "seed", "train_s", "configuration_sha256", "corpora", "code", "hardware")
+    return row | {"base_model": base.get("name")} | {field: known[field] for field in fields}
+
+
+def print_lineage(rows: "Iterable[Row]") -> None:
+    """Print one model after the other, each followed by the model it was trained from."""
+    for row in rows:
+        shown = row | {"corpora": [_corpus(corpus) for corpus in row.get("corpora", ())]}
+        _print_facts(row["name"], dict(_plain(shown)))
+
+
+def _print_facts(title: str, facts: Row) -> None:
+    """What is known, one line each; as text, so that nothing is aligned as a column of numbers."""
+    known = {key: value for key, value in facts.items() if value not in (None, "", (), [], {})}
+    rows = (
+        {"key": key, "value": value if isinstance(value, list | tuple) else str(value)} for key, value in known.items()
+    )
+    print_table(rows, title=title)
+
+
+def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
+    """Mappings within a row as dotted keys, however deep."""
+    for key, value in row.items():
+        if isinstance(value, dict):
+            yield from _plain({f"{key}.{name}": one for name, one in value.items()})
+        elif key != "name":
+            yield key, value
+
+
+def _corpus(corpus: Row) -> str:
+    files = "".join(f" {file['name']}" for file in corpus["files"])
+    divided = f", divided: {corpus['divided']}" if corpus.get("divided") else ""
+    return f"{corpus['dataset']} {corpus['split']}{files} (words {corpus['words_sha256'][:12]}{divided})"
+
+
+def print_differences(found: "Iterable[Difference]", names: tuple[str, str]) -> None:
+    """One row a difference, the two models side by side."""
+    print_table(
+        {"": one.section, "key": one.key, names[0]: _short(one.first), names[1]: _short(one.second)} for one in found
+    )
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    return repr(value) if isinstance(value, float) else value
+
+
+def print_garbage(found: "Iterable[Garbage]") -> None:
+    """One row a file."""
+    print_table({"kind": one.kind, "path": one.path, "MB": one.bytes / 1e6, "written": one.modified} for one in found)
+
 
 app = typer.Typer(help="List, show, verify, compare, pull and push stored models.", no_args_is_help=True)
 
@@ -88,7 +172,7 @@ def ls(config: "Config", json: Json = False) -> None:
     if json:
         print_json({"artifacts": [summary.model_dump(mode="json") for summary in summaries]})
     elif not summaries:
-        say(f"{found.url} holds no artifacts yet; `nerbench run` creates some")
+        print_note(f"{found.url} holds no artifacts yet; `nerbench run` creates some")
     else:
         print_table(
             {
@@ -164,7 +248,7 @@ def verify(config: "Config", reference: Reference, json: Json = False) -> None:
 @configured()
 def diff(config: "Config", first: First, second: Second, json: Json = False) -> None:
     """Show how two artifacts differ: files, labels, origin, training, environment and metrics."""
-    from nerbench.artifacts.difference import differences
+    from nerbench.artifacts.manifest_diff import differences
     from nerbench.artifacts.references import load_manifest, resolve_one
 
     refs = [resolve_one(reference, config.store) for reference in (first, second)]
@@ -177,7 +261,7 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
         return
     if found:
         print_differences(found, names)
-    say("their files are the same" if same else f"{len(found)} differences")
+    print_note("their files are the same" if same else f"{len(found)} differences")
 
 
 @app.command()
@@ -197,7 +281,7 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
         named = f"{ref.name}@sha256:{expect.removeprefix('sha256:')}"
         expected = Expected.NOTHING if expect == "none" else resolve_one(named, ref.store).artifact_id
     Store(ref.store).set_alias(ref.name, alias, ref.artifact_id, expected=expected)
-    say(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
+    print_note(f"{ref.name}@{alias} is {ref.name}@sha256:{ref.artifact_id[:12]}")
 
 
 @app.command()
@@ -208,9 +292,9 @@ def pull(config: "Config", reference: Reference, folder: NewFolder) -> None:
     from nerbench.artifacts.references import resolve_one
 
     ref = resolve_one(reference, config.store)
-    with told():
+    with show_progress():
         pull_one(ref, folder)
-    say(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
+    print_note(f"{ref.name}@sha256:{ref.artifact_id[:12]} is in {folder}")
 
 
 @app.command()
@@ -219,19 +303,19 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     """Publish a model that was saved with `save_pretrained`. Its labels must have names."""
     quiet()
     from nerbench.artifacts.store import Store, check_name
-    from nerbench.tasks.inference.importing import import_model
+    from nerbench.tasks.inference.import_model import import_model
 
     check_name("name", name)
-    with told():
+    with show_progress():
         ref = import_model(source, name, Store(config.store), check=check)
     if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
-        from nerbench.flows.events import announce
+        from nerbench.flows.run_context import announce
 
         announce(ref, "push")
     if json:
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri})
     else:
-        say(f"published {ref.name}@sha256:{ref.artifact_id[:12]}: {ref.uri}")
+        print_note(f"published {ref.name}@sha256:{ref.artifact_id[:12]}: {ref.uri}")
 
 
 @app.command()
@@ -263,9 +347,9 @@ def gc(
     if found:
         print_garbage(found)
     for one in foreign:
-        say(f"left alone: {one.path} is {one.problem}")
+        print_note(f"left alone: {one.path} is {one.problem}")
     files = f"{len(found)} {'file' if len(found) == 1 else 'files'}, {size / 1e6:.1f} MB"
     if delete:
-        say(f"removed {files}")
+        print_note(f"removed {files}")
     else:
-        say(f"can be removed with --delete: {files}" if found else "nothing to remove")
+        print_note(f"can be removed with --delete: {files}" if found else "nothing to remove")

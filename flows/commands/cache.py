@@ -7,12 +7,12 @@ import typer
 
 from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import print_json, print_table, say
+from nerbench.flows.terminal import print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nerbench.artifacts.storage.pruning import Entry
+    from nerbench.artifacts.local_copies import Entry
     from nerbench.tasks.config import Config
 
 app = typer.Typer(
@@ -32,14 +32,14 @@ def ls(config: "Config", json: Json = False) -> None:
     entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
     _print(entries, json)
     if not json:
-        say(count(entries))
+        print_note(count(entries))
 
 
 @app.command()
 @configured()
 def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
     """Remove entries that exceed `cache.max_gb` or `cache.max_days`, least recently used first; keep entries in use."""
-    from nerbench.artifacts.storage.pruning import Limits
+    from nerbench.artifacts.local_copies import Limits
     from nerbench.tasks.results import caches
 
     if config.cache.limits == Limits(None, None):
@@ -47,7 +47,7 @@ def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> N
     gone = caches.prune(config.results, config.cache.limits, dry_run=dry_run)
     _print(gone, json)
     if not json:
-        say(f"{caches.count(gone)} would be removed" if dry_run else caches.summary(gone))
+        print_note(f"{caches.count(gone)} would be removed" if dry_run else caches.summary(gone))
 
 
 def _print(entries: "Iterable[Entry]", json: bool) -> None:

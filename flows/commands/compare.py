@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_json, print_table
+from nerbench.flows.terminal import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.comparison.compare import Comparison, FlippedOn
@@ -53,10 +53,10 @@ def compare(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Compare two models, or one model on two dates, by stored predictions. A regression exits with status 1."""
     from nerbench.artifacts.errors import InputError
-    from nerbench.tasks.comparison.compare import Asked
+    from nerbench.tasks.comparison.compare import Query
     from nerbench.tasks.comparison.compare import compare as compare_sides
 
-    found = compare_sides(base, candidate, config, Asked(dataset, gold, margin, confidence))
+    found = compare_sides(base, candidate, config, Query(dataset, gold, margin, confidence))
     if json:
         print_json(found.to_json())
     elif found.verdict:
@@ -70,7 +70,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
 
 def show(found: "Comparison", shown: int) -> None:
     """Print verdict, differences, flips with their sentences, and environments as text."""
-    from nerbench.tasks.comparison.gate import in_words
+    from nerbench.tasks.comparison.quality_gate import in_words
 
     for name, side in (("base", found.base), ("candidate", found.candidate)):
         echo(f"{name:9}  {side.model}@sha256:{side.artifact_id[:12]} of {side.date}")

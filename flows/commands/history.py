@@ -9,8 +9,8 @@ import typer
 
 from nerbench.flows.commands.completion import complete_model
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
-from nerbench.flows.launch import told
+from nerbench.flows.launch import show_progress
+from nerbench.flows.terminal import console, echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -68,17 +68,19 @@ def history(  # noqa: PLR0913 - one parameter an option
     json: Json = False,
 ) -> None:
     """Show one score of a model over all its runs: intervals, changes between runs and missing nightly runs."""
-    from nerbench.tasks.results.history import Asked
+    from nerbench.tasks.results.history import Query
     from nerbench.tasks.results.history import history as read_history
     from nerbench.tasks.runs import utc_now
 
-    asked = Asked(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
+    asked = Query(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
     asked = replace(asked, until=utc_now().date().isoformat())
     started = time.monotonic()
-    with told("reading the results"):
+    with show_progress("reading the results"):
         found = read_history(config.results, model, asked)
     if time.monotonic() - started > PATIENCE_S:
-        say("`nerbench results compact` merges the files of each day; this command then takes a tenth of the time")
+        print_note(
+            "`nerbench results compact` merges the files of each day; this command then takes a tenth of the time"
+        )
     if json:
         about = {"model": model, "metric": metric, "label": label, "slice": slice, "mode": mode}
         print_json(about | {"series": [asdict(one) for one in found]})

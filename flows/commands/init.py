@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Quiet, Verbose, tell
-from nerbench.flows.commands.terminal import print_table, say
-from nerbench.flows.launch import quiet, told
+from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.terminal import print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import DatasetConfig
@@ -39,22 +39,22 @@ def init(  # noqa: PLR0913 - one parameter an option
     quiet()
     _check_output(output, force)
     from nerbench.artifacts.storage.paths import write_whole
-    from nerbench.tasks.inspection.configuration import configuration_for
-    from nerbench.tasks.inspection.guess import guess
+    from nerbench.tasks.inspection.config_writer import configuration_for
+    from nerbench.tasks.inspection.guess_format import guess
     from nerbench.tasks.inspection.inspection import inspect_dataset
 
     guessed = guess(sources or [_default()])
-    with told("reading"):
+    with show_progress("reading"):
         facts = inspect_dataset(guessed.dataset)
     dataset = _with_shown_paths(guessed.dataset)
     written = configuration_for(dataset, facts, base)
     _check(written.text, output)
     write_whole(output, [written.text.encode()])
-    for line in (*guessed.told, *facts.notes):
-        say(f"! {line}")
+    for line in (*guessed.assumptions, *facts.notes):
+        print_note(f"! {line}")
     _show(facts)
-    say(f"{output} is written; {written.next}")
-    say("`nerbench inspect-data` shows more details of the data")
+    print_note(f"{output} is written; {written.next}")
+    print_note("`nerbench inspect-data` shows more details of the data")
 
 
 def _check_output(output: Path, force: bool) -> None:
@@ -73,7 +73,7 @@ def _default() -> str:
 
 
 def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
-    from nerbench.tasks.inspection.configuration import shown_path
+    from nerbench.tasks.inspection.config_writer import shown_path
 
     files = {split: file if "://" in file else shown_path(file) for split, file in dataset.files.items()}
     return dataset.model_copy(update={"files": files})
@@ -82,7 +82,7 @@ def _with_shown_paths(dataset: "DatasetConfig") -> "DatasetConfig":
 def _check(text: str, output: Path) -> None:
     """Validate the generated text: an error here is a bug in nerbench, not a mistake of the user."""
     from nerbench.tasks.config import Config
-    from nerbench.tasks.configuration.yamlfile import parse_mapping
+    from nerbench.tasks.config.yaml_file import parse_mapping
 
     Config.model_validate(parse_mapping(text, str(output)))
 

@@ -8,13 +8,13 @@ import typer
 
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import console, echo, print_json, print_table, say
-from nerbench.flows.launch import quiet, told
+from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.terminal import console, echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
     from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
-    from nerbench.tasks.inspection.pieces import Cutter
+    from nerbench.tasks.inspection.tokenizer_fit import Tokenization
 
 Row = dict[str, Any]
 
@@ -37,12 +37,12 @@ Model = Annotated[
 def inspect_data(config: "Config", files: Files = None, *, model: Model = None, json: Json = False) -> None:
     """Inspect data: labels, lengths, scheme, invalid tags, duplicates, overlap of splits, suspicious characters."""
     quiet()
-    from nerbench.tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.config.loading import absolute_reference
     from nerbench.tasks.inspection.inspection import inspect
 
     config = _with_files(config, files)
     cutter = _cutter(absolute_reference(model), config) if model else None
-    with told("reading"):
+    with show_progress("reading"):
         logging.getLogger("nerbench.progress").info("reading %s", ", ".join(one.name for one in config.datasets))
         found = inspect(config, cutter)
     if json:
@@ -52,14 +52,14 @@ def inspect_data(config: "Config", files: Files = None, *, model: Model = None, 
 
 
 def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
-    from nerbench.tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.data.demo import prepare_demo
 
     if files:
-        from nerbench.tasks.inspection.guess import guess
+        from nerbench.tasks.inspection.guess_format import guess
 
         guessed = guess(files)
-        for line in guessed.told:
-            say(line)
+        for line in guessed.assumptions:
+            print_note(line)
         return config.model_copy(update={"datasets": (guessed.dataset,), "golds": ()})
     if not config.datasets:
         from nerbench.artifacts.errors import ConfigError
@@ -69,11 +69,11 @@ def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
     return config
 
 
-def _cutter(reference: str, config: "Config") -> "Cutter":
+def _cutter(reference: str, config: "Config") -> "Tokenization":
     from nerbench.artifacts.references import resolve_one
-    from nerbench.tasks.inspection.pieces import cutter_of
+    from nerbench.tasks.inspection.tokenizer_fit import tokenization_of
 
-    return cutter_of(resolve_one(reference, config.store), config.benchmark.window)
+    return tokenization_of(resolve_one(reference, config.store), config.benchmark.window)
 
 
 def show(found: "Inspection") -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.problems import Problems, collected
+from nerbench.artifacts.errors import InputError, Problems, collected
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.commands.terminal import complain
+from nerbench.flows.terminal import print_error
 from nerbench.flows.verbosity import set_verbosity
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _finish(command: Callable[[], None], problems: Problems) -> None:
         command()
     finally:
         for problem in problems.values():
-            complain(f"nerbench: {problem}")
+            print_error(f"nerbench: {problem}")
     if problems:
         raise typer.Exit(1)
 
@@ -92,7 +91,7 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
         from nerbench.artifacts.secrets import redact_logs
-        from nerbench.tasks.configuration.configfile import load_config
+        from nerbench.tasks.config.loading import load_config
 
         redact_logs()
         described = {name: given.pop(name) for name in SHARED}
@@ -115,9 +114,8 @@ def _trust(path: Path | None, config: "Config") -> None:
 
     Runs started through the API of `nerbench serve` are children too; anything else in their parameters is refused.
     """
-    from nerbench.tasks.configuration.configfile import DEFAULT_FILE
-    from nerbench.tasks.configuration.locations import named_locations
-    from nerbench.tasks.configuration.permission import CODE, DATA, grant, listed
+    from nerbench.tasks.config.loading import DEFAULT_FILE, named_locations
+    from nerbench.tasks.config.permissions import CODE, DATA, grant, listed
 
     folders = dict.fromkeys([str(Path.cwd()), str((path or DEFAULT_FILE).absolute().parent)])
     grant(CODE, *(() if listed(CODE) else folders))

@@ -15,16 +15,16 @@ import typer
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.flows.commands.options import Reference, configured
-from nerbench.flows.commands.terminal import console, print_json, say
-from nerbench.flows.launch import quiet, told
+from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.terminal import console, print_json, print_note
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from nerbench.tasks.config import Config
-    from nerbench.tasks.predicting.reading import Opened, Sentence
     from nerbench.tasks.predicting.tagging import TaggedSentence
+    from nerbench.tasks.predicting.text_reading import Opened, Sentence
 
 COLOURS = ("black on bright_cyan", "black on bright_green", "black on bright_yellow", "black on bright_magenta")
 """Colours of entity types in order of appearance, reused cyclically."""
@@ -91,19 +91,19 @@ def predict(  # noqa: PLR0913 - one parameter an option
     white space and around punctuation; with `--format words`, at white space only.
     """
     quiet()
-    from nerbench.tasks.configuration.configfile import absolute_reference
+    from nerbench.tasks.config.loading import absolute_reference
 
     source = _source(texts or [], file, format, _known(encoding))
-    with told("loading the model"):
+    with show_progress("loading the model"):
         found = _counted(_tagged(config, absolute_reference(reference), source.sentences, mode), source.n_bytes)
         first = next(found)  # loads the model
     shown_apart = json or not sys.stdout.isatty()
-    with told("tagging") if shown_apart else nullcontext():
+    with show_progress("tagging") if shown_apart else nullcontext():
         _print(first, found, json)
 
 
 def _source(texts: list[str], file: str | None, format: Format | None, encoding: str) -> "Opened":
-    from nerbench.tasks.predicting.reading import STANDARD_INPUT, Opened, open_source, text, words
+    from nerbench.tasks.predicting.text_reading import STANDARD_INPUT, Opened, open_source, text, words
 
     if file is not None and texts:
         raise InputError("--file", "cannot be combined with a TEXT", "give one of them")
@@ -114,7 +114,7 @@ def _source(texts: list[str], file: str | None, format: Format | None, encoding:
         opened = open_source(file, format.value if format else None, encoding)
         if format is None and opened.format == "conll":
             column = f"column {opened.column + 1}" if opened.column else "the first column"
-            say(f"{opened.name} is read as CoNLL text, its words from {column}; --format text reads lines")
+            print_note(f"{opened.name} is read as CoNLL text, its words from {column}; --format text reads lines")
         return opened
     _check_text(given, texts)
     sentences = (words if format is Format.words else text)(given.splitlines())
@@ -159,7 +159,7 @@ def _tagged(
     config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
 ) -> "Iterator[TaggedSentence]":
     from nerbench.artifacts.references import resolve_one
-    from nerbench.tasks.inference.evaluation import settings_of, tagger_handle
+    from nerbench.tasks.inference.evaluation_cache import settings_of, tagger_handle
     from nerbench.tasks.predicting.tagging import reader_of, tag_sentences
 
     artifact = resolve_one(reference, config.store)
@@ -204,7 +204,7 @@ def _print(first: "TaggedSentence", others: "Iterator[TaggedSentence]", json: bo
         else:
             screen.print(highlighted(tagged, screen, styles), soft_wrap=not screen.is_terminal)
     if not json and not n_entities:
-        say(f"no entity in {n_sentences} sentence{'s' if n_sentences > 1 else ''}")
+        print_note(f"no entity in {n_sentences} sentence{'s' if n_sentences > 1 else ''}")
 
 
 def highlighted(tagged: "TaggedSentence", screen: "Console", styles: dict[str, str]) -> "Text":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.flows.terminal import echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -42,10 +42,10 @@ def publish(  # noqa: PLR0913 - one parameter an option
 
     The token is that of `hf auth login`, or HF_TOKEN; `hf auth whoami` says whose it is.
     """
-    from nerbench.flows.launch import begin, quiet, running
+    from nerbench.flows.launch import prefect_running, quiet, start_prefect
 
-    (quiet if dry_run else begin)()
-    from nerbench.tasks.configuration.configfile import absolute_reference
+    (quiet if dry_run else start_prefect)()
+    from nerbench.tasks.config.loading import absolute_reference
 
     reference = absolute_reference(reference)
     if dry_run:
@@ -58,7 +58,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     resolve_one(reference, config.store)
     from nerbench.flows.publish import publish as publish_flow
 
-    with running():
+    with prefect_running():
         done = publish_flow(reference, to, config=config, visibility=visibility, message=message)
     _note(done["missing"])
     if json:
@@ -68,7 +68,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     what = (
         f"published {len(done['files'])} files" if done["changed"] else "the same content is there already: no commit"
     )
-    say(f"{what}; {'private' if done['private'] else 'public'}; hf://{to}@{done['commit']}")
+    print_note(f"{what}; {'private' if done['private'] else 'public'}; hf://{to}@{done['commit']}")
 
 
 def show_card(config: "Config", reference: str, json: bool) -> None:
@@ -105,4 +105,4 @@ def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
 
 def _note(missing: list[str]) -> None:
     for what in missing:
-        say(f"the card lacks its {what}")
+        print_note(f"the card lacks its {what}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_json, say
+from nerbench.flows.terminal import echo, print_json, print_note
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -47,4 +47,4 @@ def report(
     echo(verdict.headline)
     for line in verdict.lines:
         echo(f"  {line.model} on {line.place}: {line.text}" if line.place else f"  {line.model}: {line.text}")
-    say(f"report: {output}")
+    print_note(f"report: {output}")

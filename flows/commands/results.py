@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_custom, print_json, print_leaderboard, print_table, say
+from nerbench.flows.terminal import echo, print_custom, print_json, print_leaderboard, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -62,15 +62,15 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
         print_table(speed_and_memory(found.speed, found.memory), title="one sentence at a time", optional=less)
     if found.custom:
         print_custom(found.custom)
-    say(f"run {found.run_id}")
+    print_note(f"run {found.run_id}")
 
 
 @app.command()
 @configured()
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Merge the small files of each past day into one; a later call deletes the replaced files."""
-    from nerbench.artifacts.results.compaction import COMPACTABLE
-    from nerbench.artifacts.results.compaction import compact as compact_tables
+    from nerbench.artifacts.tables.compaction import COMPACTABLE
+    from nerbench.artifacts.tables.compaction import compact as compact_tables
     from nerbench.tasks.runs import utc_now
 
     done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
@@ -79,7 +79,7 @@ def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: J
         return
     if changed := [one._asdict() for one in done if one.packed or one.deleted]:
         print_table(changed)
-    say(f"{sum(one.packed for one in done)} files packed, {sum(one.deleted for one in done)} deleted")
+    print_note(f"{sum(one.packed for one in done)} files packed, {sum(one.deleted for one in done)} deleted")
 
 
 @app.command()
@@ -108,7 +108,7 @@ def export(  # noqa: PLR0913 - one parameter an option
         rows = {table: export_table(config.results, table, to, selection, force=force, safe=safe)}
     else:
         raise InputError("results export", "needs one target", "give --bundle FILE.zip, or --to FILE and --table NAME")
-    say(f"{bundle or to}: {', '.join(f'{count} {name}' for name, count in rows.items())} rows")
+    print_note(f"{bundle or to}: {', '.join(f'{count} {name}' for name, count in rows.items())} rows")
 
 
 @app.command()

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.options import configured
-from nerbench.flows.commands.terminal import say
-from nerbench.flows.launch import quiet, told
+from nerbench.flows.launch import quiet, show_progress
+from nerbench.flows.terminal import print_note
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -31,10 +31,10 @@ AlertUrl = Annotated[
 def serve(config: "Config", *, port: Port = 4200, limit: Limit = 1, alert_url: AlertUrl = None) -> None:
     """Start a Prefect server and serve nightly and on-demand runs of this configuration until Ctrl-C."""
     quiet()
-    from nerbench.tasks.corpora.demo import prepare_demo
+    from nerbench.tasks.data.demo import prepare_demo
 
     prepare_demo(config)
-    with told("starting Prefect"):
-        from nerbench.flows.serving import serve as serve_deployments
+    with show_progress("starting Prefect"):
+        from nerbench.flows.serve import serve as serve_deployments
 
-        serve_deployments(config, port=port, limit=limit, alert_url=alert_url, tell=say)
+        serve_deployments(config, port=port, limit=limit, alert_url=alert_url, tell=print_note)

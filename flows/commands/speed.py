@@ -9,7 +9,7 @@ import typer
 from nerbench.artifacts.errors import ConfigError, InputError
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.commands.terminal import echo, print_json, print_table, say
+from nerbench.flows.terminal import echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.flows.sweeps import Sweep
@@ -132,7 +132,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
 
 
 def _renamed(precisions: str | None) -> str | None:
-    from nerbench.tasks.config.section import warn_renamed
+    from nerbench.tasks.config.base import warn_renamed
 
     if precisions is not None:
         warn_renamed("--precisions", "--dtypes")
@@ -146,7 +146,7 @@ def _parts(text: str) -> list[int | str]:
 
 def _check_writable(target: Path) -> None:
     from nerbench.flows.sweeps import is_folder
-    from nerbench.tasks.measuring.shown import FILES
+    from nerbench.tasks.measuring.sweep_view import FILES
 
     if is_folder(target):
         if written := [name for name in FILES if (target / name).exists()]:
@@ -160,7 +160,7 @@ def _check_writable(target: Path) -> None:
 
 
 def _print(done: "Sweep") -> None:
-    from nerbench.tasks.measuring.shown import surroundings, sweep_table, taken_over, troubles
+    from nerbench.tasks.measuring.sweep_view import surroundings, sweep_table, taken_over, troubles
 
     for workload in dict.fromkeys(row["workload"] for row in done.speed if row["status"] == "ok"):
         print_table(
@@ -171,6 +171,6 @@ def _print(done: "Sweep") -> None:
         echo()
     print_table(surroundings(done.environment, done.speed), title="environment")
     for line in (*taken_over(done.speed), *troubles(done.speed, done.memory)):
-        say(line)
+        print_note(line)
     for table, uris in done.tables.items():
-        say(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+        print_note(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")

@@ -1,16 +1,106 @@
-"""The error table: every entity that is missed, made up, or given another type or other boundaries."""
+"""The tables `confusion` and `errors`: gold and predicted entities side by side.
 
-from collections.abc import Iterable, Sequence
+`errors` has every entity that is missed, made up, or given another type or other boundaries.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nerbench.artifacts.results.schemas import IDENTITY, schema
-from nerbench.tasks.analysis.aligned import Aligned, align, lowest_scores
-from nerbench.tasks.scoring.entities import Entities, Flags, Indices, extract
-from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.artifacts.tables.schemas import IDENTITY, schema
+from nerbench.tasks.data.tag_schemes import OUTSIDE
+from nerbench.tasks.scoring.entities import Entities, Flags, Indices, Pairs, extract, pair_entities
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.tagged_words import TaggedWords
+
+Numbers = npt.NDArray[np.float64]
+
+
+class Aligned(NamedTuple):
+    """Entities read as `strict`, and which of them are about the same words."""
+
+    gold: Entities
+    predicted: Entities
+    pairs: Pairs
+    """One-to-one, of entities that overlap; the same boundaries always pair."""
+
+    @property
+    def same_boundaries(self) -> Flags:
+        """(pairs,)"""
+        gold, predicted = self.pairs
+        same: Flags = (self.gold.start[gold] == self.predicted.start[predicted]) & (
+            self.gold.end[gold] == self.predicted.end[predicted]
+        )
+        return same
+
+    @property
+    def same_type(self) -> Flags:
+        """(pairs,)"""
+        gold, predicted = self.pairs
+        same: Flags = self.gold.type[gold] == self.predicted.type[predicted]
+        return same
+
+
+def align(part: TaggedWords) -> Aligned:
+    """Pair the entities of a part: as many pairs as can be, then as many of the same type (see `pair_entities`)."""
+    starts = part.sentence_starts
+    gold, predicted = (extract(codes, starts, "strict") for codes in (part.gold, part.predicted))
+    return Aligned(gold, predicted, pair_entities(gold, predicted, prefer="span"))
+
+
+def lowest_scores(part: TaggedWords, start: Indices, end: Indices) -> Numbers:
+    """The least score of the words from each `start` to before its `end`, none empty; NaN where no word has one.
+
+    A word that the tokenizer makes no pieces of has no score; the others speak for its entity.
+    """
+    if part.score is None:
+        return np.full(len(start), np.nan)
+    padded = np.append(part.score, np.nan).astype(np.float64)
+    lowest: Numbers = np.fmin.reduceat(padded, np.column_stack([start, end]).ravel())[::2]
+    return lowest
+
+
+BOUNDARIES = ("none", "overlap", "same")
+
+
+def confusion(parts: Iterable[TaggedWords]) -> list[Row]:
+    """Rows of the table `confusion` without its identity columns: one a gold type, predicted type and `boundaries`.
+
+    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`scoring/pairing.py`),
+    so that each is counted once: the `n` of the rows with a `gold_label` sum to the gold entities of that type, those
+    with a `pred_label` to the predicted ones, and right ones are those with the same type and the `same` boundaries.
+    Entities without a pair stand against `O`, with the boundaries `none`.
+    """
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for part in parts:
+        counts.update(dict(_cells(part)))
+    return [
+        {"gold_label": gold, "pred_label": predicted, "boundaries": boundaries, "n": n}
+        for (gold, predicted, boundaries), n in sorted(counts.items())
+    ]
+
+
+def _cells(part: TaggedWords) -> Iterator[tuple[tuple[str, str, str], int]]:
+    """The cells of one part that are not empty."""
+    aligned = align(part)
+    gold, predicted, (gold_at, pred_at) = aligned
+    labels = (*part.types, OUTSIDE)
+    outside = len(part.types)
+    missed, spurious = np.delete(gold.type, gold_at), np.delete(predicted.type, pred_at)
+    rows = np.concatenate([gold.type[gold_at], missed, np.full(len(spurious), outside)])
+    columns = np.concatenate([predicted.type[pred_at], np.full(len(missed), outside), spurious])
+    kinds = np.concatenate([1 + aligned.same_boundaries, np.zeros(len(missed) + len(spurious), np.int64)])
+    shape = (len(labels), len(labels), len(BOUNDARIES))
+    cells = np.bincount(np.ravel_multi_index((rows, columns, kinds), shape), minlength=int(np.prod(shape)))
+    for cell in np.flatnonzero(cells):
+        row, column, kind = np.unravel_index(cell, shape)
+        yield (labels[row], labels[column], BOUNDARIES[kind]), int(cells[cell])
+
 
 SCHEMA = pa.schema([field for field in schema("errors") if field.name not in {"run_date", *IDENTITY}])
 KINDS = ("missed", "spurious", "type", "boundary", "type+boundary")

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
+from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.storage.cache import cache_folder
 from nerbench.artifacts.store import Store
 from nerbench.tasks.audit import faults, gates
-from nerbench.tasks.audit.copies import Copy, own_cache, prepare
+from nerbench.tasks.audit.copies import Copy, prepare, private_cache
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora.refs import open_corpus
+from nerbench.tasks.data.corpus_refs import open_corpus
 
 Tell = Callable[[str], None]
 NOTHING = "none, the control"
@@ -76,7 +76,7 @@ class Audit(NamedTuple):
 
 
 QUALITY = Gate("quality gate", gates.quality_gate)
-FROZEN = Gate("frozen-model gate", gates.frozen_gate)
+FROZEN = Gate("frozen-model gate", gates.reproducibility_gate)
 COMPARE = Gate("nerbench compare", gates.comparison)
 VERIFY = Gate("artifacts verify", gates.verification)
 LOAD = Gate("loading the model", gates.loading)
@@ -110,7 +110,7 @@ def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None)
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="audit-", dir=cache_folder()) as folder:
         honest = Path(folder) / "honest"
-        with own_cache(honest / "cache"):
+        with private_cache(honest / "cache"):
             tell(
                 f"audit of {artifact.name}@sha256:{artifact.artifact_id[:12]}: it is copied and scored without a fault"
             )
@@ -161,7 +161,7 @@ def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
 def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
     """What a gate says to a copy in which something was planted: a line without its folder, digests shortened."""
     folder = honest.folder.parent / "copy"
-    with own_cache(folder / "cache"):
+    with private_cache(folder / "cache"):
         try:
             copy = plant(honest.duplicate(folder))
             objected, said = _answer(gate, copy)

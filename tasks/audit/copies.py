@@ -1,4 +1,6 @@
-"""Copies of all that a benchmark reads and writes, in folders of their own, in which faults can be planted.
+"""Copies of all that a benchmark reads and writes, in separate folders, in which faults can be planted.
+
+The corpus is an excerpt: its first sentences, as many as a gate needs.
 
 A copy has a store with the model twice, as the baseline and as the candidate; the first sentences of the corpus; and
 results with one run, which scored the baseline. What is done here is done by the functions that flows call.
@@ -11,26 +13,61 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.artifacts.errors import ConfigError, CorpusError, InputError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.references import pull, resolve
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store
-from nerbench.tasks.audit.excerpt import write_excerpt
 from nerbench.tasks.config import Config, DatasetConfig, GateConfig
-from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
-from nerbench.tasks.inference.evaluation import EvaluationPlan, carry_out, plan
-from nerbench.tasks.inference.records import EvaluationRecord
-from nerbench.tasks.results.predicted import Predicted
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, carry_out, plan
 from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.counting import count_predictions, score_counts
 from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.stored_predictions import Predicted
+
+LEAST, MOST = 300, 3000
+"""Sentences."""
+ENTITIES, UNITS = 50, 20
+"""Entities, and documents (sentences where there are none) that hold one: an interval needs 30 in 15."""
+
+
+def write_excerpt(corpus: Corpus, path: Path) -> None:
+    """Write JSON lines with `tokens`, IOB2 `ner_tags` and, where the corpus has documents, `document`.
+
+    Raises CorpusError where the sentences hold no entity.
+    """
+    n_sentences = enough(corpus)
+    words, tags = (list(islice(sentences, n_sentences)) for sentences in (corpus.words, corpus.tags))
+    if not any(tag != "O" for sentence in tags for tag in sentence):
+        problem = f"the first {n_sentences} sentences of the {corpus.split} split hold no entity"
+        raise CorpusError(f"dataset {corpus.name}", problem, "audit with another split: --set benchmark.split=…")
+    documents = corpus.documents
+    with path.open("w", encoding="utf-8") as file:
+        for number, (tokens, ner_tags) in enumerate(zip(words, tags, strict=True)):
+            document = {} if documents is None else {"document": int(documents[number])}
+            file.write(json.dumps({"tokens": tokens, "ner_tags": ner_tags} | document) + "\n")
+
+
+def enough(corpus: Corpus) -> int:
+    """How many of the first sentences have ENTITIES in UNITS: LEAST or more, never more than MOST or there are."""
+    n_entities, units = 0, set()
+    for number, tags in enumerate(islice(corpus.tags, MOST)):
+        if begun := sum(tag.startswith("B-") for tag in tags):
+            n_entities += begun
+            units.add(number if corpus.documents is None else corpus.documents[number])
+        if number + 1 >= LEAST and n_entities >= ENTITIES and len(units) >= UNITS:
+            return number + 1
+    return min(len(corpus.tags), MOST)
+
 
 BASELINE, CANDIDATE = "champion", LATEST
 """Aliases of the two artifacts."""
@@ -91,14 +128,14 @@ class Copy:
 
     def publish(self, **changes: Any) -> ArtifactRef:
         """Publish the model with changes of its config.json; it becomes the candidate."""
-        root = Root.open(str(self.model_folder))
+        root = open_root(str(self.model_folder))
         told = json.loads(root.read("config.json")) | changes
         root.replace("config.json", json.dumps(told, indent=2).encode())
         return Store(self.config.store).publish(self.model_folder, self.model, Provenance())
 
 
 @contextmanager
-def own_cache(folder: Path) -> Iterator[None]:
+def private_cache(folder: Path) -> Iterator[None]:
     """Let models be kept below this folder, so that the user's cache neither answers nor grows."""
     before = os.environ.get("NERBENCH_CACHE")
     os.environ["NERBENCH_CACHE"] = str(folder)
@@ -181,7 +218,7 @@ def run_of(copy: Copy, run_id: str) -> Run:
 
 
 def _require_different_tags(copy: Copy) -> None:
-    data = Root.open(copy.config.results).read(evaluate(copy, BASELINE).path)
+    data = open_root(copy.config.results).read(evaluate(copy, BASELINE).path)
     tags = pq.read_table(io.BytesIO(data))["pred"].unique()
     if len(tags) < 2:
         remedy = "name a trained one: nerbench doctor --audit REF"

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.tasks.audit.copies import BASELINE, CANDIDATE, Copy, look_up
 from nerbench.tasks.audit.gates import scored_before
-from nerbench.tasks.corpora.labels import OUTSIDE
-from nerbench.tasks.corpora.refs import open_corpus
-from nerbench.tasks.inference.predictions import digest_of
-from nerbench.tasks.inference.records import EvaluationRecord
+from nerbench.tasks.data.corpus_refs import open_corpus
+from nerbench.tasks.data.tag_schemes import OUTSIDE
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.prediction_files import digest_of
 
 Tags = list[str]
 FEW_SENTENCES, FEW_DOCUMENTS = 40, 3
@@ -103,7 +104,7 @@ def flip_weight_byte(copy: Copy) -> Copy:
     blob = _only(copy, next(entry.sha256 for entry in files if entry.path.endswith(".safetensors")))
     data = bytearray(blob.read_bytes())
     data[len(data) // 2] ^= 0xFF
-    Root.open(str(blob.parent)).replace(blob.name, bytes(data))
+    open_root(str(blob.parent)).replace(blob.name, bytes(data))
     return copy
 
 
@@ -119,7 +120,7 @@ def change_gold(copy: Copy) -> Copy:
 def swap_cached_tag(copy: Copy) -> Copy:
     """Two tags of the cached evaluation, swapped in its file."""
     record = _cached(copy, CANDIDATE)
-    Root.open(copy.config.results).replace(record.path, _with_tags(copy, record.path, swapped))
+    open_root(copy.config.results).replace(record.path, _with_tags(copy, record.path, swapped))
     return copy
 
 
@@ -145,7 +146,7 @@ def swapped(tags: Tags) -> Tags:
 
 def _write_corpus(copy: Copy, lines: Sequence[dict[str, Any]]) -> None:
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    Root.open(str(copy.folder)).replace(copy.corpus_file.name, data)
+    open_root(str(copy.folder)).replace(copy.corpus_file.name, data)
 
 
 def _cached(copy: Copy, alias: str) -> EvaluationRecord:
@@ -159,14 +160,14 @@ def _keep(copy: Copy, record: EvaluationRecord, data: bytes) -> None:
     tags = pq.read_table(io.BytesIO(data))["pred"].combine_chunks()
     digests = {"sha256": sha256_hex(data), "predictions_digest": digest_of(open_corpus(copy.corpus()), tags)}
     kept = record.model_copy(update=digests)
-    root = Root.open(copy.config.results)
+    root = open_root(copy.config.results)
     root.replace(kept.path, data)
     root.replace(f"{Path(kept.path).parent}/record.json", canonical_json(kept.model_dump(mode="json")))
 
 
 def _with_tags(copy: Copy, path: str, change: Callable[[Tags], Tags], column: str = "pred") -> bytes:
     """A file of predictions with other tags and nothing else changed."""
-    table = pq.read_table(io.BytesIO(Root.open(copy.config.results).read(path)))
+    table = pq.read_table(io.BytesIO(open_root(copy.config.results).read(path)))
     tags = pa.array(change(table[column].to_pylist()), pa.string()).dictionary_encode()
     return _bytes(table.set_column(table.column_names.index(column), column, tags))
 
@@ -179,7 +180,7 @@ def _bytes(table: pa.Table) -> bytes:
 
 def _stored(copy: Copy) -> tuple[Root, str]:
     """The `predictions` file of the run before."""
-    root = Root.open(copy.config.results)
+    root = open_root(copy.config.results)
     return root, scored_before(copy).uri.removeprefix(f"{root.url}/")
 
 

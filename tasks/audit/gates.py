@@ -12,21 +12,20 @@ from nerbench.tasks.audit.copies import (
     TONIGHT,
     Copy,
     look_up,
-    own_cache,
     predict,
+    private_cache,
     run_of,
     score,
 )
-from nerbench.tasks.comparison.compare import Asked, compare
-from nerbench.tasks.comparison.frozen import changed
-from nerbench.tasks.comparison.gate import decide, find_baseline, measure_stored, missing, refuse, said
-from nerbench.tasks.comparison.sides import find_side
+from nerbench.tasks.comparison.compare import Query, compare
+from nerbench.tasks.comparison.quality_gate import decide, find_baseline, measure_stored, missing, refuse, said
+from nerbench.tasks.comparison.reproducibility import changed
+from nerbench.tasks.comparison.scored_runs import find_scored_run
 from nerbench.tasks.config import GateConfig
-from nerbench.tasks.corpora.refs import open_corpus
+from nerbench.tasks.data.corpus_refs import open_corpus
 from nerbench.tasks.inference import canary
-from nerbench.tasks.inference.writing import n_blocks
-from nerbench.tasks.results.predicted import Predicted
-from nerbench.tasks.scoring.reading import read_predictions
+from nerbench.tasks.inference.prediction_files import n_blocks
+from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions
 
 SAME_AGAIN = "inferred again, the same tags as before"
 
@@ -47,7 +46,7 @@ def quality_gate(copy: Copy) -> str:
     return "; ".join(said(row) for row in rows if row["verdict"] != "pass")
 
 
-def frozen_gate(copy: Copy) -> None:
+def reproducibility_gate(copy: Copy) -> None:
     """The unchanged model beside what it predicted in the run before."""
     predicted = predict(copy, TONIGHT, CANDIDATE)
     refuse(changed(run_of(copy, TONIGHT), copy.config, [predicted]))
@@ -56,7 +55,7 @@ def frozen_gate(copy: Copy) -> None:
 def comparison(copy: Copy) -> None:
     """What `nerbench compare` says of the run before and tonight's."""
     score(copy, TONIGHT, CANDIDATE)
-    found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{TONIGHT}", copy.config, Asked())
+    found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{TONIGHT}", copy.config, Query())
     if found.verdict != "pass":
         raise RunFailedError("; ".join([found.verdict or "not comparable", *found.reasons]))
 
@@ -70,7 +69,7 @@ def verification(copy: Copy) -> None:
 
 def loading(copy: Copy) -> None:
     """Fetching the model to a machine that never loaded it."""
-    with own_cache(copy.folder / "empty cache"):
+    with private_cache(copy.folder / "empty cache"):
         materialise(copy.artifact(BASELINE))
 
 
@@ -95,5 +94,5 @@ def stored_predictions(copy: Copy) -> None:
 
 def scored_before(copy: Copy) -> Predicted:
     """The predictions that the run before stored."""
-    (found,) = find_side(f"{copy.model}@{BASELINE}#{BEFORE}", copy.config.store, copy.config.results).scored
+    (found,) = find_scored_run(f"{copy.model}@{BASELINE}#{BEFORE}", copy.config.store, copy.config.results).scored
     return found

@@ -5,21 +5,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.comparison.deciding import decided
-from nerbench.tasks.comparison.deltas import deltas, slices_apart
-from nerbench.tasks.comparison.environments import difference, same_settings
+from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
-from nerbench.tasks.comparison.sides import Pair, Side, common, find_side
+from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_scored_run
 from nerbench.tasks.config import Config
-from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.results.environments import difference, same_settings
+from nerbench.tasks.results.query import is_headline
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.reading import read_predictions
-from nerbench.tasks.scoring.stored import count_to_compare
+from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """What of two sides is compared, and what is concluded from it."""
 
     dataset: str | None = None
@@ -44,8 +42,8 @@ class FlippedOn:
 class Comparison:
     """Everything that is known of the difference between two sides."""
 
-    base: Side
-    candidate: Side
+    base: ScoredRun
+    candidate: ScoredRun
     verdict: Verdict | None
     """None where the two are not comparable."""
     frozen: bool
@@ -96,8 +94,8 @@ class Comparison:
         }
 
 
-def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparison:
-    """Compare what two references mean (as of `sides.find_side`) from their stored predictions.
+def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparison:
+    """Compare what two references mean (as of `scored_runs.find_scored_run`) from their stored predictions.
 
     Verdicts are those of `tasks/statistics/verdicts.py` on overall strict F1, the worst of the data sets. Identical
     predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
@@ -116,7 +114,7 @@ def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparis
             found = _deltas(pair, config, asked)
             reasons += found.reasons
             is_deciding = (pair.dataset, pair.gold) in decisions
-            rows += [row | {"primary": is_deciding and _is_headline(row)} for row in found.rows]
+            rows += [row | {"primary": is_deciding and is_headline(row)} for row in found.rows]
     rows = _with_verdicts(rows, deciding, asked)
     flipped = tuple(_flipped(pair, config.results) for pair in deciding)
     frozen = _is_frozen(sides, deciding)
@@ -126,21 +124,21 @@ def compare(base: str, candidate: str, config: Config, asked: Asked) -> Comparis
     return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
 
 
-def _find(reference: str, config: Config, asked: Asked) -> Side:
+def _find(reference: str, config: Config, asked: Query) -> ScoredRun:
     """A side; of the data set asked for, where it was scored on that."""
     try:
-        return find_side(reference, config.store, config.results, dataset=asked.dataset)
+        return find_scored_run(reference, config.store, config.results, dataset=asked.dataset)
     except InputError:
         if asked.dataset is None:
             raise
-        there = {one.dataset for one in find_side(reference, config.store, config.results).scored}
+        there = {one.dataset for one in find_scored_run(reference, config.store, config.results).scored}
         if asked.dataset in there:
             raise
         problem = f"{reference} was not scored on {asked.dataset}"
         raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
-def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> Comparison:
+def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any) -> Comparison:
     base, candidate = sides
     nothing = {"verdict": None, "frozen": False, "deltas": (), "flipped": ()}
     dtypes = [", ".join(sorted({one.dtype for one in side.scored})) for side in sides]
@@ -150,7 +148,7 @@ def _comparison(sides: Sequence[Side], reasons: Iterable[str], **found: Any) -> 
     )
 
 
-def _deciding(pairs: Sequence[Pair], gold: str | None) -> list[Pair]:
+def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedRuns]:
     """Of each data set the annotation asked for, else its own. Raises InputError where none has it."""
     found = [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
     if not found:
@@ -165,7 +163,7 @@ class _Deltas(NamedTuple):
     """Which slices could not be compared."""
 
 
-def _deltas(pair: Pair, config: Config, asked: Asked) -> _Deltas:
+def _deltas(pair: ComparedRuns, config: Config, asked: Query) -> _Deltas:
     base, candidate = (count_to_compare(one, config) for one in pair.both)
     seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
     rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
@@ -175,17 +173,12 @@ def _deltas(pair: Pair, config: Config, asked: Asked) -> _Deltas:
     return _Deltas([about | row for row in rows], [problem] if apart else [])
 
 
-def _is_headline(row: Row) -> bool:
-    headline = {"mode": "strict", "slice": "all", "label": OVERALL, "metric": "f1", "average": "micro"}
-    return all(row[name] == value for name, value in headline.items())
-
-
-def _flipped(pair: Pair, results: str) -> FlippedOn:
+def _flipped(pair: ComparedRuns, results: str) -> FlippedOn:
     parts = [read_predictions(results, one.uri).parts() for one in pair.both]
     return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=tuple(flips(*parts)))
 
 
-def _is_frozen(sides: Sequence[Side], deciding: Iterable[Pair]) -> bool:
+def _is_frozen(sides: Sequence[ScoredRun], deciding: Iterable[ComparedRuns]) -> bool:
     base, candidate = sides
     return base.model_sha256 == candidate.model_sha256 and all(
         same_settings(base.run, candidate.run, pair.base.dtype, pair.candidate.dtype)
@@ -194,11 +187,11 @@ def _is_frozen(sides: Sequence[Side], deciding: Iterable[Pair]) -> bool:
     )
 
 
-def _changed(pair: Pair) -> str:
+def _changed(pair: ComparedRuns) -> str:
     return f"one model with the same settings predicts differently on {pair.dataset}, so any flip is real"
 
 
-def _with_verdicts(rows: Iterable[Row], deciding: Iterable[Pair], asked: Asked) -> list[Row]:
+def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], asked: Query) -> list[Row]:
     """The rows, each with a verdict where it decides; those that do are adjusted together."""
     same = {(pair.dataset, pair.gold) for pair in deciding if pair.is_identical}
     known = [
@@ -209,5 +202,5 @@ def _with_verdicts(rows: Iterable[Row], deciding: Iterable[Pair], asked: Asked) 
     return [next(judged) if row["primary"] else row | {"verdict": None} for row in known]
 
 
-def _identity(side: Side) -> dict[str, Any]:
+def _identity(side: ScoredRun) -> dict[str, Any]:
     return {name: getattr(side, name) for name in ("model", "artifact_id", "model_sha256", "run_id", "date")}

@@ -1,4 +1,6 @@
-"""Candidate − base, number by number, on the same words and annotation, paired by document.
+"""Candidate − base, number by number, on the same words and annotation, paired by document, with a verdict on each.
+
+Numbers that are decided together share one correction: the rules of a gate for one model, or those of `compare`.
 
 A number whose entities stand in fewer than 20 documents is paired by sentence, if the counts by sentence are given too.
 An interval is that of the paired bootstrap: both models on the same resamples. A p-value is that of the paired
@@ -15,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
-from nerbench.tasks.scoring.intervals import RESAMPLES, UNSTABLE, columns_of, statistics
 from nerbench.tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
-from nerbench.tasks.statistics.difference import Clusters, Resampling, assess, design_effect, too_little
+from nerbench.tasks.scoring.score_intervals import RESAMPLES, UNSTABLE, columns_of, statistics
 from nerbench.tasks.statistics.intervals import MIN_UNITS
-from nerbench.tasks.statistics.paired import holm
+from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, holm, too_little
+from nerbench.tasks.statistics.verdicts import Difference, verdict
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
@@ -108,7 +110,7 @@ def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[R
 
 
 def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
-    """What resampling says of deltas that are defined: `nerbench.tasks.statistics.difference`."""
+    """What resampling says of deltas that are defined: `nerbench.tasks.statistics.paired_tests`."""
     columns = [columns_of(one).astype(np.float64) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:
@@ -174,3 +176,23 @@ def _family(row: Row) -> tuple[str, ...]:
 
 def _number(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def decided(rows: Sequence[Row], confidence: float) -> list[Row]:
+    """Rows with `p_adjusted` (by Holm's method over all that have a p-value) and `verdict`, unless they have one.
+
+    Args:
+        rows: with delta, ci_low, ci_high and p_value as of `deltas.deltas`, margin, and verdict (None: to be found).
+    """
+    p = holm([np.nan if row["p_value"] is None else row["p_value"] for row in rows])
+    return [_decided(row, float(adjusted), confidence) for row, adjusted in zip(rows, p, strict=True)]
+
+
+def _decided(row: Row, p: float, confidence: float) -> Row:
+    adjusted = row | {"p_adjusted": None if np.isnan(p) else p}
+    if row["verdict"] is not None:
+        return adjusted
+    if row["delta"] is None:
+        return adjusted | {"verdict": "undecided"}
+    found = Difference(row["delta"], row["ci_low"], row["ci_high"], p)
+    return adjusted | {"verdict": verdict(found, margin=row["margin"], confidence=confidence)}

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from nerbench.tasks.config.section import Section, Split
+from nerbench.tasks.config.base import Section, Split
 
 REST = "rest"
 """The amount of the split that gets whatever the others leave."""

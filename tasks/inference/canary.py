@@ -11,12 +11,11 @@ from datetime import date
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.results.bounds import corrupt_if_unreadable, read_table
-from nerbench.artifacts.storage.filesystem import Root
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.corpora.labels import OUTSIDE
-from nerbench.tasks.inference.evaluation import EvaluationPlan, tagger_handle
-from nerbench.tasks.inference.records import EvaluationRecord
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read_table
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.tag_schemes import OUTSIDE
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, tagger_handle
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:
@@ -52,7 +51,7 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
 
 
 def _tags(record: EvaluationRecord, results: str) -> list[str]:
-    with Root.open(results).opened(record.path) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
+    with open_root(results).opened(record.path) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(stream, ["pred"])
     tags: list[str] = table["pred"].to_pylist()
     return tags

@@ -14,7 +14,7 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import Golden
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.loading import Tagger
+    from nerbench.tasks.inference.tagger import Tagger
 
 VERSION = 1
 """Of SENTENCES: changed sentences are another version."""

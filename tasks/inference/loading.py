@@ -1,22 +1,85 @@
-"""Loading token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights."""
+"""Loading token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights.
+
+The size of a model is known from its configuration before it is allocated: it may hold little more than its weight
+files.
+
+transformers builds whatever `config.json` says and fills it with random numbers. A folder of two megabytes could
+take all memory, or minutes, before anything notices that weights are missing.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError, pass_interrupts
 from nerbench.artifacts.manifest import Golden
-from nerbench.tasks.inference.alignment import SpecialTokens
-from nerbench.tasks.inference.bounds import check_size
+from nerbench.artifacts.model_folder import read_tensors
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.inference.golden import check
+from nerbench.tasks.inference.tagger import LoadedTokenizer, Tagger
+from nerbench.tasks.inference.tokenization import SpecialTokens
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+SPARE_NUMBERS = 1 << 22
+"""A model may have this many more than twice the numbers of its files: loading names missing weights one by one."""
+SPARE_TENSORS = 1000
+
+
+def check_size(folder: Path, config: "PreTrainedConfig", name: str) -> None:
+    """Build the model without memory and count its weights, up to what its files could hold.
+
+    Raises CorruptArtifactError where the configuration builds more than twice the numbers or tensors of the files.
+    """
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    tensors = [tensor for path in sorted(folder.glob("model*.safetensors")) for tensor in _tensors(path)]
+    most = 2 * len(tensors) + SPARE_TENSORS
+    with torch.device("meta"), _at_most(most, name):
+        model = AutoModelForTokenClassification.from_config(config)
+    held = sum(tensor.parameters for tensor in tensors)
+    built = sum(parameter.numel() for parameter in model.parameters())
+    if built > 2 * held + SPARE_NUMBERS:
+        problem = f"its configuration builds {built:,} weights, and its files hold {held:,}"
+        raise CorruptArtifactError(f"model {name}: lacks weights: {problem}")
+
+
+def _tensors(path: Path) -> list[Any]:
+    return read_tensors(partial(open_root(str(path.parent)).part, path.name), path.stat().st_size, str(path))
+
+
+@contextmanager
+def _at_most(most: int, name: str) -> Iterator[None]:
+    """Raise CorruptArtifactError as soon as this thread has made more than `most` parameters.
+
+    The hook is one for the whole process, where other threads may be loading models meanwhile.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    made, thread = 0, get_ident()
+
+    def count(module: "torch.nn.Module", key: str, parameter: Any) -> None:
+        nonlocal made
+        made += get_ident() == thread
+        if made > most:
+            problem = f"its configuration builds more than {most:,} tensors, twice what its files hold"
+            raise CorruptArtifactError(f"model {name}: lacks weights: {problem}")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
 
 HARMLESS_KEYS = re.compile(
     r"(^|\.)(pooler|cls\.predictions|cls\.seq_relationship|lm_head|vocab_transform|vocab_projector|"
@@ -35,34 +98,6 @@ OFFSET_POSITIONS = frozenset(
 DEFAULT_WINDOW = 512
 LONGEST_REASON = 300
 REACHABLE = "name a folder made by save_pretrained, or a model of the Hub that can be reached"
-
-Batching = Literal["padded", "packed", "even"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedTokenizer:
-    """A fast tokenizer with truncation and padding switched off, and the special tokens that its model expects."""
-
-    wrapper: "PreTrainedTokenizerBase"
-    backend: "Tokenizer"
-    special: SpecialTokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tagger:
-    """A token classifier ready for inference."""
-
-    model: "PreTrainedModel"
-    tokenizer: LoadedTokenizer
-    labels: tuple[str, ...]
-    """The model's label names by output index."""
-    window: int
-    """Pieces a window, special tokens included."""
-    device: "torch.device"
-    ignored_keys: tuple[str, ...] = ()
-    """Weights of the file that this architecture does not use."""
-    batching: Batching = "padded"
-    """How windows are computed together: `packed` into one row without padding; `even`, only equally long ones."""
 
 
 def resolve_device(device: str, field: str = "benchmark.device") -> "torch.device":

@@ -1,14 +1,126 @@
-"""From windows to one forward pass: packed into one row without padding where the model takes that, else padded."""
+"""From windows to one forward pass: packed into a row without padding if the model allows it, otherwise padded.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+In a packed row, attention lets each sentence see itself alone.
+
+Registered with transformers as an attention implementation; a call without `segments` is transformers' own `sdpa`.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
-from nerbench.tasks.inference.linears import filled
-from nerbench.tasks.inference.loading import OFFSET_POSITIONS, Tagger
-from nerbench.tasks.inference.segments import Segments
+from nerbench.tasks.inference.loading import OFFSET_POSITIONS
+from nerbench.tasks.inference.packed_linear import filled
+from nerbench.tasks.inference.tagger import Tagger
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+NAME = "nerbench_segments"
+REPLACED = "sdpa"
+"""The implementation of transformers that it stands for."""
+SHORT = 64
+"""Pieces up to which a CPU is faster with two plain products than with the fused kernel, which blocks by rows."""
+LANES = 16
+"""Numbers that a vector holds; a softmax over fewer neighbours is computed one by one, over rows it is not."""
+_WITHOUT_EFFECT = frozenset({"position_ids", "output_attentions", "output_hidden_states", "use_cache"})
+
+
+class PackedSentences(NamedTuple):
+    """The sentences of a packed row, which follow each other; pieces after the last one only fill the row up."""
+
+    lengths: tuple[int, ...]
+    bounds: torch.Tensor
+    """(sentences + 1,) int32 on the device: the first piece of each, and the end of the last."""
+
+    def runs(self) -> list[tuple[int, int]]:
+        """(sentences, length) of neighbours that are equally long."""
+        return [(len(list(run)), length) for length, run in groupby(self.lengths)]
+
+
+def use_packed_attention(model: "PreTrainedModel") -> Callable[[], None]:
+    """Let the attention of a model that has transformers' `sdpa` understand `segments`; gives back what undoes it."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+    return lambda: model.set_attn_implementation(REPLACED)
+
+
+def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    segments: PackedSentences | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """(1, heads, pieces, size) each to (1, pieces, heads, size).
+
+    Raises NotImplementedError where an architecture asks for more than each sentence's full attention to itself.
+    """
+    if segments is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **others
+        )
+        return found
+    asked = {name for name, wanted in others.items() if wanted is not None and wanted is not False} - _WITHOUT_EFFECT
+    if asked or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
+        raise NotImplementedError(f"{type(module).__name__} attends in a way of its own: {', '.join(sorted(asked))}")
+    return (_varlen if query.is_cuda else _run_by_run)(query, key, value, scaling, segments), None
+
+
+def _run_by_run(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: PackedSentences
+) -> torch.Tensor:
+    _, heads, pieces, size = query.shape
+    attended = torch.empty((1, pieces, heads, size), dtype=query.dtype, device=query.device)
+    scaling = size**-0.5 if scaling is None else scaling
+    start = 0
+    for count, length in segments.runs():
+        rows = slice(start, start + count * length)
+        q, k, v = (x[0, :, rows].reshape(heads * count, length, size) for x in (query, key, value))
+        found = (_products if length <= SHORT else _fused)(q, k, v, scaling)
+        attended[0, rows].view(count, length, heads, size).copy_(
+            found.view(heads, count, length, size).permute(1, 2, 0, 3)
+        )
+        start = rows.stop
+    attended[0, start:] = 0
+    return attended
+
+
+def _products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
+    q, k, v = q.float() * scaling, k.float(), v.float()  # products in bf16 would keep a kernel for each shape
+    if q.shape[1] < LANES:
+        return torch.bmm(torch.softmax(torch.bmm(k, q.transpose(1, 2)), 1).transpose(1, 2), v)
+    return torch.bmm(torch.softmax(torch.bmm(q, k.transpose(1, 2)), 2), v)
+
+
+def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float) -> torch.Tensor:
+    return scaled_dot_product_attention(q[None], k[None], v[None], scale=scaling)[0]
+
+
+def _varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: PackedSentences
+) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    longest, bounds = max(segments.lengths), segments.bounds
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    attended: torch.Tensor = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling)
+    return attended[None]
 
 
 class Logits(NamedTuple):
@@ -43,7 +155,7 @@ def _packed(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
     logits = tagger.model(
         input_ids=on_device(row, tagger.device),
         position_ids=on_device(positions, tagger.device),
-        segments=Segments(tuple(lengths.tolist()), on_device(bounds.astype(np.int32), tagger.device)),
+        segments=PackedSentences(tuple(lengths.tolist()), on_device(bounds.astype(np.int32), tagger.device)),
     ).logits[0]
     return Logits(logits, bounds[:-1])
 

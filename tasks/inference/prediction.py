@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from nerbench.tasks.inference.alignment import Pieces, Window, tokenize, truncated_words, windows
-from nerbench.tasks.inference.loading import Batching, Tagger
 from nerbench.tasks.inference.packing import logits_of, on_device
+from nerbench.tasks.inference.tagger import Batching, Tagger
+from nerbench.tasks.inference.tokenization import Pieces, Window, tokenize, truncated_words, windows
 
 BLOCK = 2048
 """Sentences a block; a change makes other batches, so it is part of the evaluation's key."""

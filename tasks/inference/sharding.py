@@ -15,13 +15,20 @@ import pyarrow as pa
 from nerbench.artifacts.digests import sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.results.bounds import bounded, corrupt_if_unreadable
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, say_what_was_lost
-from nerbench.tasks.inference.predictions import join
-from nerbench.tasks.inference.records import EvaluationRecord, keep, look_up, shard_folder
-from nerbench.tasks.inference.writing import n_blocks
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference.evaluation_cache import (
+    EvaluationPlan,
+    EvaluationRecord,
+    Shard,
+    keep,
+    look_up,
+    report_lost_predictions,
+    shard_folder,
+)
+from nerbench.tasks.inference.prediction_files import join, n_blocks
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ def split_corpus(corpus: Corpus, shards: int) -> list[range]:
 
 def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[range], results: str) -> list[Shard]:
     """The shards of an evaluation; those that are kept are checked, and altered ones reported."""
-    root = Root.open(results)
+    root = open_root(results)
     shards = []
     for number, blocks in enumerate(runs, start=1):
         shard = Shard(number=number, of=len(runs), first=blocks.start, stop=blocks.stop, record=None)
@@ -57,7 +64,7 @@ def join_shards(
 
     Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
     """
-    root = Root.open(results)
+    root = open_root(results)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         digest = join(path, (block for shard in shards for block in _blocks(root, shard)))
@@ -73,7 +80,7 @@ def join_shards(
             evaluate_s=sum(shard.evaluate_s for shard in shards),
         )
         keep(root, record, path)
-    say_what_was_lost(record, artifact.name)
+    report_lost_predictions(record, artifact.name)
     return record
 
 

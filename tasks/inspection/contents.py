@@ -7,10 +7,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from nerbench.tasks.corpora.columns import Column
-from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.data.arrow_cache import Column
+from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inspection.facts import LabelFacts, Overlap
-from nerbench.tasks.inspection.pieces import PieceCounter
+from nerbench.tasks.inspection.tokenizer_fit import TokenCounter
 from nerbench.tasks.scoring.entities import Entities, encode, extract
 
 
@@ -41,7 +41,7 @@ class Contents:
         return self.entities.total()
 
 
-def gather(corpus: Corpus, counter: PieceCounter | None) -> Contents:
+def gather(corpus: Corpus, counter: TokenCounter | None) -> Contents:
     """The contents of a split. An `I-` that continues nothing begins an entity here, as by conlleval's rules."""
     found, types = Contents(), corpus.types
     for part in corpus.parts():

@@ -57,7 +57,7 @@ class Invalid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Odd:
+class Suspicious:
     """Characters or bytes that seldom are meant."""
 
     what: str
@@ -68,7 +68,7 @@ class Odd:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PieceFacts:
+class TokenFacts:
     """A split as a tokenizer cuts it."""
 
     tokenizer: str
@@ -114,8 +114,8 @@ class SplitFacts:
     """Sentences that stood in the split before."""
     contradictions: int
     """Of those, the ones with other tags than the first time."""
-    odd: tuple[Odd, ...]
-    pieces: PieceFacts | None
+    odd: tuple[Suspicious, ...]
+    pieces: TokenFacts | None
     """None where no tokenizer was asked for."""
 
 

@@ -9,23 +9,23 @@ import numpy as np
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig
-from nerbench.tasks.corpora.corpus import Corpus, read_whole
-from nerbench.tasks.corpora.division import read_divided
-from nerbench.tasks.corpora.spool import Spooled
+from nerbench.tasks.data.arrow_cache import ArrowCache
+from nerbench.tasks.data.corpus import Corpus, read_whole
+from nerbench.tasks.data.division import read_divided
+from nerbench.tasks.data.readers import Source
+from nerbench.tasks.data.tag_schemes import Scheme, SchemeEvidence, read_tags, split_tag
 from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
 from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts
 from nerbench.tasks.inspection.notes import notes
-from nerbench.tasks.inspection.oddities import odd_bytes, odd_words
-from nerbench.tasks.inspection.pieces import Cutter, PieceCounter
-from nerbench.tasks.inspection.transitions import SCHEMES, Neighbours, neighbours, violations
-from nerbench.tasks.sources.schemes import Scheme, SchemeEvidence, read_tags, split_tag
-from nerbench.tasks.sources.sentences import Source
+from nerbench.tasks.inspection.suspicious_characters import suspicious_bytes, suspicious_in_words
+from nerbench.tasks.inspection.tag_transitions import SCHEMES, Neighbours, neighbours, violations
+from nerbench.tasks.inspection.tokenizer_fit import TokenCounter, Tokenization
 
 _SHOWN = 5
 """Kinds of invalid neighbours that are told."""
 
 
-def inspect(config: Config, cutter: Cutter | None = None) -> Inspection:
+def inspect(config: Config, cutter: Tokenization | None = None) -> Inspection:
     """All data sets of a configuration, split by split; nothing is trained, inferred or written.
 
     Args:
@@ -36,7 +36,7 @@ def inspect(config: Config, cutter: Cutter | None = None) -> Inspection:
     return Inspection(datasets=tuple(inspect_dataset(dataset, cutter) for dataset in config.datasets))
 
 
-def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> DatasetFacts:
+def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -> DatasetFacts:
     """One data set; raises like `inspect`."""
     evidence = SchemeEvidence(config.scheme, config.invalid)
     sources = read_divided(config)
@@ -44,7 +44,7 @@ def inspect_dataset(config: DatasetConfig, cutter: Cutter | None = None) -> Data
     verdict = _scheme(config, evidence, read)
     corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
     types = tuple(sorted({kind for corpus in corpora.values() for kind in corpus.types}))
-    counters = {split: PieceCounter(cutter=cutter) if cutter else None for split in corpora}
+    counters = {split: TokenCounter(cutter=cutter) if cutter else None for split in corpora}
     contents = {split: gather(corpus, counters[split]) for split, corpus in corpora.items()}
     splits = tuple(
         SplitFacts(
@@ -77,7 +77,7 @@ class _Read(NamedTuple):
     """A split as it was read."""
 
     source: Source
-    spooled: Spooled
+    spooled: ArrowCache
 
     def place(self, word: int) -> str:
         """Where a word stands, by its position over all sentences."""
@@ -150,7 +150,7 @@ def _faults(
         "invalid": tuple(_invalid(pair, read) for pair in invalid[:_SHOWN]),
         "duplicates": own.duplicates,
         "contradictions": own.contradictions,
-        "odd": odd_bytes([file] if file and config.format != "parquet" else []) + odd_words(own.words),
+        "odd": suspicious_bytes([file] if file and config.format != "parquet" else []) + suspicious_in_words(own.words),
     }
 
 

@@ -1,8 +1,9 @@
-"""What of an inspection a person should look at, in sentences, the most serious first."""
+"""The findings of an inspection as sentences, the most serious first, and as small tables."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from nerbench.tasks.inspection.facts import DatasetFacts, Overlap, SplitFacts
+from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
 
 FEW = 30
 """Entities of a type below which its score in a split says little."""
@@ -94,3 +95,65 @@ def _cut(split: SplitFacts) -> Iterator[str]:
     ):
         if count:
             yield f"{split.split}: {what}: {count}"
+
+
+Rows = list[dict[str, Any]]
+
+
+def sections(inspection: Inspection) -> dict[str, Rows]:
+    """Tables by their heading: splits, entity types, what splits share; no word of the data."""
+    found = {
+        "Splits": [row for one in inspection.datasets for row in _split_rows(one)],
+        "Entities by type": [row for one in inspection.datasets for row in _label_rows(one)],
+        "Shared between splits": [row for one in inspection.datasets for row in _overlaps(one)],
+    }
+    return {heading: rows for heading, rows in found.items() if rows}
+
+
+def _split_rows(dataset: DatasetFacts) -> Rows:
+    return [
+        {
+            "data set": dataset.name,
+            "split": one.split,
+            "documents": one.documents,
+            "sentences": one.sentences,
+            "words": one.words,
+            "entities": one.entities,
+            "median length": one.lengths.median,
+            "longest": one.lengths.greatest,
+            "duplicates": one.duplicates,
+            "invalid tags": one.n_invalid,
+        }
+        for one in dataset.splits
+    ]
+
+
+def _label_rows(dataset: DatasetFacts) -> Rows:
+    return [
+        {
+            "data set": dataset.name,
+            "split": split.split,
+            "type": one.label,
+            "entities": one.entities,
+            "share, %": round(100 * one.share, 1),
+            "distinct": one.distinct,
+            "seen in train": one.seen,
+        }
+        for split in dataset.splits
+        for one in split.labels
+    ]
+
+
+def _overlaps(dataset: DatasetFacts) -> Rows:
+    return [
+        {
+            "data set": dataset.name,
+            "split": one.split,
+            "earlier": one.earlier,
+            "sentences": one.sentences,
+            "of them, %": round(100 * one.sentence_share, 1),
+            "entities": one.entities,
+            "of those, %": round(100 * one.entity_share, 1),
+        }
+        for one in dataset.overlaps
+    ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import SpeedConfig
-from nerbench.tasks.config.speed import LENGTHS, Head
+from nerbench.tasks.config.schema_run import LENGTHS, Head
 from nerbench.tasks.measuring.subjects import Subject
 
 REAL = "real"

@@ -1,4 +1,9 @@
-"""What the samples of several processes say: mean, percentiles, throughput, and intervals.
+"""Statistics of the samples of several processes: mean, supported percentiles, throughput, and intervals.
+
+LoadGen's single-stream scenario (MLCommons inference rules, "Early Stopping Criterion") estimates the q-th percentile
+by a high order statistic, leaving at least the largest sample out, and wants 99 % confidence that the true percentile
+is not above it. The fewest samples that allow this are the smallest n with P(Binomial(n, 1 - q) <= 1) <= 0.01: 64 for
+q = 0.90 and 662 for q = 0.99.
 
 The interval is a hierarchical bootstrap's: a resample draws as many processes as there are, with replacement, and of
 each drawn process as many samples as it has, with replacement, so that what differs from process to process (memory
@@ -12,13 +17,36 @@ as Hesterberg (2015) expands percentile intervals: it then covers 96 %, and more
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nerbench.tasks.measuring.percentiles import SHOWN, supported
 from nerbench.tasks.statistics.bootstrap import Floats, chunks
+
+PERCENTILE_CONFIDENCE = 0.99
+ALWAYS = 50
+"""The percentile that any number of samples gives."""
+SHOWN = (50, 90, 95, 99)
+
+
+@cache
+def fewest_samples(percent: int) -> int:
+    """The fewest samples that support a percentile; 1 for the median."""
+    if percent <= ALWAYS:
+        return 1
+    q = percent / 100
+    n = 1
+    while q**n + n * (1 - q) * q ** (n - 1) > 1 - PERCENTILE_CONFIDENCE:
+        n += 1
+    return n
+
+
+def supported(n: int) -> list[int]:
+    """Those of SHOWN that n samples support."""
+    return [percent for percent in SHOWN if n >= fewest_samples(percent)]
+
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95

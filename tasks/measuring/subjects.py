@@ -1,4 +1,7 @@
-"""What a sweep measures: stored models, folders and Hub models, and configurations alone, with random weights."""
+"""What a sweep measures: stored models, folders, Hub models, and architectures without weights.
+
+Each is what its published checkpoint's `config.json` says where that differs from transformers' defaults for the type.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -6,19 +9,74 @@ from typing import Any
 
 from pydantic import Field
 
-from nerbench.artifacts import loaders
+from nerbench.artifacts import hub_models, loaders
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise, resolve
-from nerbench.artifacts.storage import hub
 from nerbench.tasks.config import Section
-from nerbench.tasks.config.models import code_setting
-from nerbench.tasks.configuration.configfile import absolute_reference
-from nerbench.tasks.configuration.locations import is_folder
-from nerbench.tasks.configuration.yamlfile import parse_mapping
+from nerbench.tasks.config.loading import absolute_reference, is_folder
+from nerbench.tasks.config.schema_models import code_setting
+from nerbench.tasks.config.yaml_file import parse_mapping
 from nerbench.tasks.inference.loading import one_line, usable_window
-from nerbench.tasks.measuring.architectures import ARCHITECTURES, LABELS
+
+Settings = dict[str, Any]
+_ROBERTA: Settings = {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+_LARGE: Settings = {
+    "num_hidden_layers": 24,
+    "hidden_size": 1024,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+_DEBERTA_V3: Settings = {
+    "model_type": "deberta-v2",
+    "vocab_size": 128100,
+    "hidden_size": 768,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "type_vocab_size": 0,
+    "position_biased_input": False,
+    "max_relative_positions": -1,
+}
+
+ARCHITECTURES: dict[str, Settings] = {
+    "albert-base": {
+        "model_type": "albert",
+        "hidden_size": 768,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
+    "bert-base": {"model_type": "bert"},
+    "bert-large": {"model_type": "bert", **_LARGE},
+    "deberta-v3-base": {**_DEBERTA_V3, "num_hidden_layers": 12},
+    "deberta-v3-small": {**_DEBERTA_V3, "num_hidden_layers": 6},
+    "distilbert-base": {"model_type": "distilbert"},
+    "electra-base": {
+        "model_type": "electra",
+        "embedding_size": 768,
+        "hidden_size": 768,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
+    "electra-small": {"model_type": "electra"},
+    "minilm-l12": {"model_type": "bert", "hidden_size": 384, "intermediate_size": 1536},
+    "minilm-l6": {"model_type": "bert", "num_hidden_layers": 6, "hidden_size": 384, "intermediate_size": 1536},
+    "modernbert-base": {"model_type": "modernbert"},
+    "roberta-base": {"model_type": "roberta", "vocab_size": 50265, **_ROBERTA},
+    "roberta-large": {"model_type": "roberta", "vocab_size": 50265, **_ROBERTA, **_LARGE},
+    "xlm-roberta-base": {"model_type": "xlm-roberta", "vocab_size": 250002, **_ROBERTA},
+    "xlm-roberta-large": {"model_type": "xlm-roberta", "vocab_size": 250002, **_ROBERTA, **_LARGE},
+}
+"""By the name that `nerbench speed` takes."""
+LABELS = 9
+"""Outputs of a model without labels of its own: CoNLL's four types in IOB2."""
+
 
 NO_LIMIT = 1 << 30
 NAME = "name"
@@ -66,9 +124,11 @@ def _on_hub(model: str, problem: str, remedy: str = "check the path, or the name
     """The location of a model at the commit that it has now; `problem`: what else it is not."""
     try:
         if "/" in model:
-            return loaders.pin(f"{hub.SCHEME}{model}")
-        name, revision = hub.parse(f"{hub.SCHEME}{model}")  # mostly a name of the store, misspelled: asked for once
-        return f"{hub.SCHEME}{name}@{hub.resolve(name, revision, attempts=1)}"
+            return loaders.pin(f"{hub_models.SCHEME}{model}")
+        name, revision = hub_models.parse(
+            f"{hub_models.SCHEME}{model}"
+        )  # mostly a name of the store, misspelled: asked for once
+        return f"{hub_models.SCHEME}{name}@{hub_models.resolve(name, revision, attempts=1)}"
     except (InputError, StoreUnreachableError) as error:
         reason = error.problem if isinstance(error, InputError) else "the Hub cannot be reached"
         raise ArtifactNotFoundError(f"model {model!r}", f"{problem}; as an id of the Hub: {reason}", remedy) from error

@@ -1,4 +1,4 @@
-"""The parent's side of a sweep: which processes run after which, and what becomes of what they say.
+"""The parent's side of a sweep: the order of its processes, their progress, and what becomes of their results.
 
 First the memory of the cells, in one process for each group where that gives equal peaks (`_may_share`), else in one
 for each cell. Then, `processes` times, one process for each group, so that the processes of a
@@ -10,6 +10,7 @@ once; what an interrupted sweep noted there is not measured again.
 import logging
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +21,28 @@ from tempfile import TemporaryDirectory
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.references import materialise
-from nerbench.tasks.child import Emit, Job, run_child
+from nerbench.tasks.child_process import Emit, Job, run_child
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
 from nerbench.tasks.inference.loading import resolve_device
-from nerbench.tasks.measuring.journal import Journal
+from nerbench.tasks.measuring.interrupted_sweeps import Journal
 from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group, failure, tags_words
-from nerbench.tasks.measuring.progress import sweep_progress
 from nerbench.tasks.measuring.samples import Amount
+from nerbench.tasks.progress import clock, logger
+
+
+def sweep_progress(steps: int) -> Callable[[str], None]:
+    """A listener for what was just done that logs how many steps are, and the time that the others will take."""
+    started = time.monotonic()
+    done = 0
+
+    def listen(what: str) -> None:
+        nonlocal done
+        done += 1
+        left = (time.monotonic() - started) / done * (steps - done)
+        logger.info("%d of %d, about %s left; %s", done, steps, clock(left), what)
+
+    return listen
+
 
 log = logging.getLogger(__name__)
 
@@ -99,14 +115,14 @@ def sweep(
         done = sweep_progress(sum(_missing(measured, shared) for one in found for measured in one))
         for one in found:
             _export(one, shared)
-            _take_memory(one, shared, lambda measured: done(_told(measured)))
+            _take_memory(one, shared, lambda measured: done(_progress_text(measured)))
         for number in range(speed.rounds - 1):
             for one in found:
-                _time(one, shared, number, lambda measured: done(_told(measured)))
+                _time(one, shared, number, lambda measured: done(_progress_text(measured)))
         for _, of_model in groupby(found, key=lambda one: one[0].group.subject.artifact_id):
             cells: list[Measured] = []
             for one in of_model:
-                _time(one, shared, speed.rounds - 1, lambda measured: done(_told(measured)))
+                _time(one, shared, speed.rounds - 1, lambda measured: done(_progress_text(measured)))
                 cells += one
             yield cells
 
@@ -136,7 +152,7 @@ def _say_what_is_kept(cells: Sequence[Measured]) -> None:
         timed = sum(len(measured.kept) for measured in kept)
         log.warning("an interrupted sweep goes on: %d of %d cells taken over, timed %d ×", len(kept), len(cells), timed)
         for measured in kept:
-            log.info("taken over: %s, timed %d ×", _told(measured), len(measured.kept))
+            log.info("taken over: %s, timed %d ×", _progress_text(measured), len(measured.kept))
 
 
 def _key(measured: Measured, shared: Shared) -> str:
@@ -159,7 +175,7 @@ def _folders(groups: Sequence[Group]) -> dict[str, str]:
     return {artifact_id: str(materialise(artifact)) for artifact_id, artifact in artifacts.items() if artifact}
 
 
-def _told(measured: Measured) -> str:
+def _progress_text(measured: Measured) -> str:
     group, cell = measured.group, measured.cell
     length = "real lengths" if cell.sequence_length is None else f"{cell.sequence_length} pieces"
     return f"{group.subject.name} {group.backend} {group.precision} {group.workload}, {cell.batch_size} × {length}"
@@ -197,7 +213,7 @@ def _may_share(group: Group, shared: Shared) -> bool:
     four lengths takes a third of the time. A training step leaves more behind (5 %), and compilers, ONNX Runtime and
     the allocators of accelerators keep what they once had.
     """
-    from nerbench.tasks.measuring.process.memory import resets_peaks
+    from nerbench.tasks.measuring.process.machine_state import resets_peaks
 
     is_plain = group.backend in {"eager", "int8"} and group.workload == "inference"
     return is_plain and resolve_device(shared.benchmark.device).type == "cpu" and resets_peaks()
@@ -205,8 +221,7 @@ def _may_share(group: Group, shared: Shared) -> bool:
 
 def _flops(measured: Measured, shared: Shared) -> float | None:
     """Counted here, not in the process for memory, to which it would add."""
-    from nerbench.tasks.measuring.process.backends import config_of
-    from nerbench.tasks.measuring.process.flops import flops_per_token
+    from nerbench.tasks.measuring.process.backends import config_of, flops_per_token
 
     cell, group = measured.cell, measured.group
     if measured.status != "ok" or cell.sequence_length is None:

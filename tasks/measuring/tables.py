@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.artifacts.references import load_manifest
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.corpora.refs import describe, open_corpus
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.loading import resolve_device
-from nerbench.tasks.measuring.journal import opened_journal
+from nerbench.tasks.measuring.interrupted_sweeps import opened_journal
 from nerbench.tasks.measuring.plan import REFERENCE, Group, plan, tags_words
 from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject

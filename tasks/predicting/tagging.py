@@ -8,15 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.corpora.labels import OUTSIDE
-from nerbench.tasks.corpora.matching import match_labels
-from nerbench.tasks.predicting.reading import Sentence
+from nerbench.tasks.data.label_matching import match_labels
+from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, split_tag
+from nerbench.tasks.predicting.text_reading import Sentence
 from nerbench.tasks.scoring.entities import Mode, encode, extract
-from nerbench.tasks.sources.schemes import TagReading, split_tag
 
 if TYPE_CHECKING:
-    from nerbench.tasks.inference.loading import Tagger
     from nerbench.tasks.inference.prediction import BlockPredictions
+    from nerbench.tasks.inference.tagger import Tagger
 
 
 class Entity(NamedTuple):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from nerbench.artifacts.errors import ConflictError, InputError, NerbenchError, StoreUnreachableError
+from nerbench.artifacts.hub_models import client, git_digest, is_intact, is_safe, is_transient
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest, materialise
-from nerbench.artifacts.storage.hub import client, git_digest, is_intact, is_safe, is_transient
 from nerbench.artifacts.storage.retries import Unanswered, attempt
-from nerbench.tasks.publishing.regions import merge
+from nerbench.tasks.publishing.card import merge
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, RepoFile

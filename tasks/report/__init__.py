@@ -1,6 +1,6 @@
 """The report: what the result tables say of some runs, as one page that needs nothing else.
 
-Reading order: `report` (what goes into a page), `chosen` (which runs), `entries` (their scores), then what sections
-are made of: `verdicts` and `baselines`, `details`, `costs`, `history`, `mistakes`, `provenance`; `page` puts them into
-HTML, with `packing` for what is large. `assets/` holds template, style and scripts, which draw with plotly.
+Reading order: `report` (what goes into a page), `model_scores` (the scores), then what sections are made of: `verdicts`
+and `baselines`, `leaderboard`, `costs`, `history`, `error_browser`, `provenance`; `page` puts them into HTML, with
+`formats`. `assets/` holds template, style and scripts, which draw with plotly. `results.query` selects the runs.
 """

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.tasks.comparison.flips import Flip, flips
-from nerbench.tasks.comparison.gate import decide, measure
+from nerbench.tasks.comparison.quality_gate import decide, measure
 from nerbench.tasks.config import GateConfig, GateRule
-from nerbench.tasks.report.entries import ABOUT, Entry
 from nerbench.tasks.report.history import predecessors
-from nerbench.tasks.results.predicted import Predicted, stored
+from nerbench.tasks.report.model_scores import ABOUT, ModelScores
+from nerbench.tasks.scoring.counts import count_both_ways
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.paired_counts import count_both_ways
-from nerbench.tasks.scoring.reading import PredictionsFile, read_predictions
+from nerbench.tasks.scoring.stored_predictions import Predicted, PredictionsFile, read_predictions, stored
 from nerbench.tasks.statistics.bootstrap import seed_of
 
 DATES = 31
@@ -27,7 +26,7 @@ class Baseline(NamedTuple):
     """What an entry is compared with."""
 
     about: Row
-    """By column of `entries.ABOUT`, with `run_id` and the headline `value`."""
+    """By column of `model_scores.ABOUT`, with `run_id` and the headline `value`."""
     is_gate: bool
     """Whether the gate named it; else it is the run before."""
 
@@ -47,7 +46,7 @@ class Compared(NamedTuple):
         return sum(flip.kind == kind for flip in self.flips)
 
 
-def find_baselines(results: str, entries: Sequence[Entry], judged: Iterable[Row]) -> dict[int, Baseline]:
+def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterable[Row]) -> dict[int, Baseline]:
     """By the position of the entry; those without are left out."""
     named = {
         (row["run_id"], row["artifact_id"]): row["baseline_artifact_id"]
@@ -66,7 +65,7 @@ def find_baselines(results: str, entries: Sequence[Entry], judged: Iterable[Row]
     return found | _runs_before(results, entries, [at for at in rest if not _is_a_base(entries[at], named.values())])
 
 
-def compare(results: str, entry: Entry, baseline: Baseline) -> Compared:
+def compare(results: str, entry: ModelScores, baseline: Baseline) -> Compared:
     """What flipped; where predictions are gone or damaged, why that is not known.
 
     Where the gate did not, F1 beside the data set's own annotation is judged by the gate's default rule.
@@ -92,11 +91,11 @@ def _judged(sides: Sequence[Predicted], files: Sequence[PredictionsFile]) -> Row
     return row | {name: getattr(candidate, name) for name in ("model", "artifact_id", "dataset", "gold")}
 
 
-def _is_a_base(entry: Entry, baselines: Iterable[str]) -> bool:
+def _is_a_base(entry: ModelScores, baselines: Iterable[str]) -> bool:
     return entry.about["artifact_id"] in set(baselines)
 
 
-def _runs_before(results: str, entries: Sequence[Entry], positions: Sequence[int]) -> dict[int, Baseline]:
+def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequence[int]) -> dict[int, Baseline]:
     wanted: dict[tuple[str, ...], int] = {_same(entries[at].about): at for at in reversed(positions)}
     found: dict[int, Baseline] = {}
     if not wanted:

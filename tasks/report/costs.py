@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.results.tables import Filter, read_newest_first
-from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.report.history import is_one_by_one
+from nerbench.tasks.results.query import SelectedRun
 from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
@@ -38,7 +38,7 @@ class Costs(NamedTuple):
     """Every other measurement: columns of _SWEPT with `peak_bytes`."""
 
 
-def read_costs(results: str, runs: Sequence[ChosenRun]) -> Costs:
+def read_costs(results: str, runs: Sequence[SelectedRun]) -> Costs:
     """What some runs measured; of what several did, the newest."""
     speed = _newest(results, "speed", runs, (*_MEASURED, *_HOW))
     memory = _newest(results, "memory", runs, (*_MEASURED, "backend"))
@@ -79,7 +79,9 @@ def pareto(points: Sequence[CostPoint]) -> list[bool]:
     return [not any(other.beats(point) for other in points) for point in points]
 
 
-def _newest(results: str, table: str, runs: Iterable[ChosenRun], setting: Sequence[str]) -> dict[tuple[Any, ...], Row]:
+def _newest(
+    results: str, table: str, runs: Iterable[SelectedRun], setting: Sequence[str]
+) -> dict[tuple[Any, ...], Row]:
     found: dict[tuple[Any, ...], Row] = {}
     for run in runs:
         named: list[Filter] = [("run_id", "=", run.run_id)]

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.results.tables import read_newest_first
-from nerbench.tasks.report.history import NIGHTS
-from nerbench.tasks.results.ended import ended_runs
+from nerbench.artifacts.tables.tables import read_newest_first
+from nerbench.tasks.report.history import DAYS
+from nerbench.tasks.results.query import ended_runs
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import parameters_of
 
@@ -63,7 +63,7 @@ def compare_values(results: str, rows: Sequence[Row]) -> list[Value]:
 
 def _before(results: str, newest: Mapping[Key, Row]) -> dict[Key, _Before]:
     found: dict[Key, _Before] = {}
-    for dated in islice(read_newest_first(results, "custom", columns=_COLUMNS) if newest else (), NIGHTS):
+    for dated in islice(read_newest_first(results, "custom", columns=_COLUMNS) if newest else (), DAYS):
         ended = {row["run_id"] for row in ended_runs(results, dated)}
         for row in sorted(dated.rows.to_pylist(), key=lambda row: (row["started_at"], row["attempt"]), reverse=True):
             now = newest.get(key := _key(row))

@@ -1,4 +1,4 @@
-"""How the headline score and the latency of every model went, run by run, and where the environment changed."""
+"""The headline score and the latency of every model, run by run; changes of the environment; small trends."""
 
 import re
 import sys
@@ -8,14 +8,13 @@ from datetime import datetime
 from itertools import accumulate, islice, pairwise
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
-from nerbench.artifacts.storage.filesystem import Root
-from nerbench.tasks.comparison.environments import difference
-from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.results.environments import difference
+from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.slicing.slices import EVERYTHING
 
-NIGHTS = 365
+DAYS = 365
 """Logical dates that are looked back."""
 FILES = 4_000
 """Files of scores that are read at most, each in a millisecond or two; a day that was compacted is one file."""
@@ -23,14 +22,6 @@ POINTS = 40_000
 """Of all series together: what a browser draws, and a page carries, without effort."""
 FEWEST = 60
 """Points that every series keeps."""
-HEADLINE: tuple[Filter, ...] = (
-    ("level", "=", "entity"),
-    ("mode", "=", "strict"),
-    ("slice", "=", EVERYTHING),
-    ("label", "=", OVERALL),
-    ("metric", "=", "f1"),
-    ("average", "=", "micro"),
-)
 _SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
 _GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
@@ -98,7 +89,7 @@ class Window(NamedTuple):
     """How many there are at most."""
 
 
-def read_history(results: str, until: str, *, nights: int = NIGHTS) -> History:
+def read_history(results: str, until: str, *, nights: int = DAYS) -> History:
     """The newest `nights` logical dates with scores, up to and with the date `until`.
 
     No more than FILES files are read. Where there are more than POINTS scores in all, each series keeps the least and
@@ -106,7 +97,7 @@ def read_history(results: str, until: str, *, nights: int = NIGHTS) -> History:
     name's series.
     """
     window = Window(until, min(nights, affordable := _affordable_dates(results, until)))
-    scored = _dated(results, "metrics", _SCORES, window, HEADLINE)
+    scored = _dated(results, "metrics", _SCORES, window, HEADLINE_FILTERS)
     if not scored:
         return History([], [], 0, is_cut=False)
     first = scored[-1].date
@@ -152,7 +143,7 @@ def _started(row: Row) -> tuple[datetime, str]:
 
 def _affordable_dates(results: str, until: str) -> int:
     """How many of the newest dates have no more than FILES files of scores together; at least one."""
-    paths = Root.open(results).files("metrics", recursive=True)
+    paths = open_root(results).files("metrics", recursive=True)
     files = Counter(match[1] for path in paths if (match := _DATED.search(path)) and match[1] <= until)
     totals = accumulate(files[date] for date in sorted(files, reverse=True))
     return max(1, sum(total <= FILES for total in totals)) if sum(files.values()) > FILES else sys.maxsize
@@ -178,7 +169,7 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
     rules = [row for row in judged if row["kind"] == "rule"]
     candidates = {(row["run_id"], row["artifact_id"]) for row in rules if _is_a_comparison(row)}
     only_bases = {(row["run_id"], row["baseline_artifact_id"]) for row in rules} - candidates
-    gates = {_judged_key(row): row for row in rules if _is_headline(row)}
+    gates = {_judged_key(row): row for row in rules if is_headline(row)}
     failed = {_judged_key(row) for row in rules if row["failed"]}
     groups: defaultdict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
     for row in sorted(scored, key=_started):
@@ -205,11 +196,6 @@ def _is_a_comparison(row: Row) -> bool:
     return row["baseline_artifact_id"] is not None
 
 
-def _is_headline(row: Row) -> bool:
-    wanted = {"mode": "strict", "slice": EVERYTHING, "label": OVERALL, "metric": "f1"}
-    return all(row[name] == value for name, value in wanted.items())
-
-
 def _judged_key(row: Row) -> tuple[str, str, str | None, str | None]:
     return row["run_id"], row["artifact_id"], row["dataset"], row["gold"]
 
@@ -227,6 +213,76 @@ def is_one_by_one(row: Row) -> bool:
 
 def predecessors(results: str, until: datetime, columns: Sequence[str]) -> Iterator[Row]:
     """Headline rows of runs that started before, the newest first, read date by date as they are asked for."""
-    filters: list[Filter] = [*HEADLINE, ("started_at", "<", until)]
+    filters: list[Filter] = [*HEADLINE_FILTERS, ("started_at", "<", until)]
     for dated in read_newest_first(results, "metrics", columns=columns, filters=filters):
         yield from sorted(dated.rows.to_pylist(), key=_started, reverse=True)
+
+
+SHOWN = 30
+"""Points of a small trend."""
+WIDTH, HEIGHT, EDGE = 96.0, 24.0, 3.0
+FLAT = 0.005
+"""Half a point: the least height that a trend is drawn over, so that noise does not look like mountains."""
+
+
+class Trend(NamedTuple):
+    """A line of at most SHOWN scores, ready for SVG."""
+
+    points: str
+    """Of a polyline, in a box of WIDTH × HEIGHT."""
+    x: float
+    """Of its last point."""
+    y: float
+    words: str
+    """`from 91.2 to 93.0 in 12 runs`."""
+
+
+def trends(history: History) -> dict[tuple[str, ...], Trend]:
+    """By model, dataset, split, gold and dtype; nothing of what has one point."""
+    return {
+        tuple(one.about.values()): _trend([point.value for point in one.points[-SHOWN:]], one.total)
+        for one in history.series
+        if len(one.points) > 1
+    }
+
+
+def _trend(values: list[float], total: int) -> Trend:
+    middle, span = (max(values) + min(values)) / 2, max(FLAT, max(values) - min(values))
+    step = (WIDTH - 2 * EDGE) / (len(values) - 1)
+    points = [
+        (round(EDGE + at * step, 1), round(HEIGHT / 2 - (HEIGHT - 2 * EDGE) * (value - middle) / span, 1))
+        for at, value in enumerate(values)
+    ]
+    runs = f"{len(values)} runs" if total <= len(values) else f"the last {len(values)} of {total:,} runs"
+    words = f"from {100 * values[0]:.1f} to {100 * values[-1]:.1f} in {runs}"
+    return Trend(" ".join(f"{x},{y}" for x, y in points), *points[-1], words)
+
+
+def plain_history(history: History) -> dict[str, Any]:
+    """Columns of each series, times in seconds since 1970 and scores in points."""
+    runs: dict[str, int] = {}
+    series = [
+        one.about
+        | _columns(one.points)
+        | {"run": [runs.setdefault(point.run_id, len(runs)) for point in one.points], "total": one.total}
+        for one in history.series
+    ]
+    return {"series": series, "runs": list(runs), "dates": history.dates, "cut": history.is_cut}
+
+
+def _columns(points: list[Point]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "t": [int(point.started_at.timestamp()) for point in points],
+        "v": [_points(point.value) for point in points],
+        "lo": [_points(point.ci_low) for point in points],
+        "hi": [_points(point.ci_high) for point in points],
+        "base": [_points(point.base) for point in points],
+        "margin": [_points(point.margin) for point in points],
+        "failed": [int(point.failed) for point in points],
+        "p50": [None if point.p50_s is None else round(1e3 * point.p50_s, 3) for point in points],
+    }
+    return {name: values for name, values in found.items() if any(value is not None for value in values)}
+
+
+def _points(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 3)

@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nerbench.tasks.publishing.numbers import SLICES
+from nerbench.tasks.publishing.card_scores import SLICES
 from nerbench.tasks.report import formats
-from nerbench.tasks.report.board import Board
+from nerbench.tasks.report.formats import PackedRows, packed, packed_text, script_hash
 from nerbench.tasks.report.functions import MOST, Value
-from nerbench.tasks.report.packing import PackedRows, packed, packed_text, script_hash
+from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.provenance import Provenance
 from nerbench.tasks.report.verdicts import Verdict
 from nerbench.tasks.runs import utc_now
@@ -68,7 +68,7 @@ class Content(NamedTuple):
     runs: Sequence[Provenance]
     """The newest first."""
     verdict: Verdict
-    board: Board
+    board: Leaderboard
     own: Sequence[Row]
     """Numbers of a user's own metrics."""
     functions: Sequence[Value]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.tasks.publishing.numbers import repaired
-from nerbench.tasks.report.chosen import ChosenRun
-from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.publishing.card_scores import repaired
 from nerbench.tasks.report.history import Change
+from nerbench.tasks.report.model_scores import ModelScores
+from nerbench.tasks.results.query import SelectedRun
 from nerbench.tasks.results.sharing import recorded_configuration, shareable_host, shareable_value
 
 Plain = dict[str, Any]
@@ -29,7 +29,7 @@ class Provenance(NamedTuple):
     """YAML, without secrets and folders; empty where it is not known."""
 
 
-def provenance(run: ChosenRun) -> Provenance:
+def provenance(run: SelectedRun) -> Provenance:
     """What `runs` says of a run; its host is a digest and its paths are cut, as in an export."""
     row = run.row | ({"host": shareable_host(run.row["host"])} if run.row.get("host") else {})
     facts = [(_called(name), _said(name, row[name])) for name in _FACTS if row.get(name) is not None]
@@ -38,17 +38,17 @@ def provenance(run: ChosenRun) -> Provenance:
     return Provenance(run.run_id, run.date, f"{run.started_at:%Y-%m-%d %H:%M} UTC", facts, _configuration(run))
 
 
-def keeps_text(runs: Iterable[ChosenRun]) -> bool:
+def keeps_text(runs: Iterable[SelectedRun]) -> bool:
     """Whether none of the runs wanted the corpus's words left out of what it writes."""
     return all(_configured(run).get("benchmark", {}).get("text", "keep") == "keep" for run in runs)
 
 
-def has_gate(runs: Iterable[ChosenRun]) -> bool:
+def has_gate(runs: Iterable[SelectedRun]) -> bool:
     """Whether a run was configured with a gate."""
     return any(_configured(run).get("gate") is not None for run in runs)
 
 
-def digests(entries: Sequence[Entry]) -> list[Plain]:
+def digests(entries: Sequence[ModelScores]) -> list[Plain]:
     """What was scored, by sha256."""
     return [
         {"model": entry.name, "place": entry.place, "split": entry.about["split"], "run_id": entry.run.run_id}
@@ -57,7 +57,7 @@ def digests(entries: Sequence[Entry]) -> list[Plain]:
     ]
 
 
-def repairs(entries: Iterable[Entry]) -> dict[str, str]:
+def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
     """What was repaired in the tags of each corpus, by `conllpp, test split`."""
     found = ((entry, repaired(entry.find("accuracy", level="token", mode="tag"))) for entry in entries)
     return {f"{entry.place}, {entry.about['split']} split": told for entry, told in found if told}
@@ -78,11 +78,11 @@ def changes(found: Iterable[Change]) -> list[Plain]:
     ]
 
 
-def _configured(run: ChosenRun) -> Plain:
+def _configured(run: SelectedRun) -> Plain:
     return recorded_configuration(run.row.get("configuration"))
 
 
-def _configuration(run: ChosenRun) -> str:
+def _configuration(run: SelectedRun) -> str:
     import yaml
 
     found = shareable_value(_configured(run))

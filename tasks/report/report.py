@@ -5,22 +5,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.tables import Filter, read_newest_first
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.tasks.report import board, costs, details, mistakes, provenance
+from nerbench.artifacts.tables.tables import Filter, read_newest_first
+from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
-from nerbench.tasks.report.board import Board
-from nerbench.tasks.report.chosen import ChosenRun, choose_runs
-from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.formats import packed
 from nerbench.tasks.report.functions import Value, compare_values
-from nerbench.tasks.report.history import History, read_history
-from nerbench.tasks.report.packing import packed
+from nerbench.tasks.report.history import History, plain_history, read_history
+from nerbench.tasks.report.leaderboard import Leaderboard
+from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
-from nerbench.tasks.report.stored import StoredTable
-from nerbench.tasks.report.trends import plain_history
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
-from nerbench.tasks.results.summary import own_numbers
+from nerbench.tasks.results.query import SelectedRun, select_runs
+from nerbench.tasks.results.summary import user_metric_rows
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
@@ -32,22 +30,22 @@ class Report(NamedTuple):
     """A page, and what is told of it elsewhere."""
 
     html: str
-    runs: list[ChosenRun]
+    runs: list[SelectedRun]
     verdict: Verdict
-    board: Board
+    board: Leaderboard
 
 
 class _Found(NamedTuple):
     """What the tables say."""
 
-    runs: list[ChosenRun]
-    entries: list[Entry]
+    runs: list[SelectedRun]
+    entries: list[ModelScores]
     compared: Mapping[int, Compared]
     """By the position of the entry."""
     measured: costs.Costs
     history: History
     verdict: Verdict
-    board: Board
+    board: Leaderboard
     functions: list[Value]
 
 
@@ -59,8 +57,8 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
 
     Raises InputError where there is no such run, CorruptArtifactError for a damaged table.
     """
-    runs = choose_runs(results, wanted)
-    entries = read_entries(results, runs)
+    runs = select_runs(results, wanted)
+    entries = read_model_scores(results, runs)
     judged = _rows_of(results, "gate", runs)
     baselines = find_baselines(results, entries, judged)
     compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
@@ -73,7 +71,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
         measured=measured,
         history=history,
         verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
-        board=board.build(entries, compared, judged, measured, history),
+        board=leaderboard.build(entries, compared, judged, measured, history),
         functions=compare_values(results, _rows_of(results, "custom", runs)),
     )
     content = _content(results, found)._replace(inspection=inspection)
@@ -83,7 +81,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
 def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple[str, Report]:
     """Write the report on a run beside its tables, over an earlier attempt's; returns its location, and it."""
     report = build(run.results, [run.run_id], inspection=inspection)
-    root = Root.open(run.results)
+    root = open_root(run.results)
     path = f"{FOLDER}/{file_name(run.run_id)}"
     root.replace(path, report.html.encode())
     return root.uri(path), report
@@ -118,7 +116,7 @@ def _is_report(target: Path) -> bool:
         return stream.read(len(BEGINNING)) == BEGINNING.encode()
 
 
-def _rows_of(results: str, table: str, runs: Sequence[ChosenRun]) -> list[Row]:
+def _rows_of(results: str, table: str, runs: Sequence[SelectedRun]) -> list[Row]:
     """The rows of a table that belong to the runs, of the last attempt of each."""
     found: list[Row] = []
     for run in runs:
@@ -135,7 +133,7 @@ def _content(results: str, found: _Found) -> Content:
         runs=[provenance.provenance(run) for run in found.runs],
         verdict=found.verdict,
         board=found.board,
-        own=own_numbers([row for entry in found.entries for row in entry.own]),
+        own=user_metric_rows([row for entry in found.entries for row in entry.own]),
         functions=found.functions,
         repairs=provenance.repairs(found.entries),
         digests=provenance.digests(found.entries),
@@ -149,14 +147,14 @@ def _packed(results: str, found: _Found) -> Packed:
     tables = {table: StoredTable(results, table) for table in ("confusion", "calibration", "errors")}
     text = provenance.keeps_text(found.runs)
     of_entries = [
-        details.details(entry)
-        | {"confusion": details.confusion(tables["confusion"], entry)}
-        | {"calibration": details.calibration(tables["calibration"], entry)}
+        model_scores.details(entry)
+        | {"confusion": model_scores.confusion(tables["confusion"], entry)}
+        | {"calibration": model_scores.calibration(tables["calibration"], entry)}
         for entry in found.entries
     ]
     shown = {row.at: found.entries[row.at] for row in found.board.rows if not row.role}
-    errors = mistakes.packed_errors(tables["errors"], shown, text=text)
-    flips = mistakes.packed_flips(found.compared, text=text)
+    errors = error_browser.packed_errors(tables["errors"], shown, text=text)
+    flips = error_browser.packed_flips(found.compared, text=text)
     return Packed(
         details=packed(of_entries),
         costs=packed({"latencies": found.measured.latencies, "sweep": found.measured.sweep}),

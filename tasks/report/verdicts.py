@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from nerbench.tasks.comparison.gate import MISSING, UNDECIDED
+from nerbench.tasks.comparison.quality_gate import MISSING, UNDECIDED
 from nerbench.tasks.report.baselines import Compared
-from nerbench.tasks.report.chosen import ChosenRun
-from nerbench.tasks.report.entries import Entry
+from nerbench.tasks.report.model_scores import ModelScores
+from nerbench.tasks.results.query import SelectedRun
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 
@@ -46,10 +46,10 @@ class Verdict(NamedTuple):
 
 
 def find_verdict(
-    entries: Sequence[Entry],
+    entries: Sequence[ModelScores],
     compared: Mapping[int, Compared],
     judged: Sequence[Row],
-    runs: Sequence[ChosenRun],
+    runs: Sequence[SelectedRun],
     *,
     has_gate: bool,
 ) -> Verdict:
@@ -171,7 +171,7 @@ def _place(row: Row) -> str:
     return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
-def _compared_line(entry: Entry, found: Compared) -> Line:
+def _compared_line(entry: ModelScores, found: Compared) -> Line:
     since = f"since {_day(found)}"
     if found.problem:
         return Line(entry.name, entry.place, "unsure", f"what flipped {since} is not known: {found.problem}")
@@ -183,14 +183,14 @@ def _compared_line(entry: Entry, found: Compared) -> Line:
     return Line(entry.name, entry.place, status, f"{lead}{in_words(found.row)} {since}, {flipped}")
 
 
-def _is_new(entry: Entry, told: set[str]) -> bool:
+def _is_new(entry: ModelScores, told: set[str]) -> bool:
     is_a_model = entry.is_own_gold and not entry.is_mean
     return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in told
 
 
-def _best_lines(entries: Sequence[Entry]) -> list[Line]:
+def _best_lines(entries: Sequence[ModelScores]) -> list[Line]:
     """Where nothing can be compared: the best of each data set, beside its own annotation."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[ModelScores]] = {}
     for entry in entries:
         if entry.is_own_gold and entry.number() is not None:
             groups.setdefault(entry.place, []).append(entry)
@@ -198,7 +198,7 @@ def _best_lines(entries: Sequence[Entry]) -> list[Line]:
     return [Line(found[0].name, place, "none", lead[place] + _score(found[0])) for place, found in groups.items()]
 
 
-def _score(entry: Entry) -> str:
+def _score(entry: ModelScores) -> str:
     row = entry.find() or {}
     score = f"F1 {100 * row['value']:.1f}"
     if row["ci_low"] is not None:

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nerbench.artifacts.storage.cache import cache_folder
+from nerbench.artifacts.local_copies import GRACE, Entry, Limits, cache_folder, local_models, remove_local, surplus
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.storage.pruning import GRACE, Entry, Limits, local_models, remove_local, surplus
-from nerbench.tasks.config.cache import CacheConfig
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.tasks.config.schema_run import CacheConfig
 from nerbench.tasks.runs import utc_now
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Cache(NamedTuple):
 
 def find_caches(results: str) -> list[Cache]:
     """What is kept on this machine, and beside these results."""
-    now, local, root = utc_now(), cache_folder(), Root.open(results)
+    now, local, root = utc_now(), cache_folder(), open_root(results)
     return [
         Cache(local_models(local, now), partial(remove_local, local)),
         Cache(_beside_results(root, now), partial(_remove, root)),

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import read_results
 from nerbench.artifacts.storage.paths import write_whole
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.environment import environment, library_versions
 from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
 

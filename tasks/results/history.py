@@ -1,19 +1,56 @@
-"""One number of one model over all its runs: what it was, what changed between them, and which nights lack it."""
+"""One number of one model over all its runs: its values, the changes between them, and missing runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date as calendar_date
+from datetime import datetime, timedelta
 from difflib import get_close_matches
+from itertools import pairwise
+from statistics import median_low
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.tables import Filter, read_newest_first, read_results
-from nerbench.tasks.comparison.environments import difference
-from nerbench.tasks.results.schedule import deployment_of, missing_nights
+from nerbench.artifacts.tables.tables import Filter, read_newest_first, read_results
+from nerbench.tasks.results.environments import difference
 from nerbench.tasks.scoring.metrics import Row
+
+MOST_SINCE = 30
+"""Nights since the last run that are told: what did not run for longer was given up."""
+
+
+def missing_nights(dates: Sequence[str], until: str | None = None) -> list[str]:
+    """The days on which something that ran on `dates` (YYYY-MM-DD, sorted) did not, though it was to be expected.
+
+    It is expected every so many days as the median of its gaps, the lesser of two; of less than two gaps nobody knows.
+    With `until`, also after the last of them and before that day, MOST_SINCE times.
+    """
+    days = [calendar_date.fromisoformat(date) for date in dates]
+    gaps = [(after - before).days for before, after in pairwise(days) if after > before]
+    if len(gaps) < 2:
+        return []
+    step = median_low(gaps)
+    spans = [(before, -(-(after - before).days // step)) for before, after in pairwise(days)]
+    if until:
+        since = (calendar_date.fromisoformat(until) - days[-1]).days
+        spans.append((days[-1], min(-(-since // step), MOST_SINCE + 1)))
+    expected = (start + timedelta(days=number * step) for start, end in spans for number in range(1, end))
+    return [day.isoformat() for day in expected]
+
+
+def deployment_of(run_id: str) -> str | None:
+    """`benchmark-nightly` of `benchmark-nightly@2026-01-31T02:00:00.000000+00:00`; None of a run by hand."""
+    name, at, moment = run_id.rpartition("@")
+    if not at:
+        return None
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return name
+
 
 MEASURED = ("metric", "label", "slice", "mode")
 """The columns that say which number is meant."""
@@ -29,7 +66,7 @@ _MAY_DIFFER = frozenset({"ram_bytes", "code_dirty"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Query:
     """Which number, and of which runs."""
 
     metric: str = "f1"
@@ -82,7 +119,7 @@ class _Run(NamedTuple):
     row: Mapping[str, Any]
 
 
-def history(results: str, model: str, asked: Asked) -> list[Series]:
+def history(results: str, model: str, asked: Query) -> list[Series]:
     """The series of a model, ordered by data set and annotation; a data set's own annotation first.
 
     A night lacks a run where a deployment that ran on the days around it, as often as it uses to, has none; a run of it
@@ -112,7 +149,7 @@ def _check_name(model: str) -> None:
         raise InputError(f"model {model!r}", problem, f"write {name or 'its name'}")
 
 
-def _rows(results: str, model: str, asked: Asked) -> Iterator[tuple[str, Row]]:
+def _rows(results: str, model: str, asked: Query) -> Iterator[tuple[str, Row]]:
     """(logical date, row) of every run; of two rows for one number, such as a later score's, the one with a number."""
     filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(asked, name)) for name in MEASURED)]
     filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(asked, name))]
@@ -204,7 +241,7 @@ def _told(name: str, pair: Mapping[str, Any]) -> str:
     return f"{name} {before} → {after}"
 
 
-def _nothing(results: str, model: str, asked: Asked) -> InputError:
+def _nothing(results: str, model: str, asked: Query) -> InputError:
     """Which of the things asked for the results do not have, and what they have instead."""
     wanted: list[tuple[str, str]] = [("model", model)]
     wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(asked, name))]

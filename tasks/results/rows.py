@@ -8,17 +8,17 @@ import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import find_table_file, table_key, write_table
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import find_table_file, table_key, write_table
 from nerbench.tasks.config import BenchmarkConfig, Config
-from nerbench.tasks.corpora.columns import Column
-from nerbench.tasks.corpora.refs import CorpusRef
+from nerbench.tasks.data.arrow_cache import Column
+from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
-from nerbench.tasks.inference.records import EvaluationRecord
-from nerbench.tasks.results.predicted import Predicted, predictions_key
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
@@ -33,7 +33,7 @@ def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
-def write_own(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
     """Write the rows of a user's own metrics; returns the location.
 
     What an earlier attempt wrote stays: a metric that times the model differs each time.

@@ -10,8 +10,8 @@ import pyarrow as pa
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.secrets import redact
-from nerbench.tasks.configuration.configerrors import looks_secret
-from nerbench.tasks.configuration.variables import OPTIONS
+from nerbench.tasks.config.messages import looks_secret
+from nerbench.tasks.config.variables import OPTIONS
 
 HIDDEN = "…"
 TEXTS = ("text", "gold_text", "pred_text", "sentence_text")

@@ -3,10 +3,11 @@
 import re
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.declared.columns import VERSION
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.upgrading import EARLIER, earlier_names
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.columns import VERSION
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.upgrading import EARLIER, earlier_names
 
 _UPGRADED = {
     ("metrics", "aggregation"): "CASE WHEN n_models IS NULL THEN 'model' ELSE 'seed_mean' END",
@@ -51,7 +52,7 @@ def views(results: str) -> str:
 
     Raises InputError for results without a complete run that scored, and for a location that DuckDB cannot read.
     """
-    root = Root.open(results)
+    root = open_root(results)
     if root.url.startswith("memory://"):
         raise InputError(f"results {results}", "exist in this process only", "name a folder or an object store")
     if found := re.search(r"[*?\[\]{}]", root.url):

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.tables import DatedRows, Filter, read_newest_first
-from nerbench.tasks.custom.running import CUSTOM
-from nerbench.tasks.results.latency import latency_samples
+from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.results.query import date_of_run, latency_samples
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.slicing.slices import EVERYTHING
+from nerbench.tasks.scoring.slices import EVERYTHING
+from nerbench.tasks.scoring.user_metrics import CUSTOM
 
 _SHOWN = 5
 
@@ -64,7 +64,7 @@ def _column(row: Row) -> str | None:
     }.get((row["mode"], row["metric"]))
 
 
-def own_numbers(metrics: Iterable[Row]) -> list[Row]:
+def user_metric_rows(metrics: Iterable[Row]) -> list[Row]:
     """What metrics of a user's own say: of counts, the strict micro and label values of all entities alone."""
     return [
         {name: row[name] for name in ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")}
@@ -91,7 +91,7 @@ def newest_run(results: str, run_id: str | None = None) -> RunResults:
 
     Only files of one date are read. Raises InputError where there is no such run.
     """
-    night = _night(results, run_id)
+    night = _day_of_run(results, run_id)
     if night is None:
         raise _no_such_run(results, run_id)
     started = dict(zip(night.rows["run_id"].to_pylist(), night.rows["started_at"].to_pylist(), strict=True))
@@ -106,13 +106,12 @@ def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> lis
     return dated.rows.to_pylist() if dated else []
 
 
-def _night(results: str, run_id: str | None) -> DatedRows | None:
-    """The metrics of the newest date, or those of a run; the small table of runs tells its date."""
+def _day_of_run(results: str, run_id: str | None) -> DatedRows | None:
+    """The metrics of the newest date, or those of a run."""
     if run_id is None:
         return next(read_newest_first(results, "metrics"), None)
     of_run: list[Filter] = [("run_id", "=", run_id)]
-    told = next(read_newest_first(results, "runs", columns=["run_id"], filters=of_run), None)
-    return next(read_newest_first(results, "metrics", filters=of_run, date=told.date if told else None), None)
+    return next(read_newest_first(results, "metrics", filters=of_run, date=date_of_run(results, run_id)), None)
 
 
 def _no_such_run(results: str, run_id: str | None) -> InputError:

@@ -12,25 +12,23 @@ from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
-from nerbench.artifacts.results.bounds import corrupt_if_unreadable, read_table
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read_table
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.corpora.labels import entity_types
-from nerbench.tasks.corpora.matching import match_labels
-from nerbench.tasks.corpora.refs import CorpusRef, open_corpus
-from nerbench.tasks.custom.collecting import collect, collect_functions
-from nerbench.tasks.custom.functions import BenchmarkFunction
-from nerbench.tasks.inference.predictions import digest_of
-from nerbench.tasks.inference.records import EvaluationRecord
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
+from nerbench.tasks.data.label_matching import match_labels
+from nerbench.tasks.data.tag_schemes import entity_types
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
-from nerbench.tasks.scoring.intervals import JackknifeIntervals
-from nerbench.tasks.scoring.metrics import BUILTIN, Row
-from nerbench.tasks.scoring.registry import Metric, select
+from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Row, select
 from nerbench.tasks.scoring.score import ROW, score
-from nerbench.tasks.scoring.tagged import TaggedWords, from_corpus
-from nerbench.tasks.slicing.choice import slices_for
-from nerbench.tasks.slicing.training_mentions import find_training
+from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+from nerbench.tasks.scoring.slices import slices_for
+from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
+from nerbench.tasks.scoring.training_mentions import find_training
+from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
 
 HEADLINE = "f1"
 """The metric that says for all of them why a slice has none."""
@@ -105,7 +103,7 @@ def count_predictions(
     data = sink.getvalue().to_pybytes()
     sha256 = sha256_hex(data)
     path = f".cache/counts/{sha256}.parquet"
-    Root.open(results).replace(path, data)
+    open_root(results).replace(path, data)
     predicted = entity_types(named.tags.unique().to_pylist())
     wanted = config.benchmark.labels
     return CountedPredictions(
@@ -174,7 +172,7 @@ def _counts(results: str, path: str, sha256: str) -> list[Counts]:
 
 
 def _read(results: str, path: str, sha256: str) -> pa.Table:
-    data = Root.open(results).read(path)
+    data = open_root(results).read(path)
     if sha256_hex(data) != sha256:
         raise CorruptArtifactError(f"{path} below {results} is not what was written there; run again")
     with corrupt_if_unreadable(f"{path} below {results}"):

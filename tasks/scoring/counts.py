@@ -1,4 +1,4 @@
-"""What every metric is made of: counts of gold, predicted and right entities or tags, for each unit and label.
+"""The counts behind every metric: gold, predicted and correct entities or tags, for each document, label and slice.
 
 Entities are read off the tags in the ways of `entities.extract`. Exact matching, one row set for each of them:
 
@@ -6,7 +6,7 @@ Entities are read off the tags in the ways of `entities.extract`. Exact matching
   IOB2 tags `discard` has the entities of `strict`.
 
 Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) reads entities
-as `strict` does and first pairs those that share a word, each with at most one other (`pairing.pair_entities`): in
+as `strict` does and first pairs those that share a word, each with at most one other (`entities.pair_entities`): in
 `type` by its `type` preference, in the other modes by `span`. Then a pair is
 
 - `exact`: right if both have the same words, whatever their types;
@@ -26,19 +26,116 @@ An entity, and an invalid transition (an `I-` word that continues no entity of i
 lies in the unit of its first word.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from nerbench.tasks.config.section import DEFAULT_MODES, Mode
-from nerbench.tasks.corpora.labels import tag_vocabulary
-from nerbench.tasks.scoring.entities import Indices
-from nerbench.tasks.scoring.marks import marks_of
-from nerbench.tasks.scoring.tagged import TaggedWords, Units
-from nerbench.tasks.slicing.slices import EVERYTHING, Slice
+from nerbench.tasks.config.base import DEFAULT_MODES, Mode
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.scoring.entities import (
+    Codes,
+    Entities,
+    Flags,
+    Indices,
+    Preference,
+    extract,
+    identical,
+    pair_entities,
+)
+from nerbench.tasks.scoring.slices import EVERYTHING, Slice
+from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
+
+_INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
+"""Modes, by how they pair entities."""
+
+
+class MatchEvents(NamedTuple):
+    """What one part adds to one column."""
+
+    mode: str
+    slice: str
+    column: str
+    at: Indices
+    """The words where it lies."""
+    label: npt.NDArray[np.integer]
+    """The number of each one's label."""
+
+
+def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[MatchEvents]:
+    """All that is to be counted, in every mode, and within each slice in the exact-match modes.
+
+    `discard` is left out: its entities, and so its counts, are those of `strict`.
+    """
+    gold, predicted = (_read(codes, part.sentence_starts) for codes in (part.gold, part.predicted))
+    yield from _exact_match(part, gold, predicted, slices)
+    yield from _inexact_match(gold.entities.at(gold.is_strict), predicted.entities.at(predicted.is_strict))
+    yield from _tokens(part)
+
+
+class _Reading(NamedTuple):
+    entities: Entities
+    """As `conlleval` reads them."""
+    is_strict: Flags
+    """(entities,) whether `strict` has them too."""
+
+
+def _read(codes: Codes, sentence_starts: Flags) -> _Reading:
+    entities = extract(codes, sentence_starts, "conlleval")
+    return _Reading(entities, codes[entities.start] & 1 == 1)
+
+
+def _exact_match(
+    part: TaggedWords, gold_reading: _Reading, predicted_reading: _Reading, slices: Sequence[Slice]
+) -> Iterator[MatchEvents]:
+    (gold, strict_gold), (predicted, strict_predicted) = gold_reading, predicted_reading
+    number = identical(gold, predicted, len(part.gold))
+    right = number >= 0
+    right_strict = right & strict_gold
+    right_strict[right] &= strict_predicted[number[right]]
+    everywhere = np.ones(len(gold.start), np.bool_), np.ones(len(predicted.start), np.bool_)
+    inside = {EVERYTHING: everywhere} | {one.name: (one.of(part, gold), one.of(part, predicted)) for one in slices}
+    for name, (in_gold, in_predicted) in inside.items():
+        invalid = predicted.at(in_predicted & ~strict_predicted)
+        for mode, tp, n_pred, n_gold in (
+            ("conlleval", right & in_gold, in_predicted, in_gold),
+            ("strict", right_strict & in_gold, strict_predicted & in_predicted, strict_gold & in_gold),
+        ):
+            columns = {"tp": gold.at(tp), "n_pred": predicted.at(n_pred), "n_gold": gold.at(n_gold)}
+            for column, entities in (columns | {"n_invalid": invalid}).items():
+                yield MatchEvents(mode, name, column, entities.start, entities.type)
+
+
+def _inexact_match(gold: Entities, predicted: Entities) -> Iterator[MatchEvents]:
+    """Of entities as `strict` reads them."""
+    for prefer, modes in _INEXACT:
+        pairs = pair_entities(gold, predicted, prefer=prefer)
+        ours, theirs = gold.at(pairs.gold), predicted.at(pairs.predicted)
+        same_words = (ours.start == theirs.start) & (ours.end == theirs.end)
+        type_of_answer = predicted.type.copy()
+        type_of_answer[pairs.predicted] = ours.type
+        columns = {
+            "tp": ours.at(same_words if prefer == "span" else ours.type == theirs.type),
+            "n_pred": predicted._replace(type=type_of_answer),
+            "n_gold": gold,
+        }
+        for mode in modes:
+            more = {"n_partial": ours.at(~same_words)} if mode == "partial" else {}
+            for column, entities in (columns | more).items():
+                label = np.zeros_like(entities.type) if mode == "span" else entities.type
+                yield MatchEvents(mode, EVERYTHING, column, entities.start, label)
+
+
+def _tokens(part: TaggedWords) -> Iterator[MatchEvents]:
+    every = np.arange(len(part.gold))
+    right = np.flatnonzero(part.gold == part.predicted)
+    yield MatchEvents("tag", EVERYTHING, "tp", right, part.gold[right])
+    yield MatchEvents("tag", EVERYTHING, "n_pred", every, part.predicted)
+    yield MatchEvents("tag", EVERYTHING, "n_gold", every, part.gold)
+
 
 Level = Literal["entity", "token"]
 COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")
@@ -183,10 +280,29 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
     unit -= first
     units = np.s_[first : first + n_units]
     totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
-    for marks in marks_of(part, slices):
+    for marks in match_events_of(part, slices):
         total = totals.get((marks.mode, marks.slice))
         if total is None:
             continue
         n_labels = len(total.labels)
         found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
         total.column(marks.column)[units] += found.reshape(n_units, n_labels)
+
+
+def count_both_ways(
+    parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
+) -> list[Counts]:
+    """Count the parts of a corpus by document, then by sentence; by sentence alone where it has no documents.
+
+    Args:
+        parts: gives the consecutive parts, anew at each call.
+        slices, modes: as in `counts.count`.
+    """
+    whole = count(parts(), slices, modes)
+    if whole[0].units.kind == "sentence":
+        return whole
+    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
+    documents = np.concatenate(starts)
+    units = Units.of(n_sentences=len(documents), n_documents=None)
+    by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
+    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from nerbench.artifacts.errors import pass_interrupts
-from nerbench.tasks.configuration.usercode import explain
+from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.scoring.counts import COLUMNS, Counts
 from nerbench.tasks.scoring.entities import MODES
-from nerbench.tasks.scoring.metrics import BUILTIN, Numbers, Quantity, Row, evaluate, quantities, summed_columns
-from nerbench.tasks.scoring.registry import Metric
+from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Numbers, Quantity, Row, evaluate, quantities, summed_columns
 
 ROW: Row = dict.fromkeys(
     (

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import ModelConfig
 from nerbench.tasks.environment import cpu_has_bf16
-from nerbench.tasks.training.ranks import training_device
+from nerbench.tasks.training.distributed import training_device
 
 KEYS = {
     "num_train_epochs": "epochs",

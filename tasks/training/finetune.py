@@ -17,15 +17,16 @@ from transformers import PreTrainedModel, Trainer
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.storage.paths import room_for
-from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.inference.golden import record
-from nerbench.tasks.inference.loading import LoadedTokenizer, load_tagger
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import resolve_precision
-from nerbench.tasks.training.lesson import make_trainer, prepare
-from nerbench.tasks.training.ranks import ranks
-from nerbench.tasks.training.source import folder_sha256
-from nerbench.tasks.training.stopping import callbacks, newest_checkpoint, step_of
+from nerbench.tasks.training.distributed import ranks
+from nerbench.tasks.training.launch import folder_sha256
+from nerbench.tasks.training.setup import make_trainer, prepare
+from nerbench.tasks.training.stop_and_resume import callbacks, newest_checkpoint, step_of
 
 SMALLEST_BATCH = 8
 """Tokens; training fails if a batch of this size does not fit into memory either."""
@@ -69,7 +70,7 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work, output = Path(job["work"]), Path(job["output"])
     with ranks(model) as together:
         newest = newest_checkpoint(work) if together.number == 0 else None  # it removes torn ones
-        resumed_from = together.told(step_of(newest) if newest else 0)
+        resumed_from = together.broadcast(step_of(newest) if newest else 0)
         lesson = prepare(model, DatasetConfig(**job["dataset"]))
         _refuse_another_base(model, job.get("base_sha256"))
         stopping, *others = callbacks(model, emit, together)

@@ -1,4 +1,4 @@
-"""The parent's side of training: start the child, keep its folder, and say where the model came from.
+"""The parent's side of training: identify the base, start the child process, keep its folder, record the origin.
 
 `plan_training` identifies a training, `reserved` keeps others out of its folder, while `train` and `publish` use it.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from nerbench.artifacts import hub_models
 from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.manifest import (
     ArtifactRef,
     BaseSource,
@@ -22,17 +24,39 @@ from nerbench.artifacts.manifest import (
     Golden,
     Provenance,
 )
-from nerbench.artifacts.storage.cache import cache_folder
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.model_folder import refuse_unsafe
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
 from nerbench.artifacts.store import Store
-from nerbench.tasks.child import Job, run_child
+from nerbench.tasks.child_process import Job, run_child
 from nerbench.tasks.config import DatasetConfig, ModelConfig, Section
-from nerbench.tasks.corpora.corpus import load_splits, pick_split, warn_of_repairs
+from nerbench.tasks.data.corpus import load_splits, pick_split, warn_of_repairs
 from nerbench.tasks.environment import code_version, environment, library_versions
-from nerbench.tasks.processes import run_processes, visible_gpus
+from nerbench.tasks.inference.processes import run_processes, visible_gpus
 from nerbench.tasks.runs import utc_now
-from nerbench.tasks.training.source import base_source
+
+
+def base_source(model: ModelConfig) -> BaseSource | None:
+    """The model that is fine-tuned, with its digest or commit; None for one that begins with random weights.
+
+    Raises UnsafeArtifactError for a folder that must not be loaded, and like `hub_models.resolve` for a model of the
+    Hub.
+    """
+    if not isinstance(model.base, str):
+        return None
+    if not Path(model.base).is_dir():
+        return BaseSource(name=model.base, revision=hub_models.resolve(model.base, model.revision))
+    refuse_unsafe(open_root(model.base))
+    return BaseSource(name=model.base, sha256=folder_sha256(model.base))
+
+
+def folder_sha256(folder: str) -> str:
+    """The `model_sha256` that a folder has if it is published, also of one that lacks what a published model needs."""
+    root = open_root(folder)
+    return sha256_hex(
+        canonical_json(sorted([file, root.sha256(file)] for file in root.files() if hub_models.is_safe(file)))
+    )
+
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +223,7 @@ def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
     if (file := dataset.file_of(split)) is None:
         return ()
     folder, _, name = file.rpartition("/")
-    return (CorpusFile(name=name, sha256=Root.open(folder or ".").sha256(name)),)
+    return (CorpusFile(name=name, sha256=open_root(folder or ".").sha256(name)),)
 
 
 def _provenance(plan: TrainingPlan, result: Job) -> Provenance:

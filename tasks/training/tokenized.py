@@ -22,12 +22,12 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.storage.cache import cache_folder
-from nerbench.tasks.corpora.columns import Column
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.corpora.public import as_dataset
-from nerbench.tasks.inference.alignment import tokenize, windows
-from nerbench.tasks.inference.loading import LoadedTokenizer
+from nerbench.artifacts.local_copies import cache_folder
+from nerbench.tasks.data.arrow_cache import Column
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.load_corpus import as_dataset
+from nerbench.tasks.inference.tagger import LoadedTokenizer
+from nerbench.tasks.inference.tokenization import tokenize, windows
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -1,7 +1,8 @@
-"""A model judged by a held-out corpus, on all the processes that train it: each predicts a share of the batches."""
+"""Validation during training: predictions shared among all processes, and the scores that select the best epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +10,70 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
+from transformers import EvalPrediction
 
+from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
-from nerbench.tasks.training.examples import Examples, collate
-from nerbench.tasks.training.ranks import Ranks
+from nerbench.tasks.scoring.counts import OVERALL, count
+from nerbench.tasks.scoring.score import score
+from nerbench.tasks.scoring.tagged_words import from_tags
+from nerbench.tasks.training.data import Examples, collate
+from nerbench.tasks.training.distributed import Ranks
 from nerbench.tasks.training.tokenized import IGNORED
+
+Sentences = Sequence[Sequence[str]]
+"""Tags, sentence by sentence."""
+
+
+def entity_scores(predictions: Sentences, references: Sentences) -> dict[str, float]:
+    """Micro-averaged entity scores of IOB2 tags and token accuracy; what is undefined is 0, as in seqeval."""
+    predicted, gold = ([tag for sentence in tags for tag in sentence] for tags in (predictions, references))
+    words = from_tags(
+        gold,
+        predicted,
+        types=entity_types([*gold, *predicted]),
+        sentences=[number for number, sentence in enumerate(references) for _ in sentence],
+    )
+    rows = [row for row in score(count([words]), OVERALL) if row["label"] == OVERALL]
+    micro = {(row["mode"], row["metric"]): row["value"] or 0.0 for row in rows if row["average"] == "micro"}
+    return {
+        "precision": micro["strict", "precision"],
+        "recall": micro["strict", "recall"],
+        "f1": micro["strict", "f1"],
+        "conlleval_f1": micro["conlleval", "f1"],
+        "accuracy": micro["tag", "accuracy"],
+    }
+
+
+def evaluate_scores(predictions: Sentences, references: Sentences) -> dict[str, float]:
+    """Like `entity_scores`, but computed by the `evaluate` metric `nerbench_entities`.
+
+    Not the default: `import evaluate` takes 6 to 9 s and 500 MB.
+    """
+    from nerbench.tasks.metrics.nerbench_entities.nerbench_entities import NerbenchEntities
+
+    with TemporaryDirectory(prefix="nerbench-") as cache:
+        metric = NerbenchEntities(cache_dir=cache)
+        tags = {"predictions": predictions, "references": references}
+        strict, conlleval = (metric.compute(**tags, mode=mode, zero=0.0) for mode in ("strict", "conlleval"))
+    pairs = [pair for each in zip(predictions, references, strict=True) for pair in zip(*each, strict=True)]
+    return {
+        **{name: strict[name] for name in ("precision", "recall", "f1")},
+        "conlleval_f1": conlleval["f1"],
+        "accuracy": sum(predicted == gold for predicted, gold in pairs) / len(pairs) if pairs else 0.0,
+    }
+
+
+SCORERS: dict[str, Callable[[Sentences, Sentences], dict[str, float]]] = {
+    "scorer": entity_scores,
+    "evaluate": evaluate_scores,
+}
+"""Scorers by the value of the key `compute_metrics`."""
+
+
+def metrics_of(scorer: str, examples: Examples) -> Callable[[EvalPrediction], dict[str, float]]:
+    """The `compute_metrics` of a Trainer that validates on these examples; it takes (words,) label indexes."""
+    return lambda predicted: SCORERS[scorer](examples.tagged(predicted.predictions), examples.corpus.tags)
 
 
 class Validation(NamedTuple):
@@ -30,7 +90,7 @@ class Validation(NamedTuple):
         runs = list(batches(self.examples.lengths, BATCH_PIECES[device.type]))
         mine = range(self.ranks.number, len(runs), self.ranks.count)
         found = dict(zip(mine, self._judge(network, device, [runs[number] for number in mine]), strict=True))
-        together = {number: judged for part in self.ranks.gathered(found) for number, judged in part.items()}
+        together = {number: judged for part in self.ranks.all_gather(found) for number, judged in part.items()}
         judged = [together[number] for number in range(len(runs))]
         predicted = np.concatenate([batch.labels for batch in judged])
         return predicted, sum(batch.loss for batch in judged) / len(predicted)

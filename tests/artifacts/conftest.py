@@ -11,6 +11,7 @@ from s3_server import running_s3
 
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 
@@ -71,7 +72,7 @@ def store(root_url: str) -> Store:
 
 @pytest.fixture
 def root(root_url: str) -> Root:
-    return Root.open(root_url)
+    return open_root(root_url)
 
 
 @pytest.fixture

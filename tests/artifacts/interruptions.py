@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 
 WRITES = ("create", "delete")
 CALLS = ("create", "delete", "files", "read", "exists")
@@ -30,7 +31,7 @@ def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], 
 
     The calls of `action` itself do not count. After a Crash every further call raises it too.
     """
-    kind, state, acting = type(Root.open(url)), Interruption(), False
+    kind, state, acting = type(open_root(url)), Interruption(), False
 
     def interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Root, *arguments: Any, **options: Any) -> Any:
@@ -48,7 +49,7 @@ def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], 
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nerbench.artifacts.results.compacted._AT_ONCE", 1)
+        patch.setattr("nerbench.artifacts.tables.table_files._AT_ONCE", 1)
         for name in names:
             patch.setattr(kind, name, interrupted(getattr(kind, name)))
         yield state

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.results.compaction import Compacted, compact
-from nerbench.artifacts.results.tables import read_results, write_table
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.compaction import Compacted, compact
+from nerbench.artifacts.tables.tables import read_results, write_table
 
 DAY, NEXT_DAY = "2026-01-01", "2026-01-02"
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -26,7 +26,7 @@ def read(url: str) -> list[str]:
 
 def read_by_glob(url: str) -> list[str]:
     """What a reader finds that knows of no manifests."""
-    root = Root.open(url)
+    root = open_root(url)
     paths = [path for path in root.files("runs", recursive=True) if path.endswith(".parquet")]
     tables = [pq.read_table(pa.BufferReader(root.read(path)), columns=["run_id"]) for path in paths]
     return sorted(run_id for table in tables for run_id in table["run_id"].to_pylist())
@@ -56,4 +56,4 @@ def finished(url: str) -> list[str]:
     """The files that are left once compaction has nothing more to do."""
     for turn in range(2, 5):
         compact_runs(url, now=NOW + turn * WEEK)
-    return [path for folder in ("_compacted", "runs") for path in Root.open(url).files(folder, recursive=True)]
+    return [path for folder in ("_compacted", "runs") for path in open_root(url).files(folder, recursive=True)]

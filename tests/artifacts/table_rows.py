@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import table_key, write_table
 
 KEY = table_key("run", "model", "corpus")
 

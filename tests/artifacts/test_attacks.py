@@ -12,13 +12,14 @@ from fake_models import MakeModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nerbench.artifacts import folder as folders
+from nerbench.artifacts import model_folder as folders
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError, UnsafeArtifactError
-from nerbench.artifacts.folder import describe_folder
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
+from nerbench.artifacts.model_folder import describe_folder
 from nerbench.artifacts.references import materialise, resolve
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -37,7 +38,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 def test_no_damaged_file_is_loaded(
     tmp_path: Path, make_model: MakeModel, file: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    store, root = Store(str(tmp_path / "store")), Root.open(str(tmp_path / "store"))
+    store, root = Store(str(tmp_path / "store")), open_root(str(tmp_path / "store"))
     ref = store.publish(make_model(), "toy", Provenance())
     path = blob(ref, store, file)
     root.replace(path, damage(root.read(path)))
@@ -85,7 +86,7 @@ def test_no_bit_can_be_flipped(
     stored: tuple[Store, ArtifactRef], tmp_path: Path, file: str, position: int, bit: int, cut: bool
 ) -> None:
     store, ref = stored
-    with flipped(Root.open(store.url), blob(ref, store, file), position, bit, cut):
+    with flipped(open_root(store.url), blob(ref, store, file), position, bit, cut):
         assert not store.verify(ref).ok
         with pytest.raises(CorruptArtifactError, match=file):
             store.pull(ref, tmp_path / "pulled")
@@ -98,7 +99,7 @@ def test_no_bit_of_a_manifest_can_be_flipped(
     stored: tuple[Store, ArtifactRef], position: int, bit: int, cut: bool
 ) -> None:
     store, ref = stored
-    with flipped(Root.open(store.url), f"models/toy/manifests/{ref.artifact_id}.json", position, bit, cut):
+    with flipped(open_root(store.url), f"models/toy/manifests/{ref.artifact_id}.json", position, bit, cut):
         for load in (store.manifest, store.materialise):
             with pytest.raises((CorruptArtifactError, UnsafeArtifactError)):
                 load(ref)

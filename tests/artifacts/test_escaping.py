@@ -47,7 +47,7 @@ def test_a_log_message_of_ours_is_escaped_whoever_formats_it() -> None:
         return logging.Formatter("%(message)s").format(record)
 
     for name in (
-        "nerbench.tasks.inference.records",
+        "nerbench.tasks.inference.evaluation_cache",
         "nerbench.artifacts.store",
         "prefect.flow_runs",
         "prefect.task_runs",

@@ -14,15 +14,13 @@ from fake_models import MakeModel
 from faulty_reads import Faults, faulty_reads
 from run_files import NOW, WEEK, compact_runs, read, write
 
-from nerbench.artifacts.errors import NerbenchError
-from nerbench.artifacts.findings import Verification
+from nerbench.artifacts.errors import NerbenchError, collected
 from nerbench.artifacts.garbage import find_foreign, find_garbage, remove_garbage
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.problems import collected
 from nerbench.artifacts.references import resolve, verify
-from nerbench.artifacts.results.tables import find_table_file, read_newest_first
-from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.store import Store
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.store import Store, Verification
+from nerbench.artifacts.tables.tables import find_table_file, read_newest_first
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 NUMBERS = (
@@ -50,7 +48,7 @@ LEFT = f"blobs/sha256/00/{'0' * 64}"
 @pytest.fixture
 def shop(root_url: str, make_model: MakeModel) -> Store:
     """A store with two models, garbage and two foreign files, and results of two days, one of them compacted."""
-    store, root = Store(root_url), Root.open(root_url)
+    store, root = Store(root_url), open_root(root_url)
     for number in (1.0, 2.0):
         store.publish(make_model(f"{number}", value=number), f"toy{number:.0f}", Provenance())
     store.set_alias("toy1", "champion", store.aliases("toy1")["latest"])
@@ -112,7 +110,7 @@ def spoil_each(store: Store, operation: Callable[[Store], Any], number: int, *, 
 
 
 def content(store: Store) -> dict[str, bytes]:
-    root = Root.open(store.url)
+    root = open_root(store.url)
     return {path: root.read(path) for path in root.files(recursive=True)}
 
 
@@ -131,7 +129,7 @@ def test_nothing_is_left_out_in_silence(shop: Store, name: str, cases: list[tupl
 @pytest.mark.parametrize("cases", SEVERAL)
 @pytest.mark.parametrize("name", WRITING)
 def test_nothing_needed_is_deleted(shop: Store, name: str, cases: list[tuple[int, bool]]) -> None:
-    root, rows, before = Root.open(shop.url), read(shop.url), content(shop).keys() - {LEFT}
+    root, rows, before = open_root(shop.url), read(shop.url), content(shop).keys() - {LEFT}
     for number, lasting in cases:
         position, happened = 0, True
         while happened:

@@ -10,10 +10,11 @@ from interruptions import Crash
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.garbage import Garbage, find_foreign, find_garbage, remove_garbage
-from nerbench.artifacts.layout import kind_of
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.store_layout import kind_of
 
 LATER = datetime.now(UTC) + timedelta(days=30)
 """When everything that the tests write is old."""
@@ -21,7 +22,7 @@ LATER = datetime.now(UTC) + timedelta(days=30)
 
 def leave_a_blob(store: Store, folder: Path) -> None:
     """Publish as far as to the manifest."""
-    kind = type(Root.open(store.url))
+    kind = type(open_root(store.url))
     create = kind.create
 
     def crash_at_manifest(root: Root, path: str, data: bytes) -> None:
@@ -169,7 +170,7 @@ def link_a_folder(folder: Path, elsewhere: Path) -> None:
 @pytest.mark.parametrize("linked", ["blobs", "blobs/sha256", "blobs/sha256/00", "models", "models/toy"])
 def test_nothing_is_removed_through_a_linked_folder(tmp_path: Path, make_model: MakeModel, linked: str) -> None:
     store = Store(str(tmp_path / "store"))
-    root = Root.open(store.url)
+    root = open_root(store.url)
     old = store.publish(make_model("old", value=2.0), "toy", Provenance())
     store.publish(make_model(), "toy", Provenance())
     root.create(f"blobs/sha256/00/{'0' * 64}", b"nobody's")
@@ -217,5 +218,5 @@ def test_this_machines_clock_does_not_count(
     assert store.aliases("toy")["latest"] == newer.artifact_id
     leave_a_blob(store, make_model("third", value=3.0))
     assert find_garbage(store, unaliased=timedelta(days=1)) == []
-    monkeypatch.setattr(type(Root.open(store.url)), "now", lambda root, beside: LATER)
+    monkeypatch.setattr(type(open_root(store.url)), "now", lambda root, beside: LATER)
     assert [one.kind for one in find_garbage(store, unaliased=timedelta(days=1))] == ["manifest", "blob", "blob"]

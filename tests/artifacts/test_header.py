@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from nerbench.artifacts import header
+from nerbench.artifacts import model_folder
 from nerbench.artifacts.errors import UnsafeArtifactError
-from nerbench.artifacts.header import MAX_HEADER_BYTES, Tensor, read_tensors
 from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.model_folder import MAX_HEADER_BYTES, Tensor, read_tensors
 from nerbench.artifacts.references import load_manifest, resolve, tensors_of
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 NUMBERS = {"a": np.zeros((2, 3), np.float32), "b": np.ones(4, np.float16), "c": np.zeros((), np.int64)}
 
 
 def read(path: Path) -> list[Tensor]:
-    root = Root.open(str(path.parent))
+    root = open_root(str(path.parent))
     return read_tensors(partial(root.part, path.name), path.stat().st_size, path.name)
 
 
@@ -108,7 +108,7 @@ def test_no_header_is_read_beyond_its_limit(tmp_path: Path, monkeypatch: pytest.
         asked.append((start, end))
         return (1 << 40).to_bytes(8, "little")
 
-    monkeypatch.setattr(header, "MAX_HEADER_BYTES", 100)
+    monkeypatch.setattr(model_folder, "MAX_HEADER_BYTES", 100)
     with pytest.raises(UnsafeArtifactError, match="more than 100"):
         read_tensors(part, 1 << 41, "x")
     assert asked == [(0, 8)]

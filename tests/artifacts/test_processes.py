@@ -10,9 +10,9 @@ import workers
 from fake_models import MakeModel
 
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.results.tables import read_results
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import read_results
 
 WORKERS = 4
 TABLES = 20
@@ -32,7 +32,7 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str) -> s
 
 
 def test_one_winner(pool: ProcessPoolExecutor, shared_url: str) -> None:
-    root = Root.open(shared_url)
+    root = open_root(shared_url)
     for turn in range(6):
         races = [pool.submit(workers.race, shared_url, f"race-{turn}", number) for number in range(WORKERS)]
         winners = [number for number, race in enumerate(races) if race.result()]
@@ -41,7 +41,7 @@ def test_one_winner(pool: ProcessPoolExecutor, shared_url: str) -> None:
 
 
 def test_files_of_other_processes_are_seen(pool: ProcessPoolExecutor, shared_url: str) -> None:
-    root = Root.open(shared_url)
+    root = open_root(shared_url)
     root.create("folder/first", b"")
     assert root.files("folder") == root.files("folder", recursive=True) == ["folder/first"]
     writers = [pool.submit(workers.race, shared_url, f"folder/{number}", number) for number in range(WORKERS)]

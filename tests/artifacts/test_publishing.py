@@ -11,12 +11,13 @@ import pytest
 from fake_models import MakeModel
 from interruptions import Crash, at_call, crash
 
+from nerbench.artifacts import transfers
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, FileEntry, Provenance
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.storage import transfers
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.storage.transfers import AT_ONCE, Stopped, transfer
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.transfers import AT_ONCE, Stopped, transfer
 
 STEPS = ("_put", "create", "exists", "read", "swap")
 WHEN = Provenance(created_at=datetime(2100, 1, 1, tzinfo=UTC))
@@ -78,7 +79,7 @@ def entries(count: int) -> list[FileEntry]:
 
 def test_files_move_side_by_side() -> None:
     together = Barrier(AT_ONCE, timeout=20)
-    moved = transfer("storing x", entries(AT_ONCE), lambda entry, told: (together.wait(), entry.path)[1])
+    moved = transfer("storing x", entries(AT_ONCE), lambda entry, progress: (together.wait(), entry.path)[1])
     assert moved == [f"{number}.json" for number in range(AT_ONCE)]
 
 
@@ -86,13 +87,13 @@ def test_the_first_failure_stops_the_others() -> None:
     together = Barrier(2, timeout=20)
     stopped: list[str] = []
 
-    def move(entry: FileEntry, told: object) -> None:
-        assert callable(told)
+    def move(entry: FileEntry, progress: object) -> None:
+        assert callable(progress)
         if entry.path == "0.json":
             together.wait()
             while True:
                 try:
-                    told(1)
+                    progress(1)
                 except Stopped:
                     stopped.append(entry.path)
                     raise
@@ -112,13 +113,13 @@ def test_progress_is_told_at_most_once_a_second(
     monkeypatch.setattr(transfers, "monotonic", lambda: next(times))
     monkeypatch.setattr(transfers, "AT_ONCE", 1)
     with caplog.at_level(logging.INFO, logger="nerbench.progress"):
-        transfer("storing x", entries(2), lambda entry, told: (told(400_000), told(1_000_000)))
+        transfer("storing x", entries(2), lambda entry, progress: (progress(400_000), progress(1_000_000)))
     assert caplog.messages == ["storing x: 1 of 2 MB", "storing x: 2 of 2 MB"]
 
 
 @pytest.mark.parametrize("url", ["file", "s3"])
 def test_bytes_are_counted_as_they_go(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> None:
-    root = Root.open(request.getfixturevalue("s3_url") if url == "s3" else str(tmp_path / "root"))
+    root = open_root(request.getfixturevalue("s3_url") if url == "s3" else str(tmp_path / "root"))
     (tmp_path / "weights").write_bytes(bytes(3 << 20))
     heard: list[int] = []
     assert root._put(tmp_path / "weights", "w", "0" * 64, heard.append)

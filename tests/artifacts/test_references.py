@@ -9,7 +9,7 @@ from nerbench.artifacts import references
 from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.references import load_manifest, materialise, pull, resolve
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 
@@ -108,7 +108,7 @@ def test_a_folder_has_the_identity_of_its_publication(
 
 def test_a_folder_at_a_url(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model()
-    root = Root.open(f"memory://{tmp_path.name}")
+    root = open_root(f"memory://{tmp_path.name}")
     for file in folder.iterdir():
         root.create(f"runs/best/{file.name}", file.read_bytes())
     ref = resolve(f"{root.url}/runs/best", "memory://empty")[0]
@@ -123,7 +123,7 @@ def test_a_folder_at_a_url(make_model: MakeModel, tmp_path: Path) -> None:
 
 def test_verify_by_reference(store: Store, published: dict[str, ArtifactRef], make_model: MakeModel) -> None:
     assert [found.ok for found in references.verify("*@latest", store.url)] == [True, True]
-    Root.open(store.url).replace(published["old"].uri.removeprefix(f"{store.url}/"), b"{}")
+    open_root(store.url).replace(published["old"].uri.removeprefix(f"{store.url}/"), b"{}")
     broken = references.verify("toy@champion", store.url)[0]
     assert (broken.ok, broken.files) == (False, 0)
     assert "does not have its digest" in broken.problems[0]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.manifest import ArtifactKey
-from nerbench.artifacts.results.tables import table_key, write_table
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import table_key, write_table
 
 _together: list[Barrier] = []
 
@@ -22,7 +22,7 @@ def race(url: str, path: str, number: int) -> bool:
     """Whether this worker was the one that created a file."""
     _together[0].wait()
     try:
-        Root.open(url).create(path, f"{number}".encode() * 1000)
+        open_root(url).create(path, f"{number}".encode() * 1000)
     except FileExistsError:
         return False
     return True

@@ -74,8 +74,8 @@ def long_sentence(path: Path) -> None:
 
 
 def long_text(path: Path) -> None:
-    from nerbench.tasks.inference.predictions import PredictionsDigest
-    from nerbench.tasks.scoring.reading import PredictionsIdentity
+    from nerbench.tasks.inference.prediction_files import PredictionsDigest
+    from nerbench.tasks.scoring.stored_predictions import PredictionsIdentity
 
     rows, numbers = 10_000, np.arange(10_000, dtype=np.int32)
     digest = PredictionsDigest()

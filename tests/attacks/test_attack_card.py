@@ -11,8 +11,7 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.store import Store
 from nerbench.tasks.config import CardConfig, Config
-from nerbench.tasks.publishing.card import render_card
-from nerbench.tasks.publishing.regions import BEGIN, END, merge
+from nerbench.tasks.publishing.card import BEGIN, END, merge, render_card
 
 pytestmark = pytest.mark.attacks
 HOSTILE = [

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
+from nerbench.tasks.results.mlflow_tracking import log_run, metrics_of
 from nerbench.tasks.results.summary import RunResults
 from nerbench.tasks.runs import Run
-from nerbench.tasks.tracking.mlflow_runs import log_run, metrics_of
 
 pytestmark = pytest.mark.attacks
 HOSTILE = [

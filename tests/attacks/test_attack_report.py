@@ -12,7 +12,7 @@ from headless import chromium
 from report_site import two_nights
 
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.report.report import build
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pytest
 from nerbench.artifacts.errors import CorpusError, InputError
 from nerbench.flows.request import configuration
 from nerbench.tasks.config import Config, DatasetConfig, EvaluateMetric, ModelConfig, SliceConfig
-from nerbench.tasks.configuration.usercode import load_file, load_function
-from nerbench.tasks.custom.collecting import collect, collect_functions
-from nerbench.tasks.slicing.choice import user_slices
-from nerbench.tasks.sources.loader import read_loader
+from nerbench.tasks.config.user_code import load_file, load_function
+from nerbench.tasks.data.custom_loader import read_loader
+from nerbench.tasks.scoring.slices import user_slices
+from nerbench.tasks.scoring.user_functions import collect, collect_functions
 
 ROOT = Path(__file__).resolve().parents[2]
 RAN = "import pathlib; pathlib.Path({!r}).touch()\n"
@@ -41,7 +41,7 @@ def ran(folder: Path) -> Path:
         "yaml:unsafe_load",
         "torch:load",
         "pickle:loads",
-        "nerbench.tasks.child:run_child",
+        "nerbench.tasks.child_process:run_child",
         "nerbench.flows.cli:main",
         "nerbench.artifacts.storage.paths:write_whole",
     ],
@@ -282,9 +282,9 @@ def test_a_run_names_no_script_of_evaluate_elsewhere(script: str, folder: Path, 
 
 
 LOADERS = {
-    "tasks/configuration/usercode.py": "users' code, which permission.py allows",
-    "tasks/sources/readers.py": "our own readers, by a table",
-    "flows/serving.py": "our own flows, by deployments/prefect.yaml",
+    "tasks/config/user_code.py": "users' code, which permission.py allows",
+    "tasks/data/readers.py": "our own readers, by a table",
+    "flows/serve.py": "our own flows, by deployments/prefect.yaml",
 }
 """The only files that load code by a name."""
 BUILTINS = frozenset({"exec", "eval", "compile", "__import__"})

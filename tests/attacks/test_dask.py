@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pydantic import ValidationError
 
-from nerbench.flows.runners import task_runner
+from nerbench.flows.task_runners import task_runner
 from nerbench.tasks.config import RunnerConfig
 
 pytestmark = pytest.mark.attacks

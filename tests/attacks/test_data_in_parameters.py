@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from nerbench.artifacts.errors import ConfigError, CorpusError, InputError
 from nerbench.flows.request import admit_references, configuration
 from nerbench.tasks.config import Config
-from nerbench.tasks.configuration.permission import is_internal, is_internal_address, require_location
-from nerbench.tasks.sources import web
-from nerbench.tasks.sources.textfile import open_file
+from nerbench.tasks.config.permissions import is_internal, is_internal_address, require_location
+from nerbench.tasks.data import text_files
+from nerbench.tasks.data.text_files import open_file
 
 PUBLIC = "93.184.215.14"
 
@@ -254,7 +254,7 @@ def test_a_public_server_leads_into_no_internal_network(internal_server: str, mo
     """By a redirection, or by a name that means another address when it is connected to: both end at a connection."""
     with open_file(f"{internal_server}/x") as file:  # named by the user's own command line
         assert file.read() == b"secret O\n"
-    monkeypatch.setattr(web, "is_internal", lambda host: False)  # as it was when it was judged
+    monkeypatch.setattr(text_files, "is_internal", lambda host: False)  # as it was when it was judged
     with pytest.raises(CorpusError) as caught, open_file(f"{internal_server}/x") as file:
         file.read()
     assert "secret" not in str(caught.value)

@@ -9,12 +9,12 @@ from hub_repo import Repo
 from hub_server import FakeHub, Reply, running_hub
 
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.hub_models import snapshot
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.references import materialise
-from nerbench.artifacts.storage.hub import snapshot
 from nerbench.artifacts.store import Store
+from nerbench.tasks.publishing.card import merge
 from nerbench.tasks.publishing.hub import publish
-from nerbench.tasks.publishing.regions import merge
 
 pytestmark = pytest.mark.attacks
 TO = "acme/tagger"

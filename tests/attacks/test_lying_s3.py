@@ -8,7 +8,7 @@ import pytest
 
 from nerbench.artifacts.errors import CorruptArtifactError, NerbenchError
 from nerbench.artifacts.manifest import ArtifactKey
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 pytestmark = pytest.mark.attacks
@@ -76,7 +76,7 @@ def test_a_manifest_without_end(liar: type[Liar]) -> None:
 
 
 def test_a_part_and_a_download_have_the_length_that_was_said_first(liar: type[Liar]) -> None:
-    root = Root.open("s3://bucket/a")
+    root = open_root("s3://bucket/a")
     assert root.part("x", 0, 10) == bytes(10)
     assert b"".join(root.chunks("x")) == bytes(3)
 
@@ -84,4 +84,4 @@ def test_a_part_and_a_download_have_the_length_that_was_said_first(liar: type[Li
 def test_a_redirection_elsewhere_is_not_followed(liar: type[Liar]) -> None:
     liar.elsewhere = "http://169.254.169.254/latest/meta-data/"
     with pytest.raises(NerbenchError):
-        Root.open("s3://bucket/a").part("x", 0, 10)
+        open_root("s3://bucket/a").part("x", 0, 10)

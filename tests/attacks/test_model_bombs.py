@@ -12,10 +12,9 @@ import torch
 from tiny_architectures import save_architecture
 
 from nerbench.artifacts.errors import NerbenchError, UnsafeArtifactError
-from nerbench.artifacts.folder import describe_folder, refuse_unsafe
-from nerbench.artifacts.header import read_tensors
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.model_folder import describe_folder, read_tensors, refuse_unsafe
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.inference.loading import load_tagger
 
 pytestmark = pytest.mark.attacks
@@ -35,7 +34,7 @@ def spoil(folder: Path, **settings: Any) -> None:
 
 def load(folder: Path) -> None:
     """What happens to every folder before its model is used."""
-    refuse_unsafe(Root.open(str(folder)))
+    refuse_unsafe(open_root(str(folder)))
     load_tagger(folder, device=CPU)
 
 
@@ -85,6 +84,6 @@ def test_a_header_whose_product_takes_minutes(shape: list[int], tmp_path: Path) 
     text = json.dumps(said).encode()
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
-    part: Callable[[int, int], bytes] = partial(Root.open(str(tmp_path)).part, path.name)
+    part: Callable[[int, int], bytes] = partial(open_root(str(tmp_path)).part, path.name)
     with pytest.raises(UnsafeArtifactError, match="no header that can be read"):
         read_tensors(part, path.stat().st_size, "model.safetensors")

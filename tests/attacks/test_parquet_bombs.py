@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbench.artifacts.errors import CorpusError, CorruptArtifactError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.scoring.reading import read_predictions
-from nerbench.tasks.sources.tabular import read_parquet
+from nerbench.tasks.data.parquet_and_json import read_parquet
+from nerbench.tasks.scoring.stored_predictions import read_predictions
 
 pytestmark = pytest.mark.attacks
 TABLE = "metrics/schema=2/date=2026-01-02"

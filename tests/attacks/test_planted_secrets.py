@@ -17,8 +17,8 @@ import yaml
 from prefect_site import ROOT, Site
 from small_corpus import SENTENCES, TINY
 
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import read_results
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 PATIENCE_S = 900.0

@@ -9,19 +9,18 @@ import pytest
 from nerbench.artifacts.aliases import read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorpusError, CorruptArtifactError, InputError, NerbenchError, UnsafeArtifactError
-from nerbench.artifacts.folder import refuse_unsafe
 from nerbench.artifacts.manifest import ArtifactKey, Provenance
-from nerbench.artifacts.results.tables import read_results
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.model_folder import refuse_unsafe
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.configuration.usercode import load_file
-from nerbench.tasks.custom.collecting import collect
-from nerbench.tasks.inference.records import look_up
-from nerbench.tasks.predicting.reading import open_source
-from nerbench.tasks.sources.conll import read_conll
-from nerbench.tasks.sources.jsonlines import read_json
-from nerbench.tasks.sources.tabular import read_parquet
+from nerbench.tasks.config.user_code import load_file
+from nerbench.tasks.data.conll import read_conll
+from nerbench.tasks.data.parquet_and_json import read_json, read_parquet
+from nerbench.tasks.inference.evaluation_cache import look_up
+from nerbench.tasks.predicting.text_reading import open_source
+from nerbench.tasks.scoring.user_functions import collect
 
 pytestmark = pytest.mark.attacks
 ENDLESS = 1 << 40
@@ -43,7 +42,7 @@ def manifest(folder: Path) -> None:
 
 def alias(folder: Path) -> None:
     hole(folder / "models/toy/aliases/latest.json")
-    read_aliases(Root.open(str(folder)), "toy")
+    read_aliases(open_root(str(folder)), "toy")
 
 
 def compaction(folder: Path) -> None:
@@ -54,7 +53,7 @@ def compaction(folder: Path) -> None:
 
 def configuration(folder: Path) -> None:
     hole(folder / "config.json")
-    refuse_unsafe(Root.open(str(folder)))
+    refuse_unsafe(open_root(str(folder)))
 
 
 @pytest.mark.parametrize("attack", [manifest, alias, compaction, configuration], ids=lambda attack: attack.__name__)
@@ -65,7 +64,7 @@ def test_a_record_without_end(attack: Callable[[Path], None], tmp_path: Path) ->
 
 def test_an_evaluation_record_without_end_is_a_miss(tmp_path: Path) -> None:
     hole(tmp_path / "folder/record.json")
-    assert look_up(Root.open(str(tmp_path)), "folder", "toy") == ("altered", None)
+    assert look_up(open_root(str(tmp_path)), "folder", "toy") == ("altered", None)
 
 
 def test_a_blob_without_end_is_not_read_by_verify(tiny_model_folder: Path, tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def code(path: Path) -> None:
 
 
 def stored(path: Path) -> None:
-    Root.open(str(path.parent)).read(path.name)
+    open_root(str(path.parent)).read(path.name)
 
 
 READERS = [conll, jsonlines, parquet, prediction, metrics, code, stored]

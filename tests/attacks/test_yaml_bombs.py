@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nerbench.artifacts.errors import ConfigError
-from nerbench.tasks.configuration.yamlfile import MAX_BYTES, parse_mapping, read_text
+from nerbench.tasks.config.yaml_file import MAX_BYTES, parse_mapping, read_text
 
 pytestmark = pytest.mark.attacks
 

@@ -30,12 +30,12 @@ Work = Callable[[], Callable[[], int]]
 def contenders(folder: Path, path: str) -> dict[str, Work]:
     """By name; all but `parse` work on words, tags and documents."""
     from nerbench.tasks.config import DatasetConfig
-    from nerbench.tasks.corpora.corpus import Corpus, load_splits
-    from nerbench.tasks.corpora.labels import tag_vocabulary
-    from nerbench.tasks.corpora.public import as_dataset
-    from nerbench.tasks.inference.alignment import tokenize, windows
+    from nerbench.tasks.data.corpus import Corpus, load_splits
+    from nerbench.tasks.data.load_corpus import as_dataset
+    from nerbench.tasks.data.readers import read_splits
+    from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.inference.loading import load_tokenizer
-    from nerbench.tasks.sources.readers import read_splits
+    from nerbench.tasks.inference.tokenization import tokenize, windows
     from nerbench.tasks.training.tokenized import tokenized
 
     config = DatasetConfig(name="made-up", files={"test": path})

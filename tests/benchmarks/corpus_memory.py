@@ -60,7 +60,7 @@ def write_model(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertForTokenClassification
 
-    from nerbench.tasks.training.tokenizer import train_tokenizer
+    from nerbench.tasks.training.setup import train_tokenizer
 
     tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
     labels = ("O", *TAGS)
@@ -90,8 +90,8 @@ def evaluate(folder: Path, size: int) -> dict[str, Any]:
 
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.config import BenchmarkConfig, DatasetConfig
-    from nerbench.tasks.corpora.corpus import load_splits
-    from nerbench.tasks.inference.evaluation import carry_out, plan, tagger_handle
+    from nerbench.tasks.data.corpus import load_splits
+    from nerbench.tasks.inference.evaluation_cache import carry_out, plan, tagger_handle
 
     torch.set_num_threads(1)
     artifact = resolve_one("model", str(folder / "store"))

@@ -23,11 +23,12 @@ from arithmetic_floor import Products, Seconds, timed, work_of
 from evaluation_peers import Peers, Tags, Words
 
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.corpora.corpus import load_splits
-from nerbench.tasks.inference.alignment import tokenize
-from nerbench.tasks.inference.loading import Tagger, load_tagger
+from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import predict
-from nerbench.tasks.inference.quickening import quicken
+from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.inference.tokenization import tokenize
 
 CORPUS = "../shared/data/conllpp/test.txt"
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for prefix in "BI"))
@@ -71,8 +72,10 @@ def contenders(folder: Path) -> dict[str, Contender]:
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
     peers = Peers(model, AutoTokenizer.from_pretrained(folder))
     return {
-        "ours, fp32": Contender(ours(quicken(load_tagger(folder, device=cpu)))),
-        "ours, bf16": Contender(ours(quicken(load_tagger(folder, device=cpu, precision="bf16"))), "bf16"),
+        "ours, fp32": Contender(ours(optimize_for_inference(load_tagger(folder, device=cpu)))),
+        "ours, bf16": Contender(
+            ours(optimize_for_inference(load_tagger(folder, device=cpu, precision="bf16"))), "bf16"
+        ),
         "ours, fp32, not quickened": Contender(ours(load_tagger(folder, device=cpu))),
         "one sentence at a time": Contender(peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(peers.padded_batches),

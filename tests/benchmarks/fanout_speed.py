@@ -24,6 +24,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nerbench.artifacts.storage.open_root import open_root
+
 TESTS = Path(__file__).resolve().parents[1]
 BATCHED = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -48,8 +50,8 @@ def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
     from nerbench.artifacts.manifest import Provenance
     from nerbench.artifacts.store import Store
     from nerbench.tasks.config import Config
-    from nerbench.tasks.corpora.labels import tag_vocabulary
-    from nerbench.tasks.corpora.refs import describe
+    from nerbench.tasks.data.corpus_refs import describe
+    from nerbench.tasks.data.tag_schemes import tag_vocabulary
 
     types = [f"T{number:02}" for number in range(n_labels - 1)]
     test = folder / "test.txt"
@@ -81,11 +83,9 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
     import pyarrow.parquet as pq
 
     from nerbench.artifacts.digests import sha256_file
-    from nerbench.artifacts.storage.filesystem import Root
-    from nerbench.tasks.corpora.refs import open_corpus
-    from nerbench.tasks.inference.evaluation import evaluation_key, settings_of
-    from nerbench.tasks.inference.predictions import SCHEMA, batch, positions
-    from nerbench.tasks.inference.records import EvaluationRecord, keep
+    from nerbench.tasks.data.corpus_refs import open_corpus
+    from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, evaluation_key, keep, settings_of
+    from nerbench.tasks.inference.prediction_files import SCHEMA, batch, positions
 
     corpus, rng = open_corpus(ref), np.random.default_rng(seed)
     names = list(artifact.labels)
@@ -107,7 +107,7 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
             ignored_keys=(),
             evaluate_s=0.0,
         )
-        keep(Root.open(config.results), record, path)
+        keep(open_root(config.results), record, path)
 
 
 class Spent(NamedTuple):
@@ -127,9 +127,9 @@ class Spent(NamedTuple):
 def work(config: Any, night: int = 1) -> int:
     """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
     from nerbench.artifacts.references import resolve
-    from nerbench.tasks.analysis.writing import analyse
-    from nerbench.tasks.corpora.refs import describe
-    from nerbench.tasks.inference.evaluation import plan
+    from nerbench.tasks.analysis.analyses import analyse
+    from nerbench.tasks.data.corpus_refs import describe
+    from nerbench.tasks.inference.evaluation_cache import plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions
     from nerbench.tasks.runs import Run, utc_now
     from nerbench.tasks.scoring import counting
@@ -168,7 +168,7 @@ def measure(folder: Path, chunk: int) -> None:
 
     counting.score_counts = remembered(counting.score_counts)
     from nerbench.flows.benchmark import benchmark
-    from nerbench.flows.launch import running
+    from nerbench.flows.launch import prefect_running
     from nerbench.tasks.config import Config
 
     config = Config.model_validate_json((folder / "config.json").read_text())
@@ -184,7 +184,7 @@ def measure(folder: Path, chunk: int) -> None:
     cells = work(plain)
     without = Spent.now().since(start)
     start = Spent.now()
-    with running():  # as the command
+    with prefect_running():  # as the command
         summary = benchmark(fanned)
     spent = Spent.now().since(start)
     assert summary["evaluated"] == 0

@@ -17,11 +17,11 @@ from statistics import median, quantiles
 import numpy as np
 
 from nerbench.artifacts.references import resolve_one
-from nerbench.tasks.comparison.pace import RATE, UNDISTURBED, same_rate
+from nerbench.tasks.comparison.speed_gate import RATE, UNDISTURBED, same_rate
 from nerbench.tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
-from nerbench.tasks.corpora.corpus import load_splits
-from nerbench.tasks.measuring.measurement import PASSES, measure
-from nerbench.tasks.statistics.slowdown import slowdown
+from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.measuring.latency_sample import PASSES, measure
+from nerbench.tasks.statistics.prediction_limit import slowdown
 
 CORPUS = "../shared/data/conllpp/test.txt"
 HISTORIES, NIGHTS, SLOWER = 2000, 30, 1.2

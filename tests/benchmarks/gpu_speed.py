@@ -24,10 +24,11 @@ from arithmetic_floor import work_of
 from corpus_memory import SENTENCES, sentences
 
 from nerbench.tasks.inference import prediction
-from nerbench.tasks.inference.alignment import Window, tokenize, windows
-from nerbench.tasks.inference.loading import Tagger, dtype_of, load_tagger
+from nerbench.tasks.inference.loading import dtype_of, load_tagger
+from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.packing import logits_of
-from nerbench.tasks.inference.quickening import quicken
+from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.inference.tokenization import Window, tokenize, windows
 
 LABELS = ("O", "B-PER", "B-ORG", "B-LOC")
 BASES = {"bert-base": "Bert", "distilbert-base": "DistilBert"}
@@ -39,7 +40,7 @@ def save_random(folder: Path, family: str) -> Path:
     """A random token classifier of a family's default size, with a tokenizer for the made-up words."""
     import transformers
 
-    from nerbench.tasks.training.tokenizer import train_tokenizer
+    from nerbench.tasks.training.setup import train_tokenizer
 
     tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
@@ -77,7 +78,7 @@ def forward_all(tagger: Tagger, cut: Sequence[Window]) -> None:
 
 def measure(folder: Path, words: list[list[str]], precision: str, peak: float) -> dict[str, Any]:
     """One model's figures."""
-    tagger = quicken(load_tagger(folder, device=torch.device("cuda"), precision=precision))
+    tagger = optimize_for_inference(load_tagger(folder, device=torch.device("cuda"), precision=precision))
     list(prediction.predict(tagger, words[: prediction.BLOCK]))
     cut: list[Window] = []
 

@@ -23,7 +23,7 @@ RUNS = 3
 FIRST = date(2020, 1, 1)
 COLUMNS = ["run_id", "started_at", "model", "dataset", "gold", "slice", "mode", "label", "average", "metric", "value"]
 ONE_NUMBER = [("mode", "=", "strict"), ("label", "=", "overall"), ("average", "=", "micro"), ("metric", "=", "f1")]
-READ = "import sys; from nerbench.artifacts.results.tables import read_results; read_results(sys.argv[1], 'metrics'{})"
+READ = "import sys; from nerbench.artifacts.tables.tables import read_results; read_results(sys.argv[1], 'metrics'{})"
 READS = {
     "history: one number": READ.format(f", columns={COLUMNS}, filters={ONE_NUMBER}"),
     "history: 11 columns": READ.format(f", columns={COLUMNS}"),
@@ -59,7 +59,7 @@ def scores(model: int, night: int, n_rows: int) -> Iterator[dict[str, Any]]:
 
 
 def write_night(results: str, n_models: int, n_rows: int, night: int) -> None:
-    from nerbench.artifacts.results.tables import table_key, write_table
+    from nerbench.artifacts.tables.tables import table_key, write_table
 
     day = (FIRST + timedelta(days=night)).isoformat()
     for model in range(n_models):

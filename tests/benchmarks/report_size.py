@@ -29,7 +29,7 @@ BROWSER += ["--disable-background-networking", "--disable-component-update", "--
 
 
 def write_speed(results: str, models: int, night: int) -> None:
-    from nerbench.artifacts.results.tables import table_key, write_table
+    from nerbench.artifacts.tables.tables import table_key, write_table
 
     day = (FIRST + timedelta(days=night)).isoformat()
     for model in range(models):
@@ -43,8 +43,8 @@ def write_speed(results: str, models: int, night: int) -> None:
 
 def write_errors(results: str, models: int, errors: int, night: int) -> None:
     """The errors of the last night: sentences of 25 words that no two models share."""
-    from nerbench.artifacts.results.tables import write_table
-    from nerbench.tasks.results.predicted import predictions_key
+    from nerbench.artifacts.tables.tables import write_table
+    from nerbench.tasks.scoring.stored_predictions import predictions_key
 
     rng = random.Random(0)
     vocabulary = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(20_000)]
@@ -90,7 +90,7 @@ def write(results: str, models: int, nights: int, errors: int) -> None:
 
 
 def compact(results: str) -> None:
-    from nerbench.artifacts.results.compaction import compact
+    from nerbench.artifacts.tables.compaction import compact
 
     now = datetime.now(UTC)
     compact(results, ["metrics", "speed", "runs"], grace=timedelta(0), now=now)

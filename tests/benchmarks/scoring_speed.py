@@ -52,9 +52,9 @@ def write(results: str, n_corpora: int) -> str:
     """Predictions of a corpus repeated, with other errors each time; returns the location of the file."""
     import pyarrow as pa
 
-    from nerbench.artifacts.results.tables import write_table
-    from nerbench.tasks.corpora.labels import tag_vocabulary
-    from nerbench.tasks.inference.predictions import PredictionsDigest
+    from nerbench.artifacts.tables.tables import write_table
+    from nerbench.tasks.data.tag_schemes import tag_vocabulary
+    from nerbench.tasks.inference.prediction_files import PredictionsDigest
 
     rng = np.random.default_rng(0)
     gold = np.tile(gold_codes(rng), n_corpora)
@@ -87,8 +87,8 @@ def read_alone(results: str, uri: str) -> Callable[[], object]:
 def score_everything(results: str, uri: str) -> Callable[[], object]:
     """From the file to every row of the `metrics` table: all levels, modes and labels."""
     from nerbench.tasks.scoring.counts import OVERALL, count
-    from nerbench.tasks.scoring.reading import read_predictions
     from nerbench.tasks.scoring.score import score
+    from nerbench.tasks.scoring.stored_predictions import read_predictions
 
     def run() -> int:
         predictions = read_predictions(results, uri)

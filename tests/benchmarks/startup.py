@@ -21,7 +21,7 @@ from typing import Any
 
 IMPORTED = ("prefect", "torch", "transformers", "pyarrow.dataset", "nerbench.flows.benchmark")
 PARTS = {
-    "checks before the flow": ("nerbench.flows.commands.jobs", "_check_benchmark"),
+    "checks before the flow": ("nerbench.flows.preflight", "_check_benchmark"),
     "waiting for Prefect's server": ("nerbench.flows.server", "_wait_until_healthy"),
     "the flow, engine and all else": ("nerbench.flows.benchmark", "benchmark.__class__.__call__"),
     "what references mean": ("nerbench.flows.benchmark", "resolve_models"),
@@ -29,7 +29,7 @@ PARTS = {
     "scores": ("nerbench.flows.benchmark", "score_model"),
     "scores, waited for and written": ("nerbench.flows.benchmark", "write_scores"),
     "gate and unchanged models": ("nerbench.flows.benchmark", "hold_to_gate"),
-    "the page": ("nerbench.tasks.report.announcement", "publish"),
+    "the page": ("nerbench.tasks.report.prefect_page", "publish"),
 }
 
 
@@ -60,9 +60,9 @@ class Clock:
 def child(arguments: list[str]) -> None:
     """One benchmark in this process; its parts go to stdout as JSON."""
     clock = Clock()
-    from nerbench.flows.launch import begin
+    from nerbench.flows.launch import start_prefect
 
-    clock.timed("import prefect.settings", begin)()
+    clock.timed("import prefect.settings", start_prefect)()
     for name in IMPORTED:
         clock.timed(f"import {name}", importlib.import_module)(name)
     for part, (module, path) in PARTS.items():

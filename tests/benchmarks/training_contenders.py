@@ -26,11 +26,10 @@ from transformers import (
 )
 
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.training.batching import Batches, TokenBatches
-from nerbench.tasks.training.examples import collate
-from nerbench.tasks.training.lesson import Lesson, make_trainer, prepare
-from nerbench.tasks.training.ranks import training_device
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.training.data import Batches, TokenBatches, collate
+from nerbench.tasks.training.distributed import training_device
+from nerbench.tasks.training.setup import TrainingSetup, make_trainer, prepare
 from nerbench.tasks.training.trainer import TaggerTrainer
 
 GUIDE_BATCH, GUIDE_RATE = 8, 2e-5
@@ -151,7 +150,7 @@ def guide_by_ours(model: ModelConfig, dataset: DatasetConfig, work: Path, turns:
     return _paced_lesson(recipe, lesson, work, paced(InEights, turns))
 
 
-def _paced_lesson(model: ModelConfig, lesson: Lesson, work: Path, kind: type[Trainer]) -> Trainer:
+def _paced_lesson(model: ModelConfig, lesson: TrainingSetup, work: Path, kind: type[Trainer]) -> Trainer:
     trainer = make_trainer(model, lesson, work, [])
     trainer.__class__ = kind
     return trainer

@@ -28,15 +28,14 @@ from training_contenders import CONTENDERS, guide
 from transformers import Trainer, TrainerCallback
 
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.configuration.configfile import load_config
-from nerbench.tasks.corpora.corpus import load_splits
-from nerbench.tasks.training.examples import Examples
+from nerbench.tasks.config.loading import load_config
+from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.training.data import Examples
+from nerbench.tasks.training.distributed import ALONE
+from nerbench.tasks.training.faster_layers import shrink_embeddings
 from nerbench.tasks.training.launch import plan_training, train
-from nerbench.tasks.training.lesson import Lesson, make_trainer, prepare
-from nerbench.tasks.training.ranks import ALONE
-from nerbench.tasks.training.scores import entity_scores
-from nerbench.tasks.training.validation import Validation
-from nerbench.tasks.training.vocabulary import narrow
+from nerbench.tasks.training.setup import TrainingSetup, make_trainer, prepare
+from nerbench.tasks.training.validation import Validation, entity_scores
 
 WARM_UP = 10
 """Steps before the first turn that counts."""
@@ -169,7 +168,7 @@ def f1(judge: Validation, network: torch.nn.Module, device: torch.device) -> flo
     return entity_scores(predicted, judge.examples.corpus.tags)["f1"]
 
 
-def judges(lesson: Lesson, dataset: DatasetConfig) -> dict[str, Validation]:
+def judges(lesson: TrainingSetup, dataset: DatasetConfig) -> dict[str, Validation]:
     """The validation and the test split."""
     base = lesson.base
     test = Examples(load_splits(dataset)["test"], base.tokenizer, base.window, lesson.train.tags)
@@ -190,7 +189,7 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
             pieces = set[int]().union(
                 lesson.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
             )
-            narrow(lesson.base.network, pieces | {lesson.pad})
+            shrink_embeddings(lesson.base.network, pieces | {lesson.pad})
         watch = Watch(name, judged_by, FULL_EVERY)
         with tempfile.TemporaryDirectory() as work:
             if name == "guide":

@@ -17,7 +17,7 @@ from nightly_models import prepare
 from postgres import running_postgres
 from prefect_site import ROOT, Site, until
 
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 
 pytestmark = pytest.mark.e2e
 NIGHT = "2020-01-31 02:00:00+01:00"

@@ -22,7 +22,7 @@ from nightly_models import prepare
 from prefect_site import Site, free_port, until
 from small_corpus import TINY, write_corpus
 
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 
 pytestmark = [
     *(pytest.mark.e2e, pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)),

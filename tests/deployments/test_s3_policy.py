@@ -14,10 +14,10 @@ from s3_server import BUCKET, running_s3
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.references import pull, resolve, verify
-from nerbench.artifacts.results.compaction import compact
-from nerbench.artifacts.results.tables import read_results, write_table
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.compaction import compact
+from nerbench.artifacts.tables.tables import read_results, write_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.operations]
 PREFIX = "team/nerbench"
@@ -102,7 +102,7 @@ def use_everything(url: str, model: Path, folder: Path, monkeypatch: pytest.Monk
     assert store.list()
     later = datetime.now(UTC) + timedelta(days=30)
     assert remove_garbage(store, find_garbage(store, unaliased=timedelta(0), now=later)) == []
-    results = Root.open(f"{url}/results")
+    results = open_root(f"{url}/results")
     results.create(".probe", b"")
     results.delete(".probe")
     row = {"run_id": "r", "started_at": datetime(2026, 1, 1, tzinfo=UTC), "flow": "benchmark", "outcome": "ok"}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nerbench.tasks.scoring.registry import metric
+from nerbench.tasks.scoring.metrics import metric
 
 
 @metric("words", tags=["mine"])

@@ -10,7 +10,7 @@ import yaml
 from small_corpus import SENTENCES, write_corpus
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
 from nerbench.tasks.scoring.metrics import Row

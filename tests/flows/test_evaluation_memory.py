@@ -35,18 +35,18 @@ def machine(folder: Path) -> Iterator[None]:
 @pytest.fixture
 def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Benchmarks one model on a machine of that name; all machines share a results folder."""
-    from nerbench.flows import evaluating
+    from nerbench.flows import benchmark_steps
     from nerbench.flows.benchmark import benchmark
 
     states: list[str] = []
-    honest = evaluating.begin
+    honest = benchmark_steps.begin
 
     def begin(*arguments: Any) -> Any:
         state = honest(*arguments)
         states.append(state.name)
         return state
 
-    monkeypatch.setattr(evaluating, "begin", begin)
+    monkeypatch.setattr(benchmark_steps, "begin", begin)
     monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 4)  # so that the corpus has several
 
     def run(name: str, refresh: bool = False, **changes: Any) -> Outcome:
@@ -126,8 +126,8 @@ def test_a_results_folder_that_does_not_answer_is_no_miss(run: Run, monkeypatch:
     def fail(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("nerbench.tasks.inference.records.Root.sha256", fail)
-    monkeypatch.setattr("nerbench.tasks.inference.evaluation.infer", lambda *_, **__: pytest.fail("inferred"))
+    monkeypatch.setattr("nerbench.tasks.inference.evaluation_cache.Root.sha256", fail)
+    monkeypatch.setattr("nerbench.tasks.inference.evaluation_cache.infer", lambda *_, **__: pytest.fail("inferred"))
     monkeypatch.setattr("prefect.task_engine.time.sleep", lambda seconds: None)
     with pytest.raises(RunFailedError, match=r"1 failed: tiny: OSError: \[Errno 5\] Input/output error"):
         run("a")

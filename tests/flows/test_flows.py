@@ -13,9 +13,9 @@ from tiny_models import let_tokenizer_panic
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import read_results
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
@@ -160,7 +160,7 @@ def test_damaged_cached_predictions_are_noticed(
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.unlink() if damage == "delete" else file.write_bytes(data)
-    with caplog.at_level(logging.WARNING, "nerbench.tasks.inference.evaluation"):
+    with caplog.at_level(logging.WARNING, "nerbench.tasks.inference.evaluation_cache"):
         again = benchmark(config, models=["tiny"])
     assert (again["evaluated"], again["cached"]) == (1, 0)
     assert "missing or altered" in caplog.text

@@ -11,8 +11,8 @@ from small_corpus import TINY, write_corpus
 from nerbench.artifacts.errors import NerbenchError, RunFailedError
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.references import resolve, verify
-from nerbench.artifacts.results.tables import read_results
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config, DatasetConfig, ModelConfig
 from nerbench.tasks.training import launch
 

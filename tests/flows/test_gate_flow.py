@@ -14,13 +14,13 @@ from small_corpus import write_corpus
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.results.tables import read_results, write_table
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import read_results, write_table
 from nerbench.flows.cli import status_of
-from nerbench.flows.rows import returned
+from nerbench.flows.request import returned
 from nerbench.tasks.config import Config
-from nerbench.tasks.inference.predictions import PredictionsDigest
-from nerbench.tasks.results.predicted import predictions_key
+from nerbench.tasks.inference.prediction_files import PredictionsDigest
+from nerbench.tasks.scoring.stored_predictions import predictions_key
 
 pytestmark = pytest.mark.e2e
 Gated = Callable[..., Config]

@@ -29,7 +29,7 @@ NAMES = st.from_regex(r"[^\s@]+", fullmatch=True)
 def test_a_description_names_its_last_owner(
     user: str, host: str, pid: int, centiseconds: int, folder: str, description: str | None
 ) -> None:
-    from nerbench.flows.ownership import Owner, owner_in
+    from nerbench.flows.serve import Owner, owner_in
 
     owner = Owner(user, host, pid, centiseconds / 100, folder)
     described = owner.describe(Owner("earlier", "elsewhere", 1, 1.0, "/").describe(description))
@@ -49,7 +49,7 @@ def ended() -> psutil.Process:
 
 
 def test_only_this_very_process_is_alive() -> None:
-    from nerbench.flows.ownership import Owner, this_process
+    from nerbench.flows.serve import Owner, this_process
 
     me = this_process()
     assert me.is_alive()
@@ -71,7 +71,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changed", "ours", "said"), REFUSED)
 def test_what_belongs_to_somebody_else_is_refused(changed: dict[str, object] | None, ours: bool, said: str) -> None:
-    from nerbench.flows.ownership import _check_free, this_process
+    from nerbench.flows.serve import _check_free, this_process
 
     me = this_process()
     owner = None
@@ -85,7 +85,7 @@ def test_what_belongs_to_somebody_else_is_refused(changed: dict[str, object] | N
 
 @pytest.mark.parametrize("changed", [{}, {"folder": "/elsewhere"}])
 def test_ones_own_of_earlier_are_taken_again(changed: dict[str, str]) -> None:
-    from nerbench.flows.ownership import _check_free, this_process
+    from nerbench.flows.serve import _check_free, this_process
 
     me = this_process()
     _check_free("benchmark/nightly", me._replace(**(GONE | changed)), me, False)
@@ -96,7 +96,7 @@ def test_ones_own_of_earlier_are_taken_again(changed: dict[str, str]) -> None:
 RECORDING = """
 import sys, time
 from uuid import UUID
-from nerbench.flows.ownership import recorded_runs
+from nerbench.flows.serve import recorded_runs
 with recorded_runs(sys.argv[1]) as record:
     for run in sys.argv[2:]:
         record(UUID(run))
@@ -118,7 +118,7 @@ def recording(home: Path, server: str, *runs: UUID) -> "subprocess.Popen[str]":
 def test_runs_of_a_killed_process_are_abandoned_once_and_only_those(tmp_path: Path) -> None:
     from prefect.settings import PREFECT_HOME, temporary_settings
 
-    from nerbench.flows.ownership import RUN_VARIABLE, abandoned_runs
+    from nerbench.flows.serve import RUN_VARIABLE, abandoned_runs
 
     gone, outliving, of_other_server, of_living = uuid4(), uuid4(), uuid4(), uuid4()
     killed = recording(tmp_path, "http://team/api", gone, outliving)
@@ -150,7 +150,7 @@ def test_runs_of_a_killed_process_are_abandoned_once_and_only_those(tmp_path: Pa
 def test_records_of_other_machines_are_left_alone(tmp_path: Path) -> None:
     from prefect.settings import PREFECT_HOME, temporary_settings
 
-    from nerbench.flows.ownership import abandoned_runs
+    from nerbench.flows.serve import abandoned_runs
 
     killed = recording(tmp_path, "own", uuid4())
     killed.kill()

@@ -12,7 +12,7 @@ from hub_client import use_hub
 from hub_server import TOKEN, FakeHub, running_hub
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import CardConfig, Config
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
 from nerbench.tasks.report.page import BEGINNING

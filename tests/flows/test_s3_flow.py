@@ -8,8 +8,8 @@ import pytest
 from s3_server import running_s3
 
 from nerbench.artifacts.references import resolve, verify
-from nerbench.artifacts.results.tables import read_results
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
@@ -75,7 +75,7 @@ def test_models_and_tables_live_on_s3(ran: Ran) -> None:
 
 
 def test_no_secret_is_written_anywhere(ran: Ran) -> None:
-    root = Root.open(ran.config.store.rpartition("/")[0])
+    root = open_root(ran.config.store.rpartition("/")[0])
     places = {path: root.read(path) for path in root.files(recursive=True)}
     assert any("/manifests/" in path for path in places)
     assert any("/metrics/" in path for path in places)

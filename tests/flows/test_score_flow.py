@@ -11,12 +11,12 @@ import yaml
 from small_corpus import SENTENCES
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks import prefect_tasks
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 pytestmark = pytest.mark.e2e
 

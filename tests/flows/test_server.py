@@ -103,7 +103,7 @@ def test_a_configured_server_is_taken() -> None:
     from nerbench.flows import server
 
     with temporary_settings({PREFECT_API_URL: "http://example.org/api"}):
-        server.begin()
+        server.start()
         with server.ready():
             assert PREFECT_API_URL.value() == "http://example.org/api"
 

@@ -36,9 +36,9 @@ async def both(database: "AioSqliteConfiguration") -> int:
 
 
 def test_each_waits_for_the_one_before(tmp_path: Path) -> None:
-    from nerbench.flows.server_process import WritingInTurn
+    from nerbench.flows.server_process import SerializedWrites
 
-    assert asyncio.run(both(WritingInTurn(f"sqlite+aiosqlite:///{tmp_path}/x.db"))) == 2
+    assert asyncio.run(both(SerializedWrites(f"sqlite+aiosqlite:///{tmp_path}/x.db"))) == 2
 
 
 def test_prefect_refuses_the_second(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sweeping import TINY
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.speed import speed
 from nerbench.tasks.config import Config, SpeedConfig
 

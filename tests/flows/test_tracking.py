@@ -6,24 +6,23 @@ from typing import Any
 import pytest
 from benched import run_of
 
-from nerbench.flows.recording import Ledger
-from nerbench.flows.tracking import track
+from nerbench.flows.run_context import RunRecorder, track
 from nerbench.tasks import prefect_tasks
 from nerbench.tasks.config import Config
 
 
-def ledger(tmp_path: Path, **more: Any) -> Ledger:
-    return Ledger(run=run_of(str(tmp_path), "r", 1), metrics=[{"value": 1.0}], tables={"metrics": ["m"]}, **more)
+def recorder(tmp_path: Path, **more: Any) -> RunRecorder:
+    return RunRecorder(run=run_of(str(tmp_path), "r", 1), metrics=[{"value": 1.0}], tables={"metrics": ["m"]}, **more)
 
 
 def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []
     monkeypatch.setattr(prefect_tasks, "track", lambda *arguments: heard.append(arguments))
-    mine, config = ledger(tmp_path), Config(track="mlflow")
+    mine, config = recorder(tmp_path), Config(track="mlflow")
     track(mine, config)
     assert heard == [(mine.run, config, [], {"metrics": ["m"]})]
     track(mine, Config())
-    track(Ledger(run=mine.run), config)
+    track(RunRecorder(run=mine.run), config)
     assert len(heard) == 1, "without a tracker, or without a number, there is nothing to tell"
 
 
@@ -32,6 +31,6 @@ def test_a_tracker_that_fails_lets_the_run_fail_by_name(tmp_path: Path, monkeypa
         raise OSError("no answer")
 
     monkeypatch.setattr(prefect_tasks, "track", fail)
-    mine = ledger(tmp_path)
+    mine = recorder(tmp_path)
     track(mine, Config(track="mlflow"))
     assert "mlflow: OSError: no answer" in str(mine.failure())

@@ -13,7 +13,7 @@ import pytest
 from fault_proxy import FaultProxy
 from s3_server import running_s3
 
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks import doctor
 from nerbench.tasks.doctor import Check, checks
 
@@ -36,7 +36,7 @@ def test_a_fit_machine_passes_and_is_left_as_it_was(tmp_path: Path, url: str) ->
         assert check.ok or check.name in {"threads", "store disk"}, check
         assert bool(check.remedy) is not check.ok
     assert list(tmp_path.iterdir()) == []
-    assert Root.open(url).files(recursive=True) == []
+    assert open_root(url).files(recursive=True) == []
 
 
 def test_a_store_below_a_file_is_refused_in_one_line(tmp_path: Path, url: str) -> None:
@@ -76,7 +76,7 @@ class Forgetful:
 def test_a_store_without_exclusive_creation_is_found_out(
     monkeypatch: pytest.MonkeyPatch, overwrites: bool, says: str
 ) -> None:
-    monkeypatch.setattr(doctor.Root, "open", staticmethod(lambda url: Forgetful(overwrites)))
+    monkeypatch.setattr(doctor, "open_root", lambda url: Forgetful(overwrites))
     check = doctor._probe("store", "odd://x")
     assert not check.ok
     assert says in check.detail
@@ -101,7 +101,7 @@ def test_a_store_that_compares_is_fit(bucket: str) -> None:
     check = doctor._probe("store", f"{bucket}/fit", aliases=True)
     assert check.ok
     assert check.detail.endswith("exclusive creation, read-after-write and compare-and-swap hold")
-    assert Root.open(f"{bucket}/fit").files(recursive=True) == []
+    assert open_root(f"{bucket}/fit").files(recursive=True) == []
 
 
 def test_a_store_that_ignores_if_match_is_reported(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_a_store_that_ignores_if_match_is_reported(bucket: str, monkeypatch: pyt
         Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01}).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         check = doctor._probe("store", f"{bucket}/unfit", aliases=True)
-        left = Root.open(f"{bucket}/unfit").files(recursive=True)
+        left = open_root(f"{bucket}/unfit").files(recursive=True)
         proxy.shutdown()
     assert not check.ok
     assert "an alias that another writer has just moved is overwritten" in check.detail

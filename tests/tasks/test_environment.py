@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.artifacts.results.schemas import TABLES
+from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks import environment as module
 from nerbench.tasks.environment import (
     PROJECT,

@@ -64,7 +64,7 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
     monkeypatch.setattr(tasks.measurement, "measure_and_write", worked)
     monkeypatch.setattr(tasks, "create_progress_artifact", lambda *_, **__: None)
     monkeypatch.setattr(
-        "nerbench.tasks.corpora.refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])
+        "nerbench.tasks.data.corpus_refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])
     )
     return seen
 

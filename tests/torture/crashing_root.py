@@ -1,5 +1,6 @@
 """A crash at step k within this process: from then on, no call of a store's `Root` comes back."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 
 
 class Crashed(BaseException):
@@ -49,12 +51,14 @@ class _SteppedRoot:
 @contextmanager
 def crashing(url: str, crash_at: int) -> Iterator[None]:
     """Meanwhile roots of the store at `url` crash at a step."""
-    steps, open_root = Steps(url, crash_at), Root.open
+    steps = Steps(url, crash_at)
 
     def stepped(opened: str) -> Any:
         root = open_root(opened)
         return _SteppedRoot(root, steps) if root.url == url else root
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Root, "open", staticmethod(stepped))
+        for name, module in [*sys.modules.items()]:
+            if name.startswith("nerbench.") and getattr(module, "open_root", None) is open_root:
+                patch.setattr(module, "open_root", stepped)
         yield

@@ -7,9 +7,9 @@ from typing import Any
 
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
 from nerbench.artifacts.manifest import ArtifactKey, Provenance
-from nerbench.artifacts.results.compaction import compact as compact_tables
-from nerbench.artifacts.results.tables import write_table
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.compaction import compact as compact_tables
+from nerbench.artifacts.tables.tables import write_table
 
 TABLE, DATE = "speed", "2026-01-02"
 ROWS = 3

@@ -10,8 +10,8 @@ from killed_steps import ROWS, TABLE
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactKey
-from nerbench.artifacts.results.tables import read_results
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import read_results
 
 
 class Findings(NamedTuple):

@@ -15,10 +15,10 @@ from killed_steps import contents
 
 from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
-from nerbench.artifacts.layout import kind_of, manifest_path
 from nerbench.artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Expected, Store
+from nerbench.artifacts.store_layout import kind_of, manifest_path
 
 NAMES = st.sampled_from(["a", "b"])
 MODELS = 3
@@ -109,7 +109,7 @@ class StoreMachine(RuleBasedStateMachine):
         if unaliased:
             self._artifacts = self._aliased()
         needed = {entry.sha256 for key in self._keys() for entry in self._store.manifest(key).files}
-        root = Root.open(self._store.url)
+        root = open_root(self._store.url)
         found = [path for folder in ("blobs", "models") for path in root.inventory(folder).files]
         assert {path.rpartition("/")[2] for path in found if kind_of(path) == "blob"} == needed
         assert {kind_of(path) for path in found} <= {"blob", "manifest", "alias", "lock"}
@@ -184,7 +184,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _is_newest(self, name: str, artifact_id: str) -> bool:
         """As the store dates the manifests, whatever the publishers say."""
-        now, root = self._aliases.get((name, "latest"), artifact_id), Root.open(self._store.url)
+        now, root = self._aliases.get((name, "latest"), artifact_id), open_root(self._store.url)
         there, here = (
             root.modified(manifest_path(ArtifactKey(name=name, artifact_id=one))) for one in (now, artifact_id)
         )

@@ -12,10 +12,10 @@ from figures import SEED, Count
 from killed_steps import contents
 
 from nerbench.artifacts.errors import NerbenchError
+from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.manifest import ArtifactRef, Manifest, Provenance
 from nerbench.artifacts.references import materialise, resolve
-from nerbench.artifacts.storage.cache import cache_folder
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 Damage = Callable[[bytes], bytes | None]
@@ -48,7 +48,7 @@ class Shop:
     """A store with two artifacts, whose files can be damaged and mended."""
 
     def __init__(self, url: str, folder: Path, count: Count) -> None:
-        self.store, self.root, self.count = Store(url), Root.open(url), count
+        self.store, self.root, self.count = Store(url), open_root(url), count
         self.models = [save_fake_model(folder / f"{number}", float(number), 64, {}) for number in (1, 2)]
         self.refs = [self.store.publish(model, "toy", Provenance()) for model in self.models]
         self.store.set_alias("toy", "champion", self.refs[0].artifact_id)

@@ -1,4 +1,4 @@
-"""What computes a model in a measuring process: PyTorch as it is, compiled or quantized, or ONNX Runtime."""
+"""What computes a model in a measuring process (PyTorch as it is, compiled, quantized; ONNX Runtime), and its FLOPs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,22 +7,44 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, PreTrainedConfig
 
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
-from nerbench.tasks.child import Job
-from nerbench.tasks.inference.loading import (
-    Tagger,
-    dtype_of,
-    load_network,
-    load_tagger,
-    load_tokenizer,
-    usable_window,
-)
+from nerbench.tasks.child_process import Job
+from nerbench.tasks.inference.loading import dtype_of, load_network, load_tagger, load_tokenizer, usable_window
+from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.measuring.plan import PROVIDERS
-from nerbench.tasks.measuring.process.flops import CLASSES, empty_model
-from nerbench.tasks.measuring.process.memory import weights_bytes
+from nerbench.tasks.measuring.process.machine_state import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
+
+CLASSES: dict[str, Any] = {"token": AutoModelForTokenClassification, "none": AutoModel}
+"""By head. The first output of such a model is (sentences, pieces, labels), or (sentences, pieces, hidden size)."""
+
+
+def flops_per_token(
+    config: PreTrainedConfig, batch_size: int, sequence_length: int, *, training: bool, head: str = "token"
+) -> float:
+    """Operations for each piece of a forward pass, or of a forward and a backward pass, at a sequence length.
+
+    A multiplication and an addition are two. Matrix products alone count, as is usual; padding is none.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # a second, which only the processes for memory need
+
+    model = empty_model(config, head)
+    with torch.device("meta"):
+        ids = torch.zeros((batch_size, sequence_length), dtype=torch.long)
+    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
+        outputs = model(input_ids=ids)[0]
+        if training:
+            outputs.sum().backward()
+    return float(counter.get_total_flops() / (batch_size * sequence_length))
+
+
+def empty_model(config: PreTrainedConfig, head: str = "token") -> Any:
+    """A model whose weights have shapes, and take no memory."""
+    with torch.device("meta"):
+        return CLASSES[head].from_config(config, attn_implementation="eager")
+
 
 SEED = 0
 """Of the weights of a configuration alone, and of random pieces."""

@@ -14,15 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, Cell, failure
 from nerbench.tasks.measuring.process.backends import Loaded, compiled, config_of, import_code, load, load_eager
-from nerbench.tasks.measuring.process.calibration import calibrate
-from nerbench.tasks.measuring.process.clock import Limits, sample, warm_up
-from nerbench.tasks.measuring.process.foreign import foreign_cores, moment
-from nerbench.tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle
+from nerbench.tasks.measuring.process.clock import Limits, calibrate, sample, warm_up
+from nerbench.tasks.measuring.process.machine_state import (
+    device_peaks,
+    foreign_cores,
+    moment,
+    peak_bytes,
+    resident_bytes,
+    settle,
+)
 from nerbench.tasks.measuring.process.work import random_batch, work_of
 
 WARM_UP_CALLS = 20

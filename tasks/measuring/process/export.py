@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nerbench.tasks.child import Emit, Job, serve
+from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.measuring.process.backends import load_eager
 
 LARGEST = 1 << 20

@@ -12,18 +12,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nerbench.tasks.child import Emit, Job, serve
-from nerbench.tasks.inference.loading import Tagger, load_tagger, resolve_device
+from nerbench.tasks.child_process import Emit, Job, serve
+from nerbench.tasks.inference.loading import load_tagger, resolve_device
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.measuring.percentiles import fewest_samples
+from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.measuring.process.backends import config_of, import_code
-from nerbench.tasks.measuring.process.calibration import calibrate
 from nerbench.tasks.measuring.process.child import WARM_UP_CALLS, name_of
-from nerbench.tasks.measuring.process.clock import Limits, host_seconds, sample, warm_up
-from nerbench.tasks.measuring.process.foreign import foreign_cores, moment
-from nerbench.tasks.measuring.process.memory import device_peaks, peak_bytes, resident_bytes, settle, weights_bytes
+from nerbench.tasks.measuring.process.clock import Limits, calibrate, host_seconds, sample, warm_up
+from nerbench.tasks.measuring.process.machine_state import (
+    device_peaks,
+    foreign_cores,
+    moment,
+    peak_bytes,
+    resident_bytes,
+    settle,
+    weights_bytes,
+)
 from nerbench.tasks.measuring.process.work import real_chunks
-from nerbench.tasks.measuring.samples import summarise
+from nerbench.tasks.measuring.samples import fewest_samples, summarise
 
 
 def measure(job: Job, emit: Emit) -> Job:

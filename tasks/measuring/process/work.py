@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nerbench.tasks.child import Job
-from nerbench.tasks.inference.alignment import tokenize, windows
-from nerbench.tasks.inference.loading import Tagger, dtype_of
+from nerbench.tasks.child_process import Job
+from nerbench.tasks.inference.loading import dtype_of
 from nerbench.tasks.inference.prediction import predict_block
+from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.inference.tokenization import tokenize, windows
 from nerbench.tasks.measuring.plan import Cell
 from nerbench.tasks.measuring.process.backends import SEED, Loaded, compiled
 from nerbench.tasks.measuring.process.clock import Call, Stopwatch, host_seconds, stopwatch
 from nerbench.tasks.measuring.samples import Amount
-from nerbench.tasks.training.examples import collate
+from nerbench.tasks.training.data import collate
 
 Batch = dict[str, torch.Tensor]
 LEARNING_RATE = 1e-5

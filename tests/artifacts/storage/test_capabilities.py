@@ -22,9 +22,9 @@ from huggingface_hub import CommitOperationAdd
 from huggingface_hub.errors import HfHubHTTPError
 from store_capabilities import ADDED, ITSELF, MISSING, STORES, TABLE, UNPROBED, Capability
 
+from nerbench.artifacts import hub_models as reading
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError, NerbenchError
-from nerbench.artifacts.storage import hub as reading
-from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.remote import FsspecRoot
 
 MODEL = "org/model"
@@ -39,7 +39,7 @@ class Bench:
 
     @property
     def root(self) -> FsspecRoot:
-        found = Root.open(self.url)
+        found = open_root(self.url)
         assert isinstance(found, FsspecRoot)
         return found
 
@@ -299,7 +299,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 def test_capabilities_of_the_hub(hub: FakeHub) -> None:
     """What a stand-in can tell of it: who commits names the commit that must be the newest."""
     with pytest.raises(InputError, match="nothing can be kept there"):
-        Root.open(f"hf://{MODEL}")
+        open_root(f"hf://{MODEL}")
     outdated = reading.resolve(MODEL, None)
     hub.repos[MODEL].commit({"a": b"2"})
     assert reading.resolve(MODEL, None) == hub.repos[MODEL].head != outdated
@@ -310,8 +310,8 @@ def test_capabilities_of_the_hub(hub: FakeHub) -> None:
     hub.faults += [("GET /api/models/org/model/tree", lambda serve: Reply(403, {"error": "no"}))]
     with pytest.raises(ArtifactNotFoundError, match="cannot be had"):
         reading.snapshot(f"hf://{MODEL}")
-    told = {row.name: row.hf for row in TABLE if not row.hf.endswith(UNPROBED)}
-    assert told == {
+    progress = {row.name: row.hf for row in TABLE if not row.hf.endswith(UNPROBED)}
+    assert progress == {
         "exclusive creation": MISSING,
         "compare and swap": ADDED,
         "honest listings": ADDED,

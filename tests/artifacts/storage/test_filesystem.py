@@ -14,6 +14,7 @@ from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError, NerbenchError
 from nerbench.artifacts.storage import paths
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 
 
 def test_create_is_exclusive(root: Root) -> None:
@@ -188,9 +189,9 @@ def test_paths_stay_inside(root: Root, path: str) -> None:
 
 def test_uris_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Root.open("var/../store").uri("a/b") == f"{tmp_path}/store/a/b"
-    assert Root.open(f"file://{tmp_path}/x/").url == f"{tmp_path}/x"
-    assert Root.open("memory://x/y/").uri("a") == "memory://x/y/a"
+    assert open_root("var/../store").uri("a/b") == f"{tmp_path}/store/a/b"
+    assert open_root(f"file://{tmp_path}/x/").url == f"{tmp_path}/x"
+    assert open_root("memory://x/y/").uri("a") == "memory://x/y/a"
 
 
 @pytest.mark.parametrize(
@@ -204,12 +205,12 @@ def test_uris_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_unusable_locations(url: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        Root.open(url)
+        open_root(url)
     assert "geheim" not in str(caught.value)
 
 
 def test_modes_respect_the_umask(tmp_path: Path) -> None:
-    root = Root.open(str(tmp_path / "root"))
+    root = open_root(str(tmp_path / "root"))
     before = os.umask(0o027)
     try:
         root.create("a", b"1")
@@ -220,7 +221,7 @@ def test_modes_respect_the_umask(tmp_path: Path) -> None:
 
 
 def test_a_crash_before_publishing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Root.open(str(tmp_path))
+    root = open_root(str(tmp_path))
 
     def fail(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -238,7 +239,7 @@ def test_without_hard_links_nothing_is_created(tmp_path: Path, monkeypatch: pyte
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(paths.os, "link", refuse)
-    root = Root.open(str(tmp_path / "root"))
+    root = open_root(str(tmp_path / "root"))
     with pytest.raises(InputError, match="its file system has no hard links"):
         root.create("a", b"1")
     assert list((tmp_path / "root").iterdir()) == []
@@ -249,4 +250,4 @@ def test_without_hard_links_nothing_is_created(tmp_path: Path, monkeypatch: pyte
 def test_unwritable_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written to"):
-        Root.open(str(tmp_path / "file")).create("a", b"1")
+        open_root(str(tmp_path / "file")).create("a", b"1")

@@ -12,6 +12,7 @@ from fake_models import MakeModel
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 DEAD = "http://127.0.0.1:9/x"
@@ -49,8 +50,8 @@ def test_what_is_served_is_found(url: str, published: ArtifactRef) -> None:
     store = Store(url)
     assert [one.artifact_id for one in store.list()] == [published.artifact_id]
     assert store.verify(published).ok
-    assert Root.open(f"{url}/nothing").files(recursive=True) == []
-    assert not Root.open(url).exists("nothing")
+    assert open_root(f"{url}/nothing").files(recursive=True) == []
+    assert not open_root(url).exists("nothing")
 
 
 OPERATIONS: list[Callable[[Root], object]] = [
@@ -65,7 +66,7 @@ OPERATIONS: list[Callable[[Root], object]] = [
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_server_that_does_not_answer_is_not_empty(operation: Callable[[Root], object]) -> None:
     with pytest.raises(StoreUnreachableError, match=f"^{DEAD} cannot be reached; the last of 3 attempts failed with"):
-        operation(Root.open(DEAD))
+        operation(open_root(DEAD))
 
 
 @pytest.mark.parametrize("broken", ["/models/toy", "/models/toy/aliases"])
@@ -75,9 +76,9 @@ def test_a_folder_that_is_refused_is_not_empty(
 ) -> None:
     monkeypatch.setattr(_Handler, "broken", broken)
     with pytest.raises(StoreUnreachableError, match="500"):
-        operation(Root.open(url))
+        operation(open_root(url))
 
 
 def test_nothing_can_be_written(url: str) -> None:
     with pytest.raises(InputError, match=f"location {url}: "):
-        Root.open(url).create("a", b"1")
+        open_root(url).create("a", b"1")

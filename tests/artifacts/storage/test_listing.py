@@ -8,11 +8,12 @@ import pytest
 
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Root:
-    made = Root.open(str(tmp_path / "root"))
+    made = open_root(str(tmp_path / "root"))
     for path in ("a/b", "a/deep/c", "d"):
         made.create(path, b"1")
     return made

@@ -25,18 +25,18 @@ OTHERS = [OSError(errno.EIO, "Input/output error"), RuntimeError("(os error 2)")
 @pytest.mark.parametrize("error", NO_ROOM, ids=str)
 def test_the_place_and_the_remedy_are_told(error: Exception, tmp_path: Path) -> None:
     said = f"^{tmp_path} cannot be written: .*; make room on that disk"
-    with pytest.raises(NerbenchError, match=said) as told, room_for(tmp_path):
+    with pytest.raises(NerbenchError, match=said) as progress, room_for(tmp_path):
         raise error
-    assert told.value.exit_status == 1
-    assert "\n" not in str(told.value)
-    assert told.value.__cause__ is error
+    assert progress.value.exit_status == 1
+    assert "\n" not in str(progress.value)
+    assert progress.value.__cause__ is error
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
 def test_every_other_error_is_what_it_was(error: Exception, tmp_path: Path) -> None:
-    with pytest.raises(type(error)) as told, room_for(tmp_path):
+    with pytest.raises(type(error)) as progress, room_for(tmp_path):
         raise error
-    assert told.value is error
+    assert progress.value is error
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NerbenchError), (errno.EACCES, InputError)])
@@ -47,9 +47,9 @@ def test_a_file_that_cannot_even_be_made(
         raise OSError(number, "refused")
 
     monkeypatch.setattr(paths.os, "open", refuse)
-    with pytest.raises(NerbenchError) as told:
+    with pytest.raises(NerbenchError) as progress:
         write_whole(tmp_path / "a", [b"1"])
-    assert type(told.value) is kind
-    with pytest.raises(NerbenchError) as told, locked(tmp_path):
+    assert type(progress.value) is kind
+    with pytest.raises(NerbenchError) as progress, locked(tmp_path):
         pass
-    assert type(told.value) is kind
+    assert type(progress.value) is kind

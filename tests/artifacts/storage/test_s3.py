@@ -12,10 +12,11 @@ from fault_proxy import FaultProxy
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.results.tables import find_table_file, read_results
 from nerbench.artifacts.storage import s3
 from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import find_table_file, read_results
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def proxy(running_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultPr
 
 @pytest.fixture
 def root(proxy: FaultProxy, s3_url: str) -> Root:
-    return Root.open(s3_url)
+    return open_root(s3_url)
 
 
 def test_two_failures_make_three_attempts(root: Root, proxy: FaultProxy, pauses: list[float]) -> None:
@@ -82,11 +83,11 @@ def test_every_operation_survives_a_fault(
 @pytest.mark.parametrize(
     "operation",
     [
-        lambda url: Root.open(url).exists("a"),
-        lambda url: Root.open(url).read("a"),
-        lambda url: Root.open(url).files(),
-        lambda url: Root.open(url).files(recursive=True),
-        lambda url: Root.open(url).create("a", b"1"),
+        lambda url: open_root(url).exists("a"),
+        lambda url: open_root(url).read("a"),
+        lambda url: open_root(url).files(),
+        lambda url: open_root(url).files(recursive=True),
+        lambda url: open_root(url).create("a", b"1"),
         lambda url: Store(url).list(),
         lambda url: Store(url).aliases("toy"),
         lambda url: read_results(url, "metrics"),
@@ -186,7 +187,7 @@ def test_blobs_in_parts(root: Root, proxy: FaultProxy, tmp_path: Path, monkeypat
 
 
 def test_listings_of_many_pages(s3_url: str) -> None:
-    root = Root.open(s3_url)
+    root = open_root(s3_url)
     names = [f"many/{number:02}" for number in range(25)]
     for name in names:
         root.create(name, b"")
@@ -229,7 +230,7 @@ def test_wrong_settings(
     ]
     for operation in operations:
         with pytest.raises(InputError, match=message) as caught:
-            operation(Root.open(url or s3_url))
+            operation(open_root(url or s3_url))
         assert str(caught.value).startswith(f"location {url or s3_url}".rstrip("/"))
         assert "\n" not in str(caught.value)
     assert pauses == []
@@ -251,13 +252,13 @@ def test_refusals_are_not_repeated(root: Root, proxy: FaultProxy, status: int, m
 def test_no_server_at_all(s3_url: str, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StoreUnreachableError, match=r"Could not connect.*127\.0\.0\.1:9"):
-        Root.open(s3_url).exists("a")
+        open_root(s3_url).exists("a")
     assert len(pauses) == 2
 
 
 def test_a_client_serves_all_roots_of_its_environment(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def client() -> object:
-        return Root.open(s3_url)._fs  # type: ignore[attr-defined]
+        return open_root(s3_url)._fs  # type: ignore[attr-defined]
 
     first = client()
     assert client() is first

@@ -14,8 +14,8 @@ from scored_runs import score
 from tagging import random_sentences
 
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.results.compaction import compact
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.compaction import compact
 from nerbench.flows.cli import status_of
 
 GOLD, PREDICTED = random_sentences(5, 12)

@@ -156,7 +156,7 @@ def test_a_failed_run_still_prints_what_it_made(
         raise RunFailedError("1 failed: a: no", summary)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nerbench.flows.commands.jobs.benchmark", fail)
+    monkeypatch.setattr("nerbench.flows.preflight.benchmark", fail)
     assert status_of(["benchmark", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out) == summary

@@ -9,7 +9,7 @@ from small_corpus import write_corpus
 
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
-from nerbench.tasks.configuration.configfile import load_config
+from nerbench.tasks.config.loading import load_config
 
 SPLITS = {"train": 30, "dev": 1, "test": 3}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from scored_runs import score as stored_score
 
-from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.tables.tables import read_results, write_table
 from nerbench.flows.cli import status_of
 from nerbench.flows.commands.history import sparkline
 
@@ -71,7 +71,8 @@ def test_narrow_terminals_keep_date_value_and_change(
 ) -> None:
     from rich.console import Console
 
-    from nerbench.flows.commands import history, terminal
+    from nerbench.flows import terminal
+    from nerbench.flows.commands import history
 
     def screen() -> Console:
         return Console(width=width, force_terminal=True, color_system=None, no_color=True)

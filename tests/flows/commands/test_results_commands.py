@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.flows.cli import status_of
 
 NIGHTS = ["2026-01-01", "2026-01-02"]

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from nerbench.flows import terminal
 from nerbench.flows.cli import status_of
-from nerbench.flows.commands import terminal
-from nerbench.flows.commands.terminal import console, echo, print_json, print_scores, print_table, say
-from nerbench.flows.launch import told
+from nerbench.flows.launch import show_progress
+from nerbench.flows.terminal import console, echo, print_json, print_note, print_scores, print_table
 from nerbench.flows.verbosity import set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
@@ -112,8 +112,8 @@ def test_what_is_told_without_a_terminal(
 ) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     set_verbosity(verbosity)
-    say("said")
-    with told():
+    print_note("said")
+    with show_progress():
         logging.getLogger("nerbench.tasks.anything").info("a step")
         logging.getLogger("nerbench.tasks.anything").warning("a warning")
         logging.getLogger("nerbench.progress").info("1 of 2")
@@ -153,8 +153,8 @@ def test_nothing_that_is_printed_commands_the_terminal(
     console().print(Text(HOSTILE))
     console().print(HOSTILE)
     echo(HOSTILE)
-    say(HOSTILE)
-    with told():
+    print_note(HOSTILE)
+    with show_progress():
         logging.getLogger("nerbench.tasks.anything").warning("%s", HOSTILE)
     printed = capsys.readouterr()
     everything = printed.out + printed.err

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from tagging import Entity, Sentences, one_to_one, paired, textbook
 
-from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords
 
 IDENTITY = {
     "artifact_id": "a",

@@ -14,10 +14,10 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 from tagging import Sentences, annotated, counted, paired, random_sentences, totals
 
-from nerbench.artifacts.results.schemas import IDENTITY, schema
+from nerbench.artifacts.tables.schemas import IDENTITY, schema
 from nerbench.tasks.analysis.calibration import METRICS, N_BINS, N_POINTS, Calibration, calibration
 from nerbench.tasks.scoring.score import ROW
-from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords
 
 Judged = list[tuple[float, bool]]
 

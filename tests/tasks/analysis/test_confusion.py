@@ -7,7 +7,7 @@ from brute_force import all_pairs, described, parts_of
 from hypothesis import given, settings
 from tagging import Sentences, annotated, counted, random_sentences, totals
 
-from nerbench.tasks.analysis.confusion import confusion
+from nerbench.tasks.analysis.errors import confusion
 from nerbench.tasks.scoring.metrics import Row
 
 Cells = dict[tuple[str, str, str], int]

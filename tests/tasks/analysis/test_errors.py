@@ -11,9 +11,9 @@ from brute_force import Pair, all_pairs, described, parts_of
 from hypothesis import given, settings
 from tagging import Entity, Sentences, annotated, counted, random_sentences, textbook, totals
 
-from nerbench.artifacts.results.schemas import IDENTITY, schema
+from nerbench.artifacts.tables.schemas import IDENTITY, schema
 from nerbench.tasks.analysis.errors import LONGEST, errors
-from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords
 
 Row = dict[str, Any]
 

@@ -9,17 +9,16 @@ import pytest
 from brute_force import IDENTITY, described
 from tagging import Sentences, predictions_table, random_sentences
 
-from nerbench.artifacts.results.schemas import IDENTITY as COLUMNS
-from nerbench.artifacts.results.schemas import schema
-from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.tables.schemas import IDENTITY as COLUMNS
+from nerbench.artifacts.tables.schemas import schema
+from nerbench.artifacts.tables.tables import read_results, write_table
+from nerbench.tasks.analysis.analyses import analyse, write_analysis
 from nerbench.tasks.analysis.calibration import calibration
-from nerbench.tasks.analysis.confusion import confusion
-from nerbench.tasks.analysis.errors import errors
-from nerbench.tasks.analysis.writing import analyse, write_analysis
+from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.tagged import TaggedWords
+from nerbench.tasks.scoring.stored_predictions import Predicted
+from nerbench.tasks.scoring.tagged_words import TaggedWords
 
 GOLD, PREDICTED = random_sentences(1, 300)
 WORDS = described(GOLD, PREDICTED)
@@ -61,7 +60,7 @@ def test_other_predictions_have_files_of_their_own(tmp_path: Path, column: str) 
 
 def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if none had found the file of the other yet."""
-    monkeypatch.setattr("nerbench.tasks.analysis.writing.find_table_file", lambda *_: None)
+    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_table_file", lambda *_: None)
     assert WORDS.score is not None
     first = write(tmp_path)
     assert write(tmp_path, replace(WORDS, score=WORDS.score**2, text=None), model="renamed") == first

@@ -8,7 +8,7 @@ from tiny_models import LABELS, SENTENCES, VOCABULARY, save_bag
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
 from nerbench.tasks.config import Config
-from nerbench.tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.setup import train_tokenizer
 
 REPEATS = 16
 

@@ -18,7 +18,7 @@ from nerbench.tasks.audit import audit as audits
 from nerbench.tasks.audit import gates
 from nerbench.tasks.audit.audit import FAULTS, NOTHING, Audit, audit, find_model
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora import refs
+from nerbench.tasks.data import corpus_refs
 
 NAMES = [fault.name for fault in FAULTS]
 
@@ -83,7 +83,7 @@ def test_a_gate_that_lets_all_pass_is_found_out(fault: str, config: Config, monk
 def test_a_store_that_checks_nothing_is_found_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "one flipped weight byte")
     monkeypatch.setattr("nerbench.artifacts.store.Store._problem", lambda store, entry: None)
-    monkeypatch.setattr("nerbench.artifacts.storage.cache._check", lambda *given: None)
+    monkeypatch.setattr("nerbench.artifacts.local_copies._check", lambda *given: None)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["passes", "NOT CAUGHT", "NOT CAUGHT"]
     assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
@@ -111,7 +111,7 @@ def test_a_gate_that_refuses_everything_is_a_false_alarm(config: Config, monkeyp
 
 def test_an_objection_for_another_reason_does_not_count(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "a changed gold")
-    monkeypatch.setattr("nerbench.tasks.comparison.sides.reasons", lambda base, candidate: ["it rains"])
+    monkeypatch.setattr("nerbench.tasks.comparison.scored_runs.reasons", lambda base, candidate: ["it rains"])
     found = audited(config)
     assert found.outcomes[1].outcome == "NOT CAUGHT"
     assert "it rains" in found.outcomes[1].said
@@ -197,10 +197,10 @@ def test_outputs_without_names_are_shuffled_by_their_declared_names(
 
 
 def test_the_first_sentences_keep_words_tags_and_documents(config: Config, tmp_path: Path) -> None:
-    from nerbench.tasks.audit.copies import own_cache, prepare
+    from nerbench.tasks.audit.copies import prepare, private_cache
 
-    whole = refs.describe(config, config.datasets[0])[0]
-    with own_cache(tmp_path / "copy" / "cache"):
+    whole = corpus_refs.describe(config, config.datasets[0])[0]
+    with private_cache(tmp_path / "copy" / "cache"):
         copy = prepare(config, find_model(config.store, None), tmp_path / "copy")
         corpus = copy.corpus()
     assert (corpus.words_sha256, corpus.gold_sha256) == (whole.words_sha256, whole.gold_sha256)

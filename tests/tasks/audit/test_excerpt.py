@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.audit.excerpt import LEAST, MOST, UNITS, enough, write_excerpt
-from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.audit.copies import LEAST, MOST, UNITS, enough, write_excerpt
+from nerbench.tasks.data.corpus import Corpus
 
 
 def corpus(n: int, *, tags: list[str], per_document: int | None) -> Corpus:

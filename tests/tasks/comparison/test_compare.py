@@ -10,7 +10,7 @@ from tagging import Sentences, counted, random_sentences
 
 from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
 from nerbench.tasks.comparison import deltas
-from nerbench.tasks.comparison.compare import Asked, Comparison, compare
+from nerbench.tasks.comparison.compare import Comparison, Query, compare
 from nerbench.tasks.config import Config
 
 DOCUMENTS = [n // 3 for n in range(66)]
@@ -33,7 +33,7 @@ def scored(results: Path, night: int, predicted: Sentences, *, gold: Sentences =
 
 def compared(results: Path, base: int = 1, candidate: int = 2, **asked: Any) -> Comparison:
     config = Config(store=str(results / "store"), results=str(results))
-    return compare(f"tagger#night-{base}", f"tagger#night-{candidate}", config, Asked(**asked))
+    return compare(f"tagger#night-{base}", f"tagger#night-{candidate}", config, Query(**asked))
 
 
 def overall(predicted: Sentences) -> tuple[int, float]:
@@ -200,9 +200,9 @@ def test_slices_of_other_entities_are_told(tmp_path: Path) -> None:
     config = Config.model_validate(
         {"results": str(tmp_path), "store": str(tmp_path), "slices": [{"name": "unsure", "where": "score < 0.7"}]}
     )
-    assert compare("tagger#night-1", "tagger#night-2", config, Asked()).reasons == ()
+    assert compare("tagger#night-1", "tagger#night-2", config, Query()).reasons == ()
     mine = config.model_copy(update={"slices": (config.slices[0].model_copy(update={"where": "pred_tag == 'B-PER'"}),)})
-    found = compare("tagger#night-1", "tagger#night-2", mine, Asked())
+    found = compare("tagger#night-1", "tagger#night-2", mine, Query())
     assert found.reasons == ("own against own: only one side has the slice, or other entities in it: unsure",)
     assert found.verdict == "improvement"
 
@@ -243,7 +243,7 @@ def test_sides_that_are_none(tmp_path: Path) -> None:
         compared(tmp_path, 1, 7, dataset="own")
     config = Config(store=str(tmp_path / "store"), results=str(tmp_path))
     with pytest.raises(ArtifactNotFoundError, match="nobody"):
-        compare("tagger", "nobody", config, Asked(dataset="own"))
+        compare("tagger", "nobody", config, Query(dataset="own"))
 
 
 def test_damaged_predictions_are_told(tmp_path: Path) -> None:

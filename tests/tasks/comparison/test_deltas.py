@@ -14,7 +14,7 @@ from nerbench.tasks.scoring.counts import COLUMNS, Counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.statistics.bootstrap import resampled
 from nerbench.tasks.statistics.intervals import interval
-from nerbench.tasks.statistics.paired import permuted
+from nerbench.tasks.statistics.paired_tests import permuted
 
 SEED, N_RESAMPLES, N_PERMUTATIONS = 7, 60, 90
 N_DOCUMENTS = 40

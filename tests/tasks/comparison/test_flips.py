@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tagging import TYPES, Sentences, annotated, random_sentences, textbook
 
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
-from nerbench.tasks.corpora.labels import tag_vocabulary
-from nerbench.tasks.scoring.tagged import TaggedWords, from_tags
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.scoring.tagged_words import TaggedWords, from_tags
 
 WORDS = ["The", "New", "York", "Times", "left", "Oslo"]
 

@@ -12,13 +12,12 @@ from scored_runs import score
 from tagging import Sentences
 
 from nerbench.tasks.comparison import deltas
-from nerbench.tasks.comparison.gate import decide, measure, measure_stored
+from nerbench.tasks.comparison.quality_gate import decide, measure, measure_stored
 from nerbench.tasks.config import Config, GateConfig
-from nerbench.tasks.corpora.labels import tag_vocabulary
-from nerbench.tasks.scoring.counts import Counts
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.scoring.counts import Counts, count_both_ways
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.paired_counts import count_both_ways
-from nerbench.tasks.scoring.tagged import from_tags
+from nerbench.tasks.scoring.tagged_words import from_tags
 
 TYPES = ("A", "B", "C", "D")
 LEAST_DROP = 0.2

@@ -7,8 +7,8 @@ import torch
 from tiny_models import SENTENCES, save_bert
 
 from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import predict
-from nerbench.tasks.inference.quickening import quicken
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -28,7 +28,7 @@ def test_tags_on_the_gpu_are_those_of_the_cpu(tmp_path: Path, precision: str) ->
 def test_half_precision_is_packed_and_says_the_same(tmp_path: Path, precision: str) -> None:
     folder = save_bert(tmp_path / "model")
     plain, quick = (load_tagger(folder, device=torch.device("cuda"), precision=precision) for _ in range(2))
-    quick = quicken(quick)
+    quick = optimize_for_inference(quick)
     assert quick.batching == "packed"
     found = [
         [int(label) for block in predict(tagger, SENTENCES * 50) for label in block.labels] for tagger in (plain, quick)
@@ -39,7 +39,7 @@ def test_half_precision_is_packed_and_says_the_same(tmp_path: Path, precision: s
 def test_fp32_is_padded_and_says_the_same(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model")
     plain, quick = load_tagger(folder, device=torch.device("cpu")), load_tagger(folder, device=torch.device("cuda"))
-    quick = quicken(quick)
+    quick = optimize_for_inference(quick)
     assert quick.batching == "padded"
     assert [b.labels.tolist() for b in predict(quick, SENTENCES * 50)] == [
         b.labels.tolist() for b in predict(plain, SENTENCES * 50)

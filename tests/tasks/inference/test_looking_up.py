@@ -12,8 +12,9 @@ from faulty_reads import Faults, faulty_reads
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.tasks.inference import records
-from nerbench.tasks.inference.records import EvaluationRecord, State, keep, look_up
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.tasks.inference import evaluation_cache
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, State, keep, look_up
 
 DATA = b"predictions"
 RECORD = EvaluationRecord(
@@ -34,7 +35,7 @@ def root(tmp_path: Path) -> Root:
     """A results folder with RECORD and its predictions."""
     file = tmp_path / "predictions.parquet"
     file.write_bytes(DATA)
-    root = Root.open(str(tmp_path / "results"))
+    root = open_root(str(tmp_path / "results"))
     keep(root, RECORD, file)
     return root
 
@@ -94,7 +95,7 @@ def test_a_store_that_does_not_answer_is_neither_empty_nor_damaged(
 ) -> None:
     """Whichever read fails: that of the record, of its date or of the predictions."""
     if is_old:
-        monkeypatch.setattr(records, "RENEW", timedelta(0))
+        monkeypatch.setattr(evaluation_cache, "RENEW", timedelta(0))
     intact = Faults(None, number)
     with faulty_reads(root.url, intact):
         assert found(root) == ("cached", RECORD)
@@ -114,7 +115,7 @@ def test_a_folder_that_may_not_be_written_is_no_damage(root: Root, monkeypatch: 
     def refuse(*_: object) -> None:
         raise InputError("results", "may not be written", "check its permissions")
 
-    monkeypatch.setattr(records, "RENEW", timedelta(0))
+    monkeypatch.setattr(evaluation_cache, "RENEW", timedelta(0))
     monkeypatch.setattr(type(root), "replace", refuse)
     with pytest.raises(InputError, match="may not be written"):
         found(root)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nerbench.artifacts.errors import CorruptArtifactError
-from nerbench.tasks.inference.bounds import _at_most
+from nerbench.tasks.inference.loading import _at_most
 
 
 def build(layers: int) -> None:

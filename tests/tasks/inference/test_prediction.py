@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tiny_models import WORDS, save_bag, save_roberta
 
 from nerbench.tasks.inference import prediction as inference
-from nerbench.tasks.inference.loading import Tagger, load_tagger
+from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import ahead, batches, predict, predict_block
+from nerbench.tasks.inference.tagger import Tagger
 
 CPU = torch.device("cpu")
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import predict
-from nerbench.tasks.inference.quickening import quicken
 from nerbench.tasks.scoring.counts import OVERALL, count
 from nerbench.tasks.scoring.score import score
-from nerbench.tasks.scoring.tagged import from_corpus
+from nerbench.tasks.scoring.tagged_words import from_corpus
 
 SUPPORT = 5702
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_the_support_does_not_depend_on_the_window(model: Path, corpus: Corpus, 
 def test_tags_are_those_of_one_sentence_at_a_time(model: Path, corpus: Corpus, precision: str, share: float) -> None:
     plain = load_tagger(model, device=torch.device("cpu"))
     alone = [int(label) for words in corpus.words for block in predict(plain, [words]) for label in block.labels]
-    tagger = quicken(load_tagger(model, device=torch.device("cpu"), precision=precision))
+    tagger = optimize_for_inference(load_tagger(model, device=torch.device("cpu"), precision=precision))
     assert tagger.batching == "packed"
     together = [int(label) for block in predict(tagger, corpus.words) for label in block.labels]
     differing = sum(a != b for a, b in zip(alone, together, strict=True))

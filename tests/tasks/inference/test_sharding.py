@@ -19,14 +19,20 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.corpora.columns import CHUNK
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.inference import evaluation, prediction
-from nerbench.tasks.inference.evaluation import EvaluationPlan, Shard, carry_out, plan
+from nerbench.tasks.data.arrow_cache import CHUNK
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference import evaluation_cache, prediction
+from nerbench.tasks.inference.evaluation_cache import (
+    EvaluationPlan,
+    EvaluationRecord,
+    Shard,
+    carry_out,
+    evaluation_folder,
+    plan,
+)
 from nerbench.tasks.inference.prediction import BlockPredictions
-from nerbench.tasks.inference.records import EvaluationRecord, evaluation_folder
+from nerbench.tasks.inference.prediction_files import infer
 from nerbench.tasks.inference.sharding import find_shards, join_shards, split_corpus
-from nerbench.tasks.inference.writing import infer
 
 BLOCKS = 5
 
@@ -75,13 +81,13 @@ def case(tiny_model_folder: Path, tmp_path: Path) -> Case:
 def inferred(monkeypatch: pytest.MonkeyPatch) -> list[range]:
     """The blocks of every inference."""
     seen: list[range] = []
-    honest = evaluation.infer
+    honest = evaluation_cache.infer
 
     def noted(*arguments: Any, blocks: range, **options: Any) -> Any:
         seen.append(blocks)
         return honest(*arguments, blocks=blocks, **options)
 
-    monkeypatch.setattr(evaluation, "infer", noted)
+    monkeypatch.setattr(evaluation_cache, "infer", noted)
     return seen
 
 

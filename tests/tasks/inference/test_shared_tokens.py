@@ -7,10 +7,9 @@ import pytest
 from tiny_models import SENTENCES
 from tokenizers import Tokenizer
 
-from nerbench.tasks.inference import shared_tokens
-from nerbench.tasks.inference.alignment import Pieces, tokenize
-from nerbench.tasks.inference.shared_tokens import tokenize_once
-from nerbench.tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.inference import tokenization
+from nerbench.tasks.inference.tokenization import Pieces, tokenize, tokenize_once
+from nerbench.tasks.training.setup import train_tokenizer
 
 WORDS = [["Ada", "Lovelace"], ["Bob"]]
 
@@ -30,10 +29,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sequence[Sequence[st
         done.append(sentences)
         return tokenize(tokenizer, sentences)
 
-    shared_tokens._kept.clear()
-    monkeypatch.setattr(shared_tokens, "tokenize", noted)
+    tokenization._kept.clear()
+    monkeypatch.setattr(tokenization, "tokenize", noted)
     yield done
-    shared_tokens._kept.clear()
+    tokenization._kept.clear()
 
 
 def test_models_with_the_same_tokenizer_share_its_work(calls: list[Any]) -> None:
@@ -52,7 +51,7 @@ def test_other_words_and_other_tokenizers_do_not(calls: list[Any]) -> None:
 
 def test_what_was_used_longest_ago_goes_first(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [[[word]] for word in ("Ada", "Bob", "Eve")]
-    monkeypatch.setattr(shared_tokens, "KEPT_PIECES", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
+    monkeypatch.setattr(tokenization, "KEPT_PIECES", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
     for number in (0, 1, 0, 2, 0):
         tokenize_once(wordpiece(), blocks[number])
     assert calls == [blocks[0], blocks[1], blocks[2]]

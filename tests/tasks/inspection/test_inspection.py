@@ -14,10 +14,12 @@ from nerbench.artifacts.references import resolve_one
 from nerbench.tasks.config import Config
 from nerbench.tasks.inspection.facts import DatasetFacts, Lengths
 from nerbench.tasks.inspection.inspection import inspect
-from nerbench.tasks.inspection.pieces import Cutter, cutter_of
+from nerbench.tasks.inspection.tokenizer_fit import Tokenization, tokenization_of
 
 
-def looked_at(folder: Path, cutter: Cutter | None = None, dataset: dict[str, Any] | None = None, **texts: str) -> Any:
+def looked_at(
+    folder: Path, cutter: Tokenization | None = None, dataset: dict[str, Any] | None = None, **texts: str
+) -> Any:
     files = {}
     for split, text in texts.items():
         path = folder / f"{split}.conll"
@@ -126,7 +128,7 @@ def test_odd_characters_are_named_and_made_visible(tmp_path: Path) -> None:
 
 def test_a_tokenizer_measures_pieces_and_windows(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model", positions=16)
-    cutter = cutter_of(resolve_one(str(folder), str(tmp_path / "store")))
+    cutter = tokenization_of(resolve_one(str(folder), str(tmp_path / "store")))
     sentences = [["Ada", "lives"], ["internationalization"] * 9, ["☃", "Ada"]]
     text = "\n".join("".join(f"{word} O\n" for word in words) for words in sentences)
     pieces = split(looked_at(tmp_path, cutter, test=text), "test").pieces

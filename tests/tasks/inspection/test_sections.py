@@ -4,9 +4,9 @@ import pytest
 from small_corpus import write_corpus
 
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.inspection.inspection import inspect
-from nerbench.tasks.inspection.sections import sections
+from nerbench.tasks.inspection.notes import sections
 
 
 def test_the_tables_hold_what_was_counted_and_no_word_of_the_data(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from tiny_models import SENTENCES
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.measuring import measurement
-from nerbench.tasks.measuring.measurement import measure_and_write
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.measuring import latency_sample
+from nerbench.tasks.measuring.latency_sample import measure_and_write
 from nerbench.tasks.measuring.process.measure import measure
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
@@ -72,7 +72,7 @@ def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
 @pytest.mark.slow
 def test_several_passes_give_each_sentence_s_least_seconds(tiny_model_folder: Path) -> None:
     (artifact,) = resolve(str(tiny_model_folder), "")
-    (row,) = measurement.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]
+    (row,) = latency_sample.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]
     passes = np.reshape(row["samples_s"], (8, len(WORDS)))
     assert row["min_latency_s"] == np.median(passes.min(axis=0)) <= row["p50_s"]
 
@@ -96,7 +96,7 @@ def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
 def test_what_cannot_be_measured_is_a_wrong_request(
     tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurement, "run_child", lambda module, job, what: measure(job, print))
+    monkeypatch.setattr(latency_sample, "run_child", lambda module, job, what: measure(job, print))
     (artifact,) = resolve(str(tiny_model_folder), "")
     with pytest.raises(InputError, match=r"benchmark\.dtype"):
         measure_and_write(own_run(tmp_path), artifact, CORPUS, BenchmarkConfig(device="cpu", dtype="fp16"))

@@ -8,10 +8,10 @@ import pytest
 from sweeping import tiny
 
 from nerbench.artifacts.errors import RunFailedError
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import BenchmarkConfig, Config, SpeedConfig
 from nerbench.tasks.measuring import sweep as module
-from nerbench.tasks.measuring.journal import Journal
+from nerbench.tasks.measuring.interrupted_sweeps import Journal
 from nerbench.tasks.measuring.plan import Cell, plan
 from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
@@ -74,7 +74,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 @pytest.fixture
 def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Measured]]:
     """A sweep of one model with a journal that earlier sweeps of the test may have filled."""
-    monkeypatch.setattr("nerbench.tasks.measuring.process.memory.resets_peaks", lambda: True)
+    monkeypatch.setattr("nerbench.tasks.measuring.process.machine_state.resets_peaks", lambda: True)
 
     def run(**speed: Any) -> list[Measured]:
         config = SpeedConfig(**{"sequence_lengths": (8, 16, 32), **speed})
@@ -119,7 +119,7 @@ def test_where_peaks_last_each_cell_has_a_process_for_its_memory(
     assert lengths(sequence_lengths=(32, 8, 16)) == [[8, 16, 32]]
     assert lengths(backends=("int8",)) == [[8, 16, 32]]
     assert lengths(backends=("compile",)) == lengths(workloads=("training",)) == [[8], [16], [32]]
-    monkeypatch.setattr("nerbench.tasks.measuring.process.memory.resets_peaks", lambda: False)
+    monkeypatch.setattr("nerbench.tasks.measuring.process.machine_state.resets_peaks", lambda: False)
     assert lengths(iterations=11) == [[8], [16], [32]]
 
 

@@ -10,7 +10,7 @@ import torch
 from sweeping import TINY
 
 from nerbench.tasks.config import BenchmarkConfig, SpeedConfig
-from nerbench.tasks.measuring.journal import Journal
+from nerbench.tasks.measuring.interrupted_sweeps import Journal
 from nerbench.tasks.measuring.plan import plan
 from nerbench.tasks.measuring.process.clock import Limits, sample, stopwatch, warm_up
 from nerbench.tasks.measuring.samples import summarise
@@ -114,7 +114,7 @@ def test_an_asynchronous_kernel_has_its_true_duration() -> None:
 
 @pytest.mark.gpu
 def test_memory_of_an_accelerator_is_what_was_allocated() -> None:
-    from nerbench.tasks.measuring.process.memory import device_peaks, settle
+    from nerbench.tasks.measuring.process.machine_state import device_peaks, settle
 
     device = torch.device("cuda")
     torch.zeros(1, device=device)

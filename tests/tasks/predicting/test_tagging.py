@@ -10,11 +10,12 @@ from tiny_models import LABELS, WORDS, save_bag
 
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig, Config
-from nerbench.tasks.corpora.refs import describe, open_corpus
-from nerbench.tasks.inference.evaluation import carry_out, plan
-from nerbench.tasks.inference.loading import Tagger, load_tagger
-from nerbench.tasks.predicting.reading import open_source
+from nerbench.tasks.data.corpus_refs import describe, open_corpus
+from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
+from nerbench.tasks.predicting.text_reading import open_source
 from nerbench.tasks.scoring.counting import name_predictions
 
 BENCHMARK = BenchmarkConfig(device="cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.predicting.reading import open_source
+from nerbench.tasks.predicting.text_reading import open_source
 
 CONLL = "-DOCSTART- O\n\nAnna B-PER\nmet O\n\t\nOslo B-LOC\n"
 

@@ -20,11 +20,11 @@ from safetensors.numpy import load_file
 
 from nerbench.artifacts.manifest import ArtifactRef, CorpusDigest, Manifest, Provenance
 from nerbench.artifacts.references import load_manifest, materialise
-from nerbench.artifacts.results.tables import write_table
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import CardConfig, Config
 from nerbench.tasks.publishing.card import metadata, render_card
-from nerbench.tasks.publishing.evidence import find_evidence
+from nerbench.tasks.publishing.card_evidence import find_evidence
 from nerbench.tasks.publishing.markdown import line, name, text
 
 SECTIONS = [

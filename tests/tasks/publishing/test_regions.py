@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerbench.tasks.publishing.regions import BEGIN, END, merge
+from nerbench.tasks.publishing.card import BEGIN, END, merge
 
 OURS = f"---\nlibrary_name: transformers\ntags:\n- ner\n---\n\n{BEGIN}\n# tagger\n\nnew\n{END}\n"
 

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-from nerbench.tasks.report.packing import unpacked
+from nerbench.tasks.report.formats import unpacked
 
 
 class Page(HTMLParser):

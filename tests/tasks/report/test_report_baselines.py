@@ -8,15 +8,15 @@ import pytest
 from reading import plain
 from report_site import configuration, corpus, noisy, predict, record, run_of, score
 
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.report.baselines import compare, find_baselines
-from nerbench.tasks.report.chosen import choose_runs
-from nerbench.tasks.report.entries import Entry, read_entries
+from nerbench.tasks.report.model_scores import ModelScores, read_model_scores
 from nerbench.tasks.report.report import build
+from nerbench.tasks.results.query import select_runs
 
 
-def of_night(results: str, night: int) -> list[Entry]:
-    return read_entries(results, choose_runs(results, [f"night-{night}"]))
+def of_night(results: str, night: int) -> list[ModelScores]:
+    return read_model_scores(results, select_runs(results, [f"night-{night}"]))
 
 
 def test_the_gate_s_baseline_is_that_of_every_annotation(nights: str) -> None:

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from nerbench.artifacts.results.tables import write_table
-from nerbench.tasks.report.chosen import ChosenRun
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.report.costs import SAMPLES, read_costs
+from nerbench.tasks.results.query import SelectedRun
 
-NIGHT = ChosenRun("night-2", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {})
-BEFORE = ChosenRun("night-1", "2030-01-01", datetime(2030, 1, 1, tzinfo=UTC), {})
+NIGHT = SelectedRun("night-2", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {})
+BEFORE = SelectedRun("night-1", "2030-01-01", datetime(2030, 1, 1, tzinfo=UTC), {})
 
 
-def row(run: ChosenRun = NIGHT, **changes: Any) -> dict[str, Any]:
+def row(run: SelectedRun = NIGHT, **changes: Any) -> dict[str, Any]:
     known = {"run_id": run.run_id, "artifact_id": "a", "model": "m", "device": "cpu", "dtype": "fp32"}
     return known | {"workload": "inference", "batch_size": 1, "sequence_length": None} | changes
 
 
-def write(results: str, table: str, *rows: dict[str, Any], run: ChosenRun = NIGHT) -> None:
+def write(results: str, table: str, *rows: dict[str, Any], run: SelectedRun = NIGHT) -> None:
     write_table(results, table, list(rows), date=run.date, key=f"{run.run_id}-{len(rows)}")
 
 

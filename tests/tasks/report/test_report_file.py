@@ -9,8 +9,8 @@ from small_corpus import write_corpus
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config
-from nerbench.tasks.report.announcement import markdown, publish
 from nerbench.tasks.report.page import ASSETS, PLOTLY
+from nerbench.tasks.report.prefect_page import markdown, publish
 from nerbench.tasks.report.report import build, check_target, file_name, save_report
 
 

@@ -7,7 +7,7 @@ import pytest
 from reading import Page, plain
 from report_site import EVIL, EVIL_TYPE, call, record, run_of
 
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
 from nerbench.tasks.report import functions as module
 from nerbench.tasks.report.formats import amount, change

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from nerbench.artifacts.results.tables import write_table
+from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.report import history as module
-from nerbench.tasks.report.history import Point, read_history, thin
-from nerbench.tasks.report.trends import HEIGHT, plain_history, trends
+from nerbench.tasks.report.history import HEIGHT, Point, plain_history, read_history, thin, trends
 
 
 def point(n: int, value: float, *, failed: bool = False) -> Point:

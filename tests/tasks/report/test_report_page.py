@@ -10,13 +10,11 @@ import pytest
 from reading import Page, plain
 from report_site import EVIL, EVIL_TYPE, REPAIRED, corpus
 
-from nerbench.artifacts.results.tables import read_results, write_table
-from nerbench.tasks.report.details import calibration, confusion, details
-from nerbench.tasks.report.entries import read_entries
-from nerbench.tasks.report.packing import script_hash
+from nerbench.artifacts.tables.tables import read_results, write_table
+from nerbench.tasks.report.formats import script_hash
+from nerbench.tasks.report.model_scores import StoredTable, calibration, confusion, details, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, PLOTLY, _asset
 from nerbench.tasks.report.report import Report, build
-from nerbench.tasks.report.stored import StoredTable
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +103,7 @@ def test_headings_and_tables_can_be_found(page: Page) -> None:
 
 
 def test_the_details_are_those_of_the_tables(nights: str, report: Report, page: Page) -> None:
-    entries = read_entries(nights, report.runs)
+    entries = read_model_scores(nights, report.runs)
     assert [(row.model, row.gold) for row in report.board.rows] == [(one.name, one.about["gold"]) for one in entries]
     blocks = page.block("details")
     for entry, found in zip(entries, blocks, strict=True):

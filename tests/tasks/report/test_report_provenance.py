@@ -4,16 +4,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from nerbench.tasks.report.chosen import ChosenRun
 from nerbench.tasks.report.history import Change
 from nerbench.tasks.report.provenance import changes, has_gate, keeps_text, provenance
+from nerbench.tasks.results.query import SelectedRun
 
 MOMENT = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 
 
-def run(configuration: dict[str, Any] | None = None, **columns: Any) -> ChosenRun:
+def run(configuration: dict[str, Any] | None = None, **columns: Any) -> SelectedRun:
     row = columns | ({"configuration": json.dumps(configuration)} if configuration is not None else {})
-    return ChosenRun("night", "2030-01-02", MOMENT, row)
+    return SelectedRun("night", "2030-01-02", MOMENT, row)
 
 
 def test_hosts_secrets_and_folders_stay_out() -> None:

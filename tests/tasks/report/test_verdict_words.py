@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from reading import plain
 
-from nerbench.tasks.report.chosen import ChosenRun
 from nerbench.tasks.report.verdicts import Verdict, entities, find_verdict, in_words
+from nerbench.tasks.results.query import SelectedRun
 
-RUN = ChosenRun("night", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {"outcome": "ok"})
+RUN = SelectedRun("night", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {"outcome": "ok"})
 
 
 def rule(model: str = "l3", **changes: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def fell(points: float, low: float, high: float, **changes: Any) -> dict[str, An
     return rule(**({"verdict": "regression", "failed": True} | numbers | changes))
 
 
-def verdict(*judged: dict[str, Any], run: ChosenRun = RUN, has_gate: bool = True) -> Verdict:
+def verdict(*judged: dict[str, Any], run: SelectedRun = RUN, has_gate: bool = True) -> Verdict:
     return find_verdict([], {}, judged, [run], has_gate=has_gate)
 
 

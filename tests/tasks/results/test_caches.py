@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.storage.pruning import Limits
+from nerbench.artifacts.local_copies import Limits
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.config import CacheConfig
-from nerbench.tasks.inference.records import EvaluationRecord, evaluation_folder, keep, look_up
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, evaluation_folder, keep, look_up
 from nerbench.tasks.results.caches import find_caches, prune, prune_after_run
 from nerbench.tasks.runs import utc_now
 
@@ -30,11 +30,11 @@ def keep_evaluation(results: Path, key: str, days: float) -> EvaluationRecord:
     """An evaluation whose predictions are ten bytes."""
     file = results.parent / "predictions"
     file.write_bytes(b"0123456789")
-    root = Root.open(str(results))
+    root = open_root(str(results))
     record = EvaluationRecord(
         key=key * 64,
         predictions_digest="d",
-        sha256=Root.open(str(file.parent)).sha256(file.name),
+        sha256=open_root(str(file.parent)).sha256(file.name),
         labels=("O",),
         words=1,
         truncated=0,
@@ -76,7 +76,7 @@ def test_what_was_used_within_a_day_stays(results: Path) -> None:
 
 def test_a_hit_counts_as_a_use_and_one_that_is_gone_is_missing(results: Path) -> None:
     record = keep_evaluation(results, "a", 30)
-    root = Root.open(str(results))
+    root = open_root(str(results))
     assert look_up(root, record.folder, "m") == ("cached", record)
     assert names(results, ALL) == [], "another run may be about to read it"
     age(results, 2)
@@ -87,15 +87,15 @@ def test_a_hit_counts_as_a_use_and_one_that_is_gone_is_missing(results: Path) ->
 def test_a_hit_after_the_listing_keeps_an_entry(results: Path) -> None:
     record = keep_evaluation(results, "a", 30)
     (_, cache) = find_caches(str(results))
-    assert look_up(Root.open(str(results)), record.folder, "m")[0] == "cached"
+    assert look_up(open_root(str(results)), record.folder, "m")[0] == "cached"
     assert not cache.remove(cache.entries[0])
-    assert look_up(Root.open(str(results)), record.folder, "m")[0] == "cached"
+    assert look_up(open_root(str(results)), record.folder, "m")[0] == "cached"
 
 
 def test_a_fresh_hit_writes_nothing(results: Path) -> None:
     record = keep_evaluation(results, "a", 0.1)
     before = (results / record.folder / "record.json").stat().st_mtime_ns
-    look_up(Root.open(str(results)), record.folder, "m")
+    look_up(open_root(str(results)), record.folder, "m")
     assert (results / record.folder / "record.json").stat().st_mtime_ns == before
 
 
@@ -134,7 +134,7 @@ def test_a_linked_cache_is_left_alone(results: Path, tmp_path: Path, linked: str
 
 
 def test_an_object_store_is_pruned_too(memory_results: str) -> None:
-    root = Root.open(memory_results)
+    root = open_root(memory_results)
     name = f".cache/counts/{'f' * 64}.parquet"
     root.replace(name, b"counts")
     ((entry,),) = (find_caches(memory_results)[1].entries,)

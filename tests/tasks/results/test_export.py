@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbench.artifacts.errors import InputError, NerbenchError
-from nerbench.artifacts.results.schemas import TABLES, schema
-from nerbench.artifacts.results.tables import read_results, write_table
+from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.tables import read_results, write_table
 from nerbench.flows.cli import status_of
 from nerbench.tasks.results.export import ROW_OF, Selection, export_bundle, export_table
 from nerbench.tasks.results.sharing import TEXTS, shareable_value

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.tables import table_key, write_table
+from nerbench.artifacts.tables.tables import table_key, write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.history import Asked, Point, history
-from nerbench.tasks.results.schedule import MOST_SINCE, deployment_of, missing_nights
+from nerbench.tasks.results.history import MOST_SINCE, Point, Query, deployment_of, history, missing_nights
 
 NIGHTLY = "benchmark-nightly@2030-01-{:02}T02:00:00.000000+00:00"
 
@@ -53,7 +52,7 @@ def run(results: str, night: int, outcome: str = "ok", run_id: str | None = None
 
 
 def points(results: str, **asked: Any) -> list[Point]:
-    (series,) = history(results, "tagger", Asked(**asked))
+    (series,) = history(results, "tagger", Query(**asked))
     return list(series.points)
 
 
@@ -85,15 +84,15 @@ def test_each_annotation_is_a_series_the_own_one_first(results: str) -> None:
     for gold in ("zold", "own", "bold"):
         score(results, 1, 0.5, gold=gold)
     score(results, 1, 0.5, dataset="another", gold="another")
-    found = history(results, "tagger", Asked())
+    found = history(results, "tagger", Query())
     assert [(one.dataset, one.gold) for one in found] == [
         ("another", "another"),
         ("own", "own"),
         ("own", "bold"),
         ("own", "zold"),
     ]
-    assert len(history(results, "tagger", Asked(gold="bold"))) == 1
-    assert len(history(results, "tagger", Asked(dataset="own"))) == 3
+    assert len(history(results, "tagger", Query(gold="bold"))) == 1
+    assert len(history(results, "tagger", Query(dataset="own"))) == 3
 
 
 def test_what_changed_is_told(results: str) -> None:
@@ -169,13 +168,13 @@ def test_since_leaves_out_what_was_before(results: str) -> None:
 def test_what_is_unknown_is_named(results: str, model: str, asked: dict[str, str], says: tuple[str, ...]) -> None:
     score(results, 1, 0.5)
     with pytest.raises(InputError) as raised:
-        history(results, model, Asked(**asked))
+        history(results, model, Query(**asked))
     assert all(part in str(raised.value) for part in says), str(raised.value)
 
 
 def test_empty_results_say_so(results: str) -> None:
     with pytest.raises(InputError, match="hold no metrics yet"):
-        history(results, "tagger", Asked())
+        history(results, "tagger", Query())
 
 
 @pytest.mark.parametrize(

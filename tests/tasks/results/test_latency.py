@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nerbench.tasks.results.latency import latency_samples
+from nerbench.tasks.results.query import latency_samples
 
 SAMPLE = {"run_id": "r", "artifact_id": "a", "device": "cpu", "dtype": "fp32", "status": "ok"}
 SAMPLE |= {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None, "mean_s": 1.0}

@@ -13,21 +13,20 @@ from tiny_models import SENTENCES, save_bert
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, LabelError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
-from nerbench.artifacts.results import bounds
-from nerbench.artifacts.results.tables import read_results
+from nerbench.artifacts.tables import parquet_bounds
+from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
-from nerbench.tasks.corpora import refs as corpora
-from nerbench.tasks.corpora.refs import CorpusRef, describe, open_corpus
+from nerbench.tasks.data import corpus_refs as corpora
+from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference import loading as modeling
-from nerbench.tasks.inference.evaluation import carry_out, plan
-from nerbench.tasks.inference.records import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_out, plan
 from nerbench.tasks.results import rows
-from nerbench.tasks.results.predicted import Predicted
 from nerbench.tasks.results.summary import newest_run
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
+from nerbench.tasks.scoring.stored_predictions import Predicted
 
 TAGS = [
     "B-PER I-PER O O B-LOC O".split(),
@@ -205,7 +204,7 @@ def test_predictions_that_are_read_as_plain_strings_are_scored_too(
 ) -> None:
     own = bench()
     expected = own.scores(own.refs()[0])
-    monkeypatch.setattr(bounds, "MAX_BYTES", 1)
+    monkeypatch.setattr(parquet_bounds, "MAX_BYTES", 1)
     assert own.scores(own.refs()[0]) == expected
 
 
@@ -312,7 +311,7 @@ def test_a_retry_keeps_what_ones_own_metrics_said(bench: Callable[..., Bench]) -
     for seconds in (1.0, 2.0):
         row = ROW | {"metric": "seconds", "value": seconds, "slice": "all", "mode": "custom", "level": "custom"}
         scored = rows.metric_rows(own.run(), predicted, [row | {"label": "overall", "average": "", "status": "ok"}])
-        uris.append(rows.write_own(own.run(), own.artifact, "own", scored))
+        uris.append(rows.write_user_metrics(own.run(), own.artifact, "own", scored))
     assert uris[0] == uris[1] != own.write_metrics(own.refs()[0])
     assert [row["value"] for row in read_results(own.results, "metrics").to_pylist() if row["mode"] == "custom"] == [1]
 

@@ -10,11 +10,11 @@ import pytest
 from scored_runs import end_run
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.results.schemas import TABLES, schema
-from nerbench.artifacts.results.tables import read_newest_first, read_results, write_table
+from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.tables import read_newest_first, read_results, write_table
 from nerbench.flows.cli import status_of
-from nerbench.tasks.results.ended import newest_ended
-from nerbench.tasks.results.history import Asked, history
+from nerbench.tasks.results.history import Query, history
+from nerbench.tasks.results.query import newest_ended
 from nerbench.tasks.results.sql import views
 
 OLD = Path(__file__).resolve().parents[2] / "data/c32070f.tar.xz"
@@ -59,7 +59,7 @@ def test_a_view_has_the_rows_of_a_table(both: str, table: str) -> None:
 def test_trend_is_the_history_of_every_model(both: str) -> None:
     for model in ("tiny-seed0", "tiny-seed1", "tiny"):
         rows = ask(both, f"FROM trend WHERE model = '{model}'")
-        for series in history(both, model, Asked()):
+        for series in history(both, model, Query()):
             found = {(str(r["run_date"]), r["run_id"], r["f1"]) for r in rows if r["gold"] == series.gold}
             points = {(p.date, p.run_id, p.value) for p in series.points if p.run_id != "incomplete"}
             assert found == points

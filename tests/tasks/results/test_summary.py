@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nerbench.tasks.results.summary import gold_differences, leaderboard, own_numbers, speed_and_memory
+from nerbench.tasks.results.summary import gold_differences, leaderboard, speed_and_memory, user_metric_rows
 from nerbench.tasks.scoring.metrics import Row
 
 
@@ -60,7 +60,7 @@ def test_own_numbers_are_those_of_all_entities() -> None:
         row(6, average="micro"),
         row(7, mode="custom"),
     ]
-    assert own_numbers(rows) == [common | {"metric": "mine", "value": value} for value in (2, 6, 7)]
+    assert user_metric_rows(rows) == [common | {"metric": "mine", "value": value} for value in (2, 6, 7)]
 
 
 def test_speed_and_memory_side_by_side() -> None:

@@ -19,7 +19,7 @@ GOLD = valid(GOLD)
 DOCUMENTS = [number // 10 for number in range(len(GOLD))]
 METRICS = """
 from pathlib import Path
-from nerbench.tasks.scoring.registry import metric
+from nerbench.tasks.scoring.metrics import metric
 
 with Path(__file__).with_name("runs.txt").open("a") as file:
     file.write("x")

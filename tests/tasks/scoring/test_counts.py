@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tagging import EVERY_MODE, TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
 
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.config.section import Mode
-from nerbench.tasks.corpora.corpus import load_splits
-from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.config.base import Mode
+from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table
 from nerbench.tasks.scoring.entities import MODES, Entities, Flags
-from nerbench.tasks.scoring.tagged import TaggedWords, from_corpus, from_tags
-from nerbench.tasks.slicing.slices import Slice
+from nerbench.tasks.scoring.slices import Slice
+from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus, from_tags
 
 
 def assert_same(one: Counts, other: Counts) -> None:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from tagging import TYPES, Sentences, paired, random_sentences, textbook
 
-from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import Entities, Mode, encode, extract, identical
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from tagging import EVERY_MODE, TYPES, Sentences, annotated, paired, random_sentences, textbook
 
-from nerbench.tasks.corpora.labels import type_of
+from nerbench.tasks.data.tag_schemes import type_of
 from nerbench.tasks.scoring.counts import COLUMNS, Counts, count
 
 Example = tuple[Sentences, Sentences, list[int]]

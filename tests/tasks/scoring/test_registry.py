@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.scoring.metrics import BUILTIN
-from nerbench.tasks.scoring.registry import Metric, metric, registered, select
+from nerbench.tasks.scoring.metrics import BUILTIN, Metric, metric, registered, select
 
 
 def declared(**options: Any) -> Metric:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from tagging import EVERY_MODE, Sentences, annotated, paired, random_sentences
 
-from nerbench.artifacts.results.schemas import TABLES
-from nerbench.tasks.corpora.labels import tag_vocabulary
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count
-from nerbench.tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Quantity, Row, Sums
-from nerbench.tasks.scoring.registry import Metric
+from nerbench.tasks.scoring.metrics import BUILTIN, OVERALL_WITH_O, Metric, Quantity, Row, Sums
 from nerbench.tasks.scoring.score import ROW, score
 
 EVERY = count([paired(*random_sentences(0, 10), list(range(10)))], modes=EVERY_MODE)

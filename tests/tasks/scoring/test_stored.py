@@ -12,7 +12,7 @@ from tagging import Sentences, as_dict, paired, random_sentences
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.tasks.scoring.counting import count_predictions
 from nerbench.tasks.scoring.counts import count, counts_from_table
-from nerbench.tasks.scoring.stored import count_stored
+from nerbench.tasks.scoring.stored_predictions import count_stored
 
 GOLD, PREDICTED = random_sentences(5, 60)
 GOLD = valid(GOLD)

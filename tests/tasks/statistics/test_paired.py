@@ -12,7 +12,7 @@ from scipy import stats
 
 from nerbench.tasks.statistics import bootstrap
 from nerbench.tasks.statistics.bootstrap import resampled
-from nerbench.tasks.statistics.paired import detectable, holm, p_value, paired_bootstrap, permuted
+from nerbench.tasks.statistics.paired_tests import detectable, holm, p_value, paired_bootstrap, permuted
 
 BASE, CANDIDATE = np.random.default_rng(1).poisson([[9.0, 3.0]], size=(2, 30, 2))
 

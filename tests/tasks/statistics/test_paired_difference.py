@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nerbench.tasks.statistics.difference import Clusters, clustered_p, consistent, design_effect, stretched, too_little
 from nerbench.tasks.statistics.intervals import Interval
-from nerbench.tasks.statistics.paired import p_value, permutations
+from nerbench.tasks.statistics.paired_tests import (
+    Clusters,
+    clustered_p,
+    consistent,
+    design_effect,
+    p_value,
+    permutations,
+    stretched,
+    too_little,
+)
 
 
 @pytest.mark.parametrize(

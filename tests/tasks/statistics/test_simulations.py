@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 from nerbench.tasks.statistics.bootstrap import Floats, left_out
-from nerbench.tasks.statistics.intervals import interval, too_small
-from nerbench.tasks.statistics.paired import detectable, p_value, paired_bootstrap, permuted
+from nerbench.tasks.statistics.intervals import interval, too_small, wilson
+from nerbench.tasks.statistics.paired_tests import detectable, p_value, paired_bootstrap, permuted
 from nerbench.tasks.statistics.verdicts import Difference, verdict
-from nerbench.tasks.statistics.wilson import wilson
 
 pytestmark = pytest.mark.slow
 SIMULATIONS, INTERVALS, AT_ONCE = 2000, 8000, 50

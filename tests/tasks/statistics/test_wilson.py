@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nerbench.tasks.statistics.bootstrap import left_out
-from nerbench.tasks.statistics.intervals import Interval
-from nerbench.tasks.statistics.wilson import PRIOR, symmetric, wilson
+from nerbench.tasks.statistics.intervals import PRIOR, Interval, symmetric, wilson
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

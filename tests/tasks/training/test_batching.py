@@ -1,9 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbench.tasks.training.batching import LENGTH_NOISE, TokenBatches
-from nerbench.tasks.training.examples import BLANK
-from nerbench.tasks.training.ranks import Ranks
+from nerbench.tasks.training.data import BLANK, LENGTH_NOISE, TokenBatches
+from nerbench.tasks.training.distributed import Ranks
 
 LENGTHS = [3, 17, 5, 5, 9, 40, 12, 12, 12, 30, 4, 8] * 8
 lengths = st.lists(st.integers(3, 60), min_size=1, max_size=80)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nerbench.tasks.training.dropout import FrugalDropout, use_frugal_dropout
+from nerbench.tasks.training.faster_layers import FrugalDropout, use_frugal_dropout
 
 N = 400_000
 

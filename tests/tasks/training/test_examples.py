@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny_models import LABELS, SENTENCES
 
-from nerbench.tasks.corpora.corpus import Corpus
+from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
-from nerbench.tasks.training.examples import BLANK, IGNORED, Examples, collate
+from nerbench.tasks.training.data import BLANK, IGNORED, Examples, collate
 
 
 def tagged_corpus() -> Corpus:

@@ -13,12 +13,12 @@ from tiny_models import save_bert, save_roberta
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import CorpusError, InputError
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.corpora.corpus import Corpus, load_splits
+from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.training.bases import build
-from nerbench.tasks.training.batching import TokenBatches
+from nerbench.tasks.training.data import TokenBatches
 from nerbench.tasks.training.finetune import finetune
+from nerbench.tasks.training.setup import build
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-MISC", "I-MISC", "B-ORG", "I-ORG", "B-PER", "I-PER"]
 Train = Callable[..., Any]

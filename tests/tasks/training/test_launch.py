@@ -18,11 +18,10 @@ from nerbench.artifacts.manifest import BaseSource
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.store import Store
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.corpora.corpus import load_splits
+from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.training import launch as training
-from nerbench.tasks.training.launch import TrainedModel, plan_training, publish, train
-from nerbench.tasks.training.source import base_source
+from nerbench.tasks.training.launch import TrainedModel, base_source, plan_training, publish, train
 
 TYPES = ("LOC", "MISC", "ORG", "PER")
 BATCHES = {"batch_tokens": 512, "gradient_accumulation": 2}
@@ -156,7 +155,7 @@ def test_a_base_of_the_hub_is_known_by_its_commit(
 
     monkeypatch.setattr(training, "run_child", child)
     monkeypatch.setattr(
-        "nerbench.artifacts.storage.hub.resolve", lambda model, revision: f"commit of {model}@{revision}"
+        "nerbench.artifacts.hub_models.resolve", lambda model, revision: f"commit of {model}@{revision}"
     )
     trained = train(plan_training(own_model(base="org/bert", revision="main"), own_dataset(tmp_path)), print)
     assert trained.provenance.base_model == BaseSource(name="org/bert", revision="commit of org/bert@main")
@@ -207,7 +206,7 @@ def test_two_bases_at_one_path_have_two_folders(tmp_path: Path) -> None:
 
 def test_two_commits_of_one_branch_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, commits = own_dataset(tmp_path), iter(["1", "2"])
-    monkeypatch.setattr("nerbench.artifacts.storage.hub.resolve", lambda *_: next(commits))
+    monkeypatch.setattr("nerbench.artifacts.hub_models.resolve", lambda *_: next(commits))
     first, second = (plan_training(own_model(base="org/bert"), dataset) for _ in range(2))
     assert first.work != second.work
 

@@ -14,10 +14,10 @@ from small_corpus import TINY, write_corpus
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.training import lesson, stopping
+from nerbench.tasks.training import setup, stop_and_resume
 from nerbench.tasks.training import trainer as training
 from nerbench.tasks.training.finetune import finetune
-from nerbench.tasks.training.stopping import newest_checkpoint
+from nerbench.tasks.training.stop_and_resume import newest_checkpoint
 
 
 class Killed(BaseException):
@@ -55,14 +55,14 @@ def ignore(event: dict[str, Any]) -> None:
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """End the training, like a kill, right after a step."""
-    original = stopping.Stopping.on_step_end
+    original = stop_and_resume.Stopping.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **options: Any) -> None:
         if state.global_step == step:
             raise Killed
         original(self, args, state, control, **options)
 
-    monkeypatch.setattr(stopping.Stopping, "on_step_end", on_step_end)
+    monkeypatch.setattr(stop_and_resume.Stopping, "on_step_end", on_step_end)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +113,15 @@ def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -
 @pytest.mark.slow
 def test_sigterm_ends_training_after_a_checkpoint(job: Any) -> None:
     stopped = job("stopped")
-    told = []
+    broadcast = []
 
     def terminate(event: dict[str, Any]) -> None:
-        told.append(event)
+        broadcast.append(event)
         signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(RunFailedError, match=r"stopped at step \d+; run again"):
         finetune(stopped, terminate)
-    assert told
+    assert broadcast
     assert newest_checkpoint(Path(stopped["work"])) is not None
     assert finetune(stopped, ignore)["resumed_from"]
 
@@ -148,7 +148,7 @@ class Clock:
 
 @pytest.mark.slow
 def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "time", Clock())
+    monkeypatch.setattr(stop_and_resume, "time", Clock())
     settings = {"time_limit_s": 60, "epochs": 50, "checkpoint_s": 1e-9}
     whole, killed = finetune(job("whole", **settings), ignore), job("killed", **settings)
     assert whole["stopped_by"] == "time limit"
@@ -202,14 +202,14 @@ def test_early_stopping_ends_training_without_progress(job: Any) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = lesson.build
+    original = setup.build
 
     def poisoned(*arguments: Any) -> Any:
         base = original(*arguments)
         base.network.classifier.bias.data.fill_(math.nan)
         return base
 
-    monkeypatch.setattr(lesson, "build", poisoned)
+    monkeypatch.setattr(setup, "build", poisoned)
     with pytest.raises(RunFailedError, match="the loss is nan at step 1; lower learning_rate"):
         finetune(job("nan"), ignore)
 

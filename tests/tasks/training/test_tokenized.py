@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from tiny_models import LABELS, SENTENCES
 
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.inference.alignment import SpecialTokens, tokenize, windows
-from nerbench.tasks.inference.loading import LoadedTokenizer, load_tokenizer
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference.loading import load_tokenizer
+from nerbench.tasks.inference.tagger import LoadedTokenizer
+from nerbench.tasks.inference.tokenization import SpecialTokens, tokenize, windows
 from nerbench.tasks.training import tokenized as tokenization
-from nerbench.tasks.training.examples import IGNORED, Examples
+from nerbench.tasks.training.data import IGNORED, Examples
 from nerbench.tasks.training.tokenized import KEPT, tokenized
 
 

@@ -7,12 +7,12 @@ import pytest
 from tiny_models import SENTENCES
 from transformers import PreTrainedTokenizerFast
 
-from nerbench.tasks.training.tokenizer import SPECIAL, train_tokenizer
+from nerbench.tasks.training.setup import SPECIAL, train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
 PRINT = """
 import sys
-from nerbench.tasks.training.tokenizer import train_tokenizer
+from nerbench.tasks.training.setup import train_tokenizer
 print(train_tokenizer([line.split() for line in sys.stdin], 150, 64).backend_tokenizer.to_str())
 """
 

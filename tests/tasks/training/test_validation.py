@@ -11,14 +11,13 @@ from tiny_models import LABELS, SENTENCES
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, EvalPrediction
 
-from nerbench.tasks.corpora.corpus import Corpus
-from nerbench.tasks.inference.alignment import tokenize, windows
+from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
-from nerbench.tasks.training.examples import IGNORED, Examples
-from nerbench.tasks.training.ranks import ALONE
-from nerbench.tasks.training.scores import metrics_of
+from nerbench.tasks.inference.tokenization import tokenize, windows
+from nerbench.tasks.training.data import IGNORED, Examples
+from nerbench.tasks.training.distributed import ALONE
 from nerbench.tasks.training.trainer import token_loss
-from nerbench.tasks.training.validation import Validation
+from nerbench.tasks.training.validation import Validation, metrics_of
 
 
 def test_scores_are_those_of_one_sentence_at_a_time(tiny_model_folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
-from nerbench.tasks.training.vocabulary import OccurringEmbedding, narrow
+from nerbench.tasks.training.faster_layers import OccurringEmbedding, shrink_embeddings
 
 OCCURRING = [0, 7, 8, 30, 41]
 IDS = torch.tensor([[7, 8, 41, 0], [30, 8, 7, 7]])
@@ -33,7 +33,7 @@ def learn(network: PreTrainedModel, steps: int) -> None:
 def test_the_whole_model_is_learnt(network: PreTrainedModel) -> None:
     whole, narrowed = network, copy.deepcopy(network)
     before = copy.deepcopy(network.state_dict())
-    widen = narrow(narrowed, OCCURRING)
+    widen = shrink_embeddings(narrowed, OCCURRING)
     assert narrowed.get_input_embeddings().weight.shape[0] == len(OCCURRING) + 1
     learn(whole, 25)
     learn(narrowed, 25)
@@ -49,7 +49,7 @@ def test_the_whole_model_is_learnt(network: PreTrainedModel) -> None:
 def test_it_answers_as_before_and_in_a_checkpoint_too(network: PreTrainedModel) -> None:
     with torch.no_grad():
         expected = network(input_ids=IDS).logits
-        narrow(network, OCCURRING)
+        shrink_embeddings(network, OCCURRING)
         assert torch.equal(network(input_ids=IDS).logits, expected)
         saved = copy.deepcopy(network.state_dict())
         network.get_input_embeddings().weight.zero_()
@@ -59,14 +59,14 @@ def test_it_answers_as_before_and_in_a_checkpoint_too(network: PreTrainedModel) 
 
 
 def test_a_piece_that_was_said_not_to_occur_is_an_error(network: PreTrainedModel) -> None:
-    narrow(network, OCCURRING)
+    shrink_embeddings(network, OCCURRING)
     with pytest.raises(IndexError):
         network(input_ids=torch.tensor([[9]]))
 
 
 def test_the_padding_stays(network: PreTrainedModel) -> None:
     whole = network.get_input_embeddings()
-    narrow(network, [7, 8])
+    shrink_embeddings(network, [7, 8])
     narrowed = network.get_input_embeddings()
     assert isinstance(narrowed, OccurringEmbedding)
     assert torch.equal(narrowed(torch.tensor([whole.padding_idx])), whole(torch.tensor([whole.padding_idx])))
@@ -80,5 +80,5 @@ def test_embeddings_that_others_use_are_left(network: PreTrainedModel) -> None:
     whole = network.get_input_embeddings()
     network.tied = torch.nn.Linear(4, 4)
     network.tied.weight = whole.weight
-    narrow(network, OCCURRING)()
+    shrink_embeddings(network, OCCURRING)()
     assert network.get_input_embeddings() is whole

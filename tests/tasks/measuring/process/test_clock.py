@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from nerbench.tasks.measuring.process.calibration import COPIED_BYTES, SIZE, calibrate
-from nerbench.tasks.measuring.process.clock import Call, Limits, host_seconds, sample, stopwatch, warm_up
+from nerbench.tasks.measuring.process.clock import (
+    COPIED_BYTES,
+    SIZE,
+    Call,
+    Limits,
+    calibrate,
+    host_seconds,
+    sample,
+    stopwatch,
+    warm_up,
+)
 
 
 def saying(*seconds: float) -> Callable[[Call], float]:
@@ -70,6 +79,6 @@ def test_clocks_call_once_and_count_forward() -> None:
 
 
 def test_rates_are_amounts_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nerbench.tasks.measuring.process.calibration.stopwatch", lambda device: saying(0.5))
+    monkeypatch.setattr("nerbench.tasks.measuring.process.clock.stopwatch", lambda device: saying(0.5))
     rates = calibrate(torch.device("cpu"))
     assert rates == {"sgemm_flops_per_s": 4 * SIZE**3, "copy_bytes_per_s": 4 * COPIED_BYTES}

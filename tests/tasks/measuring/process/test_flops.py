@@ -3,9 +3,8 @@
 import pytest
 from transformers import AutoConfig, BertConfig
 
-from nerbench.tasks.measuring.architectures import ARCHITECTURES
-from nerbench.tasks.measuring.process.flops import empty_model, flops_per_token
-from nerbench.tasks.measuring.subjects import with_labels
+from nerbench.tasks.measuring.process.backends import empty_model, flops_per_token
+from nerbench.tasks.measuring.subjects import ARCHITECTURES, with_labels
 
 PUBLISHED_MILLIONS = {
     "albert-base": 11.1,

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.tasks.measuring.process import foreign
-from nerbench.tasks.measuring.process.foreign import Moment, busy_seconds, foreign_cores, moment
+from nerbench.tasks.measuring.process import machine_state
+from nerbench.tasks.measuring.process.machine_state import Moment, busy_seconds, foreign_cores, moment
 
 
 def test_busy_is_all_but_idle_and_waiting_and_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stat = tmp_path / "stat"
     stat.write_text("cpu  100 20 30 5000 700 4 6 40 90 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
-    monkeypatch.setattr(foreign, "STAT", stat)
+    monkeypatch.setattr(machine_state, "STAT", stat)
     assert busy_seconds() == (100 + 20 + 30 + 4 + 6 + 40) / os.sysconf("SC_CLK_TCK")
 
 
@@ -22,7 +22,7 @@ def test_what_is_not_our_own_is_foreign() -> None:
 
 
 def test_a_kernel_that_does_not_tell_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "STAT", tmp_path / "nothing")
+    monkeypatch.setattr(machine_state, "STAT", tmp_path / "nothing")
     before = moment()
     assert before.busy_s is None
     assert foreign_cores(before, moment()) is None

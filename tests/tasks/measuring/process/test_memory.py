@@ -8,11 +8,11 @@ import torch
 from torch.ao.quantization import quantize_dynamic
 
 from nerbench.tasks.environment import PROJECT
-from nerbench.tasks.measuring.process.memory import device_peaks, weights_bytes
+from nerbench.tasks.measuring.process.machine_state import device_peaks, weights_bytes
 
 ALLOCATE = """
 import numpy
-from nerbench.tasks.measuring.process.memory import peak_bytes, resident_bytes, settle
+from nerbench.tasks.measuring.process.machine_state import peak_bytes, resident_bytes, settle
 before = numpy.ones(300_000_000, numpy.uint8)
 del before
 settle()

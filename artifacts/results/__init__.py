@@ -1,1 +1,0 @@
-"""The result tables: declared once, written once each, read back whole."""

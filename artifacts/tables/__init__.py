@@ -1,0 +1,1 @@
+"""Result tables as Parquet files: their schemas, how they are written, read and compacted."""

@@ -1,0 +1,175 @@
+"""Many small files of a closed day become one, and nobody loses a row; `results.compacted` tells of the files.
+
+A day is packed into one file, and a manifest. Once the time of grace is over, the next compaction publishes the packed
+file, deletes what it replaces, and packs the day again if files were added to it. Every step may be the last one
+before a crash, or be done by several at once: what is half-done is finished by the next compaction.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet import as_parquet, create_file, read_rows
+from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.table_files import (
+    OUTDATED,
+    Compaction,
+    Day,
+    Found,
+    Replaced,
+    Version,
+    in_parallel,
+    list_table,
+    packed_path,
+    valid_compaction,
+)
+from nerbench.artifacts.tables.upgrading import current_name
+
+COMPACTABLE: tuple[str, ...] = tuple(
+    name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
+)
+"""Tables with files of every run; the others have one for all runs with the same predictions, read as a whole."""
+
+
+class Compacted(NamedTuple):
+    """What was done to a table."""
+
+    table: str
+    days: int
+    """Days that were packed."""
+    packed: int
+    """Files whose rows are in a larger one now."""
+    deleted: int
+    """Files deleted, whose time of grace was over."""
+
+
+class _Done(NamedTuple):
+    packed: int = 0
+    deleted: int = 0
+
+
+def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: datetime) -> list[Compacted]:
+    """Pack all days of these tables that are over in UTC, and delete what was replaced longer ago than `grace`.
+
+    No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
+    NerbenchError where there is no room. A day with a damaged file stays as it is and is reported
+    (`artifacts/errors.py`): the others are compacted where that is collected; else it raises CorruptArtifactError.
+    """
+    if unknown := [table for table in tables if table not in COMPACTABLE]:
+        raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
+    root, today = open_root(results_url), now.astimezone(UTC).date().isoformat()
+    report = []
+    for table in tables:
+        days = [item for item in list_table(root, table).items() if item[0].date < today]
+        done = [_compact_sound(root, day, found, grace, now) for day, found in days]
+        packed = [one.packed for one in done if one.packed]
+        report.append(Compacted(table, len(packed), sum(packed), sum(one.deleted for one in done)))
+    return report
+
+
+def _compact_sound(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:
+    try:
+        return _compact_day(root, day, found, grace, now)
+    except CorruptArtifactError as error:
+        report(root.uri(day.folder), error)
+        return _Done()
+
+
+def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:
+    done = _Done()
+    with suppress(FileNotFoundError):  # another compaction is ahead of this one
+        compaction = valid_compaction(root, found)
+        for outdated in found.outdated:
+            raise CorruptArtifactError(f"{root.uri(outdated)} {OUTDATED}; nothing of {day.date} is deleted")
+        if compaction and (leftovers := _leftovers(found, compaction)):
+            if now - compaction.created_at < grace:
+                return done
+            _publish(root, day, found, max(found.manifests), compaction)
+            in_parallel(root.delete, leftovers)
+            done = _Done(deleted=len(leftovers))
+        later = found.later(compaction)
+        packed = [day._replace(schema=max(found.manifests)[0]).published(compaction.number)] if compaction else []
+        paths = [*packed, *later.values()]
+        is_due = len(paths) > 1 or any(not path.startswith(f"{day.folder}/") for path in paths)
+        if is_due and _pack(root, day, compaction, list(later), paths, now):
+            done = done._replace(packed=len(later) or 1)
+    return done
+
+
+def _leftovers(found: Found, compaction: Compaction) -> list[str]:
+    """What is not needed any more as soon as the packed file is published."""
+    valid = max(found.manifests)
+    return [
+        *(found.written[entry.key] for entry in compaction.replaced if entry.key in found.written),
+        *(path for version, path in found.published.items() if version < valid),
+        *(path for path, version in found.packed.items() if version <= valid),
+        *(path for version, path in found.manifests.items() if version < valid),
+    ]
+
+
+def _publish(root: Root, day: Day, found: Found, version: Version, compaction: Compaction) -> None:
+    """Let the packed file appear where every reader looks. Raises CorruptArtifactError where it is damaged."""
+    path = packed_path(day, found, version, compaction)
+    published = day._replace(schema=version[0]).published(compaction.number)
+    data = root.read(path)
+    if sha256_hex(data) != compaction.sha256:
+        raise CorruptArtifactError(f"{root.uri(path)} is not what its manifest says; nothing of {day.date} is deleted")
+    if path == published:
+        return
+    try:
+        create_file(root, published, data)
+    except FileExistsError:
+        _publish(root, day, Found(published={version: published}), version, compaction)
+
+
+def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
+    root: Root, day: Day, before: Compaction | None, later: Sequence[str], paths: Sequence[str], now: datetime
+) -> bool:
+    """Write the rows of a day to one file in the current schema, then its manifest; False if another one was faster.
+
+    `paths`: the packed file of the compaction before, if there is one, then the files with the keys `later`.
+    """
+    number = before.number + 1 if before else 1
+    parts = in_parallel(lambda path: read_rows(root, path), paths)
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    data = as_parquet(rows)
+    manifest = Compaction(
+        number=number,
+        created_at=now,
+        live=f"{number:06}-{sha256_hex(data)[:16]}.packed",
+        sha256=sha256_hex(data),
+        replaced=_replaced(day.table, before, later, parts, rows.column_names),
+    )
+    with suppress(FileExistsError):  # named by its content: the same rows were packed before
+        create_file(root, f"{day.hidden}/{manifest.live}", data)
+    try:
+        create_file(root, day.manifest(number), canonical_json(manifest.model_dump(mode="json")))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _replaced(
+    table: str, before: Compaction | None, later: Sequence[str], parts: Sequence[pa.Table], columns: Sequence[str]
+) -> tuple[Replaced, ...]:
+    """Where in the packed file the rows of each small one are: those packed before come first."""
+    entries = list(before.replaced) if before else []
+    if before:
+        added = [name for name in columns if name not in parts[0].column_names]
+        entries = [
+            entry.model_copy(update={"lacks": (*(current_name(table, name) for name in entry.lacks), *added)})
+            for entry in entries
+        ]
+    first_row = parts[0].num_rows if before else 0
+    for key, part in zip(later, parts[1:] if before else parts, strict=True):
+        lacks = tuple(name for name in columns if name not in part.column_names)
+        entries.append(Replaced(key=key, first_row=first_row, rows=part.num_rows, lacks=lacks))
+        first_row += part.num_rows
+    return tuple(entries)

@@ -1,0 +1,143 @@
+"""One Parquet file of a result table: typed rows as bytes with checksums, and back."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date as calendar_date
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.tables.parquet_bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.upgrading import earlier_columns, upgraded
+
+
+def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
+    """Rows for a table with their logical date, not yet typed; raises ValueError for a column that it does not have."""
+    declared = schema(table)
+    given = data.column_names if isinstance(data, pa.Table) else sorted({name for row in data for name in row})
+    if unknown := [name for name in given if name not in declared.names]:
+        raise ValueError(f"the table {table} has no column {unknown[0]}")
+    rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
+    run_date = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), rows.num_rows)
+    return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
+
+
+def serialised(table: str, rows: pa.Table) -> bytes:
+    """The file that holds these rows with the declared types.
+
+    Raises ValueError for nulls in a key column and for NaN: null is what says undefined.
+    """
+    parts = (_typed(table, part) for part in _slices(rows))
+    return _written(schema(table), parts)
+
+
+def as_parquet(rows: pa.Table) -> bytes:
+    """The file that holds these rows with the types they have."""
+    return _written(rows.schema, _slices(rows))
+
+
+def _slices(rows: pa.Table) -> Iterator[pa.Table]:
+    return (rows.slice(start, MAX_ROWS) for start in range(0, max(rows.num_rows, 1), MAX_ROWS))
+
+
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:
+    # In memory first: a writer that fails halfway leaves a file that is valid and short.
+    sink = pa.BufferOutputStream()
+    strings = [field.name for field in file_schema if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(
+        sink, file_schema, compression="zstd", use_dictionary=strings, write_page_checksum=True
+    ) as writer:
+        for part in parts:
+            writer.write_table(part)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def create_file(root: Root, path: str, data: bytes) -> None:
+    """As `Root.create`, but raises NerbenchError with the reason where there is no room, or the disk fails."""
+    try:
+        root.create(path, data)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise NerbenchError(f"{root.uri(path)} cannot be written: {error.strerror or error}") from error
+
+
+def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table:
+    """The rows of a file in the current schema, with those of the wanted columns that it has.
+
+    Raises FileNotFoundError, and CorruptArtifactError where it is damaged.
+    """
+    with _opened(root, path) as stream:
+        rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
+        return upgraded(path, rows, wanted)
+
+
+def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:
+    """The first thing that a file says otherwise than `rows` (from `as_table`); None where they say the same.
+
+    Raises like `read_rows`.
+    """
+    with _opened(root, path) as stream, bounded(stream) as file:
+        if file.metadata.num_rows != rows.num_rows:
+            return f"{file.metadata.num_rows} rows there, {rows.num_rows} now"
+        start = 0
+        for group in range(file.num_row_groups):
+            before = file.read_row_group(group)
+            if found := difference(before, table, rows.slice(start, before.num_rows), start):
+                return found
+            start += before.num_rows
+    return None
+
+
+def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0) -> str | None:
+    """The first column that differs and is not volatile, with both values; None where both say the same."""
+    now = _typed(table, rows)
+    if before.num_rows != now.num_rows:
+        return f"{before.num_rows} rows there, {now.num_rows} now"
+    for name in now.column_names:
+        if name in TABLES[table].nondeterministic or name not in before.column_names or before[name].equals(now[name]):
+            continue
+        pairs = zip(before[name].to_pylist(), now[name].to_pylist(), strict=True)
+        for row, (old, new) in enumerate(pairs, first_row):
+            if old != new:
+                return f"{name} of row {row} is {old!r} there, {new!r} now"
+    return None
+
+
+def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None = None) -> pa.Table:
+    """`rows`, with columns of nulls for what is declared (and wanted) but not there."""
+    there = set(rows.column_names)
+    for field in declared:
+        if field.name not in there and (wanted is None or field.name in wanted):
+            rows = rows.append_column(field.with_nullable(True), pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
+def _typed(table: str, part: pa.Table) -> pa.Table:
+    declared = schema(table)
+    given = with_declared(part, declared).select(declared.names)
+    for field in declared:
+        if not field.nullable and (missing := given[field.name].null_count):
+            raise ValueError(f"the column {field.name} of {table} has no value in {missing} rows")
+    rows = given.cast(declared)
+    for field in declared:
+        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(rows[field.name])).as_py():
+            raise ValueError(f"the column {field.name} of {table} holds NaN")
+    return rows
+
+
+@contextmanager
+def _opened(root: Root, path: str) -> Iterator[Stream]:
+    try:
+        with root.opened(path) as stream, corrupt_if_unreadable(root.uri(path)):
+            yield stream
+    except FileNotFoundError as error:
+        raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
+    except (OSError, ValueError, InputError) as error:  # of a name that is no text, or access that is refused
+        raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

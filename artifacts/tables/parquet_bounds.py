@@ -1,0 +1,216 @@
+"""Bounds of a Parquet file, held before it is decoded: 75 KB can hold a thousand million rows, or a string for each.
+
+They grow with the bytes of the file, so that a large one that says much can be read as well.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import IO, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, chunks, pages
+
+Stream = IO[bytes]
+MAX_ROWS = 1 << 17
+"""Of a row group as result tables are written."""
+MAX_FOOTER = 16 << 20
+MAX_VALUES, VALUES_A_BYTE = 1 << 23, 64
+"""Of a row group; a compressed byte may hold this many of them, where there are more."""
+MAX_TOTAL = 1 << 25
+"""Values of all row groups, likewise."""
+MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
+"""Of what is decoded at a time, likewise."""
+MAX_PAGE = 1 << 26
+_ENDS = b"PAR1"
+_SMALL = 8 << 20
+_NUMBERS = range(6)
+"""BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
+_DELTA_BYTE_ARRAY = 7
+"""Strings as what they add to the one before: of any length in a few bytes."""
+
+
+class _Size(NamedTuple):
+    values: int = 0
+    compressed: int = 0
+    uncompressed: int = 0
+    most: int = 0
+    """Bytes, once decoded: no string is longer than all pages."""
+
+
+@contextmanager
+def bounded(
+    stream: Stream, columns: Collection[str] | None = None, dictionaries: Collection[str] = ()
+) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of which these columns (None: all) can be read row group by row group.
+
+    `dictionaries`: columns of strings to be read so. Raises ValueError where a group takes more memory than its bytes
+    may, and Arrow's errors.
+    """
+    stream = _held_if_small(stream)
+    with open_footer(stream) as file:
+        check_groups(stream, columns)
+        present = [name for name in text_columns(file.metadata) if name in dictionaries]
+    with open_footer(stream, present) as file:
+        yield file
+
+
+def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Table:
+    """The rows of a Parquet file, with those of the wanted columns that it has.
+
+    Raises ValueError where they take more memory than a file of this size may, and Arrow's errors.
+    """
+    stream = _held_if_small(stream)
+    with open_footer(stream) as file:
+        names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
+        if check_groups(stream, wanted) <= MAX_BYTES:
+            # Threads only slow down what is small, and read many files at once already.
+            return file.read(columns=names, use_threads=file.metadata.num_rows > MAX_ROWS)
+        texts = text_columns(file.metadata)
+    with open_footer(stream, texts) as file:
+        return pa.concat_tables(_plain_groups(file, names, _size(stream)))
+
+
+@contextmanager
+def corrupt_if_unreadable(name: str) -> Iterator[None]:
+    """Raise CorruptArtifactError naming the file whose bytes make no sense; a disk that fails is something else."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # else Arrow's own
+            raise
+        raise CorruptArtifactError(f"{name} cannot be read: {error}") from error
+
+
+def open_footer(stream: Stream, dictionaries: Collection[str] = ()) -> pq.ParquetFile:
+    """A Parquet file of which nothing but the footer is read. Raises ValueError and Arrow's errors."""
+    _footer_length(stream)
+    stream.seek(0)
+    return pq.ParquetFile(stream, read_dictionary=list(dictionaries), page_checksum_verification=True)
+
+
+def _footer_length(stream: Stream) -> int:
+    size = _size(stream)
+    end = _read_at(stream, max(size - 8, 0), 8)
+    length = int.from_bytes(end[:4], "little")
+    if end[4:] != _ENDS:
+        raise ValueError("it is not a Parquet file")
+    if length > min(MAX_FOOTER, size):
+        raise ValueError(f"its footer has {length} bytes, more than {min(MAX_FOOTER, size)}")
+    return length
+
+
+def check_groups(stream: Stream, columns: Collection[str] | None) -> int:
+    """The most bytes that these columns can take. Raises ValueError for a row group that is beyond the bounds."""
+    read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
+    for number, group in groupby(
+        chunks(_read_at(stream, _size(stream) - 8 - length, length)), key=attrgetter("row_group")
+    ):
+        total = _total(_chunk_size(read_at, chunk) for chunk in group if columns is None or chunk.column in columns)
+        if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
+            raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
+        if total.uncompressed > max(MAX_BYTES, BYTES_A_BYTE * total.compressed):
+            raise ValueError(f"row group {number} has {total.uncompressed} bytes, compressed to {total.compressed}")
+        sizes.append(total)
+    total = _total(sizes)
+    if total.values > max(MAX_TOTAL, VALUES_A_BYTE * total.compressed):
+        raise ValueError(f"it has {total.values} values in {total.compressed} bytes")
+    return total.most
+
+
+def _total(sizes: Iterable[_Size]) -> _Size:
+    return _Size(*map(sum, zip(_Size(), *sizes, strict=True)))
+
+
+def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
+    name, values, compressed, uncompressed = chunk.column, 0, 0, 0
+    for page in pages(read_at, chunk):
+        if page.uncompressed > MAX_PAGE:
+            raise ValueError(f"a page of {name} has {page.uncompressed} bytes, more than {MAX_PAGE}")
+        if page.encoding == _DELTA_BYTE_ARRAY and page.values * page.uncompressed > MAX_BYTES:
+            raise ValueError(f"{name} is encoded as DELTA_BYTE_ARRAY; write it with another encoding")
+        values, compressed = values + page.values, compressed + page.compressed
+        uncompressed += page.uncompressed
+    if values != chunk.values:
+        raise ValueError(f"{name} has {values} values instead of {chunk.values}")
+    return _Size(values, compressed, uncompressed, values * (16 if chunk.physical_type in _NUMBERS else uncompressed))
+
+
+def _plain_groups(file: pq.ParquetFile, names: list[str] | None, size: int) -> Iterator[pa.Table]:
+    most = left = max(MAX_BYTES, BYTES_A_BYTE * size)
+    for number in range(file.num_row_groups):
+        rows = file.read_row_group(number, columns=names)
+        left -= sum(decoded_bytes(column) for column in rows.columns)
+        if left < 0:
+            raise ValueError(f"its {size} bytes hold more than {most}")
+        yield plain(rows)
+    if not file.num_row_groups:
+        yield plain(file.read(columns=names))
+
+
+def text_columns(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of strings: as dictionaries they take no more than their pages, and a number for each value."""
+    leaves = (metadata.schema.column(position) for position in range(metadata.num_columns))
+    return [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+
+
+def _held_if_small(stream: Stream) -> Stream:
+    """Arrow reads many short parts of a file; from memory it reads them without Python."""
+    if _size(stream) > _SMALL:
+        return stream
+    stream.seek(0)
+    held: Stream = pa.BufferReader(stream.read())
+    return held
+
+
+def _size(stream: Stream) -> int:
+    stream.seek(0, os.SEEK_END)
+    return stream.tell()
+
+
+def _read_at(stream: Stream, start: int, length: int) -> bytes:
+    stream.seek(start)
+    return stream.read(length)
+
+
+def decoded_bytes(column: pa.ChunkedArray) -> int:
+    """What a column takes once its strings are no dictionaries."""
+    return sum(_decoded_bytes(chunk) for chunk in column.chunks)
+
+
+def _decoded_bytes(array: pa.Array) -> int:
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        return 8 * len(array) + _decoded_bytes(array.flatten())
+    if not pa.types.is_dictionary(array.type):
+        return int(array.nbytes)
+    lengths = pc.binary_length(array.dictionary).fill_null(0).cast(pa.int64())
+    longest = pc.max(lengths).as_py() or 0
+    if longest * len(array) > MAX_PAGE:
+        longest_first = pc.sum(lengths.take(array.indices.drop_null())).as_py() or 0
+        return 4 * len(array) + int(longest_first)
+    return (4 + longest) * len(array)
+
+
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column, with strings that are no dictionaries. Raises ValueError where they take more than MAX_BYTES."""
+    if decoded_bytes(column) > MAX_BYTES:
+        raise ValueError(f"{len(column)} of its strings have more than {MAX_BYTES} bytes")
+    return column.cast(_plain_type(column.type))
+
+
+def plain(rows: pa.Table) -> pa.Table:
+    """The rows, with strings that are no dictionaries."""
+    return rows.cast(pa.schema([pa.field(f.name, _plain_type(f.type), f.nullable) for f in rows.schema]))
+
+
+def _plain_type(kind: pa.DataType) -> Any:
+    if pa.types.is_list(kind) and pa.types.is_dictionary(kind.value_type):
+        return pa.list_(pa.field(kind.value_field.name, kind.value_type.value_type, kind.value_field.nullable))
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -1,0 +1,42 @@
+"""The result tables, declared once: every column with its type and meaning, in `nerbench.artifacts.tables`.
+
+New columns may be added, nullable; none is renamed or removed without a new version.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from nerbench.artifacts.tables.columns import INSTANT, TableSchema
+from nerbench.artifacts.tables.quality_tables import JUDGING, PREDICTED, QUALITY
+from nerbench.artifacts.tables.run_tables import RUNNING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
+"""By name."""
+IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
+"""What rows of `predictions`, `confusion`, `errors` and `calibration` are about: the first columns of each."""
+
+
+@cache
+def schema(table: str) -> "pa.Schema":
+    """The Arrow schema of a table; each field's metadata holds its `meaning`. Raises KeyError for an unknown table."""
+    import pyarrow as pa
+
+    types = {
+        INSTANT: pa.timestamp("us", tz="UTC"),
+        "list<double>": pa.list_(pa.float64()),
+        "list<string>": pa.list_(pa.string()),
+        "list<int32>": pa.list_(pa.int32()),
+        "list<halffloat>": pa.list_(pa.float16()),
+    }
+    return pa.schema(
+        pa.field(
+            column.name,
+            types.get(column.type) or pa.type_for_alias(column.type),
+            nullable=column.nullable,
+            metadata={"meaning": column.meaning},
+        )
+        for column in TABLES[table].columns
+    )

@@ -1,0 +1,324 @@
+"""Which files hold the rows of a result table, once the many small files of a day have become one.
+
+    <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
+    _compacted/<table>/schema=<n>/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
+    _compacted/<table>/schema=<n>/date=<day>/000001.json             manifest: that file, and what it replaces
+    <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, where the small ones were
+
+The manifest is created last and exclusively. From then on a reader that knows manifests takes the packed file and
+passes over what it replaces, whether that is still there or not. The manifest with the highest number is valid: it
+tells of everything that was ever replaced on its day, and where the rows are now.
+
+Another reader takes whatever matches `<table>/schema=*/date=*/*.parquet`. Until the time of grace is over it finds
+the small files alone: packed files lie elsewhere. (Those of schema 1 lie in `<table>/schema=1/_compacted`, where polars
+refuses to open the folder of the table.)
+Then the packed file appears beside the small ones, and these are deleted: while that lasts, and after a crash in it
+until the next compaction, such a reader meets rows twice. It never misses one.
+
+Files of an earlier schema belong to the same day as those of the current one: the next compaction packs them all in the
+current schema. Of two small files with the same key, that of the current schema is read.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date as calendar_date
+from typing import Literal, NamedTuple, TypeVar
+
+import pyarrow as pa
+from pydantic import AwareDatetime, Field, ValidationError
+
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
+from nerbench.artifacts.manifest import Digest, Record
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.tables.columns import VERSION
+from nerbench.artifacts.tables.upgrading import written_as
+
+_PUBLISHED = re.compile(r"compacted-(\d{6})")
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name of a file without its ending."""
+_WRITTEN = re.compile(r"([^/]+)/schema=(\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
+_SCHEMA = re.compile(r"[^/]+/schema=(\d+)(?=/)")
+_HIDDEN = re.compile(
+    r"(?:_compacted/)?([^/]+)/schema=(\d+)/(?:_compacted/)?date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)"
+)
+_AT_ONCE = 8
+_ATTEMPTS = 5
+MAX_MANIFEST_BYTES = 16 << 20
+"""It names every file that was ever replaced on its day."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Replaced(Record):
+    """A small file whose rows are in the packed file."""
+
+    key: str
+    """Its name without ending."""
+    first_row: int = Field(ge=0)
+    """Where its rows begin in the packed file."""
+    rows: int = Field(ge=0)
+    """How many they are."""
+    lacks: tuple[str, ...] = ()
+    """Columns of the packed file that it did not have."""
+
+
+class Compaction(Record):
+    """A manifest: one packed file that stands for small files of a day."""
+
+    format: Literal["nerbench-compaction/1"] = "nerbench-compaction/1"
+    number: int = Field(ge=1)
+    """Counts the compactions of the day."""
+    created_at: AwareDatetime
+    """When the time of grace began."""
+    live: str
+    """The packed file, in the folder of the manifest."""
+    sha256: Digest
+    """Of the packed file."""
+    replaced: tuple[Replaced, ...]
+    """The small files, in the order of their rows, which together are all rows."""
+
+
+Version = tuple[int, int]
+"""The schema of a compaction and its number: of several compactions of a day, the latest is valid."""
+
+
+class Day(NamedTuple):
+    """The part of a table that has one logical date, in all schemas that are read as the current one."""
+
+    table: str
+    schema: int
+    """The schema in which files of this day are written."""
+    date: str
+    """YYYY-MM-DD."""
+
+    @property
+    def folder(self) -> str:
+        """Where every reader looks."""
+        return f"{self.table}/schema={self.schema}/date={self.date}"
+
+    @property
+    def hidden(self) -> str:
+        """Where only readers of manifests look."""
+        return f"{_hidden(self.table, self.schema)}/date={self.date}"
+
+    def published(self, number: int) -> str:
+        """The path of a packed file that has taken the place of what it replaces."""
+        return f"{self.folder}/compacted-{number:06}.parquet"
+
+    def manifest(self, number: int) -> str:
+        """The path of a manifest."""
+        return f"{self.hidden}/{number:06}.json"
+
+
+@dataclass
+class Found:
+    """What there is of a day."""
+
+    written: dict[str, str] = field(default_factory=dict)
+    """Paths of the files of runs, by key."""
+    published: dict[Version, str] = field(default_factory=dict)
+    """Paths of packed files where every reader looks."""
+    manifests: dict[Version, str] = field(default_factory=dict)
+    """Paths of the manifests."""
+    packed: dict[str, Version] = field(default_factory=dict)
+    """The packed files that are hidden, by path."""
+    odd: list[str] = field(default_factory=list)
+    """Paths of what lies where the files of runs do, under a date or a name that none can have."""
+
+    @property
+    def outdated(self) -> list[str]:
+        """Paths of manifests that an earlier version of nerbench wrote after one of a later version."""
+        return [
+            path
+            for (schema, number), path in self.manifests.items()
+            if any(schema < later and number >= at_least for later, at_least in self.manifests)
+        ]
+
+    def later(self, compaction: Compaction | None) -> dict[str, str]:
+        """Those of `written` whose rows are not in the packed file."""
+        replaced = {entry.key for entry in compaction.replaced} if compaction else ()
+        return {key: path for key, path in self.written.items() if key not in replaced}
+
+
+class Packed(NamedTuple):
+    """Where the rows of a small file are after a compaction."""
+
+    path: str
+    """Of the packed file."""
+    entry: Replaced
+
+    def of(self, rows: pa.Table) -> pa.Table:
+        """What the small file held, of all rows of the packed file."""
+        return rows.slice(self.entry.first_row, self.entry.rows).drop_columns(list(self.entry.lacks))
+
+
+class Live(NamedTuple):
+    """The files of a day that hold its rows."""
+
+    packed: str | None
+    """The packed file."""
+    written: list[str]
+    """Files of runs whose rows are not in it."""
+    replaced: list[str]
+    """Those whose rows are, and that are still there: to be read where it is damaged."""
+    problems: dict[str, str]
+    """What is wrong with other files, by location."""
+
+
+Listing = dict[Day, Found]
+OUTDATED = "was written by an earlier version of nerbench after a compaction by this one; upgrade every worker"
+
+
+def is_key(name: str) -> bool:
+    """Whether a run's file may have this name, which no packed file can have."""
+    return not _PUBLISHED.fullmatch(name)
+
+
+def list_table(root: Root, table: str) -> Listing:
+    """All files of a table, by day.
+
+    Manifests are listed after what runs wrote. So whatever a compaction had deleted before it was listed, a manifest
+    tells of: no row is missed, and none is met twice.
+    """
+    paths = root.files(table, recursive=True)
+    schemas = sorted({VERSION, *(int(match[1]) for path in paths if (match := _SCHEMA.match(path)))})
+    return _by_day(paths, (path for number in schemas for path in root.files(_hidden(table, number), recursive=True)))
+
+
+def _hidden(table: str, schema: int) -> str:
+    return f"_compacted/{table}/schema={schema}" if schema > 1 else f"{table}/schema={schema}/_compacted"
+
+
+def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
+    listing: defaultdict[Day, Found] = defaultdict(Found)
+    for path in paths:
+        if match := _WRITTEN.fullmatch(path):
+            day = Day(match[1], written_as(int(match[2])), match[3])
+            found = listing[day]
+            if not (_is_date(match[3]) and KEY.fullmatch(match[4])):
+                found.odd.append(path)
+            elif number := _PUBLISHED.fullmatch(match[4]):
+                found.published[int(match[2]), int(number[1])] = path
+            elif match[4] not in found.written or path.startswith(day.folder):
+                found.written[match[4]] = path
+    for path in hidden:
+        if match := _HIDDEN.fullmatch(path):
+            found = listing[Day(match[1], written_as(int(match[2])), match[3])]
+            version = int(match[2]), int(match[4])
+            if match[5] == ".json":
+                found.manifests[version] = path
+            else:
+                found.packed[path] = version
+    return dict(sorted(listing.items()))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return calendar_date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def valid_compaction(root: Root, found: Found) -> Compaction | None:
+    """The newest manifest of a day.
+
+    Raises FileNotFoundError where a newer one has taken its place meanwhile, CorruptArtifactError where it is none.
+    """
+    return _compaction(root, found.manifests[max(found.manifests)]) if found.manifests else None
+
+
+def _compaction(root: Root, path: str) -> Compaction:
+    try:
+        return Compaction.model_validate_json(root.read_record(path, MAX_MANIFEST_BYTES))
+    except FileNotFoundError:
+        raise
+    except ValidationError as error:
+        first = error.errors()[0]["msg"]
+        raise CorruptArtifactError(f"{root.uri(path)} is not a manifest of a compaction: {first}") from error
+    except (OSError, InputError) as error:
+        raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error
+
+
+def packed_path(day: Day, found: Found, version: Version, compaction: Compaction) -> str:
+    """Where the packed file is: published, or still hidden."""
+    return found.published.get(version, f"{day._replace(schema=version[0]).hidden}/{compaction.live}")
+
+
+def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
+    """The packed rows of a small file of this day. Raises like `valid_compaction`."""
+    compaction = valid_compaction(root, found)
+    if compaction is None:
+        return None
+    path = packed_path(day, found, max(found.manifests), compaction)
+    return next((Packed(path, entry) for entry in compaction.replaced if entry.key == key), None)
+
+
+def find_packed(root: Root, day: Day, key: str) -> Packed | None:
+    """As `packed_in`, with the cost of one listing where nothing was compacted."""
+    found = _by_day((), root.files(day.hidden)).get(day)
+    if found is None:
+        return None
+    version = max(found.manifests, default=(day.schema, 0))
+    if root.exists(published := day.published(version[1])):
+        found.published = {version: published}
+    return packed_in(root, day, found, key)
+
+
+def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
+    """The files of each day that together hold every row once.
+
+    `last`: a manifest that is listed and not there is damaged, else it raises FileNotFoundError.
+    """
+
+    def of_day(item: tuple[Day, Found]) -> Live:
+        return _live(root, *item, last=last)
+
+    return in_parallel(of_day, listing.items())
+
+
+def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
+    """Without its manifest, a packed file that is published holds all rows that are known; else nothing is deleted."""
+    problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
+    problems |= {root.uri(path): OUTDATED for path in found.outdated}
+    for version in sorted(found.manifests, reverse=True):
+        path = found.manifests[version]
+        try:
+            compaction = _compaction(root, path)
+        except FileNotFoundError:
+            if not last:
+                raise
+            problems[root.uri(path)] = "is listed, but there is nothing to be read"
+        except CorruptArtifactError as error:
+            problems[root.uri(path)] = str(error)
+        else:
+            later = found.later(compaction).values()
+            replaced = [path for path in found.written.values() if path not in later]
+            return Live(packed_path(day, found, version, compaction), list(later), replaced, problems)
+        if version in found.published:
+            return Live(found.published[version], [], list(found.written.values()), problems)
+    return Live(None, list(found.written.values()), [], problems)
+
+
+def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in the order of the items, for work that waits for a store."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(function, items))
+
+
+def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
+    """`act(look(), False)`, again if a file is gone because it was compacted meanwhile. The last attempt gets True.
+
+    Raises CorruptArtifactError where it stays away.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return act(look(), False)
+        except FileNotFoundError:
+            continue
+    try:
+        return act(look(), True)
+    except FileNotFoundError as error:
+        raise CorruptArtifactError(f"a file of the result tables is gone: {error}") from error

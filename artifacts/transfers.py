@@ -1,0 +1,64 @@
+"""The files of an artifact on their way to a store or from it: several at once, told about, stopped together."""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event, Lock
+from time import monotonic
+from typing import TypeVar
+
+from nerbench.artifacts.manifest import FileEntry
+from nerbench.artifacts.storage.filesystem import ProgressCallback
+
+AT_ONCE = 4
+EVERY_S = 1.0
+_logger = logging.getLogger("nerbench.progress")
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """Another file failed, or the user ended the program: this one is not finished."""
+
+
+def transfer(what: str, entries: Sequence[FileEntry], move: Callable[[FileEntry, ProgressCallback], T]) -> list[T]:
+    """What `move` returns for each file, AT_ONCE of them at a time; `what` is logged with the share that is done.
+
+    `move` says how far it is, and is told so by Stopped when it need not go on. Raises what the first file raised.
+    """
+    transferred = _Progress(what, sum(entry.size for entry in entries))
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="transfer") as pool:
+        moving = [pool.submit(move, entry, transferred.listener(entry)) for entry in entries]
+        try:
+            wait(moving, return_when=FIRST_EXCEPTION)
+        finally:
+            transferred.stopped.set()
+            pool.shutdown(cancel_futures=True)
+    failed = [error for one in moving if not one.cancelled() and (error := one.exception())]
+    for error in sorted(failed, key=lambda error: isinstance(error, Stopped)):
+        raise error
+    return [one.result() for one in moving]
+
+
+class _Progress:
+    """Bytes of several files, told together at most once a second."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self.stopped = Event()
+        self._what, self._total = what, total
+        self._done: dict[str, int] = {}
+        self._lock = Lock()
+        self._said = monotonic()  # what takes less than a second is not worth a word
+
+    def listener(self, entry: FileEntry) -> ProgressCallback:
+        def listen(done: int) -> None:
+            if self.stopped.is_set():
+                raise Stopped
+            with self._lock:
+                self._done[entry.path] = done
+                if monotonic() - self._said < EVERY_S:
+                    return
+                self._said = monotonic()
+                megabytes = sum(self._done.values()) / 1e6
+            _logger.info("%s: %.0f of %.0f MB", self._what, megabytes, self._total / 1e6)
+
+        return listen

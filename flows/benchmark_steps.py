@@ -1,0 +1,206 @@
+"""The steps of a benchmark: predictions from the cache or from inference, then scores and custom functions."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from prefect.futures import PrefectFuture
+
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.run_context import RunRecorder
+from nerbench.flows.task_runners import LOCAL, Work, bounded, submit
+from nerbench.tasks import prefect_tasks as tasks
+from nerbench.tasks.analysis.analyses import Analysed
+from nerbench.tasks.analysis.user_scores import functions_over
+from nerbench.tasks.config import Config, ModelConfig
+from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.seeds import seed_rows
+
+
+class Evaluated(NamedTuple):
+    """One model's predictions on one data set, and the annotations to score them against."""
+
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
+    record: EvaluationRecord
+
+
+class Cell(NamedTuple):
+    """The evaluation of one model on one data set."""
+
+    artifact: ArtifactRef
+    annotations: list[CorpusRef]
+    """The annotations, the data set's own first; all have the same words."""
+    runs: list[range]
+    """The blocks of each shard; empty if the corpus has no shards."""
+
+
+class Planned(NamedTuple):
+    """The work for one model on one data set."""
+
+    cell: Cell
+    plan: EvaluationPlan
+    shards: list[Shard]
+    """One if the corpus has no shards, or if no inference is needed."""
+
+
+def evaluate_models(
+    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+) -> list[Evaluated]:
+    """Predictions of every model, each once, on every data set. A failed model does not stop the others."""
+    distinct = {one.artifact_id: one for one in artifacts}.values()
+    cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
+    cells = [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
+    evaluated: list[Evaluated] = []
+    while cells:
+        now, cells = separate(plan_evaluations(recorder, config, cells))
+        pieces = bounded((piece for one in now for piece in begin_evaluation(config, one)), config.runner.at_once)
+        evaluated += [found for one in now if (found := end_evaluation(recorder, config, one, pieces))]
+        if config.benchmark.canary:
+            check_canaries(recorder, config, [one for one in now if one.plan.record])
+    return evaluated
+
+
+def split(config: Config, corpus: CorpusRef) -> list[range]:
+    """The blocks of each shard of a corpus; empty if it has no shards."""
+    runs = tasks.split_corpus(corpus, config.benchmark.shards) if config.benchmark.shards > 1 else []
+    return runs if len(runs) > 1 else []
+
+
+def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
+    """What the cache holds, looked up where inference would run, because the key includes the kind of machine."""
+    planned = []
+    results = config.results
+    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
+    for cell, found in zip(cells, looking, strict=True):
+        with recorder.guard(cell.artifact.name):
+            plan = found.result()
+            shards = [Shard(record=plan.record)]
+            if cell.runs and not plan.record:
+                shards = tasks.find_shards(plan, cell.artifact, cell.runs, results)
+            planned.append(Planned(cell, plan, shards))
+    return planned
+
+
+def separate(planned: Sequence[Planned]) -> tuple[list[Planned], list[Cell]]:
+    """Items to run, and items that wait because another one infers the same, as for a model with two names."""
+    first: dict[str, Planned] = {}
+    now, later = [], []
+    for one in planned:
+        if first.setdefault(one.plan.key, one) is one or one.plan.record:
+            now.append(one)
+        else:
+            later.append(one.cell)
+    return now, later
+
+
+def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str, Any]]]:
+    """Submit the steps of an evaluation one after another; cached ones need no worker."""
+    (artifact, (corpus, *_), _), plan, shards = planned
+    for shard in shards:
+        where = LOCAL if shard.record else config.runner
+        yield submit(where, tasks.evaluate, artifact, corpus, plan, shard, config.results)
+
+
+def end_evaluation(
+    recorder: RunRecorder, config: Config, planned: Planned, pieces: Iterator[Work[dict[str, Any]]]
+) -> Evaluated | None:
+    """Wait for the steps of an evaluation, the next of `pieces`, and join its shards."""
+    (artifact, annotations, _), plan, shards = planned
+    own = list(islice(pieces, len(shards)))
+    with recorder.guard(artifact.name):
+        records = [EvaluationRecord.model_validate(piece.result()) for piece in own]
+        record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
+        seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
+        recorder.note_evaluation(artifact, None if plan.record else seconds)
+        return Evaluated(artifact, annotations, record)
+    return None
+
+
+def check_canaries(recorder: RunRecorder, config: Config, cached: Sequence[Planned]) -> None:
+    """Fail the run, after all rows are written, if cached predictions differ from those of the models."""
+    share = config.benchmark.canary
+    begun = (
+        submit(config.runner, tasks.check_canary, recorder.run, cell.artifact, cell.annotations[0], plan, share)
+        for cell, plan, _ in cached
+    )
+    for one, checked in zip(cached, bounded(begun, config.runner.at_once), strict=True):
+        with recorder.guard(f"{one.cell.artifact.name} (canary)"):
+            checked.result()
+
+
+class Scored(NamedTuple):
+    """The scores of one model on one data set."""
+
+    artifact: ArtifactRef
+    dataset: str
+    rows: list[PrefectFuture[Sequence[Row]]]
+    """One per annotation and chunk of labels."""
+    analysed: list[PrefectFuture[Analysed]]
+    """One per annotation."""
+
+
+def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> Scored:
+    """Store predictions, count matches with every annotation, then score the labels in parallel."""
+    artifact, run, chunk = evaluated.artifact, recorder.run, config.runner.cells_per_task
+    scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
+    with recorder.guard(artifact.name):
+        for corpus in evaluated.annotations:
+            predicted = tasks.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            recorder.note_predictions(predicted)
+            counted = tasks.count(config.results, artifact, evaluated.record, corpus, config)
+            scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
+            for at in range(0, len(counted.labels), chunk):
+                labels = counted.labels[at : at + chunk]
+                scored.rows.append(tasks.score.submit(run, predicted, counted, config, labels))
+    return scored
+
+
+def write_scores(recorder: RunRecorder, scored: Scored) -> None:
+    """Write the rows of one model on one data set."""
+    with recorder.guard(scored.artifact.name):
+        rows = [row for future in scored.rows for row in future.result()]
+        for future in scored.analysed:
+            analysed = future.result()
+            recorder.note(analysed.tables)
+            rows += analysed.metrics
+        recorder.note({"metrics": tasks.write_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
+        recorder.metrics += rows
+
+
+def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:
+    """Metrics of the user's own on one model and data set, one after another, as they may load the model."""
+    with recorder.guard(f"{scored.artifact.name} (metrics of your own)"):
+        rows = [
+            row
+            for predicted in recorder.predictions(scored.artifact, scored.dataset)
+            for row in tasks.score_user_metrics(recorder.run, predicted, config, scored.artifact)
+        ]
+        if rows:
+            recorder.note({"metrics": tasks.write_user_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
+            recorder.metrics += rows
+
+
+def summarise_seeds(recorder: RunRecorder, model: ModelConfig) -> None:
+    """Write mean and standard deviation over a model's seeds, if all of them have scores."""
+    with recorder.guard(model.name):
+        if rows := seed_rows(model, recorder.metrics):
+            recorder.note({"metrics": tasks.write_seeds(recorder.run, model.name, rows)})
+            recorder.metrics += rows
+
+
+def run_functions(
+    recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
+) -> None:
+    """Call what the files of `metrics:` define, those that take no model first, one model after another."""
+    with recorder.guard("functions of your own"):
+        annotations = [corpus for of_dataset in corpora for corpus in of_dataset]
+        for artifact in (None, *artifacts):
+            if not functions_over(config, artifact):
+                continue
+            predicted = recorder.predictions(artifact) if artifact else []
+            if rows := tasks.run_functions(recorder.run, config, artifact, annotations, predicted):
+                recorder.note({"custom": tasks.write_custom(recorder.run, artifact, rows)})
+                recorder.custom += rows

@@ -1,0 +1,137 @@
+"""`nerbench run`, `train`, `benchmark` and `score`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.terminal import print_custom as print_user_functions
+from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_table
+
+if TYPE_CHECKING:
+    from nerbench.tasks.config import Config
+
+
+References = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
+]
+
+
+Refresh = Annotated[bool, typer.Option("--refresh", help="Run inference again, even if predictions are cached.")]
+
+
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tags", metavar="A,B", help="Only metrics and functions with one of these tags; repeatable."),
+]
+
+
+Metrics = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--metrics",
+        metavar="FILE",
+        help="File with custom metrics and functions, in addition to the configured ones; repeatable.",
+    ),
+]
+
+
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only runs on or after this day (YYYY-MM-DD).")
+]
+
+
+Speed = Annotated[
+    bool | None, typer.Option("--speed/--no-speed", help="Also measure latency and memory. Default: as configured.")
+]
+
+
+@configured("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
+def run(config: "Config", json: Json = False) -> None:
+    """Train, save and benchmark the models in the configuration."""
+    from nerbench.flows import preflight
+
+    print_summary(preflight.run(config), json)
+    if not json:
+        print_note(preflight.what_next(config))
+
+
+@configured("datasets", "models")
+def train(config: "Config", json: Json = False) -> None:
+    """Fine-tune the models in the configuration and publish them in the store."""
+    from nerbench.flows import preflight
+
+    print_summary(preflight.train(config), json)
+
+
+@configured("datasets", "golds", "benchmark", "metrics", "slices", "gate")
+def benchmark(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    references: References = None,
+    *,
+    refresh: Refresh = False,
+    speed: Speed = None,
+    metrics: Metrics = None,
+    tags: Tags = None,
+    json: Json = False,
+) -> None:
+    """Benchmark the named models, or every model in the store. This command does not train."""
+    from nerbench.flows import preflight
+
+    config = preflight.with_metrics(config, metrics, tags)
+    print_summary(preflight.benchmark(config, references, refresh=refresh, speed=speed), json)
+
+
+@configured("metrics", "slices")
+def score(
+    config: "Config", *, since: Since = None, metrics: Metrics = None, tags: Tags = None, json: Json = False
+) -> None:
+    """Score stored predictions with custom metrics or newer built-in metrics, without inference."""
+    from nerbench.flows import preflight
+
+    summary = preflight.score(preflight.with_metrics(config, metrics, tags), since)
+    if json:
+        print_json(summary | {"metrics": list(summary["metrics"])})
+        return
+    print_user_metrics(summary["metrics"])
+    print_note(f"{len(summary['metrics'])} numbers added to the tables; existing rows are unchanged")
+
+
+def print_summary(summary: dict[str, Any], json: bool) -> None:
+    """Print undecided comparisons first, then the scores on stdout and the locations of all results on stderr."""
+    if gate := summary.get("gate", ()):
+        from nerbench.tasks.comparison.quality_gate import said, undecided
+
+        if named := undecided(gate):
+            print_note(f"undecided: {named}")
+    if json:
+        print_json(summary | {"metrics": list(summary["metrics"])})
+        return
+    from nerbench.tasks.results.summary import leaderboard
+
+    if summary["metrics"]:
+        print_leaderboard(leaderboard(summary["metrics"]))
+        print_user_metrics(summary["metrics"])
+        print_note(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
+    if custom := summary.get("custom"):
+        print_user_functions(custom)
+    for row in gate:
+        print_note(f"gate: {said(row)}")
+    for artifact in summary["artifacts"]:
+        print_note(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
+    for table, uris in summary["tables"].items():
+        print_note(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+    if summary.get("report"):
+        print_note(f"report: {summary['report']}")
+    if summary.get("pruned"):
+        print_note(summary["pruned"])
+
+
+def print_user_metrics(metrics: list[dict[str, Any]]) -> None:
+    """Print the values of custom metrics, if there are any."""
+    from nerbench.tasks.results.summary import user_metric_rows
+
+    if rows := user_metric_rows(metrics):
+        print_table(rows, title="custom metrics")

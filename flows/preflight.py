@@ -1,0 +1,156 @@
+"""Checks of `run`, `train`, `benchmark` and `score` before a flow starts, so that an invalid request writes nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nerbench.artifacts.errors import ConfigError, collected
+from nerbench.flows.launch import prefect_running, quiet, start_prefect
+from nerbench.tasks.config import Config
+from nerbench.tasks.config.loading import absolute_reference
+from nerbench.tasks.config.permissions import CODE, grant
+from nerbench.tasks.data.demo import prepare_demo
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Train, save and benchmark."""
+    start_prefect()
+    _check_user_code(config)
+    prepare_demo(config)
+    _check_training(config)
+    _check_benchmark(config)
+    from nerbench.flows.pipeline import pipeline
+
+    with prefect_running():
+        return pipeline(config)
+
+
+def train(config: Config) -> dict[str, Any]:
+    """Train and save."""
+    start_prefect()
+    prepare_demo(config)
+    _check_training(config)
+    from nerbench.flows.train import train
+
+    with prefect_running():
+        return train(config)
+
+
+def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
+    """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
+    quiet()
+    from nerbench.artifacts.references import resolve
+
+    named = [absolute_reference(reference) for reference in references or ()]
+    with collected():  # the flow itself reports damaged artifacts
+        for reference in named:  # first, because names are easily mistyped and the rest takes seconds
+            resolve(reference, config.store)
+    start_prefect()
+    if speed is not None:
+        config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
+    _check_user_code(config)
+    prepare_demo(config)
+    _check_benchmark(config)
+    configured = [absolute_reference(reference) for reference in config.benchmark.models]
+    if not (named or configured):
+        _check_functions_alone(config)
+    with collected():
+        for reference in () if named else configured:
+            resolve(reference, config.store)
+    from nerbench.flows.benchmark import benchmark
+
+    with prefect_running():
+        return benchmark(config, models=named or configured or None, refresh=refresh)
+
+
+def score(config: Config, since: str | None) -> dict[str, Any]:
+    """Score stored predictions again."""
+    start_prefect()
+    from nerbench.flows.score import score
+    from nerbench.tasks.results.rescoring import scored_predictions
+
+    _check_user_code(config)
+    scored_predictions(config.results, since)
+    with prefect_running():
+        return score(config, since=since)
+
+
+def with_metrics(config: Config, files: Sequence[Path] | None, tags: Sequence[str] | None) -> Config:
+    """The configuration with further files of metrics, and with the tags given, each `A,B`, in place of its own."""
+    named = [str(file.expanduser().absolute()) for file in files or ()]
+    grant(CODE, *named)  # the user's own shell says so
+    metrics = (*config.metrics, *(file for file in dict.fromkeys(named) if file not in config.metrics))
+    given = [tag.strip() for text in tags or () for tag in text.split(",") if tag.strip()]
+    wanted = config.benchmark.tags if tags is None else tuple(dict.fromkeys(given))
+    benchmark = config.benchmark.model_copy(update={"tags": wanted})
+    return config.model_copy(update={"metrics": metrics, "benchmark": benchmark})
+
+
+def what_next(config: Config) -> str:
+    """Commands to try after a run."""
+    names = " ".join(f"{model.name}@latest" for model in config.trained_models)
+    return f"""next: nerbench benchmark {names}    again, from cached predictions
+      nerbench artifacts ls    what is stored
+      nerbench results show    the newest run's scores, speed and memory"""
+
+
+def _check_training(config: Config) -> None:
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.processes import check_processes
+
+    if not config.models:
+        remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
+        raise ConfigError("models", "there is no model to train", remedy)
+    for model in config.models:
+        field = f"models: {model.name}: "
+        check_processes(model.processes, resolve_device(model.device, f"{field}device"), field)
+        dataset = config.dataset_of(model)
+        for split in ("train", "validation"):
+            if dataset.format == "conll" and dataset.file_of(split) is None:
+                field = f"datasets: {dataset.name}: files"
+                raise ConfigError(
+                    field, f"there is no {split} file, which training {model.name} needs", f"add {split}: FILE"
+                )
+
+
+def _check_user_code(config: Config) -> None:
+    from nerbench.tasks.results.mlflow_tracking import require
+    from nerbench.tasks.scoring.counting import selected_metrics
+    from nerbench.tasks.scoring.slices import user_slices
+
+    require(config)
+    selected_metrics(config)
+    user_slices(config.slices)
+
+
+def _check_functions_alone(config: Config) -> None:
+    from nerbench.tasks.scoring.counting import selected_functions
+
+    functions = selected_functions(config)
+    if not functions or any(one.of_model for one in functions):
+        remedy = "name one, or leave the key out, which means every model of the store"
+        raise ConfigError("benchmark.models", "is an empty list", remedy)
+
+
+def _check_benchmark(config: Config) -> None:
+    from nerbench.flows.task_runners import check_runner
+    from nerbench.tasks.data.corpus_refs import describe
+    from nerbench.tasks.inference.loading import dtype_of, resolve_device
+    from nerbench.tasks.inference.processes import check_processes
+    from nerbench.tasks.scoring.counting import selected_functions
+
+    functions = () if config.datasets else selected_functions(config)
+    if not config.datasets and (not functions or any(one.of_corpus for one in functions)):
+        raise ConfigError(
+            "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
+        )
+    check_runner(config.runner)
+    device = resolve_device(config.benchmark.device)
+    dtype_of(config.benchmark.dtype, device)
+    if config.benchmark.processes != "auto":
+        check_processes(config.benchmark.processes, device, "benchmark.")
+    known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
+    if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
+        raise ConfigError(
+            "benchmark.labels", f"no corpus has {', '.join(unknown)}", f"give some of {', '.join(sorted(known))}"
+        )

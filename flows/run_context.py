@@ -1,0 +1,298 @@
+"""What surrounds the steps of a flow: the run's identity and name, the run recorder, the report, events and tracking.
+
+At the end of a run, the recorder writes the row of `runs` and decides whether the run failed.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from prefect.runtime import deployment, flow_run
+
+from nerbench.artifacts.errors import (
+    InputError,
+    Problems,
+    RunFailedError,
+    StoreUnreachableError,
+    collected,
+    pass_interrupts,
+)
+from nerbench.artifacts.escaping import escape_logs
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.request import configuration
+from nerbench.tasks import prefect_tasks as tasks
+from nerbench.tasks.comparison.quality_gate import undecided
+from nerbench.tasks.config import Config
+from nerbench.tasks.results.caches import prune_after_run
+from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted
+
+
+def current_run(results: str) -> Run:
+    """The logical run. With a deployment, its id is the scheduled time, so that a rerun has the same id."""
+    scheduled = flow_run.scheduled_start_time.astimezone(UTC)
+    moment = scheduled.isoformat(timespec="microseconds")
+    of_deployment = f"{flow_run.flow_name}-{deployment.name}@{moment}"
+    return Run(
+        run_id=of_deployment if deployment.name else str(flow_run.id),
+        flow=flow_run.flow_name,
+        date=scheduled.date().isoformat(),
+        started_at=utc_now(),
+        attempt=flow_run.run_count or 1,
+        results=results,
+    )
+
+
+def training_name() -> str:
+    """`train minilm-l6, minilm-l3`."""
+    return _named(_training)
+
+
+def benchmark_name() -> str:
+    """`benchmark minilm-l6@latest on conllpp`."""
+    return _named(_benchmark)
+
+
+def pipeline_name() -> str:
+    """`train minilm-l6, minilm-l3 and benchmark on conllpp`."""
+    return _named(lambda config: f"{_training(config)} and benchmark on {_datasets(config)}")
+
+
+def _named(name: Callable[[Config], str]) -> str:
+    try:
+        return name(configuration(flow_run.parameters.get("config"), needs=()))
+    except InputError:  # the flow itself reports it
+        return str(flow_run.flow_name)
+
+
+def _training(config: Config) -> str:
+    return f"train {', '.join(model.name for model in config.models)}"
+
+
+def _benchmark(config: Config) -> str:
+    models = flow_run.parameters.get("models") or config.benchmark.models
+    on = f" on {_datasets(config)}" if config.datasets else ""
+    return f"benchmark {', '.join(map(_short, models)) or 'functions'}{on}"
+
+
+def _short(reference: str) -> str:
+    """The location of a manifest as name and digest."""
+    return re.sub(r".*/models/([^/]+)/manifests/([0-9a-f]{12})[0-9a-f]{52}\.json", r"\1@sha256:\2", reference)
+
+
+def _datasets(config: Config) -> str:
+    return ", ".join(dataset.name for dataset in config.datasets)
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class RunRecorder:
+    """Results and failures of a run."""
+
+    run: Run
+    needed: tuple[str, ...] = ()
+    """Remote locations that every model needs, each with a trailing slash."""
+    artifacts: list[ArtifactRef] = field(default_factory=list)
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    metrics: list[Row] = field(default_factory=list)
+    custom: list[Row] = field(default_factory=list)
+    """What benchmark functions of the user's own gave."""
+    predicted: list[Predicted] = field(default_factory=list)
+    """Scored predictions."""
+    judged: list[Row] = field(default_factory=list)
+    """Rows of the table `gate`."""
+    evaluated: int = 0
+    cached: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """`train_s`, `evaluate_s`, `score_s`."""
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    """Errors by model."""
+    pruned: str | None = None
+    """Summary of cache entries removed at the end; None if none were."""
+    problems: Problems = field(default_factory=dict)
+    """Damaged objects in the store or the results, which were left out."""
+
+    @contextmanager
+    def guard(self, model: str) -> Iterator[None]:
+        """Record the failure of a model, so that the others continue and the flow fails at its end.
+
+        An unreachable location in `needed` raises at once, because every other model would wait for it as long. An
+        unreadable local file fails its own model only.
+        """
+        try:
+            yield
+        except BaseException as error:
+            pass_interrupts(error)
+            self.failures.setdefault(model, error)
+            if isinstance(error, StoreUnreachableError) and f"{error.url}/".startswith(self.needed):
+                raise
+
+    def note(self, tables: dict[str, str]) -> None:
+        """Record the URIs of written tables by name."""
+        for table, uri in tables.items():
+            uris = self.tables.setdefault(table, [])
+            if uri not in uris:
+                uris.append(uri)
+
+    def note_predictions(self, predicted: Predicted) -> None:
+        """Record scored predictions and their table."""
+        self.note({"predictions": predicted.uri})
+        self.predicted.append(predicted)
+
+    def predictions(self, artifact: ArtifactRef, dataset: str | None = None) -> list[Predicted]:
+        """The scored predictions of a model, on one data set or all, for all annotations."""
+        return [
+            one for one in self.predicted if one.artifact_id == artifact.artifact_id and dataset in (None, one.dataset)
+        ]
+
+    def note_evaluation(self, artifact: ArtifactRef, evaluate_s: float | None) -> None:
+        """Record that a model was evaluated in `evaluate_s` seconds, or (None) that its predictions were cached."""
+        if artifact not in self.artifacts:
+            self.artifacts.append(artifact)
+        self.cached += evaluate_s is None
+        self.evaluated += evaluate_s is not None
+        self.add_seconds("evaluate_s", evaluate_s or 0.0)
+
+    def add_seconds(self, column: str, seconds: float) -> None:
+        """Add to a duration of the `runs` row."""
+        self.seconds[column] = self.seconds.get(column, 0.0) + seconds
+
+    def summary(self) -> dict[str, Any]:
+        """The summary that `--json` prints."""
+        return {
+            "run_id": self.run.run_id,
+            "artifacts": [{"name": a.name, "artifact_id": a.artifact_id, "uri": a.uri} for a in self.artifacts],
+            "tables": self.tables,
+            "evaluated": self.evaluated,
+            "cached": self.cached,
+            "metrics": self.metrics,
+            "gate": self.judged,
+            **({"custom": self.custom} if self.custom else {}),
+            **({"pruned": self.pruned} if self.pruned else {}),
+            **({"problems": [str(one) for one in self.problems.values()]} if self.problems else {}),
+        }
+
+    def failure(self) -> Exception | None:
+        """The exception that ends the flow, if any: an invalid request as it is, other failures by model and reason."""
+        if not (self.failures or self.problems):
+            return None
+        errors = list(self.failures.values())
+        wrong = [error for error in errors if isinstance(error, InputError)]
+        if wrong and not (self.artifacts or self.tables or self.problems) and len(wrong) == len(errors):
+            return wrong[0]
+        failed = [f"{model}: {_reason(error)}" for model, error in self.failures.items()]
+        failed += map(str, self.problems.values())
+        named = undecided(row for row in self.judged if not row["failed"])
+        also = f"; undecided: {named}" if named else ""
+        return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}{also}", self.summary())
+
+    def close(self, config: Config, outcome: str) -> None:
+        """Write the `runs` row and prune the caches."""
+        totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
+        if pruned := prune_after_run(config.results, config.cache):
+            self.pruned = pruned
+            log.info("%s", pruned)
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def recorded(config: Config) -> Iterator[RunRecorder]:
+    """Yield the recorder of the current flow run; at the end, write the `runs` row and fail the flow on failures.
+
+    An invalid request that stops the flow at once writes nothing.
+    """
+    escape_logs()
+    needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
+    recorder = RunRecorder(run=current_run(config.results), needed=needed)
+    try:
+        with collected() as recorder.problems:
+            yield recorder
+        if failure := recorder.failure():
+            raise failure
+    except InputError:
+        raise
+    except BaseException as error:
+        try:
+            recorder.close(config, "failed")
+            if isinstance(error, RunFailedError) and error.summary is not None:
+                error.summary |= recorder.summary()
+        except Exception as second:  # the user needs to see the first error
+            log.warning("the run is not in the table `runs`: %s", _reason(second))
+        raise
+    recorder.close(config, "ok")
+
+
+_logger = logging.getLogger("nerbench.tasks.report")
+
+
+@contextmanager
+def reported(config: Config) -> Iterator[dict[str, str]]:
+    """After the context, write the report, show it in Prefect, and set `report` in the yielded mapping to its location.
+
+    A failed run also gets a report, whose location is in the failure's summary; an invalid request gets none. If the
+    report cannot be written, a warning is logged and the run continues.
+    """
+    told: dict[str, str] = {}
+    try:
+        yield told
+    except InputError:
+        raise
+    except Exception as error:
+        told |= _write(config)
+        if isinstance(error, RunFailedError) and error.summary is not None:
+            error.summary |= told
+        raise
+    told |= _write(config)
+
+
+def _write(config: Config) -> dict[str, str]:
+    if not (config.benchmark.report and config.datasets):  # without one there are no scores to report
+        return {}
+    try:
+        with collected() as problems:
+            announced = tasks.write_report(current_run(config.results), config)
+        tasks.show_report(announced)
+    except Exception as error:
+        _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        return {}
+    for problem in problems.values():
+        _logger.warning("left out of the report: %s", problem)
+    return {"report": announced.uri}
+
+
+STORED = "ner.artifact.stored"
+"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
+
+
+def announce(artifact: ArtifactRef, by: str) -> None:
+    """Emit the event for a published artifact, with its source: a pipeline benchmarks its artifacts itself."""
+    from prefect.events import emit_event
+
+    emit_event(
+        STORED,
+        resource={
+            "prefect.resource.id": f"ner.artifact.{artifact.name}.{artifact.artifact_id}",
+            "prefect.resource.name": artifact.name,
+            "ner.published-by": by,
+        },
+        payload={"name": artifact.name, "artifact_id": artifact.artifact_id, "uri": artifact.uri},
+    )
+
+
+def track(recorder: RunRecorder, config: Config) -> None:
+    """Log the models of the run. An error of the tracker fails the run after all tables are written."""
+    if config.track and recorder.metrics:
+        with recorder.guard(config.track):
+            tasks.track(recorder.run, config, recorder.artifacts, recorder.tables)

@@ -1,0 +1,224 @@
+"""Output of commands: tables or one JSON object on stdout; everything else on stderr.
+
+All output goes through `print_json`, `echo`, `print_error` or a `console()`, which escape control characters in labels,
+names and texts. A table as wide as the terminal cuts long cells; in a pipe, it has its natural width.
+
+All output goes through `print_json`, `echo`, `complain` or a `console()`, which escape control characters in labels,
+words and names.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
+
+from nerbench.artifacts.errors import reported
+from nerbench.artifacts.escaping import escaped
+from nerbench.flows.verbosity import verbosity
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+
+def escaping(screen: Console) -> Console:
+    """The same console; what it prints from now on is escaped, its own styles and controls are not."""
+    screen.push_render_hook(_Escaping())
+    return screen
+
+
+class _Escaping(RenderHook):
+    """Escape text after layout; keep the console's own styles and control codes."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """The same, each escaped."""
+        return [_Escaped(one) for one in renderables]
+
+
+class _Escaped:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self.inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.inner, options):
+            yield segment if segment.control else Segment(escaped(segment.text), segment.style)
+
+
+Row = dict[str, Any]
+PIPE_WIDTH = 160
+"""Minimum width, in columns, of output that does not go to a terminal."""
+_GAP = 2
+_WORD = 24
+"""Characters after which a long word in a text column may be broken."""
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON object on stdout, with times as ISO 8601. Its `problems` lists everything reported so far."""
+    if isinstance(data, dict) and (found := reported()):
+        data = data | {"problems": [*data.get("problems", ()), *map(str, found.values())]}
+    print(json.dumps(data, default=_plain, allow_nan=False))
+
+
+def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequence[str] = ()) -> None:
+    """Print rows as a table, columns in order of appearance; numbers are right-aligned and never truncated.
+
+    `optional` names columns to drop, in this order, if the terminal is too narrow. If the remaining columns do not fit
+    either, each row is printed as a block with one line for each of all its columns.
+    """
+    rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    screen = console()
+    for dropped in range(len(optional) + 1):
+        kept = [name for name in names if name not in optional[:dropped]]
+        if len(names) < 3 or _fits(rows, kept, optional, screen.width):
+            screen.print(_table(rows, kept, title))
+            return
+    if title:
+        screen.print(title, style="italic", highlight=False, markup=False)
+    for row in rows:
+        screen.print(_block(row, names))
+
+
+def print_scores(rows: Iterable[Row], title: str = "strict entity scores in points") -> None:
+    """Print a leaderboard. If all rows have the same data set or annotation, it moves to the title."""
+    rows = list(rows)
+    same = {name: rows[0][name] for name in ("dataset", "gold") if len({row[name] for row in rows}) == 1}
+    title += f"{', on ' if same else ''}{', '.join(dict.fromkeys(same.values()))}"
+    shown = ({name: value for name, value in row.items() if name not in same} for row in rows)
+    print_table(shown, title=title, optional=("conlleval", "precision", "recall"))
+
+
+def print_leaderboard(rows: Sequence[Row]) -> None:
+    """Print a leaderboard and, if there are several annotations, the differences between them."""
+    from nerbench.tasks.results.summary import gold_differences
+
+    print_scores(rows)
+    if differences := gold_differences(rows):
+        print_scores(differences, "against a further gold: difference in points")
+
+
+def print_custom(custom: list[dict[str, Any]]) -> None:
+    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
+    from rich.text import Text
+
+    def number(value: float | None) -> Text | None:
+        return None if value is None else Text(f"{value:.6g}", justify="right")
+
+    shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
+    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
+
+
+def echo(text: str = "") -> None:
+    """Print a line on stdout."""
+    print(escaped(text))
+
+
+def print_note(text: str) -> None:
+    """Print a line on stderr, unless `-q` is set."""
+    if verbosity() != "quiet":
+        print_error(text)
+
+
+def print_error(text: str) -> None:
+    """Print an error on stderr, even with `-q`."""
+    print(escaped(text), file=sys.stderr)
+
+
+def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """Rows with these columns only."""
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def console() -> "Console":
+    """The terminal at stdout; what is none has a width that cuts nothing. Colours follow NO_COLOR and TERM."""
+    from rich.console import Console
+
+    screen = Console()
+    return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
+
+
+def text_width() -> int | None:
+    """Columns of the terminal for a paragraph; None where there is none, for grep."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(rows: Sequence[Row], names: Sequence[str], title: str | None) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = None if title is None else Text(title, style="italic")
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        numeric = _is_numeric(rows, name)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row.get(name)) for name in names))
+    return table
+
+
+def _block(row: Row, names: Sequence[str]) -> "Table":
+    """One row, a line a column: the first is its heading, what is empty is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    block = Table(box=None, pad_edge=False, show_header=False)
+    block.add_column(no_wrap=True)
+    block.add_column(overflow="fold")
+    first, *others = names
+    block.add_row(Text(_text(row.get(first)).plain, style="bold"), "")
+    for name in others:
+        if text := _text(row.get(name)):
+            block.add_row(Text(f"  {name}"), Text(text.plain, style=text.style))
+    return block
+
+
+def _fits(rows: Sequence[Row], names: Sequence[str], whole: Collection[str], width: int) -> bool:
+    """Whether columns fit side by side, those of `whole` and those of numbers without a line broken."""
+    widths = [_least_width(rows, name, name in whole or _is_numeric(rows, name)) for name in names]
+    return sum(widths) + _GAP * (len(names) - 1) <= width
+
+
+def _least_width(rows: Sequence[Row], name: str, whole: bool) -> int:
+    """What a column cannot do without: lines are broken between words, or after _WORD characters."""
+    from rich.cells import cell_len
+
+    cells = [name, *(_text(row.get(name)).plain for row in rows)]
+    if whole:
+        return max(map(cell_len, cells))
+    return min(_WORD, max((cell_len(word) for cell in cells for word in cell.split()), default=0))
+
+
+def _is_numeric(rows: Iterable[Row], name: str) -> bool:
+    """Whether a column holds numbers, or texts that were made of them and say so by standing to the right."""
+    values = [row.get(name) for row in rows]
+    return any(isinstance(value, int | float) or getattr(value, "justify", None) == "right" for value in values)
+
+
+def _text(value: Any) -> "Text":
+    """A cell; a Text keeps its style, and nothing is read as mark-up."""
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else Text(escaped(_cell(value)))  # before its width counts
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, date):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

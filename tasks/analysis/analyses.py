@@ -1,0 +1,91 @@
+"""The analyses of one model's predictions beside one annotation, written to their result tables once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from nerbench.artifacts.tables.schemas import IDENTITY
+from nerbench.artifacts.tables.tables import find_table_file, write_table
+from nerbench.tasks.analysis.calibration import calibration
+from nerbench.tasks.analysis.errors import confusion, errors
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.results.rows import metric_rows
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key, read_predictions
+from nerbench.tasks.scoring.tagged_words import TaggedWords
+
+Parts = Iterable[TaggedWords]
+
+
+class Analysed(NamedTuple):
+    """What the analyses of one model's predictions give to a run."""
+
+    tables: dict[str, str]
+    """Location by table."""
+    metrics: list[Row]
+    """Rows of `metrics`: the calibration."""
+
+
+def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analysed:
+    """Analyse stored predictions; their tables are written once, the numbers belong to each run.
+
+    Raises CorruptArtifactError where the file is not what was written.
+    """
+    file = read_predictions(run.results, predicted.uri)
+    parts = partial(file.parts, text=benchmark.text == "keep")
+    tables = write_analysis(run.results, run.date, predicted.identity, parts)
+    return Analysed(tables, metric_rows(run, predicted, calibration_rows(parts, benchmark)))
+
+
+def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig) -> list[Row]:
+    """The calibration as rows of `metrics`, of the labels that are asked for; the tag of these metrics is `builtin`."""
+    if benchmark.tags and "builtin" not in benchmark.tags:
+        return []
+    rows = calibration(read_parts()).metrics
+    return [row for row in rows if benchmark.labels == "all" or row["label"] in {OVERALL, *benchmark.labels}]
+
+
+def write_analysis(
+    results_url: str, date: str, identity: Mapping[str, str], read_parts: Callable[[], Parts]
+) -> dict[str, str]:
+    """Write `confusion`, `errors` and `calibration`, unless an earlier run did; returns their locations by table.
+
+    `identity` holds the columns that `IDENTITY` of `artifacts/tables/schemas.py` names; `read_parts` gives the corpus
+    from its start, each time it is called. Predictions without scores have no `calibration`.
+    """
+    key = predictions_key(identity)
+    written = {}
+    for table, made_of in ANALYSES.items():
+        location = find_table_file(results_url, table, key)
+        if location is None and (rows := made_of(read_parts())) is not None:
+            location = write_table(results_url, table, _identified(rows, identity), date=date, key=key)
+        if location:
+            written[table] = location
+    return written
+
+
+def _calibrated(parts: Parts) -> list[Row] | None:
+    """None where there are no scores: a file without rows would keep those from being written when there are."""
+    found = calibration(parts)
+    return None if found.reason else found.rows
+
+
+ANALYSES: dict[str, Callable[[Parts], pa.Table | list[Row] | None]] = {
+    "confusion": confusion,
+    "errors": errors,
+    "calibration": _calibrated,
+}
+
+
+def _identified(rows: pa.Table | list[Row], identity: Mapping[str, str]) -> pa.Table | list[Row]:
+    if isinstance(rows, list):
+        return [{name: identity[name] for name in IDENTITY} | row for row in rows]
+    same = np.zeros(rows.num_rows, np.int32)
+    for name in IDENTITY:
+        rows = rows.append_column(name, pa.DictionaryArray.from_arrays(same, [identity[name]]))
+    return rows

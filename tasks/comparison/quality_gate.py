@@ -1,0 +1,234 @@
+"""The quality gate: rules that a model is held to beside its baseline, what they found, and what follows from it."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.store import Store
+from nerbench.tasks.comparison.deltas import decided, deltas
+from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.scoring.counts import OVERALL, Counts
+from nerbench.tasks.scoring.metrics import Quantity, Row
+from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare, read_predictions
+from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.verdicts import exceeds
+
+RULE_FIELDS = ("mode", "slice", "label", "metric")
+NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
+UNDECIDED = "undecided"
+MISSING = "missing"
+"""The verdict where a rule's number is not there, which fails: a gate that judges nothing must not pass."""
+Annotation = tuple[str | None, str | None]
+"""The names of a data set and of one of its annotations."""
+
+
+def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
+    """What a model is compared with: its own name's alias, or the one reference for all.
+
+    None where there is no such alias yet and the model is to be the first that gets it. Raises RunFailedError where
+    there is none and none is to be set, and InputError for a reference that means nothing, or several.
+    """
+    reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
+    if gate.is_alias and gate.baseline not in Store(store).aliases(artifact.name):
+        if gate.promote:
+            return None
+        remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"
+        raise RunFailedError(f"there is no {reference} to be compared with; give it one: {remedy}")
+    found = resolve(reference, store)
+    if len(found) > 1:
+        raise InputError("gate.baseline", f"{reference} means {len(found)} models", "name one, or an alias")
+    return found[0]
+
+
+def measure_stored(
+    config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None
+) -> list[Row]:
+    """The rules about this data set and annotation, for `decide`. Raises CorruptArtifactError for a damaged file."""
+    gate = config.gate or GateConfig()
+    about = {
+        "model": candidate.model,
+        "artifact_id": candidate.artifact_id,
+        "baseline": gate.baseline,
+        "baseline_artifact_id": base and base.artifact_id,
+        **{name: getattr(candidate, name) for name in ("dataset", "split", "gold")},
+    }
+    here = (candidate.dataset, candidate.gold)
+    mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
+    if not mine:
+        return []
+    if base is None:
+        reason = "the baseline was not scored"
+        return [about | _row(gate, number, rule, {}, MISSING, reason) for number, rule in mine.items()]
+    counted = [count_to_compare(one, config) for one in (base, candidate)]
+    measured = measure(gate, mine, *counted, seed=seed_of(candidate.words_sha256, candidate.gold_sha256))
+    if base.predictions_digest == candidate.predictions_digest:
+        measured = [_identical(row) for row in measured]
+    parts = (read_predictions(config.results, one.uri).parts(text=False, score=False) for one in (base, candidate))
+    kinds = [flip.kind for flip in flips(*parts)]
+    flipped = {kind: kinds.count(kind) for kind in KINDS}
+    return [about | flipped | row for row in measured]
+
+
+def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
+    """Rows of `gate`: what was measured of one model, on every data set and annotation, with verdict and `failed`."""
+    return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
+
+
+def missing(
+    config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
+) -> list[Row]:
+    """What the rules are about and was not measured, for `decide`: the verdict is `missing`."""
+    gate = config.gate or GateConfig()
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    return [
+        about
+        | {"dataset": dataset, "split": config.benchmark.split, "gold": gold}
+        | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
+        for number, rule in enumerate(rules, 1)
+        for dataset, gold in _annotations(config, rule) or [(rule.dataset, rule.gold)]
+        if (dataset, gold) not in judged
+    ]
+
+
+def absent_models(config: Config, there: Collection[str]) -> list[str]:
+    """The configured models that should be benchmarked, as every model of the store is, and are not `there`."""
+    if not any(reference.startswith("*") for reference in config.benchmark.models):
+        return []
+    return [model.name for model in config.trained_models if model.name not in there]
+
+
+def is_improvement(rows: Sequence[Row]) -> bool:
+    """Whether a number improved and none got worse."""
+    verdicts = {row["verdict"] for row in rows}
+    return "improvement" in verdicts and verdicts <= {"improvement", "pass"}
+
+
+def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
+    """The row of `gate` that says that a model got the alias of the baseline because nothing had it."""
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
+    found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
+    return {"kind": "promotion", **about, **found}
+
+
+def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_promoted: bool) -> list[Row]:
+    """The rows of `gate` that say whether the alias of the baseline moved, and by what."""
+    reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None
+    about = {"kind": "promotion", "failed": False, "promoted": is_promoted}
+    return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
+
+
+def undecided(rows: Iterable[Row]) -> str:
+    """The rows of rules on which the data cannot decide, in words; empty where there are none."""
+    return "; ".join(said(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
+
+
+def refuse(rows: Iterable[Row]) -> None:
+    """Raises RunFailedError with every row that failed, in words."""
+    if failed := [row for row in rows if row["failed"]]:
+        raise RunFailedError("; ".join(map(said, failed)))
+
+
+def said(row: Row) -> str:
+    """A row of `gate` in words: `tagger on own: pass: overall strict F1 rose 0.10 points (95% CI …), margin 0.50`."""
+    where = row["model"]
+    if row.get("dataset"):
+        where += f" on {row['dataset']}" + (f" ({row['gold']})" if row["gold"] != row["dataset"] else "")
+    words = [in_words(row)] if row.get("metric") else []
+    if row["kind"] == "rule" and row["verdict"] != MISSING:
+        words.append(f"margin {100 * row['margin']:.2f} points")
+    if row["kind"] == "promotion":
+        where += f": {'became' if row['promoted'] else 'did not become'} {row['baseline']}"
+    elif row["kind"] == "rule":
+        where += f": {row['verdict']}"
+    return f"{where}: {', '.join([*words, *([row['reason']] if row['reason'] else [])])}"
+
+
+def measure(
+    gate: GateConfig,
+    rules: Mapping[int, GateRule],
+    base: Sequence[Counts],
+    candidate: Sequence[Counts],
+    *,
+    seed: int,
+) -> list[Row]:
+    """One row a rule, by its number: the difference with its interval and p-value, for `decide`."""
+
+    def wanted(quantity: Quantity) -> bool:
+        return any(_key(rule) == _key_of(quantity) for rule in rules.values())
+
+    found = deltas(base, candidate, seed=seed, confidence=gate.confidence, wanted=wanted)
+    by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found}
+    return [_measured(gate, number, rule, by_key.get(_key(rule))) for number, rule in rules.items()]
+
+
+def in_words(row: Row) -> str:
+    """`overall strict F1 fell 1.90 points (95% CI -3.10 … -0.80)`, of a delta or a row of the gate."""
+    name = f"{row['label']} {row['mode']} {row['metric'].replace('f1', 'F1')}"
+    if row["slice"] != "all":
+        name += f" ({row['slice']})"
+    if row["delta"] is None:
+        return f"{name} has no difference"
+    points = 100 * row["delta"]
+    moved = f"{'fell' if points < 0 else 'rose'} {abs(points):.2f} points" if points else "did not move"
+    if row["ci_low"] is None:
+        return f"{name} {moved}"
+    interval = f"{100 * row['ci_low']:+.2f} … {100 * row['ci_high']:+.2f}"
+    return f"{name} {moved} ({row['confidence']:.0%} CI {interval})"
+
+
+def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
+    """What a rule is about: of each data set its own annotation, or the one that the rule names."""
+    known = {(one.name, one.name) for one in config.datasets} | {(one.dataset, one.name) for one in config.golds}
+    named = ((one.name, rule.gold or one.name) for one in config.datasets if rule.dataset in {None, one.name})
+    return [annotation for annotation in named if annotation in known]
+
+
+def _identical(row: Row) -> Row:
+    """Identical predictions pass, however few the entities; a number that is not there is missing all the same."""
+    return row if row["verdict"] == MISSING else row | {"verdict": "pass"}
+
+
+def _key(rule: GateRule) -> tuple[Any, ...]:
+    return tuple(getattr(rule, name) for name in RULE_FIELDS)
+
+
+def _key_of(quantity: Quantity) -> tuple[Any, ...]:
+    is_micro = quantity.average in {"", "micro"}
+    return quantity.mode, quantity.slice, quantity.label, quantity.metric.name if is_micro else None
+
+
+def _measured(gate: GateConfig, number: int, rule: GateRule, delta: Row | None) -> Row:
+    if delta is None:
+        what = f"{rule.label} in the slice {rule.slice}"
+        return _row(gate, number, rule, {}, MISSING, f"the two have no common number of {what}")
+    if delta["delta"] is None:
+        return _row(gate, number, rule, delta, MISSING, f"undefined: {delta['reason']}")
+    return _row(gate, number, rule, delta, None, delta["reason"])
+
+
+def _row(  # noqa: PLR0913, PLR0917 - one parameter a kind of column
+    gate: GateConfig, number: int, rule: GateRule, delta: Row, found: str | None, reason: str | None
+) -> Row:
+    return {
+        "kind": "rule",
+        "level": "entity",
+        **{name: getattr(rule, name) for name in RULE_FIELDS},
+        **{name: delta.get(name) for name in NUMBERS},
+        "resampling_unit": delta.get("unit"),
+        "unit": "share",
+        "average": "micro" if rule.label == OVERALL else "",
+        "margin": (gate.margin if rule.margin is None else rule.margin) / 100,
+        "confidence": gate.confidence,
+        "verdict": found,
+        "reason": reason,
+        "rule": number,
+    }
+
+
+def _fails(gate: GateConfig, row: Row) -> bool:
+    if row["verdict"] == UNDECIDED and gate.on_undecided is None:
+        return exceeds(row["delta"], row["margin"])
+    return row["verdict"] in {"regression", MISSING} or (row["verdict"] == UNDECIDED and gate.on_undecided == "fail")

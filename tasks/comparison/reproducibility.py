@@ -1,0 +1,105 @@
+"""An unchanged model must predict what it predicted: any flip is real, and no interval plays a part."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+from nerbench.artifacts.digests import canonical_json
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.tables.tables import Filter, read_newest_first
+from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.config import Config
+from nerbench.tasks.environment import environment
+from nerbench.tasks.results.environments import difference, same_settings
+from nerbench.tasks.results.query import HEADLINE_FILTERS, row_of_run
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions, stored
+
+RUNS = 40
+"""Dates that are looked through for the run before: what was not scored for so long starts anew."""
+_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold")
+_COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
+
+
+class Earlier(NamedTuple):
+    """What a model predicted the last time."""
+
+    row: Row
+    """Of `metrics`, the columns of `Predicted`."""
+    run: Mapping[str, Any]
+    """That run's row of `runs`."""
+
+
+def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
+    """A row of the gate for each model that predicts differently than in the newest earlier run with its settings.
+
+    The row has the flips by kind, and says which run that was and how the environments differ. Predictions of that run
+    that are gone from the results leave no flips to be told, but the change all the same.
+    """
+    configuration = canonical_json(config.model_dump(mode="json")).decode()
+    here = environment() | {"run_id": run.run_id, "configuration": configuration}
+    before = _newest(run, now, here)
+    return [
+        _row(run, one, earlier, here)
+        for one, earlier in zip(now, before, strict=True)
+        if earlier and earlier.row["predictions_digest"] != one.predictions_digest
+    ]
+
+
+def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list[Earlier | None]:
+    """For each of `now`, its newest earlier run with these settings; a night is read once for all of them."""
+    found: list[Earlier | None] = [None] * len(now)
+    filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id)]
+    for night in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
+        row_of = cache(partial(row_of_run, run.results, date=night.date))
+        rows = sorted(night.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
+        rows_of = {same: list(of) for same, of in groupby(sorted(rows, key=_same), _same)}
+        for at, one in enumerate(now):
+            if found[at] is None:
+                candidates = ((row, row_of(row["run_id"])) for row in rows_of.get(_same(one.model_dump()), ()))
+                fitting = (
+                    Earlier(row, earlier)
+                    for row, earlier in candidates
+                    if earlier and same_settings(earlier, here, row["dtype"], one.dtype)
+                )
+                found[at] = next(fitting, None)
+        if None not in found:
+            break
+    return found
+
+
+def _same(row: Row) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in _SAME)
+
+
+def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:
+    flipped = _flipped(run.results, before.row, now)
+    environments = difference(before.run, here, now.dtype, now.dtype)
+    changes = [f"{name} {sides['base']} then, {sides['candidate']} now" for name, sides in environments.items()]
+    counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
+    return {
+        "kind": "frozen",
+        "model": now.model,
+        "artifact_id": now.artifact_id,
+        "baseline_artifact_id": before.row["artifact_id"],
+        "dataset": now.dataset,
+        "split": now.split,
+        "gold": now.gold,
+        "verdict": "regression",
+        "failed": True,
+        **flipped,
+        "reason": f"the same model and settings predict differently than in the run {before.run['run_id']}: "
+        f"entities {counts}; {'; '.join(changes) or 'the environment is the same'}",
+    }
+
+
+def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:
+    """How many entities flipped, by kind; nothing where the earlier predictions are gone."""
+    try:
+        uris = (stored(results, before).uri, now.uri)
+    except InputError:
+        return {}
+    kinds = [flip.kind for flip in flips(*(read_predictions(results, uri).parts(text=False) for uri in uris))]
+    return {kind: kinds.count(kind) for kind in KINDS}

@@ -1,0 +1,105 @@
+"""The base class and common types of configuration sections, and the rejection of credentials in them.
+
+Run parameters, tables and pages show the configuration in plain text.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
+
+from nerbench.artifacts.secrets import is_secret_name, url_credential
+
+_KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
+"""Words that make a name ending in `key` harmless, as in `sort_key`."""
+
+
+def field_name(at: Sequence[str | int]) -> str:
+    """`models[0].epochs`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
+
+
+def find_credential(data: Any) -> str | None:
+    """`field: problem; remedy` for the first credential in a configuration (plain data), or None."""
+    for at, text in _texts(data, ()):
+        if kind := url_credential(text):
+            mlflow = " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)" if at == ("tracking_uri",) else ""
+            remedy = f"leave credentials to the environment{mlflow}"
+            return f"{field_name(at)}: is a URL with a credential ({kind}), which tables and pages would show; {remedy}"
+        if "options" in at and "${" not in text and any(_is_secret_option(str(key)) for key in at):
+            remedy = "write ${NAME} and export NAME=…"
+            return f"{field_name(at)}: holds a credential, which tables and pages would show; {remedy}"
+    return None
+
+
+def _is_secret_option(name: str) -> bool:
+    before, _, last = name.lower().replace("-", "_").rpartition("_")
+    return is_secret_name(name) and not (last == "key" and before.rpartition("_")[2] in _KEYS_OF_DATA)
+
+
+def _texts(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, (*at, key))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*at, number))
+
+
+log = logging.getLogger(__name__)
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Split = Literal["train", "validation", "test"]
+SourceName = Split | Literal["all"]
+Dtype = Literal["fp32", "bf16", "fp16"]
+Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
+"""How entities are matched: see `nerbench.tasks.scoring.counts`."""
+DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
+"""The modes whose numbers differ."""
+
+OLD_NAMES = {"dtype": "precision", "dtypes": "precisions"}
+"""Keys from before this release, by their current names; they go with the next one."""
+
+
+class Section(BaseModel):
+    """A section of the configuration: immutable, without unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a credential, and Prefect would store and show it
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
+            raise ValueError(f"{str(value).lower()} is not a number; give a number")
+        return value
+
+
+@cache
+def warn_renamed(old: str, new: str) -> None:
+    """Warn about a name from before this release, once per process."""
+    log.warning("%s will go: write %s", old, new)
+
+
+def with_new_name(data: Any, section: str, new: str) -> Any:
+    """The data of a section with a key from before this release (OLD_NAMES) under its current name, with a warning.
+
+    Raises ValueError if both names are given.
+    """
+    old = OLD_NAMES[new]
+    if not (isinstance(data, dict) and old in data):
+        return data
+    if new in data:
+        raise ValueError(f"{old} and {new} are the same key; leave {old} out")
+    warn_renamed(f"{section}.{old}", new)
+    return {new if name == old else name: value for name, value in data.items()}

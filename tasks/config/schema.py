@@ -1,0 +1,147 @@
+"""The complete configuration of a run."""
+
+from typing import Any, Literal, Self
+
+from pydantic import PrivateAttr, model_validator
+
+from nerbench.tasks.config.base import Mode, Section, Text, find_credential
+from nerbench.tasks.config.schema_data import DatasetConfig, EvaluateMetric, GoldConfig, SliceConfig
+from nerbench.tasks.config.schema_models import ModelConfig
+from nerbench.tasks.config.schema_run import (
+    BenchmarkConfig,
+    CacheConfig,
+    CardConfig,
+    GateConfig,
+    RunnerConfig,
+    SpeedConfig,
+)
+
+
+class Config(Section):
+    """The configuration of a run."""
+
+    store: Text = "./var/artifacts"
+    """The model store: a folder or an fsspec URL."""
+    results: Text = "./var/results"
+    """Location of result tables and cached predictions: a folder or an fsspec URL."""
+    datasets: tuple[DatasetConfig, ...] = ()
+    """The data sets. `dataset:` with a single mapping is also accepted."""
+    golds: tuple[GoldConfig, ...] = ()
+    """Additional annotations of the same words."""
+    models: tuple[ModelConfig, ...] = ()
+    """The models to train."""
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+    """What the benchmark measures."""
+    speed: SpeedConfig = SpeedConfig()
+    """What the speed and memory sweep measures."""
+    metrics: tuple[Text | EvaluateMetric, ...] = ()
+    """Files with custom metrics and benchmark functions, e.g. `my_metrics.py`, and scripts of `evaluate` metrics,
+    e.g. `{evaluate: seqeval.py}`."""
+    slices: tuple[SliceConfig, ...] = ()
+    """Custom slices to score, in addition to the built-in ones."""
+    runner: RunnerConfig = RunnerConfig()
+    """Where tasks run: `threads`, `processes` or `dask`."""
+    gate: GateConfig | None = None
+    """Comparison with a baseline that can fail a benchmark. Default: no gate."""
+    card: CardConfig = CardConfig()
+    """Metadata and texts of model cards."""
+    cache: CacheConfig = CacheConfig()
+    """Limits of the caches. Default: no limits."""
+    track: Literal["mlflow"] | None = None
+    """`mlflow` also logs results to MLflow, one MLflow run per model (extra `mlflow`). Default: no tracking."""
+    tracking_uri: Text | None = None
+    """URL of the tracking server, or e.g. `sqlite:///mlflow.db`; by default, MLFLOW_TRACKING_URI."""
+
+    _written: dict[tuple[str | int, ...], tuple[str, str]] = PrivateAttr(default_factory=dict)
+    """For each key path, the location with variables expanded and as written."""
+
+    def with_written(self, written: dict[tuple[str | int, ...], tuple[str, str]]) -> Self:
+        """A copy that remembers how these locations were written."""
+        copy = self.model_copy()
+        copy._written = written
+        return copy
+
+    def as_written(self) -> dict[str, Any]:
+        """The configuration as plain data to record and show; locations keep their variable names."""
+        data = self.model_dump(mode="json")
+        for at, (expanded, written) in self._written.items():
+            section: Any = data
+            for key in at[:-1]:
+                section = section[key]
+            if section[at[-1]] == expanded:
+                section[at[-1]] = written
+        return data
+
+    @property
+    def trained_models(self) -> tuple[ModelConfig, ...]:
+        """The models to train, with one entry per seed."""
+        return tuple(one for model in self.models for one in model.each_seed)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The matching modes to score: those of the benchmark and of the gate's rules."""
+        rules = self.gate.rules if self.gate else ()
+        return tuple(dict.fromkeys((*self.benchmark.modes, *(rule.mode for rule in rules))))
+
+    def dataset_of(self, model: ModelConfig) -> DatasetConfig:
+        """The data set that a model trains on."""
+        return next(d for d in self.datasets if model.dataset in (None, d.name))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_dataset(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "dataset" in data:
+            if "datasets" in data:
+                raise ValueError("dataset: cannot be combined with datasets; put it into that list")
+            data = dict(data)
+            data["datasets"] = [data.pop("dataset")]
+        return data
+
+    @model_validator(mode="after")
+    def _holds_no_credential(self) -> Self:
+        if problem := find_credential(self.model_dump()):
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _tracking_is_asked_for(self) -> Self:
+        if self.tracking_uri and not self.track:
+            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
+        return self
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Self:
+        for field, names in (
+            ("datasets", [d.name for d in self.datasets]),
+            ("models", [m.name for m in self.trained_models] + [m.name for m in self.models if m.seeds]),
+            ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
+            ("slices", [s.name for s in self.slices]),
+        ):
+            if twice := sorted({n for n in names if names.count(n) > 1}):
+                raise ValueError(f"{field}: the name {twice[0]} is used twice; rename one")
+        known = sorted(d.name for d in self.datasets)
+        remedy = f"name one of {', '.join(known)}" if known else "add that data set"
+        for model in self.models:
+            if model.dataset and model.dataset not in known:
+                raise ValueError(f"models: {model.name} trains on {model.dataset}; {remedy}")
+        for gold in self.golds:
+            if gold.dataset not in known:
+                raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
+        for rule in self.gate.rules if self.gate else ():
+            if rule.dataset and rule.dataset not in known:
+                raise ValueError(f"gate: a rule is about the data set {rule.dataset}; {remedy}")
+            annotations = {g.name for g in self.golds} | {*known}
+            if rule.gold and rule.gold not in annotations:
+                choices = ", ".join(sorted(annotations))
+                raise ValueError(f"gate: a rule is about the gold {rule.gold}; name one of {choices}")
+        return self
+
+    @model_validator(mode="after")
+    def _promotion_is_decided_elsewhere(self) -> Self:
+        gate = self.gate
+        if gate and gate.promote and gate.promote_on == self.benchmark.split and not gate.promote_on_reported:
+            raise ValueError(
+                f"gate: promote_on is {gate.promote_on}, which is the reported split; "
+                "name another one, or insist with promote_on_reported: true"
+            )
+        return self

@@ -1,0 +1,168 @@
+"""Configuration of data sets, additional annotations, custom slices, and metrics of other projects."""
+
+import codecs
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from nerbench.tasks.config.base import Name, Section, SourceName, Text
+from nerbench.tasks.config.splits import SplitConfig
+
+Format = Literal["conll", "parquet", "json", "hub", "datasets", "loader"]
+TagScheme = Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"]
+
+FIELDS_OF: dict[Format, tuple[str, ...]] = {
+    "conll": ("files", "columns", "delimiter", "encoding"),
+    "parquet": ("files", "columns", "labels"),
+    "json": ("files", "columns", "labels", "encoding"),
+    "hub": ("path", "config", "revision", "columns", "labels"),
+    "datasets": ("path", "columns", "labels"),
+    "loader": ("loader", "options", "labels"),
+}
+"""The fields of each format; the first one gives the location and is required."""
+_EXAMPLES = {"files": "{test: data/test.txt}", "path": "ZihanWangKi/conllpp", "loader": "my_corpus:load"}
+
+
+class DatasetConfig(Section):
+    """A data set: named splits of sentences that have one tag per word."""
+
+    name: Name
+    """The name of the data set in tables."""
+    format: Format = "conll"
+    """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line. `hub`: a
+    data set on the Hugging Face Hub, or a folder with the same layout. `datasets`: a folder written by
+    `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a custom function."""
+    files: dict[SourceName, Text] = Field(default_factory=dict)
+    """conll, parquet, json: one file (path or fsspec URL) per split, or `all`: a file that `split` divides."""
+    path: Text | None = None
+    """hub: the id of the data set, or a local folder. datasets: the folder."""
+    config: str | None = None
+    """hub: the configuration, for a data set with several."""
+    revision: str | None = None
+    """hub: branch, tag or commit."""
+    loader: Annotated[str, StringConstraints(pattern=r"^[\w.]+:[\w.]+$")] | None = None
+    """loader: `package.module:function`; takes the name of a split and yields its sentences as words and tags, or
+    returns a `datasets.Dataset` of the split or a `DatasetDict` of all splits."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """loader: additional keyword arguments of the function."""
+    columns: dict[Literal["words", "tags", "document"], int | str] = Field(default_factory=dict)
+    """The columns of words and tags. conll: 0-based positions, negative from the end (default 0 and -1), or names in a
+    `# global.columns =` header. parquet, json, hub, datasets: column names (default `tokens` or `words`, and
+    `ner_tags` or `tags`), and optionally a `document` column, where the sentences of a document are adjacent
+    (datasets: default `document`, if there is one)."""
+    delimiter: Literal["auto", "tab", "space"] = "auto"
+    """conll: the column separator; `auto` is any white space."""
+    encoding: str = "utf-8"
+    """conll, json: the text encoding of the files."""
+    labels: tuple[str, ...] = ()
+    """parquet, json, hub, datasets, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
+    split: SplitConfig | None = None
+    """Divides the file `all`, or else the train split, e.g. `{train: 80%, validation: 10%, test: 10%}`."""
+    scheme: TagScheme = "auto"
+    """The tag scheme; `auto` recognises it from all splits together, except for bare types (`io`)."""
+    invalid: Literal["repair", "refuse"] = "repair"
+    """Handling of an `I-` (`E-`, `L-`) that does not continue an entity of its type, also in the data set's
+    `golds`. `repair` turns it into a `B-`, as conlleval does, with a warning; the column `n_repaired` counts them.
+    `refuse` raises an error that names its place."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """Renames entity types of the data set, e.g. `{PERSON: PER}`."""
+    ignore_labels: tuple[str, ...] = ()
+    """Entity types of the data set to treat as `O`."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(f"{encoding} is no text encoding; give e.g. utf-8 or latin-1") from None
+        return encoding
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loader_is_a_format(cls, data: Any) -> Any:
+        is_loader = isinstance(data, dict) and data.get("loader") and "format" not in data
+        return {**data, "format": "loader"} if is_loader else data
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        read = FIELDS_OF[self.format]
+        if not getattr(self, read[0]):
+            raise ValueError(f"a {self.format} data set needs `{read[0]}`, e.g. {_EXAMPLES[read[0]]}")
+        for name in {field: None for fields in FIELDS_OF.values() for field in fields if field not in read}:
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
+                raise ValueError(f"`{name}` says nothing about a {self.format} data set, which has {', '.join(read)}")
+        if self.format == "conll" and "document" in self.columns:
+            raise ValueError("columns.document says nothing about a conll data set, whose -DOCSTART- lines do")
+        return self
+
+    @model_validator(mode="after")
+    def _divides_one_source(self) -> Self:
+        if self.split is None:
+            if "all" in self.files:
+                raise ValueError("the file `all` belongs to no split; divide it, e.g. `split: {train: 90%, test: 10%}`")
+            return self
+        if FIELDS_OF[self.format][0] == "files" and self.divided not in self.files:
+            raise ValueError("`split` has no file to divide; give `files: {all: FILE}`, or a train file")
+        if twice := [split for split in self.split.amounts if split in self.files and split != self.divided]:
+            raise ValueError(f"`split` makes a {twice[0]} split, which has a file too; remove one of them")
+        return self
+
+    @property
+    def divided(self) -> str:
+        """The source that `split` divides."""
+        return "all" if "all" in self.files else "train"
+
+    def file_of(self, split: str) -> str | None:
+        """The file that a split is read from; None where it is no file."""
+        is_made = self.split is not None and split in self.split.amounts
+        files: Mapping[Any, str] = self.files
+        return files.get(self.divided if is_made else split)
+
+
+class GoldConfig(Section):
+    """An additional annotation of the words in the benchmark split of a data set. Its tag scheme can differ."""
+
+    name: Name
+    """The name of the annotation in the `gold` column."""
+    dataset: Name
+    """The annotated data set."""
+    file: Text
+    """The location, as in `files`, `path` or `loader` of a data set of the same format."""
+    format: Format | None = None
+    """The format; by default that of the data set, with the same columns, labels, encoding and options."""
+    columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
+    """The columns of words and tags, if they differ from those of the data set."""
+    scheme: TagScheme | None = None
+    """The tag scheme; `auto` recognises it. Default: `auto`, or `io` if the data set declares `io`."""
+
+
+class SliceConfig(Section):
+    """Entities whose first word meets a condition. Their scores are rows with `name` in the `slice` column."""
+
+    name: Name
+    """The name in the `slice` column."""
+    where: Text | None = None
+    """An expression over the columns of the predictions, e.g. `sentence_length > 40 and text != lower(text)`."""
+    function: Text | None = None
+    """`file.py:name` or `package.module:name`: a function that takes a table of those columns and returns one
+    Boolean per word."""
+
+    @model_validator(mode="after")
+    def _has_one_definition(self) -> Self:
+        if (self.where is None) == (self.function is None):
+            problem = "neither `where` nor `function`" if self.where is None else "both `where` and `function`"
+            raise ValueError(f"the slice {self.name} has {problem}; give one of them")
+        return self
+
+
+class EvaluateMetric(Section):
+    """A metric of the library `evaluate`, computed from the tags of all sentences; each of its numbers is a row."""
+
+    evaluate: Text
+    """Its script, e.g. `seqeval.py`, or the folder of that name that holds it; it lies where code may be loaded."""
+    name: Name | None = None
+    """What its rows are called by; the script's name by default."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of its `compute`, e.g. `{mode: strict, scheme: IOB2}`."""

@@ -1,0 +1,317 @@
+"""Configuration of a run: benchmark, gates, speed sweep, task runner, caches and model cards."""
+
+import logging
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from nerbench.artifacts.local_copies import Limits
+from nerbench.tasks.config.base import DEFAULT_MODES, Dtype, Mode, Name, Section, Split, Text, with_new_name
+
+
+class BenchmarkConfig(Section):
+    """What the benchmark measures, on which data, and how."""
+
+    models: tuple[str, ...] = ("*@latest",)
+    """The models to benchmark: `name`, `name@alias`, `name@sha256:…`, `*@latest`, a folder or an fsspec URL."""
+    split: Split = "test"
+    """The split to score, for every data set."""
+    labels: Literal["all"] | tuple[str, ...] = "all"
+    """Entity types that get rows of their own, in addition to `overall`."""
+    modes: tuple[Mode, ...] = DEFAULT_MODES
+    """How entities are matched; must include `strict`. `discard` and `span` repeat numbers of `strict` and `exact`."""
+    device: str = "auto"
+    """The device for inference: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`."""
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Processes that infer a corpus together, each on its own GPU or its share of the cores. `auto`: one per GPU if the
+    corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
+    dtype: Dtype = "fp32"
+    """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
+    window: int | None = Field(default=None, ge=8)
+    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
+    vote: Literal["first", "max", "mean"] = "first"
+    """Which sub-word tokens decide the tag of a word: the first, the most confident one, or the mean over all."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """Renames entity types of the models to those of the corpus, e.g. `{PERSON: PER}`."""
+    ignore_labels: tuple[str, ...] = ()
+    """Entity types of the models to treat as `O`."""
+    labels_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """The tags of a model's outputs in order, by model name; for models that only have `LABEL_0`, `LABEL_1`, …"""
+    canary: float = Field(default=0.0, ge=0, le=1)
+    """Share of a cached model's sentences to infer again and compare, in whole blocks of 2,048 sentences."""
+    frozen: bool = True
+    """Fail if the predictions of an unchanged model differ from those of an earlier run with the same settings."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence level of the score intervals."""
+    tags: tuple[str, ...] = ()
+    """Compute only metrics that have one of these tags; by default, all metrics."""
+    speed: bool = True
+    """Also measure latency, load time and memory."""
+    report: bool = True
+    """Also write the report `<results>/reports/<run>.html`."""
+    shards: int = Field(default=1, ge=1)
+    """Number of parts of a corpus, in whole blocks of 2,048 sentences; each part is inferred and cached separately."""
+    text: Literal["keep", "drop"] = "keep"
+    """Whether result tables may contain the words of the corpus."""
+    refresh: bool = False
+    """Run inference again, even if predictions are cached."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precision_is_dtype(cls, data: Any) -> Any:
+        return with_new_name(data, "benchmark", "dtype")
+
+    @field_validator("modes")
+    @classmethod
+    def _has_the_headline(cls, modes: tuple[Mode, ...]) -> tuple[Mode, ...]:
+        if "strict" not in modes:
+            raise ValueError("strict is missing, by which reports and gates judge; add it")
+        return modes
+
+    @model_validator(mode="after")
+    def _processes_have_devices_of_their_own(self) -> Self:
+        if self.processes not in {1, "auto"} and (self.device == "mps" or ":" in self.device):
+            raise ValueError(
+                f"{self.processes} processes need as many devices, and device is {self.device}; give cuda or cpu"
+            )
+        return self
+
+
+log = logging.getLogger(__name__)
+EXACT_MATCH = ("strict", "conlleval", "discard")
+
+
+class GateRule(Section):
+    """One score that must not drop below that of the baseline."""
+
+    metric: Literal["precision", "recall", "f1"] = "f1"
+    """The metric to compare."""
+    label: Text = "overall"
+    """An entity type, or `overall` for the micro average."""
+    slice: Text = "all"
+    """The slice of the entities to compare, e.g. `unseen`."""
+    mode: Mode = "strict"
+    """The mode in which entities are matched."""
+    dataset: Name | None = None
+    """The data set to compare on; by default, every data set."""
+    gold: Name | None = None
+    """The annotation to compare against; by default, the data set's own."""
+    margin: float | None = Field(default=None, ge=0, le=100)
+    """Largest acceptable drop, in points; by default, the margin of the gate."""
+
+    @model_validator(mode="after")
+    def _is_counted(self) -> Self:
+        if self.slice != "all" and self.mode not in EXACT_MATCH:
+            raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MATCH)} only, not in {self.mode}")
+        if self.mode == "span" and self.label != "overall":
+            raise ValueError(f"the mode span has no types; give the label overall instead of {self.label}")
+        return self
+
+
+class GateConfig(Section):
+    """Comparison with a baseline after every benchmark. A failed rule fails the run."""
+
+    baseline: Text = "champion"
+    """The alias that marks the baseline of each model name, or a reference (with `@` or `/`) to one for all models."""
+    rules: tuple[GateRule, ...] = Field(default=(GateRule(),), min_length=1)
+    """Rules to check for every model; by default, one rule for overall strict F1."""
+    margin: float = Field(default=0.5, ge=0, le=100)
+    """Largest drop, in points, that is not a regression."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence level of the difference intervals; the significance level of the tests is 1 − confidence."""
+    on_undecided: Literal["fail", "warn"] | None = None
+    """What an undecided comparison does. By default, it fails the run if the observed drop exceeds the margin, and
+    otherwise warns. The deprecated key `strict: true` means `fail`."""
+    promote: bool = False
+    """Move the alias to a model that improves by the first rule and fails no rule, and to the first model of a name."""
+    promote_on: Split = "validation"
+    """The split that decides on promotion; must differ from the benchmark's split."""
+    promote_on_reported: bool = False
+    """Allow promotion by the benchmark's split; the promotion records this."""
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether `baseline` is an alias rather than a reference."""
+        return not {"@", "/"} & set(self.baseline)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strict_is_on_undecided(cls, data: Any) -> Any:
+        if not (isinstance(data, dict) and "strict" in data):
+            return data
+        rest = {name: value for name, value in data.items() if name != "strict"}
+        if not isinstance(data["strict"], bool):
+            raise ValueError(f"strict is {data['strict']}; give on_undecided: fail instead, or leave it out")
+        if data["strict"] and rest.setdefault("on_undecided", "fail") != "fail":
+            raise ValueError("strict: true and on_undecided: warn contradict each other; leave strict out")
+        log.warning("gate.strict will go: %s", "write on_undecided: fail" if data["strict"] else "leave it out")
+        return rest
+
+    @model_validator(mode="after")
+    def _has_one_baseline(self) -> Self:
+        if "*" in self.baseline:
+            raise ValueError(f"baseline is {self.baseline}, which means several models; give an alias, e.g. champion")
+        if self.promote and not self.is_alias:
+            raise ValueError(f"promote moves an alias, and baseline is {self.baseline}; give one, e.g. champion")
+        return self
+
+
+Backend = Literal["eager", "compile", "int8", "onnx"]
+Workload = Literal["inference", "training"]
+Head = Literal["token", "none"]
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+
+LENGTHS = (8, 32, 128, 512)
+"""Default sequence lengths; those beyond a model's maximum are left out."""
+
+
+class SpeedGateConfig(Section):
+    """When a benchmark fails because a model is slower than in earlier runs. The gate compares `min_latency_s`."""
+
+    slowdown: float = Field(default=10.0, ge=0)
+    """Largest acceptable increase in latency, in percent."""
+    nights: int = Field(default=28, ge=5, le=90)
+    """Number of earlier nightly runs to compare with, on the same host at the same calibrated rate."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """One-sided confidence level of the limit from those runs. A latency above the limit is measured once more."""
+
+
+class SpeedConfig(Section):
+    """What the speed and memory sweep measures, and for how long."""
+
+    batch_sizes: tuple[Count, ...] = Field(default=(8,), min_length=1)
+    """Batch sizes, in sentences."""
+    sequence_lengths: tuple[Count | Literal["real"], ...] | None = Field(default=None, min_length=1)
+    """Sequence lengths in sub-word tokens. `real` uses the sentences of the first data set, one by one and in batches.
+    Default: 8, 32, 128, 512 and real, as far as the model has enough positions and a tokenizer."""
+    workloads: tuple[Workload, ...] = Field(default=("inference",), min_length=1)
+    """`inference` times a forward pass; `training` a forward pass, a backward pass and an optimizer step."""
+    backends: tuple[Backend, ...] = Field(default=("eager",), min_length=1)
+    """`eager`, `compile` (torch.compile), `int8` (dynamic quantization), `onnx` (ONNX Runtime)."""
+    head: Head | None = None
+    """What is on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
+    `token`, and `none` for a checkpoint that is no token classifier."""
+    dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
+    """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
+    processes: int = Field(default=3, ge=1, le=100)
+    """Number of processes that time each cell, one after another. Intervals need at least two."""
+    multi_process: bool = True
+    """Measure in separate processes. `false` measures once in the process of the command, for debugging: breakpoints
+    and tracebacks work, `processes` and `timeout_s` have no effect, and the column `single_process` marks the rows."""
+    iterations: int = Field(default=10, ge=1)
+    """Minimum number of calls per process and cell, after the warm-up."""
+    minimum_s: float = Field(default=1.0, ge=0)
+    """Minimum seconds per process and cell, after the warm-up."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds after which a process that is busy with one cell is stopped and the cell is abandoned."""
+    nightly: bool = False
+    """Also run the sweep after every benchmark that measures speed."""
+    gate: SpeedGateConfig | None = None
+    """Fail the benchmark if a model is slower than before. Default: no gate."""
+
+    @property
+    def rounds(self) -> int:
+        """How often each cell is timed."""
+        return self.processes if self.multi_process else 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precisions_are_dtypes(cls, data: Any) -> Any:
+        return with_new_name(data, "speed", "dtypes")
+
+
+_ADDRESS = re.compile(r"[a-z]+://(?:[\w.-]+|\[[0-9a-f:.]+\]):\d+", re.ASCII)
+_PROTECTED = re.compile(r"(?:tls|wss)://.*|[a-z]+://(?:localhost|127(?:\.\d{1,3}){3}|\[::1\]):\d+", re.ASCII)
+"""Addresses that use TLS or belong to this machine."""
+
+
+class RunnerConfig(Section):
+    """Where evaluation and scoring run. `runner: processes` is short for `runner: {kind: processes}`."""
+
+    kind: Literal["threads", "processes", "dask"] = "threads"
+    """`threads` or `processes` on this machine, or workers of a `dask` cluster (extra `dask`)."""
+    address: Text | None = None
+    """dask: address of the scheduler, e.g. `tls://scheduler:8786`. `tcp://` is allowed for this machine only, because
+    Dask sends code to run. Without an address, the run starts its own workers on this machine. Workers of a cluster
+    need this package, the same store, results, corpora and Prefect server, and one thread each."""
+    workers: int | None = Field(default=None, ge=1)
+    """Number of threads or processes. Default: one process per processor; one thread, or eight if the store or the
+    results are remote, because waiting threads let others work. Not allowed together with `address`."""
+    evaluations: int | None = Field(default=None, ge=1)
+    """Maximum number of concurrent inferences (model × data set, or a shard of it). Default: one with `threads`,
+    because each holds a model and uses all processors; otherwise the number of workers."""
+    cells_per_task: int = Field(default=1, ge=1)
+    """Labels per scoring task. Larger tasks have less Prefect overhead: with 20 labels, about a tenth."""
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether all tasks run in the flow's process."""
+        return self.kind == "threads"
+
+    @property
+    def at_once(self) -> int | None:
+        """Maximum number of concurrent inferences; None if only the number of workers limits it."""
+        return self.evaluations or (1 if self.in_threads else None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_may_stand_alone(cls, data: Any) -> Any:
+        return {"kind": data} if isinstance(data, str) else data
+
+    @field_validator("address")
+    @classmethod
+    def _address_has_a_port(cls, address: str | None) -> str | None:
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError(f"{address} is not an address of a scheduler; write e.g. tls://scheduler:8786")
+        if address and not _PROTECTED.fullmatch(address):
+            raise ValueError(
+                f"{address} is not protected: Dask sends code to be run; write tls://…, with distributed.comm.tls set"
+                " in Dask's configuration, or the address of this machine"
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _address_is_of_a_cluster(self) -> Self:
+        if self.address and self.kind != "dask":
+            raise ValueError(f"address has no effect with {self.kind}; leave it out, or give the kind dask")
+        if self.address and self.workers:
+            raise ValueError(f"workers has no effect on the cluster at {self.address}, which has its own; leave it out")
+        return self
+
+
+class CacheConfig(Section):
+    """Limits of each of the two caches: local copies of models, and predictions and counts in the results folder."""
+
+    max_gb: float | None = Field(default=None, ge=0)
+    """Maximum size in GB (10⁹ bytes); the end of a run removes the least recently used entries. Default: no limit."""
+    max_days: float | None = Field(default=None, ge=0, le=36500)
+    """Maximum days since the last use; the end of a run removes older entries. Default: no limit."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in bytes and as a time span."""
+        return Limits(
+            None if self.max_gb is None else int(self.max_gb * 1e9),
+            None if self.max_days is None else timedelta(days=self.max_days),
+        )
+
+
+class CardConfig(Section):
+    """Metadata and texts of model cards. Missing values are left out of a card and reported."""
+
+    license: Text | None = None
+    """The Hub's identifier of the licence, e.g. `apache-2.0`."""
+    language: tuple[Text, ...] = ()
+    """ISO 639 codes, e.g. `[en]`."""
+    base_model: Text | None = None
+    """The Hub id of the base model, if training started from a local copy of it."""
+    datasets: tuple[Text, ...] = ()
+    """Hub ids of the training data; by default, those of training data that was read from the Hub."""
+    intended_uses: Text | None = None
+    """Intended and unintended uses of the model, as plain text that the card shows literally."""
+    limitations: Text | None = None
+    """Known weaknesses of the model beyond the scores, as plain text."""
+    bias: Text | None = None
+    """Groups or topics on which the model errs more often, and the consequences, as plain text."""

@@ -1,0 +1,105 @@
+"""`${NAME}` in a configuration: what may be expanded, where, and when.
+
+Everything but `options` is expanded when the configuration is read. Credentials are expanded in `options` only, and
+there when the loader is called: until then the configuration, and so every table, log, page and database, has the name.
+"""
+
+import os
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from nerbench.artifacts.errors import ConfigError
+from nerbench.artifacts.secrets import is_secret_name, mark_used
+from nerbench.tasks.config.base import field_name
+from nerbench.tasks.config.messages import Key, Location
+
+OPTIONS = "options"
+"""The key whose values are expanded only for the function that they are arguments of."""
+_VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+
+
+def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[str] | None = None) -> Any:
+    """A configuration with its variables expanded, `options` excepted, whose variables are only checked.
+
+    In sections that are `optional`, variables that are not set stay as they are. Raises ConfigError for a variable that
+    is not set, is none of `allowed` (None: any), or holds a credential and stands outside `options`.
+    """
+
+    def change(text: str, at: Location) -> str:
+        in_options = OPTIONS in at
+
+        def named(name: str) -> str | None:
+            if allowed is not None and name not in allowed:
+                problem = f"${{{name}}} may not be used in the parameters of a run"
+                raise ConfigError(
+                    field_name(at), problem, f"list {name} in the worker's NERBENCH_ENV, or write a value"
+                )
+            if not os.environ.get(name):
+                if at and at[0] in optional:
+                    return None
+                raise ConfigError(
+                    field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
+                )
+            if is_secret_name(name) and not in_options:
+                problem = f"${{{name}}} is a credential, which tables and pages would show here"
+                raise ConfigError(field_name(at), problem, "leave it to the environment, or give it in `options`")
+            return os.environ[name]
+
+        expanded = _substitute(text, at, named)
+        return text if in_options else expanded
+
+    return map_strings(value, (), change)
+
+
+def expand_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a user's own function, with all variables expanded; their values are redacted from now on."""
+
+    def change(text: str, at: Location) -> str:
+        def named(name: str) -> str:
+            if not os.environ.get(name):
+                raise ConfigError(
+                    field_name(at), f"the environment variable {name} is not set", f"export {name}=… or write the value"
+                )
+            mark_used(name)
+            return os.environ[name]
+
+        return _substitute(text, at, named)
+
+    expanded: dict[str, Any] = map_strings(options, (OPTIONS,), change)
+    return expanded
+
+
+def map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
+    """The same value with `change` applied to every text in it, and to where that stands; keys stay."""
+    if isinstance(value, str):
+        return change(value, at)
+    if isinstance(value, dict):
+        return {key: map_strings(item, (*at, key), change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [map_strings(item, (*at, number), change) for number, item in enumerate(value)]
+    return value
+
+
+def value_at(data: Any, at: tuple[Key, ...]) -> Any:
+    """What stands at a place of nested mappings and lists; None where there is no such place."""
+    for key in at:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def _substitute(text: str, at: Location, value_of: Callable[[str], str | None]) -> str:
+    def value(found: re.Match[str]) -> str:
+        name, closed = found.groups()
+        if name is None:
+            return "${"
+        if not closed or not name.isidentifier():
+            raise ConfigError(
+                field_name(at), f"${{{name} is not ${{NAME}}", "write `$${` for the characters themselves"
+            )
+        return found[0] if (known := value_of(name)) is None else known
+
+    return _VARIABLE.sub(value, text)

@@ -1,1 +1,0 @@
-"""From a YAML file and flags to the checked configuration."""

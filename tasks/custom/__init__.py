@@ -1,1 +1,0 @@
-"""Metrics of a user's own, over predictions or with the model."""

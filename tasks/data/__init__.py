@@ -1,0 +1,1 @@
+"""Data sets: readers of every format, tag schemes, corpora and their digests."""

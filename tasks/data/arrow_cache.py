@@ -1,0 +1,240 @@
+"""Sentences in Arrow columns, in memory or in a memory-mapped file, which need a tenth of the memory of Python lists.
+
+A source is read once, into an unnamed file on disk; in memory it takes 4 bytes a word and 8 a sentence.
+
+The words are mapped back from the file, so that the system drops them from memory when it needs room and no corpus is
+too large; the file goes with the last use of them.
+
+`Dataset.from_generator` does the same in twice the time. Measured by `tests/benchmarks/corpus_datasets.py` on 4.6
+million words, one core, one run: 17.6 s of CPU time, here 8.9 s (parsing takes 5.1 s). Its peak is lower, 215 MB
+after reading, here 234 MB; another run, which then walked through all words, had 279 and 229 MB. That walk
+takes 1.2 s from a Dataset and 0.3 s from a `Column`. Importing `datasets` costs 0.9 s and 77 MB more, which a run that
+finds all its predictions would pay for nothing. So this file is written and walked here, and `corpora.public` wraps it
+in a Dataset, without copying its words, for users and for the tokenizing before a training.
+"""
+
+import mmap
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from typing import IO, NamedTuple, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.local_copies import cache_folder
+from nerbench.tasks.data.readers import Sentence, Source
+from nerbench.tasks.data.tag_schemes import TagReading
+
+CHUNK = 2048
+"""Sentences a chunk."""
+
+Item = TypeVar("Item")
+
+
+def chunked(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Runs of CHUNK items; the last may be shorter."""
+    iterator = iter(items)
+    while run := list(islice(iterator, CHUNK)):
+        yield run
+
+
+class Column(Sequence[list[str]]):
+    """Sentences of texts (words or tags), decoded where they are looked at; equal to a list of the same lists."""
+
+    def __init__(self, chunks: Sequence[pa.ListArray]) -> None:
+        """`chunks` are whole list arrays of strings, or of a dictionary of strings."""
+        self.chunks = chunks
+        self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
+
+    @classmethod
+    def of(cls, sentences: Sequence[list[str]]) -> "Column":
+        """The sentences as a column; a column is given back as it is."""
+        if isinstance(sentences, cls):
+            return sentences
+        return cls([pa.array(part, pa.list_(pa.string())) for part in chunked(sentences)])
+
+    @property
+    def flat(self) -> pa.ChunkedArray:
+        """The texts of all sentences, one after another."""
+        return pa.chunked_array([chunk.values for chunk in self.chunks], None if self.chunks else pa.string())
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(sentences,) texts in each."""
+        parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self.chunks]
+        return np.concatenate([*parts, np.array([], np.int64)], dtype=np.int64)
+
+    def parts(self) -> Iterator["Column"]:
+        """Columns of CHUNK sentences; the last may have fewer."""
+        return (Column([chunk]) for chunk in self.chunks)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for chunk in self.chunks:
+            texts = _texts(chunk.values)
+            yield from (texts[start:end] for start, end in pairwise(chunk.offsets.to_pylist()))
+
+    @overload
+    def __getitem__(self, index: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[str]]: ...
+    def __getitem__(self, index: int | slice) -> list[str] | list[list[str]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = range(len(self))[index]
+        number = int(np.searchsorted(self._ends, position, side="right"))
+        chunk = self.chunks[number]
+        row = position - (int(self._ends[number - 1]) if number else 0)
+        start, end = chunk.offsets[row].as_py(), chunk.offsets[row + 1].as_py()
+        return _texts(chunk.values[start:end])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Column | list):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _texts(values: pa.Array) -> list[str]:
+    texts: list[str] = (values.dictionary_decode() if pa.types.is_dictionary(values.type) else values).to_pylist()
+    return texts
+
+
+_WORDS = pa.schema({"words": pa.list_(pa.string())})
+
+
+class ArrowCache(NamedTuple):
+    """A source as it was read."""
+
+    words: Column
+    labels: tuple[str, ...]
+    """The distinct tags, as written."""
+    codes: npt.NDArray[np.intc]
+    """(words,) positions in `labels`."""
+    documents: Sequence[int] | None
+    """(sentences,) 0-based numbers of the documents; None where the source has none."""
+    at: Sequence[int]
+    """(sentences,) what `Source.place` takes."""
+
+    @property
+    def starts(self) -> npt.NDArray[np.bool_]:
+        """(words,) true at the first word of each sentence."""
+        return _starts(self.words.lengths)
+
+    def tags(self, reading: TagReading) -> Column:
+        """The tags in IOB2."""
+        chunks, done = [], 0
+        for lengths in chunked(self.words.lengths.tolist()):
+            ends = np.cumsum([0, *lengths])
+            labels = pa.DictionaryArray.from_arrays(self.codes[done : done + ends[-1]], list(self.labels))
+            tags = reading.read(labels, _starts(np.array(lengths)))
+            chunks.append(pa.ListArray.from_arrays(ends.astype(np.int32), tags))
+            done += ends[-1]
+        return Column(chunks)
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    ends = np.cumsum(lengths)
+    starts = np.zeros(ends[-1], np.bool_)
+    starts[ends - lengths] = True
+    return starts
+
+
+def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
+    """Read `sentences` of `source` to their end.
+
+    Raises:
+        CorpusError: there is no sentence, or a word is no Unicode text; or what reading raises.
+    """
+    labels: dict[str, int] = {}
+    codes, documents, at = array("i"), array("i"), array("q")
+    marks = _Boundaries()
+
+    def words() -> Iterator[pa.RecordBatch]:
+        for run in chunked(sentences):
+            for sentence in run:
+                codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
+                documents.append(marks.number(sentence.document))
+                at.append(sentence.at)
+            yield _batch(run, source)
+
+    column = _on_disk(words())
+    if not at:
+        raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+    return ArrowCache(column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None, at)
+
+
+class _Boundaries:
+    """Numbers documents by their changes, so that one without sentences has no number."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._document: object = None
+        self._number = -1
+
+    def number(self, document: object) -> int:
+        self.any |= document is not None
+        if self._number < 0 or document != self._document:
+            self._document = document
+            self._number += 1
+        return self._number
+
+
+def _batch(run: Sequence[Sentence], source: Source) -> pa.RecordBatch:
+    try:
+        return pa.record_batch([pa.array([sentence.words for sentence in run], _WORDS.field(0).type)], schema=_WORDS)
+    except UnicodeEncodeError:
+        sentence, position = next((s, i) for s in run for i, word in enumerate(s.words) if not _is_text(word))
+        problem = f"the word {sentence.words[position]!r} holds half a character (a lone surrogate)"
+        raise CorpusError(source.place(sentence.at, position), problem, "write the whole character") from None
+
+
+def _is_text(word: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in word)
+
+
+def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:  # not in /tmp, which is memory on many machines
+        with pa.ipc.new_file(file, _WORDS) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        file.flush()
+        return Column(_Mapped(file))
+
+
+class _Mapped(Sequence[pa.ListArray]):
+    """The chunks of a file; who goes through them has the pages of one in memory, and not of all those before it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.py_buffer(self._map))
+        self._chunks = [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    @overload
+    def __getitem__(self, index: int) -> pa.ListArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[pa.ListArray]: ...
+    def __getitem__(self, index: int | slice) -> pa.ListArray | list[pa.ListArray]:
+        return self._chunks[index]
+
+    def __iter__(self) -> Iterator[pa.ListArray]:
+        for chunk in self._chunks:
+            yield chunk
+            self._drop_pages()
+
+    def _drop_pages(self) -> None:
+        """Whoever still looks at them gets them back from the file."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)

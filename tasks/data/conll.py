@@ -1,0 +1,213 @@
+"""Reads CoNLL text: a word with its columns a line, a blank line after a sentence, `-DOCSTART-` before a document.
+
+Lines of white space alone are blank. A first line `# global.columns = FORM NER` (CoNLL-U Plus) names the columns; in
+such a file, lines that begin with `# ` before a sentence's first word are comments. In CoNLL-U and its kin, the first
+column numbers the words of each sentence: the words are read from the second one by default, lines that begin with `#`
+before a sentence's first word are comments, and tokens of several words (`1-2`) and empty nodes (`1.1`) are left out.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Literal
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.data.readers import Sentence, Source, shortened
+from nerbench.tasks.data.text_files import read_lines
+
+Columns = Mapping[Literal["words", "tags", "document"], int | str]
+_HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
+_MARKER = "-DOCSTART-"
+_NOT_A_WORD = re.compile(r"\d+[-.]\d+")
+"""The number of a token of several words, or of an empty node."""
+_LOOKED_AT = 200
+"""Lines that tell whether the words are numbered."""
+
+
+def read_conll(path: str, config: DatasetConfig) -> Source:
+    """The sentences of one file, local or any fsspec URL, by `config`'s columns, delimiter and encoding.
+
+    Reading raises CorpusError: the file is missing or not in the encoding; a line has another number of columns than
+    the first, no word or no tag. Names file, line and content.
+    """
+    sentences = _sentences(path, read_lines(path, config.encoding), config.columns, config.delimiter)
+    return Source(path, sentences, lambda at, word: f"{path}:{at + word}")
+
+
+def read_words(name: str, lines: Iterable[str]) -> Iterator[Sentence]:
+    """The sentences of lines whose words alone are wanted: `tags` is empty, and lines may differ in their columns.
+
+    Raises CorpusError for a line without a word, naming `name`, line and content.
+    """
+    return _sentences(name, lines, {}, "auto", tagged=False)
+
+
+def words_column(first: Sequence[str]) -> int:
+    """Where the words stand by default, by the first lines of a file: 0-based."""
+    if first and (header := _HEADER.match(first[0])):
+        names = header[1].split()
+        return names.index("FORM") if "FORM" in names else 0
+    return int(is_numbered(first))
+
+
+def is_numbered(lines: Iterable[str]) -> bool:
+    """Whether the first of at least three columns counts the words of every sentence from 1 on, as in CoNLL-U."""
+    expected, most = 1, 0
+    for line in lines:
+        if not line or line.isspace() or line.startswith(_MARKER):
+            expected = 1
+            continue
+        number, *others = line.split("\t")
+        if (expected == 1 and line.startswith("#")) or (len(others) > 1 and _NOT_A_WORD.fullmatch(number)):
+            continue
+        if len(others) < 2 or number != str(expected):
+            return False
+        most = max(most, expected)
+        expected += 1
+    return most > 1  # a single `1` may be a word
+
+
+def _sentences(
+    path: str, lines: Iterable[str], columns: Columns, delimiter: str, *, tagged: bool = True
+) -> Iterator[Sentence]:
+    rest = iter(lines)
+    first = list(islice(rest, _LOOKED_AT))
+    header = _HEADER.match(first[0]) if first else None
+    numbered = not header and is_numbered(first)
+    reader = _Reader(
+        path=path,
+        columns=columns,
+        delimiter="tab" if numbered and delimiter == "auto" else delimiter,
+        tagged=tagged,
+        names=header[1].split() if header else None,
+        numbered=numbered,
+        default=words_column(first),
+    )
+    for number, line in enumerate(chain(first, rest), start=1):
+        if not (header and number == 1) and (sentence := reader.read_line(number, line)):
+            yield sentence
+    if sentence := reader.end_sentence():
+        yield sentence
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """The state between two lines of a file."""
+
+    path: str
+    columns: Columns
+    delimiter: str
+    tagged: bool
+    """Whether tags are read beside the words."""
+    names: list[str] | None
+    """Those of the columns, by the header."""
+    numbered: bool
+    """Whether the first column numbers the words."""
+    default: int
+    """The column of the words, where none is declared."""
+    words: list[str] = field(default_factory=list)
+    """Those of the sentence so far; its lines follow each other without a gap."""
+    tags: list[str] = field(default_factory=list)
+    start: int = 0
+    """The line of its first word."""
+    document: int | None = None
+
+    def __post_init__(self) -> None:
+        self._split = _splitter(self.delimiter)
+        self._width: int | None = None
+        self._first = 0
+        self._ids = self.numbered or (self.names or [])[:1] == ["ID"]
+        self._word = self._position("words", self.default)
+        self._tag = self._position("tags", -1)
+
+    def read_line(self, number: int, line: str) -> Sentence | None:
+        """The sentence that this line ends, if it ends one."""
+        if not line or line.isspace():
+            return self.end_sentence()
+        if line.startswith(_MARKER):
+            ended = self.end_sentence()
+            self.document = (self.document or 0) + 1
+            return ended
+        is_comment = line.startswith("#" if self._ids else "# ") and (self._ids or self.names is not None)
+        if self.words or not is_comment:
+            self._add_word(number, line.rstrip("\r"))
+        return None
+
+    def end_sentence(self) -> Sentence | None:
+        if not self.words:
+            return None
+        ended = Sentence(self.words, self.tags, self.document, self.start)
+        self.words, self.tags = [], []
+        return ended
+
+    def _add_word(self, number: int, line: str) -> None:
+        columns = self._split(line)
+        if self._ids and _NOT_A_WORD.fullmatch(columns[0]):
+            return
+        if len(columns) != self._width:
+            self._check_width(number, line, len(columns))
+        word, tag = columns[self._word], columns[self._tag] if self.tagged else None
+        if not word:
+            raise self._error(number, line, "has no word", "write one, or leave the line blank to end the sentence")
+        if tag == "":
+            raise self._error(number, line, "has no tag", "write O where there is no entity")
+        if not self.words:
+            self.start = number
+        self.words.append(word)
+        if tag is not None:
+            self.tags.append(tag)
+
+    def _check_width(self, number: int, line: str, width: int) -> None:
+        """The first word fixes the file's number of columns: a lost column would pass another one off as the tag."""
+        if not self.tagged:
+            if width <= self._word:
+                raise self._error(number, line, "has no word", "write it in the column that the first line has it in")
+            return
+        if self._width is not None:
+            problem = f"has {_columns(width)} where line {self._first} has {self._width}"
+            raise self._error(number, line, problem, "correct the line, or declare the `delimiter`")
+        needed = max(p + 1 if p >= 0 else -p for p in (self._word, self._tag))
+        if width < needed or self._word % width == self._tag % width:
+            wanted = f"words in column {self._word} and tags in column {self._tag}"
+            raise self._error(
+                number,
+                line,
+                f"has {_columns(width)}, no tag beside the word",
+                f"{wanted} are read: declare `columns` or `delimiter`",
+            )
+        self._width, self._first = width, number
+
+    def _position(self, what: Literal["words", "tags"], default: int) -> int:
+        column = self.columns.get(what, default)
+        if isinstance(column, int):
+            return column
+        if self.names is None:
+            raise CorpusError(
+                f"{self.path}:1",
+                f"there is no `# global.columns =` header that could name the column {column!r}",
+                f"give the 0-based position in columns.{what}",
+            )
+        if column not in self.names:
+            raise CorpusError(
+                f"{self.path}:1",
+                f"the header has no column {column!r}",
+                f"columns.{what} can be {', '.join(self.names)}",
+            )
+        return self.names.index(column)
+
+    def _error(self, number: int, line: str, problem: str, remedy: str) -> CorpusError:
+        return CorpusError(f"{self.path}:{number}", f"{problem}: {shortened(line)}", remedy)
+
+
+def _columns(number: int) -> str:
+    return f"{number} column{'s' if number > 1 else ''}"
+
+
+def _splitter(delimiter: str) -> Callable[[str], list[str]]:
+    """Only blanks and tabs part columns: other Unicode spaces are parts of words (`10\u00a0000`)."""
+    if delimiter == "tab":
+        return lambda line: line.rstrip(" ").split("\t")
+    blanks = re.compile(r" +" if delimiter == "space" else r"[ \t]+")
+    return lambda line: blanks.split(line.strip(" \t"))

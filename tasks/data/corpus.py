@@ -1,0 +1,294 @@
+"""A corpus: sentences of words with IOB2 tags, further annotations of the words, and the digests of both."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
+from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
+from nerbench.tasks.data.division import read_divided, undivided
+from nerbench.tasks.data.readers import FILE_FORMATS, Sentence, Source, read_splits
+from nerbench.tasks.data.tag_schemes import (
+    Scheme,
+    SchemeEvidence,
+    Tag,
+    count_invalid,
+    entity_types,
+    read_tags,
+    split_tag,
+)
+
+log = logging.getLogger(__name__)
+DATASETS_KEPT = 4
+"""Of those that were read last; their words lie on disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """One split under one annotation.
+
+    The digests are sha256 over UTF-8 lines that end in a line feed: for each sentence one compact JSON array
+    (`["EU","rejects"]`, not escaped to ASCII) of its words or tags; and an empty line before the first sentence of each
+    document, where the source has documents. They depend on nothing else: not on names, files or original schemes.
+    """
+
+    name: str
+    """The data set's name, or a further gold's."""
+    split: str
+    """`train`, `validation` or `test`."""
+    words: Sequence[list[str]]
+    """Sentences of at least one word; those of a file are read from disk as they are looked at."""
+    tags: Sequence[list[str]]
+    """One IOB2 tag a word."""
+    documents: Sequence[int] | None
+    """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
+    n_repaired: int = 0
+    """Tags of the source that continue no entity of their type, and begin one here."""
+    first_repaired: str | None = None
+    """Where the first of them stands, in any split of the source."""
+    rows: Sequence[int] | None = None
+    """Positions of the sentences in the source that `split` divided; None for a source read whole."""
+
+    def parts(self) -> Iterator["Corpus"]:
+        """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
+        done = 0
+        for words, tags in zip(Column.of(self.words).parts(), Column.of(self.tags).parts(), strict=True):
+            start, done = done, done + len(words)
+            documents = None if self.documents is None else self.documents[start:done]
+            rows = None if self.rows is None else self.rows[start:done]
+            yield replace(self, words=words, tags=tags, documents=documents, rows=rows)
+
+    @cached_property
+    def words_sha256(self) -> str:
+        """Digest of the words with their sentence and document boundaries."""
+        return _digest(self.words, self.documents)
+
+    @cached_property
+    def gold_sha256(self) -> str:
+        """Digest of the tags with their sentence and document boundaries."""
+        return _digest(self.tags, self.documents)
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The entity types in the tags, sorted."""
+        return entity_types(Column.of(self.tags).flat.unique().to_pylist())
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(sentences,) words in each."""
+        return Column.of(self.words).lengths
+
+    @property
+    def sentence_starts(self) -> npt.NDArray[np.bool_]:
+        """(words,) true at the first word of each sentence."""
+        starts = np.zeros(self.n_words, np.bool_)
+        starts[np.cumsum(self.lengths) - self.lengths] = True
+        return starts
+
+    @cached_property
+    def n_words(self) -> int:
+        """Words in all sentences."""
+        return int(self.lengths.sum())
+
+
+def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
+    """All splits of a data set, normalised to IOB2, its types renamed and ignored as `config` says.
+
+    The scheme is recognised over all splits together. An invalid `I-`, `E-` or `L-` begins an entity, unless
+    `config.invalid` refuses it. Local files that are still the same are read once a process.
+
+    Raises:
+        CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, one is invalid and
+            to be refused, or label_map or ignore_labels name a type that no split has.
+    """
+    versions = _versions(config)
+    return dict(_read_once(config.model_dump_json(), versions)) if versions else _read_splits(config)
+
+
+@lru_cache(maxsize=DATASETS_KEPT)
+def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, Corpus]:
+    return _read_splits(DatasetConfig.model_validate_json(config))
+
+
+def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
+    """What a system tells of a data set's files to say that they are the same; None where only reading them does."""
+    if config.format not in FILE_FORMATS or any("://" in path for path in config.files.values()):
+        return None
+    try:
+        told = [Path(path).stat() for path in config.files.values()]
+    except (OSError, ValueError):  # who reads them says why
+        return None
+    return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in told)
+
+
+def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
+    evidence = SchemeEvidence(config.scheme, config.invalid)
+    sources = read_divided(config)
+    spooled = {split: read_whole(source, evidence) for split, source in sources.items()}
+    scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
+    _check_named_types(config, (split_tag(label, scheme) for read in spooled.values() for label in read.labels))
+    return {
+        split: Corpus(
+            name=config.name,
+            split=split,
+            words=read.words,
+            documents=read.documents,
+            rows=sources[split].rows,
+            **annotation(read, scheme, config, evidence.first_invalid(scheme)),
+        )
+        for split, read in spooled.items()
+    }
+
+
+def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig) -> Corpus:
+    """The split of that name.
+
+    Raises:
+        CorpusError: the data set has none; lists those it has.
+    """
+    if split not in corpora:
+        raise CorpusError(
+            f"dataset {config.name}", f"it has no {split} split", f"declare one, or choose among {', '.join(corpora)}"
+        )
+    return corpora[split]
+
+
+def read_whole(source: Source, evidence: SchemeEvidence) -> ArrowCache:
+    """Read a source to its end, its tags watched by `evidence`; raises CorpusError, also where it has no sentence."""
+    return cache_as_arrow(source, evidence.watch(source))
+
+
+def annotation(read: ArrowCache, scheme: Scheme, config: DatasetConfig, first_invalid: str | None) -> dict[str, Any]:
+    """The fields of a Corpus that an annotation gives: tags in IOB2, renamed and ignored as `config` says, and repairs.
+
+    `first_invalid` is where the first invalid tag stands, if there is one.
+    """
+    labels = {label: tag for label in read.labels if (tag := split_tag(label, scheme))}
+    reading = read_tags(
+        labels,
+        inside_begins=True,
+        label_map=config.label_map,
+        ignore_labels=frozenset(config.ignore_labels),
+    )
+    n_repaired = count_invalid(list(labels.values()), read.codes, read.starts) if first_invalid else 0
+    return {"tags": read.tags(reading), "n_repaired": n_repaired, "first_repaired": first_invalid}
+
+
+def warn_of_repairs(name: str, corpus: Corpus) -> None:
+    """Warn once a process of the tags that were repaired in a corpus; `name` says which it is."""
+    if corpus.n_repaired:
+        _warn(
+            f"{name}: invalid tags, which continue no entity of their type: {corpus.n_repaired:,} of "
+            f"{corpus.n_words:,}, the first of all splits at {corpus.first_repaired}; read as B-, as conlleval does "
+            "(`invalid: refuse` makes it an error)"
+        )
+
+
+@lru_cache(maxsize=128)
+def _warn(text: str) -> None:
+    log.warning("%s", text)
+
+
+def _check_named_types(config: DatasetConfig, tags: Iterable[Tag | None]) -> None:
+    types = sorted({tag.type for tag in tags if tag and tag.type})
+    for field, names in (("label_map", config.label_map), ("ignore_labels", config.ignore_labels)):
+        if unknown := sorted(set(names) - set(types)):
+            problem = f"{config.name} has no entity type {', '.join(unknown)}"
+            raise CorpusError(f"dataset {config.name}: {field}", problem, f"its types are {', '.join(types) or 'none'}")
+
+
+def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> str:
+    digest = hashlib.sha256()
+    previous = None
+    for number, sentence in enumerate(sentences):
+        if documents is not None and documents[number] != previous:
+            previous = documents[number]
+            digest.update(b"\n")
+        digest.update(json.dumps(sentence, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
+    """A further annotation of the sentences of `words`, whose documents it takes: only sentences are compared.
+
+    Where `words` is a part of a divided source, it annotates that whole source, and the same part of it is taken.
+
+    Its scheme is its own: declared, or recognised (`io` where the data set's is declared so). Its types are renamed and
+    ignored, and its invalid tags repaired or refused, as the data set's.
+
+    Raises:
+        CorpusError: it cannot be read, its words are not those of `words` (names the first that differs), or a tag is
+            invalid and to be refused.
+    """
+    its = _as_dataset(config, dataset, words.split)
+    sources = read_splits(its)
+    split = words.split if words.rows is None or "files" in FIELDS_OF[its.format] else undivided(sources)
+    if split not in sources:
+        problem = f"{config.file} has no {split} split"
+        raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")
+    source = sources[split]
+    if words.rows is not None:  # it annotates the whole source
+        source = source._replace(sentences=_at(words.rows, source.sentences))
+    evidence = SchemeEvidence(its.scheme, dataset.invalid)
+    read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
+    scheme = evidence.scheme("write the whole annotation in one scheme")
+    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme)))
+
+
+def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
+    kind = config.format or dataset.format
+    base = dataset if kind == dataset.format else DatasetConfig.model_construct(name=dataset.name, format=kind)
+    where = FIELDS_OF[kind][0]
+    return base.model_copy(
+        update={
+            where: {split: config.file} if where == "files" else config.file,
+            "columns": config.columns or base.columns,
+            "scheme": config.scheme or ("io" if dataset.scheme == "io" else "auto"),
+            "config": None,
+            "revision": None,
+            "split": None,
+        }
+    )
+
+
+def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """The sentences at ascending positions."""
+    wanted = iter(rows)
+    following = next(wanted, None)
+    for number, sentence in enumerate(sentences):
+        if number == following:
+            yield sentence
+            following = next(wanted, None)
+
+
+def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
+    """The sentences of a gold, whose words must be those of `corpus`."""
+    remedy = f"a gold annotates the very words of {corpus.name}'s {corpus.split} split"
+    words = iter(corpus.words)
+    count = 0
+    for theirs in source.sentences:
+        ours = next(words, theirs.words)
+        if theirs.words != ours:
+            word = _first_difference(theirs.words, ours)
+            there, here = (repr(s[word]) if word < len(s) else "the end of the sentence" for s in (theirs.words, ours))
+            problem = f"{there} stands where {corpus.name} has {here} (sentence {count}, word {word})"
+            raise CorpusError(source.place(theirs.at, min(word, len(theirs.words) - 1)), problem, remedy)
+        count += 1
+        yield theirs
+    if count != len(corpus.words):
+        problem = f"it has {count} sentences, {corpus.name} has {len(corpus.words)}"
+        raise CorpusError(source.name, problem, remedy)
+
+
+def _first_difference(theirs: list[str], ours: list[str]) -> int:
+    shorter = min(len(theirs), len(ours))
+    return next((i for i in range(shorter) if theirs[i] != ours[i]), shorter)

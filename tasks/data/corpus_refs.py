@@ -1,0 +1,106 @@
+"""Which words and which annotation a step works on, as a small reference, and the corpus behind it."""
+
+from collections import OrderedDict
+from threading import Lock
+from typing import NamedTuple
+
+from nerbench.artifacts.errors import CorpusError, LabelError
+from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
+from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_repairs
+
+KEPT_IN_MEMORY = 8
+
+
+class CorpusRef(Section):
+    """One annotation of one split of a data set, with the digests that it must have when it is opened."""
+
+    dataset: DatasetConfig
+    split: Split
+    gold: GoldConfig | None = None
+    """A further annotation of the words; the data set's own where None."""
+    words_sha256: str
+    gold_sha256: str
+    types: tuple[str, ...]
+    """The entity types of all splits and golds, which a model must know by name."""
+    n_repaired: int = 0
+    """Tags of the annotation that were repaired."""
+
+    @property
+    def gold_name(self) -> str:
+        """The name in the `gold` column."""
+        return self.gold.name if self.gold else self.dataset.name
+
+
+class Digests(NamedTuple):
+    """What identifies a corpus."""
+
+    words_sha256: str
+    gold_sha256: str
+
+
+_open: OrderedDict[Digests, Corpus] = OrderedDict()
+_lock = Lock()
+
+
+def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
+    """References to the benchmark split of a data set: its own annotation first, then each further gold.
+
+    Raises CorpusError where the files cannot be read, LabelError where `benchmark.labels` names a type they lack.
+    """
+    splits = load_splits(dataset)
+    words = pick_split(splits, config.benchmark.split, dataset)
+    annotations: list[tuple[GoldConfig | None, Corpus]] = [(None, words)]
+    annotations += [(gold, load_gold(gold, dataset, words)) for gold in config.golds if gold.dataset == dataset.name]
+    corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
+    types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
+    _check_labels(config.benchmark, dataset.name, types)
+    return [
+        CorpusRef(
+            dataset=dataset,
+            split=config.benchmark.split,
+            gold=gold,
+            types=types,
+            n_repaired=corpus.n_repaired,
+            **_keep(corpus)._asdict(),
+        )
+        for gold, corpus in annotations
+    ]
+
+
+def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
+    """As `describe`, with a warning where tags were repaired."""
+    found = describe(config, dataset)
+    for ref in found:
+        kind = "gold" if ref.gold else "data set"
+        warn_of_repairs(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
+    return found
+
+
+def open_corpus(ref: CorpusRef) -> Corpus:
+    """The corpus behind a reference, from memory or read again; raises CorpusError where it is no longer the same."""
+    wanted = Digests(ref.words_sha256, ref.gold_sha256)
+    with _lock:
+        if wanted in _open:
+            _open.move_to_end(wanted)
+            return _open[wanted]
+    words = load_splits(ref.dataset)[ref.split]
+    corpus = load_gold(ref.gold, ref.dataset, words) if ref.gold else words
+    if _keep(corpus) != wanted:
+        raise CorpusError(f"data set {ref.dataset.name}", "changed while the run was reading it", "run again")
+    return corpus
+
+
+def _check_labels(benchmark: BenchmarkConfig, dataset: str, types: tuple[str, ...]) -> None:
+    wanted = () if benchmark.labels == "all" else benchmark.labels
+    if unknown := [label for label in wanted if label not in types]:
+        problem = f"{unknown[0]} is no entity type of {dataset}"
+        raise LabelError("benchmark.labels", problem, f"choose among {', '.join(types) or 'none'}, or give `all`")
+
+
+def _keep(corpus: Corpus) -> Digests:
+    digests = Digests(corpus.words_sha256, corpus.gold_sha256)
+    with _lock:
+        _open[digests] = corpus
+        while len(_open) > KEPT_IN_MEMORY:
+            _open.popitem(last=False)
+    return digests

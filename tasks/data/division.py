@@ -1,0 +1,95 @@
+"""Divides one source into splits, by whole documents or by sentences, as `split` of the data set says.
+
+Which units go where depends on the seed and on the number of units alone: they are ordered by the sha256 of
+`<seed> <number>`, and each split takes a run of that order. So the choice is the same on every machine, with every
+version of every library and any number of threads; a corrected word moves nothing, and a document appended to the
+source moves few. Within a split, sentences keep the order of the source.
+"""
+
+from array import array
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig, SplitConfig
+from nerbench.tasks.data.arrow_cache import ArrowCache, cache_as_arrow
+from nerbench.tasks.data.readers import Sentence, Source, read_splits
+
+_ORDER = ("train", "validation", "test")
+
+
+def read_divided(config: DatasetConfig) -> Mapping[str, Source]:
+    """The splits of a data set as `read_splits` gives them, or, where `config.split` divides one of them, its parts.
+
+    Raises:
+        CorpusError: the data set cannot be loaded; it lacks what is to be divided, or has a split that would be made;
+            a split would be empty; or documents are to be kept whole where there are none.
+    """
+    sources = dict(read_splits(config))
+    field = f"dataset {config.name}: split"
+    if config.split is None:
+        if "all" in sources:
+            problem = f"{sources['all'].name} is not one of train, validation and test"
+            raise CorpusError(field, problem, "divide it, e.g. `split: {train: 90%, test: 10%}`")
+        return sources
+    if (whole := sources.pop(undivided(sources), None)) is None:
+        raise CorpusError(field, "there is no train split to divide", f"it has {', '.join(sources)}")
+    if twice := [split for split in config.split.amounts if split in sources]:
+        raise CorpusError(field, f"the data set has a {twice[0]} split already", f"remove {twice[0]} from `split`")
+    sources |= _divide(whole, config.split, field)
+    return {split: sources[split] for split in _ORDER if split in sources}
+
+
+def undivided(sources: Collection[str]) -> str:
+    """The source among these that `split` divides."""
+    return "all" if "all" in sources else "train"
+
+
+def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]:
+    read = cache_as_arrow(source, source.sentences)
+    n_sentences = len(read.at)
+    if split.by == "sentence":
+        units: npt.NDArray[np.int64] = np.arange(n_sentences)
+    elif read.documents is None:
+        raise CorpusError(
+            field,
+            f"{source.name} has no document boundaries to divide it by",
+            "divide it by sentence (`by: sentence`), or mark documents: -DOCSTART- lines, or columns.document",
+        )
+    else:
+        units = np.asarray(read.documents, np.int64)
+    try:
+        sizes = split.sizes(int(units[-1]) + 1)
+    except ValueError as error:
+        raise CorpusError(field, str(error), "change the amounts") from error
+    order = _order(int(units[-1]) + 1, split.seed)
+    ends = np.cumsum(list(sizes.values()))
+    number = np.empty(len(order), np.int8)
+    number[order] = np.searchsorted(ends, np.arange(len(order)), side="right")
+    found: dict[str, Source] = {}
+    for position, name in enumerate(sizes):
+        rows = np.flatnonzero(number[units] == position)
+        found[name] = Source(source.name, _chosen(read, rows), source.place, array("q", rows.tolist()))
+    return found
+
+
+def _order(units: int, seed: int) -> npt.NDArray[np.int64]:
+    """All units, in an order that only their number and the seed determine."""
+    keys = np.array([sha256(f"{seed} {unit}".encode()).digest()[:8] for unit in range(units)], "S8")
+    return np.argsort(keys.view(">u8"), kind="stable")
+
+
+def _chosen(read: ArrowCache, rows: npt.NDArray[np.int64]) -> Iterator[Sentence]:
+    """The sentences at ascending positions, with their tags as they were written."""
+    ends = np.cumsum(read.words.lengths)
+    wanted = np.zeros(len(ends), np.bool_)
+    wanted[rows] = True
+    start = 0
+    for number, (words, end, is_wanted) in enumerate(zip(read.words, ends.tolist(), wanted.tolist(), strict=True)):
+        if is_wanted:
+            tags = [read.labels[code] for code in read.codes[start:end]]
+            yield Sentence(words, tags, None if read.documents is None else read.documents[number], read.at[number])
+        start = end

@@ -1,0 +1,109 @@
+"""A model's labels and a corpus's types, compared by name, whatever the order or the scheme of the model's labels."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from nerbench.artifacts.errors import LabelError
+from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.data.tag_schemes import (
+    BEGINNING,
+    CONTINUING,
+    OUTSIDE,
+    Tag,
+    TagReading,
+    entity_types,
+    read_tags,
+    split_tag,
+)
+
+_NAMELESS = re.compile(r"LABEL_\d+")
+
+
+def match_labels(model: str, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig) -> TagReading:
+    """What the outputs of a model stand for in a corpus.
+
+    Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. Where some type has no
+    label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that continues none begins one.
+
+    Args:
+        model: the name it is known by, for `labels_of` and for messages.
+        labels: the model's labels by output index (`id2label`).
+        types: the corpus's entity types, over all its splits.
+        benchmark: its `labels_of`, `label_map` and `ignore_labels`; serving several models, they may name types that
+            this one lacks. `ignore_labels` may name whole labels without a letter, such as `X`.
+
+    Raises:
+        LabelError: labels have no names or are no tags, or the two sets of types differ after renaming.
+    """
+    names = _named(model, labels, benchmark.labels_of.get(model))
+    ignored = frozenset(benchmark.ignore_labels)
+    tags = dict(zip(labels, _split(model, names, ignored), strict=True)) | {OUTSIDE: Tag(OUTSIDE, "")}
+    reading = read_tags(
+        tags,
+        inside_begins=_lacks_a_beginning(tag for tag in tags.values() if tag.type not in ignored),
+        label_map=benchmark.label_map,
+        ignore_labels=ignored,
+    )
+    _check_same_types(model, set(entity_types(reading.tags.values())), set(types))
+    return reading
+
+
+def _named(model: str, labels: Sequence[str], declared: Sequence[str] | None) -> Sequence[str]:
+    nameless = [label for label in labels if _NAMELESS.fullmatch(label)]
+    if declared is not None:
+        field = f"benchmark.labels_of.{model}"
+        if len(nameless) < len(labels):
+            problem = f"the model itself names its outputs {_listed(labels)}"
+            raise LabelError(field, problem, "rename types in benchmark.label_map instead")
+        if len(declared) != len(labels):
+            problem = f"{len(declared)} tags are declared for the {len(labels)} outputs of the model"
+            raise LabelError(field, problem, "list one for each, in their order")
+        return declared
+    if nameless:
+        raise LabelError(
+            f"model {model}",
+            f"its label {nameless[0]} names no tag",
+            f"list what its {len(labels)} outputs mean, in their order, in benchmark.labels_of "
+            f"(e.g. {{{model}: [O, B-PER, I-PER]}}), or publish it with id2label in its config.json",
+        )
+    return labels
+
+
+def _split(model: str, names: Sequence[str], ignored: Collection[str]) -> list[Tag]:
+    """Letter and type of each label; all types are bare (IO), or none is."""
+    split = [split_tag(OUTSIDE if name in ignored else name, "auto") for name in names]
+    if not any(tag and tag.type for tag in split):
+        split = [tag or split_tag(name, "io") for tag, name in zip(split, names, strict=True)]
+    if strange := [name for tag, name in zip(split, names, strict=True) if tag is None]:
+        raise LabelError(
+            f"model {model}",
+            f"its labels {', '.join(map(repr, strange))} are neither O nor B-TYPE, I-TYPE or the like",
+            "list what means no entity in benchmark.ignore_labels",
+        )
+    return [tag for tag in split if tag]
+
+
+def _lacks_a_beginning(tags: Iterable[Tag]) -> bool:
+    found = set(tags)
+    begun = {tag.type for tag in found if tag.letter in BEGINNING}
+    return any(tag.letter in CONTINUING and tag.type not in begun for tag in found)
+
+
+def _check_same_types(model: str, its: set[str], corpus: set[str]) -> None:
+    remedies = []
+    if unknown := sorted(its - corpus):
+        remedies.append(
+            f"rename {_listed(unknown)} in benchmark.label_map (e.g. {{{unknown[0]}: {min(corpus, default='PER')}}}) "
+            "or list them in benchmark.ignore_labels"
+        )
+    if missing := sorted(corpus - its):
+        remedies.append(
+            f"rename a type of the model to {_listed(missing)}, or list them in the data set's ignore_labels"
+        )
+    if remedies:
+        problem = f"its types are {_listed(sorted(its))}, the corpus's are {_listed(sorted(corpus))}"
+        raise LabelError(f"model {model}", problem, "; ".join(remedies))
+
+
+def _listed(types: Sequence[str]) -> str:
+    return ", ".join(types) or "none"

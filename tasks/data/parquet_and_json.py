@@ -1,0 +1,159 @@
+"""Reads Parquet files and JSON lines: a row or an object for each sentence, with a list of words and a list of tags."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.artifacts.tables.parquet_bounds import check_groups, open_footer, plain_column, text_columns
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.data.readers import Sentence, Source, shortened
+from nerbench.tasks.data.records import Columns, Record, find_columns, read_records
+from nerbench.tasks.data.text_files import open_file, read_lines
+
+_ROWS = 2048
+_AT_ONCE = 64
+"""Rows that are Python's objects at a time."""
+_MAX_BYTES = 1 << 24
+"""Of these rows, as Arrow holds them."""
+
+
+def read_parquet(path: str, config: DatasetConfig) -> Source:
+    """The sentences of one file, local or any fsspec URL; rows count from 0.
+
+    Integer tags are named by `config.labels`, or by the ClassLabel that `datasets` keeps in the file.
+
+    Reading raises CorpusError: the file is missing or not Parquet, lacks a column, or has a row that is no sentence.
+    """
+    return Source(path, _parquet(path, config), lambda at, word: f"{path} row {at} word {word}")
+
+
+def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
+    with closing(open_file(path)) as file:
+        with _told(path, "is not a Parquet file"):
+            parquet = open_footer(file)
+        columns = find_columns(parquet.schema_arrow.names, path, config)
+        labels = config.labels or _class_label(parquet.schema_arrow, columns.tags)
+        check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
+        names = {name for name in columns if name}
+        with _told(path, "cannot be read"):
+            check_groups(file, names)
+            texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
+            parquet = open_footer(file, texts)
+        batches = _batches(parquet, sorted(names), path)
+        yield from read_records(arrow_records(batches, columns), lambda at: f"{path} row {at}", labels)
+
+
+def check_columns(schema: pa.Schema, columns: Columns, source: str, *, named: bool) -> None:
+    """Refuse columns of another type than lists of words and lists of tags.
+
+    `named`: whether integer tags have names. Raises CorpusError.
+    """
+    words, tags = (_element(schema.field(column).type) for column in (columns.words, columns.tags))
+    if words is None or not _is_text(words):
+        problem = f"{columns.words} is no column of lists of words but of {schema.field(columns.words).type}"
+        raise CorpusError(source, problem, "name another one in columns.words")
+    if tags is None or not (_is_text(tags) or pa.types.is_integer(tags)):
+        problem = f"{columns.tags} holds no lists of strings or integers but {schema.field(columns.tags).type}"
+        raise CorpusError(source, problem, "name another one in columns.tags")
+    if not named and not _is_text(tags):
+        problem = f"{columns.tags} holds integers without names"
+        raise CorpusError(source, problem, "declare the data set's `labels`, e.g. [O, B-PER, I-PER]")
+
+
+def arrow_records(batches: Iterable[Any], columns: Columns) -> Iterator[Record]:
+    """A record for each row of record batches or tables with these columns."""
+    row = 0
+    for batch in batches:
+        words, tags = (batch.column(name).to_pylist() for name in (columns.words, columns.tags))
+        documents = [None] * len(words) if columns.document is None else batch.column(columns.document).to_pylist()
+        for record in zip(words, tags, documents, strict=True):
+            yield Record(row, *record)
+            row += 1
+
+
+def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[pa.Table]:
+    # Group by group: lists of dictionaries cannot be joined across groups.
+    groups = (parquet.iter_batches(_ROWS, row_groups=[n], columns=names) for n in range(parquet.num_row_groups))
+    batches = chain.from_iterable(groups)
+    while True:
+        with _told(path, "cannot be read"):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            rows = pa.table([plain_column(pa.chunked_array([c])) for c in batch.columns], batch.schema.names)
+            slices = [rows.slice(start, _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+            if (largest := max((one.nbytes for one in slices), default=0)) > _MAX_BYTES:
+                raise ValueError(f"{_AT_ONCE} rows have {largest} bytes, more than {_MAX_BYTES}")
+        yield from slices
+
+
+@contextmanager
+def _told(path: str, problem: str) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, TimeoutError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:  # Arrow says OSError of bytes that make no sense, too
+        raise CorpusError(path, f"{problem} ({error})", "check the `format` of the data set, or the file") from error
+
+
+def _element(kind: pa.DataType) -> pa.DataType | None:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return kind.value_type if is_list else None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _class_label(schema: pa.Schema, column: str) -> Sequence[str]:
+    """The names that `datasets` writes beside a column of ClassLabel numbers."""
+    try:
+        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
+        names = feature.get("feature", feature)["names"]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return ()
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def read_json(path: str, config: DatasetConfig) -> Source:
+    """The sentences of one file, local or any fsspec URL.
+
+    Reading raises CorpusError: the file is missing, or a line is no JSON object, lacks a key of the first line or is no
+    sentence. Names file, line and content.
+    """
+    sentences = read_records(_records(path, config), lambda at: f"{path}:{at}", config.labels)
+    return Source(path, sentences, lambda at, word: f"{path}:{at} word {word}")
+
+
+def _records(path: str, config: DatasetConfig) -> Iterator[Record]:
+    columns: Columns | None = None
+    for number, line in enumerate(read_lines(path, config.encoding), start=1):
+        if not line.strip():
+            continue
+        at = f"{path}:{number}"
+        row = _object(line, at)
+        columns = columns or find_columns(row, at, config)
+        if lacking := [name for name in columns if name and name not in row]:
+            raise CorpusError(at, f"there is no {lacking[0]!r}: {shortened(line)}", "every line needs the same keys")
+        yield Record(number, row[columns.words], row[columns.tags], columns.document and row[columns.document])
+
+
+def _object(line: str, at: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        problem = f"is no JSON ({error}): {shortened(line)}"
+        raise CorpusError(at, problem, "write one object a line, e.g. one made by `jq -c`") from error
+    if not isinstance(row, dict):
+        problem = f"is a JSON {type(row).__name__}, no object: {shortened(line)}"
+        raise CorpusError(at, problem, "write one object a line, e.g. by `jq -c '.[]'`")
+    return row

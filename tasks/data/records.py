@@ -1,0 +1,149 @@
+"""Sentences that come as records (rows, JSON objects, what a loader yields): checked one by one.
+
+A record without words is left out; one whose only word is `-DOCSTART-` begins a document, as in CoNLL files.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any, Literal, NamedTuple
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.data.readers import Sentence, shortened
+
+Part = Literal["words", "tags", "document"]
+
+_MARKER = ["-DOCSTART-"]
+_DEFAULTS: dict[Part, tuple[str, ...]] = {"words": ("tokens", "words"), "tags": ("ner_tags", "tags")}
+
+
+class Record(NamedTuple):
+    """A sentence as somebody else wrote it: nothing of it has been looked at."""
+
+    at: int
+    """Its row, line or sentence number."""
+    words: Any
+    tags: Any
+    """Strings, or numbers of the data set's `labels`."""
+    document: Any
+    """What its document is called; None where there are none."""
+
+
+class Columns(NamedTuple):
+    """The names under which a record holds its parts."""
+
+    words: str
+    tags: str
+    document: str | None
+
+
+def find_columns(there: Collection[str], source: str, config: DatasetConfig) -> Columns:
+    """The declared columns, or else `tokens` or `words`, and `ner_tags` or `tags`; documents only where declared.
+
+    Raises:
+        CorpusError: a source has none of them; lists those there are.
+    """
+    document = config.columns.get("document")
+    return Columns(
+        _find("words", there, source, config),
+        _find("tags", there, source, config),
+        None if document is None else _find("document", there, source, config),
+    )
+
+
+def _find(what: Part, there: Collection[str], source: str, config: DatasetConfig) -> str:
+    declared = config.columns.get(what)
+    wanted = _DEFAULTS[what] if declared is None else (str(declared),)
+    if found := [column for column in wanted if column in there]:
+        return found[0]
+    problem = f"there is no column {' or '.join(map(repr, wanted))}"
+    raise CorpusError(source, problem, f"columns.{what} can be one of {', '.join(map(str, there)) or 'none'}")
+
+
+def read_records(
+    records: Iterable[Record], where: Callable[[int], str], labels: Sequence[str] = ()
+) -> Iterator[Sentence]:
+    """The sentences of records.
+
+    Args:
+        where: the place of a record by its number, for messages.
+        labels: what integer tags mean.
+
+    Raises:
+        CorpusError: words are no list of strings; tags are not one a word, neither strings nor numbers of `labels`; a
+            document is not named throughout, or comes again. Names place and content.
+    """
+    documents = _Documents()
+    for record in records:
+        at = where(record.at)
+        words, values = _items(record.words, "words", at), _items(record.tags, "tags", at)
+        if len(words) != len(values):
+            problem = f"{len(words)} words have {len(values)} tags: {shortened(words)}, {shortened(values)}"
+            raise CorpusError(at, problem, "one tag a word is needed")
+        for position, word in enumerate(words):
+            if not isinstance(word, str):
+                problem = f"{shortened(word)} is not a string: {shortened(words)}"
+                raise CorpusError(f"{at} word {position}", problem, "words are strings")
+        if words == _MARKER:
+            documents.mark()
+        elif words:
+            tags = [_tag(value, position, labels, at) for position, value in enumerate(values)]
+            yield Sentence(words, tags, documents.of(record.document, at), record.at)
+
+
+def _items(values: Any, what: str, at: str) -> list[Any]:
+    if values is None:
+        return []
+    if isinstance(values, str | bytes | dict | set) or not hasattr(values, "__len__"):
+        kind = type(values).__name__
+        raise CorpusError(at, f"{what} are not a list but {kind}: {shortened(values)}", f"give {what} as a list")
+    return list(values)
+
+
+def _tag(value: Any, position: int, labels: Sequence[str], at: str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        number = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise CorpusError(f"{at} word {position}", f"the tag {shortened(value)} is not a string", "tags are strings")
+    if not labels:
+        problem = f"the tag {number} is a number without a name"
+        raise CorpusError(f"{at} word {position}", problem, "declare the data set's `labels`, e.g. [O, B-PER, I-PER]")
+    if not 0 <= number < len(labels):
+        problem = f"the tag {number} is none of the {len(labels)} labels {shortened(', '.join(labels))}"
+        raise CorpusError(f"{at} word {position}", problem, "correct the data set's `labels`")
+    return labels[number]
+
+
+@dataclass
+class _Documents:
+    """Which document a sentence belongs to: a named one, or the one after the last mark."""
+
+    _marks: int = 0
+    _named: bool | None = None
+    _last: Any = None
+    _seen: set[Any] = field(default_factory=set)
+
+    def mark(self) -> None:
+        self._marks += 1
+
+    def of(self, name: Any, at: str) -> Any:
+        if self._named is None:
+            self._named = name is not None
+        if self._named != (name is not None):
+            problem = "names a document, unlike the sentences before it" if name is not None else "names no document"
+            raise CorpusError(at, problem, "name the document of every sentence or of none")
+        if name is None:
+            return self._marks or None
+        if not isinstance(name, str | int):
+            raise CorpusError(at, f"the document {shortened(name)} is neither string nor number", "give its name")
+        if name != self._last and name in self._seen:
+            problem = f"the document {shortened(name)} comes again after another one"
+            raise CorpusError(at, problem, "keep the sentences of a document together")
+        self._last = name
+        self._seen.add(name)
+        return name

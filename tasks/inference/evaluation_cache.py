@@ -1,0 +1,400 @@
+"""One model's word-level predictions on one corpus, cached under a key of everything that can change them.
+
+A record with the digest of the predictions lies beside them, and is checked whenever they are used.
+
+The record is written last and replaced as a whole, so that duplicate work is harmless and a torn file is never seen.
+
+`<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`; and
+below `shards/`, the same of its parts, where a corpus was cut (`nerbench.tasks.inference.sharding`).
+"""
+
+import logging
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
+from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
+from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.manifest import ArtifactRef, Digest
+from nerbench.artifacts.references import golden_of
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.storage.paths import room_for
+from nerbench.tasks.child_process import Emit, Job
+from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
+from nerbench.tasks.inference.malloc import trim_malloc
+from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
+from nerbench.tasks.inference.processes import meeting, run_processes, threads_of_each
+from nerbench.tasks.runs import utc_now
+
+if TYPE_CHECKING:
+    from nerbench.tasks.inference.tagger import Tagger
+
+
+log = logging.getLogger(__name__)
+
+RENEW = timedelta(hours=12)
+"""A record that is used when it is older is written again, which marks its use: pruning spares what is younger."""
+_MAX_BYTES = 1 << 20
+State = Literal["cached", "missing", "altered", "refresh"]
+"""`cached`: intact predictions exist; otherwise why there will be inference."""
+
+
+class EvaluationRecord(Section):
+    """A finished evaluation, or a finished shard of one: where its predictions lie, and their digest."""
+
+    key: str
+    """Of the evaluation."""
+    first: int | None = None
+    """The first block of a shard, from 0; None, as `stop`, for the whole evaluation, whose file does not have them."""
+    stop: int | None = None
+    """The block after the last one of a shard."""
+    predictions_digest: str
+    sha256: Digest
+    """Of the predictions file: Parquet with document, sentence, word, pred, score."""
+    labels: tuple[str, ...]
+    """The model's label names by output index."""
+    words: int
+    truncated: int
+    """Words longer than a whole window, judged by their first pieces."""
+    vanished: int
+    """Words without any piece, predicted `O`."""
+    ignored_keys: tuple[str, ...]
+    """Weights of the file that the architecture does not use."""
+    evaluate_s: float
+    """Seconds from words in memory to tags in memory, the model loaded."""
+
+    @property
+    def folder(self) -> str:
+        """Where record and predictions lie, below the results."""
+        return evaluation_folder(self.key) if self.first is None else shard_folder(self.key, self.first, self.stop)
+
+    @property
+    def path(self) -> str:
+        """Where the predictions lie, below the results."""
+        return f"{self.folder}/{self.sha256}.parquet"
+
+
+def evaluation_folder(key: str) -> str:
+    """Where everything about one evaluation lies, below the results."""
+    return f".cache/evaluations/{key}"
+
+
+def shard_folder(key: str, first: int, stop: int | None) -> str:
+    """Where a shard of an evaluation lies, below the results."""
+    return f"{evaluation_folder(key)}/shards/{first}-{stop}"
+
+
+def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
+    """Keep predictions, then their record."""
+    root.upload(predictions, record.path, record.sha256)
+    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True)))
+
+
+def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
+    """Whether a folder holds a record and its intact predictions, and the record; reports damage with `name`.
+
+    Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
+    there is no record, or a damaged one.
+    """
+    path = f"{folder}/record.json"
+    try:
+        record = EvaluationRecord.model_validate_json(data := root.read_record(path, _MAX_BYTES))
+    except FileNotFoundError:
+        return "missing", None
+    except (ValidationError, CorruptArtifactError):
+        log.warning("%s: its record %s is damaged; inferring again", name, root.uri(path))
+        return "altered", None
+    try:
+        if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
+            root.replace(path, data)
+        intact = record.folder == folder and root.sha256(record.path) == record.sha256
+    except FileNotFoundError:
+        intact = False
+    if not intact:
+        log.warning("%s: its cached predictions in %s are missing or altered; inferring again", name, root.uri(folder))
+        return "altered", None
+    return "cached", record
+
+
+BLOCKS_PER_GPU = 64
+"""With `processes: auto`, a GPU gets a process for at least so many blocks (1.8 million words of news), because its
+process takes about ten seconds to start. Not measured on several GPUs."""
+CODE_VERSION = "2"
+"""Raise it whenever a change of the code may change a prediction."""
+
+
+class EvaluationSettings(Section):
+    """What of the configuration can change a prediction."""
+
+    device: str
+    precision: Dtype
+    window: int | None
+    vote: Literal["first", "max", "mean"]
+    processes: int | Literal["auto"] = 1
+    """How many infer together; on a CPU, each has its share of the threads."""
+
+
+class EvaluationPlan(Section):
+    """What is to be evaluated, and what the cache holds of it."""
+
+    key: str
+    settings: EvaluationSettings
+    state: State
+    record: EvaluationRecord | None
+    """Where the predictions are, if `cached`."""
+
+
+class Shard(Section):
+    """A part of a planned evaluation, perhaps the only one, and what the cache holds of it."""
+
+    number: int = 1
+    """From 1."""
+    of: int = 1
+    """How many there are."""
+    first: int | None = None
+    """Its first block, from 0; None, as `stop`, if the evaluation is in one piece."""
+    stop: int | None = None
+    """The block after its last one."""
+    record: EvaluationRecord | None
+    """Where its predictions are, if they are there, intact, and not to be inferred again."""
+
+    @property
+    def place(self) -> str:
+        """`, shard 2 of 3`; nothing for the only one."""
+        return f", shard {self.number} of {self.of}" if self.of > 1 else ""
+
+    def blocks(self, corpus: Corpus) -> range:
+        """The blocks to be inferred."""
+        return range(n_blocks(corpus))[self.first : self.stop]
+
+
+def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
+    """What of a benchmark can change a prediction."""
+    return EvaluationSettings(
+        device=benchmark.device,
+        precision=benchmark.dtype,
+        window=benchmark.window,
+        vote=benchmark.vote,
+        processes=benchmark.processes,
+    )
+
+
+def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
+
+    device = resolve_device(settings.device)
+    parts = {
+        "model_sha256": model_sha256,
+        "words_sha256": words_sha256,
+        "precision": settings.precision,
+        "attention": "auto",
+        "window": str(settings.window or "model"),
+        "vote": settings.vote,
+        "block": str(BLOCK),
+        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "code": CODE_VERSION,
+        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
+        **_hardware(device, settings.processes),
+    }
+    return sha256_hex(canonical_json(parts))
+
+
+def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    capability = torch.backends.cpu.get_cpu_capability()
+    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
+    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
+
+
+def processes_for(settings: EvaluationSettings, blocks: int) -> int:
+    """How many processes infer so many blocks: as configured; `auto` is one, or one per GPU if that is worth it."""
+    import torch
+
+    from nerbench.tasks.inference.loading import resolve_device
+
+    if settings.processes != "auto":
+        return settings.processes
+    device = resolve_device(settings.device)
+    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
+    return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
+
+
+def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+    """Look up finished predictions and check them against their digest; what is missing or altered is said."""
+    settings = settings_of(benchmark)
+    key = evaluation_key(artifact.model_sha256, words_sha256, settings)
+    state: State = "refresh"
+    record: EvaluationRecord | None = None
+    if not benchmark.refresh:
+        state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
+        if record:
+            report_lost_predictions(record, artifact.name)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record)
+
+
+def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
+    plan: EvaluationPlan,
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    results: str,
+    on_progress: Callable[[int], None] = lambda words: None,
+    shard: Shard | None = None,
+    ref: CorpusRef | None = None,
+) -> EvaluationRecord:
+    """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
+
+    The model is evicted again. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
+    where another kind of machine planned it.
+    """
+    shard = shard or Shard(record=plan.record)
+    if shard.record:
+        return shard.record
+    _check_machine(plan, artifact, corpus)
+    blocks = shard.blocks(corpus)
+    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+        path = Path(scratch) / "predictions.parquet"
+        with room_for(path):
+            if ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
+                done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
+            else:
+                done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
+        record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
+        keep(open_root(results), record, path)
+    trim_malloc()
+    if shard.of == 1:
+        report_lost_predictions(record, artifact.name)
+    return record
+
+
+def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
+    path: Path,
+    settings: EvaluationSettings,
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    blocks: range,
+    on_progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """The fields of a record of predictions that this process writes to a file."""
+    with tagger_handle(artifact, settings) as handle:
+        tagger = handle.value
+        inferred = infer(path, tagger, corpus, vote=settings.vote, blocks=blocks, on_progress=on_progress)
+        return inferred._asdict() | {"labels": tagger.labels, "ignored_keys": tagger.ignored_keys}
+
+
+def _infer_together(  # noqa: PLR0913, PLR0917 - as above
+    path: Path,
+    processes: int,
+    settings: EvaluationSettings,
+    artifact: ArtifactRef,
+    ref: CorpusRef,
+    blocks: range,
+    on_progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """As `_infer_here`, by several processes; the blocks in the file are the same, to the byte."""
+    done = Counter[int]()
+
+    def told(event: Job) -> None:
+        done[event["part"]] = event["words"]
+        on_progress(done.total())
+
+    given = {"settings": settings, "artifact": artifact, "corpus": ref}
+    job = {name: value.model_dump(mode="json") for name, value in given.items()}
+    parts = run_processes(
+        "nerbench.tasks.inference.evaluation_cache:infer_part",
+        job | {"blocks": list(blocks), "folder": str(path.parent)},
+        processes=processes,
+        device=settings.device,
+        field="benchmark.",
+        what=f"inference with {artifact.name}",
+        on_event=told,
+    )
+    inferred = {number: part for number, part in enumerate(parts) if part}
+    files = (_part(path.parent, number) for number in inferred)
+    return next(iter(inferred.values())) | {
+        "predictions_digest": join(path, (block for file in files for block in row_groups(file))),
+        **{name: sum(part[name] for part in inferred.values()) for name in ("words", "truncated", "vanished")},
+        "evaluate_s": max(part["evaluate_s"] for part in inferred.values()),
+    }
+
+
+def _part(folder: Path, number: int) -> Path:
+    """The predictions of one process."""
+    return folder / f"part-{number}.parquet"
+
+
+def infer_part(job: Job, emit: Emit) -> Job:
+    """One process of an inference: infer its part of the blocks into a file; `{}` if it gets none."""
+    from nerbench.tasks.inference.loading import resolve_device
+
+    settings = EvaluationSettings.model_validate(job["settings"])
+    device = resolve_device(settings.device).type
+    with meeting(device) as state, state.split_between_processes(job["blocks"]) as mine:
+        if not mine:
+            return {}
+        own = device if device == "cpu" else str(state.device)
+        number = state.process_index
+        return _infer_here(
+            _part(Path(job["folder"]), number),
+            settings.model_copy(update={"device": own}),
+            ArtifactRef.model_validate(job["artifact"]),
+            open_corpus(CorpusRef.model_validate(job["corpus"])),
+            range(mine[0], mine[-1] + 1),
+            lambda words: emit({"event": "words", "part": number, "words": words}),
+        )
+
+
+def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
+    """Raise RunFailedError where predictions made here would not be those that the plan's key stands for."""
+    if evaluation_key(artifact.model_sha256, corpus.words_sha256, plan.settings) != plan.key:
+        raise RunFailedError(
+            f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
+            "device, processor, threads or versions; give a cluster workers of one kind"
+        )
+
+
+def tagger_handle(
+    artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
+) -> "ArtifactHandle[Tagger]":
+    """A lazy handle of the model as it is evaluated with these settings, or `as_saved`: with modules of its own."""
+    from nerbench.tasks.inference.loading import load_tagger, resolve_device
+    from nerbench.tasks.inference.optimize import optimize_for_inference
+
+    device = resolve_device(settings.device)
+
+    def load(folder: Path) -> "Tagger":
+        tagger = load_tagger(
+            folder,
+            device=device,
+            precision=settings.precision,
+            window=settings.window,
+            name=artifact.name,
+            golden=golden_of(artifact),
+        )
+        return tagger if as_saved else optimize_for_inference(tagger)
+
+    return ArtifactHandle(artifact, load)
+
+
+def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
+    """Warn of words that a model could not see, or not whole."""
+    if record.truncated:
+        log.warning(
+            "%s: %d words are longer than its context window; their first tokens decide", name, record.truncated
+        )
+    if record.vanished:
+        log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)

@@ -1,0 +1,83 @@
+"""Linear layers on a CPU by oneDNN, their weights packed once, and with the GELU that follows them.
+
+torch multiplies fp32 matrices by MKL, which leaves half of an AMD processor's vector units idle: 95 GFLOP/s a core of
+an EPYC 9005, where oneDNN reaches 215. In bf16, where torch calls oneDNN itself, packing saves a tenth.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+FULL_ROWS = 512
+
+FOLLOWED_BY_GELU = {"intermediate_act_fn": "dense", "activation": "lin1"}
+"""In one module, an activation and the linear layer before it: BERT's kin, and DistilBERT."""
+
+
+def filled(rows: int) -> int:
+    """The number of rows that a call is filled up to: powers of two, then multiples of FULL_ROWS.
+
+    oneDNN makes and keeps a kernel of about a megabyte for each number of rows it meets.
+    """
+    return max(16, 1 << (rows - 1).bit_length()) if rows < FULL_ROWS else -(-rows // FULL_ROWS) * FULL_ROWS
+
+
+class PackedLinear(nn.Module):  # type: ignore[misc]
+    """What a linear layer computes, and the exact GELU of it with `gelu`; for inference only."""
+
+    def __init__(self, layer: nn.Linear, *, gelu: bool = False) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), 4 * FULL_ROWS)
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.activation = "gelu" if gelu else "none"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, inputs) to (…, outputs)."""
+        rows = x.reshape(-1, x.shape[-1])
+        if missing := filled(len(rows)) - len(rows):
+            rows = nn.functional.pad(rows, (0, 0, 0, missing))
+        computed = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, self.activation, [], "none")
+        result: torch.Tensor = computed[: len(computed) - missing].view(*x.shape[:-1], -1)
+        return result
+
+
+def pack_linear_layers(model: nn.Module) -> Callable[[], None]:
+    """Replace a model's linear layers; gives back what undoes it, which holds the old ones until then."""
+    swaps = [swap for module in model.modules() for swap in _swaps(module)]
+    for parent, name, _, new in swaps:
+        setattr(parent, name, new)
+
+    def undo() -> None:
+        for parent, name, old, _ in swaps:
+            setattr(parent, name, old)
+
+    return undo
+
+
+class _Swap(NamedTuple):
+    parent: nn.Module
+    name: str
+    old: nn.Module
+    new: nn.Module
+
+
+def _swaps(module: nn.Module) -> Iterator[_Swap]:
+    before_gelu = _before_gelu(module)
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            yield _Swap(module, name, child, PackedLinear(child, gelu=name in before_gelu.values()))
+        elif name in before_gelu:
+            yield _Swap(module, name, child, nn.Identity())
+
+
+def _before_gelu(module: nn.Module) -> dict[str, str]:
+    from transformers.activations import GELUActivation
+
+    children = dict(module.named_children())
+    return {
+        activation: layer
+        for activation, layer in FOLLOWED_BY_GELU.items()
+        if type(children.get(activation)) is GELUActivation and type(children.get(layer)) is nn.Linear
+    }

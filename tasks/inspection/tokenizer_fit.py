@@ -1,0 +1,80 @@
+"""How a model's tokenizer cuts a split: sentences and words that do not fit its window, words that it does not know."""
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.tasks.inspection.facts import Lengths, TokenFacts
+
+if TYPE_CHECKING:
+    from nerbench.artifacts.manifest import ArtifactRef
+    from nerbench.tasks.inference.tagger import LoadedTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenization:
+    """A tokenizer, and what fits the window of its model."""
+
+    name: str
+    tokenizer: "LoadedTokenizer"
+    window: int
+    """Pieces a window, special tokens included."""
+
+    @property
+    def room(self) -> int:
+        """Pieces of a text that fit."""
+        return self.tokenizer.special.room(self.window)
+
+
+def tokenization_of(artifact: "ArtifactRef", window: int | None = None) -> Tokenization:
+    """The tokenizer and window of a stored model; its weights are not loaded."""
+    from nerbench.artifacts.references import materialise
+    from nerbench.tasks.inference.loading import load_tokenizer, usable_window
+
+    folder = materialise(artifact)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorruptArtifactError(f"model {artifact.name}: its config.json cannot be read ({error})") from error
+    tokenizer = load_tokenizer(folder)
+    limit = usable_window(config, tokenizer.wrapper.model_max_length, window)
+    return Tokenization(name=artifact.name, tokenizer=tokenizer, window=limit)
+
+
+@dataclass(kw_only=True)
+class TokenCounter:
+    """Counts pieces, sentence by sentence."""
+
+    cutter: Tokenization
+    lengths: list[int] = field(default_factory=list)
+    n_words: int = 0
+    longer_words: int = 0
+    vanished_words: int = 0
+    unknown_words: int = 0
+
+    def add(self, sentences: list[list[str]]) -> None:
+        """Take in the next sentences."""
+        from nerbench.tasks.inference.tokenization import tokenize
+
+        room, unknown = self.cutter.room, self.cutter.tokenizer.wrapper.unk_token_id
+        for pieces in tokenize(self.cutter.tokenizer.backend, sentences):
+            self.lengths.append(len(pieces.ids))
+            self.n_words += len(pieces.starts)
+            for start, end in zip(pieces.starts, pieces.ends, strict=True):
+                self.longer_words += end - start > room
+                self.vanished_words += end == start
+                self.unknown_words += unknown is not None and unknown in pieces.ids[start:end]
+
+    def facts(self) -> TokenFacts:
+        """What was counted."""
+        return TokenFacts(
+            tokenizer=self.cutter.name,
+            window=self.cutter.window,
+            lengths=Lengths.of(self.lengths),
+            pieces_per_word=round(sum(self.lengths) / self.n_words, 3),
+            longer_sentences=sum(length > self.cutter.room for length in self.lengths),
+            longer_words=self.longer_words,
+            vanished_words=self.vanished_words,
+            unknown_words=self.unknown_words,
+        )

@@ -1,0 +1,64 @@
+"""The parent's side of the latency sample: one child a model, its rows written as they come, held to the speed gate."""
+
+from typing import Any, NamedTuple
+
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import load_manifest, materialise
+from nerbench.tasks.child_process import run_child
+from nerbench.tasks.comparison import speed_gate
+from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.measuring.tables import first_sentences, latency_rows
+from nerbench.tasks.results.rows import write_measured
+from nerbench.tasks.runs import Run
+
+Row = dict[str, Any]
+PASSES = 8
+"""Over the sentences, where the latency is judged: so long that a disturbance of seconds does not reach all of them."""
+
+
+class Measurement(NamedTuple):
+    """What was measured of one model."""
+
+    tables: dict[str, str]
+    """Locations of its `speed` and `memory` rows, by table."""
+    judged: list[Row]
+    """Rows of `gate`; none without a speed gate."""
+
+
+def measure_and_write(
+    run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, gate: SpeedGateConfig | None = None
+) -> Measurement:
+    """Measure one model in a process of its own, once more if it is slower than the nights before, and write the rows.
+
+    Of two measurements the faster one is written and judged: what slowed down one of them alone was not the model.
+    """
+    passes = PASSES if gate else 1
+    rows = measure(artifact, corpus, benchmark, passes)
+    judged: list[Row] = []
+    if gate:
+        found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
+        if found and found.is_suspicious:
+            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_undisturbed)
+            found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
+        judged = [speed_gate.judged(rows["speed"][0], found, gate)]
+    return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
+
+
+def _undisturbed(rows: dict[str, list[Row]]) -> float:
+    seconds: float = rows["speed"][0][speed_gate.UNDISTURBED]
+    return seconds
+
+
+def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, passes: int) -> dict[str, list[Row]]:
+    """The rows by table of one measurement, in so many passes over the sentences."""
+    job = {
+        "folder": str(materialise(artifact)),
+        "sentences": first_sentences(corpus),
+        "passes": passes,
+        "device": benchmark.device,
+        "precision": benchmark.dtype,
+        "window": benchmark.window,
+    }
+    measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
+    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)

@@ -1,0 +1,253 @@
+"""The sections of a model card from the result tables: scores with intervals, weak points, speed and memory."""
+
+from collections.abc import Iterable
+
+from nerbench.artifacts.manifest import Manifest
+from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
+from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.slices import EVERYTHING
+
+
+def speed_and_memory(evidence: Evidence) -> str:
+    """One row a measurement, with the machine it was taken on."""
+    used = {row["device"]: row for row in evidence.memory}
+    rows = [
+        (
+            name(row["device"]),
+            name(row["dtype"]),
+            text(row["batch_size"] if row["batch_size"] is not None else ""),
+            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
+            whole(row["words_per_s"]),
+            *_memory(used.get(row["device"])),
+        )
+        for row in evidence.speed
+        if row["status"] == "ok"
+    ]
+    if not rows:
+        return "Not measured."
+    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
+    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
+    told = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
+    return f"{table(header, rows, numbers_from=2)}\n\n{told}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.1f}"
+
+
+def _memory(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
+    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
+    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
+
+
+def _machine(row: Row | None) -> str:
+    if row is None:
+        return ""
+    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
+    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""
+
+
+MODES = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
+NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."
+SLICES = {
+    "seen": "mentions that stand in the training data, with their type",
+    "unseen": "mentions that do not",
+    "length_1": "mentions of one word",
+    "length_2": "of two words",
+    "length_3": "of three words",
+    "length_4+": "of four words or more",
+    "sentence_length_1-10": "in sentences of up to 10 words",
+    "sentence_length_11-20": "in sentences of 11 to 20 words",
+    "sentence_length_21-30": "in sentences of 21 to 30 words",
+    "sentence_length_31+": "in sentences of 31 words and more",
+    "all_caps": "in sentences without lower-case letters",
+    "duplicated": "in sentences that occur earlier in the corpus too",
+    "first_sentence": "in the first sentence of a document",
+    "later_sentence": "in a later sentence",
+}
+"""What the standard slices are."""
+_USED = {
+    True: "The model learnt from these very words: this says nothing about new text.",
+    False: "These words also chose the best epoch: on new text expect a little less.",
+}
+FEW = 100
+"""Entities below which a group is called small."""
+
+
+def headlines(evidence: Evidence, manifest: Manifest) -> list[str]:
+    """A sentence for each annotation: strict F1, its interval, on what, and whether the model knew it already."""
+    used = {corpus.words_sha256: corpus.split == "train" for corpus in manifest.provenance.corpora}
+    found = []
+    for one in evidence.annotations:
+        if row := one.find("strict", "f1"):
+            size = f"{row['n_gold']:,} entities" + (
+                f" in {row['n_documents']:,} documents" if row["n_documents"] else ""
+            )
+            told = f"**Strict F1 {_points(row)}** on {_about(one)}, {size}{_confidence(row)}."
+            known = "" if one.words_sha256 not in used else f" **{_USED[used[one.words_sha256]]}**"
+            found.append(told + known)
+    return found
+
+
+def results(evidence: Evidence) -> list[str]:
+    """For each annotation a heading, the scores in every mode, those by type, and how sure the model is of itself."""
+    if not evidence.annotations:
+        return [NO_SCORES]
+    found = []
+    for one in evidence.annotations:
+        found += [f"### {_about(one)}", repaired(one.find("tag", "accuracy")), _modes(one), _by_type(one), _beside(one)]
+    if len(evidence.annotations) > 1:
+        told = "Several annotations are different answers to what is right; words and predictions are the same."
+        found.insert(0, told)
+    return [one for one in found if one]
+
+
+def repaired(tokens: Row | None) -> str:
+    """How many tags of an annotation were repaired, by its accuracy row at token level; empty if none were."""
+    count = (tokens or {}).get("n_repaired")
+    return f"{count:,} of {tokens['n_gold']:,} tags repaired (I- without B-, read as B-)." if tokens and count else ""
+
+
+def limitations(evidence: Evidence) -> list[str]:
+    """What the model is worse at, from the slices and types of each corpus in its own annotation."""
+    own = {(one.dataset, one.split, one.dtype): one for one in reversed(evidence.annotations)}
+    if not own:
+        return ["Not measured: there are no scores of this model, so nothing is known of the groups it is worse on."]
+    found = []
+    for one in reversed(own.values()):
+        found += [f"Strict F1 in parts of {_about(one)}:", _slices(one), *_weak_points(one), _groups(one)]
+    found.append(
+        "The corpus decides what can be seen here: groups of people, places or kinds of text that it does not hold are "
+        "not measured at all."
+    )
+    return [one for one in found if one]
+
+
+def _about(one: Annotation) -> str:
+    gold = "" if one.gold == one.dataset else f" against the annotation {name(one.gold)}"
+    return f"{name(one.dataset)}, {text(one.split)} split{gold}"
+
+
+def _modes(one: Annotation) -> str:
+    rows = [
+        (name(mode), *(_points(one.find(mode, metric)) for metric in ("precision", "recall", "f1")))
+        for mode in MODES
+        if one.find(mode, "f1")
+    ]
+    return table(("mode", "precision", "recall", "F1"), rows, numbers_from=1) if rows else ""
+
+
+def _by_type(one: Annotation) -> str:
+    rows = []
+    for label in _types(one):
+        row = one.find("strict", "f1", label=label)
+        scores = (_points(one.find("strict", metric, label=label)) for metric in ("precision", "recall", "f1"))
+        rows.append((name(label), *scores, whole(row["n_gold"] if row else None)))
+    return table(("type, strict", "precision", "recall", "F1", "entities"), rows, numbers_from=1) if rows else ""
+
+
+def _beside(one: Annotation) -> str:
+    """Averages that treat types alike, token accuracy and calibration, in a sentence each."""
+    told = []
+    if (row := one.find("strict", "f1", average="macro")) and row["value"] is not None:
+        told.append(f"Macro average of the types' strict F1: {_points(row)}.")
+    if (row := one.find("tag", "accuracy")) and row["value"] is not None:
+        told.append(f"Words with the right tag, `O` included: {_points(row)} %.")
+    if (row := one.find("strict", "ece_equal_mass")) and row["value"] is not None:
+        told.append(
+            f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points; so "
+            "much, on average, is the confidence in an entity (the least of its words') off from how often it is right."
+        )
+    digests = f"words {name(one.words_sha256)}, annotation {name(one.gold_sha256)}"
+    return " ".join([*told, f"Computed in {name(one.dtype)}. sha256: {digests}."])
+
+
+def _slices(one: Annotation) -> str:
+    everything = one.find("strict", "f1")
+    if everything is None or everything["value"] is None:
+        return ""
+    rows = [("`all`", "every mention", _points(everything), "", whole(everything["n_gold"]))]
+    for part in one.values("slice"):
+        row = one.find("strict", "f1", slice=part)
+        if part == EVERYTHING or row is None:
+            continue
+        apart = "" if row["value"] is None else f"{100 * (row['value'] - everything['value']):+.1f}"
+        rows.append((name(part), SLICES.get(part, ""), _points(row), apart, whole(row["n_gold"])))
+    return table(("slice", "what it is", "F1", "beside all", "entities"), rows, numbers_from=2)
+
+
+def _weak_points(one: Annotation) -> Iterable[str]:
+    everything = one.find("strict", "f1")
+    unseen, seen = (one.find("strict", "f1", slice=part) for part in ("unseen", "seen"))
+    if unseen and seen and _known(unseen, seen) and unseen["value"] < seen["value"]:
+        yield (
+            f"Of names that it has not seen in training it gets F1 {_short(unseen)}, of those it has {_short(seen)}: "
+            "new names, and names from other places and times than the training data's, are where to expect errors."
+        )
+    if _known(capitals := one.find("strict", "f1", slice="all_caps"), everything):
+        yield f"In sentences without lower-case letters, as headlines have them, it gets F1 {_short(capitals)}."
+    by_type = (one.find("strict", "f1", label=label) for label in _types(one))
+    scored = [row for row in by_type if row and row["value"] is not None]
+    if len(scored) > 1:
+        worst, *_, best = sorted(scored, key=lambda row: row["value"])
+        weakest = f"{name(worst['label'])} with F1 {_short(worst)}"
+        yield f"Its weakest type is {weakest}, its best {name(best['label'])} with F1 {_short(best)}."
+    small = [
+        part
+        for part in one.values("slice")
+        if (row := one.find("strict", "f1", slice=part)) and row["n_gold"] is not None and row["n_gold"] < FEW
+    ]
+    if small:
+        yield f"Fewer than {FEW} entities stand behind {names(small)}: take those numbers as a hint only."
+
+
+def _groups(one: Annotation) -> str:
+    """F1 of every type among unseen mentions and in capitals."""
+    parts = [part for part in ("unseen", "all_caps") if one.find("strict", "f1", slice=part)]
+    if not parts:
+        return ""
+    rows = [
+        (
+            name(label),
+            *(_with_support(one.find("strict", "f1", slice=part, label=label)) for part in (EVERYTHING, *parts)),
+        )
+        for label in _types(one)
+    ]
+    return "By type (entities in brackets):\n\n" + table(
+        ("type", *map(name, (EVERYTHING, *parts))), rows, numbers_from=1
+    )
+
+
+def _types(one: Annotation) -> list[str]:
+    return list(dict.fromkeys(row["label"] for row in one.rows if row["mode"] == "strict" and row["label"] != OVERALL))
+
+
+def _known(*rows: Row | None) -> bool:
+    return all(row is not None and row["value"] is not None for row in rows)
+
+
+def _points(row: Row | None) -> str:
+    """`87.8 (85.9–89.6)`; why there is no number, where there is none."""
+    if row is None:
+        return ""
+    if row["value"] is None:
+        return f"none ({text(row['reason'] or 'undefined')})"
+    interval = "" if row["ci_low"] is None else f" ({100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f})"
+    return f"{100 * row['value']:.1f}{interval}"
+
+
+def _short(row: Row | None) -> str:
+    return f"{100 * row['value']:.1f}" if row else ""
+
+
+def _with_support(row: Row | None) -> str:
+    return "" if row is None else f"{_short(row) if row['value'] is not None else 'none'} ({whole(row['n_gold'])})"
+
+
+def _confidence(row: Row) -> str:
+    return "" if row["ci_low"] is None else f"; in brackets the {100 * row['confidence']:g} % interval"

@@ -1,0 +1,162 @@
+"""The errors of all entries, and what flipped since the baselines, as columns that a page unpacks on demand."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nerbench.tasks.analysis.errors import LONGEST
+from nerbench.tasks.comparison.flips import Entity, Flip
+from nerbench.tasks.report.baselines import Compared
+from nerbench.tasks.report.formats import PackedRows, packed
+from nerbench.tasks.report.model_scores import ModelScores, StoredTable
+from nerbench.tasks.scoring.metrics import Row
+
+Plain = dict[str, Any]
+MOST = 100_000
+"""Errors that a page holds at most."""
+MOST_FLIPS = 20_000
+LARGEST = 7_000_000
+"""Characters that the packed errors may have: half of what a page may be large."""
+_COLUMNS = (
+    *("kind", "sentence", "document", "gold_start", "gold_end", "gold_label", "gold_text"),
+    *("pred_start", "pred_end", "pred_label", "pred_text", "sentence_text", "score", "invalid"),
+)
+_SPANS = ("gold_start", "gold_end", "pred_start", "pred_end")
+
+
+def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, text: bool) -> PackedRows:
+    """The errors of entries, by position, as columns.
+
+    Where they are too many or too large, of all entries' errors every second, third, … is kept.
+    """
+    total = sum(table.rows(entry, ("kind",)).num_rows for entry in entries.values())
+    step = max(1, -(-total // MOST))
+    while True:
+        rows = _read(table, entries, step, text=text)
+        found = packed(rows.plain())
+        if len(found) <= LARGEST:
+            return PackedRows(found, len(rows), total)
+        step = max(step + 1, -(-step * len(found) // LARGEST))
+
+
+def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, text: bool) -> "_Columns":
+    columns, seen = _Columns(text=text), 0
+    for at, entry in entries.items():
+        for row in table.rows(entry, _COLUMNS).to_pylist():
+            if seen % step == 0:
+                columns.add(at, row)
+            seen += 1
+    return columns
+
+
+class _Columns:
+    """Errors, column by column; what repeats stands once and is named by its position."""
+
+    def __init__(self, *, text: bool) -> None:
+        self._text = text
+        self._kinds, self._labels, self._sentences = _Once(), _Once(), _Once()
+        self._rows: list[tuple[Any, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, entry: int, row: Row) -> None:
+        """One row of `errors`."""
+        sentence = row["sentence_text"] if self._text else None
+        spans = located(row) if sentence is not None else None
+        texts = (row["gold_text"], row["pred_text"]) if self._text and spans is None else (None, None)
+        positions = spans or tuple(row[name] for name in _SPANS)
+        self._rows.append(
+            (
+                entry,
+                self._kinds.at(row["kind"]),
+                row["sentence"],
+                row["document"],
+                *positions,
+                self._labels.at(row["gold_label"]),
+                self._labels.at(row["pred_label"]),
+                *texts,
+                self._sentences.at(sentence),
+                int(spans is not None),
+                None if row["score"] is None else round(row["score"], 3),
+                int(bool(row["invalid"])),
+            )
+        )
+
+    def plain(self) -> Plain:
+        """For the page: columns by name, with the lists that numbers in them mean."""
+        columns = [list(column) for column in zip(*self._rows, strict=True)] or [[] for _ in _NAMES]
+        lists = {"kinds": self._kinds.values, "labels": self._labels.values, "sentences": self._sentences.values}
+        return {"columns": dict(zip(_NAMES, columns, strict=True)), **lists}
+
+
+_NAMES = (
+    *("entry", "kind", "sentence", "document", "gs", "ge", "ps", "pe", "gold", "pred"),
+    *("gold_text", "pred_text", "text", "located", "score", "invalid"),
+)
+
+
+class _Once:
+    """Values, each once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._at: dict[Any, int] = {}
+
+    def at(self, value: Any) -> int | None:
+        """The position of a value; None has none."""
+        if value is None:
+            return None
+        if value not in self._at:
+            self._at[value] = len(self.values)
+            self.values.append(value)
+        return self._at[value]
+
+
+def located(row: Row) -> tuple[int | None, ...] | None:
+    """Where the words of the entities of an error are in its text; None where they are not where they should be.
+
+    The text of a very long sentence begins somewhere in it (`tasks/analysis/errors.py`), and a word may hold blanks.
+    """
+    words = row["sentence_text"].split(" ")
+    starts = [row[name] for name in ("gold_start", "pred_start") if row[name] is not None]
+    for shift in (0, max(0, min(starts) - LONGEST // 2)):
+        gs, ge, ps, pe = (None if row[name] is None else row[name] - shift for name in _SPANS)
+        if _says(words, gs, ge, row["gold_text"]) and _says(words, ps, pe, row["pred_text"]):
+            return gs, ge, ps, pe
+    return None
+
+
+def _says(words: Sequence[str], start: int | None, end: int | None, text: str | None) -> bool:
+    return start is None or " ".join(words[start:end]) == text
+
+
+def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
+    """The flips of all entries; where they are more than MOST_FLIPS, every second, third, … of them."""
+    found = [(at, flip) for at, one in sorted(compared.items()) for flip in one.flips]
+    step = max(1, -(-len(found) // MOST_FLIPS))
+    sentences = _Once()
+    rows = [_plain_flip(at, flip, sentences, text=text) for at, flip in found[::step]]
+    return PackedRows(packed({"rows": rows, "sentences": sentences.values}), len(rows), len(found))
+
+
+def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:
+    words = flip.sentence_text if text else None
+    if words is not None and not _says(words.split(" "), flip.start, flip.end, flip.text):
+        words = None  # a word that holds blanks: positions would mark others
+    return {
+        "entry": at,
+        "kind": flip.kind,
+        "document": flip.document,
+        "sentence": flip.sentence,
+        "start": flip.start,
+        "end": flip.end,
+        "label": flip.label,
+        "gold": _spans(flip.gold),
+        "base": _spans(flip.base),
+        "candidate": _spans(flip.candidate),
+        "text": sentences.at(words),
+    }
+
+
+def _spans(found: Iterable[Entity]) -> list[tuple[int, int, str]]:
+    return [(one.start, one.end, one.type) for one in found]

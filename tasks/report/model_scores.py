@@ -1,0 +1,250 @@
+"""What a report shows of one model on the words of one split, beside one annotation: its scores and their details."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from nerbench.artifacts.errors import CorruptArtifactError, report
+from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.parquet import read_rows, with_declared
+from nerbench.artifacts.tables.schemas import schema
+from nerbench.artifacts.tables.tables import read_newest_first
+from nerbench.tasks.publishing.card_scores import MODES
+from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.slices import EVERYTHING
+from nerbench.tasks.scoring.stored_predictions import predictions_key
+
+ABOUT = (
+    *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "dtype"),
+    *("words_sha256", "gold_sha256", "predictions_digest", "n_models"),
+)
+"""Columns that are the same in every row of an entry."""
+_QUANTITY = ("level", "mode", "slice", "label", "average", "metric")
+_NUMBER = (
+    "value",
+    "ci_low",
+    "ci_high",
+    "confidence",
+    "std",
+    "tp",
+    "n_pred",
+    "n_gold",
+    "n_documents",
+    "n_invalid",
+    "n_repaired",
+)
+_COLUMNS = (*ABOUT, *_QUANTITY, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
+Key = tuple[str, str, str, str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelScores:
+    """The scores of one artifact beside one annotation, as one run wrote them."""
+
+    run: SelectedRun
+    about: Row
+    """By column of ABOUT."""
+    rows: list[Row]
+    """Of `metrics`, without those of a user's own metrics."""
+    own: list[Row]
+    """Of a user's own metrics."""
+    _by_key: dict[Key, Row]
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return str(self.about["model"])
+
+    @property
+    def place(self) -> str:
+        """The data set, and the annotation where it is not the data set's own."""
+        dataset, gold = self.about["dataset"], self.about["gold"]
+        return dataset if self.is_own_gold else f"{dataset} against {gold}"
+
+    @property
+    def is_own_gold(self) -> bool:
+        """Whether it is scored against the data set's own annotation."""
+        return bool(self.about["dataset"] == self.about["gold"])
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is the mean over the seeds of a model."""
+        return self.about["n_models"] is not None
+
+    def find(self, metric: str = "f1", **wanted: str) -> Row | None:
+        """The row of a number: by default strict, overall, of all entities, the micro average."""
+        label = wanted.get("label", OVERALL)
+        average = wanted.get("average", "micro" if label == OVERALL else "")
+        level, mode = wanted.get("level", "entity"), wanted.get("mode", "strict")
+        return self._by_key.get((level, mode, wanted.get("slice", EVERYTHING), label, average, metric))
+
+    def number(self, metric: str = "f1", **wanted: str) -> float | None:
+        """Its value."""
+        row = self.find(metric, **wanted)
+        return None if row is None else row["value"]
+
+    def values(self, column: str, **same: str) -> list[str]:
+        """What stands in a column of the rows that have the given values, in order of appearance."""
+        rows = (row for row in self.rows if all(row[name] == value for name, value in same.items()))
+        return list(dict.fromkeys(row[column] for row in rows))
+
+    @property
+    def labels(self) -> list[str]:
+        """The entity types, sorted."""
+        return sorted(set(self.values("label", level="entity", mode="strict", slice=EVERYTHING)) - {OVERALL})
+
+
+def read_model_scores(results: str, runs: Sequence[SelectedRun]) -> list[ModelScores]:
+    """The entries of some runs; of what several of them scored, the newest's.
+
+    By data set, its own annotation before further ones, the best F1 first.
+    """
+    found: dict[tuple[Any, ...], ModelScores] = {}
+    for run in sorted(runs, key=lambda run: run.started_at, reverse=True):
+        for entry in _of_run(results, run):
+            about = entry.about
+            key = tuple(about[name] for name in ("artifact_id", "dataset", "split", "gold", "dtype"))
+            found.setdefault(key, entry)
+    return sorted(found.values(), key=_order)
+
+
+def _of_run(results: str, run: SelectedRun) -> Iterator[ModelScores]:
+    named = [("run_id", "=", run.run_id)]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=named, date=run.date):
+        for row in dated.rows.to_pylist():
+            groups.setdefault(tuple(row[name] for name in ABOUT), []).append(row)
+    for about, rows in groups.items():
+        scores = [row for row in rows if row["source"] is None]
+        own = [row for row in rows if row["source"] is not None]
+        yield ModelScores(
+            run=run, about=dict(zip(ABOUT, about, strict=True)), rows=scores, own=own, _by_key=_indexed(scores)
+        )
+
+
+def _indexed(rows: Iterable[Row]) -> dict[Key, Row]:
+    """By what the numbers are; a number that was added later stands before the reason why there was none."""
+    found: dict[Key, Row] = {}
+    for row in rows:
+        level, mode, part, label, average, metric = (row[name] for name in _QUANTITY)
+        key = (level, mode, part, label, average or "", metric)
+        if key not in found or found[key]["value"] is None:
+            found[key] = row
+    return found
+
+
+def _order(entry: ModelScores) -> tuple[Any, ...]:
+    about = entry.about
+    dataset = (about["dataset"], about["split"], not entry.is_own_gold, about["gold"], about["dtype"])
+    return *dataset, -(entry.number() or 0.0), about["model"], about["artifact_id"]
+
+
+class StoredTable:
+    """One of these tables, listed once; a file of it is found by the predictions that it is about."""
+
+    def __init__(self, results: str, table: str) -> None:
+        self._root, self._table = open_root(results), table
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        paths = self._root.files(self._table, recursive=True)
+        return {PurePosixPath(path).stem: path for path in paths if path.endswith(".parquet")}
+
+    def rows(self, entry: ModelScores, columns: Sequence[str]) -> pa.Table:
+        """These columns of what is about an entry; no rows where nothing was written, or its file is damaged.
+
+        That is reported: see `nerbench.artifacts.errors`.
+        """
+        declared, wanted = schema(self._table), set(columns)
+        is_known = entry.about["predictions_digest"] is not None
+        path = self._paths.get(predictions_key(entry.about)) if is_known else None
+        found = pa.table({}) if path is None else self._read(path, wanted)
+        return with_declared(found, declared, wanted).select(list(columns))
+
+    def _read(self, path: str, wanted: set[str]) -> pa.Table:
+        try:
+            return read_rows(self._root, path, wanted)
+        except (CorruptArtifactError, FileNotFoundError) as error:
+            report(self._root.uri(path), error)
+            return pa.table({})
+
+
+Plain = dict[str, Any]
+METRICS = ("precision", "recall", "f1")
+CONFIDENCE = ("ece_equal_mass", "ece_equal_width", "brier", "aurc")
+
+
+def number(row: Row | None) -> Plain | None:
+    """A score for the page: `v` with `lo` and `hi`, rounded to a thousandth of a point; `why` where there is none."""
+    if row is None:
+        return None
+    found = {"v": _rounded(row["value"]), "lo": _rounded(row["ci_low"]), "hi": _rounded(row["ci_high"])}
+    found |= {"n": row["n_gold"], "why": row["reason"] if row["value"] is None or row["ci_low"] is None else None}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def details(entry: ModelScores) -> Plain:
+    """The numbers of an entry that come from `metrics`."""
+    return {
+        "labels": {label: _scores(entry, label=label) for label in (OVERALL, *entry.labels)},
+        "averages": {name: _scores(entry, average=name) for name in ("micro", "macro", "weighted")},
+        "modes": {mode: _scores(entry, mode=mode) for mode in MODES if entry.find(mode=mode)},
+        "slices": {part: _slice(entry, part) for part in _slices(entry)},
+        "confidence": {
+            label: {name: number(entry.find(name, label=label)) for name in CONFIDENCE if entry.find(name, label=label)}
+            for label in (OVERALL, *entry.labels)
+        },
+        "accuracy": number(entry.find("accuracy", level="token", mode="tag")),
+        "n_invalid": (entry.find() or {}).get("n_invalid"),
+        "n_documents": (entry.find() or {}).get("n_documents"),
+    }
+
+
+def confusion(table: StoredTable, entry: ModelScores) -> list[Plain]:
+    """Types against types: `gold`, `pred` (`O` where there is none), `boundaries` and how many."""
+    rows = table.rows(entry, ("gold_label", "pred_label", "boundaries", "n")).to_pylist()
+    return [
+        {"gold": row["gold_label"], "pred": row["pred_label"], "boundaries": row["boundaries"], "n": row["n"] or 0}
+        for row in rows
+    ]
+
+
+def calibration(table: StoredTable, entry: ModelScores) -> Plain:
+    """By label: `bins` of (confidence, accuracy, entities), and the risk–coverage `curve` of (coverage, risk, from)."""
+    columns = ("kind", "label", "position", "low", "coverage", "n", "mean_confidence", "accuracy")
+    found: Plain = {}
+    for row in sorted(table.rows(entry, columns).to_pylist(), key=lambda row: row["position"]):
+        if row["accuracy"] is None:
+            continue
+        curves = found.setdefault(row["label"], {"bins": [], "curve": []})
+        if row["kind"] == "bin":
+            curves["bins"].append([*(_rounded(row[name]) for name in ("mean_confidence", "accuracy")), row["n"]])
+        else:
+            curves["curve"].append([_rounded(row["coverage"]), _rounded(1 - row["accuracy"]), _rounded(row["low"])])
+    return found
+
+
+def _scores(entry: ModelScores, **wanted: str) -> Plain:
+    found = {metric: number(row) for metric in METRICS if (row := entry.find(metric, **wanted))}
+    row = entry.find("f1", **wanted) or {}
+    return found | {name: row[name] for name in ("tp", "n_pred", "n_gold") if row.get(name) is not None}
+
+
+def _slices(entry: ModelScores) -> list[str]:
+    return [part for part in entry.values("slice", level="entity", mode="strict") if part != EVERYTHING]
+
+
+def _slice(entry: ModelScores, part: str) -> Plain:
+    by_label = {label: number(row) for label in entry.labels if (row := entry.find(slice=part, label=label))}
+    overall = entry.find(slice=part) or next((row for row in entry.rows if row["slice"] == part), None)
+    return _scores(entry, slice=part) | {"f1": number(overall), "by_label": by_label}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

@@ -1,0 +1,90 @@
+"""Confidence intervals of numbers made of counts: the methods of `nerbench.tasks.statistics` over documents."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.metrics import Numbers, Quantity, evaluate, ratio, summed_columns
+from nerbench.tasks.scoring.tagged_words import Unit
+from nerbench.tasks.statistics.bootstrap import Floats, left_out
+from nerbench.tasks.statistics.intervals import symmetric, too_small, wilson
+
+WILSON, SYMMETRIC = "wilson-jackknife", "jackknife-t"
+"""What the methods are called in result tables: of shares, and of metrics that are not declared to be one."""
+RESAMPLES = 1000
+UNSTABLE = "undefined in too many resamples for an interval"
+
+
+class Found(NamedTuple):
+    """An interval and its method, or why there is none."""
+
+    low: float | None
+    high: float | None
+    method: str | None
+    reason: str | None
+
+
+class JackknifeIntervals:
+    """Intervals of the numbers of one model on one corpus."""
+
+    def __init__(self, confidence: float) -> None:
+        self.confidence = confidence
+
+    def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
+        """One interval a quantity, which must have a value."""
+        columns = columns_of(counts)
+        point, without = (statistics(quantities, counts, sums) for sums in (columns.sum(0), left_out(columns)))
+        shares = np.stack([unit_shares(one, counts) for one in quantities], axis=-1)
+        of_shares, others = (find(point, without, shares, self.confidence) for find in (wilson, symmetric))
+        found = []
+        for at, one in enumerate(quantities):
+            method, (low, high) = (WILSON, of_shares) if one.metric.share else (SYMMETRIC, others)
+            found.append(_found(low[at], high[at], method, too_few(counts, one), counts.units.kind))
+        return found
+
+
+def columns_of(counts: Counts) -> Numbers:
+    """(units, labels × 5 + 1): all counts of a unit in one row, its words last."""
+    return np.column_stack([counts.values.reshape(len(counts.values), -1), counts.n_words])
+
+
+def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) -> Numbers:
+    """(..., quantities) from sums (..., labels × 5 + 1) of `columns_of`."""
+    values = sums[..., :-1].reshape(*sums.shape[:-1], len(counts.labels), len(COLUMNS))
+    return np.stack([evaluate(one, counts.labels, values, sums[..., -1]) for one in quantities], axis=-1)
+
+
+def unit_shares(quantity: Quantity, counts: Counts) -> Floats:
+    """(units,) the weight of each unit in a number: its share of the gold and predicted entities.
+
+    An average over labels takes the same average of the shares of its labels.
+    """
+    chosen = summed_columns(quantity, counts.labels)
+    gold, predicted = (counts.column(name)[:, chosen] for name in ("n_gold", "n_pred"))
+    size = gold + predicted
+    match quantity.average:
+        case "macro":
+            weights = size.any(axis=0).astype(np.int64)
+        case "weighted":
+            weights = gold.sum(axis=0)
+        case _:
+            weights = size.sum(axis=0)
+    shares = np.nan_to_num(ratio(size, size.sum(axis=0)))
+    found: Floats = np.nan_to_num(ratio((shares * weights).sum(axis=1), np.asarray(weights.sum())))
+    return found
+
+
+def too_few(counts: Counts, quantity: Quantity) -> str | None:
+    """Why a number rests on too little for an interval; None where it does not."""
+    at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
+    n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
+    n_units = int(np.count_nonzero(n_gold))
+    return too_small(int(n_gold.sum()), n_units, unit=counts.units.kind)
+
+
+def _found(low: float, high: float, method: str, reason: str | None, unit: Unit) -> Found:
+    if reason is None and (np.isnan(low) or np.isnan(high)):
+        reason = f"no interval: undefined without one of the {unit}s"
+    return Found(None, None, None, reason) if reason else Found(float(low), float(high), method, None)

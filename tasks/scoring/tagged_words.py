@@ -1,0 +1,155 @@
+"""Words with their gold and predicted tags: what all scoring starts from, part by part, however large the corpus."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nerbench.tasks.data.arrow_cache import Column
+from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.scoring.entities import Codes, Flags, Indices, encode
+
+Unit = Literal["document", "sentence"]
+MAX_UNITS = 4096
+"""More documents (or sentences) than this are resampled in runs of neighbours, so that counts stay small."""
+
+
+class Units(NamedTuple):
+    """What counts are kept by, and intervals resample: documents, or sentences where the corpus has no documents."""
+
+    kind: Unit
+    size: int
+    """Consecutive documents or sentences that make one unit."""
+    n: int
+    """Units of the whole corpus."""
+    n_documents: int | None
+    """Documents of the whole corpus; None where it has none."""
+
+    @classmethod
+    def of(cls, *, n_sentences: int, n_documents: int | None) -> "Units":
+        """The units of a corpus: one a document or sentence, unless there are more than MAX_UNITS."""
+        total = n_sentences if n_documents is None else n_documents
+        size = max(1, -(-total // MAX_UNITS))
+        return cls("sentence" if n_documents is None else "document", size, -(-total // size), n_documents)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TaggedWords:
+    """Consecutive words of a corpus, whole sentences, in their order."""
+
+    types: tuple[str, ...]
+    """Entity types, sorted; the codes of tags are those of `entities.encode`."""
+    units: Units
+    gold: Codes
+    """(words,)"""
+    predicted: Codes
+    """(words,)"""
+    sentence: Indices
+    """(words,) 0-based number of the sentence in the split."""
+    document: Indices | None
+    """(words,) 0-based number of the document in the split; None where there are no boundaries."""
+    first_word: int = 0
+    """0-based number of the first word in the split."""
+    text: pa.ChunkedArray | None = None
+    """(words,) the words; None where they were not kept."""
+    score: npt.NDArray[np.float32] | None = None
+    """(words,) probability of the predicted tag, NaN where it is unknown; None where none is known."""
+
+    @property
+    def sentence_starts(self) -> Flags:
+        """(words,) true at the first word of each sentence."""
+        return _changes(self.sentence)
+
+    @property
+    def unit_of(self) -> Indices:
+        """(words,) 0-based unit of each word."""
+        number = self.sentence if self.document is None or self.units.kind == "sentence" else self.document
+        return number // self.units.size
+
+
+def from_tags(
+    gold: Iterable[str] | pa.Array | pa.ChunkedArray,
+    predicted: Iterable[str] | pa.Array | pa.ChunkedArray,
+    *,
+    types: Iterable[str],
+    sentences: npt.ArrayLike,
+    documents: npt.ArrayLike | None = None,
+) -> TaggedWords:
+    """A whole corpus from its tags, one a word, with the sentence and document numbers of the words.
+
+    Args:
+        gold, predicted: IOB2 tags of `types`, or columns of them.
+        sentences, documents: (words,) each; a new number begins a new sentence or document. So does a new document a
+            new sentence.
+
+    Raises:
+        ValueError: a tag of another type, or arrays of different lengths.
+    """
+    kinds = tuple(sorted(set(types)))
+    codes = encode(gold, kinds), encode(predicted, kinds)
+    changes = [_changes(np.asarray(numbers)) for numbers in (sentences, documents) if numbers is not None]
+    if len({*map(len, codes), *map(len, changes)}) > 1:
+        raise ValueError(f"{len(codes[0])} gold tags, {len(codes[1])} predicted ones, for {len(changes[0])} words")
+    sentence = np.cumsum(np.logical_or.reduce(changes)) - 1
+    document = None if documents is None else np.cumsum(changes[1]) - 1
+    n_documents = None if document is None else int(changes[1].sum())
+    units = Units.of(n_sentences=int(np.logical_or.reduce(changes).sum()), n_documents=n_documents)
+    return TaggedWords(
+        types=kinds, units=units, gold=codes[0], predicted=codes[1], sentence=sentence, document=document
+    )
+
+
+def from_corpus(
+    corpus: Corpus,
+    predicted: pa.ChunkedArray,
+    *,
+    types: Iterable[str],
+    scores: pa.ChunkedArray | None = None,
+) -> Iterator[TaggedWords]:
+    """The parts of a corpus with its words, its tags and predicted ones.
+
+    Args:
+        corpus: the split under the annotation that is scored against.
+        predicted: (words,) IOB2 tags of `types`.
+        scores: (words,) float32 probabilities of the predicted tags; null where one is unknown.
+
+    Raises:
+        ValueError: a tag of another type, or columns of other lengths than the corpus.
+    """
+    kinds = tuple(sorted(set(types)))
+    n_documents = None if corpus.documents is None else corpus.documents[-1] + 1
+    units = Units.of(n_sentences=len(corpus.lengths), n_documents=n_documents)
+    if {corpus.n_words, len(predicted), len(predicted if scores is None else scores)} != {corpus.n_words}:
+        raise ValueError(f"{len(predicted)} predicted tags for {corpus.n_words} words")
+    first_word = first_sentence = 0
+    for part in corpus.parts():
+        numbers = np.arange(first_sentence, first_sentence + len(part.lengths))
+        yield TaggedWords(
+            types=kinds,
+            units=units,
+            gold=encode(Column.of(part.tags).flat, kinds),
+            predicted=encode(predicted.slice(first_word, part.n_words), kinds),
+            sentence=np.repeat(numbers, part.lengths),
+            document=None if part.documents is None else np.repeat(np.asarray(part.documents, np.int64), part.lengths),
+            first_word=first_word,
+            text=Column.of(part.words).flat,
+            score=None if scores is None else known_scores(scores.slice(first_word, part.n_words)),
+        )
+        first_word, first_sentence = first_word + part.n_words, first_sentence + len(part.lengths)
+
+
+def known_scores(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
+    """(words,) numbers of a column, NaN for null; None where all are null."""
+    if column.null_count == len(column):
+        return None
+    numbers: npt.NDArray[np.float32] = column.to_numpy().astype(np.float32, copy=False)
+    return numbers
+
+
+def _changes(numbers: npt.NDArray[np.generic]) -> Flags:
+    changes = np.ones(len(numbers), np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
+    return changes

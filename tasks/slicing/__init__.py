@@ -1,1 +1,0 @@
-"""Parts of the entities that are scored on their own."""

@@ -1,0 +1,161 @@
+"""Training that tells how far it is, stops in good order, and goes on from where it stopped."""
+
+import math
+import shutil
+import signal
+import time
+from enum import IntFlag, auto
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl
+from transformers.trainer_callback import ExportableState
+
+from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.tasks.child_process import Emit
+from nerbench.tasks.config import ModelConfig
+from nerbench.tasks.config.user_code import explain, load_function
+from nerbench.tasks.training.distributed import ALONE, Ranks
+
+STATE_FILE = "trainer_state.json"
+"""What the Trainer writes last: a checkpoint without it is torn."""
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """Tells the parent about steps and evaluations, and stops at a loss that is no number."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.emit = emit
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """The first process forwards what the Trainer logs; raises RunFailedError for a loss that is not finite."""
+        broadcast = logs or {}
+        refuse_no_number(broadcast.get("loss", 0.0), state.global_step)
+        if state.is_world_process_zero:
+            broadcast = {"step": state.global_step, "steps": state.max_steps, "epoch": state.epoch} | broadcast
+            self.emit({"event": "log"} | broadcast)
+
+
+def refuse_no_number(loss: float, step: int) -> None:
+    """Raise RunFailedError for a loss that is no finite number."""
+    if not math.isfinite(loss):
+        raise RunFailedError(f"the loss is {loss} at step {step}; lower learning_rate, or train in fp32")
+
+
+class ControlFlags(IntFlag):
+    """What is to be done after a step."""
+
+    EVALUATE = auto()
+    SAVE = auto()
+    STOP = auto()
+
+
+def kept(callback: TrainerCallback, state: Any, name: str) -> Any:
+    """An attribute of a callback as the checkpoint has it that training goes on from; its first value at the start.
+
+    Trainer can restore callbacks by itself, but then makes new ones, and restores the order to stop too.
+    """
+    return state.stateful_callbacks[type(callback).__name__]["attributes"][name]
+
+
+class Patience(EarlyStoppingCallback):  # type: ignore[misc]
+    """Early stopping that a resumption does not give new patience."""
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Go on counting."""
+        super().on_train_begin(args, state, control)
+        self.early_stopping_patience_counter = kept(self, state, "early_stopping_patience_counter")
+
+
+class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
+    """Saves now and then within an epoch, and ends training in good order at SIGTERM or when time is up.
+
+    The time limit is of the training as a whole: a checkpoint holds the seconds that led to it.
+
+    Of several processes the first decides: all do the same after the same step.
+    """
+
+    def __init__(self, checkpoint_s: float, time_limit_s: float | None, ranks: Ranks = ALONE) -> None:
+        self.checkpoint_s = checkpoint_s
+        self.ranks = ranks
+        self.time_limit_s = time_limit_s or math.inf
+        self.earlier_s = 0.0
+        """Seconds of training up to the checkpoint that this run goes on from."""
+        self.started: float | None = None
+        self.saved = time.monotonic()
+        self.reason: str | None = None
+        """Why training ended before its last step."""
+        signal.signal(signal.SIGTERM, self._terminated)
+
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        self.reason = "terminated"
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of training so far."""
+        return self.earlier_s + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    def state(self) -> dict[str, Any]:
+        """What checkpoints hold."""
+        return {"args": {}, "attributes": {"spent_s": self.spent_s}}
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Start the clock, or go on with it."""
+        self.earlier_s, self.started = kept(self, state, "spent_s"), time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        """Between two steps is the only place to stop at."""
+        orders = ControlFlags(self.ranks.broadcast(self._decide() if self.ranks.number == 0 else 0))
+        if float(state.epoch).is_integer() and args.eval_strategy == "epoch" and args.save_strategy == "epoch":
+            orders &= (
+                ControlFlags.STOP
+            )  # Trainer evaluates and saves now; a checkpoint before that would lack the evaluation
+        control.should_evaluate |= ControlFlags.EVALUATE in orders
+        control.should_save |= ControlFlags.SAVE in orders
+        control.should_training_stop |= ControlFlags.STOP in orders
+
+    def _decide(self) -> ControlFlags:
+        orders, now = ControlFlags(0), time.monotonic()
+        if self.spent_s >= self.time_limit_s and not self.reason:
+            self.reason = "time limit"
+            orders |= ControlFlags.EVALUATE
+        if self.reason:
+            orders |= ControlFlags.STOP
+        if self.reason or now - self.saved >= self.checkpoint_s:
+            orders |= ControlFlags.SAVE
+            self.saved = now
+        return orders
+
+
+def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[TrainerCallback]:
+    """What accompanies the training of a model; the first is a Stopping. Raises InputError like `load_function`."""
+    patience = [Patience(model.early_stopping)] if model.early_stopping else []
+    own = [_user_callback(name) for name in model.callbacks]
+    return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience, *own]
+
+
+def _user_callback(name: str) -> TrainerCallback:
+    kind = load_function(name)
+    if not (isinstance(kind, type) and issubclass(kind, TrainerCallback)):
+        raise InputError(name, "is not a TrainerCallback", "name a subclass of transformers.TrainerCallback")
+    try:
+        return kind()
+    except Exception as error:
+        raise InputError(name, f"cannot be created ({explain(error)})", "define __init__ without arguments") from error
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint; torn ones, of which a kill leaves one at most, are removed."""
+    complete = []
+    for checkpoint in folder.glob("checkpoint-*"):
+        if (checkpoint / STATE_FILE).exists():
+            complete.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return max(complete, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])

@@ -1,0 +1,94 @@
+"""The column chunks that a footer claims: pyarrow is the oracle of sound files, and damaged ones end no process."""
+
+import io
+import subprocess
+import sys
+from itertools import product
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nerbench.artifacts.tables.parquet_bounds import read_table
+from nerbench.artifacts.tables.parquet_pages import Chunk, chunks
+
+PHYSICAL_TYPES = ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"]
+ROWS = pa.table({"text": ["a", None] * 50, "n": [*range(99), None], "tags": [["O", "B-PER"]] * 100, "f": [0.5] * 100})
+
+
+def written(**options: object) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(ROWS, sink, **options)
+    return sink.getvalue()
+
+
+def footer_start(data: bytes) -> int:
+    return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+
+
+def claimed_by_pyarrow(data: bytes) -> list[Chunk]:
+    metadata = pq.read_metadata(io.BytesIO(data))
+    found = []
+    for group, position in product(range(metadata.num_row_groups), range(metadata.num_columns)):
+        column = metadata.row_group(group).column(position)
+        starts = [column.data_page_offset, column.dictionary_page_offset]
+        found.append(
+            Chunk(
+                row_group=group,
+                column=column.path_in_schema.partition(".")[0],
+                physical_type=PHYSICAL_TYPES.index(column.physical_type),
+                values=column.num_values,
+                start=min(start for start in starts if start is not None),
+                compressed=column.total_compressed_size,
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"row_group_size": 7, "compression": "zstd"},
+        {"use_dictionary": False, "write_statistics": False, "data_page_version": "2.0"},
+        {"write_page_index": True, "write_page_checksum": True, "sorting_columns": [pq.SortingColumn(1)]},
+    ],
+    ids=["default", "groups", "plain", "indexed"],
+)
+def test_the_chunks_of_a_footer(options: dict[str, object]) -> None:
+    data = written(**options)
+    assert list(chunks(data[footer_start(data) : -8])) == claimed_by_pyarrow(data)
+
+
+def test_a_footer_that_ends_too_early() -> None:
+    data = written()
+    footer = data[footer_start(data) : -8]
+    for length in range(len(footer)):
+        with pytest.raises(ValueError, match=r"^its (footer|structures)"):
+            list(chunks(footer[:length]))
+
+
+def test_no_flipped_bit_of_a_footer_ends_the_process() -> None:
+    """pyarrow's metadata of a column did: a histogram whose size contradicts the schema ended it by `abort`."""
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}; from test_parquet_pages import read_damaged; print(*read_damaged())"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr[-500:]
+    n_read, n_refused = map(int, child.stdout.split())
+    assert n_read > 100
+    assert n_refused > 100
+
+
+def read_damaged() -> tuple[int, int]:
+    """How many files with one flipped bit in the footer could be read, and how many were refused."""
+    data, n_read, n_refused = written(), 0, 0
+    for position, bit in product(range(footer_start(data), len(data)), (0, 2, 5)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << bit
+        try:
+            read_table(pa.BufferReader(bytes(damaged)))
+            n_read += 1
+        except (ValueError, OSError, pa.ArrowException):
+            n_refused += 1
+    return n_read, n_refused

@@ -1,0 +1,90 @@
+"""Reading holds a chunk of sentences at a time, and the words stay on disk."""
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.data.arrow_cache import CHUNK
+from nerbench.tasks.data.corpus import Corpus, read_whole
+from nerbench.tasks.data.readers import Sentence, Source
+from nerbench.tasks.data.tag_schemes import SchemeEvidence
+from nerbench.tasks.inference.prediction_files import PredictionsDigest, digest_of, positions
+
+WORD = "x" * 300
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def source(sentences: Iterator[Sentence]) -> Source:
+    return Source("here", sentences, lambda at, word: f"{at}:{word}")
+
+
+def test_a_large_corpus_takes_little_memory(cache: Path) -> None:
+    sentences, words = 9 * CHUNK, 6
+    ahead = 0
+
+    def read() -> Iterator[Sentence]:
+        nonlocal ahead
+        for number in range(sentences):
+            ahead = number
+            yield Sentence([f"{WORD}{number}{i}" for i in range(words)], ["O"] * words, number // 100, number)
+
+    its = sentences * words * len(WORD)
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    whole = read_whole(source(read()), SchemeEvidence("auto"))
+    corpus = Corpus(name="big", split="test", words=whole.words, tags=[], documents=whole.documents)
+    digest = corpus.words_sha256
+    last = [rows.word[-1] for rows in positions(corpus, CHUNK)][-1]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (ahead, last, len(digest)) == (sentences - 1, sentences * words - 1, 64)
+    assert corpus.words[-1][-1].endswith(f"{sentences - 1}{words - 1}")
+    assert peak < its / 3, "the words of more than a few chunks were held at once"
+    assert pa.total_allocated_bytes() - before < its / 20
+    assert list(cache.iterdir()) == [], "the file has a name, and would stay after a crash"
+
+
+def test_documents_are_numbered_by_their_changes() -> None:
+    def numbers(*documents: object) -> list[int] | None:
+        items = (Sentence(["a"], ["O"], document, 0) for document in documents)
+        found = read_whole(source(items), SchemeEvidence("auto")).documents
+        return None if found is None else list(found)
+
+    assert numbers(None, None) is None
+    assert numbers(None, 1, 1, 3) == [0, 1, 1, 2]
+    assert numbers(7, 7, "a") == [0, 0, 1]
+
+
+def test_half_a_character_is_refused_with_its_place() -> None:
+    items = (Sentence(["a", word], ["O", "O"], None, number) for number, word in enumerate(["b", "\ud800", "c"]))
+    with pytest.raises(CorpusError, match=r"^1:1: the word '\\ud800' holds half a character"):
+        read_whole(source(items), SchemeEvidence("auto"))
+
+
+def test_positions_do_not_depend_on_how_they_are_cut() -> None:
+    lengths = [1, 3, 2, 4, 1]
+    words = [["w"] * n for n in lengths]
+    corpus = Corpus(name="toy", split="test", words=words, tags=words, documents=[0, 0, 1, 1, 2])
+    (whole,) = positions(corpus, 10)
+    assert whole.document.tolist() == [0] * 4 + [1] * 6 + [2]
+    assert whole.sentence.tolist() == [0, 1, 1, 1, 2, 2, 3, 3, 3, 3, 4]
+    assert whole.word.tolist() == list(range(11))
+    for sentences in (1, 2, 5):
+        parts = list(positions(corpus, sentences))
+        for i in range(3):
+            assert [number for part in parts for number in part[i]] == list(whole[i])
+        assert all(a.word[-1] + 1 == b.word[0] for a, b in pairwise(parts))
+    tags = ["O", "B-X", "I-X", *["O"] * 8]
+    digest = PredictionsDigest()
+    digest.update(*whole, tags)
+    assert digest_of(corpus, pa.array(tags).dictionary_encode()) == digest.hexdigest()

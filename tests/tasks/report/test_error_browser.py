@@ -1,0 +1,161 @@
+"""Errors and flips in the page: each is there and marked where it is, or what was left out is said."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_site import EVIL, configuration, corpus, noisy, predict, record, run_of, score
+from scored_runs import end_run
+
+from nerbench.artifacts.tables.tables import read_results
+from nerbench.tasks.analysis.errors import LONGEST
+from nerbench.tasks.report import error_browser
+from nerbench.tasks.report.baselines import compare, find_baselines
+from nerbench.tasks.report.error_browser import located, packed_errors, packed_flips
+from nerbench.tasks.report.formats import PackedRows, unpacked
+from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
+from nerbench.tasks.results.query import select_runs
+
+
+def entries_of(results: str, night: int = 2) -> dict[int, ModelScores]:
+    return dict(enumerate(read_model_scores(results, select_runs(results, [f"night-{night}"]))))
+
+
+def errors_of(results: str, *, text: bool = True) -> PackedRows:
+    return packed_errors(StoredTable(results, "errors"), entries_of(results), text=text)
+
+
+def rows(found: PackedRows) -> Iterator[dict[str, Any]]:
+    """The errors as the page reads them."""
+    data = unpacked(found.text)
+    columns = data["columns"]
+    lists = {"kind": data["kinds"], "gold": data["labels"], "pred": data["labels"], "text": data["sentences"]}
+    for at in range(len(columns["entry"])):
+        row = {name: values[at] for name, values in columns.items()}
+        yield row | {name: None if row[name] is None else named[row[name]] for name, named in lists.items()}
+
+
+def test_every_error_is_there_and_marked(nights: str) -> None:
+    entries = entries_of(nights)
+    found = errors_of(nights)
+    expected = []
+    for at, entry in entries.items():
+        digest = entry.about["predictions_digest"], entry.about["gold_sha256"]
+        filters = [("predictions_digest", "=", digest[0]), ("gold_sha256", "=", digest[1])]
+        for row in read_results(nights, "errors", filters=filters).to_pylist():
+            texts = (row["gold_text"], row["pred_text"], row["sentence_text"])
+            expected.append((at, row["kind"], row["sentence"], row["gold_label"], row["pred_label"], *texts))
+    assert (found.shown, found.total) == (len(expected), len(expected))
+
+    def words(row: dict[str, Any], start: str, end: str) -> str | None:
+        return None if row[start] is None else " ".join(row["text"].split(" ")[row[start] : row[end]])
+
+    shown = [
+        (
+            *(row[name] for name in ("entry", "kind", "sentence", "gold", "pred")),
+            *(words(row, "gs", "ge"), words(row, "ps", "pe"), row["text"]),
+        )
+        for row in rows(found)
+    ]
+    assert shown == expected
+    assert any(evil in text for *_, text in shown for evil in EVIL)
+
+
+def test_without_text_positions_alone_are_left(tmp_path: Path, nights: str) -> None:
+    results = str(tmp_path)
+    words, gold = corpus(documents=2)
+    run, config = run_of(results, 2), configuration(results, golds=[], benchmark={"text": "drop"})
+    score(run, predict(results, 2, "m", 1, words, gold, noisy(gold, 0.9), text=False), config)
+    end_run(results, "2030-01-02", run_id=run.run_id, started_at=run.started_at)
+    assert errors_of(results).shown > 5
+    for text, source in ((True, results), (False, results), (False, nights)):
+        found = errors_of(source, text=text)
+        assert not unpacked(found.text)["sentences"]
+        for row in rows(found):
+            assert (row["text"], row["gold_text"], row["pred_text"], row["located"]) == (None, None, None, 0)
+            assert (row["gs"] is None) == (row["gold"] is None)
+    plain = list(rows(errors_of(nights, text=False)))
+    assert [row["gs"] for row in plain] == [row["gs"] for row in rows(errors_of(nights))]
+
+
+def test_too_many_are_thinned_evenly_and_said(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = list(rows(errors_of(nights)))
+    monkeypatch.setattr(error_browser, "MOST", 10)
+    found = errors_of(nights)
+    step = -(-len(every) // 10)
+    assert (found.shown, found.total) == (len(every[::step]), len(every))
+    assert [row["sentence"] for row in rows(found)] == [row["sentence"] for row in every[::step]]
+    monkeypatch.setattr(error_browser, "MOST", 100_000)
+    monkeypatch.setattr(error_browser, "LARGEST", 1500)
+    smaller = errors_of(nights)
+    assert len(smaller.text) <= 1500
+    assert 0 < smaller.shown < smaller.total == len(every)
+
+
+def error(text: str, gold: tuple[int, int, str] | None, pred: tuple[int, int, str] | None) -> dict[str, Any]:
+    names = {"gold": gold or (None,) * 3, "pred": pred or (None,) * 3}
+    found = {
+        f"{side}_{name}": value
+        for side, three in names.items()
+        for name, value in zip(("start", "end", "text"), three, strict=True)
+    }
+    return found | {"sentence_text": text}
+
+
+def test_entities_are_found_in_the_words_around_them() -> None:
+    words = [f"w{n}" for n in range(1000)]
+    assert located(error("a b c", (1, 2, "b"), (1, 3, "b c"))) == (1, 2, 1, 3)
+    assert located(error("a b c", None, (0, 1, "a"))) == (None, None, 0, 1)
+    start = 500 - LONGEST // 2
+    cut = " ".join(words[start : 502 + LONGEST // 2])
+    assert located(error(cut, (500, 502, "w500 w501"), None)) == (500 - start, 502 - start, None, None)
+
+
+def test_a_word_with_blanks_is_marked_nowhere() -> None:
+    assert located(error("New York is big", (1, 2, "is"), None)) is None
+    assert located(error("New York is big", (0, 1, "New York"), None)) is None
+
+
+def test_a_very_long_sentence_is_marked_in_the_page(tmp_path: Path) -> None:
+    results = str(tmp_path)
+    words, gold = [[f"w{n}" for n in range(600)]], [["O"] * 600]
+    gold[0][450] = "B-PER"
+    run, config = run_of(results, 2), configuration(results, golds=[])
+    score(run, predict(results, 2, "m", 1, words, gold, [["O"] * 600]), config)
+    record(run, config)
+    (row,) = rows(errors_of(results))
+    assert row["located"] == 1
+    assert row["text"].split(" ")[row["gs"] : row["ge"]] == ["w450"]
+
+
+def test_flips_carry_their_readings(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = entries_of(nights)
+    judged = read_results(nights, "gate").to_pylist()
+    baselines = find_baselines(nights, list(entries.values()), judged)
+    compared = {at: compare(nights, entries[at], one) for at, one in baselines.items()}
+    found = packed_flips(compared, text=True)
+    data = unpacked(found.text)
+    expected = [flip for one in compared.values() for flip in one.flips]
+    assert found.total == found.shown == len(data["rows"]) == len(expected) > 20
+    for row, flip in zip(data["rows"], expected, strict=True):
+        assert data["sentences"][row["text"]] == flip.sentence_text
+        assert (row["kind"], row["label"]) == (flip.kind, flip.label)
+        assert [tuple(span) for span in row["candidate"]] == [tuple(span) for span in flip.candidate]
+    hidden = unpacked(packed_flips(compared, text=False).text)
+    assert hidden["sentences"] == []
+    assert {row["text"] for row in hidden["rows"]} == {None}
+    monkeypatch.setattr(error_browser, "MOST_FLIPS", 5)
+    few = packed_flips(compared, text=True)
+    assert (few.shown <= 5, few.total) == (True, found.total)
+
+
+def test_no_errors_are_no_columns(tmp_path: Path) -> None:
+    results = str(tmp_path)
+    words, gold = corpus(documents=2)
+    run, config = run_of(results, 2), configuration(results, golds=[])
+    score(run, predict(results, 2, "m", 1, words, gold, noisy(gold, 0.0)), config)
+    end_run(results, "2030-01-02", run_id=run.run_id, started_at=run.started_at)
+    found = errors_of(results)
+    assert (found.shown, found.total) == (0, 0)
+    assert list(rows(found)) == []

@@ -1,0 +1,46 @@
+"""What is packed comes back, and nothing of it can be read as HTML."""
+
+import base64
+import gzip
+import hashlib
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerbench.tasks.report.formats import packed, packed_text, script_hash, unpacked
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(values)
+def test_values_come_back(value: object) -> None:
+    found = packed(value)
+    assert re.fullmatch(r"[A-Za-z0-9+/=]*", found)
+    assert unpacked(found) == value
+
+
+def test_text_is_gzip_that_a_browser_reads_and_the_same_each_time() -> None:
+    text = "</script><!-- " * 100
+    assert gzip.decompress(base64.b64decode(packed_text(text))).decode() == text
+    assert packed_text(text) == packed_text(text)
+
+
+def test_a_number_that_json_lacks_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        packed([float("nan")])
+
+
+def test_a_script_is_named_as_browsers_name_it() -> None:
+    expected = base64.b64encode(hashlib.sha256(b"alert(1)").digest()).decode()
+    assert script_hash("alert(1)") == f"'sha256-{expected}'"

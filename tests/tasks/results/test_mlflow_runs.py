@@ -1,0 +1,144 @@
+"""A run's numbers in MLflow, against a local database; and without MLflow."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.tables.tables import write_table
+from nerbench.tasks.config import Config
+from nerbench.tasks.results import mlflow_tracking
+from nerbench.tasks.results.mlflow_tracking import log_run, metrics_of
+from nerbench.tasks.results.summary import RunResults
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.metrics import Row
+
+KEY = {"dataset": "own", "gold": "own", "slice": "all", "mode": "strict", "label": "overall", "average": "micro"}
+
+
+def row(**changes: Any) -> Row:
+    return KEY | {"artifact_id": "a", "metric": "f1", "value": 0.5, "ci_low": None, "ci_high": None} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "own/strict/f1"),
+        ({"label": "PER", "average": "", "metric": "recall"}, "own/strict/PER/recall"),
+        ({"average": "macro"}, "own/strict/macro/f1"),
+        ({"slice": "unseen"}, "own/unseen/strict/f1"),
+        ({"gold": "new"}, "own/new/strict/f1"),
+        ({"parameters": "k=2, t=0.5"}, "own/strict/k_2_ t_0.5/f1"),
+        ({"label": "a(b)*"}, "own/strict/a_b__/f1_d8fd6f11b9849529"),
+    ],
+)
+def test_names_of_metrics(changes: dict[str, Any], name: str) -> None:
+    assert metrics_of(RunResults("r", [row(**changes)], [], [], []), "a") == {name: 0.5}
+
+
+def test_what_is_logged_and_what_is_not() -> None:
+    rows = [
+        row(ci_low=0.4, ci_high=0.6),
+        row(metric="recall", ci_low=0.1, ci_high=0.2),
+        row(slice="unseen", metric="recall"),
+        row(label="PER", value=None),
+        row(artifact_id="b", label="LOC"),
+    ]
+    speed = {"artifact_id": "a", "device": "cpu", "dtype": "fp32", "batch_size": 1, "sequence_length": None}
+    costs = [speed | {"p50_s": 0.25, "n": 9, "status": "ok"}, speed | {"status": "failed", "p50_s": 1.0}]
+    memory = [speed | {"parameters": 5, "peak_device_bytes": None, "status": None}]
+    gave = {"artifact_id": "a", "name": "size", "parameters": "{}", "dataset": None, "gold": None, "value": 7.0}
+    custom = [
+        gave,
+        gave | {"name": "forward", "parameters": '{"batch": 8, "words": 32}'},
+        gave | {"name": "errors.n", "dataset": "own", "gold": "new", "parameters": None},
+        gave | {"name": "answer", "artifact_id": None},
+        gave | {"name": "failed", "value": None},
+        gave | {"name": "other", "artifact_id": "b"},
+    ]
+    assert metrics_of(RunResults("r", rows, costs, memory, custom), "a") == {
+        "own/strict/f1": 0.5,
+        "own/strict/f1_ci_low": 0.4,
+        "own/strict/f1_ci_high": 0.6,
+        "own/strict/recall": 0.5,
+        "speed/cpu/fp32/batch_size_1/p50_s": 0.25,
+        "memory/cpu/fp32/batch_size_1/parameters": 5.0,
+        "custom/size": 7.0,
+        "custom/forward/batch_8/words_32": 7.0,
+        "custom/own/new/errors.n": 7.0,
+        "custom/answer": 7.0,
+    }
+
+
+def test_without_mlflow_a_run_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_tracking, "find_spec", lambda name: None)
+    mlflow_tracking.require(Config())
+    with pytest.raises(InputError, match=r"track: MLflow is not installed; .*\[mlflow\]"):
+        mlflow_tracking.require(Config(track="mlflow"))
+
+
+@pytest.fixture
+def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Logs one number of one model; gives MLflow's client."""
+    pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    monkeypatch.chdir(tmp_path)
+    results = str(tmp_path / "results")
+    (artifact,) = resolve(str(tiny_model_folder), "store")
+    run = Run(
+        run_id="r", flow="f", date="2030-01-02", started_at=datetime(2030, 1, 2, tzinfo=UTC), attempt=1, results=results
+    )
+    about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
+    scored = row(ci_low=0.4, ci_high=0.6) | run.columns | about
+    scored |= {"split": "test", "level": "entity", "dtype": "fp32", "status": "ok"}
+    write_table(results, "metrics", [scored], date=run.date, key="k")
+
+    def log(**changes: Any) -> Any:
+        config = Config.model_validate({"track": "mlflow", "tracking_uri": "sqlite:///mlflow.db"} | changes)
+        log_run(run, config, [artifact], {"metrics": ["file:///x.parquet"]})
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=config.tracking_uri)
+
+    return log
+
+
+@pytest.mark.slow
+def test_a_run_a_model_and_none_twice(logged: Callable[..., Any], tiny_model_folder: Path) -> None:
+    for _ in range(2):
+        client = logged()
+        experiment = client.get_experiment_by_name("nerbench")
+        (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.run_name == f"{tiny_model_folder.name} 2030-01-02"
+    assert found.info.status == "FINISHED"
+    assert found.data.metrics == {"own/strict/f1": 0.5, "own/strict/f1_ci_low": 0.4, "own/strict/f1_ci_high": 0.6}
+    assert found.data.params["benchmark.dtype"] == "fp32"
+    assert found.data.tags["nerbench.run_id"] == "r"
+    assert {one.path for one in client.list_artifacts(found.info.run_id, "nerbench")} == {
+        "nerbench/tables.json",
+        "nerbench/configuration.json",
+    }
+
+
+@pytest.mark.slow
+def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="tracking_uri: MLflow says") as raised:
+        logged(tracking_uri="gopher://x")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"track": "wandb"}, "mlflow"),
+        ({"tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
+        ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "credential"),
+    ],
+)
+def test_wrong_keys(changes: dict[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says) as raised:
+        Config.model_validate(changes)
+    assert "secret@" not in raised.value.errors()[0]["msg"]  # type: ignore[attr-defined]
