@@ -10,7 +10,8 @@ import pytest
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.data.corpus import load_splits
-from nerbench.tasks.inspection.guess_format import Guess, guess, layout_of, split_of
+from nerbench.tasks.inspection.conll_layout import layout_of
+from nerbench.tasks.inspection.guess_format import Guess, guess, split_of
 
 PLAIN = "Anna B-PER\nBerg I-PER\nleft O\n\nOslo B-LOC\n"
 
@@ -26,7 +27,8 @@ def write(folder: Path, **contents: str | bytes) -> Path:
     ("file", "split"),
     [
         ("train.txt", "train"),
-        ("eng.testa", None),
+        ("eng.testa", "validation"),
+        ("esp.train.gz", "train"),
         ("eng.train.conll", "train"),
         ("de-dev.tsv", "validation"),
         ("valid.txt", "validation"),
@@ -134,6 +136,8 @@ def test_a_file_without_a_split_s_name_is_left_out_beside_others_and_that_is_tol
         ({"train_txt": "Anna\n"}, ("train.txt", "no column of tags")),
         ({"train_txt": "-DOCSTART- O\n"}, ("train.txt", "holds no word")),
         ({"train_json": "[1]"}, ("train.json", "one object a line")),
+        ({"train_jsonl": "{"}, ("train.jsonl:1", "is no JSON")),
+        ({"train_spacy": b"\0"}, ("train.spacy", "doc.to_json()")),
         ({"train_txt": PLAIN, "test_json": '{"tokens": []}'}, ("several formats", "conll, json")),
         ({"train_txt": PLAIN, "test_txt": "Anna x B-PER y\n"}, ("test.txt", "other columns")),
     ],
