@@ -120,9 +120,10 @@ def conllu_plus(documents: Documents) -> str:
 
 
 def germeval(documents: Documents) -> str:
-    return _conll(
-        documents, lambda number, word, tag: f"{number}\t{word}\t{tag}\tO", "-DOCSTART-", "#\tn-tv.de [2010]\n"
-    )
+    def row(number: int, word: str, tag: str) -> str:
+        return f"{number}\t{word}\t{tag}\t{'B-LOCpart' if tag == 'B-PER' else 'O'}"
+
+    return _conll(documents, row, "-DOCSTART-", "#\tn-tv.de [2010]\n")
 
 
 def iob(documents: Documents) -> str:
@@ -251,22 +252,23 @@ features = _texts(
 )
 
 
-def _as_dataset(documents: Documents, path: Path) -> None:
-    """A ClassLabel in a sequence of dictionaries, which `datasets` writes as a dictionary of sequences."""
-    import datasets
+def _as_dataset(*, nested: bool) -> Write:
+    """Spans with a ClassLabel: a list of dictionaries, or, as `Sequence` has them, a dictionary of lists."""
 
-    labels = sorted({span["label"] for row in features(documents) for span in row["spans"]}) or ["X"]
-    kinds = {
-        "text": datasets.Value("string"),
-        "spans": datasets.Sequence(
-            {
-                "start": datasets.Value("int32"),
-                "end": datasets.Value("int32"),
-                "label": datasets.ClassLabel(names=labels),
-            }
-        ),
-    }
-    datasets.Dataset.from_list(features(documents), features=datasets.Features(kinds)).to_parquet(str(path))
+    def write(documents: Documents, path: Path) -> None:
+        import datasets
+
+        rows = features(documents)
+        labels = sorted({span["label"] for row in rows for span in row["spans"]}) or ["X"]
+        number = datasets.Value("int32")
+        span = {"start": number, "end": number, "label": datasets.ClassLabel(names=labels)}
+        if not nested:
+            rows = [row | {"spans": {key: [one[key] for one in row["spans"]] for key in span}} for row in rows]
+        kinds = {"text": datasets.Value("string"), "spans": datasets.List(span) if nested else datasets.Sequence(span)}
+        datasets.disable_progress_bars()
+        datasets.Dataset.from_list(rows, features=datasets.Features(kinds)).to_parquet(str(path))
+
+    return write
 
 
 def brat(documents: Documents, path: Path) -> None:
@@ -309,7 +311,8 @@ FORMS = (
         _text(lambda d: json.dumps({"classes": ["PER"], "annotations": spacy_tuples(d)})),
         WHITESPACE,
     ),
-    Form("Hugging Face spans", "{}.parquet", _as_dataset, WHITESPACE),
+    Form("Hugging Face, list of spans", "{}.parquet", _as_dataset(nested=True), WHITESPACE),
+    Form("Hugging Face, sequence of spans", "{}.parquet", _as_dataset(nested=False), WHITESPACE),
     Form("Parquet with spans", "{}.parquet", _parquet(features), WHITESPACE),
     Form("Parquet, a sentence a row", "{}.parquet", _parquet(_sentences), ("columns.document=document",)),
     Form(
@@ -324,7 +327,7 @@ FORMS = (
     Form("CoNLL", "{}.conll", _text(conll)),
     Form("CoNLL-2002, CoNLL-2003", "eng.{}", _text(conll2003, "latin-1")),
     Form("CoNLL-U", "{}.conllu", _text(conllu)),
-    Form("CoNLL-U Plus", "{}.conllup", _text(conllu_plus), ("columns.tags=NER", "columns.words=FORM")),
+    Form("CoNLL-U Plus", "{}.conllup", _text(conllu_plus)),
     Form("GermEval 2014", "{}.tsv", _text(germeval)),
     Form("`word|TAG`", "{}.iob", _text(iob)),
     Form("CoNLL, compressed", "{}.txt.gz", _text(conll)),

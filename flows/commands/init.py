@@ -51,7 +51,7 @@ def init(  # noqa: PLR0913 - one parameter an option
     from nerbench.tasks.inspection.holdout import hold_out
     from nerbench.tasks.inspection.inspection import inspect_dataset
 
-    guessed = guess(sources or [_default()], _ask)
+    guessed = guess(sources or [], _ask, _default())
     with show_progress("reading"):
         held_out = hold_out(guessed.dataset)
         facts = inspect_dataset(held_out.dataset)

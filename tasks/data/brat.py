@@ -38,6 +38,9 @@ def read_brat(path: str, config: DatasetConfig) -> Source:
 
 def _records(texts: list[Path], config: DatasetConfig) -> Iterator[Text]:
     for number, file in enumerate(texts):
+        for one in (file, file.with_suffix(".ann")):
+            if one.resolve().parent != file.parent.resolve():
+                raise CorpusError(str(one), "is a link out of its folder", "copy the file into the folder")
         text = read_whole_text(str(file), config.encoding, _LONGEST_TEXT)
         annotations = str(file.with_suffix(".ann"))
         lines = enumerate(read_lines(annotations, config.encoding), start=1)

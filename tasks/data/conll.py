@@ -20,7 +20,7 @@ from nerbench.tasks.data.readers import MARKER, Sentence, Source, shortened
 from nerbench.tasks.data.text_files import read_lines
 
 Columns = Mapping[Column, int | str]
-_HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
+HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 NOT_A_WORD = re.compile(r"\d+[-.]\d+")
 """The number of a token of several words, or of an empty node."""
 _LOOKED_AT = 200
@@ -67,7 +67,7 @@ def read_words(name: str, lines: Iterable[str]) -> Iterator[Sentence]:
 
 def words_column(first: Sequence[str]) -> int:
     """Where the words stand by default, by the first lines of a file: 0-based."""
-    if first and (header := _HEADER.match(first[0])):
+    if first and (header := HEADER.match(first[0])):
         names = header[1].split()
         return names.index("FORM") if "FORM" in names else 0
     return int(is_numbered(first))
@@ -104,7 +104,7 @@ def _sentences(
 ) -> Iterator[Sentence]:
     rest = iter(lines)
     first = list(islice(rest, _LOOKED_AT))
-    header = _HEADER.match(first[0]) if first else None
+    header = HEADER.match(first[0]) if first else None
     numbered = not header and is_numbered(first)
     reader = _Reader(
         path=path,

@@ -14,6 +14,7 @@ from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.parquet_files import arrow_records, check_columns
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.records import TextColumns, find_columns, read_records
+from nerbench.tasks.data.spans import LABEL_KEYS
 
 SPLITS = ("train", "validation", "test")
 _DOCUMENT = "document"
@@ -113,9 +114,11 @@ def _sentences(rows: Any, name: str, config: DatasetConfig, document: str | None
     columns = find_columns(rows.column_names, name, config)
     if columns.document is None and document in rows.column_names:
         columns = columns._replace(document=document)
-    feature = getattr(rows.features[columns[1]], "feature", None)
+    feature = rows.features[columns[1]]
     if isinstance(columns, TextColumns):
-        feature = feature.get("label") if isinstance(feature, dict) else None
+        keys = getattr(feature, "feature", feature)
+        feature = next((keys[key] for key in LABEL_KEYS if key in keys), None) if isinstance(keys, dict) else None
+    feature = getattr(feature, "feature", feature)
     labels = config.labels or getattr(feature, "names", ())
     check_columns(rows.features.arrow_schema, columns, name, named=bool(labels))
     tables = rows.select_columns(list({c for c in columns if c})).with_format("arrow").iter(batch_size=2048)

@@ -19,8 +19,8 @@ from nerbench.tasks.data.records import Columns, Record, TextColumns, find_colum
 from nerbench.tasks.data.spans import Text
 from nerbench.tasks.data.text_files import open_file, read_lines, read_whole_text
 
-_MAX_ARRAY = 1 << 27
-"""Characters of a file that is parsed as a whole; Python's objects may take twenty times as much."""
+_MAX_ARRAY = 1 << 26
+"""Characters of a file that is parsed as a whole; Python's objects may take twenty times as many bytes."""
 _HEAD = 1 << 16
 Found = Iterator[Record | Text]
 
@@ -50,7 +50,7 @@ def _sentences(path: str, config: DatasetConfig) -> Iterator[Sentence]:
 def json_items(path: str, encoding: str) -> Iterator[tuple[int, Any]]:
     """The values of a file and where they stand: its lines, or the items of one array.
 
-    Raises CorpusError where one is no JSON, or an array is longer than 128 MiB.
+    Raises CorpusError where one is no JSON, or an array is longer than 64 MiB.
     """
     if _is_one_value(path, encoding):
         values = _parsed(read_whole_text(path, encoding, _MAX_ARRAY), path)

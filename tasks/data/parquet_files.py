@@ -14,7 +14,7 @@ from nerbench.artifacts.tables.parquet_bounds import check_groups, open_footer, 
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.records import Columns, Record, TextColumns, find_columns, read_records, record_of
-from nerbench.tasks.data.spans import Text
+from nerbench.tasks.data.spans import LABEL_KEYS, Text
 from nerbench.tasks.data.text_files import open_file
 
 _ROWS = 2048
@@ -123,8 +123,11 @@ def _class_label(schema: pa.Schema, columns: Columns | TextColumns) -> Sequence[
     """The names that `datasets` writes beside a column of ClassLabel numbers, or of spans with such a label."""
     try:
         feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][columns[1]]
-        feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-        names = (feature["label"] if isinstance(columns, TextColumns) else feature)["names"]
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+        feature = feature.get("feature", feature)
+        if isinstance(columns, TextColumns):
+            label = next(feature[key] for key in LABEL_KEYS if key in feature)
+            feature = label.get("feature", label)
+        names = feature["names"]
+    except (KeyError, TypeError, AttributeError, ValueError, StopIteration):
         return ()
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()

@@ -18,7 +18,7 @@ from nerbench.tasks.data.readers import Repairs, Sentence, shortened
 from nerbench.tasks.data.words import Word, split_blanks, split_words
 
 _START, _END = ("start", "start_offset", "begin"), ("end", "end_offset")
-_LABEL = ("label", "labels", "type", "tag")
+LABEL_KEYS = ("label", "labels", "type", "tag")
 
 
 class Text(NamedTuple):
@@ -210,7 +210,7 @@ def _items(values: Any, at: str) -> list[Any]:
 def _spans(item: Any, text: str, labels: Sequence[str], at: str) -> Iterator[Span]:
     """The span of an item, once for each of its labels; without the white space at its ends."""
     if isinstance(item, Mapping):
-        given = [_first(item, keys) for keys in (_START, _END, _LABEL)]
+        given = [_first(item, keys) for keys in (_START, _END, LABEL_KEYS)]
     elif isinstance(item, list | tuple) and len(item) == 3:
         given = list(item)
     else:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Column
-from nerbench.tasks.data.conll import NOT_A_WORD, column_splitter, is_numbered, word_lines
+from nerbench.tasks.data.conll import HEADER, NOT_A_WORD, column_splitter, is_numbered, word_lines, words_column
 from nerbench.tasks.data.readers import shortened
 from nerbench.tasks.data.tag_schemes import split_tag
 
@@ -29,6 +29,8 @@ class Layout(NamedTuple):
     """`io` for bare types, which cannot be recognised by themselves."""
     assumptions: tuple[str, ...]
     """What could have been decided otherwise."""
+    choices: tuple[str, ...] = ()
+    """Columns that could hold the tags, the chosen one first; empty where there is only one."""
 
 
 def layout_of(file: str, lines: Iterable[str]) -> Layout:
@@ -44,18 +46,21 @@ def layout_of(file: str, lines: Iterable[str]) -> Layout:
     delimiter, rows = _split(kept)
     columns = list(zip(*rows, strict=True))
     tags, scheme, assumptions = _tags(file, columns, kept[0])
-    words = _words_column(columns, tags)
-    if words:
+    named = words_column(lines) if HEADER.match(lines[0]) else 0
+    words = named or _words_column(columns, tags)
+    if words != named:
         assumptions.append(
             f"words are read from column {words} (from 0), beside {shortened(columns[0][0])} in the first"
         )
     last = len(columns) - 1
     found: dict[Column, int | str] = {}
-    if words:
+    if words != named:
         found["words"] = words
     if tags != last:
         found["tags"] = tags
-    return Layout(found, delimiter, scheme, tuple(assumptions))
+    others = [number for number, column in enumerate(columns) if number != tags and _are_tags({*column})]
+    choices = (str(tags), *map(str, others)) if others and scheme == "auto" else ()
+    return Layout(found, delimiter, scheme, tuple(assumptions), choices)
 
 
 def _split(lines: Sequence[str]) -> tuple[Delimiter, list[list[str]]]:

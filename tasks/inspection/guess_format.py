@@ -36,6 +36,8 @@ _LOOKED_AT = 20_000
 """Lines of each file that tell its columns."""
 _SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` of datasets leaves in a folder."""
+DIVIDED = {"train": "80%", "validation": "10%", "test": "10%", "by": "sentence"}
+"""How a file for all splits is divided, unless it has documents or the user says otherwise."""
 _README = ("readme", "license", "licence", "requirements", "labels", "notes")
 
 
@@ -55,17 +57,19 @@ def _nobody(question: str, answers: Sequence[str]) -> None:
     """There is nobody to ask."""
 
 
-def guess(sources: Sequence[str], ask: Ask = _nobody) -> Guess:
+def guess(sources: Sequence[str], ask: Ask = _nobody, default: str | None = None) -> Guess:
     """The data set that files, a folder or the id of a data set of the Hub hold.
 
     Args:
         sources: these, or `train=FILE` (dev, test, all), or other keys of a data set as `columns.tags=2`.
+        default: the file or folder where none is named.
 
     Raises InputError where there is none, or where two files could be the same split; CorpusError where one is no text
     or has no column of tags.
     """
     named, fields, free = _parsed(sources)
     found: dict[str, Any]
+    free = free or ([default] if default and not named else [])
     if not free and not named:
         raise InputError("the data", "is not named", "name a file, a folder or train=FILE")
     if len(free) == 1 and not named and not Path(free[0]).exists() and _is_hub_id(free[0]):
@@ -85,10 +89,18 @@ def guess(sources: Sequence[str], ask: Ask = _nobody) -> Guess:
     if kind == "conll":
         layout = _layout(splits, found["encoding"])
         found |= {"columns": layout.columns, "delimiter": layout.delimiter, "scheme": layout.scheme}
+        if (
+            layout.choices
+            and "columns.tags" not in fields
+            and (answer := ask("The tags are in column", layout.choices))
+        ):
+            fields["columns.tags"] = answer
         assumptions += [] if "columns.tags" in fields else layout.assumptions
     else:
         says = next(one.says for one in FORMATS if one.format == kind)
         assumptions.append(f"format {kind}{says and ': '}{says}")
+    if "all" in splits and not any(key.startswith("split") for key in fields):
+        found["split"] = DIVIDED
     dataset = _dataset(found, fields)
     if tokenizer := tokenizer_of(dataset, read[0]):
         assumptions += [f"texts are split into words by `tokenizer={tokenizer}`"] if "tokenizer" not in fields else []
@@ -171,7 +183,7 @@ def _splits(files: Sequence[str], named: Mapping[SourceName, str], ask: Ask) -> 
     for file in files:
         split: SourceName | None = split_of(file)
         if split is None and len(files) == 1 and not named:
-            answer = ask(f"{file} is the", ("all", "train", "validation", "test"))
+            answer = ask(f"{file} is the split", ("all", "train", "validation", "test"))
             split = _SOURCES[answer] if answer else "test"
             if not answer:
                 what = f"{file} is taken for the test split: its name says none of {', '.join(SPLIT_NAMES)}"

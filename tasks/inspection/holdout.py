@@ -3,12 +3,14 @@
 from itertools import groupby
 from typing import NamedTuple
 
+from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig, SplitConfig
 from nerbench.tasks.data.readers import Source, read_splits
+from nerbench.tasks.inspection.guess_format import DIVIDED
 
 _FEW = 10
 """Documents below which a hold-out of a tenth of them says little: sentences are divided instead."""
-_WITH_TEST = {"train": "80%", "validation": "10%", "test": "10%"}
+_WITH_TEST = {split: amount for split, amount in DIVIDED.items() if split != "by"}
 _WITHOUT_TEST = {"train": "90%", "validation": "10%"}
 
 
@@ -28,7 +30,8 @@ def hold_out(dataset: DatasetConfig) -> HeldOut:
     """
     sources = read_splits(dataset)
     divided = "all" if "all" in sources else "train"
-    if dataset.split or divided not in sources or "validation" in sources:
+    is_decided = dataset.split is not None and dataset.split != SplitConfig.model_validate(DIVIDED)
+    if is_decided or divided not in sources or "validation" in sources:
         return HeldOut(dataset, ())
     amounts = _WITHOUT_TEST if "test" in sources else _WITH_TEST
     n_documents, n_sentences = _sizes(sources[divided])
@@ -38,12 +41,13 @@ def hold_out(dataset: DatasetConfig) -> HeldOut:
         split.sizes(n_documents if by == "document" else n_sentences)
     except ValueError as error:
         if divided == "all":
-            raise
+            raise CorpusError(sources[divided].name, f"cannot be divided: {error}", "name it test=FILE") from error
         return HeldOut(dataset, (f"nothing is set aside for validation: {error}",))
     few = f" (it has {n_documents} documents)" if 0 < n_documents < _FEW else ""
     made = f"{sources[divided].name} is divided by {by}{few}: {', '.join(f'{k} {v}' for k, v in amounts.items())}"
-    answer = "; name other files with " + " ".join(f"{'dev' if k == 'validation' else k}=FILE" for k in amounts)
-    return HeldOut(dataset.model_copy(update={"split": split}), (made + answer,))
+    answer = " ".join(f"{'dev' if k == 'validation' else k}=FILE" for k in amounts if k != divided)
+    made += f"; {answer} {'name' if ' ' in answer else 'names'} other data"
+    return HeldOut(dataset.model_copy(update={"split": split}), (made,))
 
 
 def _sizes(source: Source) -> tuple[int, int]:

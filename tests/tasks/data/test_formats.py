@@ -21,9 +21,7 @@ LABELS = st.sampled_from(["PER", "LOC", "LOC-deriv"])
 def sentences(draw: st.DrawFn) -> Sentence:
     words = draw(st.lists(WORDS, min_size=1, max_size=8))
     cuts = sorted(draw(st.sets(st.integers(0, len(words)), max_size=6)))
-    spans: Spans = [
-        (start, end, draw(LABELS)) for start, end in itertools.pairwise(cuts) if draw(st.booleans())
-    ]
+    spans: Spans = [(start, end, draw(LABELS)) for start, end in itertools.pairwise(cuts) if draw(st.booleans())]
     return Sentence(words, spans)
 
 
