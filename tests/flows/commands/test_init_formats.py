@@ -101,4 +101,11 @@ def test_one_model_scores_the_same_on_every_format(
     assert status_of(["run"]) == 0
     capsys.readouterr()
     assert status_of(["results", "show", "--json"]) == 0
-    print(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["metrics"]
+    headline = {"mode": "strict", "label": "overall", "average": "micro", "metric": "f1", "slice": "all"}
+    found = {row["dataset"]: row for row in rows if all(row[key] == value for key, value in headline.items())}
+    assert {*found} == {f"data{number}" for number in range(len(FORMS))}
+    same = ("words_sha256", "gold_sha256", "predictions_digest", "value", "n_gold", "n_documents")
+    assert len({tuple(row[key] for key in same) for row in found.values()}) == 1
+    assert (found["data0"]["n_gold"], found["data0"]["n_documents"]) == (16, 4)
+    assert found["data0"]["value"] > 0.9
