@@ -67,9 +67,9 @@ class DatasetConfig(Section):
     encoding: str = "utf-8"
     """All files except Parquet: their text encoding."""
     tokenizer: Literal["rules-1", "whitespace", "file"] | None = None
-    """Texts with spans: how they are split into words. `rules-1`: white space and punctuation, as `nerbench predict`
-    does. `whitespace`: white space only. `file`: the tokens in the data. Default: `file` if there are tokens, otherwise
-    `rules-1`. A line break ends a sentence, except in a span."""
+    """Texts with spans: how they are split into words. `rules-1`: white space and punctuation, in the same way as texts
+    to predict. `whitespace`: white space only. `file`: the tokens in the data. Default: `file` if there are tokens,
+    otherwise `rules-1`. A line break ends a sentence, except in a span."""
     flatten: Literal["longest", "outer"] | None = None
     """Texts with spans: what to keep of spans that overlap. `longest`: the longest ones that do not overlap. `outer`:
     those that no other one contains. Default: overlapping spans are an error that counts them."""

@@ -124,6 +124,8 @@ class ArrowCache(NamedTuple):
     """(sentences,) what `Source.place` takes."""
     repairs: Mapping[int, Repairs]
     """By sentence, where spans were changed to be tags."""
+    tokenizer: str | None
+    """What split texts into words; None for words that the source has as such."""
 
     @property
     def starts(self) -> npt.NDArray[np.bool_]:
@@ -159,12 +161,15 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
     codes, documents, at = array("i"), array("i"), array("q")
     marks = _Boundaries()
     repairs: dict[int, Repairs] = {}
+    tokenizers: set[str] = set()
 
     def words() -> Iterator[pa.RecordBatch]:
         for run in chunked(sentences):
             for sentence in run:
                 codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
                 documents.append(marks.number(sentence.document))
+                if sentence.tokenizer:
+                    tokenizers.add(sentence.tokenizer)
                 if sentence.repairs:
                     repairs[len(at)] = sentence.repairs
                 at.append(sentence.at)
@@ -173,9 +178,9 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
     column = _on_disk(words())
     if not at:
         raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
-    return ArrowCache(
-        column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None, at, repairs
-    )
+    numbers = documents if marks.any else None
+    tokenizer = ", ".join(sorted(tokenizers)) or None
+    return ArrowCache(column, tuple(labels), np.frombuffer(codes, np.intc), numbers, at, repairs, tokenizer)
 
 
 class _Boundaries:

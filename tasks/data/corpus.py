@@ -57,6 +57,8 @@ class Corpus:
     """Where the first of those tags stands, in any split of the source, or else the first of those spans."""
     repairs: Repairs = NO_REPAIRS
     """Spans of the source that were changed to be tags."""
+    tokenizer: str | None = None
+    """What split the texts of the source into words; None for words that it has as such."""
     rows: Sequence[int] | None = None
     """Positions of the sentences in the source that `split` divided; None for a source read whole."""
 
@@ -149,6 +151,7 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
             words=read.words,
             documents=read.documents,
             rows=sources[split].rows,
+            tokenizer=read.tokenizer,
             **annotation(read, scheme, config, evidence.first_invalid(scheme), sources[split]),
         )
         for split, read in spooled.items()

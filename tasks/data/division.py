@@ -92,5 +92,5 @@ def _chosen(read: ArrowCache, rows: npt.NDArray[np.int64]) -> Iterator[Sentence]
         if is_wanted:
             tags = [read.labels[code] for code in read.codes[start:end]]
             document = None if read.documents is None else read.documents[number]
-            yield Sentence(words, tags, document, read.at[number], read.repairs.get(number, NO_REPAIRS))
+            yield Sentence(words, tags, document, read.at[number], read.repairs.get(number, NO_REPAIRS), read.tokenizer)
         start = end

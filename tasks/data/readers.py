@@ -37,6 +37,8 @@ class Sentence(NamedTuple):
     """Line of its first word, or number of its row: what `Source.place` takes."""
     repairs: Repairs = NO_REPAIRS
     """What was changed to read spans by character offsets as tags."""
+    tokenizer: str | None = None
+    """What split the text into words: its name; None for words that the source has as such."""
 
 
 class Source(NamedTuple):

@@ -77,7 +77,8 @@ class SpanReader:
         """
         if not isinstance(given.text, str):
             raise CorpusError(at, f"the text {shortened(given.text)} is not a string", "name another column")
-        words = _words(given, self.config.tokenizer, at)
+        tokenizer = self.config.tokenizer or ("rules-1" if given.tokens is None else "file")
+        words = _words(given, tokenizer, at)
         spans = [span for item in _items(given.spans, at) for span in _spans(item, given.text, self.labels, at)]
         self._n_spans += len(spans)
         aligned, n_cut = self._aligned(spans, words, given.text, at)
@@ -87,7 +88,8 @@ class SpanReader:
         for span in kept:
             tags[span.start : span.end] = [f"B-{span.label}", *[f"I-{span.label}"] * (span.end - span.start - 1)]
         for start, end in _sentences(words, given.text, tags):
-            yield Sentence([word.text for word in words[start:end]], tags[start:end], document, given.at, repairs)
+            texts = [word.text for word in words[start:end]]
+            yield Sentence(texts, tags[start:end], document, given.at, repairs, tokenizer)
             repairs = Repairs()
 
     def finish(self) -> None:
@@ -162,9 +164,7 @@ def _breaks(gap: str) -> bool:
     return "\n" in gap or "\r" in gap
 
 
-def _words(given: Text, tokenizer: str | None, at: str) -> list[Word]:
-    if tokenizer is None:
-        tokenizer = "rules-1" if given.tokens is None else "file"
+def _words(given: Text, tokenizer: str, at: str) -> list[Word]:
     if tokenizer == "rules-1":
         return split_words(given.text)
     if tokenizer == "whitespace":

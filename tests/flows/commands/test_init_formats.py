@@ -42,6 +42,9 @@ def test_init_and_inspect_data(
     }
     assert found == {"train": (4, 6, 34, 8), "validation": (2, 3, 17, 4), "test": (2, 3, 17, 4)}
     assert dataset["types"] == ["LOC", "ORG", "PER"]
+    spaced = "whitespace" if "tokenizer=whitespace" in form.answers else None
+    its_own = "file" if form.name in ("Prodigy", "spaCy 3, `Doc.to_json`") else None
+    assert {one["tokenizer"] for one in dataset["splits"]} == {spaced or its_own}
     assert [one["cut_spans"] for one in dataset["splits"]] == [0, 0, 0]
 
 

@@ -74,7 +74,7 @@ def test_a_span_that_cuts_a_word_is_repaired_and_counted_or_refused(tmp_path: Pa
     ]
     corpus = load(tmp_path, *rows)
     assert list(corpus.tags) == [["B-PER", "O"], ["B-LOC", "B-PER"], ["O", "O"]]
-    assert (corpus.n_repaired, corpus.repairs) == (3, (3, 0))
+    assert (corpus.n_repaired, corpus.repairs, corpus.tokenizer) == (3, (3, 0), "rules-1")
     assert corpus.first_repaired == f"{tmp_path}/a.jsonl:2 word 0"
     with pytest.raises(
         CorpusError, match=r"a.jsonl:2: 3 of 4 spans cut a word or hold none, first LOC 0-4 'Oslo'; .*ref|inv"
@@ -88,6 +88,7 @@ def test_repairs_stay_with_the_sentences_of_a_divided_source(tmp_path: Path) -> 
     split = {"train": "50%", "test": "50%"}
     corpora = load_splits(config(files={"all": str(tmp_path / "a.jsonl")}, split=split))
     assert sum(corpus.n_repaired for corpus in corpora.values()) == 3
+    assert {corpus.tokenizer for corpus in corpora.values()} == {"rules-1"}
 
 
 NESTED = [[0, 15, "ORG"], [0, 4, "LOC"], [5, 15, "ORG"], [16, 20, "PER"]]
