@@ -155,8 +155,10 @@ class GoldConfig(Section):
     """The location, as in `files`, `path` or `loader` of a data set of the same format."""
     format: Format | None = None
     """The format; by default that of the data set, with the same columns, labels, encoding and options."""
-    columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
-    """The columns of words and tags, if they differ from those of the data set."""
+    columns: dict[Literal["words", "tags", "sentence", "text", "spans", "tokens"], int | str] = Field(
+        default_factory=dict
+    )
+    """The columns of words and tags, or of texts and spans, if they differ from those of the data set."""
     scheme: TagScheme | None = None
     """The tag scheme; `auto` recognises it. Default: `auto`, or `io` if the data set declares `io`."""
 

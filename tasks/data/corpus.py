@@ -276,6 +276,7 @@ def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> Datas
         update={
             where: {split: config.file} if where == "files" else config.file,
             "columns": config.columns or base.columns,
+            "invalid": dataset.invalid,
             "scheme": config.scheme or ("io" if dataset.scheme == "io" else "auto"),
             "config": None,
             "revision": None,

@@ -109,7 +109,10 @@ def _label_studio(config: DatasetConfig) -> Layout:
             raise CorpusError(at, problem, "keep one for each task")
         for annotation in annotations:
             results = [_object(one, at) for one in _list(annotation.get("result"), "result", at)]
-            spans = [_object(one.get("value"), at) for one in results if one.get("type") in ("labels", None)]
+            kinds = {str(one.get("type", "labels")) for one in results}
+            if unread := [kind for kind in sorted(kinds) if kind.endswith("labels") and kind != "labels"]:
+                raise CorpusError(at, f"the task has annotations of the type {unread[0]}", "annotate text with Labels")
+            spans = [_object(one.get("value"), at) for one in results if one.get("type", "labels") == "labels"]
             yield Text(number, _task_text(_object(task.get("data"), at), at), spans, None, None)
 
     return layout

@@ -61,8 +61,10 @@ def find_columns(there: Collection[str], source: str, config: DatasetConfig) -> 
     """
     document = None if "document" not in config.columns else _find("document", there, source, config)
     has_tags = "tags" in config.columns or any(column in there for column in _DEFAULTS["tags"])
-    has_spans = "text" in there and any(column in there for column in _DEFAULTS["spans"])
-    if {"text", "spans"} & {*config.columns} or (has_spans and not has_tags):
+    has_words = {"words", "tags"} & {*config.columns} or any(column in there for column in _DEFAULTS["words"])
+    has_spans = any(column in there for column in _DEFAULTS["spans"])
+    is_text = "text" in there and not has_tags and (has_spans or not has_words)
+    if {"text", "spans"} & {*config.columns} or is_text:
         has_tokens = "tokens" in config.columns or "tokens" in there
         return TextColumns(
             _find("text", there, source, config),

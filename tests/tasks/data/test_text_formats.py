@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.corpus import Corpus, load_splits
+from nerbench.tasks.config import DatasetConfig, GoldConfig
+from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits
 
 
 def load(path: Path, kind: str, content: Any = None, **options: Any) -> Corpus:
@@ -136,12 +136,56 @@ def test_label_studio_leaves_out_what_nobody_annotated(tmp_path: Path) -> None:
     [
         ({"annotations": task()["annotations"] * 2}, "item 0: the task has 2 annotations; keep one for each task"),
         ({"data": {"a": "Anna", "b": "left"}}, "item 0: the task has 2 texts: a, b"),
+        ({"annotations": [{"result": [{"type": "hypertextlabels", "value": {}}]}]}, "of the type hypertextlabels"),
         ({"annotations": {}}, "item 0: has no list of annotations"),
     ],
 )
 def test_what_label_studio_does_not_have(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(CorpusError, match=says):
         load(tmp_path / "a.json", "label-studio", [task(**changes)])
+
+
+def test_a_text_without_spans_is_not_taken_for_words(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"no column 'entities' or .*; columns.spans can be one of text, marks"):
+        load(tmp_path / "a.jsonl", "json", '{"text": "Anna", "marks": []}\n')
+    row = {"text": "Anna", "marks": [[0, 4, "PER"]]}
+    assert list(load(tmp_path / "a.jsonl", "json", row, columns={"spans": "marks"}).tags) == [["B-PER"]]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_saved_dataset_of_spans(tmp_path: Path, nested: bool) -> None:
+    import datasets
+
+    span = {
+        "start": datasets.Value("int32"),
+        "end": datasets.Value("int32"),
+        "type": datasets.ClassLabel(names=["PER"]),
+    }
+    kind = datasets.List(span) if nested else datasets.Sequence(span)
+    spans: Any = [{"start": 0, "end": 4, "type": 0}] if nested else {"start": [0], "end": [4], "type": [0]}
+    rows = datasets.Dataset.from_list(
+        [{"text": "Anna left", "entities": spans, "document": "x"}],
+        features=datasets.Features(
+            {"text": datasets.Value("string"), "entities": kind, "document": datasets.Value("string")}
+        ),
+    )
+    datasets.DatasetDict({"test": rows}).save_to_disk(str(tmp_path / "saved"))
+    config = DatasetConfig(name="toy", format="datasets", path=str(tmp_path / "saved"))
+    corpus = load_splits(config)["test"]
+    assert list(corpus.tags) == [["B-PER", "O"]]
+    assert (list(corpus.documents or ()), corpus.tokenizer) == ([0], "rules-1")
+
+
+def test_a_gold_of_spans_annotates_words_of_conll(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Anna O\nBerg O\n")
+    dataset = DatasetConfig(name="toy", files={"test": str(tmp_path / "a.txt")}, invalid="refuse")
+    (tmp_path / "b.jsonl").write_text('{"text": "Anna Berg", "entities": [[0, 9, "PER"]]}\n')
+    gold = GoldConfig(name="other", dataset="toy", file=str(tmp_path / "b.jsonl"), format="json")
+    words = load_splits(dataset)["test"]
+    assert list(load_gold(gold, dataset, words).tags) == [["B-PER", "I-PER"]]
+    (tmp_path / "b.jsonl").write_text('{"text": "Anna Berg", "entities": [[0, 8, "PER"]]}\n')
+    with pytest.raises(CorpusError, match="1 of 1 spans cut a word"):
+        load_gold(gold, dataset, words)
 
 
 def test_prodigy_leaves_out_what_was_not_accepted(tmp_path: Path) -> None:
