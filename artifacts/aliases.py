@@ -26,7 +26,7 @@ def read_aliases(root: Root, name: str) -> dict[str, str]:
 
 
 def read_alias(root: Root, name: str, alias: str) -> str:
-    """The artifact id that an alias points to. Raises CorruptArtifactError, also where there is no such alias."""
+    """The artifact id that an alias points to. Raises CorruptArtifactError, also if there is no such alias."""
     path = alias_path(name, alias)
     if target := _artifact_id(name, _bytes(root, path)):
         return target
@@ -37,7 +37,7 @@ def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Call
     """Let an alias point to an artifact if, when it is written, `wanted` still holds of what it points to.
 
     `wanted` is asked again after every lost race. None: there is no alias yet, or it names no artifact. Raises what
-    `wanted` raises, and ConflictError where other writers were faster _TRIES times.
+    `wanted` raises, and ConflictError if other writers were faster _TRIES times.
     """
     path = alias_path(name, alias)
     for _ in range(_TRIES):

@@ -59,7 +59,7 @@ def find_garbage(
 ) -> list[Garbage]:
     """All that can go; with `unaliased`, artifacts too that were published before that time and have no alias.
 
-    Raises InputError for a grace time below an hour, and CorruptArtifactError where a manifest cannot be read: nobody
+    Raises InputError for a grace time below an hour, and CorruptArtifactError if a manifest cannot be read: nobody
     knows what that one needs.
     """
     if grace < FRESH:
@@ -153,7 +153,7 @@ def _older(paths: Iterable[str], kinds: dict[str, str], root: Root, clock: Clock
 
 
 def _modified(root: Root, path: str) -> datetime | None:
-    """When a file was written; None where it is gone."""
+    """When a file was written; None if it is gone."""
     try:
         return root.modified(path)
     except FileNotFoundError:

@@ -67,7 +67,7 @@ def parse(location: str) -> HubLocation:
 def resolve(model: str, revision: str | None, attempts: int = ATTEMPTS) -> str:
     """The commit that a branch or tag means now; without network, what it meant when it was last downloaded.
 
-    Raises ArtifactNotFoundError, and StoreUnreachableError where the Hub gives no answer.
+    Raises ArtifactNotFoundError, and StoreUnreachableError if the Hub gives no answer.
     """
     return _asked(f"{SCHEME}{model}", lambda: client().resolve_revision(model, revision=revision), attempts).resolved
 
@@ -126,7 +126,7 @@ def _asked(location: str, question: Callable[[], T], attempts: int = ATTEMPTS) -
 
 
 def _listing(location: str, model: str, commit: str) -> "list[RepoFile]":
-    """The safe files of a commit with the Hub's digests; empty where it is offline and has never been listed."""
+    """The safe files of a commit with the Hub's digests; empty if it is offline and has never been listed."""
     from huggingface_hub import RepoFile, get_cached_repo_tree, is_offline_mode
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 

@@ -49,7 +49,7 @@ class Loader(Protocol):
 
         It is called for each use of the model, by several threads and processes, with what `pin` returned. The folder
         is trusted no more than one that a user names: its files are checked and digested, then those that make a model
-        are copied to nerbench's cache, and only the copy is loaded. Raise FileNotFoundError where there is no such
+        are copied to nerbench's cache, and only the copy is loaded. Raise FileNotFoundError if there is no such
         model; another OSError is taken for a store that does not answer, and asked again by a run.
         """
 

@@ -117,7 +117,7 @@ def _mark_used(path: Path) -> None:
 def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
     """Write the files of an artifact, verified, and its manifest to a new or empty folder; all of them or none.
 
-    Raises InputError where the folder holds something, CorruptArtifactError naming the file whose source differs.
+    Raises InputError if the folder holds something, CorruptArtifactError naming the file whose source differs.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"folder {folder}", "is not empty", "name a new one")

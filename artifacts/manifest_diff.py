@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     key: str
     """A path, a label, or a dotted key."""
     first: Any
-    """As plain JSON; None where the first artifact has nothing of that kind."""
+    """As plain JSON; None if the first artifact has nothing of that kind."""
     second: Any
 
 

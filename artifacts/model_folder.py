@@ -56,7 +56,7 @@ class Tensor(NamedTuple):
 def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
     """The tensors of a safetensors file of `size` bytes, known as `where` in messages.
 
-    Raises UnsafeArtifactError where it is none: a header that is too long, or that does not fit the file.
+    Raises UnsafeArtifactError if it is none: a header that is too long, or that does not fit the file.
     """
     length = int.from_bytes(part(0, _LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
@@ -136,7 +136,7 @@ _SAVE_AGAIN = "save the model with save_pretrained"
 def describe_folder(folder: Path | str, name: str, provenance: Provenance, golden: Golden | None = None) -> Manifest:
     """The manifest of a folder (path or URL) that `save_pretrained` of model and tokenizer made; reads all its bytes.
 
-    Raises InputError where a part is missing, UnsafeArtifactError for what must not be loaded.
+    Raises InputError if a part is missing, UnsafeArtifactError for what must not be loaded.
     """
     root = open_root(str(folder))
     present = root.files()

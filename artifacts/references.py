@@ -47,7 +47,7 @@ def _sound_ref(store: Store, key: ArtifactKey) -> ArtifactRef | None:
 
 
 def resolve_one(reference: str, store_url: str) -> ArtifactRef:
-    """The one artifact a reference means now. Raises like `resolve`, and InputError where it means several."""
+    """The one artifact a reference means now. Raises like `resolve`, and InputError if it means several."""
     refs = resolve(reference, store_url)
     if len(refs) != 1:
         raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
@@ -66,7 +66,7 @@ def verify(reference: str, store_url: str) -> list[Verification]:
 def load_manifest(ref: ArtifactRef) -> Manifest:
     """The metadata of an artifact; of a folder, its files are digested again.
 
-    Raises CorruptArtifactError where it is no longer what `ref` says.
+    Raises CorruptArtifactError if it is no longer what `ref` says.
     """
     if ref.store is not None:
         return Store(ref.store).manifest(ref)

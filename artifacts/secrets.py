@@ -35,7 +35,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def url_credential(text: str) -> str | None:
-    """What kind of credential a URL holds (`user information`, or a query parameter's name); None where there is none.
+    """What kind of credential a URL holds (`user information`, or a query parameter's name); None if there is none.
 
     >>> url_credential("https://host/file?X-Amz-Signature=abc")
     'X-Amz-Signature'

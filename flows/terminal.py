@@ -143,7 +143,7 @@ def console() -> "Console":
 
 
 def text_width() -> int | None:
-    """Columns of the terminal for a paragraph; None where there is none, for grep."""
+    """Columns of the terminal for a paragraph; None if there is none, for grep."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

@@ -38,7 +38,7 @@ def run_child(
 ) -> Job:
     """Run `python -m module` on a job, with `env` added to the environment, and return its result.
 
-    Raises InputError where the child found the request wrong, RunFailedError where it failed or died. However this
+    Raises InputError if the child found the request wrong, RunFailedError where it failed or died. However this
     function is left (an exception of `on_event` and a cancelled thread included), the child's process group is gone
     afterwards.
     """

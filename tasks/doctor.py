@@ -28,7 +28,7 @@ class Check(NamedTuple):
     ok: bool
     detail: str
     remedy: str
-    """Empty where there is nothing to mend."""
+    """Empty if there is nothing to mend."""
 
 
 def checks(store: str, results: str) -> Iterator[Check]:

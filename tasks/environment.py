@@ -22,7 +22,7 @@ NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def environment() -> dict[str, Any]:
-    """Machine, versions and code as columns of the `runs` table; null where something is not known."""
+    """Machine, versions and code as columns of the `runs` table; null if something is not known."""
     gpu = _gpu()
     code = code_version()
     return {
@@ -40,7 +40,7 @@ def environment() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What else tells a measurement's circumstances, as further columns of `runs`; null where it is not known."""
+    """What else tells a measurement's circumstances, as further columns of `runs`; null if it is not known."""
     import psutil
 
     clock = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
@@ -71,7 +71,7 @@ def _governor() -> str | None:
 
 
 def code_origin(folder: Path = PROJECT) -> dict[str, str | None]:
-    """The URL that a checkout came from (without credentials) and its nearest tag; None where there is none."""
+    """The URL that a checkout came from (without credentials) and its nearest tag; None if there is none."""
     if code_version(folder)["commit"] is None:
         return {"code_repository": None, "code_tag": None}
     remote = _output("git", "-C", str(folder), "remote", "get-url", "origin")
@@ -82,7 +82,7 @@ def code_origin(folder: Path = PROJECT) -> dict[str, str | None]:
 
 
 def code_version(folder: Path = PROJECT) -> dict[str, Any]:
-    """The `commit` of a checkout and whether it is `dirty`; None where the folder is not the top of a repository."""
+    """The `commit` of a checkout and whether it is `dirty`; None if the folder is not the top of a repository."""
     known = {"commit": None, "dirty": None}
     top = _output("git", "-C", str(folder), "rev-parse", "--show-toplevel")
     if top is None or Path(top) != folder.resolve():  # a checkout that happens to lie around us says nothing about us
@@ -157,7 +157,7 @@ def _ram_bytes() -> int:
 
 
 def _output(program: str, *arguments: str) -> str | None:
-    """What a program prints, stripped; None where there is none, or it fails."""
+    """What a program prints, stripped; None if there is none, or it fails."""
     if not shutil.which(program):
         return None
     try:

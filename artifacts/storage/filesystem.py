@@ -84,7 +84,7 @@ class Root(ABC):
     def read_record(self, path: str, limit: int) -> bytes:
         """The bytes of a JSON file; no more than `limit` are read, whatever its size is said to be.
 
-        Raises FileNotFoundError, and CorruptArtifactError where it has more, or more than MAX_VALUES values.
+        Raises FileNotFoundError, and CorruptArtifactError if it has more, or more than MAX_VALUES values.
         """
         data = self.part(path, 0, limit + 1)
         if len(data) > limit:
@@ -111,14 +111,14 @@ class Root(ABC):
 
     @abstractmethod
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        """The sorted paths of the finished files in a folder; empty where there is no such folder.
+        """The sorted paths of the finished files in a folder; empty if there is no such folder.
 
         Links to folders are followed.
         """
 
     @abstractmethod
     def inventory(self, folder: str) -> Inventory:
-        """Everything below a folder, which may be a link itself; nothing where there is no such folder."""
+        """Everything below a folder, which may be a link itself; nothing if there is no such folder."""
 
     @abstractmethod
     def chunks(self, path: str) -> Iterator[bytes]:
@@ -159,7 +159,7 @@ class Root(ABC):
         return self.size(path) == size and self.sha256(path) == sha256
 
     def _start(self, path: str, expected: bytes) -> bytes | None:
-        """As many bytes of a file as tell whether they are the expected ones; None where there is no file."""
+        """As many bytes of a file as tell whether they are the expected ones; None if there is no file."""
         try:
             return self.part(path, 0, len(expected) + 1)
         except FileNotFoundError:
@@ -177,7 +177,7 @@ class Root(ABC):
         """Copy a local file to a path that is made of its `sha256`; False if it is there already, renewed if old.
 
         Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
-        Raises InputError where the local file has another content by now.
+        Raises InputError if the local file has another content by now.
         """
         try:
             if self._holds(path, local.stat().st_size, sha256):

@@ -59,7 +59,7 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
     """Pack all days of these tables that are over in UTC, and delete what was replaced longer ago than `grace`.
 
     No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
-    NerbenchError where there is no room. A day with a damaged file stays as it is and is reported
+    NerbenchError if there is no room. A day with a damaged file stays as it is and is reported
     (`artifacts/errors.py`): the others are compacted where that is collected; else it raises CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
@@ -115,7 +115,7 @@ def _leftovers(found: Found, compaction: Compaction) -> list[str]:
 
 
 def _publish(root: Root, day: Day, found: Found, version: Version, compaction: Compaction) -> None:
-    """Let the packed file appear where every reader looks. Raises CorruptArtifactError where it is damaged."""
+    """Let the packed file appear where every reader looks. Raises CorruptArtifactError if it is damaged."""
     path = packed_path(day, found, version, compaction)
     published = day._replace(schema=version[0]).published(compaction.number)
     data = root.read(path)

@@ -71,7 +71,7 @@ def create_file(root: Root, path: str, data: bytes) -> None:
 def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table:
     """The rows of a file in the current schema, with those of the wanted columns that it has.
 
-    Raises FileNotFoundError, and CorruptArtifactError where it is damaged.
+    Raises FileNotFoundError, and CorruptArtifactError if it is damaged.
     """
     with _opened(root, path) as stream:
         rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
@@ -79,7 +79,7 @@ def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table
 
 
 def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:
-    """The first thing that a file says otherwise than `rows` (from `as_table`); None where they say the same.
+    """The first thing that a file says otherwise than `rows` (from `as_table`); None if they say the same.
 
     Raises like `read_rows`.
     """
@@ -96,7 +96,7 @@ def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | 
 
 
 def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0) -> str | None:
-    """The first column that differs and is not volatile, with both values; None where both say the same."""
+    """The first column that differs and is not volatile, with both values; None if both say the same."""
     now = _typed(table, rows)
     if before.num_rows != now.num_rows:
         return f"{before.num_rows} rows there, {now.num_rows} now"

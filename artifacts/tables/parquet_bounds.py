@@ -23,7 +23,7 @@ MAX_ROWS = 1 << 17
 """Of a row group as result tables are written."""
 MAX_FOOTER = 16 << 20
 MAX_VALUES, VALUES_A_BYTE = 1 << 23, 64
-"""Of a row group; a compressed byte may hold this many of them, where there are more."""
+"""Of a row group; a compressed byte may hold this many of them, if there are more."""
 MAX_TOTAL = 1 << 25
 """Values of all row groups, likewise."""
 MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
@@ -51,7 +51,7 @@ def bounded(
 ) -> Iterator[pq.ParquetFile]:
     """A Parquet file of which these columns (None: all) can be read row group by row group.
 
-    `dictionaries`: columns of strings to be read so. Raises ValueError where a group takes more memory than its bytes
+    `dictionaries`: columns of strings to be read so. Raises ValueError if a group takes more memory than its bytes
     may, and Arrow's errors.
     """
     stream = _held_if_small(stream)
@@ -65,7 +65,7 @@ def bounded(
 def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Table:
     """The rows of a Parquet file, with those of the wanted columns that it has.
 
-    Raises ValueError where they take more memory than a file of this size may, and Arrow's errors.
+    Raises ValueError if they take more memory than a file of this size may, and Arrow's errors.
     """
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
@@ -199,7 +199,7 @@ def _decoded_bytes(array: pa.Array) -> int:
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column, with strings that are no dictionaries. Raises ValueError where they take more than MAX_BYTES."""
+    """A column, with strings that are no dictionaries. Raises ValueError if they take more than MAX_BYTES."""
     if decoded_bytes(column) > MAX_BYTES:
         raise ValueError(f"{len(column)} of its strings have more than {MAX_BYTES} bytes")
     return column.cast(_plain_type(column.type))

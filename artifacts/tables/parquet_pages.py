@@ -74,7 +74,7 @@ def _chunk(claimed: Any, row_group: int) -> Chunk:
 
 
 def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
-    """The pages of a column chunk. Raises ValueError where they are not what its footer says."""
+    """The pages of a column chunk. Raises ValueError if they are not what its footer says."""
     at, end = chunk.start, chunk.start + chunk.compressed
     seen = 0
     while at < end and seen < chunk.values:  # Arrow stops at the same place

@@ -225,7 +225,7 @@ def _is_date(text: str) -> bool:
 def valid_compaction(root: Root, found: Found) -> Compaction | None:
     """The newest manifest of a day.
 
-    Raises FileNotFoundError where a newer one has taken its place meanwhile, CorruptArtifactError where it is none.
+    Raises FileNotFoundError if a newer one has taken its place meanwhile, CorruptArtifactError where it is none.
     """
     return _compaction(root, found.manifests[max(found.manifests)]) if found.manifests else None
 
@@ -311,7 +311,7 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> li
 def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
     """`act(look(), False)`, again if a file is gone because it was compacted meanwhile. The last attempt gets True.
 
-    Raises CorruptArtifactError where it stays away.
+    Raises CorruptArtifactError if it stays away.
     """
     for _ in range(_ATTEMPTS - 1):
         try:

@@ -70,9 +70,9 @@ def table_key(*parts: str) -> str:
 
 
 def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, Any]], *, date: str, key: str) -> str:
-    """Write one file of a table (`date`: the run's logical date) and return its uri, also where it is there already.
+    """Write one file of a table (`date`: the run's logical date) and return its uri, also if it is there already.
 
-    Where it was compacted, the uri is that of the larger file. Raises ConflictError where it is there and says
+    Where it was compacted, the uri is that of the larger file. Raises ConflictError if it is there and says
     something else in a column that is not volatile, and NerbenchError where there is no room for it. Raises ValueError
     for what only a bug can bring: unknown columns, nulls in a key column, NaN (null is what says undefined).
     """
@@ -97,7 +97,7 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
 
 
 def find_table_file(results_url: str, table: str, key: str, date: str | None = None) -> str | None:
-    """The uri of the file with this key, or of the larger one it was compacted into; None where there is none.
+    """The uri of the file with this key, or of the larger one it was compacted into; None if there is none.
 
     With its logical `date` it is found without listing the table.
     """

@@ -1,7 +1,7 @@
 """Rows of schema 1 as rows of schema 2: what every reader here does with a file of an earlier version.
 
-Schema 2 adds `run_date`, `aggregation` and the unit of gate decisions, renames columns, and has one way to say "no
-average".
+Schema 2 adds `run_date`, `aggregation` and the unit of gate decisions, renames columns and the verdict `inconclusive`,
+and has one way to say "no average".
 """
 
 import re
@@ -61,6 +61,9 @@ def upgraded(path: str, rows: pa.Table, wanted: set[str] | None = None) -> pa.Ta
     if table == "metrics":
         n_models = rows["n_models"] if "n_models" in there else pa.nulls(rows.num_rows, pa.int32())
         rows = _set(rows, "aggregation", pc.if_else(pc.is_null(n_models), "model", "seed_mean"))
+    if table == "gate" and "verdict" in there:
+        is_old = pc.equal(rows["verdict"], "inconclusive")
+        rows = _set(rows, "verdict", pc.if_else(is_old, "undecided", rows["verdict"]))
     if table == "gate" and {"kind", "metric"} <= there:
         rows = _with_units(rows)
     return rows if wanted is None else rows.select([name for name in rows.column_names if name in wanted])

@@ -153,7 +153,7 @@ def _show_flips(one: "FlippedOn", shown: int) -> None:
 
 
 def _flip(flip: "Flip") -> str:
-    """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, their words only where they are others."""
+    """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, their words only if they are others."""
     words = _words(flip)
 
     def told(found: "tuple[Entity, ...]") -> str:
@@ -179,7 +179,7 @@ def _marked(flip: "Flip") -> str:
 
 
 def _words(flip: "Flip") -> list[str]:
-    """The words of the sentence; none where they are not known, or hold blanks themselves."""
+    """The words of the sentence; none if they are not known, or hold blanks themselves."""
     words = (flip.sentence_text or "").split(" ")
     return words if " ".join(words[flip.start : flip.end]) == flip.text else []
 

@@ -166,13 +166,15 @@ def _tagged(
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
         reader = reader_of(artifact.name, handle.value.labels, config.benchmark, mode.value)
         try:
-            yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
+            yield from tag_sentences(
+                handle.value, reader, sentences, aggregation_strategy=config.benchmark.aggregation_strategy
+            )
         except RunFailedError as error:
             raise RunFailedError(f"{artifact.name}: {error}") from error
 
 
 def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
-    """The same, and on the way what progress there is: the rate, and where the size is known the remaining time."""
+    """The same, and on the way what progress there is: the rate, and if the size is known the remaining time."""
     from nerbench.tasks.progress import EVERY_S, at_most_every, clock
 
     started, log = time.monotonic(), logging.getLogger("nerbench.progress")

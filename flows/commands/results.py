@@ -50,9 +50,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
-    from nerbench.tasks.results.summary import leaderboard, newest_run, speed_and_memory
+    from nerbench.tasks.results.summary import leaderboard, read_run, speed_and_memory
 
-    found = newest_run(config.results, run)
+    found = read_run(config.results, run)
     if json:
         print_json(found._asdict())
         return

@@ -34,7 +34,7 @@ class Analysed(NamedTuple):
 def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analysed:
     """Analyse stored predictions; their tables are written once, the numbers belong to each run.
 
-    Raises CorruptArtifactError where the file is not what was written.
+    Raises CorruptArtifactError if the file is not what was written.
     """
     file = read_predictions(run.results, predicted.uri)
     parts = partial(file.parts, text=benchmark.text == "keep")
@@ -70,7 +70,7 @@ def write_analysis(
 
 
 def _calibrated(parts: Parts) -> list[Row] | None:
-    """None where there are no scores: a file without rows would keep those from being written when there are."""
+    """None if there are no scores: a file without rows would keep those from being written when there are."""
     found = calibration(parts)
     return None if found.reason else found.rows
 

@@ -49,7 +49,7 @@ class Calibration:
     metrics: list[Row]
     """The numbers of METRICS, as rows of the table `metrics`, without run and identity."""
     reason: str | None
-    """Why nothing could be judged; None where everything could."""
+    """Why nothing could be judged; None if everything could."""
 
 
 class Judged(NamedTuple):
@@ -57,7 +57,7 @@ class Judged(NamedTuple):
 
     type: Indices
     confidence: Numbers
-    """NaN where it is unknown."""
+    """NaN if it is unknown."""
     right: Flags
 
 
@@ -105,7 +105,7 @@ def calibration(parts: Iterable[TaggedWords]) -> Calibration:
 
 
 def error_in_equal_mass(ranked: Ranked) -> float | None:
-    """None where there are too few entities for bins."""
+    """None if there are too few entities for bins."""
     bins = _bins(ranked)
     if not bins:
         return None
@@ -114,7 +114,7 @@ def error_in_equal_mass(ranked: Ranked) -> float | None:
 
 
 def error_in_equal_width(ranked: Ranked) -> float | None:
-    """None where there are too few entities for bins."""
+    """None if there are too few entities for bins."""
     if len(ranked.right) < N_BINS * LEAST_IN_BIN:
         return None
     upper_ends = np.arange(1, N_BINS) / N_BINS
@@ -124,12 +124,12 @@ def error_in_equal_width(ranked: Ranked) -> float | None:
 
 
 def brier(ranked: Ranked) -> float | None:
-    """None where there are no entities."""
+    """None if there are no entities."""
     return float(np.mean((ranked.confidence - ranked.right) ** 2)) if len(ranked.right) else None
 
 
 def area_under_risk(ranked: Ranked) -> float | None:
-    """None where there are no entities."""
+    """None if there are no entities."""
     n_wrong = np.cumsum(~ranked.right)
     return float(np.mean(n_wrong[ranked.n_as_sure - 1] / ranked.n_as_sure)) if len(n_wrong) else None
 
@@ -151,7 +151,7 @@ def _judge(part: TaggedWords) -> Judged:
 
 
 def _bins(ranked: Ranked) -> list[Row]:
-    """One row a bin, also for one that entities of equal confidence leave empty; none where there are too few."""
+    """One row a bin, also for one that entities of equal confidence leave empty; none if there are too few."""
     if len(ranked.right) < N_BINS * LEAST_IN_BIN:
         return []
     bounds = [0, *ranked.surest(N_BINS).tolist()]

@@ -54,7 +54,7 @@ def align(part: TaggedWords) -> Aligned:
 
 
 def lowest_scores(part: TaggedWords, start: Indices, end: Indices) -> Numbers:
-    """The least score of the words from each `start` to before its `end`, none empty; NaN where no word has one.
+    """The least score of the words from each `start` to before its `end`, none empty; NaN if no word has one.
 
     A word that the tokenizer makes no pieces of has no score; the others speak for its entity.
     """
@@ -217,7 +217,7 @@ def _context(wrong: Wrong, first: Indices, last: Indices) -> tuple[Indices, Indi
 
 
 def _joined(text: pa.ChunkedArray | None, start: Indices, end: Indices) -> pa.Array:
-    """(spans,) the words from each `start` to before its `end` with blanks between; null where words are not known."""
+    """(spans,) the words from each `start` to before its `end` with blanks between; null if words are not known."""
     if text is None:
         return pa.nulls(len(start), pa.string())
     lengths = end - start

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def score_user_metrics(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
-    """Rows of the metrics that need predictions, or, where the artifact is given, the model, which is loaded once."""
+    """Rows of the metrics that need predictions, or if the artifact is given, the model, which is loaded once."""
     metrics = [one for one in selected_metrics(config) if one.needs != "counts"]
     if not metrics:
         return []

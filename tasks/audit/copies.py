@@ -41,9 +41,9 @@ ENTITIES, UNITS = 50, 20
 
 
 def write_excerpt(corpus: Corpus, path: Path) -> None:
-    """Write JSON lines with `tokens`, IOB2 `ner_tags` and, where the corpus has documents, `document`.
+    """Write JSON lines with `tokens`, IOB2 `ner_tags` and, if the corpus has documents, `document`.
 
-    Raises CorpusError where the sentences hold no entity.
+    Raises CorpusError if the sentences hold no entity.
     """
     n_sentences = enough(corpus)
     words, tags = (list(islice(sentences, n_sentences)) for sentences in (corpus.words, corpus.tags))

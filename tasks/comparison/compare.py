@@ -45,7 +45,7 @@ class Comparison:
     base: ScoredRun
     candidate: ScoredRun
     verdict: Verdict | None
-    """None where the two are not comparable."""
+    """None if the two are not comparable."""
     frozen: bool
     """Whether the two are one model with the same settings, of which any flip is real."""
     reasons: tuple[str, ...]
@@ -99,7 +99,7 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
 
     Verdicts are those of `tasks/statistics/verdicts.py` on overall strict F1, the worst of the data sets. Identical
     predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
-    Raises InputError where a side cannot be found.
+    Raises InputError if a side cannot be found.
     """
     sides = [_find(one, config, asked) for one in (base, candidate)]
     pairs = common(*sides)
@@ -149,7 +149,7 @@ def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any
 
 
 def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedRuns]:
-    """Of each data set the annotation asked for, else its own. Raises InputError where none has it."""
+    """Of each data set the annotation asked for, else its own. Raises InputError if none has it."""
     found = [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
     if not found:
         there = ", ".join(sorted({pair.gold for pair in pairs}))

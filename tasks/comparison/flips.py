@@ -15,7 +15,7 @@ def aligned_parts(
 ) -> Iterator[tuple[TaggedWords, TaggedWords]]:
     """Parts of the same words of both sides: cut wherever one of them is, and with the entity types of both.
 
-    Raises ValueError where words, sentences, documents or gold are not the same. Scores are left out.
+    Raises ValueError if words, sentences, documents or gold are not the same. Scores are left out.
     """
     bases, candidates = ((part for part in parts if len(part.gold)) for parts in (base_parts, candidate_parts))
     base, candidate = next(bases, None), next(candidates, None)
@@ -87,7 +87,7 @@ class Flip:
 
     kind: Kind
     document: int | None
-    """0-based in the split; None where there are no boundaries."""
+    """0-based in the split; None if there are no boundaries."""
     sentence: int
     """0-based in the split."""
     start: int
@@ -95,7 +95,7 @@ class Flip:
     end: int
     """The word after the last one."""
     text: str | None
-    """Those words; None where the tables do not hold them."""
+    """Those words; None if the tables do not hold them."""
     label: str
     """The type of the gold entity; in a changed region that of its first gold entity, candidate or base entity."""
     gold: tuple[Entity, ...]
@@ -115,7 +115,7 @@ def flips(base_parts: Iterable[TaggedWords], candidate_parts: Iterable[TaggedWor
     `gained`, each that only base has right was `lost`; a region with neither has `changed`. So there are as many more
     gained than lost as the candidate has more true positives. Tags that belong to no entity can differ without a flip.
 
-    The two sides may be cut into parts differently. Raises ValueError where words or gold are not the same.
+    The two sides may be cut into parts differently. Raises ValueError if words or gold are not the same.
     """
     for base, candidate in aligned_parts(base_parts, candidate_parts):
         if not np.array_equal(base.predicted, candidate.predicted):

@@ -1,7 +1,6 @@
 """The quality gate: rules that a model is held to beside its baseline, what they found, and what follows from it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
@@ -10,6 +9,7 @@ from nerbench.artifacts.store import Store
 from nerbench.tasks.comparison.deltas import decided, deltas
 from nerbench.tasks.comparison.flips import KINDS, flips
 from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results.query import NumberKey, number_key
 from nerbench.tasks.scoring.counts import OVERALL, Counts
 from nerbench.tasks.scoring.metrics import Quantity, Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare, read_predictions
@@ -28,7 +28,7 @@ Annotation = tuple[str | None, str | None]
 def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
     """What a model is compared with: its own name's alias, or the one reference for all.
 
-    None where there is no such alias yet and the model is to be the first that gets it. Raises RunFailedError where
+    None if there is no such alias yet and the model is to be the first that gets it. Raises RunFailedError if
     there is none and none is to be set, and InputError for a reference that means nothing, or several.
     """
     reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
@@ -121,7 +121,7 @@ def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_p
 
 
 def undecided(rows: Iterable[Row]) -> str:
-    """The rows of rules on which the data cannot decide, in words; empty where there are none."""
+    """The rows of rules on which the data cannot decide, in words; empty if there are none."""
     return "; ".join(said(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
@@ -155,13 +155,14 @@ def measure(
     seed: int,
 ) -> list[Row]:
     """One row a rule, by its number: the difference with its interval and p-value, for `decide`."""
+    keys = {number: number_key(**{name: getattr(rule, name) for name in RULE_FIELDS}) for number, rule in rules.items()}
 
-    def wanted(quantity: Quantity) -> bool:
-        return any(_key(rule) == _key_of(quantity) for rule in rules.values())
+    def wanted(one: Quantity) -> bool:
+        return (one.level, one.mode, one.slice, one.label, one.average, one.metric.name) in keys.values()
 
     found = deltas(base, candidate, seed=seed, confidence=gate.confidence, wanted=wanted)
-    by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found}
-    return [_measured(gate, number, rule, by_key.get(_key(rule))) for number, rule in rules.items()]
+    by_key = {tuple(row[name] for name in NumberKey._fields): row for row in found}
+    return [_measured(gate, number, rule, by_key.get(keys[number])) for number, rule in rules.items()]
 
 
 def in_words(row: Row) -> str:
@@ -189,15 +190,6 @@ def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
 def _identical(row: Row) -> Row:
     """Identical predictions pass, however few the entities; a number that is not there is missing all the same."""
     return row if row["verdict"] == MISSING else row | {"verdict": "pass"}
-
-
-def _key(rule: GateRule) -> tuple[Any, ...]:
-    return tuple(getattr(rule, name) for name in RULE_FIELDS)
-
-
-def _key_of(quantity: Quantity) -> tuple[Any, ...]:
-    is_micro = quantity.average in {"", "micro"}
-    return quantity.mode, quantity.slice, quantity.label, quantity.metric.name if is_micro else None
 
 
 def _measured(gate: GateConfig, number: int, rule: GateRule, delta: Row | None) -> Row:

@@ -96,7 +96,7 @@ def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> 
 
 
 def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:
-    """How many entities flipped, by kind; nothing where the earlier predictions are gone."""
+    """How many entities flipped, by kind; nothing if the earlier predictions are gone."""
     try:
         uris = (stored(results, before).uri, now.uri)
     except InputError:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_ended
+from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_run
 from nerbench.tasks.scoring.stored_predictions import Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -57,7 +57,7 @@ class ComparedRuns(NamedTuple):
 
     @property
     def reasons(self) -> list[str]:
-        """Why the two cannot be compared; empty where they can."""
+        """Why the two cannot be compared; empty if they can."""
         return reasons(self.base, self.candidate)
 
     @property
@@ -83,7 +83,7 @@ def find_scored_run(
     run means the artifact that had the name in that run, wherever `latest` points to now. A name or digest that the
     store does not hold any more is looked up in the results. `dataset` and `gold` restrict what is looked for.
 
-    Raises InputError where nothing or several artifacts are meant, or where the metrics' predictions are gone.
+    Raises InputError if nothing or several artifacts are meant, or if the metrics' predictions are gone.
     """
     model, marked, moment = reference.partition("#")
     if not model or (marked and not moment):
@@ -109,7 +109,7 @@ def find_scored_run(
 
 
 def reasons(base: Predicted | None, candidate: Predicted | None) -> list[str]:
-    """Why two scores cannot be compared, a line each; empty where they can."""
+    """Why two scores cannot be compared, a line each; empty if they can."""
     if base is None or candidate is None:
         missing = [name for name, side in (("base", base), ("candidate", candidate)) if side is None]
         return [f"{name} was not scored on this data set and annotation" for name in missing]
@@ -155,10 +155,9 @@ def _newest(results: str, filters: Sequence[Filter], moment: str) -> EndedRun | 
         named: Filter = ("run_id", "=", of_run)
         filters = [*filters, named]
         date = date_of_run(results, of_run)
-    for found in _scores(results, filters, date):
-        if ended := newest_ended(results, found):
-            return ended._replace(rows=ended.rows.sort_by([("dataset", "ascending"), ("gold", "ascending")]))
-    return None
+    found = newest_run(results, _scores(results, filters, date))
+    by_annotation = [("dataset", "ascending"), ("gold", "ascending")]
+    return found._replace(rows=found.rows.sort_by(by_annotation)) if found else None
 
 
 def _scores(results: str, filters: Sequence[Filter], date: str | None = None) -> Iterator[DatedRows]:

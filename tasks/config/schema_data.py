@@ -115,7 +115,7 @@ class DatasetConfig(Section):
         return "all" if "all" in self.files else "train"
 
     def file_of(self, split: str) -> str | None:
-        """The file that a split is read from; None where it is no file."""
+        """The file that a split is read from; None if it is no file."""
         is_made = self.split is not None and split in self.split.amounts
         files: Mapping[Any, str] = self.files
         return files.get(self.divided if is_made else split)

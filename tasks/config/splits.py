@@ -62,7 +62,7 @@ class SplitConfig(Section):
         """Units of each split, of so many: percentages are rounded half up, and `rest` is what that leaves.
 
         Where only percentages are given, the largest one (the first of equal ones) gets the rest. Raises ValueError
-        where a split gets nothing, or numbers do not add up to `units`.
+        if a split gets nothing, or numbers do not add up to `units`.
         """
         amounts, what = self.amounts, f"{self.by}{'' if units == 1 else 's'}"
         shares = {split: share for split, amount in amounts.items() if (share := _share(amount))}

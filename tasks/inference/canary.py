@@ -42,7 +42,9 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
         names = (*handle.value.labels, OUTSIDE)  # index -1, a word without pieces
         for block in blocks:
             start, stop = block * BLOCK, min((block + 1) * BLOCK, len(corpus.words))
-            now = predict_block(handle.value, corpus.words[start:stop], vote=plan.settings.vote)
+            now = predict_block(
+                handle.value, corpus.words[start:stop], aggregation_strategy=plan.settings.aggregation_strategy
+            )
             first = int(sum(corpus.lengths[:start]))
             before = stored[first : first + len(now.labels)]
             _compare(first, before, [names[label] for label in now.labels])

@@ -104,7 +104,7 @@ def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
 def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
     """Whether a folder holds a record and its intact predictions, and the record; reports damage with `name`.
 
-    Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
+    Raises InputError if access is refused, and StoreUnreachableError where there is no answer: neither says that
     there is no record, or a damaged one.
     """
     path = f"{folder}/record.json"
@@ -139,8 +139,8 @@ class EvaluationSettings(Section):
 
     device: str
     precision: Dtype
-    window: int | None
-    vote: Literal["first", "max", "mean"]
+    max_length: int | None
+    aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1
     """How many infer together; on a CPU, each has its share of the threads."""
 
@@ -181,17 +181,12 @@ class Shard(Section):
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     """What of a benchmark can change a prediction."""
-    return EvaluationSettings(
-        device=benchmark.device,
-        precision=benchmark.dtype,
-        window=benchmark.window,
-        vote=benchmark.vote,
-        processes=benchmark.processes,
-    )
+    same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
+    return EvaluationSettings(precision=benchmark.dtype, **same)
 
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
     from nerbench.tasks.inference.loading import resolve_device
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
@@ -201,8 +196,8 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "words_sha256": words_sha256,
         "precision": settings.precision,
         "attention": "auto",
-        "window": str(settings.window or "model"),
-        "vote": settings.vote,
+        "window": str(settings.max_length or "model"),
+        "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
         "block": str(BLOCK),
         "batch_pieces": str(BATCH_PIECES[device.type]),
         "code": CODE_VERSION,
@@ -259,7 +254,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
 
     The model is evicted again. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
-    where another kind of machine planned it.
+    if another kind of machine planned it.
     """
     shard = shard or Shard(record=plan.record)
     if shard.record:
@@ -292,7 +287,8 @@ def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
     """The fields of a record of predictions that this process writes to a file."""
     with tagger_handle(artifact, settings) as handle:
         tagger = handle.value
-        inferred = infer(path, tagger, corpus, vote=settings.vote, blocks=blocks, on_progress=on_progress)
+        strategy = settings.aggregation_strategy
+        inferred = infer(path, tagger, corpus, aggregation_strategy=strategy, blocks=blocks, on_progress=on_progress)
         return inferred._asdict() | {"labels": tagger.labels, "ignored_keys": tagger.ignored_keys}
 
 
@@ -359,7 +355,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
 
 
 def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
-    """Raise RunFailedError where predictions made here would not be those that the plan's key stands for."""
+    """Raise RunFailedError if predictions made here would not be those that the plan's key stands for."""
     if evaluation_key(artifact.model_sha256, corpus.words_sha256, plan.settings) != plan.key:
         raise RunFailedError(
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
@@ -381,7 +377,7 @@ def tagger_handle(
             folder,
             device=device,
             precision=settings.precision,
-            window=settings.window,
+            window=settings.max_length,
             name=artifact.name,
             golden=golden_of(artifact),
         )

@@ -43,7 +43,7 @@ def record(tagger: "Tagger") -> Golden:
 
 
 def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
-    """Compare with what was recorded. Raises CorruptArtifactError where pieces or logits differ.
+    """Compare with what was recorded. Raises CorruptArtifactError if pieces or logits differ.
 
     Sentences that this version of ours does not know are left out, with a warning.
     """

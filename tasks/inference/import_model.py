@@ -33,7 +33,7 @@ def import_model(location: str, name: str, store: Store, *, check: bool = True) 
 
 
 def check_labels(labels: tuple[str, ...], location: str) -> None:
-    """Raise InputError where labels do not say what they mean: nothing could be scored by them."""
+    """Raise InputError if labels do not say what they mean: nothing could be scored by them."""
     where = f"labels of {location}"
     remedy = 'write their names into its config.json: "id2label": {"0": "O", "1": "B-PER", …}'
     if not labels:

@@ -37,7 +37,7 @@ SPARE_TENSORS = 1000
 def check_size(folder: Path, config: "PreTrainedConfig", name: str) -> None:
     """Build the model without memory and count its weights, up to what its files could hold.
 
-    Raises CorruptArtifactError where the configuration builds more than twice the numbers or tensors of the files.
+    Raises CorruptArtifactError if the configuration builds more than twice the numbers or tensors of the files.
     """
     import torch
     from transformers import AutoModelForTokenClassification
@@ -133,7 +133,7 @@ def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
 def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int | None = None) -> int:
     """Pieces a window: the smallest of the wanted one, the model's positions and the tokenizer's limit.
 
-    RoBERTa's kin lose `pad_token_id + 1` positions. Raises InputError where the wanted window exceeds the model's.
+    RoBERTa's kin lose `pad_token_id + 1` positions. Raises InputError if the wanted window exceeds the model's.
     """
     positions = config.get("max_position_embeddings") or DEFAULT_WINDOW
     if config.get("model_type") in OFFSET_POSITIONS:
@@ -141,7 +141,7 @@ def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int |
     limit = int(min(positions, tokenizer_limit))
     if wanted and wanted > limit:
         problem = f"{wanted} pieces are more than the model's {limit}"
-        raise InputError("window", problem, f"give at most {limit}, or leave it out")
+        raise InputError("max_length", problem, f"give at most {limit}, or leave it out")
     return wanted or limit
 
 
@@ -205,8 +205,8 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
 ) -> Tagger:
     """Load a saved token classifier for inference, known as `name` in messages.
 
-    Raises CorruptArtifactError where weights are missing (transformers would fill them with random numbers), are not
-    used, or do not fit the configuration or the tokenizer, or where the model no longer says what `golden` recorded;
+    Raises CorruptArtifactError if weights are missing (transformers would fill them with random numbers), are not
+    used, or do not fit the configuration or the tokenizer, or if the model no longer says what `golden` recorded;
     InputError where the folder cannot be loaded at all.
     """
     from transformers import AutoModelForTokenClassification
@@ -242,7 +242,7 @@ def load_network(
     """The network of an untrusted folder, and transformers' loading info: safetensors only, no code, bounded size.
 
     `auto_class`: AutoModel or a class like it; `dtype`: of the weights, whatever the checkpoint's is; `options`: of its
-    `from_pretrained`. Raises InputError where the folder cannot be loaded, CorruptArtifactError like `check_size`.
+    `from_pretrained`. Raises InputError if the folder cannot be loaded, CorruptArtifactError like `check_size`.
     """
     from transformers import AutoConfig
 

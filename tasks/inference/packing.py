@@ -67,7 +67,7 @@ def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
 ) -> tuple[torch.Tensor, None]:
     """(1, heads, pieces, size) each to (1, pieces, heads, size).
 
-    Raises NotImplementedError where an architecture asks for more than each sentence's full attention to itself.
+    Raises NotImplementedError if an architecture asks for more than each sentence's full attention to itself.
     """
     if segments is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward

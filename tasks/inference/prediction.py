@@ -39,7 +39,7 @@ class BlockPredictions(NamedTuple):
     labels: np.ndarray
     """int32 output index a word; -1 where the word had no piece."""
     scores: np.ndarray
-    """float32 probability of that label; NaN where the word had no piece."""
+    """float32 probability of that label; NaN if the word had no piece."""
     truncated: int
     """Words longer than a whole window, judged by their first pieces."""
     pieces: int
@@ -47,15 +47,20 @@ class BlockPredictions(NamedTuple):
 
 
 def predict(
-    tagger: Tagger, sentences: Iterable[Sequence[str]], *, vote: str = "first", tokenizing: Tokenizing = tokenize
+    tagger: Tagger,
+    sentences: Iterable[Sequence[str]],
+    *,
+    aggregation_strategy: str = "first",
+    tokenizing: Tokenizing = tokenize,
 ) -> Iterator[BlockPredictions]:
     """Predict one label a word, block by block.
 
-    `vote`: `first` piece of a word, `mean` probabilities over its pieces, or its `max` (most confident) piece.
+    `aggregation_strategy`: the `first` token of a word decides, or the `average` probability of its tokens, or its
+    most confident token (`max`).
     """
     iterator = iter(sentences)
     blocks = iter(lambda: list(islice(iterator, BLOCK)), [])
-    compute = partial(predict_block, tagger, vote=vote, tokenizing=tokenizing)
+    compute = partial(predict_block, tagger, aggregation_strategy=aggregation_strategy, tokenizing=tokenizing)
     # On a CPU the model takes all cores; beside an accelerator they tokenize the next block meanwhile.
     return map(compute, blocks) if tagger.device.type == "cpu" else ahead(compute, blocks)
 
@@ -73,7 +78,11 @@ def ahead(compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
 
 
 def predict_block(
-    tagger: Tagger, sentences: Sequence[Sequence[str]], *, vote: str = "first", tokenizing: Tokenizing = tokenize
+    tagger: Tagger,
+    sentences: Sequence[Sequence[str]],
+    *,
+    aggregation_strategy: str = "first",
+    tokenizing: Tokenizing = tokenize,
 ) -> BlockPredictions:
     """Predict one label for every word of at most BLOCK sentences; equal ones are computed once."""
     number_of: dict[tuple[str, ...], int] = {}
@@ -85,7 +94,9 @@ def predict_block(
     scores = np.full(first[-1], np.nan, dtype=np.float32)
     if cut:
         words = np.concatenate([first[window.sentence] + np.asarray(window.words) for window in cut])
-        labels[words], scores[words] = _decide(_probabilities(tagger, cut, vote), cut, vote)
+        labels[words], scores[words] = _decide(
+            _probabilities(tagger, cut, aggregation_strategy), cut, aggregation_strategy
+        )
     everywhere = runs_of(first[numbers], np.diff(first)[numbers])
     shown = [pieces[number] for number in numbers]
     return BlockPredictions(
@@ -112,23 +123,23 @@ def batches(lengths: Sequence[int], budget: int, batching: Batching = "padded") 
         yield range(start, len(lengths))
 
 
-def _probabilities(tagger: Tagger, cut: Sequence[Window], vote: str) -> np.ndarray:
+def _probabilities(tagger: Tagger, cut: Sequence[Window], strategy: str) -> np.ndarray:
     """(deciding pieces, labels) of windows in length order, brought to the host all at once."""
     found = []
     lengths = [len(window.ids) for window in cut]
     for batch in batches(lengths, BATCH_PIECES[tagger.device.type], tagger.batching):
         members = cut[batch.start : batch.stop]
         logits = logits_of(tagger, [window.ids for window in members])
-        deciding = on_device(_deciding(members, logits.starts, vote), tagger.device)
+        deciding = on_device(_deciding(members, logits.starts, strategy), tagger.device)
         found.append(torch.softmax(logits.rows[deciding].float(), dim=-1))
     together: np.ndarray = torch.cat(found).cpu().numpy()
     return together
 
 
-def _deciding(members: Sequence[Window], first_rows: np.ndarray, vote: str) -> np.ndarray:
+def _deciding(members: Sequence[Window], first_rows: np.ndarray, strategy: str) -> np.ndarray:
     """The rows of the pieces that decide, word by word, of windows that begin at `first_rows`."""
     starts = [row + np.asarray(window.starts) for row, window in zip(first_rows, members, strict=True)]
-    counts = _counts(members) if vote != "first" else np.ones(sum(map(len, starts)), dtype=np.int64)
+    counts = _counts(members) if strategy != "first" else np.ones(sum(map(len, starts)), dtype=np.int64)
     return runs_of(np.concatenate(starts), counts)
 
 
@@ -144,12 +155,12 @@ def _counts(members: Sequence[Window]) -> np.ndarray:
     return np.concatenate([np.asarray(window.ends) - np.asarray(window.starts) for window in members])
 
 
-def _decide(probabilities: np.ndarray, cut: Sequence[Window], vote: str) -> tuple[np.ndarray, np.ndarray]:
+def _decide(probabilities: np.ndarray, cut: Sequence[Window], strategy: str) -> tuple[np.ndarray, np.ndarray]:
     """Label index and probability for each word that the windows predict, in their order."""
-    if vote != "first":
+    if strategy != "first":
         counts = _counts(cut)
-        combine = np.add if vote == "mean" else np.maximum
+        combine = np.add if strategy == "average" else np.maximum
         probabilities = combine.reduceat(probabilities, np.cumsum(counts) - counts, axis=0)
-        if vote == "mean":
+        if strategy == "average":
             probabilities /= counts[:, None]
     return probabilities.argmax(axis=1), probabilities.max(axis=1)

@@ -133,7 +133,13 @@ class Inferred(NamedTuple):
 
 
 def infer(  # noqa: PLR0913 - what is inferred, and where it goes
-    path: Path, tagger: "Tagger", corpus: Corpus, *, vote: str, blocks: range, on_progress: Callable[[int], None]
+    path: Path,
+    tagger: "Tagger",
+    corpus: Corpus,
+    *,
+    aggregation_strategy: str,
+    blocks: range,
+    on_progress: Callable[[int], None],
 ) -> Inferred:
     """Predict the words of some consecutive blocks of a corpus into a Parquet file, a row group a block.
 
@@ -149,7 +155,9 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         sentences = _sentences(corpus, blocks.start * BLOCK, blocks.stop * BLOCK)
-        predicted = _timed(predict(tagger, sentences, vote=vote, tokenizing=tokenize_once))
+        predicted = _timed(
+            predict(tagger, sentences, aggregation_strategy=aggregation_strategy, tokenizing=tokenize_once)
+        )
         rows_of_blocks = islice(positions(corpus, BLOCK), blocks.start, blocks.stop)
         for rows, (block, elapsed) in zip(rows_of_blocks, predicted, strict=True):
             seconds += elapsed

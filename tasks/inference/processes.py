@@ -66,7 +66,7 @@ def visible_gpus(device: str, processes: int) -> dict[str, str]:
 
 
 def check_processes(processes: int, device: "torch.device", field: str) -> None:
-    """Raise InputError where this machine has fewer GPUs, or cores, than processes are wanted."""
+    """Raise InputError if this machine has fewer GPUs, or cores, than processes are wanted."""
     import torch
 
     kind, present = {"cuda": ("GPUs", torch.cuda.device_count()), "cpu": ("cores", _cores())}.get(

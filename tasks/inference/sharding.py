@@ -62,7 +62,7 @@ def join_shards(
 ) -> EvaluationRecord:
     """Join all shards of an evaluation, in their order, and keep it; one block of predictions is in memory at a time.
 
-    Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
+    Raises CorruptArtifactError if a shard is not what was kept, and FileNotFoundError where it is gone.
     """
     root = open_root(results)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:

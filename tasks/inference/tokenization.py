@@ -74,7 +74,7 @@ def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list
 
 
 def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
-    """The pieces of each word; none for a word that vanishes. Raises RunFailedError where the tokenizer fails."""
+    """The pieces of each word; none for a word that vanishes. Raises RunFailedError if the tokenizer fails."""
     # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
     texts = [words[start : start + WORDS_A_TEXT] for start in range(0, len(words), WORDS_A_TEXT)]
     found: list[list[int]] = []

@@ -39,14 +39,14 @@ def measure_and_write(
     if gate:
         found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
         if found and found.is_suspicious:
-            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_undisturbed)
+            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_latency)
             found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
         judged = [speed_gate.judged(rows["speed"][0], found, gate)]
     return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
 
 
-def _undisturbed(rows: dict[str, list[Row]]) -> float:
-    seconds: float = rows["speed"][0][speed_gate.UNDISTURBED]
+def _latency(rows: dict[str, list[Row]]) -> float:
+    seconds: float = rows["speed"][0][speed_gate.LATENCY]
     return seconds
 
 
@@ -58,7 +58,7 @@ def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, p
         "passes": passes,
         "device": benchmark.device,
         "precision": benchmark.dtype,
-        "window": benchmark.window,
+        "window": benchmark.max_length,
     }
     measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
     return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)

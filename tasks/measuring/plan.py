@@ -46,7 +46,7 @@ class Group(NamedTuple):
 def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus: bool) -> list[Group]:
     """All groups of a sweep on a kind of device (`cpu`, `cuda`, `mps`).
 
-    `corpus`: whether there are sentences for real lengths. Raises InputError where a sequence length exceeds a model's
+    `corpus`: whether there are sentences for real lengths. Raises InputError if a sequence length exceeds a model's
     positions, a model lacks the head that is asked for, or nothing is left to measure.
     """
     groups = [
@@ -72,7 +72,7 @@ def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus
 
 
 def head_of(subject: Subject, speed: SpeedConfig) -> Head:
-    """The head that a model is measured with. Raises InputError where it has no such head."""
+    """The head that a model is measured with. Raises InputError if it has no such head."""
     if speed.head == "token" and subject.headless:
         problem = f"{subject.name} is no token classifier"
         raise InputError("speed.head", problem, "give none, or leave it out to measure each model as it is")
@@ -98,7 +98,7 @@ def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> t
 
 
 def why_unavailable(backend: str, precision: str, workload: str, device: str) -> str | None:
-    """Why a backend cannot compute this here; None where it can."""
+    """Why a backend cannot compute this here; None if it can."""
     if precision == "fp16" and device == "cpu":
         return "fp16 is not computed on a CPU"
     if backend in {"int8", "onnx"}:

@@ -59,7 +59,7 @@ class Amount(NamedTuple):
 
     sentences: int
     words: int | None
-    """None where there are pieces only."""
+    """None if there are pieces only."""
     pieces: int
     """Without padding."""
 
@@ -67,7 +67,7 @@ class Amount(NamedTuple):
 def summarise(samples: Sequence[Sequence[float]], amounts: Sequence[Sequence[Amount]]) -> dict[str, Any]:
     """The columns of `speed` that samples give, in seconds a call; `samples` and `amounts` by process.
 
-    Raises ValueError where there is no sample.
+    Raises ValueError if there is no sample.
     """
     flat = np.concatenate([np.asarray(one, np.float64) for one in samples])
     if not len(flat):
@@ -134,7 +134,7 @@ def hierarchical(samples: Sequence[Sequence[float]], of: Statistics, *, n: int =
 def _drawn(
     flat: Floats, sizes: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64], generator: np.random.Generator
 ) -> Floats:
-    """Samples of the chosen processes: (n, processes) -> (n, processes * largest size), NaN where one has fewer."""
+    """Samples of the chosen processes: (n, processes) -> (n, processes * largest size), NaN if one has fewer."""
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     size = sizes[chosen][..., None]
     uniform = generator.random((*chosen.shape, int(sizes.max())))

@@ -105,7 +105,7 @@ def located(model: str, store: str) -> str:
     """What a user at this machine names, as the flow takes it: folders absolute, a bare id of the Hub as `hf://…`.
 
     A name means the store's model before an architecture, and that before a model of the Hub. Raises
-    ArtifactNotFoundError where it is none of them. (What the parameters of a run name is never looked for on the Hub.)
+    ArtifactNotFoundError if it is none of them. (What the parameters of a run name is never looked for on the Hub.)
     """
     if model.lstrip().startswith("{") or "://" in model:
         return model
@@ -163,7 +163,7 @@ def _find(model: str, store: str) -> Sequence[Subject]:
 
 
 def of_artifact(artifact: ArtifactRef) -> Subject:
-    """A model with weights. Raises InputError where its configuration says nothing of positions."""
+    """A model with weights. Raises InputError if its configuration says nothing of positions."""
     path = materialise(artifact) / "config.json"
     with one_line(f"model {artifact.name}", "name a folder made by save_pretrained"):
         config = json.loads(path.read_text())

@@ -270,9 +270,9 @@ def _run(
     on_cell: Callable[[Measured, Job | None], None],
     on_host: Callable[[Job], None] = lambda event: None,
 ) -> Job | None:
-    """Run a process for some cells; `on_cell` gets what it says of each, or None where it died there.
+    """Run a process for some cells; `on_cell` gets what it says of each, or None if it died there.
 
-    Returns its result, or None where it died.
+    Returns its result, or None if it died.
     """
     at = left  # until the process says which cell it is at, it is at all of them
 
@@ -335,7 +335,7 @@ def _job(cells: Sequence[Measured], shared: Shared) -> Job:
         "positions": subject.positions,
         "onnx": str(shared.scratch / f"{subject.artifact_id}.onnx"),
         "device": shared.benchmark.device,
-        "window": shared.benchmark.window,
+        "window": shared.benchmark.max_length,
         "backend": group.backend,
         "precision": group.precision,
         "workload": group.workload,

@@ -67,13 +67,13 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
 
 
 def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
-    """What a sweep measures. Raises InputError where there is no such device or length, CorpusError for its corpus."""
+    """What a sweep measures. Raises InputError if there is no such device or length, CorpusError for its corpus."""
     device = resolve_device(config.benchmark.device)
     return plan(subjects, config.speed, device=device.type, corpus=_corpus(config, subjects) is not None)
 
 
 def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
-    """The sentences of real lengths: those of the first data set; None where no model can tag them."""
+    """The sentences of real lengths: those of the first data set; None if no model can tag them."""
     if not config.datasets or not any(tags_words(subject, config.speed) for subject in subjects):
         return None
     return open_corpus(describe(config, config.datasets[0])[0])
@@ -106,7 +106,7 @@ def memory_row(measured: Measured, device: str, manifest: Manifest | None) -> Ro
 
 
 def sizes(manifest: Manifest | None) -> Row:
-    """What a model takes on disk; nothing where it is a configuration alone."""
+    """What a model takes on disk; nothing if it is a configuration alone."""
     if manifest is None:
         return {"weights_bytes": None, "artifact_bytes": None}
     weights = sum(entry.size for entry in manifest.files if entry.path.endswith(".safetensors"))

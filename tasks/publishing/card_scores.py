@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from nerbench.artifacts.manifest import Manifest
+from nerbench.tasks.config.base import MODES
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
 from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
 from nerbench.tasks.scoring.counts import OVERALL
@@ -52,7 +53,6 @@ def _machine(row: Row | None) -> str:
     return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""
 
 
-MODES = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
 NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."
 SLICES = {
     "seen": "mentions that stand in the training data, with their type",
@@ -232,7 +232,7 @@ def _known(*rows: Row | None) -> bool:
 
 
 def _points(row: Row | None) -> str:
-    """`87.8 (85.9–89.6)`; why there is no number, where there is none."""
+    """`87.8 (85.9–89.6)`; why there is no number, if there is none."""
     if row is None:
         return ""
     if row["value"] is None:

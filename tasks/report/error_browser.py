@@ -113,7 +113,7 @@ class _Once:
 
 
 def located(row: Row) -> tuple[int | None, ...] | None:
-    """Where the words of the entities of an error are in its text; None where they are not where they should be.
+    """Where the words of the entities of an error are in its text; None if they are not where they should be.
 
     The text of a very long sentence begins somewhere in it (`tasks/analysis/errors.py`), and a word may hold blanks.
     """

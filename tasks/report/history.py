@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.results.environments import difference
-from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline
+from nerbench.tasks.results.query import HEADLINE_FILTERS, ended_runs, is_headline, start_order
 from nerbench.tasks.scoring.metrics import Row
 
 DAYS = 365
@@ -127,18 +127,14 @@ def thin(points: Sequence[Point], most: int) -> list[Point]:
 def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
     """Where a run that scored had another environment than the one before, the oldest first."""
     wanted = set(scored)
-    last_attempts = {row["run_id"]: row for row in sorted(runs, key=_started) if row["run_id"] in wanted}
+    last_attempts = {row["run_id"]: row for row in sorted(runs, key=start_order) if row["run_id"] in wanted}
     found = []
-    for before, after in pairwise(sorted(last_attempts.values(), key=_started)):
+    for before, after in pairwise(sorted(last_attempts.values(), key=start_order)):
         told = difference(before, after, "", "")
         columns = {name: sides for name, sides in told.items() if name not in _OF_CODE}
         if columns:
             found.append(Change(after["started_at"], after["run_id"], columns))
     return found
-
-
-def _started(row: Row) -> tuple[datetime, str]:
-    return row["started_at"], row["run_id"]
 
 
 def _affordable_dates(results: str, until: str) -> int:
@@ -172,7 +168,7 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
     gates = {_judged_key(row): row for row in rules if is_headline(row)}
     failed = {_judged_key(row) for row in rules if row["failed"]}
     groups: defaultdict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
-    for row in sorted(scored, key=_started):
+    for row in sorted(scored, key=start_order):
         if row["value"] is None or row["n_models"] is not None or (row["run_id"], row["artifact_id"]) in only_bases:
             continue
         key = _judged_key(row)
@@ -212,10 +208,12 @@ def is_one_by_one(row: Row) -> bool:
 
 
 def predecessors(results: str, until: datetime, columns: Sequence[str]) -> Iterator[Row]:
-    """Headline rows of runs that started before, the newest first, read date by date as they are asked for."""
+    """Headline rows of complete runs that started before `until`, the newest first; reads one date at a time."""
     filters: list[Filter] = [*HEADLINE_FILTERS, ("started_at", "<", until)]
     for dated in read_newest_first(results, "metrics", columns=columns, filters=filters):
-        yield from sorted(dated.rows.to_pylist(), key=_started, reverse=True)
+        ended = {row["run_id"] for row in ended_runs(results, dated)}
+        rows = (row for row in dated.rows.to_pylist() if row["run_id"] in ended)
+        yield from sorted(rows, key=start_order, reverse=True)
 
 
 SHOWN = 30

@@ -71,7 +71,7 @@ class LeaderboardRow(NamedTuple):
     cost: dict[str, Any] | None
     """As in `costs`, where it was measured."""
     on_front: bool | None
-    """Whether no other model is better in F1, latency and memory; None where they are not all known."""
+    """Whether no other model is better in F1, latency and memory; None if they are not all known."""
 
     @property
     def place(self) -> str:

@@ -1,6 +1,6 @@
 """What a report shows of one model on the words of one split, beside one annotation: its scores and their details."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -13,8 +13,8 @@ from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
-from nerbench.tasks.publishing.card_scores import MODES
-from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.config.base import MODES
+from nerbench.tasks.results.query import NumberKey, SelectedRun, index_numbers, number_key
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -25,7 +25,6 @@ ABOUT = (
     *("words_sha256", "gold_sha256", "predictions_digest", "n_models"),
 )
 """Columns that are the same in every row of an entry."""
-_QUANTITY = ("level", "mode", "slice", "label", "average", "metric")
 _NUMBER = (
     "value",
     "ci_low",
@@ -39,8 +38,7 @@ _NUMBER = (
     "n_invalid",
     "n_repaired",
 )
-_COLUMNS = (*ABOUT, *_QUANTITY, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
-Key = tuple[str, str, str, str, str, str]
+_COLUMNS = (*ABOUT, *NumberKey._fields, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class ModelScores:
     """Of `metrics`, without those of a user's own metrics."""
     own: list[Row]
     """Of a user's own metrics."""
-    _by_key: dict[Key, Row]
+    _by_key: dict[NumberKey, Row]
 
     @property
     def name(self) -> str:
@@ -78,11 +76,8 @@ class ModelScores:
         return self.about["n_models"] is not None
 
     def find(self, metric: str = "f1", **wanted: str) -> Row | None:
-        """The row of a number: by default strict, overall, of all entities, the micro average."""
-        label = wanted.get("label", OVERALL)
-        average = wanted.get("average", "micro" if label == OVERALL else "")
-        level, mode = wanted.get("level", "entity"), wanted.get("mode", "strict")
-        return self._by_key.get((level, mode, wanted.get("slice", EVERYTHING), label, average, metric))
+        """The row of a number; `number_key` has the defaults."""
+        return self._by_key.get(number_key(metric, **wanted))
 
     def number(self, metric: str = "f1", **wanted: str) -> float | None:
         """Its value."""
@@ -124,19 +119,8 @@ def _of_run(results: str, run: SelectedRun) -> Iterator[ModelScores]:
         scores = [row for row in rows if row["source"] is None]
         own = [row for row in rows if row["source"] is not None]
         yield ModelScores(
-            run=run, about=dict(zip(ABOUT, about, strict=True)), rows=scores, own=own, _by_key=_indexed(scores)
+            run=run, about=dict(zip(ABOUT, about, strict=True)), rows=scores, own=own, _by_key=index_numbers(scores)
         )
-
-
-def _indexed(rows: Iterable[Row]) -> dict[Key, Row]:
-    """By what the numbers are; a number that was added later stands before the reason why there was none."""
-    found: dict[Key, Row] = {}
-    for row in rows:
-        level, mode, part, label, average, metric = (row[name] for name in _QUANTITY)
-        key = (level, mode, part, label, average or "", metric)
-        if key not in found or found[key]["value"] is None:
-            found[key] = row
-    return found
 
 
 def _order(entry: ModelScores) -> tuple[Any, ...]:
@@ -200,7 +184,7 @@ def details(entry: ModelScores) -> Plain:
             label: {name: number(entry.find(name, label=label)) for name in CONFIDENCE if entry.find(name, label=label)}
             for label in (OVERALL, *entry.labels)
         },
-        "accuracy": number(entry.find("accuracy", level="token", mode="tag")),
+        "accuracy": number(entry.find("accuracy", mode="tag")),
         "n_invalid": (entry.find() or {}).get("n_invalid"),
         "n_documents": (entry.find() or {}).get("n_documents"),
     }

@@ -26,7 +26,7 @@ class Provenance(NamedTuple):
     started_at: str
     facts: list[tuple[str, str]]
     configuration: str
-    """YAML, without secrets and folders; empty where it is not known."""
+    """YAML, without secrets and folders; empty if it is not known."""
 
 
 def provenance(run: SelectedRun) -> Provenance:
@@ -59,7 +59,7 @@ def digests(entries: Sequence[ModelScores]) -> list[Plain]:
 
 def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
     """What was repaired in the tags of each corpus, by `conllpp, test split`."""
-    found = ((entry, repaired(entry.find("accuracy", level="token", mode="tag"))) for entry in entries)
+    found = ((entry, repaired(entry.find("accuracy", mode="tag"))) for entry in entries)
     return {f"{entry.place}, {entry.about['split']} split": told for entry, told in found if told}
 
 

@@ -55,7 +55,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
     Args:
         inspection: what is known of the corpora (`nerbench.tasks.report.page.Content.inspection`).
 
-    Raises InputError where there is no such run, CorruptArtifactError for a damaged table.
+    Raises InputError if there is no such run, CorruptArtifactError for a damaged table.
     """
     runs = select_runs(results, wanted)
     entries = read_model_scores(results, runs)
@@ -88,13 +88,13 @@ def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple
 
 
 def save_report(report: Report, target: Path, *, force: bool = False) -> None:
-    """Write a report to a file. Raises InputError where something stands there that is no report, without `force`."""
+    """Write a report to a file. Raises InputError if something stands there that is no report, without `force`."""
     check_target(target, force=force)
     write_whole(target, [report.html.encode()])
 
 
 def check_target(target: Path, *, force: bool = False) -> None:
-    """Raises InputError where a report cannot be written to this file."""
+    """Raises InputError if a report cannot be written to this file."""
     field = f"-o {target}"
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")

@@ -11,11 +11,9 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 
 Status = Literal["good", "bad", "unsure", "same", "none"]
-_UNDECIDED = {UNDECIDED, "inconclusive"}
-"""Its names, in rows of earlier versions too."""
 _STATUS: dict[str, Status] = {
     "regression": "bad",
-    **dict.fromkeys(_UNDECIDED, "unsure"),
+    UNDECIDED: "unsure",
     "improvement": "good",
     "pass": "same",
 }
@@ -99,7 +97,7 @@ def in_words(row: Row) -> str:
 
 
 def entities(gained: int | None, lost: int | None, changed: int | None) -> str:
-    """`41 entities lost, 8 gained, 15 others changed`; empty where none did."""
+    """`41 entities lost, 8 gained, 15 others changed`; empty if none did."""
     named = [(lost, "lost"), (gained, "gained"), (changed, "predicted otherwise")]
     told = [(n, word) for n, word in named if n]
     words = [f"{n:,} {word}" for n, word in told]
@@ -130,14 +128,14 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
 
 
 def _rules(rows: Sequence[Row]) -> tuple[Status, str]:
-    for verdicts in ({"regression", MISSING}, _UNDECIDED, {"improvement"}):
+    for verdicts in ({"regression", MISSING}, {UNDECIDED}, {"improvement"}):
         found = sorted((row for row in rows if row["verdict"] in verdicts), key=lambda row: row["delta"] or 0)
         if found:
             status: Status = "bad" if any(row["failed"] for row in found) else _STATUS[found[0]["verdict"]]
             if all(row["verdict"] == MISSING for row in found):
                 return status, f"no number: {found[0]['reason'] or 'it was not scored'}"
             told = "; ".join(map(in_words, found))
-            lead = "undecided: " if verdicts is _UNDECIDED else ""
+            lead = "undecided: " if UNDECIDED in verdicts else ""
             return status, _with_entities(lead + told, found[0])
     flipped = _with_entities("", rows[0])
     return "same", f"no change beyond the margin{flipped}" if flipped else "no change"
@@ -226,7 +224,7 @@ def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
 
 
 def _is_undecided(row: Row) -> bool:
-    return row["kind"] == "rule" and row["verdict"] in _UNDECIDED
+    return bool(row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
 def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:

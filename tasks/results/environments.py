@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.config.base import in_current_terms
 from nerbench.tasks.results.sharing import recorded_configuration
 
 Run = Mapping[str, Any]
 """A row of the `runs` table."""
 UNKNOWN = "unknown"
 
-SETTINGS = ("window", "vote", "label_map", "ignore_labels", "labels_of")
+SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of")
 """Fields of `benchmark` that can change a predicted tag; `dtype` stands in the rows themselves."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),
@@ -20,7 +21,7 @@ COLUMNS = (
 
 
 def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str) -> bool:
-    """Whether two runs inferred with the same settings; False where a run left no row that would tell.
+    """Whether two runs inferred with the same settings; False if a run left no row that would tell.
 
     With the same `model_sha256` and words this makes a comparison frozen: every flip is then real.
     """
@@ -50,7 +51,7 @@ def difference(
 
 def _settings(run: Run) -> dict[str, Any]:
     """Those of a run; what its configuration does not say yet had the default's effect."""
-    recorded = recorded_configuration(run["configuration"]).get("benchmark", {})
+    recorded = in_current_terms(recorded_configuration(run["configuration"]).get("benchmark", {}), SETTINGS)
     return BenchmarkConfig().model_dump(mode="json", include=set(SETTINGS)) | {
         name: recorded[name] for name in SETTINGS if name in recorded
     }

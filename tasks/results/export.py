@@ -22,6 +22,7 @@ from nerbench.artifacts.storage.paths import write_whole
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.environment import environment, library_versions
+from nerbench.tasks.results.query import start_order
 from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
@@ -173,7 +174,7 @@ def _newest(runs: pa.Table) -> dict[str, Any] | None:
     rows: list[dict[str, Any]] = runs.to_pylist()
     if not rows:
         return None
-    newest = max(rows, key=lambda row: (row["started_at"], row["run_id"]))
+    newest = max(rows, key=start_order)
     return newest | {"configuration": recorded_configuration(newest["configuration"]) or None}
 
 

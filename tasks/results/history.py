@@ -125,7 +125,7 @@ def history(results: str, model: str, asked: Query) -> list[Series]:
     A night lacks a run where a deployment that ran on the days around it, as often as it uses to, has none; a run of it
     that wrote no number of the model is there without one. So are the nights since its last run, up to `asked.until`.
 
-    Raises InputError where there is no such number; it says which of the things asked for is unknown.
+    Raises InputError if there is no such number; it says which of the things asked for is unknown.
     """
     _check_name(model)
     rows = list(_rows(results, model, asked))
@@ -264,7 +264,7 @@ def _unknown_model(results: str, model: str) -> InputError:
     known = sorted(set(read_results(results, "metrics", columns=["model"])["model"].to_pylist()))
     if not known:
         return InputError(
-            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
+            f"results {results}", "hold no scores yet", "run `nerbench run` or `nerbench benchmark` first"
         )
     near = get_close_matches(model, known, n=5) or known[:10]
     return InputError(f"model {model!r}", f"is in no run of {results}", f"choose among {', '.join(near)}")

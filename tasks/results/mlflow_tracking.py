@@ -18,7 +18,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.sharing import shareable_value
-from nerbench.tasks.results.summary import RunResults, newest_run
+from nerbench.tasks.results.summary import RunResults, read_run
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
@@ -44,7 +44,7 @@ def require(config: Config) -> None:
 def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: Mapping[str, Sequence[str]]) -> None:
     """Log what a run has written of each model: to `tracking_uri`, else to where MLflow's own settings say.
 
-    Raises InputError where MLflow is not installed or cannot use that location, StoreUnreachableError where the
+    Raises InputError if MLflow is not installed or cannot use that location, StoreUnreachableError where the
     tracking server gives no answer.
     """
     require(config)
@@ -57,7 +57,7 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
     try:
         client = MlflowClient(tracking_uri=config.tracking_uri)
         experiment = _experiment(client)
-        found = newest_run(run.results, run.run_id)
+        found = read_run(run.results, run.run_id)
         for artifact in artifacts:
             _log_model(client, experiment, run, config, artifact, found, tables)
     except RestException as error:
@@ -174,7 +174,7 @@ def _parameters(config: Config, artifact: ArtifactRef) -> dict[str, str]:
     """What the model was trained with, and how it was benchmarked."""
     provenance = load_manifest(artifact).provenance.model_dump(mode="json")
     training = dict(_flat("training", shareable_value(provenance.get("training") or {})))
-    names = ("split", "dtype", "device", "window", "vote")
+    names = ("split", "dtype", "device", "max_length", "aggregation_strategy")
     benchmark = {f"benchmark.{name}": getattr(config.benchmark, name) for name in names}
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     return {name: str(value) for name, value in (about | benchmark | training).items() if value is not None}

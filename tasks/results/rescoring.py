@@ -32,14 +32,14 @@ class ScoredPredictions(Section):
 
     @property
     def predicted(self) -> Predicted:
-        """Where they are. Raises InputError where their file is gone."""
+        """Where they are. Raises InputError if their file is gone."""
         return stored(self.runs[0].results, self.about)
 
 
 def scored_predictions(results: str, since: str | None) -> list[ScoredPredictions]:
     """All predictions that runs of this logical date (YYYY-MM-DD) and later have scored; means over seeds have none.
 
-    Raises InputError where there are none, and for a date that is none.
+    Raises InputError if there are none, and for a date that is none.
     """
     first = "" if since is None else _checked(since)
     columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
@@ -66,7 +66,7 @@ def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[
     """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them.
 
     Where a row says why there is no number, and now there is one, it is added; the row that stands there stays too.
-    Raises CorruptArtifactError where a file of that day is damaged.
+    Raises CorruptArtifactError if a file of that day is damaged.
     """
     same = ("artifact_id", "dataset", "gold")
     filters: list[Filter] = [("run_id", "=", run.run_id), *((name, "=", getattr(predicted, name)) for name in same)]

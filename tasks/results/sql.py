@@ -13,6 +13,7 @@ _UPGRADED = {
     ("metrics", "aggregation"): "CASE WHEN n_models IS NULL THEN 'model' ELSE 'seed_mean' END",
     ("metrics", "average"): "coalesce(average, '')",
     ("gate", "unit"): "CASE WHEN kind = 'speed' THEN 'seconds' WHEN metric IS NOT NULL THEN 'share' END",
+    ("gate", "verdict"): "CASE WHEN verdict = 'inconclusive' THEN 'undecided' ELSE verdict END",
     ("gate", "metric"): "CASE WHEN kind = 'speed' THEN 'min_latency_s' ELSE metric END",
 }
 """Columns of the current schema from those of schema 1, as `results.upgrading` makes them."""

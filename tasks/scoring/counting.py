@@ -22,17 +22,13 @@ from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
-from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Row, select
+from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 from nerbench.tasks.scoring.slices import slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
-
-HEADLINE = "f1"
-"""The metric that says for all of them why a slice has none."""
-
 
 _reading = Lock()
 
@@ -148,12 +144,11 @@ def _selected(config: Config) -> list[Metric | BenchmarkFunction]:
 
 
 def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) -> list[Row]:
-    """A row of F1 for each slice that cannot be counted, with the reason; none where F1 is not asked for."""
-    headline = {"level": "entity", "mode": "strict", "label": OVERALL, "average": "micro", "metric": HEADLINE}
-    if not any(one.name == HEADLINE for one in metrics):
+    """A headline row, with the reason, for each slice that cannot be counted; none if `metrics` are without F1."""
+    if not any(one.name == HEADLINE["metric"] for one in metrics):
         return []
     return [
-        ROW | headline | {"slice": name, "status": "unavailable", "reason": reason}
+        ROW | HEADLINE | {"slice": name, "status": "unavailable", "reason": reason}
         for name, reason in unavailable.items()
     ]
 

@@ -14,7 +14,7 @@ as `strict` does and first pairs those that share a word, each with at most one 
 - `type`: right if both have the same type, whatever their other words;
 - `span`: as `exact`, but nothing asks for types: there are no labels but `overall`, whose numbers are those of `exact`.
 
-The modes `discard` and `span` repeat numbers of other modes, so they are counted only where they are asked for.
+The modes `discard` and `span` repeat numbers of other modes, so they are counted only if they are asked for.
 
 Gold entities are counted by their type (MUC's possible), predictions by the type of the gold entity that they are
 paired with, or by their own if with none (MUC's actual). So nothing counts twice, and labels sum to the overall.

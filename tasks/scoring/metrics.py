@@ -41,6 +41,7 @@ import numpy.typing as npt
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.data.tag_schemes import OUTSIDE, type_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts
+from nerbench.tasks.scoring.slices import EVERYTHING
 
 Needs = Literal["counts", "predictions", "model"]
 Average = Literal["micro", "macro", "weighted"]
@@ -78,7 +79,7 @@ class Metric:
     share: bool = False
     """Of counts: whether it is a share of entities or words, which lies in 0…1; the interval then keeps within it."""
     undefined: str = "the metric has no value here"
-    """Why there is no value, where there is none."""
+    """Why there is no value, if there is none."""
     source: str | None = None
     """File and digest of a user's own; None for a built-in one."""
 
@@ -225,6 +226,17 @@ class Sums(NamedTuple):
     n_words: Numbers
 
 
+HEADLINE: Row = {
+    "level": "entity",
+    "mode": "strict",
+    "slice": EVERYTHING,
+    "label": OVERALL,
+    "metric": "f1",
+    "average": "micro",
+}
+"""The number that tables, gates and reports show first: strict, micro-averaged F1 of all entities."""
+
+
 class Quantity(NamedTuple):
     """One number: of a slice, level, mode, label and average, by one metric with one choice of its parameters."""
 
@@ -292,14 +304,14 @@ def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) 
 
 
 def evaluate(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Numbers:
-    """The numbers that sums over documents give, NaN where undefined.
+    """The numbers that sums over documents give, NaN if undefined.
 
     Args:
         labels: of the counts that were summed; a label that is not among them has zero counts.
         sums: (..., labels, 5) of `counts.COLUMNS`; n_words: (...)
 
     Returns: (...)
-    Raises: whatever a metric of a user's own raises, and ValueError where it gives another shape.
+    Raises: whatever a metric of a user's own raises, and ValueError if it gives another shape.
     """
     each = quantity.average in {"macro", "weighted"}
     summed = _sums(quantity, labels, sums, n_words, each=each)

@@ -77,7 +77,7 @@ def unit_shares(quantity: Quantity, counts: Counts) -> Floats:
 
 
 def too_few(counts: Counts, quantity: Quantity) -> str | None:
-    """Why a number rests on too little for an interval; None where it does not."""
+    """Why a number rests on too little for an interval; None if it does not."""
     at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
     n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
     n_units = int(np.count_nonzero(n_gold))

@@ -21,7 +21,7 @@ KEPT = (
 def seed_rows(model: ModelConfig, metrics: Iterable[Row]) -> list[Row]:
     """A row a number under the model's own name: its mean over the seeds, and their standard deviation (n - 1).
 
-    Nothing where the model has one seed, or where not every seed was scored. A number that is undefined for a seed is
+    Nothing if the model has one seed, or where not every seed was scored. A number that is undefined for a seed is
     undefined. The row's digests are those of its members' digests.
     """
     members = {one.name for one in model.each_seed}

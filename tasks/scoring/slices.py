@@ -30,7 +30,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 class _Column(NamedTuple):
     type: pa.DataType
     of: Callable[[TaggedWords], Any]
-    """An array of numpy or Arrow; None where it is not known."""
+    """An array of numpy or Arrow; None if it is not known."""
 
 
 def word_table(tagged: TaggedWords, columns: Iterable[str] | None = None) -> pa.Table:

@@ -59,7 +59,7 @@ def predictions_key(row: Mapping[str, Any]) -> str:
 
 
 def stored(results: str, row: Mapping[str, Any]) -> Predicted:
-    """The predictions behind a row of `metrics`. Raises InputError where their file is gone."""
+    """The predictions behind a row of `metrics`. Raises InputError if their file is gone."""
     uri = find_table_file(results, "predictions", predictions_key(row))
     if uri is None:
         problem = f"the predictions of {row['model']} on {row['dataset']} ({row['gold']}) are gone"
@@ -107,7 +107,7 @@ class PredictionsFile:
     def parts(self, *, text: bool = True, score: bool = True) -> Iterator[TaggedWords]:
         """Its words, part by part, with their text and scores if these are wanted and were kept.
 
-        Raises CorruptArtifactError where the file cannot be read.
+        Raises CorruptArtifactError if the file cannot be read.
         """
         wanted = [*_POSITIONS, *_TAGS, *(name for name, is_wanted in (("text", text), ("score", score)) if is_wanted)]
         with self._source.opened() as file:
@@ -272,7 +272,7 @@ class _Source(NamedTuple):
 def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Slices]:
     """Counts in the modes of the configuration and in every slice that can be had, and the slices.
 
-    Raises CorruptArtifactError where the file is damaged, InputError for a slice of the user's own that fails.
+    Raises CorruptArtifactError if the file is damaged, InputError for a slice of the user's own that fails.
     """
     file, slices = _read(predicted, config)
     return count(file.parts(), slices.ready, config.modes), slices

@@ -26,7 +26,7 @@ class Units(NamedTuple):
     n: int
     """Units of the whole corpus."""
     n_documents: int | None
-    """Documents of the whole corpus; None where it has none."""
+    """Documents of the whole corpus; None if it has none."""
 
     @classmethod
     def of(cls, *, n_sentences: int, n_documents: int | None) -> "Units":
@@ -50,13 +50,13 @@ class TaggedWords:
     sentence: Indices
     """(words,) 0-based number of the sentence in the split."""
     document: Indices | None
-    """(words,) 0-based number of the document in the split; None where there are no boundaries."""
+    """(words,) 0-based number of the document in the split; None if there are no boundaries."""
     first_word: int = 0
     """0-based number of the first word in the split."""
     text: pa.ChunkedArray | None = None
-    """(words,) the words; None where they were not kept."""
+    """(words,) the words; None if they were not kept."""
     score: npt.NDArray[np.float32] | None = None
-    """(words,) probability of the predicted tag, NaN where it is unknown; None where none is known."""
+    """(words,) probability of the predicted tag, NaN if it is unknown; None if none is known."""
 
     @property
     def sentence_starts(self) -> Flags:
@@ -114,7 +114,7 @@ def from_corpus(
     Args:
         corpus: the split under the annotation that is scored against.
         predicted: (words,) IOB2 tags of `types`.
-        scores: (words,) float32 probabilities of the predicted tags; null where one is unknown.
+        scores: (words,) float32 probabilities of the predicted tags; null if one is unknown.
 
     Raises:
         ValueError: a tag of another type, or columns of other lengths than the corpus.
@@ -142,7 +142,7 @@ def from_corpus(
 
 
 def known_scores(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
-    """(words,) numbers of a column, NaN for null; None where all are null."""
+    """(words,) numbers of a column, NaN for null; None if all are null."""
     if column.null_count == len(column):
         return None
     numbers: npt.NDArray[np.float32] = column.to_numpy().astype(np.float32, copy=False)

@@ -59,7 +59,7 @@ class TaggedEntity(NamedTuple):
     """Number of the word after its last one."""
     type: str
     text: str | None
-    """Its words, with spaces between them; None where text was not kept."""
+    """Its words, with spaces between them; None if text was not kept."""
     score: float | None
     """The least of its words' scores, as it is no surer than that word; None if unknown, and in the annotation."""
 
@@ -90,7 +90,7 @@ class Predictions:
     @cached_property
     def table(self) -> pa.Table:
         """One row a word (SCHEMA): document (null without boundaries), sentence and word count from 0 over the split;
-        text is null where it was not kept, score (probability of the predicted tag) where it is unknown."""
+        text is null if it was not kept, score (probability of the predicted tag) where it is unknown."""
         return pa.concat_tables([_table(part) for part in self.parts()] or [SCHEMA.empty_table()]).unify_dictionaries()
 
     def to_pandas(self) -> Any:
@@ -155,7 +155,7 @@ def run_custom(
     """Rows (the columns of `score.ROW`) of the metrics that need predictions or the model; others are left alone.
 
     Such a metric is called as `f(predictions, **keywords)`, or `f(predictions, model, **keywords)`, for every label
-    that it declares (keyword `label`) and every combination of its parameters. It gives a number, None or NaN where it
+    that it declares (keyword `label`) and every combination of its parameters. It gives a number, None or NaN if it
     is undefined, or several numbers by name: a mapping, each a row `metric.name`. In a mapping of mappings, the names
     are joined, but for those of entity types, which are the rows' labels. If a metric raises or returns anything
     else, its row has the reason, and the other metrics still run. KeyboardInterrupt passes through.
@@ -238,7 +238,7 @@ def numbers(
 
 
 def as_row(given: Any, undefined: str) -> Row:
-    """What a row says of what a user's function gave: a number, or None where it is undefined."""
+    """What a row says of what a user's function gave: a number, or None if it is undefined."""
     if isinstance(given, Mapping):
         return failed("it gave an empty mapping")
     if getattr(given, "ndim", None) == 0:  # a number of numpy's or torch's

@@ -41,7 +41,7 @@ TIE = 1e-12
 
 
 class Interval(NamedTuple):
-    """Ends of the confidence intervals of m statistics; NaN where there is none."""
+    """Ends of the confidence intervals of m statistics; NaN if there is none."""
 
     low: Floats
     """(m,)"""
@@ -53,13 +53,13 @@ def interval(estimate: Floats, resampled: Floats, left_out: Floats, confidence: 
     """Confidence intervals of m statistics, as this module's docstring defines them.
 
     Args:
-        estimate: (m,) the statistics on all units; NaN where undefined.
+        estimate: (m,) the statistics on all units; NaN if undefined.
         resampled: (n, m) the same on resamples; those where a statistic is undefined are left out of its interval.
         left_out: (units, m) the same on all units but one.
         confidence: probability to cover the true value.
 
     Returns:
-        NaN where the estimate is undefined, or is without one of the units or in more than a tenth of the resamples,
+        NaN if the estimate is undefined, or is without one of the units or in more than a tenth of the resamples,
         and for fewer than two units; the estimate itself twice where no resample differs. Ends lie within the
         resampled values.
     """
@@ -75,7 +75,7 @@ def interval(estimate: Floats, resampled: Floats, left_out: Floats, confidence: 
 def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.ArrayLike) -> Interval:
     """BCa intervals that reach `quantile`, a scalar or (m,), to both sides: the textbook's for that of the normal.
 
-    Other arguments, and where there is none, as of `interval`.
+    Other arguments, and if there is none, as of `interval`.
     """
     from scipy.special import ndtr
 
@@ -157,13 +157,13 @@ def wilson(estimate: Floats, left_out: Floats, shares: Floats, confidence: float
     """Confidence intervals of m shares, as this module's docstring defines them.
 
     Args:
-        estimate: (m,) in 0…1, on all units; NaN where undefined.
+        estimate: (m,) in 0…1, on all units; NaN if undefined.
         left_out: (units, m) the same on all units but one.
         shares: (units, m) of the entities in each unit; each column sums to 1.
         confidence: probability to cover the true value.
 
     Returns:
-        Ends within 0…1, the estimate between them; NaN where it is undefined, or is without one of the units, or where
+        Ends within 0…1, the estimate between them; NaN if it is undefined, or is without one of the units, or where
         fewer than two units hold an entity.
     """
     p = np.clip(estimate, 0, 1)
@@ -195,7 +195,7 @@ def _end(p: Floats, per_answer: Floats, z: float) -> Floats:
 
 
 def _jackknife(estimate: Floats, left_out: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """(m,) variance of each estimate, and (m,) degrees of freedom of that; NaN where either has none."""
+    """(m,) variance of each estimate, and (m,) degrees of freedom of that; NaN if either has none."""
     units = np.count_nonzero(shares, axis=0)
     influence = left_out - estimate
     squares = np.where(np.abs(influence) <= NO_INFLUENCE, 0, influence**2)

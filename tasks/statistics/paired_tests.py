@@ -97,7 +97,7 @@ def permutations(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n:
 def p_value(observed: Floats, permuted: Floats) -> Floats:
     """Two-sided p-values of m differences: (b + 1) / (n + 1), where b of n permuted ones are at least as large.
 
-    Large means far from 0. An undefined permuted difference counts as large (that makes p larger); p is NaN where the
+    Large means far from 0. An undefined permuted difference counts as large (that makes p larger); p is NaN if the
     observed one is undefined. Never 0 (Phipson & Smyth 2010).
 
     Args:
@@ -125,7 +125,7 @@ def holm(p: npt.ArrayLike) -> Floats:
 def detectable(resampled_deltas: Floats, confidence: float = 0.95, power: float = 0.8) -> Floats:
     """The smallest true differences (m,) that a comparison of this pair on this corpus would find with this power.
 
-    (z₁₋α⸝₂ + z_power) standard errors, those of the differences over n resamples, (n, m); NaN where one is undefined.
+    (z₁₋α⸝₂ + z_power) standard errors, those of the differences over n resamples, (n, m); NaN if one is undefined.
     """
     normal = NormalDist()
     quantiles = normal.inv_cdf(0.5 + confidence / 2) + normal.inv_cdf(power)

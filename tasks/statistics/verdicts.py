@@ -26,7 +26,7 @@ class Difference(NamedTuple):
     delta: float
     """Candidate − base, as observed."""
     low: float | None
-    """End of the interval; None where there is none."""
+    """End of the interval; None if there is none."""
     high: float | None
     p: float
     """Adjusted, where several are decided about together."""
@@ -50,5 +50,5 @@ def exceeds(delta: float, margin: float) -> bool:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of some verdicts. Raises ValueError where there are none: nothing compared is nothing passed."""
+    """The worst of some verdicts. Raises ValueError if there are none: nothing compared is nothing passed."""
     return max(verdicts, key=get_args(Verdict).index)

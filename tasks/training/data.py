@@ -107,7 +107,7 @@ class TokenBatches:
 
     The batch sizes are fixed by the sorted lengths alone, so that every epoch has the same number of steps and the
     learning-rate schedule is known beforehand. Order and composition depend on (seed, epoch) and nothing else. Of
-    several processes, each takes its part of every batch; a blank item, where there are fewer items than processes.
+    several processes, each takes its part of every batch; a blank item, if there are fewer items than processes.
     """
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int, ranks: Ranks = ALONE) -> None:

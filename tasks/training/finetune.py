@@ -100,7 +100,7 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
 
 
 def _refuse_another_base(model: ModelConfig, expected: str | None) -> None:
-    """Raise RunFailedError where the base is no longer the one that the training was planned for, and is named by."""
+    """Raise RunFailedError if the base is no longer the one that the training was planned for, and is named by."""
     if expected and folder_sha256(str(model.base)) != expected:
         raise RunFailedError(f"the base {model.base} changed while {model.name} was prepared; run again")
 
@@ -112,13 +112,11 @@ def _memory_errors(model: ModelConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if "no executable batch size" in text:
-            remedy = "give a smaller window, or a smaller base"
+            remedy = "give a smaller max_length, or a smaller base"
             raise RunFailedError(f"out of memory even with batch_tokens {SMALLEST_BATCH}; {remedy}") from error
         if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            problem = (
-                f"out of memory with batch_tokens {model.batch_tokens} and window {model.window or 'of the model'}"
-            )
-            raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller window") from error
+            problem = f"out of memory with batch_tokens {model.batch_tokens} and max_length {model.max_length}"
+            raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller max_length") from error
         raise
 
 

@@ -102,8 +102,8 @@ def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
         check_training_args(model)
     model = model.model_copy(update={"push_to_hub": False, "hub_model_id": None})
     base, corpora = base_source(model), _corpora(dataset)
-    parts = [model, *corpora, *([base] if base else [])]
-    identity = sha256_hex(canonical_json([part.model_dump(mode="json") for part in parts]))
+    seen = [part.model_dump(mode="json") for part in (*corpora, *([base] if base else []))]
+    identity = sha256_hex(canonical_json([model.as_recorded(), *seen]))
     work = cache_folder() / "training" / identity[:32]
     return TrainingPlan(model=model, dataset=dataset, corpora=corpora, base=base, work=str(work))
 
@@ -229,12 +229,12 @@ def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
 def _provenance(plan: TrainingPlan, result: Job) -> Provenance:
     here, model = environment(), plan.model
     facts = {key: value for key, value in result.items() if key not in KEPT_ELSEWHERE}
-    configuration = [model.model_dump(mode="json"), plan.dataset.model_dump(mode="json")]
+    configuration = [model.as_recorded(), plan.dataset.model_dump(mode="json")]
     return Provenance(
         created_at=utc_now(),
         base_model=plan.base,
         corpora=plan.corpora,
-        training=model.model_dump(mode="json") | facts,
+        training=model.as_recorded() | facts,
         configuration_sha256=sha256_hex(canonical_json(configuration)),
         train_s=result["train_s"],
         seed=model.seed,

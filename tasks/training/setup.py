@@ -93,7 +93,7 @@ class Base(NamedTuple):
 def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> Base:
     """The model with a fresh head for `tags`; a tokenizer that must be trained learns from `train`.
 
-    Raises InputError where the base cannot be loaded, or has no such setting as is given.
+    Raises InputError if the base cannot be loaded, or has no such setting as is given.
     """
     labels = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
     with one_line(f"models: {model.name}: base", REACHABLE):
@@ -102,7 +102,7 @@ def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> Base:
         else:
             network, tokenizer = _from_checkpoint(model, model.base, labels)
     limit = tokenizer.wrapper.model_max_length
-    return Base(network, tokenizer, usable_window(network.config.to_dict(), limit, model.window))
+    return Base(network, tokenizer, usable_window(network.config.to_dict(), limit, model.max_length))
 
 
 def _from_configuration(

@@ -223,8 +223,8 @@ def test_a_models_settings_load_no_code(settings: dict[str, object]) -> None:
 
 TRAINING = frozenset(
     "batch_tokens callbacks checkpoint_s compute_metrics device early_stopping epochs gradient_accumulation "
-    "learning_rate precision processes seed seeds time_limit_s training_args vocabulary warmup weight_decay "
-    "window".split()
+    "learning_rate max_length precision processes seed seeds time_limit_s training_args vocabulary warmup "
+    "weight_decay".split()
 )
 """What parameters may say of how a model is trained; deployments/README.md says the same."""
 

@@ -69,7 +69,7 @@ class Loaded:
     device: torch.device
     parameters: int
     loaded_bytes: int | None
-    """Of the weights in memory; None where the backend does not tell."""
+    """Of the weights in memory; None if the backend does not tell."""
 
 
 def load(job: Job, device: torch.device) -> Loaded:
@@ -106,7 +106,7 @@ def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
 def load_encoder(folder: Path, dtype: torch.dtype) -> Any:
     """The encoder of a checkpoint with any head, or none.
 
-    Raises InputError where the folder cannot be loaded, CorruptArtifactError where weights are missing; a pooler's may
+    Raises InputError if the folder cannot be loaded, CorruptArtifactError where weights are missing; a pooler's may
     be, as pretraining without sentence pairs leaves none.
     """
     model, loading = load_network(AutoModel, folder, str(folder), dtype=dtype)
@@ -163,7 +163,7 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
 def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Logits]:
     """A model in ONNX Runtime, whose tensors stay on the device.
 
-    Raises RunFailedError where ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
+    Raises RunFailedError if ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
     """
     import onnxruntime
 

@@ -35,7 +35,7 @@ WARM_UP_CALLS = 20
 MEMORY_CALLS = 3
 """Calls of one shape whose peak is taken: the optimizer's state is there from the second on."""
 COMPARED = (8, 128)
-"""Sentences and pieces of random text on which predictions are compared, where there is no real one."""
+"""Sentences and pieces of random text on which predictions are compared, if there is no real one."""
 
 
 def measure(job: Job, emit: Emit) -> Job:

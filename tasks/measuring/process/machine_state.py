@@ -65,7 +65,7 @@ def device_peaks(device: torch.device) -> dict[str, int | None]:
 
 
 def _process_bytes() -> int | None:
-    """What the driver says this process uses; None where it does not know it, as in most containers."""
+    """What the driver says this process uses; None if it does not know it, as in most containers."""
     query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
@@ -98,7 +98,7 @@ class Moment(NamedTuple):
     own_s: float
     """Processor seconds of this process."""
     busy_s: float | None
-    """Processor seconds of everything; None where the kernel does not tell."""
+    """Processor seconds of everything; None if the kernel does not tell."""
 
 
 def moment() -> Moment:

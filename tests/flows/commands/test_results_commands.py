@@ -75,6 +75,8 @@ def test_the_newest_run_is_shown_from_the_files_of_its_date_alone(
     for night in NIGHTS:
         for path in results.glob(f"metrics/*/date={night}/*"):
             path.write_bytes(b"not read")
+    today = datetime.now(UTC).date().isoformat()
+    write_table("results", "runs", [fill("runs", today)], date=today, key="r")
     assert command("show") == 0
     assert f"run {datetime.now(UTC).date()}" in capsys.readouterr().err
 

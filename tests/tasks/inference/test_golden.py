@@ -138,7 +138,7 @@ def test_evaluation_compares(folder: Path, golden: Golden, tmp_path: Path, monke
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     other = golden.model_copy(update={"logits": golden.logits[::-1]})
     store = Store(str(tmp_path / "store"))
-    settings = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
+    settings = EvaluationSettings(device="cpu", precision="fp32", max_length=None, aggregation_strategy="first")
     good, bad = (store.publish(folder, "tiny", Provenance(), said) for said in (golden, other))
     with tagger_handle(good, settings) as handle:
         assert handle.value.labels

@@ -161,7 +161,7 @@ def test_pickled_weights_are_not_loaded(folder: Path) -> None:
 
 def test_a_window_is_at_most_the_models(folder: Path) -> None:
     assert load_tagger(folder, device=CPU, window=32).window == 32
-    with pytest.raises(InputError, match="window: 65 pieces are more than the model's 64"):
+    with pytest.raises(InputError, match="max_length: 65 pieces are more than the model's 64"):
         load_tagger(folder, device=CPU, window=65)
 
 

@@ -80,7 +80,7 @@ def test_a_number_in_words(row: dict[str, Any], words: str) -> None:
             "no change beyond the margin, 2 entities lost, 3 gained",
         ),
         (
-            [fell(0.4, -0.1, 1.2, verdict="inconclusive", failed=False, changed=1)],
+            [fell(0.4, -0.1, 1.2, verdict="undecided", failed=False, changed=1)],
             "The gate passes, but is undecided about l3.",
             "undecided: F1 fell 0.4 points (95 % CI −0.1…1.2), 1 entity predicted otherwise",
         ),

@@ -173,7 +173,7 @@ def test_what_is_unknown_is_named(results: str, model: str, asked: dict[str, str
 
 
 def test_empty_results_say_so(results: str) -> None:
-    with pytest.raises(InputError, match="hold no metrics yet"):
+    with pytest.raises(InputError, match="hold no scores yet"):
         history(results, "tagger", Query())
 
 
