@@ -1,4 +1,4 @@
-"""Names that move: which artifact of a model each alias means now, changed by compare-and-swap.
+"""Aliases: names that point to one artifact of a model each, and that move by compare-and-swap.
 
 models/<name>/aliases/<alias>.json           {"artifact_id", "updated_at"}
 """
@@ -34,10 +34,10 @@ def read_alias(root: Root, name: str, alias: str) -> str:
 
 
 def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Callable[[str | None], bool]) -> bool:
-    """Let an alias point to an artifact if, when it is written, `wanted` still holds of what it points to.
+    """Point an alias to an artifact if its current target satisfies `wanted` at the time of the write.
 
-    `wanted` is asked again after every lost race. None: there is no alias yet, or it names no artifact. Raises what
-    `wanted` raises, and ConflictError if other writers were faster _TRIES times.
+    `wanted` is called again after every lost race, with None if the alias does not exist or names no artifact. Raises
+    what `wanted` raises, and ConflictError if other writers were faster _TRIES times.
     """
     path = alias_path(name, alias)
     for _ in range(_TRIES):

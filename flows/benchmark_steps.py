@@ -171,7 +171,7 @@ def write_scores(recorder: RunRecorder, scored: Scored) -> None:
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:
-    """Metrics of the user's own on one model and data set, one after another, as they may load the model."""
+    """Custom metrics for one model and data set, one after another, because they may load the model."""
     with recorder.guard(f"{scored.artifact.name} (metrics of your own)"):
         rows = [
             row

@@ -105,7 +105,7 @@ def _roots() -> list[str]:
     roots = listed(DATA) or [str(Path.cwd())]
     try:
         own = load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
-    except InputError:  # whoever works by it will hear of it
+    except InputError:  # loading it again will report the error
         own = None
     return [*roots, *(place.url for place in named_locations(own))] if own else roots
 

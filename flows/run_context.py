@@ -103,7 +103,7 @@ class RunRecorder:
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
     custom: list[Row] = field(default_factory=list)
-    """What benchmark functions of the user's own gave."""
+    """Values of the user's benchmark functions."""
     predicted: list[Predicted] = field(default_factory=list)
     """Scored predictions."""
     judged: list[Row] = field(default_factory=list)

@@ -6,9 +6,9 @@ from nerbench.artifacts.storage.filesystem import Root
 def open_root(url: str) -> Root:
     """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
 
-    So do all methods of a root where access is refused or a bucket is missing, and StoreUnreachableError where a store
-    gives no answer in three attempts or a disk fails: FileNotFoundError and an empty listing always mean that there
-    is nothing.
+    All methods of a root also raise InputError if access is refused or a bucket is missing, and StoreUnreachableError
+    if a store gives no answer in three attempts or a disk fails. FileNotFoundError and an empty listing always mean
+    that nothing exists.
     """
     protocol, found, path = url.partition("://")
     if not found or protocol in ("file", "local"):

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 ReadAt = Callable[[int, int], bytes]
-"""The bytes of a file from a position on: as many as there are, up to a number."""
+"""Reads bytes of a file from a position, up to a number."""
 
 _HEADER = 256
-"""Bytes that nearly all headers fit into."""
+"""Nearly all headers fit into this many bytes."""
 _MAX_HEADER = 1 << 20
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
 """Field numbers on the path from the footer to the metadata of a column chunk."""
@@ -42,16 +42,16 @@ class Chunk(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What the header of a page says."""
+    """The content of a page header."""
 
     values: int
-    """0 for a dictionary."""
+    """0 for a dictionary page."""
     compressed: int
     """Bytes."""
     uncompressed: int
     """Bytes."""
     encoding: int | None
-    """Of a data page."""
+    """None for a dictionary page."""
 
 
 def chunks(footer: bytes) -> Iterator[Chunk]:
@@ -74,7 +74,7 @@ def _chunk(claimed: Any, row_group: int) -> Chunk:
 
 
 def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
-    """The pages of a column chunk. Raises ValueError if they are not what its footer says."""
+    """The pages of a column chunk. Raises ValueError if they contradict the footer."""
     at, end = chunk.start, chunk.start + chunk.compressed
     seen = 0
     while at < end and seen < chunk.values:  # Arrow stops at the same place

@@ -68,7 +68,7 @@ def print_lineage(rows: "Iterable[Row]") -> None:
 
 
 def _print_facts(title: str, facts: Row) -> None:
-    """What is known, one line each; as text, so that nothing is aligned as a column of numbers."""
+    """Known facts, one per line; as text, so that nothing is aligned as a column of numbers."""
     known = {key: value for key, value in facts.items() if value not in (None, "", (), [], {})}
     rows = (
         {"key": key, "value": value if isinstance(value, list | tuple) else str(value)} for key, value in known.items()
@@ -77,7 +77,7 @@ def _print_facts(title: str, facts: Row) -> None:
 
 
 def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
-    """Mappings within a row as dotted keys, however deep."""
+    """Mappings within a row as dotted keys, at any depth."""
     for key, value in row.items():
         if isinstance(value, dict):
             yield from _plain({f"{key}.{name}": one for name, one in value.items()})
@@ -92,7 +92,7 @@ def _corpus(corpus: Row) -> str:
 
 
 def print_differences(found: "Iterable[Difference]", names: tuple[str, str]) -> None:
-    """One row a difference, the two models side by side."""
+    """One row per difference, with both models side by side."""
     print_table(
         {"": one.section, "key": one.key, names[0]: _short(one.first), names[1]: _short(one.second)} for one in found
     )
@@ -105,7 +105,7 @@ def _short(value: Any) -> Any:
 
 
 def print_garbage(found: "Iterable[Garbage]") -> None:
-    """One row a file."""
+    """One row per file."""
     print_table({"kind": one.kind, "path": one.path, "MB": one.bytes / 1e6, "written": one.modified} for one in found)
 
 
@@ -308,7 +308,7 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     check_name("name", name)
     with show_progress():
         ref = import_model(source, name, Store(config.store), check=check)
-    if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
+    if os.environ.get("PREFECT_API_URL"):  # a server exists, and its deployments may wait for this
         from nerbench.flows.run_context import announce
 
         announce(ref, "push")

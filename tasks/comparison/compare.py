@@ -1,4 +1,5 @@
-"""Two scored artifacts beside each other: what differs, whether it is more than noise, and which entities flipped."""
+"""The comparison of two scored artifacts: how they differ, whether that is more than noise, and which entities
+flipped."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
 class Query(NamedTuple):
-    """What of two sides is compared, and what is concluded from it."""
+    """What to compare, and how to judge it."""
 
     dataset: str | None = None
-    """Every one by default."""
+    """By default, every data set."""
     gold: str | None = None
-    """The annotation that decides; the data set's own by default."""
+    """The annotation that decides; by default, the data set's own."""
     margin: float = 0.5
-    """Points that a number may fall without being a regression."""
+    """Largest drop, in points, that is not a regression."""
     confidence: float = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlippedOn:
-    """The flips on one data set beside one annotation."""
+    """The flips on one data set against one annotation."""
 
     dataset: str
     gold: str
@@ -40,29 +41,29 @@ class FlippedOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything that is known of the difference between two sides."""
+    """The result of a comparison."""
 
     base: ScoredRun
     candidate: ScoredRun
     verdict: Verdict | None
     """None if the two are not comparable."""
     frozen: bool
-    """Whether the two are one model with the same settings, of which any flip is real."""
+    """Whether both are one model with the same settings, so that every flip is real."""
     reasons: tuple[str, ...]
-    """Why something of them, or all of it, is not comparable, and what decided otherwise than by an interval."""
+    """Why all or parts of the two are not comparable, and what decided instead of an interval."""
     deltas: tuple[Row, ...]
     flipped: tuple[FlippedOn, ...]
-    """Beside the annotation that decides."""
+    """Against the annotation that decides."""
     environment: dict[str, dict[str, Any]]
 
     @property
     def is_one_model(self) -> bool:
-        """Whether both sides are the same weights, configuration and tokenizer."""
+        """Whether both have the same weights, configuration and tokenizer."""
         return self.base.model_sha256 == self.candidate.model_sha256
 
     @property
     def compared(self) -> str:
-        """What a difference says, and what it does not."""
+        """What a difference means here."""
         if self.frozen:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:
@@ -75,7 +76,7 @@ class Comparison:
         return [row for row in self.deltas if row["primary"]]
 
     def to_json(self) -> dict[str, Any]:
-        """What `compare --json` prints."""
+        """The output of `compare --json`."""
         found: dict[str, list[Row]] = {"gained": [], "lost": [], "changed": []}
         for one in self.flipped:
             for kind, listed in to_json(one.flips).items():
@@ -95,11 +96,11 @@ class Comparison:
 
 
 def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparison:
-    """Compare what two references mean (as of `scored_runs.find_scored_run`) from their stored predictions.
+    """Compare the runs that two references name (see `scored_runs.find_scored_run`) by their stored predictions.
 
-    Verdicts are those of `tasks/statistics/verdicts.py` on overall strict F1, the worst of the data sets. Identical
-    predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
-    Raises InputError if a side cannot be found.
+    The verdict is the worst over the data sets of the verdicts on overall strict F1 (`tasks/statistics/verdicts.py`).
+    Identical predictions pass. One model with the same settings that predicts differently is a regression, whatever its
+    F1. Raises InputError if one of the two runs cannot be found.
     """
     sides = [_find(one, config, asked) for one in (base, candidate)]
     pairs = common(*sides)
@@ -125,7 +126,7 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
 
 
 def _find(reference: str, config: Config, asked: Query) -> ScoredRun:
-    """A side; of the data set asked for, where it was scored on that."""
+    """The scored run that a reference names, restricted to the wanted data set. Raises InputError."""
     try:
         return find_scored_run(reference, config.store, config.results, dataset=asked.dataset)
     except InputError:
@@ -149,7 +150,7 @@ def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any
 
 
 def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedRuns]:
-    """Of each data set the annotation asked for, else its own. Raises InputError if none has it."""
+    """For each data set, the wanted annotation, by default its own. Raises InputError if neither side has it."""
     found = [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
     if not found:
         there = ", ".join(sorted({pair.gold for pair in pairs}))
@@ -160,7 +161,7 @@ def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedR
 class _Deltas(NamedTuple):
     rows: list[Row]
     reasons: list[str]
-    """Which slices could not be compared."""
+    """The slices that could not be compared."""
 
 
 def _deltas(pair: ComparedRuns, config: Config, asked: Query) -> _Deltas:
@@ -192,7 +193,7 @@ def _changed(pair: ComparedRuns) -> str:
 
 
 def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], asked: Query) -> list[Row]:
-    """The rows, each with a verdict where it decides; those that do are adjusted together."""
+    """The rows, with a verdict for those that decide; their p-values are adjusted together."""
     same = {(pair.dataset, pair.gold) for pair in deciding if pair.is_identical}
     known = [
         row | {"margin": asked.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}

@@ -1,4 +1,4 @@
-"""The verdict in words: what the gate said of each model, or what changed since the run before."""
+"""The verdict of a report as text: the gate's decision on each model, or the changes since the previous run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -21,7 +21,7 @@ _WORST_FIRST: tuple[Status, ...] = ("bad", "unsure", "good", "same", "none")
 
 
 class Line(NamedTuple):
-    """What is said of one model on one data set and annotation."""
+    """The verdict on one model, on one data set and annotation."""
 
     model: str
     place: str
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What stands at the top of a report."""
+    """The verdict at the top of a report."""
 
     status: Status
     headline: str
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """All of it in one line."""
+        """The whole verdict in one line."""
         return f"{self.headline} {'; '.join(f'{line.model}: {line.text}' for line in self.lines)}".strip()
 
 
@@ -51,7 +51,8 @@ def find_verdict(
     *,
     has_gate: bool,
 ) -> Verdict:
-    """The verdict on some entries; `compared` is by their position, `judged` are the rows of `gate` of the runs."""
+    """The verdict on some entries. `compared` is by position of the entry; `judged` are the rows of `gate` of the
+    runs."""
     lines = _gate_lines(judged) if judged else []
     told = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
     lines += [
@@ -73,9 +74,9 @@ def find_verdict(
 
 
 def in_words(row: Row) -> str:
-    """A judged number: `ORG recall fell 1.9 points (95 % CI 0.8…3.1)`, the interval being that of the fall or the rise.
+    """A compared number as text: `ORG recall fell 1.9 points (95 % CI 0.8…3.1)`, with the interval of the change.
 
-    The blanks in the interval are hard.
+    The blanks in the interval are non-breaking.
     """
     metric = row["metric"].replace("f1", "F1")
     name = metric if row["label"] == OVERALL else f"{row['label']} {metric}"
@@ -187,7 +188,7 @@ def _is_new(entry: ModelScores, told: set[str]) -> bool:
 
 
 def _best_lines(entries: Sequence[ModelScores]) -> list[Line]:
-    """Where nothing can be compared: the best of each data set, beside its own annotation."""
+    """If nothing can be compared: the best model on each data set, against the data set's own annotation."""
     groups: dict[str, list[ModelScores]] = {}
     for entry in entries:
         if entry.is_own_gold and entry.number() is not None:

@@ -1,4 +1,4 @@
-"""Questions to the result tables that several readers have: which runs are complete, newest or selected.
+"""Questions to the result tables: which run is the newest or selected, and which row has a number.
 
 A run is complete if it has a row in `runs`, which is written last. Cards, comparisons, summaries and reports ask here.
 """
@@ -108,9 +108,9 @@ _ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
 
 
 def latency_samples(rows: Iterable[Row]) -> list[Row]:
-    """Those rows among others of sweeps, the first of each model, device and dtype of a run.
+    """The rows of the latency sample among rows of sweeps: the first per model, device and dtype of a run.
 
-    Tables that were written before there were sweeps leave columns out; what they have is the sample.
+    Tables from before there were sweeps lack columns; their rows are the sample.
     """
     found: dict[tuple[object, ...], Row] = {}
     for row in rows:
@@ -124,14 +124,14 @@ _SHOWN = 5
 
 
 class SelectedRun(NamedTuple):
-    """A run with scores."""
+    """A complete run with scores."""
 
     run_id: str
     date: str
     """Its logical date, YYYY-MM-DD."""
     started_at: datetime
     row: Row
-    """Its row of `runs`, of its last attempt."""
+    """Its row in `runs`, of its last attempt."""
 
 
 def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:

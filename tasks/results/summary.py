@@ -1,4 +1,4 @@
-"""The few numbers that people look at first, from rows of the result tables."""
+"""Summaries of a run: the leaderboard, differences between annotations, custom metrics, speed and memory."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from nerbench.tasks.scoring.user_metrics import CUSTOM
 
 
 def leaderboard(metrics: Iterable[Row]) -> list[Row]:
-    """One row a model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity type."""
+    """One row per model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity
+    type."""
     found: dict[tuple[str, ...], Row] = {}
     for row in metrics:
         name = _column(row)
@@ -30,7 +31,8 @@ def leaderboard(metrics: Iterable[Row]) -> list[Row]:
 
 
 def gold_differences(leaders: Sequence[Row]) -> list[Row]:
-    """From rows of `leaderboard`: what each number differs by against a further gold of a data set, in points."""
+    """From rows of `leaderboard`: the differences of each number between a further annotation and the data set's
+    own."""
     own = {(row["model"], row["dataset"]): row for row in leaders if row["gold"] == row["dataset"]}
     return [
         {
@@ -59,7 +61,7 @@ def _column(row: Row) -> str | None:
 
 
 def user_metric_rows(metrics: Iterable[Row]) -> list[Row]:
-    """What metrics of a user's own say: of counts, the strict micro and label values of all entities alone."""
+    """The values of custom metrics; of metrics over counts, only strict micro and label values of all entities."""
     return [
         {name: row[name] for name in ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")}
         for row in metrics
@@ -106,7 +108,7 @@ def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> lis
 
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
-    """One row a model: latency percentiles in milliseconds, words a second, load time, memory in MB."""
+    """One row per model: latency percentiles in milliseconds, words per second, load time, memory in MB."""
     used = {row["artifact_id"]: row for row in latency_samples(memory)}
     return [
         {

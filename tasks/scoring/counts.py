@@ -1,29 +1,30 @@
-"""The counts behind every metric: gold, predicted and correct entities or tags, for each document, label and slice.
+"""The counts behind every metric: gold, predicted and correct entities or tags, by document, label and slice.
 
-Entities are read off the tags in the ways of `entities.extract`. Exact matching, one row set for each of them:
+Entities are decoded from tags by `entities.extract`. Each exact-match mode has its own counts:
 
-- `strict`, `conlleval`, `discard`: a prediction is right if the gold has an entity of the same words and type. For
-  IOB2 tags `discard` has the entities of `strict`.
+- `strict`, `conlleval`, `discard`: a prediction is right if a gold entity has the same words and type. For IOB2 tags,
+  `discard` has the entities of `strict`.
 
-Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) reads entities
-as `strict` does and first pairs those that share a word, each with at most one other (`entities.pair_entities`): in
-`type` by its `type` preference, in the other modes by `span`. Then a pair is
+Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) decodes
+entities as `strict` does. It first pairs entities that share a word, each with at most one other
+(`entities.pair_entities`): in the mode `type` with the preference `type`, in the other modes with `span`. Then a pair
+is
 
 - `exact`: right if both have the same words, whatever their types;
-- `partial`: right if both have the same words, half right (`n_partial`) if not, whatever their types;
+- `partial`: right if both have the same words, otherwise half right (`n_partial`), whatever their types;
 - `type`: right if both have the same type, whatever their other words;
-- `span`: as `exact`, but nothing asks for types: there are no labels but `overall`, whose numbers are those of `exact`.
+- `span`: like `exact`, but without types: the only label is `overall`, with the numbers of `exact`.
 
-The modes `discard` and `span` repeat numbers of other modes, so they are counted only if they are asked for.
+The modes `discard` and `span` repeat numbers of other modes, so they are counted only on request.
 
-Gold entities are counted by their type (MUC's possible), predictions by the type of the gold entity that they are
-paired with, or by their own if with none (MUC's actual). So nothing counts twice, and labels sum to the overall.
-Pairs depend on positions and types alone, not on the order of any list.
+Gold entities are counted by their type (MUC's possible). Predictions are counted by the type of the gold entity that
+they are paired with, otherwise by their own (MUC's actual). Therefore, nothing counts twice, and the counts of labels
+add up to the overall ones. Pairs depend only on positions and types, not on the order of a list.
 
-Tokens, mode `tag`: a word is right if its tag is; all tags are labels, `O` included.
+At token level, in the mode `tag`, a word is right if its tag is right; all tags are labels, including `O`.
 
-An entity, and an invalid transition (an `I-` word that continues no entity of its type: `n_invalid`, by that type),
-lies in the unit of its first word.
+An entity belongs to the unit of its first word. So does an invalid transition: an `I-` word that continues no entity of
+its type (`n_invalid`, counted by that type).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -50,25 +51,25 @@ from nerbench.tasks.scoring.slices import EVERYTHING, Slice
 from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
 
 _INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
-"""Modes, by how they pair entities."""
+"""Modes by their preference for pairing entities."""
 
 
 class MatchEvents(NamedTuple):
-    """What one part adds to one column."""
+    """What one part of a corpus adds to one column."""
 
     mode: str
     slice: str
     column: str
     at: Indices
-    """The words where it lies."""
+    """The words at which it counts."""
     label: npt.NDArray[np.integer]
-    """The number of each one's label."""
+    """The number of the label for each word."""
 
 
 def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[MatchEvents]:
-    """All that is to be counted, in every mode, and within each slice in the exact-match modes.
+    """Everything to count in every mode, and within each slice in the exact-match modes.
 
-    `discard` is left out: its entities, and so its counts, are those of `strict`.
+    `discard` is left out: its entities and counts are those of `strict`.
     """
     gold, predicted = (_read(codes, part.sentence_starts) for codes in (part.gold, part.predicted))
     yield from _exact_match(part, gold, predicted, slices)
@@ -78,9 +79,9 @@ def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[Matc
 
 class _Reading(NamedTuple):
     entities: Entities
-    """As `conlleval` reads them."""
+    """Entities decoded as in `conlleval`."""
     is_strict: Flags
-    """(entities,) whether `strict` has them too."""
+    """(entities,) whether the entity is also in `strict`."""
 
 
 def _read(codes: Codes, sentence_starts: Flags) -> _Reading:
@@ -110,7 +111,7 @@ def _exact_match(
 
 
 def _inexact_match(gold: Entities, predicted: Entities) -> Iterator[MatchEvents]:
-    """Of entities as `strict` reads them."""
+    """Inexact matches of entities decoded as in `strict`."""
     for prefer, modes in _INEXACT:
         pairs = pair_entities(gold, predicted, prefer=prefer)
         ours, theirs = gold.at(pairs.gold), predicted.at(pairs.predicted)
@@ -140,7 +141,7 @@ def _tokens(part: TaggedWords) -> Iterator[MatchEvents]:
 Level = Literal["entity", "token"]
 COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")
 OVERALL = "overall"
-"""The label that stands for all of them."""
+"""The label for all entity types together."""
 COUNTS_SCHEMA = pa.schema(
     {
         "level": pa.string(),
@@ -165,17 +166,17 @@ class Counts:
     slice: str
     """`all`, or the name of a slice."""
     labels: tuple[str, ...]
-    """entity: types, in `span` only `overall`; token: tags, `O` first."""
+    """Entity level: types, in `span` only `overall`. Token level: tags, `O` first."""
     units: Units
     values: Indices
     """(units, labels, COLUMNS)"""
     n_words: Indices
-    """(units,) words in each, whatever the slice."""
+    """(units,) number of words in each, whatever the slice."""
     documents: Indices | None = None
-    """(units,) the document of each unit, where units are sentences of a corpus that has documents."""
+    """(units,) the document of each unit, if units are sentences of a corpus with documents."""
 
     def column(self, name: str) -> Indices:
-        """(units, labels) one of COLUMNS."""
+        """(units, labels) one of the COLUMNS."""
         numbers: Indices = self.values[:, :, COLUMNS.index(name)]
         return numbers
 
@@ -183,15 +184,16 @@ class Counts:
 def count(
     parts: Iterable[TaggedWords], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
 ) -> list[Counts]:
-    """Count the consecutive parts of a corpus in some modes, and within each slice in the exact-match modes of these.
+    """Count the consecutive parts of a corpus in some modes, and within each slice in the exact-match modes.
 
-    `strict` is always among them, and so is the token level.
-    A right prediction has the words and type of its gold entity, so that both lie in the same slices. Those of an
-    inexact pair may not: so there are no slices of the other modes. Whether an entity lies in a slice must depend on
-    no other entity.
+    `strict` and the token level are always included.
+
+    A right prediction has the words and the type of its gold entity, so both are in the same slices. The entities of an
+    inexact pair may be in different slices, so the other modes have no slices. Whether an entity is in a slice must not
+    depend on other entities.
 
     Raises:
-        ValueError: there is no part.
+        ValueError: There is no part.
     """
     totals: dict[tuple[str, str], Counts] = {}
     for part in parts:
@@ -206,7 +208,7 @@ def count(
 
 
 def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
-    """One row a level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
+    """One row per level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
     columns = {
         "level": [one.level for one in counts],
         "mode": [one.mode for one in counts],
@@ -222,7 +224,7 @@ def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
 
 
 def counts_from_table(table: pa.Table) -> list[Counts]:
-    """What `counts_to_table` was given."""
+    """The counts that `counts_to_table` was given."""
     return [_from_row(table.slice(row, 1)) for row in range(len(table))]
 
 
@@ -246,7 +248,7 @@ def _from_row(row: pa.Table) -> Counts:
 
 
 def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
-    """Where the parts add up."""
+    """Zeros to which the parts are added."""
     n_words = np.zeros(part.units.n, np.int64)
 
     def zeros(level: Level, mode: str, labels: Sequence[str], slice_: str = EVERYTHING) -> Counts:
@@ -262,7 +264,7 @@ def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
 
     def exact_match(slice_: str) -> list[Counts]:
         strict, conlleval = (zeros("entity", mode, part.types, slice_) for mode in ("strict", "conlleval"))
-        # The entities of both are the same, and so are the arrays.
+        # Both have the same entities, and therefore the same arrays.
         return [strict, conlleval, replace(strict, mode="discard")]
 
     return [
@@ -292,11 +294,11 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
 def count_both_ways(
     parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
 ) -> list[Counts]:
-    """Count the parts of a corpus by document, then by sentence; by sentence alone where it has no documents.
+    """Count the parts of a corpus by document and by sentence; only by sentence if it has no documents.
 
     Args:
-        parts: gives the consecutive parts, anew at each call.
-        slices, modes: as in `counts.count`.
+        parts: Returns the consecutive parts, again at each call.
+        slices, modes: As in `count`.
     """
     whole = count(parts(), slices, modes)
     if whole[0].units.kind == "sentence":
