@@ -66,7 +66,7 @@ def check_training_args(model: ModelConfig) -> None:
 
 
 def resolve_precision(model: ModelConfig) -> str:
-    """`auto` is bf16 where the hardware computes it natively. Raises InputError for fp16 without a GPU."""
+    """`auto` is bf16 if the hardware computes it natively. Raises InputError for fp16 without a GPU."""
     on_gpu = training_device(model).type == "cuda"
     if model.precision == "fp16" and not on_gpu:
         field = f"models: {model.name}: precision"
@@ -92,7 +92,7 @@ def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
         "use_cpu": training_device(model).type == "cpu",
-        "ddp_broadcast_buffers": False,  # positions and the like, the same everywhere
+        "ddp_broadcast_buffers": False,  # positions and similar modules, the same everywhere
         "seed": model.seed,
         "data_seed": model.seed,
         "eval_strategy": "epoch",

@@ -1,7 +1,7 @@
 """Fine-tune a token classifier with Trainer. Run as a child: `python -m nerbench.tasks.training.finetune < job.json`.
 
-The job names a ModelConfig, a DatasetConfig, an output folder and a folder of checkpoints, from the newest of which
-training goes on; the events are training steps and evaluations; the result holds what the artifact's manifest records.
+The job names a ModelConfig, a DatasetConfig, an output folder and a folder of checkpoints; training continues from the
+newest checkpoint. The events are training steps and evaluations. The result has what the artifact's manifest records.
 """
 
 import math
@@ -69,7 +69,7 @@ def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
 def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work, output = Path(job["work"]), Path(job["output"])
     with ranks(model) as together:
-        newest = newest_checkpoint(work) if together.number == 0 else None  # it removes torn ones
+        newest = newest_checkpoint(work) if together.number == 0 else None  # this removes torn ones
         resumed_from = together.broadcast(step_of(newest) if newest else 0)
         lesson = prepare(model, DatasetConfig(**job["dataset"]))
         _refuse_another_base(model, job.get("base_sha256"))
@@ -100,7 +100,7 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
 
 
 def _refuse_another_base(model: ModelConfig, expected: str | None) -> None:
-    """Raise RunFailedError if the base is no longer the one that the training was planned for, and is named by."""
+    """Raise RunFailedError if the base has changed since the training was planned and identified."""
     if expected and folder_sha256(str(model.base)) != expected:
         raise RunFailedError(f"the base {model.base} changed while {model.name} was prepared; run again")
 
@@ -129,7 +129,7 @@ def _save(network: PreTrainedModel, tokenizer: LoadedTokenizer, output: Path) ->
 
 
 def _golden(output: Path, name: str) -> Job:
-    """What the saved model says, loaded as a stranger would load it."""
+    """The golden outputs of the saved model, which is loaded like any other model."""
     return record(load_tagger(output, device=torch.device("cpu"), name=name)).model_dump(mode="json")
 
 

@@ -46,9 +46,9 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def train_tokenizer(sentences: Iterable[Iterable[str]], vocabulary: int, window: int) -> PreTrainedTokenizerFast:
     """Train a cased WordPiece tokenizer of at most `vocabulary` entries; the same words give the same tokenizer.
 
-    The trainer numbers the continuation characters in a hash order that differs between processes. Naming them
-    in sorted order beforehand, as special tokens, takes that freedom away; a tokenizer built anew from the vocabulary
-    then treats them as ordinary pieces.
+    The trainer numbers the continuation characters in a hash order that differs between processes. Adding them
+    beforehand as special tokens, in sorted order, makes the order deterministic. A new tokenizer with that vocabulary
+    then treats them as ordinary tokens.
     """
     words = [word for sentence in sentences for word in sentence]
     draft = _tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -82,18 +82,18 @@ def _tokenizer(model: models.Model) -> Tokenizer:
 
 
 class Base(NamedTuple):
-    """A model that has not learnt its labels yet."""
+    """A model with a head that has not been trained."""
 
     network: PreTrainedModel
     tokenizer: LoadedTokenizer
     window: int
-    """Pieces a window, special tokens included."""
+    """Maximum number of tokens per window, including special tokens."""
 
 
 def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> Base:
-    """The model with a fresh head for `tags`; a tokenizer that must be trained learns from `train`.
+    """The model with a new head for `tags`; a new tokenizer is trained on `train`.
 
-    Raises InputError if the base cannot be loaded, or has no such setting as is given.
+    Raises InputError if the base cannot be loaded or lacks one of the given settings.
     """
     labels = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
     with one_line(f"models: {model.name}: base", REACHABLE):
@@ -150,7 +150,7 @@ def _from_checkpoint(model: ModelConfig, base: str, labels: dict[str, Any]) -> t
 
 
 def _renew_head(network: PreTrainedModel) -> None:
-    """Replace the head of a classifier of just as many labels, but other ones, or in another order."""
+    """Replace the head of a classifier that has as many labels, but other ones, or in another order."""
     fresh = AutoModelForTokenClassification.from_config(network.config, dtype=torch.float32)
     for name, module in fresh.named_children():
         if name != network.base_model_prefix:
@@ -158,23 +158,23 @@ def _renew_head(network: PreTrainedModel) -> None:
 
 
 def _check_settings(field: str, settings: Iterable[str], known: PreTrainedConfig) -> None:
-    # transformers would keep an unknown one beside the others, and never read it
+    # transformers would keep an unknown setting beside the others, and never read it
     if unknown := [key for key in settings if not hasattr(known, key)]:
         raise InputError(field, f"a {known.model_type} model has no setting {unknown[0]}", "check its spelling")
 
 
 class TrainingSetup(NamedTuple):
-    """A model, the examples it learns from, and those it is judged by."""
+    """A model, the examples to train on, and those to validate on."""
 
     base: Base
     train: Examples
     held_out: Examples
     widen: Callable[[], None]
-    """Gives the network its whole vocabulary back, once it has learnt."""
+    """Restores the network's whole vocabulary after training."""
 
     @property
     def pad(self) -> int:
-        """The id of padding."""
+        """The padding id."""
         return self.base.tokenizer.special.pad
 
 
@@ -193,10 +193,10 @@ def prepare(model: ModelConfig, dataset: DatasetConfig) -> TrainingSetup:
 def make_trainer(
     model: ModelConfig, lesson: TrainingSetup, work: Path, callbacks: Sequence[TrainerCallback], ranks: Ranks = ALONE
 ) -> TaggerTrainer:
-    """The Trainer of a lesson; checkpoints go to `work`. It changes settings of torch for the whole process."""
+    """The Trainer of a setup, with checkpoints in `work`. It changes settings of torch for the whole process."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
-    # Attention with dropout has no kernel of its own on a CPU; what stands in would compute bf16 in fp32, slowly.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes time
+    # On a CPU, attention with dropout has no kernel of its own; its replacement would compute bf16 slowly, in fp32.
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(training_device(model).type == "cpu")
     use_frugal_dropout(lesson.base.network)
     trainer = TaggerTrainer(

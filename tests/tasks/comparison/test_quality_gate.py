@@ -29,6 +29,7 @@ from nerbench.tasks.comparison.quality_gate import (
     said,
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.config.base import warn_deprecated
 from nerbench.tasks.scoring.counts import Counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
@@ -152,10 +153,11 @@ def test_several_rules_are_corrected_together() -> None:
 
 
 def test_the_old_key_strict_means_fail_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    warn_deprecated.cache_clear()
     gate = GateConfig.model_validate({"strict": True})
     assert gate.on_undecided == "fail"
-    assert GateConfig.model_validate(gate.model_dump()) == gate
-    assert [record.getMessage() for record in caplog.records] == ["gate.strict will go: write on_undecided: fail"]
+    assert GateConfig.model_validate(gate.model_dump()) == GateConfig.model_validate({"strict": True}) == gate
+    assert [record.getMessage() for record in caplog.records] == ["gate.strict is deprecated: write on_undecided: fail"]
     assert GateConfig.model_validate({"strict": False}).on_undecided is None
     with pytest.raises(ValidationError, match="contradict each other"):
         GateConfig.model_validate({"strict": True, "on_undecided": "warn"})
