@@ -48,7 +48,7 @@ def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Call
         if root.swap(path, canonical_json(record), before):
             return True
         sleep(random.uniform(0, _PAUSE_S))
-    raise ConflictError(f"{name}@{alias} was moved by others {_TRIES} times meanwhile; try again")
+    raise ConflictError(f"{name}@{alias} was moved by other writers {_TRIES} times; try again")
 
 
 def _bytes(root: Root, path: str) -> bytes | None:

@@ -127,7 +127,7 @@ def _manifests(store: Store) -> dict[ArtifactKey, Manifest]:
             try:
                 found[key] = store.manifest(key)
             except NerbenchError as error:
-                problem = f"what {name}@sha256:{artifact_id[:12]} needs is not known, so nothing is removed"
+                problem = f"what {name}@sha256:{artifact_id[:12]} needs is unknown, so nothing is removed"
                 raise CorruptArtifactError(f"{problem}: {error}; restore or remove its manifest") from error
     return found
 

@@ -200,5 +200,5 @@ def _download(location: str, model: str, commit: str, listed: "list[RepoFile]") 
     for path in damaged:
         _asked(location, partial(client().hf_hub_download, model, path, revision=commit, force_download=True))
     if still := _damaged(folder, listed):
-        raise CorruptArtifactError(f"{location}: {still[0]} is not what the Hub says it is")
+        raise CorruptArtifactError(f"{location}: {still[0]} differs from the Hub's digest")
     return folder

@@ -75,7 +75,7 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
             raise _unsafe(where, "has tensors that overlap, or leave gaps")
         end = stop
     if end != size - _LENGTH_BYTES - length:
-        raise _unsafe(where, f"has {size - _LENGTH_BYTES - length} bytes of tensors, and its header tells of {end}")
+        raise _unsafe(where, f"has {size - _LENGTH_BYTES - length} bytes of tensors, but its header describes {end}")
     return [tensor for tensor, _, _ in tensors]
 
 
@@ -120,7 +120,7 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *(name for name in
 _UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _CODE_KEYS = {
     "auto_map": "names Python code to be run",
-    "quantization_config": "brings a loader of its own",
+    "quantization_config": "needs a loader of its own",
     "transformers_weights": "names other weights than model.safetensors",
 }
 _MAX_JSON_BYTES = 8 << 20

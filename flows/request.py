@@ -88,7 +88,7 @@ def _admitted(config: Config) -> Config:
         require_file(file)
     for model in expanded.models:
         if model.push_to_hub:
-            problem = "is nothing that the parameters of a run may set"
+            problem = "cannot be set in the parameters of a run"
             remedy = "set it in the worker's own file, or publish by the deployment publish/on-demand"
             raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
         require_training_args(f"models: {model.name}: training_args", model.training_args)

@@ -244,17 +244,17 @@ def reported(config: Config) -> Iterator[dict[str, str]]:
     A failed run also gets a report, whose location is in the failure's summary; an invalid request gets none. If the
     report cannot be written, a warning is logged and the run continues.
     """
-    told: dict[str, str] = {}
+    location: dict[str, str] = {}
     try:
-        yield told
+        yield location
     except InputError:
         raise
     except Exception as error:
-        told |= _write(config)
+        location |= _write(config)
         if isinstance(error, RunFailedError) and error.summary is not None:
-            error.summary |= told
+            error.summary |= location
         raise
-    told |= _write(config)
+    location |= _write(config)
 
 
 def _write(config: Config) -> dict[str, str]:

@@ -107,7 +107,7 @@ def print_custom(custom: list[dict[str, Any]]) -> None:
         return None if value is None else Text(f"{value:.6g}", justify="right")
 
     shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
-    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
+    print_table((row | {"value": number(row["value"])} for row in shown), title="custom functions")
 
 
 def echo(text: str = "") -> None:

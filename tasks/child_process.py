@@ -159,8 +159,8 @@ def event_of(error: BaseException) -> Job:
         return {"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy}
     if isinstance(error, NerbenchError):
         return {"event": "error", "message": str(error)}
-    told = redact("".join(traceback.format_exception(error)))
-    return {"event": "error", "message": redact(f"{type(error).__name__}: {error}"), "traceback": told}
+    trace = redact("".join(traceback.format_exception(error)))
+    return {"event": "error", "message": redact(f"{type(error).__name__}: {error}"), "traceback": trace}
 
 
 def die_with_parent() -> None:

@@ -97,7 +97,7 @@ def _probe(name: str, url: str, *, aliases: bool = False) -> Check:
         remedy = "choose a store that honours exclusive creation"
         return Check(name, False, f"{url}: an existing file {problem}", remedy)
     if not swaps:
-        problem = "an alias that another writer has just moved is overwritten, as the store compares nothing (If-Match)"
+        problem = "an alias that another writer has just moved is overwritten, because the store ignores If-Match"
         remedy = "choose a store that honours If-Match, or let only one process at a time move aliases"
         return Check(name, False, f"{url}: {problem}", remedy)
     promises = "exclusive creation, read-after-write and compare-and-swap"

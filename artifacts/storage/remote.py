@@ -65,7 +65,7 @@ class FsspecRoot(Root):
             return InputError(f"location {self.url}", f"access is refused ({error})", "check your credentials")
         if isinstance(error, NotImplementedError):
             remedy = "use a folder, memory:// or s3://"
-            return InputError(f"location {self.url}", "cannot do what is asked of it", remedy)
+            return InputError(f"location {self.url}", "does not support this operation", remedy)
         if isinstance(error, _ABOUT_FILES + _ABOUT_CALLS):
             return None
         return _meaning_of_status(error, self.url) or Unanswered(f"{type(error).__name__}: {error}")
@@ -79,7 +79,7 @@ class FsspecRoot(Root):
         except FileExistsError as error:
             found = self._start(path, data)
             if found is None:
-                raise Unanswered(f"{self.uri(path)} is said to exist, but it does not") from error
+                raise Unanswered(f"{self.uri(path)} is reported to exist, but does not") from error
             if found != data:  # otherwise it is our own write, whose reply was lost
                 raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
 
@@ -204,7 +204,5 @@ def _meaning_of_status(error: Exception, url: str) -> Exception | None:
 
 def _check_url(url: str) -> None:
     if url.startswith("hf://") or "::" in url:  # the Hub creates nothing exclusively; chained caches serve stale bytes
-        raise InputError(
-            f"location {url}", "nothing can be kept there", "use a folder or a URL like s3://bucket/prefix"
-        )
+        raise InputError(f"location {url}", "cannot be written to", "use a folder or a URL like s3://bucket/prefix")
     refuse_credentials("location", url)

@@ -134,7 +134,7 @@ class S3Root(FsspecRoot):
         except FileExistsError as error:
             if "IfMatch" in options or options.get("mode") == "create":
                 raise
-            raise Unanswered("412, though nothing was asked of it") from error
+            raise Unanswered("412 for a request without a condition") from error
 
     def _wrong(self, problem: str, remedy: str) -> InputError:
         return InputError(f"location {self.url}", problem, remedy)

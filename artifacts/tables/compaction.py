@@ -122,7 +122,7 @@ def _publish(root: Root, day: Day, found: Found, version: Version, compaction: C
     published = day._replace(schema=version[0]).published(compaction.number)
     data = root.read(path)
     if sha256_hex(data) != compaction.sha256:
-        raise CorruptArtifactError(f"{root.uri(path)} is not what its manifest says; nothing of {day.date} is deleted")
+        raise CorruptArtifactError(f"{root.uri(path)} differs from its manifest; nothing of {day.date} is deleted")
     if path == published:
         return
     try:

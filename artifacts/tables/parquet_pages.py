@@ -84,7 +84,7 @@ def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
         seen += page.values
         yield page
     if at > end:
-        raise ValueError("a page goes beyond its column")
+        raise ValueError("a page exceeds its column")
 
 
 def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
@@ -111,7 +111,7 @@ def _page(header: dict[int, Any]) -> Page:
     except (AttributeError, TypeError):
         sizes_known = False
     if not sizes_known:
-        raise ValueError("a page says no size")
+        raise ValueError("a page has no size")
     return page
 
 

@@ -291,7 +291,7 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
         except FileNotFoundError:
             if not last:
                 raise
-            problems[root.uri(path)] = "is listed, but there is nothing to be read"
+            problems[root.uri(path)] = "is listed, but cannot be read"
         except CorruptArtifactError as error:
             problems[root.uri(path)] = str(error)
         else:

@@ -92,7 +92,7 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
 
     path, said = retry_if_compacted(partial(find_packed, root, day, key), write)
     if said:
-        raise ConflictError(f"{root.uri(path)} exists and says something else: {said}")
+        raise ConflictError(f"{root.uri(path)} exists with other content: {said}")
     return root.uri(path)
 
 

@@ -89,8 +89,8 @@ def show(found: "Comparison", shown: int) -> None:
         _show_flips(one, shown)
     if found.environment:
         echo("\nenvironments differ")
-    for name, sides in found.environment.items():
-        wrapped(f"{name}: {_short(sides['base'])} → {_short(sides['candidate'])}", indent=2)
+    for name, pair in found.environment.items():
+        wrapped(f"{name}: {_short(pair['base'])} → {_short(pair['candidate'])}", indent=2)
 
 
 def wrapped(text: str, indent: int = 11) -> None:
@@ -156,7 +156,7 @@ def _flip(flip: "Flip") -> str:
     """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, with their words only if they differ."""
     words = _words(flip)
 
-    def told(found: "tuple[Entity, ...]") -> str:
+    def listed(found: "tuple[Entity, ...]") -> str:
         return ", ".join(map(entity, found)) or "nothing"
 
     def entity(one: "Entity") -> str:
@@ -165,8 +165,8 @@ def _flip(flip: "Flip") -> str:
         return f"{one.type} {' '.join(words[one.start : one.end]) if words else f'{one.start}:{one.end}'}"
 
     name = flip.text or f"{flip.start}:{flip.end}"
-    name = f"{name} (gold {told(flip.gold)})" if flip.kind == "changed" else f"{flip.label} {name}"
-    return f"{name}: {told(flip.base)} → {told(flip.candidate)}"
+    name = f"{name} (gold {listed(flip.gold)})" if flip.kind == "changed" else f"{flip.label} {name}"
+    return f"{name}: {listed(flip.base)} → {listed(flip.candidate)}"
 
 
 def _marked(flip: "Flip") -> str:

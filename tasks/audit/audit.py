@@ -143,7 +143,7 @@ def find_model(store: str, reference: str | None) -> ArtifactRef:
 
 
 def _control(honest: Copy, tell: Tell) -> Outcome:
-    tell("planting: nothing; asking: every gate")
+    tell("planting no fault; asking every gate")
     answers = {gate.name: _asked(honest, gate) for gate in dict.fromkeys(fault.gate for fault in FAULTS)}
     objections = "; ".join(f"{name}: {answer.said}" for name, answer in answers.items() if answer.objected)
     outcome = "FALSE ALARM" if objections else "passes"

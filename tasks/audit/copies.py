@@ -129,8 +129,8 @@ class Copy:
     def publish(self, **changes: Any) -> ArtifactRef:
         """Publish the model with changes of its config.json; it becomes the candidate."""
         root = open_root(str(self.model_folder))
-        told = json.loads(root.read("config.json")) | changes
-        root.replace("config.json", json.dumps(told, indent=2).encode())
+        changed = json.loads(root.read("config.json")) | changes
+        root.replace("config.json", json.dumps(changed, indent=2).encode())
         return Store(self.config.store).publish(self.model_folder, self.model, Provenance())
 
 

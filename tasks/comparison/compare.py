@@ -67,7 +67,7 @@ class Comparison:
         if self.frozen:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:
-            return "one model with other settings, or in runs whose settings nobody knows"
+            return "one model with other settings, or in runs whose settings are unknown"
         return "this compares two artifacts, not two recipes: one recipe with two seeds can differ by more"
 
     @property
@@ -95,16 +95,16 @@ class Comparison:
         }
 
 
-def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparison:
+def compare(base: str, candidate: str, config: Config, query: Query) -> Comparison:
     """Compare the runs that two references name (see `scored_runs.find_scored_run`) by their stored predictions.
 
     The verdict is the worst over the data sets of the verdicts on overall strict F1 (`tasks/statistics/verdicts.py`).
     Identical predictions pass. One model with the same settings that predicts differently is a regression, whatever its
     F1. Raises InputError if one of the two runs cannot be found.
     """
-    sides = [_find(one, config, asked) for one in (base, candidate)]
+    sides = [_find(one, config, query) for one in (base, candidate)]
     pairs = common(*sides)
-    deciding = _deciding(pairs, asked.gold)
+    deciding = _deciding(pairs, query.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
     if any(pair.reasons for pair in deciding):
         return _comparison(sides, reasons)
@@ -112,11 +112,11 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
     rows: list[Row] = []
     for pair in pairs:
         if not pair.reasons:
-            found = _deltas(pair, config, asked)
+            found = _deltas(pair, config, query)
             reasons += found.reasons
             is_deciding = (pair.dataset, pair.gold) in decisions
             rows += [row | {"primary": is_deciding and is_headline(row)} for row in found.rows]
-    rows = _with_verdicts(rows, deciding, asked)
+    rows = _with_verdicts(rows, deciding, query)
     flipped = tuple(_flipped(pair, config.results) for pair in deciding)
     frozen = _is_frozen(sides, deciding)
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
@@ -125,17 +125,17 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
     return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
 
 
-def _find(reference: str, config: Config, asked: Query) -> ScoredRun:
+def _find(reference: str, config: Config, query: Query) -> ScoredRun:
     """The scored run that a reference names, restricted to the wanted data set. Raises InputError."""
     try:
-        return find_scored_run(reference, config.store, config.results, dataset=asked.dataset)
+        return find_scored_run(reference, config.store, config.results, dataset=query.dataset)
     except InputError:
-        if asked.dataset is None:
+        if query.dataset is None:
             raise
         there = {one.dataset for one in find_scored_run(reference, config.store, config.results).scored}
-        if asked.dataset in there:
+        if query.dataset in there:
             raise
-        problem = f"{reference} was not scored on {asked.dataset}"
+        problem = f"{reference} was not scored on {query.dataset}"
         raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
@@ -164,11 +164,11 @@ class _Deltas(NamedTuple):
     """The slices that could not be compared."""
 
 
-def _deltas(pair: ComparedRuns, config: Config, asked: Query) -> _Deltas:
+def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
     base, candidate = (count_to_compare(one, config) for one in pair.both)
     seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
-    rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
-    about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": asked.confidence}
+    rows = deltas(base, candidate, seed=seed, confidence=query.confidence)
+    about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": query.confidence}
     apart = ", ".join(slices_apart(base, candidate))
     problem = f"{pair.dataset} against {pair.gold}: only one side has the slice, or other entities in it: {apart}"
     return _Deltas([about | row for row in rows], [problem] if apart else [])
@@ -192,14 +192,14 @@ def _changed(pair: ComparedRuns) -> str:
     return f"one model with the same settings predicts differently on {pair.dataset}, so any flip is real"
 
 
-def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], asked: Query) -> list[Row]:
+def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], query: Query) -> list[Row]:
     """The rows, with a verdict for those that decide; their p-values are adjusted together."""
     same = {(pair.dataset, pair.gold) for pair in deciding if pair.is_identical}
     known = [
-        row | {"margin": asked.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}
+        row | {"margin": query.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}
         for row in rows
     ]
-    judged = iter(decided([row for row in known if row["primary"]], asked.confidence))
+    judged = iter(decided([row for row in known if row["primary"]], query.confidence))
     return [next(judged) if row["primary"] else row | {"verdict": None} for row in known]
 
 

@@ -94,33 +94,33 @@ def _kind(counts: Counts) -> tuple[str, ...]:
 
 def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
     counts = pairs.by_document.base
-    asked = [one for label in {OVERALL: 0, **dict.fromkeys(counts.labels)} for one in quantities(counts, label)]
-    asked = [one for one in asked if wanted(one)]
-    if not asked:
+    chosen = [one for label in {OVERALL: 0, **dict.fromkeys(counts.labels)} for one in quantities(counts, label)]
+    chosen = [one for one in chosen if wanted(one)]
+    if not chosen:
         return []
-    points = [statistics(asked, counts, columns_of(one).sum(0)) for one in pairs.by_document]
-    defined = [one for one, delta in zip(asked, points[1] - points[0], strict=True) if not np.isnan(delta)]
+    points = [statistics(chosen, counts, columns_of(one).sum(0)) for one in pairs.by_document]
+    defined = [one for one, delta in zip(chosen, points[1] - points[0], strict=True) if not np.isnan(delta)]
     known: dict[int, Row] = {}
     for pair in pairs if pairs.by_document is not pairs.by_sentence else pairs[:1]:
         if mine := [one for one in defined if pairs.of(one) is pair]:
             known |= zip(map(id, mine), _tested(pair, mine, seed, confidence), strict=True)
     return [
         _row(pairs.of(one), one, _number(before), _number(after), known.get(id(one)))
-        for one, before, after in zip(asked, *points, strict=True)
+        for one, before, after in zip(chosen, *points, strict=True)
     ]
 
 
-def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
+def _tested(pair: _Pair, chosen: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
     """The results of resampling for deltas that are defined (`nerbench.tasks.statistics.paired_tests`)."""
     columns = [columns_of(one).astype(np.float64) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:
-        before, after = (statistics(asked, pair.base, side) for side in sums)
+        before, after = (statistics(chosen, pair.base, side) for side in sums)
         return after - before
 
     clusters = None
     if (documents := pair.base.documents) is not None:
-        n_gold = [_n_gold(pair, one) for one in asked]
+        n_gold = [_n_gold(pair, one) for one in chosen]
         effect = np.array([design_effect(np.bincount(documents, one)) for one in n_gold])
         clusters = Clusters(effect, [np.count_nonzero(one) for one in n_gold])
     found = assess(columns[0], columns[1], delta, Resampling(seed, RESAMPLES, PERMUTATIONS, confidence), clusters)

@@ -52,9 +52,9 @@ def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list
     """For each of `now`, its newest earlier run with these settings; each date is read once for all of them."""
     found: list[Earlier | None] = [None] * len(now)
     filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id)]
-    for night in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
-        row_of = cache(partial(row_of_run, run.results, date=night.date))
-        rows = sorted(night.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
+    for dated in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
+        row_of = cache(partial(row_of_run, run.results, date=dated.date))
+        rows = sorted(dated.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
         rows_of = {same: list(of) for same, of in groupby(sorted(rows, key=_same), _same)}
         for at, one in enumerate(now):
             if found[at] is None:
@@ -77,7 +77,7 @@ def _same(row: Row) -> tuple[str, ...]:
 def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:
     flipped = _flipped(run.results, before.row, now)
     environments = difference(before.run, here, now.dtype, now.dtype)
-    changes = [f"{name} {sides['base']} then, {sides['candidate']} now" for name, sides in environments.items()]
+    changes = [f"{name} {pair['base']} then, {pair['candidate']} now" for name, pair in environments.items()]
     counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
     return {
         "kind": "frozen",

@@ -82,7 +82,7 @@ def require_location(field: str, text: str, roots: list[str]) -> None:
     """
     if _is_allowed_location(text, roots):
         return
-    problem = f"{text!r} is nothing that the parameters of a run may name"
+    problem = f"{text!r} cannot be named in the parameters of a run"
     raise InputError(field, problem, f"name what the worker's own nerbench.yaml names, or add it to its {DATA}")
 
 
@@ -90,7 +90,7 @@ def require_training_args(field: str, names: Iterable[str]) -> None:
     """Raise InputError unless parameters may set these of the Trainer's arguments: no paths, hosts, hubs or plugins."""
     for name in names:
         if name not in TRAINING_ARGS:
-            problem = "is nothing that the parameters of a run may set"
+            problem = "cannot be set in the parameters of a run"
             raise InputError(f"{field}.{name}", problem, f"set it in the worker's own file, or use {_SOME_ARGS}")
 
 

@@ -105,7 +105,7 @@ class ModelConfig(Section):
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("push_to_hub needs a place on the Hub; add hub_model_id, e.g. acme/tagger")
         if self.hub_model_id and not self.push_to_hub:
-            raise ValueError("hub_model_id says nothing without push_to_hub; add `push_to_hub: true`")
+            raise ValueError("hub_model_id has no effect without push_to_hub; add `push_to_hub: true`")
         return self
 
     @model_validator(mode="after")

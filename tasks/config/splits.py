@@ -38,7 +38,7 @@ class SplitConfig(Section):
     def _amounts_add_up(self) -> Self:
         amounts = self.amounts
         if len(amounts) < 2:
-            raise ValueError("one split alone divides nothing; give two or more, e.g. {train: 90%, validation: 10%}")
+            raise ValueError("a single split is no division; give two or more, e.g. {train: 90%, validation: 10%}")
         rests = sum(amount == REST for amount in amounts.values())
         shares = [share for amount in amounts.values() if (share := _share(amount))]
         total = sum(shares)

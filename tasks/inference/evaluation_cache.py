@@ -302,7 +302,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
     """Like `_infer_here`, with several processes. The blocks in the file are identical to the byte."""
     done = Counter[int]()
 
-    def told(event: Job) -> None:
+    def on_event(event: Job) -> None:
         done[event["part"]] = event["words"]
         on_progress(done.total())
 
@@ -315,7 +315,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         device=settings.device,
         field="benchmark.",
         what=f"inference with {artifact.name}",
-        on_event=told,
+        on_event=on_event,
     )
     inferred = {number: part for number, part in enumerate(parts) if part}
     files = (_part(path.parent, number) for number in inferred)

@@ -52,10 +52,10 @@ def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
         return
     for sentence, pieces, logits in zip(SENTENCES, golden.pieces, golden.logits, strict=True):
         if pieces_of(tagger, sentence, golden.limit) != pieces:
-            raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other pieces")
+            raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other tokens")
         expected, found = np.asarray(logits), _logits(tagger, pieces)
         if expected.shape != found.shape:
-            raise _changed(name, f"it gives {found.shape[-1]} logits a piece")
+            raise _changed(name, f"it gives {found.shape[-1]} logits per token")
         furthest = float(np.abs(found - expected).max())
         allowed = TOLERANCES[precision] * max(1.0, float(np.abs(expected).max()))
         if not furthest <= allowed:  # so that NaN is refused too
@@ -64,7 +64,7 @@ def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
 
 def _changed(name: str, how: str) -> CorruptArtifactError:
     remedy = "install the versions that `nerbench artifacts show` names, or publish it again"
-    return CorruptArtifactError(f"model {name}: no longer says what it said when it was published: {how}; {remedy}")
+    return CorruptArtifactError(f"model {name}: its outputs differ from those at publication: {how}; {remedy}")
 
 
 def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:

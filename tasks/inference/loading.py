@@ -140,7 +140,7 @@ def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int |
         positions -= (config.get("pad_token_id") or 0) + 1
     limit = int(min(positions, tokenizer_limit))
     if wanted and wanted > limit:
-        problem = f"{wanted} pieces are more than the model's {limit}"
+        problem = f"{wanted} tokens are more than the model's {limit}"
         raise InputError("max_length", problem, f"give at most {limit}, or leave it out")
     return wanted or limit
 
@@ -267,7 +267,7 @@ def _check_vocabulary(tokenizer: LoadedTokenizer, embeddings: int, name: str) ->
     # Numbers may have gaps, so their count does not give the highest one.
     highest = max(tokenizer.backend.get_vocab(with_added_tokens=True).values(), default=-1)
     if highest >= embeddings:
-        problem = f"its tokenizer numbers pieces up to {highest}, and there are {embeddings} embeddings"
+        problem = f"its tokenizer numbers tokens up to {highest}, and there are {embeddings} embeddings"
         raise CorruptArtifactError(f"model {name}: {problem}")
 
 

@@ -76,9 +76,9 @@ def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
             module, query, key, value, attention_mask, dropout, scaling, **others
         )
         return found
-    asked = {name for name, wanted in others.items() if wanted is not None and wanted is not False} - _WITHOUT_EFFECT
-    if asked or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
-        raise NotImplementedError(f"{type(module).__name__} attends in a way of its own: {', '.join(sorted(asked))}")
+    unsupported = {name for name, value in others.items() if not (value is None or value is False)} - _WITHOUT_EFFECT
+    if unsupported or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
+        raise NotImplementedError(f"{type(module).__name__} needs other attention: {', '.join(sorted(unsupported))}")
     return (_varlen if query.is_cuda else _run_by_run)(query, key, value, scaling, segments), None
 
 

@@ -38,7 +38,7 @@ class SpecialTokens(NamedTuple):
     def room(self, window: int) -> int:
         """The number of tokens of a text that fit into a window. Raises ValueError if none does."""
         if (room := window - len(self.prefix) - len(self.suffix)) < 1:
-            raise ValueError(f"a window of {window} pieces has no room for a word")
+            raise ValueError(f"a window of {window} tokens has no room for a word")
         return room
 
 

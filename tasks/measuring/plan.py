@@ -88,7 +88,7 @@ def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> t
     wanted = speed.sequence_lengths
     lengths = [n for n in LENGTHS if n <= subject.positions] if wanted is None else [n for n in wanted if n != REAL]
     if too_long := [length for length in lengths if int(length) > subject.positions]:
-        problem = f"{too_long[0]} pieces are more than the {subject.positions} that {subject.name} can read"
+        problem = f"{too_long[0]} tokens are more than the {subject.positions} that {subject.name} can read"
         raise InputError("speed.sequence_lengths", problem, f"give at most {subject.positions}")
     cells = [Cell(size, int(length)) for size in speed.batch_sizes for length in lengths]
     if real and (wanted is None or REAL in wanted):

@@ -150,7 +150,7 @@ def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
 def _say_what_is_kept(cells: Sequence[Measured]) -> None:
     if kept := [measured for measured in cells if measured.memory or measured.kept]:
         timed = sum(len(measured.kept) for measured in kept)
-        log.warning("an interrupted sweep goes on: %d of %d cells taken over, timed %d ×", len(kept), len(cells), timed)
+        log.warning("resuming an interrupted sweep: %d of %d cells kept, timed %d ×", len(kept), len(cells), timed)
         for measured in kept:
             log.info("taken over: %s, timed %d ×", _progress_text(measured), len(measured.kept))
 

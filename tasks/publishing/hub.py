@@ -200,7 +200,7 @@ def _explained(error: Exception, repository: str) -> Exception:
     if refusal is None:
         # The client's word for metadata that the Hub rejects.
         return (
-            InputError("card", str(error), "mend the card there, or `card` here")
+            InputError("card", str(error), "correct the card there, or `card` here")
             if type(error) is ValueError
             else error
         )

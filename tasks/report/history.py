@@ -85,18 +85,18 @@ class Window(NamedTuple):
 
     until: str
     """The last date."""
-    nights: int
+    dates: int
     """Maximum number of dates."""
 
 
-def read_history(results: str, until: str, *, nights: int = DAYS) -> History:
-    """The newest `nights` logical dates with scores, up to and including `until`.
+def read_history(results: str, until: str, *, dates: int = DAYS) -> History:
+    """The newest `dates` logical dates with scores, up to and including `until`.
 
     Reads no more than FILES files. If there are more than POINTS scores, each series keeps the minimum and the maximum
     of equal parts, and its last point. A model that was only a baseline in a run does not belong to the series of its
     name.
     """
-    window = Window(until, min(nights, affordable := _affordable_dates(results, until)))
+    window = Window(until, min(dates, affordable := _affordable_dates(results, until)))
     scored = _dated(results, "metrics", _SCORES, window, HEADLINE_FILTERS)
     if not scored:
         return History([], [], 0, is_cut=False)
@@ -108,7 +108,7 @@ def read_history(results: str, until: str, *, nights: int = DAYS) -> History:
     thinned = [one._replace(points=thin(one.points, most)) for one in series]
     runs = _rows(_since(_dated(results, "runs", None, window), first))
     changed = changes(runs, {row["run_id"] for row in _rows(scored)})
-    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < nights)
+    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < dates)
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
@@ -130,8 +130,8 @@ def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
     last_attempts = {row["run_id"]: row for row in sorted(runs, key=start_order) if row["run_id"] in wanted}
     found = []
     for before, after in pairwise(sorted(last_attempts.values(), key=start_order)):
-        told = difference(before, after, "", "")
-        columns = {name: sides for name, sides in told.items() if name not in _OF_CODE}
+        changed = difference(before, after, "", "")
+        columns = {name: pair for name, pair in changed.items() if name not in _OF_CODE}
         if columns:
             found.append(Change(after["started_at"], after["run_id"], columns))
     return found
@@ -150,7 +150,7 @@ def _dated(
 ) -> list[DatedRows]:
     """The rows by date, newest first."""
     found = read_newest_first(results, table, columns=columns, filters=filters or None)
-    return list(islice((dated for dated in found if dated.date <= window.until), window.nights))
+    return list(islice((dated for dated in found if dated.date <= window.until), window.dates))
 
 
 def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:

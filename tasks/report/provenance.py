@@ -60,7 +60,7 @@ def digests(entries: Sequence[ModelScores]) -> list[Plain]:
 def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
     """The number of repaired tags of each corpus, by `conllpp, test split`."""
     found = ((entry, repaired(entry.find("accuracy", mode="tag"))) for entry in entries)
-    return {f"{entry.place}, {entry.about['split']} split": told for entry, told in found if told}
+    return {f"{entry.place}, {entry.about['split']} split": text for entry, text in found if text}
 
 
 def changes(found: Iterable[Change]) -> list[Plain]:
@@ -70,8 +70,8 @@ def changes(found: Iterable[Change]) -> list[Plain]:
             "at": f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}",
             "run_id": one.run_id,
             "columns": [
-                {"name": _called(name), "before": _said(name, sides["base"]), "after": _said(name, sides["candidate"])}
-                for name, sides in one.columns.items()
+                {"name": _called(name), "before": _said(name, pair["base"]), "after": _said(name, pair["candidate"])}
+                for name, pair in one.columns.items()
             ],
         }
         for one in found

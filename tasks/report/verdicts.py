@@ -54,14 +54,14 @@ def find_verdict(
     """The verdict on some entries. `compared` is by position of the entry; `judged` are the rows of `gate` of the
     runs."""
     lines = _gate_lines(judged) if judged else []
-    told = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
+    gated = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
     lines += [
         _compared_line(entry, compared[at])
         for at, entry in enumerate(entries)
-        if at in compared and entry.is_own_gold and entry.about["artifact_id"] not in told
+        if at in compared and entry.is_own_gold and entry.about["artifact_id"] not in gated
     ]
     if lines:
-        first = [entry for at, entry in enumerate(entries) if at not in compared and _is_new(entry, told)]
+        first = [entry for at, entry in enumerate(entries) if at not in compared and _is_new(entry, gated)]
         lines += [Line(entry.name, entry.place, "none", f"nothing to compare with, {_score(entry)}") for entry in first]
     else:
         lines = _best_lines(entries)
@@ -100,10 +100,10 @@ def in_words(row: Row) -> str:
 def entities(gained: int | None, lost: int | None, changed: int | None) -> str:
     """`41 entities lost, 8 gained, 15 others changed`; empty if none did."""
     named = [(lost, "lost"), (gained, "gained"), (changed, "predicted otherwise")]
-    told = [(n, word) for n, word in named if n]
-    words = [f"{n:,} {word}" for n, word in told]
+    nonzero = [(n, word) for n, word in named if n]
+    words = [f"{n:,} {word}" for n, word in nonzero]
     if words:
-        n, word = told[0]
+        n, word = nonzero[0]
         words[0] = f"{n:,} {'entity' if n == 1 else 'entities'} {word}"
     return ", ".join(words)
 
@@ -120,11 +120,11 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     names: dict[str, set[str]] = {}
     for row in judged:
         names.setdefault(row["model"], set()).add(row["artifact_id"])
-    said = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
+    texts = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
     return [
-        Line(_name(rows[0], names), _place(rows[0]), *said[kind](rows))
+        Line(_name(rows[0], names), _place(rows[0]), *texts[kind](rows))
         for (kind, *_), rows in groups.items()
-        if kind in said
+        if kind in texts
     ]
 
 
@@ -135,16 +135,16 @@ def _rules(rows: Sequence[Row]) -> tuple[Status, str]:
             status: Status = "bad" if any(row["failed"] for row in found) else _STATUS[found[0]["verdict"]]
             if all(row["verdict"] == MISSING for row in found):
                 return status, f"no number: {found[0]['reason'] or 'it was not scored'}"
-            told = "; ".join(map(in_words, found))
+            listed = "; ".join(map(in_words, found))
             lead = "undecided: " if UNDECIDED in verdicts else ""
-            return status, _with_entities(lead + told, found[0])
+            return status, _with_entities(lead + listed, found[0])
     flipped = _with_entities("", rows[0])
     return "same", f"no change beyond the margin{flipped}" if flipped else "no change"
 
 
 def _with_entities(text: str, row: Row) -> str:
-    told = entities(row["gained"], row["lost"], row["changed"])
-    return f"{text}, {told}" if told else text
+    listed = entities(row["gained"], row["lost"], row["changed"])
+    return f"{text}, {listed}" if listed else text
 
 
 def _frozen(rows: Sequence[Row]) -> tuple[Status, str]:
@@ -182,9 +182,9 @@ def _compared_line(entry: ModelScores, found: Compared) -> Line:
     return Line(entry.name, entry.place, status, f"{lead}{in_words(found.row)} {since}, {flipped}")
 
 
-def _is_new(entry: ModelScores, told: set[str]) -> bool:
+def _is_new(entry: ModelScores, gated: set[str]) -> bool:
     is_a_model = entry.is_own_gold and not entry.is_mean
-    return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in told
+    return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in gated
 
 
 def _best_lines(entries: Sequence[ModelScores]) -> list[Line]:
@@ -215,7 +215,7 @@ def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
     if failed:
         undecided = list(dict.fromkeys(row["model"] for row in judged if _is_undecided(row)))
         also = f" It is undecided about {_listed(undecided)}." if undecided else ""
-        return f"The gate says no to {_listed(failed)}.{also}"
+        return f"The gate rejects {_listed(failed)}.{also}"
     unsure = list(dict.fromkeys(line.model for line in lines if line.status == "unsure"))
     if unsure:
         return f"The gate passes, but is undecided about {_listed(unsure)}."
@@ -229,7 +229,7 @@ def _is_undecided(row: Row) -> bool:
 
 
 def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:
-    lead = "The gate judged nothing." if has_gate else "No gate is configured."
+    lead = "The gate compared no model." if has_gate else "No gate is configured."
     if all(line.status == "none" for line in lines):
         return f"{lead} There is no earlier run to compare with."
     moved = {line.model for line in lines if line.status not in {"same", "none"}}

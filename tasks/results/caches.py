@@ -77,7 +77,7 @@ def count(entries: list[Entry]) -> str:
 
 def _beside_results(root: Root, now: datetime) -> list[Entry]:
     if "://" not in root.url and _is_linked(Path(root.url)):
-        log.warning("%s is a symbolic link, so nothing behind it is pruned", Path(root.url) / _FOLDER)
+        log.warning("%s is a symbolic link, so its target is not pruned", Path(root.url) / _FOLDER)
         return []
     files = defaultdict[tuple[str, str], list[str]](list)
     for path in root.inventory(_FOLDER).files:

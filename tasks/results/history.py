@@ -120,24 +120,24 @@ class _Run(NamedTuple):
     row: Mapping[str, Any]
 
 
-def history(results: str, model: str, asked: Query) -> list[Series]:
+def history(results: str, model: str, query: Query) -> list[Series]:
     """The series of a model, ordered by data set and annotation; a data set's own annotation first.
 
     A run is missing on a date on which a deployment should have run by its usual interval. A run of that deployment
     without a number of the model counts as a run without a value. The same holds for the dates after the last run, up
-    to `asked.until`. Raises InputError, with the unknown part of the query, if there is no such number.
+    to `query.until`. Raises InputError, with the unknown part of the query, if there is no such number.
     """
     _check_name(model)
-    rows = list(_rows(results, model, asked))
+    rows = list(_rows(results, model, query))
     if not rows:
-        raise _nothing(results, model, asked)
-    runs = _runs(results, asked.since)
+        raise _nothing(results, model, query)
+    runs = _runs(results, query.since)
     found: dict[tuple[str, str, str], list[tuple[str, Row]]] = {}
     for date, row in rows:
         found.setdefault((row["dataset"], row["split"], row["gold"]), []).append((date, row))
     ordered = sorted(found, key=lambda names: (names[0], names[2] != names[0], names[2], names[1]))
     return [
-        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs, asked.until))
+        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs, query.until))
         for names in ordered
     ]
 
@@ -149,11 +149,11 @@ def _check_name(model: str) -> None:
         raise InputError(f"model {model!r}", problem, f"write {name or 'its name'}")
 
 
-def _rows(results: str, model: str, asked: Query) -> Iterator[tuple[str, Row]]:
+def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
     """(logical date, row) of every run. Of two rows for one number, such as after rescoring, the one with a value."""
-    filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(asked, name)) for name in MEASURED)]
-    filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(asked, name))]
-    since = _checked(asked.since)
+    filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(query, name)) for name in MEASURED)]
+    filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(query, name))]
+    since = _checked(query.since)
     for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters):
         if dated.date < since:
             return
@@ -214,40 +214,42 @@ def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run], until: s
 
 
 def _changed(before: Row, now: Row, runs: Mapping[str, _Run]) -> tuple[str, ...]:
-    told = []
+    changes = []
     if before["model_sha256"] != now["model_sha256"]:
-        told.append(f"model {before['artifact_id'][:8]} → {now['artifact_id'][:8]}")
+        changes.append(f"model {before['artifact_id'][:8]} → {now['artifact_id'][:8]}")
     elif before["artifact_id"] != now["artifact_id"]:
-        told.append("published again, the same weights")
+        changes.append("published again, the same weights")
     elif _same(before, now, "words_sha256") and not _same(before, now, "predictions_digest"):
-        told.append("predictions")
+        changes.append("predictions")
     for what in ("words", "gold"):
         if not _same(before, now, f"{what}_sha256"):
-            told.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
+            changes.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
     sides = [runs[row["run_id"]].row if row["run_id"] in runs else None for row in (before, now)]
     environments = difference(sides[0], sides[1], before["dtype"], now["dtype"])
-    told += [_told(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"]
-    return tuple(told)
+    changes += [
+        _change_text(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"
+    ]
+    return tuple(changes)
 
 
 def _same(before: Row, now: Row, column: str) -> bool:
     return bool(before[column] == now[column])
 
 
-def _told(name: str, pair: Mapping[str, Any]) -> str:
+def _change_text(name: str, pair: Mapping[str, Any]) -> str:
     if name == "cpu_flags":
         return "cpu_flags"
     before, after = (str(value)[:12] if value not in (None, "") else "none" for value in pair.values())
     return f"{name} {before} → {after}"
 
 
-def _nothing(results: str, model: str, asked: Query) -> InputError:
+def _nothing(results: str, model: str, query: Query) -> InputError:
     """The error that names the part of the query that the results do not have, and what they have instead."""
     wanted: list[tuple[str, str]] = [("model", model)]
-    wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(asked, name))]
+    wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(query, name))]
     columns = [name for name, _ in wanted]
-    nights = read_newest_first(results, "metrics", columns=columns)
-    newest = next((n.rows for n in nights if model in n.rows["model"].to_pylist()), None)
+    dates = read_newest_first(results, "metrics", columns=columns)
+    newest = next((n.rows for n in dates if model in n.rows["model"].to_pylist()), None)
     if newest is None:
         return _unknown_model(results, model)
     left = newest.group_by(columns).aggregate([])
@@ -257,7 +259,7 @@ def _nothing(results: str, model: str, asked: Query) -> InputError:
             field = f"model {value!r}" if name == "model" else f"--{name} {value}"
             return InputError(field, f"{model} has no such number", f"choose among {', '.join(there)}")
         left = left.filter(pc.field(name) == value)
-    return InputError(f"--since {asked.since}", f"{model} has no run so late", "give an earlier date")
+    return InputError(f"--since {query.since}", f"{model} has no run so late", "give an earlier date")
 
 
 def _unknown_model(results: str, model: str) -> InputError:

@@ -121,7 +121,7 @@ def _allowed(parts: Sequence[str]) -> str:
 
 def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
     where = [table, row["device"], row["dtype"]]
-    where += [told for name in ("workload", "backend") if (told := row.get(name)) not in (None, "inference", "eager")]
+    where += [text for name in ("workload", "backend") if (text := row.get(name)) not in (None, "inference", "eager")]
     where += [f"{name}_{row[name]}" for name in ("batch_size", "sequence_length") if row[name] is not None]
     for column, value in row.items():
         if value is not None and (isinstance(value, float) or column.endswith(("_bytes", "parameters"))):

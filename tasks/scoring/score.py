@@ -140,7 +140,7 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
             raise
         return failed(reason_of(error, quantity.metric.place))
     if quantity.metric.share and not -ROUNDING <= value <= 1 + ROUNDING and not math.isnan(value):
-        return failed(f"it gave {value:g}, and share=True says that it lies in 0…1; leave share out")
+        return failed(f"it gave {value:g}, but share=True requires 0…1; leave share out")
     return valued(value, quantity.metric.undefined)
 
 

@@ -191,7 +191,7 @@ def _check(made: BenchmarkFunction) -> None:
             raise wrong(f"does not take its parameter {unknown[0]!r}", "add it to the function's arguments")
         if missing := sorted(needed - set(given) - set(HANDLES)):
             remedy = f"give it by parametrize or product, or name one of {', '.join(HANDLES)}"
-            raise wrong(f"takes {missing[0]!r}, which nothing gives", remedy)
+            raise wrong(f"takes {missing[0]!r}, which has no value", remedy)
         try:
             json.dumps(given, allow_nan=False)
         except (TypeError, ValueError) as error:

@@ -205,7 +205,7 @@ def too_little(support: int, units: int, unit: str) -> str | None:
     if support < MIN_SUPPORT:
         return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
     if units < MIN_UNITS:
-        return f"no interval: they stand in {units} {unit}s, fewer than {MIN_UNITS}"
+        return f"no interval: they occur in {units} {unit}s, fewer than {MIN_UNITS}"
     return None
 
 

@@ -30,7 +30,7 @@ KEYS = {
 """Fields of TrainingArguments that a key of the model sets."""
 _BATCHES = "batches are made by batch_tokens, of similar lengths"
 _IN_MEMORY = "the examples are in memory"
-_WORK = "checkpoints lie in the working folder, from which an interrupted training goes on"
+_WORK = "checkpoints are in the working folder, from which an interrupted training resumes"
 _VALIDATION = "the validation split is scored by whole entities in one piece"
 WITHOUT_EFFECT = {
     **dict.fromkeys(("auto_find_batch_size", "train_sampling_strategy", "length_column_name"), _BATCHES),

@@ -50,14 +50,14 @@ def shrink_embeddings(network: PreTrainedModel, ids: Iterable[int]) -> Callable[
     learning = OccurringEmbedding(whole, occurring)
     network.set_input_embeddings(learning)
 
-    def widen() -> None:
+    def restore() -> None:
         with torch.no_grad():
             trained = learning.weight.to(whole.weight.device)
             whole.weight *= trained[-1]  # decayed like the row of ones
             whole.weight[occurring] = trained[:-1]
         network.set_input_embeddings(whole.to(learning.weight.device))
 
-    return widen
+    return restore
 
 
 STEPS = 1 << 16

@@ -71,10 +71,10 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     with ranks(model) as together:
         newest = newest_checkpoint(work) if together.number == 0 else None  # this removes torn ones
         resumed_from = together.broadcast(step_of(newest) if newest else 0)
-        lesson = prepare(model, DatasetConfig(**job["dataset"]))
+        setup = prepare(model, DatasetConfig(**job["dataset"]))
         _refuse_another_base(model, job.get("base_sha256"))
         stopping, *others = callbacks(model, emit, together)
-        trainer = make_trainer(model, lesson, work, [stopping, *others], together)
+        trainer = make_trainer(model, setup, work, [stopping, *others], together)
         started = time.perf_counter()
         with room_for(work):
             trainer.train(resume_from_checkpoint=str(work / f"checkpoint-{resumed_from}") if resumed_from else None)
@@ -82,16 +82,16 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
             return {}
         if stopping.reason == "terminated":
             raise RunFailedError(f"stopped at step {trainer.state.global_step}; run again to go on from there")
-        lesson.widen()
+        setup.restore_embeddings()
         with room_for(output):
-            _save(trainer.model, lesson.base.tokenizer, output)
-        return _summary(trainer, sum(lesson.train.lengths)) | {
+            _save(trainer.model, setup.base.tokenizer, output)
+        return _summary(trainer, sum(setup.train.lengths)) | {
             "train_s": stopping.earlier_s + (run_train_s := time.perf_counter() - started),
             "run_train_s": run_train_s,
             "golden": _golden(output, model.name),
             "resumed_from": resumed_from or None,
             "stopped_by": stopping.reason or _stopped_early(trainer),
-            "window": lesson.base.window,
+            "window": setup.base.window,
             "precision": resolve_precision(model),
             "world_size": together.count,
             "batch_tokens": model.batch_tokens,

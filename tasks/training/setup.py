@@ -142,7 +142,7 @@ def _from_checkpoint(model: ModelConfig, base: str, labels: dict[str, Any]) -> t
     misfits = {key for key, *_ in loading["mismatched_keys"]}
     if of_body := sorted(key for key in misfits if key.startswith(body)):
         problem = f"the weights of {base} have another shape ({of_body[0]})"
-        raise InputError(f"models: {model.name}: config_overrides", problem, "override nothing that they depend on")
+        raise InputError(f"models: {model.name}: config_overrides", problem, "do not override what they depend on")
     taken_over = all(key.startswith(body) for key in misfits | loading["missing_keys"])
     if taken_over and known.id2label != config.id2label:
         _renew_head(network)
@@ -169,7 +169,7 @@ class TrainingSetup(NamedTuple):
     base: Base
     train: Examples
     held_out: Examples
-    widen: Callable[[], None]
+    restore_embeddings: Callable[[], None]
     """Restores the network's whole vocabulary after training."""
 
     @property
@@ -191,23 +191,23 @@ def prepare(model: ModelConfig, dataset: DatasetConfig) -> TrainingSetup:
 
 
 def make_trainer(
-    model: ModelConfig, lesson: TrainingSetup, work: Path, callbacks: Sequence[TrainerCallback], ranks: Ranks = ALONE
+    model: ModelConfig, setup: TrainingSetup, work: Path, callbacks: Sequence[TrainerCallback], ranks: Ranks = ALONE
 ) -> TaggerTrainer:
     """The Trainer of a setup, with checkpoints in `work`. It changes settings of torch for the whole process."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes time
     # On a CPU, attention with dropout has no kernel of its own; its replacement would compute bf16 slowly, in fp32.
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(training_device(model).type == "cpu")
-    use_frugal_dropout(lesson.base.network)
+    use_frugal_dropout(setup.base.network)
     trainer = TaggerTrainer(
         model_config=model,
-        validation=Validation(lesson.held_out, lesson.pad, ranks),
-        model=lesson.base.network,
+        validation=Validation(setup.held_out, setup.pad, ranks),
+        model=setup.base.network,
         args=arguments(model, work),
-        train_dataset=lesson.train,
-        data_collator=partial(collate, pad=lesson.pad),
-        processing_class=lesson.base.tokenizer.wrapper,
-        compute_metrics=metrics_of(model.compute_metrics, lesson.held_out),
+        train_dataset=setup.train,
+        data_collator=partial(collate, pad=setup.pad),
+        processing_class=setup.base.tokenizer.wrapper,
+        compute_metrics=metrics_of(model.compute_metrics, setup.held_out),
         callbacks=[*callbacks],
     )
     if ranks.number:

@@ -253,13 +253,13 @@ def test_a_run_sets_no_path_host_or_plugin_of_the_trainer(
     name: str, value: object, folder: Path, started_by_api: None
 ) -> None:
     model = ModelConfig(name="m", base={"model_type": "bert"}, training_args={name: value})
-    with pytest.raises(InputError, match=f"training_args.{name}: is nothing that the parameters of a run may set"):
+    with pytest.raises(InputError, match=f"training_args.{name}: cannot be set in the parameters of a run"):
         configuration(Config(models=(model,)), ())
 
 
 def test_a_run_pushes_no_model_with_the_worker_s_token(folder: Path, started_by_api: None) -> None:
     model = ModelConfig(name="m", base={"model_type": "bert"}, push_to_hub=True, hub_model_id="evil/x")
-    with pytest.raises(InputError, match="m: push_to_hub: is nothing that the parameters of a run may set"):
+    with pytest.raises(InputError, match="m: push_to_hub: cannot be set in the parameters of a run"):
         configuration(Config(models=(model,)), ())
 
 

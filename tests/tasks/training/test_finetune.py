@@ -147,7 +147,7 @@ def test_the_result_is_plain_json_with_every_number(train: Train) -> None:
         ({"base": "no/such/folder"}, "no/such/folder"),
         ({"config_overrides": {"num_hiden_layers": 1}}, "a bert model has no setting num_hiden_layers"),
         ({"config_overrides": {"hidden_size": 64}}, r"config_overrides: the weights .* another shape \(bert\."),
-        ({"max_length": 500}, "max_length: 500 pieces are more than the model's 64"),
+        ({"max_length": 500}, "max_length: 500 tokens are more than the model's 64"),
     ],
 )
 def test_a_base_that_cannot_be_used_is_one_line(
