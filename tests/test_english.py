@@ -1,8 +1,9 @@
-"""Help texts, configuration keys, columns and documents contain none of the phrases below.
+"""Help texts, configuration keys, columns, documents and docstrings contain none of the phrases below.
 
-They stand for the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
+They are typical of the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,25 @@ PHRASES = (
     *("what (?:there is|is right|was predicted|is stored|goes|went|lets|is kept)", "least seconds in", "not asked for"),
     *("That time each cell", "Only if the alias means", "whatever does not prove itself", r"^Which\.$"),
 )
+IN_DOCSTRINGS = (
+    *("[Ww]hoever", "[Nn]obody", "[Ss]omebody", "anew", "a user's own", "the user's own", "of ours", "pieces?"),
+    *("(?:is|are|was|were) (?:told|said)", "tells? (?:of|the|what)", "says? (?:nothing|what|which|of)", "hears?"),
+    *("(?:None|[Ee]mpty|[Nn]othing|False|Error) where", "where (?:nobody|nothing|none|no|there (?:is|are|was|were))"),
+    *("[Tt]hat of each", "nights? before", "what it says", "lets? (?:it|a|the)", "beside (?:one|its) annotation"),
+    *("goe?s? on", "stands? (?:in|beside|there)", "by hand", "mend(?:ed|s)?"),
+)
+"""Phrases to avoid in the docstrings of FOLDERS: riddles, `where` for `if`, and sentences without subject or verb."""
+FOLDERS = (
+    *("flows", "artifacts", "nerbench"),
+    *(
+        f"tasks/{name}"
+        for name in ("comparison", "results", "report", "scoring", "statistics", "inference", "training")
+    ),
+)
 DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
+
+
+IN_SOURCES = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" for phrase in IN_DOCSTRINGS))
 
 
 def dialect(text: str) -> list[str]:
@@ -53,6 +72,25 @@ def columns() -> Iterator[tuple[str, str]]:
 def documents() -> Iterator[tuple[str, str]]:
     for folder in DOCUMENTS:
         yield from ((path.name, path.read_text()) for path in sorted(folder.glob("*.md")))
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """The docstrings of modules, classes, functions and attributes, by file and line."""
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            for one in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
+                if (
+                    isinstance(one, ast.Expr)
+                    and isinstance(one.value, ast.Constant)
+                    and isinstance(one.value.value, str)
+                ):
+                    yield f"{path.relative_to(ROOT)}:{one.lineno}", one.value.value
+
+
+def test_colleagues_read_plain_english() -> None:
+    found = {where: IN_SOURCES.findall(CODE.sub("", text)) for where, text in docstrings()}
+    assert len(found) > 1000
+    assert {where: phrases for where, phrases in found.items() if phrases} == {}
 
 
 @pytest.mark.parametrize("texts", [help_texts, keys, columns, documents])

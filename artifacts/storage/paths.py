@@ -147,7 +147,7 @@ def _unwritable(target: Path, error: OSError) -> NerbenchError:
 def publish_new(temporary: Path, target: Path) -> None:
     """Rename a finished file to `target`, which must not exist. Raises FileExistsError if it does.
 
-    Raises InputError on a file system without hard links, where no other way is both whole and exclusive.
+    Raises InputError on a file system without hard links, because nothing else is both whole and exclusive there.
     """
     try:
         os.link(temporary, target)

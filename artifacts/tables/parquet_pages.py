@@ -17,7 +17,7 @@ _MAX_HEADER = 1 << 20
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
 """Field numbers on the path from the footer to the metadata of a column chunk."""
 _DATA, _DATA_V2 = 5, 8
-"""Fields of a header: what it says of a data page, in the two formats."""
+"""The fields of a header about a data page, in the two formats."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 """Type numbers of the compact protocol."""
