@@ -34,11 +34,8 @@ IN_DOCSTRINGS = (
 )
 """Phrases to avoid in the docstrings of FOLDERS: riddles, `where` for `if`, and sentences without subject or verb."""
 FOLDERS = (
-    *("flows", "artifacts", "nerbench"),
-    *(
-        f"tasks/{name}"
-        for name in ("comparison", "results", "report", "scoring", "statistics", "inference", "training")
-    ),
+    *("flows", "artifacts", "nerbench", "tasks/comparison", "tasks/results", "tasks/report", "tasks/scoring"),
+    *("tasks/statistics", "tasks/inference", "tasks/training"),
 )
 DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
 
@@ -78,13 +75,12 @@ def docstrings() -> Iterator[tuple[str, str]]:
     """The docstrings of modules, classes, functions and attributes, by file and line."""
     for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text())):
-            for one in getattr(node, "body", None) if isinstance(getattr(node, "body", None), list) else ():
-                if (
-                    isinstance(one, ast.Expr)
-                    and isinstance(one.value, ast.Constant)
-                    and isinstance(one.value.value, str)
-                ):
-                    yield f"{path.relative_to(ROOT)}:{one.lineno}", one.value.value
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value.value
 
 
 def test_colleagues_read_plain_english() -> None:
