@@ -16,6 +16,8 @@ from typing import Any
 from nerbench.artifacts.escaping import escaped
 from nerbench.artifacts.secrets import redact, url_credential
 
+_logger = logging.getLogger(__name__)
+
 
 class NerbenchError(Exception):
     """A run, a verification or a gate failed (exit status 1)."""
@@ -110,7 +112,6 @@ def refuse_credentials(what: str, url: str) -> None:
 Problems = dict[str, CorruptArtifactError]
 """By the location of the object."""
 _collector: ContextVar[Problems | None] = ContextVar("problems", default=None)
-_logger = logging.getLogger(__name__)
 
 
 @contextmanager

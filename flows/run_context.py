@@ -32,6 +32,10 @@ from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
+log = logging.getLogger(__name__)
+STORED = "ner.artifact.stored"
+"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
+
 
 def current_run(results: str) -> Run:
     """The logical run. With a deployment, its id is the scheduled time, so that a rerun has the same id."""
@@ -87,9 +91,6 @@ def _short(reference: str) -> str:
 
 def _datasets(config: Config) -> str:
     return ", ".join(dataset.name for dataset in config.datasets)
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -234,9 +235,6 @@ def recorded(config: Config) -> Iterator[RunRecorder]:
     recorder.close(config, "ok")
 
 
-_logger = logging.getLogger("nerbench.tasks.report")
-
-
 @contextmanager
 def reported(config: Config) -> Iterator[dict[str, str]]:
     """After the context, write the report, show it in Prefect, and set `report` in the yielded mapping to its location.
@@ -265,15 +263,11 @@ def _write(config: Config) -> dict[str, str]:
             announced = tasks.write_report(current_run(config.results), config)
         tasks.show_report(announced)
     except Exception as error:
-        _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        log.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return {}
     for problem in problems.values():
-        _logger.warning("left out of the report: %s", problem)
+        log.warning("left out of the report: %s", problem)
     return {"report": announced.uri}
-
-
-STORED = "ner.artifact.stored"
-"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
 
 
 def announce(artifact: ArtifactRef, by: str) -> None:

@@ -15,9 +15,9 @@ def open_root(url: str) -> Root:
         from nerbench.artifacts.storage.local import LocalRoot
 
         return LocalRoot(path if found else url)
-    from nerbench.artifacts.storage.remote import FsspecRoot, MemoryRoot, _check_url
+    from nerbench.artifacts.storage.remote import FsspecRoot, MemoryRoot, check_url
 
-    _check_url(url)
+    check_url(url)
     if protocol in ("s3", "s3a"):
         from nerbench.artifacts.storage.s3 import S3Root
 

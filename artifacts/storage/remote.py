@@ -202,7 +202,8 @@ def _meaning_of_status(error: Exception, url: str) -> Exception | None:
     return None
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise InputError for a filesystem without exclusive creation."""
     if url.startswith("hf://") or "::" in url:  # the Hub creates nothing exclusively; chained caches serve stale bytes
         raise InputError(f"location {url}", "cannot be written to", "use a folder or a URL like s3://bucket/prefix")
     refuse_credentials("location", url)

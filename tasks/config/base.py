@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, f
 
 from nerbench.artifacts.secrets import is_secret_name, url_credential
 
+log = logging.getLogger(__name__)
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
 """Words that make a name ending in `key` harmless, as in `sort_key`."""
 
@@ -50,7 +51,6 @@ def _texts(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | 
             yield from _texts(item, (*at, number))
 
 
-log = logging.getLogger(__name__)
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
@@ -63,7 +63,6 @@ EXACT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
 """The modes in which only entities with the same words and type match; slices are scored in these."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
 """The modes whose numbers differ."""
-
 OLD_NAMES = {
     "aggregation_strategy": "vote",
     "check_reproducibility": "frozen",

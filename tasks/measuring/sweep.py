@@ -29,6 +29,8 @@ from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group,
 from nerbench.tasks.measuring.samples import Amount
 from nerbench.tasks.progress import clock, logger
 
+log = logging.getLogger(__name__)
+
 
 def sweep_progress(steps: int) -> Callable[[str], None]:
     """A listener for what was just done that logs how many steps are, and the time that the others will take."""
@@ -43,8 +45,6 @@ def sweep_progress(steps: int) -> Callable[[str], None]:
 
     return listen
 
-
-log = logging.getLogger(__name__)
 
 TIMEOUT = "timeout"
 KEPT = ("ok", TIMEOUT)

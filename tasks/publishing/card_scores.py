@@ -10,49 +10,6 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
 
-
-def speed_and_memory(evidence: Evidence) -> str:
-    """One row a measurement, with the machine it was taken on."""
-    used = {row["device"]: row for row in evidence.memory}
-    rows = [
-        (
-            name(row["device"]),
-            name(row["dtype"]),
-            text(row["batch_size"] if row["batch_size"] is not None else ""),
-            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
-            whole(row["words_per_s"]),
-            *_memory(used.get(row["device"])),
-        )
-        for row in evidence.speed
-        if row["status"] == "ok"
-    ]
-    if not rows:
-        return "Not measured."
-    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
-    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
-    sentence = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
-    return f"{table(header, rows, numbers_from=2)}\n\n{sentence}"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.1f}"
-
-
-def _memory(row: Row | None) -> tuple[str, str]:
-    if row is None:
-        return "", ""
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
-    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
-    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
-
-
-def _machine(row: Row | None) -> str:
-    if row is None:
-        return ""
-    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
-    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""
-
-
 NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."
 SLICES = {
     "seen": "mentions that occur in the training data, with their type",
@@ -251,3 +208,45 @@ def _with_support(row: Row | None) -> str:
 
 def _confidence(row: Row) -> str:
     return "" if row["ci_low"] is None else f"; in brackets the {100 * row['confidence']:g} % interval"
+
+
+def speed_and_memory(evidence: Evidence) -> str:
+    """One row a measurement, with the machine it was taken on."""
+    used = {row["device"]: row for row in evidence.memory}
+    rows = [
+        (
+            name(row["device"]),
+            name(row["dtype"]),
+            text(row["batch_size"] if row["batch_size"] is not None else ""),
+            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
+            whole(row["words_per_s"]),
+            *_memory(used.get(row["device"])),
+        )
+        for row in evidence.speed
+        if row["status"] == "ok"
+    ]
+    if not rows:
+        return "Not measured."
+    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
+    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
+    sentence = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
+    return f"{table(header, rows, numbers_from=2)}\n\n{sentence}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.1f}"
+
+
+def _memory(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
+    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
+    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
+
+
+def _machine(row: Row | None) -> str:
+    if row is None:
+        return ""
+    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
+    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""

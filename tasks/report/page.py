@@ -34,7 +34,7 @@ SCRIPTS = (
     "tables",
     "charts",
     "quality",
-    "analyses",
+    "confusion_and_calibration",
     "costs",
     "history",
     "sentences",

@@ -17,6 +17,12 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import HEADLINE, Row
 from nerbench.tasks.scoring.slices import EVERYTHING
 
+HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SHOWN = 5
+_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
+_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
+
 
 class EndedRun(NamedTuple):
     """The rows of one complete run in a table."""
@@ -30,16 +36,15 @@ class EndedRun(NamedTuple):
     """Its rows in the table."""
 
 
-def start_order(row: Row) -> tuple[datetime, str]:
-    """The key by which runs are ordered: by start time, then by id."""
-    return row["started_at"], row["run_id"]
+class SelectedRun(NamedTuple):
+    """A complete run with scores."""
 
-
-def ended_runs(results: str, dated: DatedRows) -> list[Row]:
-    """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
-    runs = next(read_newest_first(results, "runs", date=dated.date), None)
-    there = set(dated.rows["run_id"].to_pylist())
-    return sorted((row for row in runs.rows.to_pylist() if row["run_id"] in there), key=start_order) if runs else []
+    run_id: str
+    date: str
+    """Its logical date, YYYY-MM-DD."""
+    started_at: datetime
+    row: Row
+    """Its row in `runs`, of its last attempt."""
 
 
 def newest_run(results: str, dates: Iterable[DatedRows]) -> EndedRun | None:
@@ -54,13 +59,63 @@ def newest_run(results: str, dates: Iterable[DatedRows]) -> EndedRun | None:
     return None
 
 
-HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
+def ended_runs(results: str, dated: DatedRows) -> list[Row]:
+    """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
+    runs = next(read_newest_first(results, "runs", date=dated.date), None)
+    there = set(dated.rows["run_id"].to_pylist())
+    return sorted((row for row in runs.rows.to_pylist() if row["run_id"] in there), key=start_order) if runs else []
+
+
+def start_order(row: Row) -> tuple[datetime, str]:
+    """The key by which runs are ordered: by start time, then by id."""
+    return row["started_at"], row["run_id"]
+
+
+def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:
+    """The complete runs with scores that are wanted, the newest first; by default the newest one.
+
+    A run is named by its id; a date means its newest run. Raises InputError if there is no such run.
+    """
+    named: Sequence[str | None] = wanted or [None]
+    found = {run.run_id: run for run in (_find(results, one) for one in named)}
+    return sorted(found.values(), key=lambda run: (run.started_at, run.run_id), reverse=True)
+
+
+def _find(results: str, wanted: str | None) -> SelectedRun:
+    date = wanted if wanted and _DATE.fullmatch(wanted) else None
+    named: list[Filter] = [("run_id", "=", wanted)] if wanted and not date else []
+    if wanted and not date:
+        date = date_of_run(results, wanted)
+    columns = ["run_id", "started_at"]
+    found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
+    if found is None:
+        raise no_such_run(results, wanted)
+    return SelectedRun(found.run_id, found.date, pc.max(found.rows["started_at"]).as_py(), found.row)
+
+
+def no_such_run(results: str, wanted: str | None) -> InputError:
+    """The error about a run without scores, which names runs to choose from."""
+    known: list[str] = []
+    for dated in read_newest_first(results, "metrics", columns=["run_id"]):
+        known += sorted({row["run_id"] for row in ended_runs(results, dated)})
+        if len(known) >= _SHOWN:
+            break
+    if wanted is None or not known:
+        remedy = "run `nerbench run` or `nerbench benchmark` first"
+        return InputError(f"results {results}", "hold no scores of a complete run", remedy)
+    return InputError(f"run {wanted!r}", "has no scores", f"choose among {', '.join(known[:_SHOWN])}")
 
 
 def date_of_run(results: str, run_id: str) -> str | None:
     """The logical date of a run, from the small table of runs, so that the scores of other dates need not be read."""
     found = next(read_newest_first(results, "runs", columns=["run_id"], filters=[("run_id", "=", run_id)]), None)
     return found.date if found else None
+
+
+def row_of_run(results: str, run_id: str, date: str) -> Row | None:
+    """A run's row in `runs`, of its last attempt; None if it is not complete."""
+    found = next(read_newest_first(results, "runs", filters=[("run_id", "=", run_id)], date=date), None)
+    return max(found.rows.to_pylist(), key=start_order) if found else None
 
 
 def is_headline(row: Row) -> bool:
@@ -97,16 +152,6 @@ def index_numbers(rows: Iterable[Row]) -> dict[NumberKey, Row]:
     return found
 
 
-def row_of_run(results: str, run_id: str, date: str) -> Row | None:
-    """A run's row in `runs`, of its last attempt; None if it is not complete."""
-    found = next(read_newest_first(results, "runs", filters=[("run_id", "=", run_id)], date=date), None)
-    return max(found.rows.to_pylist(), key=start_order) if found else None
-
-
-_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
-_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
-
-
 def latency_samples(rows: Iterable[Row]) -> list[Row]:
     """The rows of the latency sample among rows of sweeps: the first per model, device and dtype of a run.
 
@@ -117,53 +162,3 @@ def latency_samples(rows: Iterable[Row]) -> list[Row]:
         if all(row.get(name, value) in (value, None) for name, value in _IS.items()):
             found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
     return list(found.values())
-
-
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_SHOWN = 5
-
-
-class SelectedRun(NamedTuple):
-    """A complete run with scores."""
-
-    run_id: str
-    date: str
-    """Its logical date, YYYY-MM-DD."""
-    started_at: datetime
-    row: Row
-    """Its row in `runs`, of its last attempt."""
-
-
-def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:
-    """The complete runs with scores that are wanted, the newest first; by default the newest one.
-
-    A run is named by its id; a date means its newest run. Raises InputError if there is no such run.
-    """
-    named: Sequence[str | None] = wanted or [None]
-    found = {run.run_id: run for run in (_find(results, one) for one in named)}
-    return sorted(found.values(), key=lambda run: (run.started_at, run.run_id), reverse=True)
-
-
-def _find(results: str, wanted: str | None) -> SelectedRun:
-    date = wanted if wanted and _DATE.fullmatch(wanted) else None
-    named: list[Filter] = [("run_id", "=", wanted)] if wanted and not date else []
-    if wanted and not date:
-        date = date_of_run(results, wanted)
-    columns = ["run_id", "started_at"]
-    found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
-    if found is None:
-        raise no_such_run(results, wanted)
-    return SelectedRun(found.run_id, found.date, pc.max(found.rows["started_at"]).as_py(), found.row)
-
-
-def no_such_run(results: str, wanted: str | None) -> InputError:
-    """The error about a run without scores, which names runs to choose from."""
-    known: list[str] = []
-    for dated in read_newest_first(results, "metrics", columns=["run_id"]):
-        known += sorted({row["run_id"] for row in ended_runs(results, dated)})
-        if len(known) >= _SHOWN:
-            break
-    if wanted is None or not known:
-        remedy = "run `nerbench run` or `nerbench benchmark` first"
-        return InputError(f"results {results}", "hold no scores of a complete run", remedy)
-    return InputError(f"run {wanted!r}", "has no scores", f"choose among {', '.join(known[:_SHOWN])}")

@@ -50,94 +50,6 @@ from nerbench.tasks.scoring.entities import (
 from nerbench.tasks.scoring.slices import EVERYTHING, Slice
 from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
 
-_INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
-"""Modes by their preference for pairing entities."""
-
-
-class MatchEvents(NamedTuple):
-    """What one part of a corpus adds to one column."""
-
-    mode: str
-    slice: str
-    column: str
-    at: Indices
-    """The words at which it counts."""
-    label: npt.NDArray[np.integer]
-    """The number of the label for each word."""
-
-
-def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[MatchEvents]:
-    """Everything to count in every mode, and within each slice in the exact-match modes.
-
-    `discard` is left out: its entities and counts are those of `strict`.
-    """
-    gold, predicted = (_read(codes, part.sentence_starts) for codes in (part.gold, part.predicted))
-    yield from _exact_match(part, gold, predicted, slices)
-    yield from _inexact_match(gold.entities.at(gold.is_strict), predicted.entities.at(predicted.is_strict))
-    yield from _tokens(part)
-
-
-class _Reading(NamedTuple):
-    entities: Entities
-    """Entities decoded as in `conlleval`."""
-    is_strict: Flags
-    """(entities,) whether the entity is also in `strict`."""
-
-
-def _read(codes: Codes, sentence_starts: Flags) -> _Reading:
-    entities = extract(codes, sentence_starts, "conlleval")
-    return _Reading(entities, codes[entities.start] & 1 == 1)
-
-
-def _exact_match(
-    part: TaggedWords, gold_reading: _Reading, predicted_reading: _Reading, slices: Sequence[Slice]
-) -> Iterator[MatchEvents]:
-    (gold, strict_gold), (predicted, strict_predicted) = gold_reading, predicted_reading
-    number = identical(gold, predicted, len(part.gold))
-    right = number >= 0
-    right_strict = right & strict_gold
-    right_strict[right] &= strict_predicted[number[right]]
-    everywhere = np.ones(len(gold.start), np.bool_), np.ones(len(predicted.start), np.bool_)
-    inside = {EVERYTHING: everywhere} | {one.name: (one.of(part, gold), one.of(part, predicted)) for one in slices}
-    for name, (in_gold, in_predicted) in inside.items():
-        invalid = predicted.at(in_predicted & ~strict_predicted)
-        for mode, tp, n_pred, n_gold in (
-            ("conlleval", right & in_gold, in_predicted, in_gold),
-            ("strict", right_strict & in_gold, strict_predicted & in_predicted, strict_gold & in_gold),
-        ):
-            columns = {"tp": gold.at(tp), "n_pred": predicted.at(n_pred), "n_gold": gold.at(n_gold)}
-            for column, entities in (columns | {"n_invalid": invalid}).items():
-                yield MatchEvents(mode, name, column, entities.start, entities.type)
-
-
-def _inexact_match(gold: Entities, predicted: Entities) -> Iterator[MatchEvents]:
-    """Inexact matches of entities decoded as in `strict`."""
-    for prefer, modes in _INEXACT:
-        pairs = pair_entities(gold, predicted, prefer=prefer)
-        ours, theirs = gold.at(pairs.gold), predicted.at(pairs.predicted)
-        same_words = (ours.start == theirs.start) & (ours.end == theirs.end)
-        type_of_answer = predicted.type.copy()
-        type_of_answer[pairs.predicted] = ours.type
-        columns = {
-            "tp": ours.at(same_words if prefer == "span" else ours.type == theirs.type),
-            "n_pred": predicted._replace(type=type_of_answer),
-            "n_gold": gold,
-        }
-        for mode in modes:
-            more = {"n_partial": ours.at(~same_words)} if mode == "partial" else {}
-            for column, entities in (columns | more).items():
-                label = np.zeros_like(entities.type) if mode == "span" else entities.type
-                yield MatchEvents(mode, EVERYTHING, column, entities.start, label)
-
-
-def _tokens(part: TaggedWords) -> Iterator[MatchEvents]:
-    every = np.arange(len(part.gold))
-    right = np.flatnonzero(part.gold == part.predicted)
-    yield MatchEvents("tag", EVERYTHING, "tp", right, part.gold[right])
-    yield MatchEvents("tag", EVERYTHING, "n_pred", every, part.predicted)
-    yield MatchEvents("tag", EVERYTHING, "n_gold", every, part.gold)
-
-
 Level = Literal["entity", "token"]
 COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")
 OVERALL = "overall"
@@ -155,6 +67,8 @@ COUNTS_SCHEMA = pa.schema(
         "n_words": pa.list_(pa.int64()),
     }
 )
+_INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
+"""Modes by their preference for pairing entities."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,6 +119,25 @@ def count(
     if not totals:
         raise ValueError("there are no words to count")
     return list(totals.values())
+
+
+def count_both_ways(
+    parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
+) -> list[Counts]:
+    """Count the parts of a corpus by document and by sentence; only by sentence if it has no documents.
+
+    Args:
+        parts: Returns the consecutive parts, again at each call.
+        slices, modes: As in `count`.
+    """
+    whole = count(parts(), slices, modes)
+    if whole[0].units.kind == "sentence":
+        return whole
+    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
+    documents = np.concatenate(starts)
+    units = Units.of(n_sentences=len(documents), n_documents=None)
+    by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
+    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
 
 
 def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
@@ -291,20 +224,85 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
         total.column(marks.column)[units] += found.reshape(n_units, n_labels)
 
 
-def count_both_ways(
-    parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
-) -> list[Counts]:
-    """Count the parts of a corpus by document and by sentence; only by sentence if it has no documents.
+class MatchEvents(NamedTuple):
+    """What one part of a corpus adds to one column."""
 
-    Args:
-        parts: Returns the consecutive parts, again at each call.
-        slices, modes: As in `count`.
+    mode: str
+    slice: str
+    column: str
+    at: Indices
+    """The words at which it counts."""
+    label: npt.NDArray[np.integer]
+    """The number of the label for each word."""
+
+
+def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[MatchEvents]:
+    """Everything to count in every mode, and within each slice in the exact-match modes.
+
+    `discard` is left out: its entities and counts are those of `strict`.
     """
-    whole = count(parts(), slices, modes)
-    if whole[0].units.kind == "sentence":
-        return whole
-    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
-    documents = np.concatenate(starts)
-    units = Units.of(n_sentences=len(documents), n_documents=None)
-    by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
-    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
+    gold, predicted = (_read(codes, part.sentence_starts) for codes in (part.gold, part.predicted))
+    yield from _exact_match(part, gold, predicted, slices)
+    yield from _inexact_match(gold.entities.at(gold.is_strict), predicted.entities.at(predicted.is_strict))
+    yield from _tokens(part)
+
+
+class _Reading(NamedTuple):
+    entities: Entities
+    """Entities decoded as in `conlleval`."""
+    is_strict: Flags
+    """(entities,) whether the entity is also in `strict`."""
+
+
+def _read(codes: Codes, sentence_starts: Flags) -> _Reading:
+    entities = extract(codes, sentence_starts, "conlleval")
+    return _Reading(entities, codes[entities.start] & 1 == 1)
+
+
+def _exact_match(
+    part: TaggedWords, gold_reading: _Reading, predicted_reading: _Reading, slices: Sequence[Slice]
+) -> Iterator[MatchEvents]:
+    (gold, strict_gold), (predicted, strict_predicted) = gold_reading, predicted_reading
+    number = identical(gold, predicted, len(part.gold))
+    right = number >= 0
+    right_strict = right & strict_gold
+    right_strict[right] &= strict_predicted[number[right]]
+    everywhere = np.ones(len(gold.start), np.bool_), np.ones(len(predicted.start), np.bool_)
+    inside = {EVERYTHING: everywhere} | {one.name: (one.of(part, gold), one.of(part, predicted)) for one in slices}
+    for name, (in_gold, in_predicted) in inside.items():
+        invalid = predicted.at(in_predicted & ~strict_predicted)
+        for mode, tp, n_pred, n_gold in (
+            ("conlleval", right & in_gold, in_predicted, in_gold),
+            ("strict", right_strict & in_gold, strict_predicted & in_predicted, strict_gold & in_gold),
+        ):
+            columns = {"tp": gold.at(tp), "n_pred": predicted.at(n_pred), "n_gold": gold.at(n_gold)}
+            for column, entities in (columns | {"n_invalid": invalid}).items():
+                yield MatchEvents(mode, name, column, entities.start, entities.type)
+
+
+def _inexact_match(gold: Entities, predicted: Entities) -> Iterator[MatchEvents]:
+    """Inexact matches of entities decoded as in `strict`."""
+    for prefer, modes in _INEXACT:
+        pairs = pair_entities(gold, predicted, prefer=prefer)
+        ours, theirs = gold.at(pairs.gold), predicted.at(pairs.predicted)
+        same_words = (ours.start == theirs.start) & (ours.end == theirs.end)
+        type_of_answer = predicted.type.copy()
+        type_of_answer[pairs.predicted] = ours.type
+        columns = {
+            "tp": ours.at(same_words if prefer == "span" else ours.type == theirs.type),
+            "n_pred": predicted._replace(type=type_of_answer),
+            "n_gold": gold,
+        }
+        for mode in modes:
+            more = {"n_partial": ours.at(~same_words)} if mode == "partial" else {}
+            for column, entities in (columns | more).items():
+                label = np.zeros_like(entities.type) if mode == "span" else entities.type
+                yield MatchEvents(mode, EVERYTHING, column, entities.start, label)
+
+
+def _tokens(part: TaggedWords) -> Iterator[MatchEvents]:
+    every = np.arange(len(part.gold))
+    right = np.flatnonzero(part.gold == part.predicted)
+    yield MatchEvents("tag", EVERYTHING, "tp", right, part.gold[right])
+    yield MatchEvents("tag", EVERYTHING, "n_pred", every, part.predicted)
+    yield MatchEvents("tag", EVERYTHING, "n_gold", every, part.gold)

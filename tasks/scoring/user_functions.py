@@ -36,6 +36,8 @@ OF_CORPUS = ("corpus", "predictions")
 """Arguments that make a function run for each annotation of each data set."""
 HANDLES = tuple(sorted({*OF_MODEL, *OF_CORPUS}))
 """Names of the arguments that nerbench supplies."""
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_collecting = Lock()
 
 
 class State(NamedTuple):
@@ -104,6 +106,8 @@ class BenchmarkFunction:
 
 @overload
 def benchmark_function(function: Function, /) -> Function: ...
+
+
 @overload
 def benchmark_function(
     *,
@@ -113,6 +117,8 @@ def benchmark_function(
     tags: Sequence[str] = (),
     unit: str | None = None,
 ) -> Callable[[Function], Function]: ...
+
+
 def benchmark_function(function: Any = None, /, **properties: Any) -> Any:
     """Register a function to be called once. Returns it unchanged. Its arguments are handles by name: `artifact_path`
     (a folder), `corpus`, `model` and `tokenizer` (of transformers), `predictions` (as for metrics).
@@ -198,12 +204,8 @@ def _check(made: BenchmarkFunction) -> None:
             raise wrong(f"has the parameters {given} ({error})", "give text, numbers, lists and mappings") from None
 
 
-_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
 Source = str | Path | EvaluateMetric
 Own = TypeVar("Own", Metric, BenchmarkFunction)
-_collecting = Lock()
 
 
 class _Found(NamedTuple):

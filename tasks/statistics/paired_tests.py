@@ -32,6 +32,9 @@ from nerbench.tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval
 TIE = 1e-9
 """Relative difference below which a permuted statistic counts as equal to the observed one, because both are
 rounded."""
+CORRELATION = 0.4
+"""Assumed correlation between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12
+overall). With 0.4, even one or two documents, whose effects are far from normal, cause few false alarms."""
 
 
 class PairedSums(NamedTuple):
@@ -137,11 +140,6 @@ def _same_shape(base: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[Floats, 
     if first.shape != second.shape:
         raise ValueError(f"counts of {first.shape} and {second.shape} units and columns cannot be paired")
     return first, second
-
-
-CORRELATION = 0.4
-"""Assumed correlation between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12
-overall). With 0.4, even one or two documents, whose effects are far from normal, cause few false alarms."""
 
 
 class Resampling(NamedTuple):

@@ -35,6 +35,14 @@ from nerbench.tasks.environment import code_version, environment, library_versio
 from nerbench.tasks.inference.processes import run_processes, visible_gpus
 from nerbench.tasks.runs import utc_now
 
+log = logging.getLogger(__name__)
+KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})
+"""Results of the child that have their own field."""
+FINISHED = "trained.json"
+"""The record of a finished training, in its working folder."""
+SEEN = ("train", "validation")
+"""The splits that training reads: one to learn from, one to select the best epoch."""
+
 
 def base_source(model: ModelConfig) -> BaseSource | None:
     """The base model with its digest or commit; None if training starts from random weights.
@@ -56,16 +64,6 @@ def folder_sha256(folder: str) -> str:
     return sha256_hex(
         canonical_json(sorted([file, root.sha256(file)] for file in root.files() if hub_models.is_safe(file)))
     )
-
-
-log = logging.getLogger(__name__)
-
-KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})
-"""Results of the child that have their own field."""
-FINISHED = "trained.json"
-"""The record of a finished training, in its working folder."""
-SEEN = ("train", "validation")
-"""The splits that training reads: one to learn from, one to select the best epoch."""
 
 
 class TrainingPlan(Section):
