@@ -66,7 +66,7 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
     try:
         header = json.loads(part(_LENGTH_BYTES, _LENGTH_BYTES + length))
         header.pop("__metadata__", None)
-        tensors = sorted((_checked(name, said) for name, said in header.items()), key=lambda found: found[1:])
+        tensors = sorted((_checked(name, entry) for name, entry in header.items()), key=lambda found: found[1:])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _unsafe(where, "has no header that can be read") from None
     end = 0
@@ -79,9 +79,9 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
     return [tensor for tensor, _, _ in tensors]
 
 
-def _checked(name: str, said: dict[str, Any]) -> tuple[Tensor, int, int]:
+def _checked(name: str, entry: dict[str, Any]) -> tuple[Tensor, int, int]:
     """A tensor with its first and last position. Raises ValueError if they do not match its shape."""
-    tensor, (start, stop) = Tensor(name, said["dtype"], tuple(said["shape"])), said["data_offsets"]
+    tensor, (start, stop) = Tensor(name, entry["dtype"], tuple(entry["shape"])), entry["data_offsets"]
     if len(tensor.shape) > MAX_DIMENSIONS:
         raise ValueError(name)
     if any(type(number) is not int or not 0 <= number < MAX_SIZE for number in (*tensor.shape, start, stop)):

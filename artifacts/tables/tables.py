@@ -90,9 +90,9 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
             return path, file_difference(root, path, table, rows)
         return path, None
 
-    path, said = retry_if_compacted(partial(find_packed, root, day, key), write)
-    if said:
-        raise ConflictError(f"{root.uri(path)} exists with other content: {said}")
+    path, changed = retry_if_compacted(partial(find_packed, root, day, key), write)
+    if changed:
+        raise ConflictError(f"{root.uri(path)} exists with other content: {changed}")
     return root.uri(path)
 
 

@@ -102,7 +102,7 @@ def score(
 def print_summary(summary: dict[str, Any], json: bool) -> None:
     """Print undecided comparisons first, then the scores on stdout and the locations of all results on stderr."""
     if gate := summary.get("gate", ()):
-        from nerbench.tasks.comparison.quality_gate import said, undecided
+        from nerbench.tasks.comparison.quality_gate import describe, undecided
 
         if named := undecided(gate):
             print_note(f"undecided: {named}")
@@ -118,7 +118,7 @@ def print_summary(summary: dict[str, Any], json: bool) -> None:
     if custom := summary.get("custom"):
         print_user_functions(custom)
     for row in gate:
-        print_note(f"gate: {said(row)}")
+        print_note(f"gate: {describe(row)}")
     for artifact in summary["artifacts"]:
         print_note(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
     for table, uris in summary["tables"].items():

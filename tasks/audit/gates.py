@@ -18,7 +18,7 @@ from nerbench.tasks.audit.copies import (
     score,
 )
 from nerbench.tasks.comparison.compare import Query, compare
-from nerbench.tasks.comparison.quality_gate import decide, find_baseline, measure_stored, missing, refuse, said
+from nerbench.tasks.comparison.quality_gate import decide, describe, find_baseline, measure_stored, missing, refuse
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.comparison.scored_runs import find_scored_run
 from nerbench.tasks.config import GateConfig
@@ -43,7 +43,7 @@ def quality_gate(copy: Copy) -> str:
     measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
     rows = decide(gate, measured)
     refuse(rows)
-    return "; ".join(said(row) for row in rows if row["verdict"] != "pass")
+    return "; ".join(describe(row) for row in rows if row["verdict"] != "pass")
 
 
 def reproducibility_gate(copy: Copy) -> None:

@@ -124,16 +124,16 @@ def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_p
 
 def undecided(rows: Iterable[Row]) -> str:
     """The undecided rules as text; empty if there are none."""
-    return "; ".join(said(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
+    return "; ".join(describe(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
 def refuse(rows: Iterable[Row]) -> None:
     """Raise RunFailedError with the text of every row that failed."""
     if failed := [row for row in rows if row["failed"]]:
-        raise RunFailedError("; ".join(map(said, failed)))
+        raise RunFailedError("; ".join(map(describe, failed)))
 
 
-def said(row: Row) -> str:
+def describe(row: Row) -> str:
     """A row of `gate` as text: `tagger on own: pass: overall strict F1 rose 0.10 points (95% CI …), margin 0.50`."""
     where = row["model"]
     if row.get("dataset"):

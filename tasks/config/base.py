@@ -76,6 +76,12 @@ OLD_VALUES = {"aggregation_strategy": {"mean": "average"}}
 """By key, the current values for deprecated ones."""
 
 
+def _with_deprecated_keys(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Let Prefect pass on deprecated keys: it checks parameters against this schema before they are renamed."""
+    if {*OLD_NAMES, "on_undecided"} & model.model_fields.keys():
+        schema.pop("additionalProperties", None)
+
+
 class Section(BaseModel):
     """A section of the configuration: immutable, without unknown keys."""
 
@@ -85,6 +91,7 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,  # it may be a credential, and Prefect would store and show it
+        json_schema_extra=_with_deprecated_keys,
     )
 
     @field_validator("*", mode="before")

@@ -21,7 +21,7 @@ MOST_SINCE = 30
 """Maximum number of missing runs to list after the last run; a schedule that did not run for longer was given up."""
 
 
-def missing_nights(dates: Sequence[str], until: str | None = None) -> list[str]:
+def missing_dates(dates: Sequence[str], until: str | None = None) -> list[str]:
     """The dates without an expected run, given the dates of all runs (`dates`, YYYY-MM-DD, sorted).
 
     The expected interval between runs is the median gap (the lower one of two); with fewer than two gaps, no run is
@@ -209,7 +209,7 @@ def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run], until: s
                 outcome = runs[run_id].row["outcome"]
                 reason = "the run failed" if outcome == "failed" else "the model was not scored in it"
                 yield Point(date=its[run_id], run_id=run_id, reason=reason)
-        missing = missing_nights(sorted(its.values()), until)
+        missing = missing_dates(sorted(its.values()), until)
         yield from (Point(date=date, run_id=None, reason="no run") for date in missing)
 
 

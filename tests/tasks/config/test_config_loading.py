@@ -1,5 +1,6 @@
 """Configuration files: where values come from, what becomes of paths, and one line for each mistake."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from prefect.utilities.schema_tools.validation import validate
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import Config
@@ -377,6 +379,20 @@ def test_deprecated_keys_and_values_mean_the_current_ones(renamed: pytest.LogCap
         "models.window is deprecated: write max_length",
         "speed.gate.nights is deprecated: write runs",
     ]
+
+
+def test_prefect_passes_deprecated_keys_on() -> None:
+    schema = {"title": "Parameters", "type": "object", "properties": {"config": Config.model_json_schema()}}
+    schema |= {"definitions": schema["properties"]["config"].pop("$defs")}
+    text = json.dumps(schema).replace("#/$defs/", "#/definitions/")
+    for section in (
+        {"benchmark": {"vote": "mean", "window": 64, "frozen": False, "precision": "fp32"}},
+        {"speed": {"gate": {"nights": 14}, "precisions": ["fp32"]}},
+        {"gate": {"strict": True}},
+    ):
+        assert not validate({"config": section}, json.loads(text))
+        assert Config.model_validate(section)
+    assert validate({"config": {"stores": "x"}}, json.loads(text))
 
 
 @pytest.mark.parametrize(
