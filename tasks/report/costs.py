@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.report.history import is_one_by_one
-from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.results.query import SelectedRun, rows_of_run
 from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
@@ -84,10 +83,8 @@ def _newest(
 ) -> dict[tuple[Any, ...], Row]:
     found: dict[tuple[Any, ...], Row] = {}
     for run in runs:
-        named: list[Filter] = [("run_id", "=", run.run_id)]
-        for dated in read_newest_first(results, table, filters=named, date=run.date):
-            for row in dated.rows.to_pylist():
-                found.setdefault(tuple(row.get(name) for name in setting), row)
+        for row in rows_of_run(results, table, run.run_id, run.date):
+            found.setdefault(tuple(row.get(name) for name in setting), row)
     return found
 
 

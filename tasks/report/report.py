@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
@@ -17,7 +16,7 @@ from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
-from nerbench.tasks.results.query import SelectedRun, select_runs
+from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
@@ -121,9 +120,7 @@ def _rows_of(results: str, table: str, runs: Sequence[SelectedRun]) -> list[Row]
     """The rows of a table from the last attempt of each run."""
     found: list[Row] = []
     for run in runs:
-        named: list[Filter] = [("run_id", "=", run.run_id)]
-        dated = next(read_newest_first(results, table, filters=named, date=run.date), None)
-        rows = dated.rows.to_pylist() if dated else []
+        rows = rows_of_run(results, table, run.run_id, run.date)
         last = max((row["attempt"] for row in rows), default=0)
         found += [row for row in rows if row["attempt"] == last]
     return found

@@ -112,10 +112,16 @@ def date_of_run(results: str, run_id: str) -> str | None:
     return found.date if found else None
 
 
+def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list[Row]:
+    """A run's rows in a table, of all attempts; without its logical date, all dates are searched."""
+    named: list[Filter] = [("run_id", "=", run_id)]
+    found = next(read_newest_first(results, table, filters=named, date=date), None)
+    return found.rows.to_pylist() if found else []
+
+
 def row_of_run(results: str, run_id: str, date: str) -> Row | None:
     """A run's row in `runs`, of its last attempt; None if it is not complete."""
-    found = next(read_newest_first(results, "runs", filters=[("run_id", "=", run_id)], date=date), None)
-    return max(found.rows.to_pylist(), key=start_order) if found else None
+    return max(rows_of_run(results, "runs", run_id, date), key=start_order, default=None)
 
 
 def is_headline(row: Row) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.query import EndedRun, date_of_run, latency_samples, newest_run, no_such_run
+from nerbench.artifacts.tables.tables import read_newest_first
+from nerbench.tasks.results.query import date_of_run, latency_samples, newest_run, no_such_run, rows_of_run
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -88,23 +88,15 @@ def read_run(results: str, run_id: str | None = None) -> RunResults:
     Reads only files of one date. Raises InputError if there is no such run.
     """
     if run_id is None:
-        found: DatedRows | EndedRun | None = newest_run(results, read_newest_first(results, "metrics"))
+        found = newest_run(results, read_newest_first(results, "metrics"))
+        metrics = found.rows.to_pylist() if found else []
     else:
-        filters: list[Filter] = [("run_id", "=", run_id)]
-        date = date_of_run(results, run_id)
-        found = next(read_newest_first(results, "metrics", filters=filters, date=date), None)
-    if found is None:
+        metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id))
+    if not metrics:
         raise no_such_run(results, run_id)
-    metrics = found.rows.to_pylist()
-    chosen = metrics[0]["run_id"]
-    of_run: list[Filter] = [("run_id", "=", chosen)]
-    speed, memory, custom = (_rows(results, table, of_run, found.date) for table in ("speed", "memory", "custom"))
-    return RunResults(chosen, metrics, speed, memory, custom)
-
-
-def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> list[Row]:
-    dated = next(read_newest_first(results, table, filters=filters, date=date), None)
-    return dated.rows.to_pylist() if dated else []
+    chosen, date = metrics[0]["run_id"], str(metrics[0]["run_date"])
+    others = (rows_of_run(results, table, chosen, date) for table in ("speed", "memory", "custom"))
+    return RunResults(chosen, metrics, *others)
 
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
