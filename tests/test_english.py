@@ -35,7 +35,7 @@ IN_DOCSTRINGS = (
 """Phrases to avoid in the docstrings of FOLDERS: riddles, `where` for `if`, and sentences without subject or verb."""
 FOLDERS = (
     *("flows", "artifacts", "nerbench", "tasks/comparison", "tasks/results", "tasks/report", "tasks/scoring"),
-    *("tasks/statistics", "tasks/inference", "tasks/training"),
+    *("tasks/statistics", "tasks/inference", "tasks/training", "tasks/analysis", "tasks/audit", "tasks/measuring"),
 )
 DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
 

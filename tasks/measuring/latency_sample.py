@@ -29,9 +29,9 @@ class Measurement(NamedTuple):
 def measure_and_write(
     run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, gate: SpeedGateConfig | None = None
 ) -> Measurement:
-    """Measure one model in a process of its own, once more if it is slower than the nights before, and write the rows.
+    """Measure one model in a separate process, once more if it is slower than in earlier runs, and write the rows.
 
-    Of two measurements the faster one is written and judged: what slowed down one of them alone was not the model.
+    The faster one of two measurements is written and judged: a disturbance of only one of them is not due to the model.
     """
     passes = PASSES if gate else 1
     rows = measure(artifact, corpus, benchmark, passes)
