@@ -21,7 +21,7 @@ and mostly too small: the worst documents are rare, so few corpora show one. The
   part 1 − p above it. It has the weight PRIOR, of one degree of freedom.
 
 So a share close to 1 may be much lower elsewhere, where a document goes wrong as a whole, but hardly higher.
-`docs/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
+`docs/explanation/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
 """
 
 from statistics import NormalDist
