@@ -1,4 +1,4 @@
-"""The queries of `docs/reference/tables.md`, in three readers of Parquet that do not know nerbench, give the right numbers."""
+"""The queries of `docs/reference/tables.md` give the right numbers in three readers that do not know nerbench."""
 
 import re
 from collections.abc import Iterator

@@ -38,7 +38,7 @@ PIPELINE_SHARE = 20
 
 
 def save_random(folder: Path, family: str, **changes: Any) -> Path:
-    """A random token classifier of a family's default size, but for the changes, with a tokenizer for the made-up words."""
+    """A random token classifier of a family's default size, with changes, and a tokenizer for the made-up words."""
     import transformers
 
     from nerbench.tasks.training.setup import train_tokenizer
