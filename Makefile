@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test test-slow test-operations test-wheel test-container attacks torture bench gpu docs lint lock format clean
+.PHONY: help run test test-slow test-operations test-wheel test-container attacks torture bench gpu docs dist lint lock format clean
 
 run: .venv/installed  ## install, then train, save and benchmark on the embedded corpus
 	$(BIN)/nerbench run
@@ -50,6 +50,10 @@ gpu: .venv/installed-dev  ## test, train, benchmark and measure on a GPU
 # The site in var/site. Nothing is fetched while it is built.
 docs: .venv-docs/installed  ## build the documentation site
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+dist: .venv-lock/installed  ## build the source distribution and the wheel
+	rm -rf dist
+	.venv-lock/bin/uv build --quiet
 
 .venv-docs/installed:
 	$(PYTHON) -m venv .venv-docs
