@@ -27,7 +27,7 @@ BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(nerbench [^`]*)`")
 CONFIGURATION = re.compile(r"<!-- configuration -->\n```yaml\n(.*?)```", re.DOTALL)
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#]*)#?([^)]*)\)")
+LINK = re.compile(r"""(?:\]\(|src=["'])(?!https?://|mailto:)([^)#"']*)#?([^)"']*)[)"']""")
 
 
 def shell_lines(text: str) -> list[str]:
@@ -121,8 +121,8 @@ def anchors(text: str) -> set[str]:
 
 
 def test_a_link_to_a_missing_heading_would_be_noticed() -> None:
-    page = "# Scores\n## The gate, in `short`\n```sh\n# not a heading\n```\n[a](b.md#c) [d](#scores) `[e](f)`\n"
-    assert links(page) == [("b.md", "c"), ("", "scores")]
+    page = '# Scores\n## The gate, in `short`\n```sh\n# not a heading\n```\n[a](b.md#c) [d](#scores) `[e](f)` <img src="g.png">\n'
+    assert links(page) == [("b.md", "c"), ("", "scores"), ("g", "")]
     assert anchors(page) == {"scores", "the-gate-in-short"}
 
 
