@@ -121,8 +121,9 @@ def anchors(text: str) -> set[str]:
 
 
 def test_a_link_to_a_missing_heading_would_be_noticed() -> None:
-    page = '# Scores\n## The gate, in `short`\n```sh\n# not a heading\n```\n[a](b.md#c) [d](#scores) `[e](f)` <img src="g.png">\n'
-    assert links(page) == [("b.md", "c"), ("", "scores"), ("g", "")]
+    headings = "# Scores\n## The gate, in `short`\n```sh\n# no heading\n```\n"
+    page = headings + '[a](b.md#c) [d](#scores) `[e](f)` <img src="g.png">\n'
+    assert links(page) == [("b.md", "c"), ("", "scores"), ("g.png", "")]
     assert anchors(page) == {"scores", "the-gate-in-short"}
 
 
