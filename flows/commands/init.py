@@ -78,7 +78,7 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _ask(question: str, answers: Sequence[str]) -> str | None:
-    """Ask on a terminal; elsewhere there is nobody to ask."""
+    """The answer on a terminal; None elsewhere."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     from rich.console import Console

@@ -40,7 +40,7 @@ class DatasetConfig(Section):
     `csv`: one word or one text per row, with a header. `label-studio`: its JSON export. `spacy`: its JSON training
     data. `brat`: a folder of `.txt` and `.ann` files. `hub`: a data set on the Hugging Face Hub, or a folder with the
     same layout. `datasets`: a folder written by `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a
-    custom function. See `docs/data.md`."""
+    custom function. See the reference page on data formats."""
     files: dict[SourceName, Text] = Field(default_factory=dict)
     """conll, parquet, json, csv, label-studio, spacy, brat: one file (path or fsspec URL) per split, or `all`: a file
     that `split` divides. `.gz` and `.zst` files are decompressed, except Parquet. brat: a local folder per split."""
@@ -111,11 +111,11 @@ class DatasetConfig(Section):
             raise ValueError(f"a {self.format} data set needs `{read[0]}`, e.g. {_EXAMPLES[read[0]]}")
         for name in {field: None for fields in FIELDS_OF.values() for field in fields if field not in read}:
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
-                raise ValueError(f"`{name}` says nothing about a {self.format} data set, which has {', '.join(read)}")
+                raise ValueError(f"`{name}` has no effect on a {self.format} data set, which has {', '.join(read)}")
         if self.format == "conll" and {*self.columns} - {"words", "tags", "document"}:
             raise ValueError("a conll data set has columns.words and columns.tags only")
         if self.format == "conll" and "document" in self.columns:
-            raise ValueError("columns.document says nothing about a conll data set, whose -DOCSTART- lines do")
+            raise ValueError("columns.document has no effect on a conll data set, which has -DOCSTART- lines")
         return self
 
     @model_validator(mode="after")
@@ -136,7 +136,7 @@ class DatasetConfig(Section):
         return "all" if "all" in self.files else "train"
 
     def file_of(self, split: str) -> str | None:
-        """The file that a split is read from; None where it is no file."""
+        """The file that a split is read from; None if it is no file."""
         if self.format == "brat":
             return None
         is_made = self.split is not None and split in self.split.amounts

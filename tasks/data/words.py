@@ -46,7 +46,7 @@ def split_blanks(text: str) -> list[Word]:
 
 
 def joined(words: list[str]) -> tuple[str, list[Word]]:
-    """Words that come without a text, with blanks between them, and where they stand in that."""
+    """Words that come without a text, with blanks between them, and where they stand in it."""
     placed, start = [], 0
     for word in words:
         placed.append(Word(word, start, start + len(word)))

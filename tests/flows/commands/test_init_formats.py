@@ -1,4 +1,4 @@
-"""`init`, then `inspect-data`, for each format; what docs/data.md says of them; and one benchmark of them all."""
+"""`init`, then `inspect-data`, for each format; what the page on data formats says; and one benchmark of them all."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from corpus_formats import FORMS, SMALL, Document, Form, Sentence
 from nerbench.flows.cli import status_of
 from nerbench.tasks.inspection.guess_format import guess
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "data.md"
 TABLE = re.compile(r"(?<=<!-- formats -->\n).*?(?=<!-- end -->)", re.DOTALL)
 NAMES = {"train": "train", "validation": "dev", "test": "test"}
 OF_CONLL = {"train": "train", "validation": "testa", "test": "testb"}
