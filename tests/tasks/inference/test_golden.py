@@ -114,9 +114,7 @@ def test_a_model_that_says_something_else_is_refused(
 ) -> None:
     spoil(folder)
     load_tagger(folder, device=CPU)  # nothing else notices
-    with pytest.raises(
-        CorruptArtifactError, match=f"model fred: its outputs differ from those at publication: .*{problem}"
-    ) as caught:
+    with pytest.raises(CorruptArtifactError, match=f"model fred: its outputs differ .*{problem}") as caught:
         load_tagger(folder, device=CPU, name="fred", golden=golden)
     assert "\n" not in str(caught.value)
 
