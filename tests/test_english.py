@@ -16,7 +16,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.results.export import ROW_OF
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (ROOT, ROOT / "docs", ROOT / "deployments")
+DOCUMENTS = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 PHRASES = (
     *("[Ww]e", "[Ww]hoever", "[Nn]obody", "[Ss]omebody", "[Mm]eanwhile", "anew", "for ever", "pieces?"),
@@ -67,8 +67,7 @@ def columns() -> Iterator[tuple[str, str]]:
 
 
 def documents() -> Iterator[tuple[str, str]]:
-    for folder in DOCUMENTS:
-        yield from ((path.name, path.read_text()) for path in sorted(folder.glob("*.md")))
+    yield from ((path.name, path.read_text()) for path in sorted(DOCUMENTS))
 
 
 def docstrings() -> Iterator[tuple[str, str]]:

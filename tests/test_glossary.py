@@ -1,4 +1,4 @@
-"""Public names use the terms of `docs/glossary.md`: none contains a term of its left column."""
+"""Public names use the terms of `docs/reference/glossary.md`: none contains a term of its left column."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ from nerbench.tasks.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("artifacts", "flows", "tasks")
 MODULES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/reference/glossary.md").read_text(), re.MULTILINE)
 TERMS = [term for row in ROWS if "(" not in row for term in re.findall(r"`(\w+)`", row)]
 OF_KEYS = [*TERMS, *(term for row in ROWS if "(key)" in row for term in re.findall(r"`(\w+)`", row))]
 OF_MODULES = [*TERMS, *(term for row in ROWS if "(module)" in row for term in re.findall(r"`(\w+)`", row))]

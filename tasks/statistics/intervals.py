@@ -20,7 +20,7 @@ and mostly too small: the worst documents are rare, so few corpora have one. The
   above it. This term has the weight PRIOR, one degree of freedom.
 
 Thus a share close to 1 may be much lower elsewhere, where a document goes wrong as a whole, but hardly higher.
-`docs/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
+`docs/explanation/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
 """
 
 from statistics import NormalDist

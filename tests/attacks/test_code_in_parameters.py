@@ -226,7 +226,7 @@ TRAINING = frozenset(
     "learning_rate max_length precision processes seed seeds time_limit_s training_args vocabulary warmup "
     "weight_decay".split()
 )
-"""What parameters may say of how a model is trained; deployments/README.md says the same."""
+"""What parameters may say of how a model is trained; docs/how-to/operate.md says the same."""
 
 
 def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
