@@ -230,7 +230,7 @@ class Serving:
     def await_welcome(self) -> None:
         def welcome() -> bool:
             assert self.process.poll() is None, self.text()
-            return "Ctrl-C ends it" in self.text()
+            return "Ctrl-C stops it" in self.text()
 
         until(welcome, "nerbench serve", self.text)
 

@@ -162,7 +162,7 @@ def test_an_alias_under_constant_fire(
     store: Store, versions: list[ArtifactRef], root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(root), "swap", lambda *given: False)
-    with pytest.raises(ConflictError, match="toy@champion was moved by others 50 times"):
+    with pytest.raises(ConflictError, match="toy@champion was moved by other writers 50 times"):
         store.set_alias("toy", "champion", versions[0].artifact_id)
 
 

@@ -108,7 +108,7 @@ def test_a_damaged_copy_is_fetched_again(
 @pytest.mark.parametrize("path", ["model.safetensors", "config.json"])
 def test_bytes_that_are_not_the_hubs_are_refused(hub: FakeHub, path: str) -> None:
     hub.tampered[path] = hub.repos[MODEL].files[path][:-1] + b" "
-    with pytest.raises(CorruptArtifactError, match=f"{path} is not what the Hub says"):
+    with pytest.raises(CorruptArtifactError, match=f"{path} differs from the Hub's digest"):
         resolve(f"hf://{MODEL}", "memory://empty")
 
 

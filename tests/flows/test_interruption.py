@@ -148,5 +148,5 @@ def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, start: Any) -> No
     assert [row["status"] for row in rows["speed"]] == ["ok", "ok"]
     peaks = {event["memory"]["peak_rss_bytes"] for event in before if event["take"] == "memory"}
     assert {row["peak_rss_bytes"] for row in rows["memory"]} == peaks
-    assert "an interrupted sweep goes on: 2 of 2 cells taken over" in err
+    assert "resuming an interrupted sweep: 2 of 2 cells kept" in err
     assert noted() == []

@@ -97,7 +97,7 @@ def test_a_served_deployment_runs(installed: Environment, demo: str) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **where) as served:
         try:
             assert served.stderr
-            said = list(takewhile(lambda line: "Ctrl-C ends it" not in line, served.stderr))
+            said = list(takewhile(lambda line: "Ctrl-C stops it" not in line, served.stderr))
             access = f"{installed.variables['PREFECT_HOME']}/nerbench-{port}.env"
             assert f"  . {access}\n" in said
             run = f". {access} && prefect deployment run benchmark/on-demand --watch"

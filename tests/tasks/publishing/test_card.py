@@ -128,7 +128,7 @@ def test_weak_points_are_told(config: Config, scored: ArtifactRef) -> None:
         "not seen in training it gets F1 60.0, of those it has 95.0",
         "without lower-case letters, as headlines have them, it gets F1 55.0",
         "weakest type is `PER` with F1 70.0, its best `LOC` with F1 90.0",
-        "Fewer than 100 entities stand behind `all_caps`",
+        "Fewer than 100 entities are the basis of `all_caps`",
     ):
         assert sentence in told
 
@@ -208,7 +208,7 @@ def test_words_that_the_model_knew_are_told(config: Config, ref: ArtifactRef) ->
         config, ref, [metric(0.99, words_sha256="1" * 64), metric(0.9, split="validation", words_sha256="2" * 64)]
     )
     card = render_card(ref, config).text
-    assert "learnt from these very words" in card.partition("validation split")[0]
+    assert "was trained on these words" in card.partition("validation split")[0]
     assert "also chose the best epoch" in card.partition("validation split")[2]
 
 

@@ -80,7 +80,7 @@ def test_parameters() -> None:
     [
         (lambda: 0, benchmark_function(name="two words"), "'two words': is no name"),
         (lambda: 0, benchmark_function(tags="slow"), "'mine': tags are 'slow'; give a list"),
-        (lambda weights: 0, benchmark_function, "'mine': takes 'weights', which nothing gives; give it by parametrize"),
+        (lambda weights: 0, benchmark_function, "'mine': takes 'weights', which has no value; give it by parametrize"),
         (lambda: 0, product(k=[1]), "'mine': does not take its parameter 'k'"),
         (lambda k: 0, product(k=[]), "'mine': has no parameters to be called with"),
         (lambda model: 0, product(model=["a"]), "'mine': has a parameter called 'model', as a handle is; rename it"),

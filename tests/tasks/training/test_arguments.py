@@ -38,7 +38,7 @@ def test_any_field_passes_through(tmp_path: Path) -> None:
     [
         ({"num_train_epochs": 3}, r"models: m: training_args.num_train_epochs: .*write epochs: … beside training_args"),
         ({"per_device_train_batch_size": 8}, "write batch_tokens: …"),
-        ({"output_dir": "/tmp"}, "has no effect: checkpoints lie in the working folder"),
+        ({"output_dir": "/tmp"}, "has no effect: checkpoints are in the working folder"),
         ({"dataloader_num_workers": 2}, "has no effect: the examples are in memory"),
         ({"hub_token": "x"}, "a configuration holds no token"),
         ({"eval_strategy": "no"}, "the best epoch is selected by validation"),
