@@ -45,14 +45,17 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row, *, ev
     """Identity, provenance, weights and files: the most wanted facts in 80 columns, or all."""
     origin = manifest.provenance.model_dump(mode="json")
     facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
-    known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
+    kept = manifest.model_dump(mode="json", include={"kind", "label_map", "tagger", "imported"}, exclude_unset=True)
+    facts |= kept | (weights if ref.kind == "model" else {})
+    known = facts | {key: value for key, value in origin.items() if key not in _TOO_LONG}
     plain = dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]}))
     files = [entry.model_dump(mode="json") for entry in manifest.files]
     if everything:
         _print_facts(ref.name, plain)
         print_table(files)
         return
-    _print_facts(ref.name, {key: _short(plain[key]) for key in _SUMMARY if key in plain})
+    shown = [key for key in plain if key in _SUMMARY or key.partition(".")[0] in kept]
+    _print_facts(ref.name, {key: _short(plain[key]) for key in shown})
     print_table({"path": one["path"], "bytes": one["size"]} for one in files)
     print_note(f"--all shows all {len(plain)} keys, and the digests of the files")
 
@@ -188,10 +191,12 @@ def ls(config: "Config", json: Json = False) -> None:
     elif not summaries:
         print_note(f"{found.url} holds no artifacts yet; `nerbench run` creates some")
     else:
+        all_models = all(summary.kind == "model" for summary in summaries)
         print_table(
             {
                 "name": summary.name,
                 "artifact": summary.artifact_id[:12],
+                **({} if all_models else {"kind": summary.kind}),
                 "created": summary.created_at,
                 "MB": summary.bytes / 1e6,
                 "aliases": summary.aliases,

@@ -19,7 +19,7 @@ from nerbench.tasks.scoring.stored_predictions import Predicted, read_prediction
 
 RUNS = 40
 """Number of dates to search for the previous run. A model that was not scored for longer has no previous run."""
-_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold")
+_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold", "label_map")
 _COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
 
 

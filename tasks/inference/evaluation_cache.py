@@ -12,13 +12,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.handle import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef, Digest
@@ -27,12 +26,14 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child_process import Emit, Job
-from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.config import BenchmarkConfig, Section
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
+from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
-from nerbench.tasks.inference.processes import meeting, run_processes, threads_of_each
+from nerbench.tasks.inference.processes import meeting, run_processes
 from nerbench.tasks.runs import utc_now
 
 if TYPE_CHECKING:
@@ -128,19 +129,6 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
 BLOCKS_PER_GPU = 64
 """With `processes: auto`, a GPU gets a process for at least this many blocks (1.8 million words of news), because its
 process takes about ten seconds to start. Not measured on several GPUs."""
-CODE_VERSION = "2"
-"""Increase it with every change of the code that may change a prediction."""
-
-
-class EvaluationSettings(Section):
-    """The settings that can change a prediction."""
-
-    device: str
-    precision: Dtype
-    max_length: int | None
-    aggregation_strategy: Literal["first", "average", "max"]
-    processes: int | Literal["auto"] = 1
-    """Number of processes that infer together; on a CPU, each has its share of the threads."""
 
 
 class EvaluationPlan(Section):
@@ -177,43 +165,6 @@ class Shard(Section):
         return range(n_blocks(corpus))[self.first : self.stop]
 
 
-def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
-    """The settings of a benchmark that can change a prediction."""
-    same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
-    return EvaluationSettings(precision=benchmark.dtype, **same)
-
-
-def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
-    from nerbench.tasks.inference.loading import resolve_device
-    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
-
-    device = resolve_device(settings.device)
-    parts = {
-        "model_sha256": model_sha256,
-        "words_sha256": words_sha256,
-        "precision": settings.precision,
-        "attention": "auto",
-        "window": str(settings.max_length or "model"),
-        "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
-        "block": str(BLOCK),
-        "batch_pieces": str(BATCH_PIECES[device.type]),
-        "code": CODE_VERSION,
-        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
-        **_hardware(device, settings.processes),
-    }
-    return sha256_hex(canonical_json(parts))
-
-
-def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    capability = torch.backends.cpu.get_cpu_capability()
-    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
-    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
-
-
 def processes_for(settings: EvaluationSettings, blocks: int) -> int:
     """The number of processes for so many blocks: as configured. `auto` is one, or one per GPU if that is worth it."""
     import torch
@@ -228,15 +179,20 @@ def processes_for(settings: EvaluationSettings, blocks: int) -> int:
 
 
 def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
-    """Look up finished predictions and check their digest. Missing or altered predictions are logged."""
+    """Look up finished predictions and check their digest. Missing or altered predictions are logged.
+
+    Raises InputError for imported predictions of other words.
+    """
     settings = settings_of(benchmark)
-    key = evaluation_key(artifact.model_sha256, words_sha256, settings)
+    key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
     if not benchmark.refresh:
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if record:
             report_lost_predictions(record, artifact.name)
+    if record is None and artifact.kind == "predictions":
+        require_same_words(artifact, words_sha256)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record)
 
 
@@ -262,7 +218,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
-            if ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
+            if artifact.kind == "predictions":
+                copied = copy_predictions(path, artifact, corpus, blocks, on_progress)
+                done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
+            elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
                 done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
@@ -354,7 +313,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
 
 def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
     """Raise RunFailedError if predictions from this machine would not match the plan's key."""
-    if evaluation_key(artifact.model_sha256, corpus.words_sha256, plan.settings) != plan.key:
+    if key_of(artifact, corpus.words_sha256, plan.settings) != plan.key:
         raise RunFailedError(
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
             "device, processor, threads or versions; give a cluster workers of one kind"

@@ -19,17 +19,16 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.inference import evaluation_cache
+from nerbench.tasks.inference import evaluation_key as key_module
 from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference import prediction as inference
 from nerbench.tasks.inference.evaluation_cache import (
     EvaluationPlan,
     EvaluationRecord,
-    EvaluationSettings,
     carry_out,
-    evaluation_key,
     plan,
 )
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = EvaluationSettings(device="cpu", precision="fp32", max_length=None, aggregation_strategy="first")
@@ -76,7 +75,7 @@ def key(**changes: Any) -> str:
 @pytest.mark.slow
 def test_the_key_is_the_same_in_every_process() -> None:
     ask = (
-        "from nerbench.tasks.inference.evaluation_cache import *; "
+        "from nerbench.tasks.inference.evaluation_key import *; "
         f"print(evaluation_key(settings=EvaluationSettings(**{SETTINGS.model_dump()!r}), **{KEYED!r}))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "OMP_NUM_THREADS": str(torch.get_num_threads())}
@@ -88,9 +87,9 @@ def test_the_key_is_the_same_in_every_process() -> None:
 
 def test_a_key_has_the_names_and_values_of_earlier_releases(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(evaluation_cache, "canonical_json", lambda parts: seen.append(parts) or b"")
+    monkeypatch.setattr(key_module, "canonical_json", lambda parts: seen.append(parts) or b"")
     changes = {"aggregation_strategy": "average", "max_length": 64}
-    evaluation_cache.evaluation_key("m", "w", SETTINGS.model_copy(update=changes))
+    evaluation_key("m", "w", SETTINGS.model_copy(update=changes))
     assert seen[0].items() >= {"vote": "mean", "window": "64", "precision": "fp32"}.items()
 
 
@@ -110,12 +109,12 @@ def test_the_key_covers_model_and_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
-        (evaluation_cache, "CODE_VERSION", "another"),
+        (key_module, "CODE_VERSION", "another"),
         (inference, "BLOCK", 1024),
         (inference, "BATCH_PIECES", {"cpu": 1, "mps": 1, "cuda": 1}),
         (torch, "get_num_threads", lambda: 99),
         (torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS"),
-        (evaluation_cache, "version", lambda package: f"99.{package}"),
+        (key_module, "version", lambda package: f"99.{package}"),
     ],
 )
 def test_the_key_covers_code_and_hardware(

@@ -1,0 +1,67 @@
+"""What identifies an evaluation: everything that can change a prediction, and a key made of it."""
+
+from importlib.metadata import version
+from typing import Any, Literal
+
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.inference.processes import threads_of_each
+
+CODE_VERSION = "2"
+"""Increase it with every change of the code that may change a prediction."""
+
+
+class EvaluationSettings(Section):
+    """The settings that can change a prediction."""
+
+    device: str
+    precision: Dtype
+    max_length: int | None
+    aggregation_strategy: Literal["first", "average", "max"]
+    processes: int | Literal["auto"] = 1
+    """Number of processes that infer together; on a CPU, each has its share of the threads."""
+
+
+def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
+    """The settings of a benchmark that can change a prediction."""
+    same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
+    return EvaluationSettings(precision=benchmark.dtype, **same)
+
+
+def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
+
+    device = resolve_device(settings.device)
+    parts = {
+        "model_sha256": model_sha256,
+        "words_sha256": words_sha256,
+        "precision": settings.precision,
+        "attention": "auto",
+        "window": str(settings.max_length or "model"),
+        "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
+        "block": str(BLOCK),
+        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "code": CODE_VERSION,
+        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
+        **_hardware(device, settings.processes),
+    }
+    return sha256_hex(canonical_json(parts))
+
+
+def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key of an evaluation of a model, or of imported predictions, which no machine changes."""
+    if artifact.kind == "predictions":
+        return sha256_hex(canonical_json({"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}))
+    return evaluation_key(artifact.model_sha256, words_sha256, settings)
+
+
+def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    capability = torch.backends.cpu.get_cpu_capability()
+    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
+    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
