@@ -2,6 +2,9 @@
 
 `artifact_id` is the sha256 of the manifest's canonical bytes. `model_sha256` covers weights, configuration and
 tokenizer files alone, so that the same model published twice is one model.
+
+An artifact without weights has another `kind`: a `tagger`, whose manifest says which code makes its predictions, or
+imported `predictions`, whose only file is PREDICTIONS_FILE.
 """
 
 import re
@@ -12,13 +15,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.errors import UnsafeArtifactError
+from nerbench.artifacts.errors import InputError, UnsafeArtifactError
 from nerbench.artifacts.storage.paths import relative_path
 
 MAX_FILES = 200
 MAX_BYTES = 64 << 30
 MAX_MANIFEST_BYTES = 8 << 20
 MANIFEST_FILE = "manifest.json"
+PREDICTIONS_FILE = "predictions.parquet"
+Kind = Literal["model", "tagger", "predictions"]
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SAFE_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".codes")
 
@@ -29,7 +34,8 @@ def _safe_path(path: str) -> str:
             raise ValueError(f"{path!r} is another file, or none, on Windows")
     if unicodedata.normalize("NFC", path) != path:
         raise ValueError(f"{path!r} is not in Unicode's normal form C")
-    if PurePosixPath(path).suffix not in _SAFE_SUFFIXES or path == MANIFEST_FILE:
+    is_safe = PurePosixPath(path).suffix in _SAFE_SUFFIXES or path == PREDICTIONS_FILE
+    if not is_safe or path == MANIFEST_FILE:
         raise ValueError(f"{path!r} is not a weights, configuration or tokenizer file")
     return path
 
@@ -70,11 +76,11 @@ class BaseSource(Record):
     """Digest of its files, where known."""
 
 
-class CorpusFile(Record):
-    """A file that a split was read from."""
+class NamedFile(Record):
+    """A file that was read, for example one of a corpus."""
 
     name: str
-    """Without its folder, which says more of a machine than of the corpus."""
+    """Without its folder, which says more of a machine than of the file."""
     sha256: Digest
     """Of its content."""
 
@@ -90,7 +96,7 @@ class CorpusDigest(Record):
     """Of the words with sentence and document boundaries."""
     gold_sha256: str
     """Of the tags."""
-    files: tuple[CorpusFile, ...] = ()
+    files: tuple[NamedFile, ...] = ()
     """What was read, where it was files."""
     divided: str | None = None
     """The rule and the seed by which the split was taken from a larger source; None where it was read whole."""
@@ -149,6 +155,34 @@ class Golden(Record):
     """For every sentence, piece and label, computed in fp32 on a CPU."""
 
 
+class TaggerSource(Record):
+    """The code that makes the predictions of a tagger."""
+
+    adapter: str
+    """Its name, e.g. `package.module:function`."""
+    sha256: Digest | None = None
+    """Of the adapter's source file; None where there is none."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The adapter's options as plain JSON values."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of Python and the packages that it uses."""
+    files: tuple[NamedFile, ...] = ()
+    """Files that its predictions depend on."""
+    prompt_sha256: Digest | None = None
+    """Of the prompt, for a language model."""
+    pinned: bool
+    """Whether all of this identifies its predictions; false for an endpoint, which may change at any time."""
+
+
+class ImportSource(NamedFile):
+    """The file that predictions were imported from."""
+
+    format: str
+    """What it was read as: `conll`, `parquet`, …"""
+    corpus: CorpusDigest
+    """The words and the annotation that the predictions were imported beside."""
+
+
 class Manifest(Record):
     """Everything known about an artifact but its weights."""
 
@@ -156,14 +190,35 @@ class Manifest(Record):
     """Of this document."""
     name: _Named
     """What the model is published as; `org/model` for one of the Hub."""
-    files: Annotated[tuple[FileEntry, ...], Field(min_length=1, max_length=MAX_FILES)]
-    """In the order of their paths."""
+    kind: Kind = "model"
+    """What makes its predictions; manifests of models leave it out."""
+    files: Annotated[tuple[FileEntry, ...], Field(max_length=MAX_FILES)]
+    """In the order of their paths; none for a tagger."""
     labels: tuple[str, ...]
     """The tags the model can give, by their number."""
     provenance: Provenance
     """Where it comes from."""
     golden: Golden | None = None
     """What it said when it was published."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """Entity types of a tagger or of imported predictions, renamed when they are scored."""
+    tagger: TaggerSource | None = None
+    """For a tagger, and only for one."""
+    imported: ImportSource | None = None
+    """For imported predictions, and only for them."""
+
+    @model_validator(mode="after")
+    def _has_the_parts_of_its_kind(self) -> Self:
+        paths = [entry.path for entry in self.files]
+        fits = {
+            "model": bool(paths) and PREDICTIONS_FILE not in paths,
+            "tagger": not paths,
+            "predictions": paths == [PREDICTIONS_FILE],
+        }
+        sections = (self.tagger is not None, self.imported is not None)
+        if not fits[self.kind] or sections != (self.kind == "tagger", self.kind == "predictions"):
+            raise ValueError(f"the files or sections are not those of the kind {self.kind}")
+        return self
 
     @model_validator(mode="after")
     def _files_fit_together(self) -> Self:
@@ -200,7 +255,12 @@ class Manifest(Record):
 
     @property
     def model_sha256(self) -> str:
-        """The sha256 of the files' paths and digests: name, date and origin do not count."""
+        """What identifies its predictions: the sha256 of the files' paths and digests, or of a tagger's source.
+
+        Name, date and origin do not count, nor does a label map.
+        """
+        if self.tagger is not None:
+            return sha256_hex(canonical_json(self.tagger.model_dump(mode="json", exclude_unset=True)))
         return sha256_hex(canonical_json(sorted([entry.path, entry.sha256] for entry in self.files)))
 
     @property
@@ -222,7 +282,7 @@ class ArtifactRef(ArtifactKey):
     """An artifact that was found: small enough to be passed between tasks, enough to load it anywhere."""
 
     model_sha256: Digest
-    """Of its files alone."""
+    """What identifies its predictions: the digest of its files alone, or of a tagger's source."""
     uri: str
     """Where its manifest is, or the folder's location."""
     labels: tuple[str, ...]
@@ -231,3 +291,13 @@ class ArtifactRef(ArtifactKey):
     """URL of the store it is published in; None for a folder."""
     folder: str | None = None
     """Path, URL or `hf://org/model@commit` of a folder that is not published; None for a published one."""
+    kind: Kind = "model"
+    """What makes its predictions."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """As in its manifest."""
+
+    def require_weights(self) -> None:
+        """Raise InputError for what cannot be loaded: taggers and imported predictions."""
+        if self.kind != "model":
+            what = {"tagger": "a tagger", "predictions": "imported predictions"}[self.kind]
+            raise InputError(f"model {self.name}", f"is {what} without weights to load", "name a model with weights")

@@ -51,6 +51,11 @@ def _facts(manifest: Manifest) -> Iterator[tuple[tuple[str, str], Any]]:
         yield ("files", entry.path), entry.sha256
     for number, label in enumerate(manifest.labels):
         yield ("labels", label), number
+    for kind, source in (("tagger", manifest.tagger), ("imported", manifest.imported)):
+        for key, one in _flat("", source.model_dump(mode="json") if source else {}):
+            yield (kind, key), one
+    for label, renamed in manifest.label_map.items():
+        yield ("label map", label), renamed
     provenance = manifest.provenance.model_dump(mode="json")
     for field, section in _SECTIONS.items():
         value = provenance[field]

@@ -150,7 +150,7 @@ def describe_folder(folder: Path | str, name: str, provenance: Provenance, golde
         raise UnsafeArtifactError(f"folder {root.url}", problem, "publish a smaller model")
     config = refuse_unsafe(root)
     files = tuple(FileEntry(path=file, size=size, sha256=root.sha256(file)) for file, size in sizes.items())
-    described = {"golden": golden} if golden else {}
+    described: dict[str, Any] = {"golden": golden} if golden else {}
     return Manifest(
         format_version=1,
         name=name,

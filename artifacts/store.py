@@ -27,6 +27,7 @@ from nerbench.artifacts.manifest import (
     ArtifactRef,
     FileEntry,
     Golden,
+    Kind,
     Manifest,
     Provenance,
     Record,
@@ -52,6 +53,8 @@ class ArtifactSummary(ArtifactKey):
     """The tags the model can give."""
     uri: str
     """Where its manifest is."""
+    kind: Kind = "model"
+    """What makes its predictions."""
 
 
 class Verification(Record):
@@ -97,11 +100,22 @@ class Store:
         for what cannot be published (see `describe_folder`).
         """
         check_name("name", name)
-        if provenance.created_at is None:
-            provenance = provenance.model_copy(update={"created_at": datetime.now(UTC)})
-        manifest = describe_folder(folder, name, provenance, golden)
+        return self._publish(describe_folder(folder, name, _dated(provenance), golden), folder)
+
+    def publish_weightless(self, manifest: Manifest, folder: Path | None = None) -> ArtifactRef:
+        """Store the manifest of a tagger, or that of imported predictions with their file, which lies in `folder`.
+
+        Everything else is as for a model: see `publish`.
+        """
+        check_name("name", manifest.name)
+        if manifest.kind == "model" or (folder is None and manifest.files):
+            raise ValueError(f"{manifest.name} is a {manifest.kind}, and its folder is {folder}")
+        dated = manifest.model_copy(update={"provenance": _dated(manifest.provenance)})
+        return self._publish(dated, folder or Path())
+
+    def _publish(self, manifest: Manifest, folder: Path) -> ArtifactRef:
         self._upload(folder, manifest)
-        key = ArtifactKey(name=name, artifact_id=manifest.artifact_id)
+        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
         try:
             self._root.create(manifest_path(key), manifest.to_bytes())
         except FileExistsError:
@@ -109,7 +123,7 @@ class Store:
         # Who collects garbage keeps what a manifest names, but may have removed an old blob just before.
         if not all(self._root.exists(blob_path(entry)) for entry in manifest.files):
             self._upload(folder, manifest)
-        move_alias(self._root, name, LATEST, key.artifact_id, lambda now: self._is_newer(key, now))
+        move_alias(self._root, key.name, LATEST, key.artifact_id, lambda now: self._is_newer(key, now))
         return self._ref(manifest)
 
     def ref(self, key: ArtifactKey) -> ArtifactRef:
@@ -225,8 +239,13 @@ class Store:
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
     def materialise(self, key: ArtifactKey) -> Path:
-        """A verified local folder to load the model from, in the cache. Raises like `manifest`."""
-        return local_copies.materialise(self.manifest(key), self._fetch)
+        """A verified local folder to load the model from, in the cache.
+
+        Raises like `manifest`, and InputError for an artifact without weights.
+        """
+        manifest = self.manifest(key)
+        self._ref(manifest).require_weights()
+        return local_copies.materialise(manifest, self._fetch)
 
     def pull(self, key: ArtifactKey, folder: Path) -> None:
         """Write the files and `manifest.json` to a new or empty folder. Raises like `manifest`, and InputError."""
@@ -241,6 +260,8 @@ class Store:
             uri=self._root.uri(manifest_path(key)),
             labels=manifest.labels,
             store=self.url,
+            kind=manifest.kind,
+            label_map=manifest.label_map,
         )
 
     def _summary(self, key: ArtifactKey, aliases: tuple[str, ...]) -> ArtifactSummary:
@@ -253,6 +274,7 @@ class Store:
             bytes=manifest.total_bytes,
             labels=manifest.labels,
             uri=self._root.uri(manifest_path(key)),
+            kind=manifest.kind,
         )
 
     def part(self, entry: FileEntry, start: int, end: int) -> bytes:
@@ -316,6 +338,11 @@ class Store:
         except (OSError, InputError) as error:
             return f"{entry.path}: cannot be read ({error})"
         return None if found == entry.sha256 else f"{entry.path}: has sha256 {found} instead of {entry.sha256}"
+
+
+def _dated(provenance: Provenance) -> Provenance:
+    """The same, dated now unless it has a date."""
+    return provenance.model_copy(update={"created_at": provenance.created_at or datetime.now(UTC)})
 
 
 def check_name(field: str, name: str) -> None:

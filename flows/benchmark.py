@@ -81,9 +81,10 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     recorder.add_seconds("score_s", time.perf_counter() - started)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
-        for artifact in {one.artifact.artifact_id: one.artifact for one in evaluated}.values():
+        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind == "model"}
+        for artifact in loadable.values():
             measure_model(recorder, config, artifact, corpora[0][0])
         if config.speed.nightly:
-            sweep_models(recorder, config, artifacts)
+            sweep_models(recorder, config, [one for one in artifacts if one.kind == "model"])
     tasks.show("nerbench-results", leaderboard(recorder.metrics))
     track(recorder, config)

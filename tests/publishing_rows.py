@@ -5,7 +5,7 @@ from typing import Any
 
 from scored_runs import end_run
 
-from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, CorpusFile, Provenance
+from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CodeVersion, CorpusDigest, NamedFile, Provenance
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
 
@@ -15,7 +15,7 @@ CORPORA = tuple(
         split=split,
         words_sha256=digit * 64,
         gold_sha256="f" * 64,
-        files=(CorpusFile(name=f"{split}.txt", sha256="e" * 64),),
+        files=(NamedFile(name=f"{split}.txt", sha256="e" * 64),),
     )
     for split, digit in (("train", "1"), ("validation", "2"))
 )

@@ -40,7 +40,9 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> No
     """Identity, provenance, weights and files."""
     origin = manifest.provenance.model_dump(mode="json")
     facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
-    known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
+    kept = manifest.model_dump(mode="json", include={"kind", "label_map", "tagger", "imported"}, exclude_unset=True)
+    facts |= kept | (weights if ref.kind == "model" else {})
+    known = facts | {key: value for key, value in origin.items() if key not in _TOO_LONG}
     _print_facts(ref.name, dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]})))
     print_table(entry.model_dump(mode="json") for entry in manifest.files)
 
@@ -174,10 +176,12 @@ def ls(config: "Config", json: Json = False) -> None:
     elif not summaries:
         print_note(f"{found.url} holds no artifacts yet; `nerbench run` creates some")
     else:
+        all_models = all(summary.kind == "model" for summary in summaries)
         print_table(
             {
                 "name": summary.name,
                 "artifact": summary.artifact_id[:12],
+                **({} if all_models else {"kind": summary.kind}),
                 "created": summary.created_at,
                 "MB": summary.bytes / 1e6,
                 "aliases": summary.aliases,

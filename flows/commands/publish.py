@@ -55,7 +55,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
     from nerbench.tasks.publishing.hub import check_request
 
     check_request(to)
-    resolve_one(reference, config.store)
+    resolve_one(reference, config.store).require_weights()
     from nerbench.flows.publish import publish as publish_flow
 
     with prefect_running():

@@ -153,7 +153,9 @@ def _find(model: str, store: str) -> Sequence[Subject]:
     if model.lstrip().startswith("{"):
         return [_of_configuration(parse_mapping(model, f"model {model!r}"), f"model {model!r}")]
     try:
-        return [of_artifact(artifact) for artifact in resolve(model, store)]
+        found = resolve(model, store)
+        chosen = [one for one in found if one.kind == "model"] if model.startswith("*") else found
+        return [of_artifact(artifact) for artifact in chosen]
     except ArtifactNotFoundError as error:
         if model in ARCHITECTURES:
             return [_of_configuration({NAME: model, **ARCHITECTURES[model]}, f"model {model!r}")]

@@ -124,9 +124,11 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
 
     Raises:
         CorruptArtifactError: the manifest or a table is damaged.
+        InputError: the artifact has no weights.
     """
     from huggingface_hub import ModelCard
 
+    artifact.require_weights()
     manifest = load_manifest(artifact)
     parameters = sum(tensor.parameters for tensor in tensors_of(artifact, manifest))
     evidence = find_evidence(config.results, artifact.artifact_id)

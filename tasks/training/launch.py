@@ -20,8 +20,8 @@ from nerbench.artifacts.manifest import (
     BaseSource,
     CodeVersion,
     CorpusDigest,
-    CorpusFile,
     Golden,
+    NamedFile,
     Provenance,
 )
 from nerbench.artifacts.model_folder import refuse_unsafe
@@ -219,11 +219,11 @@ def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
     )
 
 
-def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
+def _files(dataset: DatasetConfig, split: str) -> tuple[NamedFile, ...]:
     if (file := dataset.file_of(split)) is None:
         return ()
     folder, _, name = file.rpartition("/")
-    return (CorpusFile(name=name, sha256=open_root(folder or ".").sha256(name)),)
+    return (NamedFile(name=name, sha256=open_root(folder or ".").sha256(name)),)
 
 
 def _provenance(plan: TrainingPlan, result: Job) -> Provenance:

@@ -68,6 +68,18 @@ def test_fields_of_a_later_version_keep_the_digest() -> None:
     assert Manifest.from_bytes(data).artifact_id == sha256_hex(data)
 
 
+def test_a_manifest_without_kind_is_that_of_a_model_with_its_earlier_digest() -> None:
+    document = {
+        "files": [{"path": "config.json", "sha256": HEX, "size": 1}],
+        "format_version": 1,
+        "labels": ["O"],
+        "name": "model",
+        "provenance": {},
+    }
+    read = Manifest.from_bytes(canonical_json(document))
+    assert (read.kind, read.to_bytes()) == ("model", canonical_json(document))
+
+
 def test_model_sha256_is_about_files_alone() -> None:
     one = manifest("one", config__json=HEX, model__safetensors="1" * 64)
     two = manifest("two", Provenance(seed=3), model__safetensors="1" * 64, config__json=HEX)

@@ -1,13 +1,28 @@
 """The contract of stores: publish, list, verify, move aliases."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from damage import blob, flip
 from fake_models import LABELS, MakeModel
 
-from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Provenance
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError, UnsafeArtifactError
+from nerbench.artifacts.garbage import find_garbage
+from nerbench.artifacts.manifest import (
+    PREDICTIONS_FILE,
+    ArtifactKey,
+    ArtifactRef,
+    CorpusDigest,
+    FileEntry,
+    ImportSource,
+    Manifest,
+    Provenance,
+    TaggerSource,
+)
+from nerbench.artifacts.references import resolve
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.store import Store
 
@@ -136,3 +151,72 @@ def test_listing(store: Store, make_model: MakeModel, root: Root, caplog: pytest
     flip(root, listed[0].uri.removeprefix(f"{store.url}/"))
     assert [summary.name for summary in store.list()] == ["b", "c"]
     assert "left out of the listing: a:" in caplog.text
+
+
+def tagger_manifest(name: str = "spacy") -> Manifest:
+    source = TaggerSource(adapter="my_taggers:spacy", sha256="a" * 64, versions={"spacy": "3.8.1"}, pinned=True)
+    return Manifest(
+        format_version=1,
+        name=name,
+        kind="tagger",
+        files=(),
+        labels=("O", "B-PERSON", "I-PERSON"),
+        provenance=Provenance(),
+        label_map={"PERSON": "PER"},
+        tagger=source,
+    )
+
+
+def import_manifest(folder: Path) -> Manifest:
+    folder.mkdir(exist_ok=True)
+    (folder / PREDICTIONS_FILE).write_bytes(b"PAR1")
+    corpus = CorpusDigest(dataset="toy", split="test", words_sha256="b" * 64, gold_sha256="c" * 64)
+    return Manifest(
+        format_version=1,
+        name="vendor",
+        kind="predictions",
+        files=(FileEntry(path=PREDICTIONS_FILE, size=4, sha256=sha256_hex(b"PAR1")),),
+        labels=("O", "B-PER"),
+        provenance=Provenance(),
+        imported=ImportSource(name="vendor.txt", sha256="d" * 64, format="conll", corpus=corpus),
+    )
+
+
+def test_a_tagger_is_an_artifact_without_files(store: Store, ref: ArtifactRef) -> None:
+    tagger = store.publish_weightless(tagger_manifest())
+    assert (tagger.kind, tagger.label_map, tagger.labels[0]) == ("tagger", {"PERSON": "PER"}, "O")
+    assert store.aliases("spacy") == {"latest": tagger.artifact_id}
+    assert store.manifest(tagger).tagger == tagger_manifest().tagger
+    assert store.verify(tagger).ok
+    assert {one.name: one.kind for one in store.list()} == {"toy": "model", "spacy": "tagger"}
+    assert {one.name for one in resolve("*@latest", store.url)} == {"toy", "spacy"}
+    with pytest.raises(InputError, match="model spacy: is a tagger without weights to load"):
+        store.materialise(tagger)
+
+
+def test_imported_predictions_are_stored_like_the_files_of_a_model(store: Store, tmp_path: Path, root: Root) -> None:
+    found = store.publish_weightless(import_manifest(tmp_path / "made"), tmp_path / "made")
+    assert store.verify(found).ok
+    store.pull(found, tmp_path / "pulled")
+    assert (tmp_path / "pulled" / PREDICTIONS_FILE).read_bytes() == b"PAR1"
+    assert find_garbage(store, now=datetime.max.replace(tzinfo=UTC)) == []
+    with pytest.raises(InputError, match="model vendor: is imported predictions without weights"):
+        store.materialise(found)
+    flip(root, blob(found, store, PREDICTIONS_FILE))
+    assert not store.verify(found).ok
+
+
+def test_identity_of_what_has_no_weights(tmp_path: Path) -> None:
+    tagger, renamed = tagger_manifest(), tagger_manifest("other")
+    assert tagger.model_sha256 == renamed.model_sha256 != import_manifest(tmp_path).model_sha256
+    assert tagger.model_copy(update={"label_map": {}}).model_sha256 == tagger.model_sha256
+    assert tagger.tagger
+    newer = tagger.tagger.model_copy(update={"versions": {"spacy": "3.9"}})
+    assert tagger.model_copy(update={"tagger": newer}).model_sha256 != tagger.model_sha256
+
+
+@pytest.mark.parametrize("kind", ["model", "predictions"])
+def test_a_kind_has_its_own_parts(kind: str) -> None:
+    document = json.loads(tagger_manifest().to_bytes()) | {"kind": kind}
+    with pytest.raises(UnsafeArtifactError, match=f"not those of the kind {kind}"):
+        Manifest.from_bytes(canonical_json(document))

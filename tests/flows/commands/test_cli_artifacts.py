@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CorpusDigest, CorpusFile, Provenance
+from nerbench.artifacts.manifest import ArtifactRef, BaseSource, CorpusDigest, NamedFile, Provenance
 from nerbench.artifacts.store import Store
 from nerbench.flows.cli import status_of
 
@@ -19,7 +19,7 @@ CORPUS = CorpusDigest(
     split="train",
     words_sha256="a" * 64,
     gold_sha256="b" * 64,
-    files=(CorpusFile(name="train.txt", sha256="c" * 64),),
+    files=(NamedFile(name="train.txt", sha256="c" * 64),),
 )
 
 
