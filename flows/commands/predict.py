@@ -159,7 +159,8 @@ def _tagged(
     config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
 ) -> "Iterator[TaggedSentence]":
     from nerbench.artifacts.references import resolve_one
-    from nerbench.tasks.inference.evaluation_cache import settings_of, tagger_handle
+    from nerbench.tasks.inference.evaluation_cache import tagger_handle
+    from nerbench.tasks.inference.evaluation_key import settings_of
     from nerbench.tasks.predicting.tagging import reader_of, tag_sentences
 
     artifact = resolve_one(reference, config.store)

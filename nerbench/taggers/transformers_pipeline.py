@@ -1,9 +1,13 @@
-"""transformers' token-classification pipeline. Options: `model`, a folder or Hub id; `revision`; `aggregation`, `device`.
+"""transformers' token-classification pipeline, for models that nerbench's own loader refuses.
 
-For models that nerbench's own loader refuses, such as architectures without a fast tokenizer.
+Options: `model`, a folder or Hub id; `revision`; `aggregation`; `batch_size`; `device`.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
@@ -13,12 +17,20 @@ class Tagger:
 
     packages = ("torch", "transformers")
 
-    def __init__(self, model, revision=None, aggregation="simple", batch_size=8, device=-1):
-        safe = {"revision": revision, "trust_remote_code": False}
+    def __init__(
+        self,
+        model: str,
+        revision: str | None = None,
+        aggregation: str = "simple",
+        *,
+        batch_size: int = 8,
+        device: int = -1,
+    ) -> None:
+        only = {"revision": revision, "trust_remote_code": False}
         self._pipeline = pipeline(
             "token-classification",
-            model=AutoModelForTokenClassification.from_pretrained(model, use_safetensors=True, **safe),
-            tokenizer=AutoTokenizer.from_pretrained(model, **safe),
+            model=AutoModelForTokenClassification.from_pretrained(model, use_safetensors=True, **only),
+            tokenizer=AutoTokenizer.from_pretrained(model, **only),
             aggregation_strategy=aggregation,
             device=device,
         )
@@ -26,16 +38,17 @@ class Tagger:
         names = self._pipeline.model.config.id2label.values()
         self.labels = sorted({name[2:] if name[1:2] == "-" else name for name in names} - {"O"})
 
-    def predict(self, sentences):
+    def predict(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[tuple[int, int, str, float]]]:
         """Character spans become spans of words; a word belongs to the first span that touches it."""
-        sentences = [list(words) for words in sentences]
+        sentences = list(sentences)
         texts = [" ".join(words) for words in sentences]
         for words, entities in zip(sentences, self._pipeline(texts, batch_size=self._batch_size)):
-            starts = [sum(len(word) + 1 for word in words[:n]) for n in range(len(words))]
+            starts = list(accumulate((len(word) + 1 for word in words), initial=0))
             spans, free = [], 0
             for entity in entities:
                 start = max(free, bisect_right(starts, entity["start"]) - 1)
-                free = max(start, bisect_left(starts, entity["end"]))
-                if free > start:
-                    spans.append((start, free, entity["entity_group"], float(entity["score"])))
+                end = bisect_left(starts, entity["end"])
+                if end > start:
+                    spans.append((start, end, entity["entity_group"], float(entity["score"])))
+                    free = end
             yield spans

@@ -17,7 +17,8 @@ from nerbench.tasks.analysis.analyses import calibration_rows
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.inference.evaluation_cache import settings_of, tagger_handle
+from nerbench.tasks.inference.evaluation_cache import tagger_handle
+from nerbench.tasks.inference.evaluation_key import settings_of
 from nerbench.tasks.scoring.counting import missing_slices, selected_functions, selected_metrics
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row

@@ -7,8 +7,14 @@ from pydantic import Field, model_validator
 from nerbench.tasks.config.base import Name, Section, Text
 
 PACKAGE = "nerbench.taggers"
-ADAPTERS = ("gliner", "http", "openai_chat", "spacy", "transformers_pipeline")
-"""The adapters of this package."""
+ADAPTERS = {
+    "gliner": "gliner.py:Tagger",
+    "http": "endpoints.py:Http",
+    "openai_chat": "endpoints.py:OpenAIChat",
+    "spacy": "spacy.py:Tagger",
+    "transformers_pipeline": "transformers_pipeline.py:Tagger",
+}
+"""The adapters of this package, each a class of one of its files."""
 ENDPOINTS = ("http", "openai_chat")
 """Adapters that send the words of a corpus to a server, whose model may change at any time."""
 
@@ -29,7 +35,8 @@ class TaggerConfig(Section):
     label_map: dict[str, str] = Field(default_factory=dict)
     """Renames entity types of the tagger to those of the corpus, e.g. `{PERSON: PER}`; `O` drops a type."""
     python: Text | None = None
-    """The Python interpreter that runs the adapter, e.g. `/other/venv/bin/python`, 3.9 or later. Default: nerbench's."""
+    """The Python interpreter that runs the adapter, e.g. `/other/venv/bin/python`, 3.9 or later. By default,
+    that of nerbench."""
     allow_egress: bool = False
     """Allow an endpoint to receive the words of the corpora."""
     pinned: bool | None = None

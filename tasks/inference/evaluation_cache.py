@@ -12,15 +12,14 @@ import logging
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.handle import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef, Digest
@@ -29,12 +28,14 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child_process import Emit, Job
-from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.config import BenchmarkConfig, Section, TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
-from nerbench.tasks.inference.processes import meeting, run_processes, threads_of_each
+from nerbench.tasks.inference.processes import meeting, run_processes
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
 from nerbench.tasks.runs import utc_now
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class EvaluationRecord(Section):
     """Weights of the file that the architecture does not use."""
     evaluate_s: float
     """Seconds from words in memory to tags in memory, the model loaded."""
+    counts: dict[str, float] | None = None
+    """What a tagger counted of its work, e.g. `calls`."""
 
     @property
     def folder(self) -> str:
@@ -130,19 +133,6 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
 BLOCKS_PER_GPU = 64
 """With `processes: auto`, a GPU gets a process for at least so many blocks (1.8 million words of news), because its
 process takes about ten seconds to start. Not measured on several GPUs."""
-CODE_VERSION = "2"
-"""Raise it whenever a change of the code may change a prediction."""
-
-
-class EvaluationSettings(Section):
-    """What of the configuration can change a prediction."""
-
-    device: str
-    precision: Dtype
-    window: int | None
-    vote: Literal["first", "max", "mean"]
-    processes: int | Literal["auto"] = 1
-    """How many infer together; on a CPU, each has its share of the threads."""
 
 
 class EvaluationPlan(Section):
@@ -153,6 +143,8 @@ class EvaluationPlan(Section):
     state: State
     record: EvaluationRecord | None
     """Where the predictions are, if `cached`."""
+    tagger: TaggerConfig | None = None
+    """How a tagger is started, from the configuration; None for a model, and for a tagger that it does not name."""
 
 
 class Shard(Section):
@@ -179,48 +171,6 @@ class Shard(Section):
         return range(n_blocks(corpus))[self.first : self.stop]
 
 
-def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
-    """What of a benchmark can change a prediction."""
-    return EvaluationSettings(
-        device=benchmark.device,
-        precision=benchmark.dtype,
-        window=benchmark.window,
-        vote=benchmark.vote,
-        processes=benchmark.processes,
-    )
-
-
-def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
-    from nerbench.tasks.inference.loading import resolve_device
-    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
-
-    device = resolve_device(settings.device)
-    parts = {
-        "model_sha256": model_sha256,
-        "words_sha256": words_sha256,
-        "precision": settings.precision,
-        "attention": "auto",
-        "window": str(settings.window or "model"),
-        "vote": settings.vote,
-        "block": str(BLOCK),
-        "batch_pieces": str(BATCH_PIECES[device.type]),
-        "code": CODE_VERSION,
-        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
-        **_hardware(device, settings.processes),
-    }
-    return sha256_hex(canonical_json(parts))
-
-
-def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    capability = torch.backends.cpu.get_cpu_capability()
-    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
-    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
-
-
 def processes_for(settings: EvaluationSettings, blocks: int) -> int:
     """How many processes infer so many blocks: as configured; `auto` is one, or one per GPU if that is worth it."""
     import torch
@@ -234,17 +184,27 @@ def processes_for(settings: EvaluationSettings, blocks: int) -> int:
     return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
 
 
-def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
-    """Look up finished predictions and check them against their digest; what is missing or altered is said."""
+def plan(
+    artifact: ArtifactRef,
+    words_sha256: str,
+    benchmark: BenchmarkConfig,
+    results: str,
+    taggers: Sequence[TaggerConfig] = (),
+) -> EvaluationPlan:
+    """Look up finished predictions and check them against their digest; what is missing or altered is said.
+
+    Predictions of a tagger that is not pinned are never taken from the cache.
+    """
     settings = settings_of(benchmark)
-    key = evaluation_key(artifact.model_sha256, words_sha256, settings)
+    key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    if not benchmark.refresh:
+    if not benchmark.refresh and is_pinned(artifact):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if record:
             report_lost_predictions(record, artifact.name)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record)
+    tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -269,7 +229,9 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
-            if ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
+            if artifact.kind == "tagger":
+                done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
+            elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
                 done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
@@ -360,7 +322,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
 
 def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
     """Raise RunFailedError where predictions made here would not be those that the plan's key stands for."""
-    if evaluation_key(artifact.model_sha256, corpus.words_sha256, plan.settings) != plan.key:
+    if key_of(artifact, corpus.words_sha256, plan.settings) != plan.key:
         raise RunFailedError(
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
             "device, processor, threads or versions; give a cluster workers of one kind"
@@ -398,3 +360,5 @@ def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
         )
     if record.vanished:
         log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)
+    if unparsed := (record.counts or {}).get(PARSE_FAILURES):
+        log.warning("%s: %d answers could not be parsed; they count as no entities", name, unparsed)

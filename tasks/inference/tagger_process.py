@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,7 +24,7 @@ from nerbench.artifacts.secrets import is_secret_name, redact, url_credential
 from nerbench.tasks.child_process import CALM, GRACE_S, PARENT, end_group, ending
 from nerbench.tasks.config import TaggerConfig
 from nerbench.tasks.config.permissions import code_folders, require_file, require_module
-from nerbench.tasks.config.schema_taggers import PACKAGE
+from nerbench.tasks.config.schema_taggers import ADAPTERS, PACKAGE
 from nerbench.tasks.config.variables import expand_options
 from nerbench.tasks.data.tag_schemes import OUTSIDE, split_tag
 
@@ -81,6 +81,9 @@ class TaggedSentence(NamedTuple):
     """Spans that were left out because they overlap a better one."""
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class _MisbehavedError(Exception):
     """What a tagger did wrong, as the predicate of a sentence."""
 
@@ -89,6 +92,7 @@ class RunningTagger:
     """A loaded tagger; made by `running_tagger`."""
 
     def __init__(self, config: TaggerConfig, process: "subprocess.Popen[bytes]") -> None:
+        self.name = config.name
         self._config, self._process = config, process
         self._pipe = _Pipe(process)
         self._kind: str | None = None
@@ -154,7 +158,7 @@ class RunningTagger:
             what = str(error) if isinstance(error, _MisbehavedError) else self._ending()
             text = " ".join(words[:12])
             quoted = f" ({text[:80]}{'…' if len(words) > 12 or len(text) > 80 else ''})" if words else ""
-            message = f"tagger {self._config.name}: {what} {place}{quoted}"
+            message = f"tagger {self.name}: {what} {place}{quoted}"
             raise RunFailedError(one_line(redact(message + self._pipe.printed()))) from None
 
     def _ending(self) -> str:
@@ -207,7 +211,8 @@ def find_adapter(config: TaggerConfig) -> dict[str, Any]:
     """Where the class of an adapter is, as the child is told. Raises InputError where it may not be loaded."""
     place, _, name = config.tagger.rpartition(":")
     if config.adapter:
-        return {"file": str(importlib.resources.files(PACKAGE) / f"{config.adapter}.py"), "name": "Tagger"}
+        file_of, _, name = ADAPTERS[config.adapter].partition(":")
+        return {"file": str(importlib.resources.files(PACKAGE) / file_of), "name": name}
     if place.endswith(".py"):
         file = require_file(place)
         if not file.is_file():
@@ -226,7 +231,9 @@ class _Pipe:
     """Messages to and from a process, each within a limit of size and until a deadline."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
         self._to, self._from, self._stderr = process.stdin.fileno(), process.stdout.fileno(), process.stderr
         self._tail = b""
         for descriptor in (self._to, self._from):
@@ -333,7 +340,8 @@ def _from_spans(items: list[Any], n_words: int) -> TaggedSentence:
 def _span(item: Any, n_words: int) -> tuple[int, int, str, float | None]:
     match item:
         case [int(start), int(end), str(kind), float() | int() | None as score] if (
-            0 <= start < end <= n_words
+            type(start) is type(end) is int
+            and 0 <= start < end <= n_words
             and (score is None or 0 <= score <= 1)
             and len(kind) <= 200
             and split_tag(f"B-{kind}", "auto")
@@ -350,7 +358,7 @@ def _known_types(labels: Sequence[str] | None) -> frozenset[str] | None:
     return frozenset(tag.type if tag else label for tag, label in zip(tags, labels, strict=True))
 
 
-def _checked[Model: BaseModel](model: type[Model], data: Any) -> Model:
+def _checked(model: type[Model], data: Any) -> Model:
     try:
         return model.model_validate(data, strict=False)
     except ValidationError as error:

@@ -1,0 +1,80 @@
+"""What identifies an evaluation: everything that can change a prediction, and a key made of it."""
+
+import platform
+from importlib.metadata import version
+from typing import Any, Literal
+
+from nerbench.artifacts.digests import canonical_json, sha256_hex
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.inference.processes import threads_of_each
+
+CODE_VERSION = "2"
+"""Raise it whenever a change of the code may change a prediction."""
+
+
+TAGGER_CODE_VERSION = "1"
+"""The same for predictions of taggers in processes of their own."""
+
+
+class EvaluationSettings(Section):
+    """What of the configuration can change a prediction."""
+
+    device: str
+    precision: Dtype
+    window: int | None
+    vote: Literal["first", "max", "mean"]
+    processes: int | Literal["auto"] = 1
+    """How many infer together; on a CPU, each has its share of the threads."""
+
+
+def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
+    """What of a benchmark can change a prediction."""
+    return EvaluationSettings(
+        device=benchmark.device,
+        precision=benchmark.dtype,
+        window=benchmark.window,
+        vote=benchmark.vote,
+        processes=benchmark.processes,
+    )
+
+
+def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
+
+    device = resolve_device(settings.device)
+    parts = {
+        "model_sha256": model_sha256,
+        "words_sha256": words_sha256,
+        "precision": settings.precision,
+        "attention": "auto",
+        "window": str(settings.window or "model"),
+        "vote": settings.vote,
+        "block": str(BLOCK),
+        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "code": CODE_VERSION,
+        **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
+        **_hardware(device, settings.processes),
+    }
+    return sha256_hex(canonical_json(parts))
+
+
+def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings) -> str:
+    """The cache key of an evaluation of a model or of a tagger."""
+    if artifact.kind != "tagger":
+        return evaluation_key(artifact.model_sha256, words_sha256, settings)
+    from nerbench.tasks.inference.loading import resolve_device
+
+    source = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256, "code": TAGGER_CODE_VERSION}
+    return sha256_hex(canonical_json(source | {"machine": platform.machine()} | _hardware(resolve_device("cpu"), 1)))
+
+
+def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    capability = torch.backends.cpu.get_cpu_capability()
+    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
+    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
