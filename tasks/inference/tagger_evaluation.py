@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nerbench.artifacts.digests import sha256_file
-from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.manifest import ArtifactRef, Manifest, NamedFile, Provenance, TaggerSource
-from nerbench.artifacts.references import load_manifest
+from nerbench.artifacts.references import load_manifest, resolve_one
+from nerbench.artifacts.store import LATEST, Store
 from nerbench.tasks.config import TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE, split_tag, tag_vocabulary
@@ -33,6 +34,29 @@ def is_pinned(artifact: ArtifactRef) -> bool:
         return True
     source = load_manifest(artifact).tagger
     return source is not None and source.pinned
+
+
+class SavedTagger(NamedTuple):
+    """The manifest of a tagger in the store."""
+
+    artifact: ArtifactRef
+    is_new: bool
+    """False where the newest manifest of that name says the same."""
+
+
+def save_tagger(tagger: TaggerConfig, store: str, run_id: str | None = None) -> SavedTagger:
+    """Publish the manifest of a tagger, unless the newest one of its name says the same.
+
+    Raises like `tagger_manifest`.
+    """
+    manifest = tagger_manifest(tagger, run_id)
+    try:
+        newest = resolve_one(f"{tagger.name}@{LATEST}", store)
+    except ArtifactNotFoundError:
+        newest = None
+    if newest and (newest.model_sha256, newest.label_map) == (manifest.model_sha256, manifest.label_map):
+        return SavedTagger(newest, is_new=False)
+    return SavedTagger(Store(store).publish_weightless(manifest), is_new=True)
 
 
 def tagger_manifest(config: TaggerConfig, run_id: str | None = None) -> Manifest:
