@@ -81,7 +81,7 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     recorder.add_seconds("score_s", time.perf_counter() - started)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
-        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind == "model"}
+        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}
         for artifact in loadable.values():
             measure_model(recorder, config, artifact, corpora[0][0])
         if config.speed.nightly:

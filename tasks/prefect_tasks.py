@@ -208,7 +208,9 @@ def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config)
     """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
         words = corpus_refs.open_corpus(corpus)
-        return latency_sample.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
+        return latency_sample.measure_and_write(
+            run, artifact, words, config.benchmark, config.speed.gate, config.taggers
+        )
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:

@@ -12,9 +12,11 @@ ADAPTERS = {
     "http": "endpoints.py:Http",
     "openai_chat": "endpoints.py:OpenAIChat",
     "spacy": "spacy.py:Tagger",
+    "stored_model": "stored_model.py:Tagger",
     "transformers_pipeline": "transformers_pipeline.py:Tagger",
 }
 """The adapters of this package, each a class of one of its files."""
+STORED_MODEL = f"{PACKAGE}:stored_model"
 ENDPOINTS = ("http", "openai_chat")
 """Adapters that send the words of a corpus to a server, whose model may change at any time."""
 
@@ -25,8 +27,8 @@ class TaggerConfig(Section):
     name: Name
     """The name of the published manifest."""
     tagger: Text
-    """The adapter: `nerbench.taggers:` and `spacy`, `gliner`, `transformers_pipeline`, `http` or `openai_chat`; or a
-    custom class, `file.py:Class` or `package.module:Class`, as described under `nerbench.Tagger`."""
+    """The adapter: `nerbench.taggers:` with `spacy`, `gliner`, `transformers_pipeline`, `stored_model`, `http` or
+    `openai_chat`; or a custom class, `file.py:Class` or `package.module:Class` (see `nerbench.Tagger`)."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the adapter. Write a credential as `${NAME}`: it is expanded when the tagger starts."""
     files: dict[str, Text] = Field(default_factory=dict)

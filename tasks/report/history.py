@@ -207,7 +207,7 @@ def _latencies(speeds: Iterable[Row]) -> dict[tuple[str, str], float]:
 
 def is_one_by_one(row: Row) -> bool:
     """Whether a row of `speed` is about plain inference of one sentence at a time, of real lengths."""
-    is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager"}
+    is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager", "process"}
     return is_plain and row["batch_size"] == 1 and row["sequence_length"] is None
 
 

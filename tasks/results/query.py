@@ -75,18 +75,23 @@ def row_of_run(results: str, run_id: str, date: str) -> Mapping[str, Any] | None
     return max(found.rows.to_pylist(), key=lambda row: row["started_at"]) if found else None
 
 
-_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
-_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
+_IS = {
+    "workload": ("inference",),
+    "backend": ("eager", "process"),
+    "batch_size": (1,),
+    "sequence_length": (),
+}
+_ABOUT = ("run_id", "artifact_id", "device", "dtype", "backend", "status")
 
 
 def latency_samples(rows: Iterable[Row]) -> list[Row]:
-    """Those rows among others of sweeps, the first of each model, device and dtype of a run.
+    """Those rows among others of sweeps, the first of each model, device, dtype and backend of a run.
 
     Tables that were written before there were sweeps leave columns out; what they have is the sample.
     """
     found: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        if all(row.get(name, value) in (value, None) for name, value in _IS.items()):
+        if all(row.get(name) in (*values, None) for name, values in _IS.items()):
             found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
     return list(found.values())
 
