@@ -59,7 +59,8 @@ def evaluate_models(
         pieces = bounded((piece for one in now for piece in begin_evaluation(config, one)), config.runner.at_once)
         evaluated += [found for one in now if (found := end_evaluation(recorder, config, one, pieces))]
         if config.benchmark.canary:
-            check_canaries(recorder, config, [one for one in now if one.plan.record])
+            loadable = [one for one in now if one.cell.artifact.kind == "model"]
+            check_canaries(recorder, config, [one for one in loadable if one.plan.record])
     return evaluated
 
 

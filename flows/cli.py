@@ -25,6 +25,7 @@ from nerbench.flows.commands import (
     init,
     inspect_data,
     predict,
+    predictions,
     publish,
     results,
     run,
@@ -71,6 +72,7 @@ app.command()(run.score)
 app.command()(doctor.doctor)
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(results.app, name="results")
+app.add_typer(predictions.app, name="predictions")
 app.add_typer(cache.app, name="cache")
 app.command()(compare.compare)
 app.command()(history.history)

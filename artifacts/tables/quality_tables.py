@@ -94,6 +94,19 @@ QUALITY: dict[str, TableSchema] = {
             "if nothing was read",
             "int64",
         ),
+        value(
+            "kind",
+            "what made the predictions: `model`, `tagger` or `predictions` (imported); null in early rows, which means "
+            "`model`",
+            "string",
+        ),
+        value("label_map", "entity types of the model that were renamed, as a JSON object; null if none", "string"),
+        value(
+            "n_unmapped",
+            "number of entity types of the corpus that the model does not know by name (or that imported predictions "
+            "never contain), whose entities are all missed",
+            "int32",
+        ),
         identity=(
             *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),
             *("metric", "parameters", "source"),

@@ -159,13 +159,15 @@ def _tagged(
     config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
 ) -> "Iterator[TaggedSentence]":
     from nerbench.artifacts.references import resolve_one
+    from nerbench.tasks.data.label_matching import benchmark_of
     from nerbench.tasks.inference.evaluation_cache import tagger_handle
     from nerbench.tasks.inference.evaluation_key import settings_of
     from nerbench.tasks.predicting.tagging import reader_of, tag_sentences
 
     artifact = resolve_one(reference, config.store)
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
-        reader = reader_of(artifact.name, handle.value.labels, config.benchmark, mode.value)
+        benchmark = benchmark_of(artifact, config.benchmark)
+        reader = reader_of(artifact.name, handle.value.labels, benchmark, mode.value)
         try:
             yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
         except RunFailedError as error:

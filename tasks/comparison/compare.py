@@ -182,6 +182,7 @@ def _is_frozen(sides: Sequence[ScoredRun], deciding: Iterable[ComparedRuns]) -> 
     base, candidate = sides
     return base.model_sha256 == candidate.model_sha256 and all(
         same_settings(base.run, candidate.run, pair.base.dtype, pair.candidate.dtype)
+        and pair.base.label_map == pair.candidate.label_map
         for pair in deciding
         if pair.base and pair.candidate
     )

@@ -19,7 +19,7 @@ from nerbench.tasks.scoring.stored_predictions import Predicted, read_prediction
 
 RUNS = 40
 """Dates that are looked through for the run before: what was not scored for so long starts anew."""
-_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold")
+_SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold", "label_map")
 _COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
 
 

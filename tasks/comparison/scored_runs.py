@@ -15,14 +15,14 @@ from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_ended
-from nerbench.tasks.scoring.stored_predictions import Predicted, stored
+from nerbench.tasks.scoring.stored_predictions import READ_AS, Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{8,64})")
 _IDENTITY = ("words_sha256", "gold_sha256", "predictions_digest")
 _COLUMNS = (
     *("run_id", "started_at", "artifact_id", "model_sha256", "model", "dataset", "split", "gold"),
-    *(*_IDENTITY, "dtype", "n_models"),
+    *(*_IDENTITY, "dtype", "n_models", *READ_AS),
 )
 _SHOWN = 5
 

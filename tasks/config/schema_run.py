@@ -34,7 +34,11 @@ class BenchmarkConfig(Section):
     vote: Literal["first", "max", "mean"] = "first"
     """Which sub-word tokens decide the tag of a word: the first, the most confident one, or the mean over all."""
     label_map: dict[str, str] = Field(default_factory=dict)
-    """Renames entity types of the models to those of the corpus, e.g. `{PERSON: PER}`."""
+    """Renames entity types of the models to those of the corpus, e.g. `{PERSON: PER}`; `{DATE: O}` ignores one."""
+    label_map_of: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Renames entity types of single models, by model name, e.g. `{spacy-sm: {PERSON: PER, GPE: LOC, DATE: O}}`. It
+    takes precedence over `label_map` and over the label map that an artifact was imported with. Types of the corpus
+    that a model does not have count as missed."""
     ignore_labels: tuple[str, ...] = ()
     """Entity types of the models to treat as `O`."""
     labels_of: dict[str, tuple[str, ...]] = Field(default_factory=dict)

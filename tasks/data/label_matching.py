@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 
 from nerbench.artifacts.errors import LabelError
+from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.tag_schemes import (
     BEGINNING,
@@ -19,11 +20,18 @@ from nerbench.tasks.data.tag_schemes import (
 _NAMELESS = re.compile(r"LABEL_\d+")
 
 
+def benchmark_of(artifact: ArtifactRef, benchmark: BenchmarkConfig) -> BenchmarkConfig:
+    """The settings as they apply to one artifact: `label_map` has all renamed types, whatever declares them."""
+    own = benchmark.label_map_of.get(artifact.name, {})
+    return benchmark.model_copy(update={"label_map": {**benchmark.label_map, **artifact.label_map, **own}})
+
+
 def match_labels(model: str, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig) -> TagReading:
     """What the outputs of a model stand for in a corpus.
 
     Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. Where some type has no
     label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that continues none begins one.
+    A model need not know all types of the corpus.
 
     Args:
         model: the name it is known by, for `labels_of` and for messages.
@@ -33,10 +41,10 @@ def match_labels(model: str, labels: Sequence[str], types: Collection[str], benc
             this one lacks. `ignore_labels` may name whole labels without a letter, such as `X`.
 
     Raises:
-        LabelError: labels have no names or are no tags, or the two sets of types differ after renaming.
+        LabelError: labels have no names or are no tags, or name types that the corpus lacks, after renaming.
     """
     names = _named(model, labels, benchmark.labels_of.get(model))
-    ignored = frozenset(benchmark.ignore_labels)
+    ignored = _ignored(benchmark)
     tags = dict(zip(labels, _split(model, names, ignored), strict=True)) | {OUTSIDE: Tag(OUTSIDE, "")}
     reading = read_tags(
         tags,
@@ -44,8 +52,13 @@ def match_labels(model: str, labels: Sequence[str], types: Collection[str], benc
         label_map=benchmark.label_map,
         ignore_labels=ignored,
     )
-    _check_same_types(model, set(entity_types(reading.tags.values())), set(types))
+    _check_types(model, set(entity_types(reading.tags.values())), set(types))
     return reading
+
+
+def _ignored(benchmark: BenchmarkConfig) -> frozenset[str]:
+    outside = (kind for kind, name in benchmark.label_map.items() if name == OUTSIDE)
+    return frozenset((*benchmark.ignore_labels, *outside))
 
 
 def _named(model: str, labels: Sequence[str], declared: Sequence[str] | None) -> Sequence[str]:
@@ -89,20 +102,29 @@ def _lacks_a_beginning(tags: Iterable[Tag]) -> bool:
     return any(tag.letter in CONTINUING and tag.type not in begun for tag in found)
 
 
-def _check_same_types(model: str, its: set[str], corpus: set[str]) -> None:
+def _check_types(model: str, its: set[str], corpus: set[str]) -> None:
+    unknown = sorted(its - corpus)
+    if not unknown:
+        return
+    alike = {kind: name for kind in unknown if (name := next((one for one in sorted(corpus) if _alike(kind, one)), ""))}
+    others = [kind for kind in unknown if kind not in alike]
     remedies = []
-    if unknown := sorted(its - corpus):
+    if alike:
+        mapping = ", ".join(f"{kind}: {name}" for kind, name in alike.items())
+        remedies.append(f"write label_map: {{{mapping}}} below benchmark if they mean the same")
+    if others:
         remedies.append(
-            f"rename {_listed(unknown)} in benchmark.label_map (e.g. {{{unknown[0]}: {min(corpus, default='PER')}}}) "
+            f"rename {_listed(others)} in benchmark.label_map (e.g. {{{others[0]}: {min(corpus, default='PER')}}}) "
             "or list them in benchmark.ignore_labels"
         )
-    if missing := sorted(corpus - its):
-        remedies.append(
-            f"rename a type of the model to {_listed(missing)}, or list them in the data set's ignore_labels"
-        )
-    if remedies:
-        problem = f"its types are {_listed(sorted(its))}, the corpus's are {_listed(sorted(corpus))}"
-        raise LabelError(f"model {model}", problem, "; ".join(remedies))
+    problem = f"its types are {_listed(sorted(its))}, the corpus's are {_listed(sorted(corpus))}"
+    raise LabelError(f"model {model}", problem, "; ".join(remedies))
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names may mean one type: one begins like the other, in letters of either case."""
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    return len(short) > 1 and long.startswith(short)
 
 
 def _listed(types: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ from nerbench.tasks.config import BenchmarkConfig, Section, TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
+from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, run_processes
@@ -194,6 +195,7 @@ def plan(
     """Look up finished predictions and check them against their digest; what is missing or altered is said.
 
     Predictions of a tagger that is not pinned are never taken from the cache.
+    Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
     key = key_of(artifact, words_sha256, settings)
@@ -203,6 +205,8 @@ def plan(
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if record:
             report_lost_predictions(record, artifact.name)
+    if record is None and artifact.kind == "predictions":
+        require_same_words(artifact, words_sha256)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
 
@@ -229,7 +233,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
-            if artifact.kind == "tagger":
+            if artifact.kind == "predictions":
+                copied = copy_predictions(path, artifact, corpus, blocks, on_progress)
+                done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
+            elif artifact.kind == "tagger":
                 done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
             elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
                 done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)

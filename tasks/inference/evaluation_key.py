@@ -62,13 +62,15 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
 
 
 def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key of an evaluation of a model or of a tagger."""
-    if artifact.kind != "tagger":
+    """The cache key of an evaluation of a model, of a tagger, or of imported predictions, which no machine changes."""
+    if artifact.kind == "model":
         return evaluation_key(artifact.model_sha256, words_sha256, settings)
-    from nerbench.tasks.inference.loading import resolve_device
+    parts = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}
+    if artifact.kind == "tagger":
+        from nerbench.tasks.inference.loading import resolve_device
 
-    source = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256, "code": TAGGER_CODE_VERSION}
-    return sha256_hex(canonical_json(source | {"machine": platform.machine()} | _hardware(resolve_device("cpu"), 1)))
+        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware(resolve_device("cpu"), 1)}
+    return sha256_hex(canonical_json(parts))
 
 
 def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[s
     kept = [name for name in names if name not in benchmark.ignore_labels]
     lettered = {tag.type for name in kept if (tag := split_tag(name, "auto")) and tag.type}
     types = lettered or {tag.type for name in kept if (tag := split_tag(name, "io")) and tag.type}
-    return {benchmark.label_map.get(one, one) for one in types if one not in benchmark.ignore_labels}
+    return {benchmark.label_map.get(one, one) for one in types if one not in benchmark.ignore_labels} - {OUTSIDE}
 
 
 def _of_block(pending: deque[Sentence], n_words: int) -> list[Sentence]:

@@ -10,7 +10,7 @@ Run = Mapping[str, Any]
 """A row of the `runs` table."""
 UNKNOWN = "unknown"
 
-SETTINGS = ("window", "vote", "label_map", "ignore_labels", "labels_of")
+SETTINGS = ("window", "vote", "label_map", "ignore_labels", "labels_of", "label_map_of")
 """Fields of `benchmark` that can change a predicted tag; `dtype` stands in the rows themselves."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),

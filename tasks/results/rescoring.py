@@ -20,7 +20,7 @@ _OF_PREDICTIONS = tuple(name for name in Predicted.model_fields if name != "uri"
 class ScoredPredictions(Section):
     """Predictions, and every run whose scores rest on them."""
 
-    about: dict[str, str]
+    about: dict[str, str | int | None]
     """The columns of `metrics` that identify them."""
     runs: tuple[Run, ...]
     """The newest first."""

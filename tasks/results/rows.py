@@ -89,7 +89,7 @@ def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
 ) -> Predicted:
     """Write the `predictions` of a model beside one annotation, unless an earlier run did."""
-    named = name_predictions(run.results, artifact.name, record, corpus, benchmark)
+    named = name_predictions(run.results, artifact, record, corpus, benchmark)
     about = {
         "artifact_id": artifact.artifact_id,
         "words_sha256": corpus.words_sha256,
@@ -106,7 +106,8 @@ def write_predictions(
     if uri is None:
         rows = _prediction_rows(named, about, text=benchmark.text == "keep")
         uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
-    return Predicted(uri=uri, model_sha256=artifact.model_sha256, **about)
+    read_as = {"kind": artifact.kind, "label_map": named.label_map, "n_unmapped": len(named.unmapped)}
+    return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
 
 
 def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text: bool) -> pa.Table:

@@ -1,5 +1,6 @@
 """From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from threading import Lock
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
@@ -17,7 +18,7 @@ from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.data.label_matching import match_labels
+from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
@@ -30,6 +31,7 @@ from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
 
+log = logging.getLogger(__name__)
 HEADLINE = "f1"
 """The metric that says for all of them why a slice has none."""
 
@@ -63,6 +65,10 @@ class NamedPredictions(NamedTuple):
     digest: str
     corpus: Corpus
     types: tuple[str, ...]
+    label_map: str | None
+    """Types of the model that were renamed, as canonical JSON; None where none was."""
+    unmapped: tuple[str, ...]
+    """Types of the corpus that the model does not know by name, sorted."""
 
     def parts(self) -> Iterator[TaggedWords]:
         """The words with both tags, from the start of the corpus."""
@@ -70,7 +76,7 @@ class NamedPredictions(NamedTuple):
 
 
 def name_predictions(
-    results: str, model: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
+    results: str, artifact: ArtifactRef, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
 ) -> NamedPredictions:
     """Read stored predictions of a model and name their tags as the corpus does.
 
@@ -78,13 +84,24 @@ def name_predictions(
         CorruptArtifactError: the stored file is not the one that was written.
         LabelError: the model's labels and the corpus's do not fit together.
     """
-    reading = match_labels(model, record.labels, ref.types, benchmark)
+    benchmark = benchmark_of(artifact, benchmark)
+    reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
+    known = set(reading.types.values())
+    renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
     table = _read(results, record.path, record.sha256)
     corpus = open_corpus(ref)
     pred = table["pred"].dictionary_encode()  # what may take much memory is read as plain strings
     parts = _per_part(pred.unify_dictionaries(), corpus)
     tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
-    return NamedPredictions(table, tags, digest_of(corpus, tags), corpus, ref.types)
+    return NamedPredictions(
+        table=table,
+        tags=tags,
+        digest=digest_of(corpus, tags),
+        corpus=corpus,
+        types=ref.types,
+        label_map=canonical_json(renamed).decode() if renamed else None,
+        unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
+    )
 
 
 def count_predictions(
@@ -94,7 +111,10 @@ def count_predictions(
 
     Raises like `name_predictions`, and InputError for a slice of the user's own that fails.
     """
-    named = name_predictions(results, artifact.name, record, corpus, config.benchmark)
+    named = name_predictions(results, artifact, record, corpus, config.benchmark)
+    if named.unmapped:
+        missed = ", ".join(named.unmapped)
+        log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
     training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
     slices = slices_for(config.slices, parts=named.parts, training=training)
     sink = pa.BufferOutputStream()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError
-from nerbench.artifacts.manifest import ArtifactKey
+from nerbench.artifacts.manifest import ArtifactKey, Kind
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
@@ -44,13 +44,23 @@ class Predicted(Section):
     gold_sha256: str
     predictions_digest: str
     dtype: str
+    kind: Kind | None = None
+    """What made them; None in rows of early versions."""
+    label_map: str | None = None
+    """Types of the model that were renamed, as canonical JSON; None where none was."""
+    n_unmapped: int | None = None
+    """Types of the corpus that the model does not know by name."""
     uri: str
     """Of the file."""
 
     @property
     def identity(self) -> dict[str, str]:
         """The columns that the rows of every table about these predictions begin with."""
-        return self.model_dump(exclude={"uri", "model_sha256"})
+        return self.model_dump(exclude={"uri", "model_sha256", *READ_AS})
+
+
+READ_AS = ("kind", "label_map", "n_unmapped")
+"""Fields that say how predictions were read; they identify none."""
 
 
 def predictions_key(row: Mapping[str, Any]) -> str:
@@ -64,7 +74,7 @@ def stored(results: str, row: Mapping[str, Any]) -> Predicted:
     if uri is None:
         problem = f"the predictions of {row['model']} on {row['dataset']} ({row['gold']}) are gone"
         raise InputError(f"results {results}", problem, f"run `nerbench benchmark {row['model']}` again")
-    return Predicted(uri=uri, **{name: row[name] for name in Predicted.model_fields if name != "uri"})
+    return Predicted.model_validate({name: row.get(name) for name in Predicted.model_fields} | {"uri": uri})
 
 
 Numbers = npt.NDArray[np.int32]

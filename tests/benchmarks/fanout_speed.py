@@ -84,7 +84,8 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
 
     from nerbench.artifacts.digests import sha256_file
     from nerbench.tasks.data.corpus_refs import open_corpus
-    from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, evaluation_key, keep, settings_of
+    from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep
+    from nerbench.tasks.inference.evaluation_key import evaluation_key, settings_of
     from nerbench.tasks.inference.prediction_files import SCHEMA, batch, positions
 
     corpus, rng = open_corpus(ref), np.random.default_rng(seed)

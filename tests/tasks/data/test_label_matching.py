@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from nerbench.artifacts.errors import LabelError
+from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.data.label_matching import match_labels
+from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 
 CONLL = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
@@ -33,6 +34,30 @@ def test_declared_maps_serve_several_models() -> None:
     options = {"label_map": {"PERSON": "PER", "GPE": "LOC"}, "ignore_labels": ["DATE", "X", "TIME"]}
     found = match(labels, {"PER", "LOC"}, " ".join(labels), **options)
     assert found == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "O", "O"]
+
+
+def test_a_model_need_not_know_every_type() -> None:
+    assert match(CONLL, {"PER", "LOC", "ORG"}, "B-PER O B-LOC") == ["B-PER", "O", "B-LOC"]
+
+
+def test_maps_of_one_model_come_before_those_of_all() -> None:
+    benchmark = BenchmarkConfig(
+        label_map={"PERSON": "X", "GPE": "X", "DATE": "X"}, label_map_of={"spacy": {"PERSON": "PER"}}
+    )
+    spacy = ArtifactRef(
+        name="spacy",
+        artifact_id="a" * 64,
+        model_sha256="b" * 64,
+        uri="",
+        labels=("O", "B-PERSON", "B-GPE", "B-DATE"),
+        kind="tagger",
+        label_map={"PERSON": "Y", "GPE": "LOC", "DATE": "O"},
+    )
+    applied = benchmark_of(spacy, benchmark)
+    assert applied.label_map == {"PERSON": "PER", "GPE": "LOC", "DATE": "O"}
+    reading = match_labels("spacy", spacy.labels, {"PER", "LOC"}, applied)
+    assert [reading.openings[label] for label in spacy.labels] == ["O", "B-PER", "B-LOC", "O"]
+    assert benchmark_of(spacy.model_copy(update={"name": "other"}), benchmark).label_map["PERSON"] == "Y"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +92,12 @@ def test_names_can_be_given_to_a_model_that_has_none() -> None:
             "benchmark.label_map (e.g. {DATE: LOC}) or list them in benchmark.ignore_labels",
         ),
         (
-            CONLL,
+            ["O", "B-PERSON", "B-LOCATION", "B-DATE"],
             {"PER", "LOC", "ORG"},
-            "model tagger: its types are LOC, PER, the corpus's are LOC, ORG, PER; rename a type of the model to ORG, "
-            "or list them in the data set's ignore_labels",
+            "write label_map: {LOCATION: LOC, PERSON: PER} below benchmark if they mean the same; rename DATE in "
+            "benchmark.label_map (e.g. {DATE: LOC}) or list them in benchmark.ignore_labels",
         ),
-        (["O", "B-per"], {"PER"}, "its types are per, the corpus's are PER; rename per"),
+        (["O", "B-per"], {"PER"}, "its types are per, the corpus's are PER; write label_map: {per: PER} below bench"),
         (["O", "PER", "LOC"], {"PER"}, "its types are LOC, PER, the corpus's are PER; rename LOC"),
         (["O", "B-PER", "X", "Y"], {"PER"}, "model tagger: its labels 'X', 'Y' are neither O nor B-TYPE, I-TYPE or"),
         (

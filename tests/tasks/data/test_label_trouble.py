@@ -75,7 +75,7 @@ def predictions(config: Config, folder: Path) -> NamedPredictions:
     planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
     record = carry_out(planned, artifact, open_corpus(ref), config.results)
     count_predictions(config.results, artifact, record, ref, config)
-    return name_predictions(config.results, artifact.name, record, ref, config.benchmark)
+    return name_predictions(config.results, artifact, record, ref, config.benchmark)
 
 
 @pytest.fixture
@@ -150,15 +150,18 @@ def test_parts_of_a_corpus_make_no_difference(
 
 
 def test_a_model_without_some_type(
-    relabel: Relabel, configure: Callable[..., Config], expected: NamedPredictions
+    relabel: Relabel,
+    configure: Callable[..., Config],
+    expected: NamedPredictions,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     folder = relabel(LABELS[:3], range(3))
-    with pytest.raises(
-        LabelError, match=r"model tagger: its types are LOC, the corpus's are LOC, PER; .* data set's ignore"
-    ):
-        predictions(configure(), folder)
+    found = predictions(configure(), folder)
+    assert found.unmapped == ("PER",)
+    assert "tagger: no label of it is PER of own, which counts as missed" in caplog.text
     found = predictions(configure({"ignore_labels": ["PER"]}), folder)
     assert set(found.tags.to_pylist()) == set(LABELS[:3])
+    assert found.unmapped == ()
 
 
 def test_a_model_with_more_types(

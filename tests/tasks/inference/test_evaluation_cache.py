@@ -19,17 +19,16 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.inference import evaluation_cache
+from nerbench.tasks.inference import evaluation_key as key_module
 from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference import prediction as inference
 from nerbench.tasks.inference.evaluation_cache import (
     EvaluationPlan,
     EvaluationRecord,
-    EvaluationSettings,
     carry_out,
-    evaluation_key,
     plan,
 )
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
@@ -76,7 +75,7 @@ def key(**changes: Any) -> str:
 @pytest.mark.slow
 def test_the_key_is_the_same_in_every_process() -> None:
     ask = (
-        "from nerbench.tasks.inference.evaluation_cache import *; "
+        "from nerbench.tasks.inference.evaluation_key import *; "
         f"print(evaluation_key(settings=EvaluationSettings(**{SETTINGS.model_dump()!r}), **{KEYED!r}))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "4711", "OMP_NUM_THREADS": str(torch.get_num_threads())}
@@ -99,12 +98,12 @@ def test_the_key_covers_model_and_words(name: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
-        (evaluation_cache, "CODE_VERSION", "another"),
+        (key_module, "CODE_VERSION", "another"),
         (inference, "BLOCK", 1024),
         (inference, "BATCH_PIECES", {"cpu": 1, "mps": 1, "cuda": 1}),
         (torch, "get_num_threads", lambda: 99),
         (torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS"),
-        (evaluation_cache, "version", lambda package: f"99.{package}"),
+        (key_module, "version", lambda package: f"99.{package}"),
     ],
 )
 def test_the_key_covers_code_and_hardware(

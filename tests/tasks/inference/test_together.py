@@ -10,15 +10,14 @@ from small_corpus import write_corpus
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
-from nerbench.tasks.inference import evaluation_cache
+from nerbench.tasks.inference import evaluation_key as key_module
 from nerbench.tasks.inference.evaluation_cache import (
     EvaluationRecord,
-    EvaluationSettings,
     carry_out,
-    evaluation_key,
     plan,
     processes_for,
 )
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key
 from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.prediction_files import n_blocks
 
@@ -45,7 +44,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_processes_predict_what_one_does_to_the_byte(
     ref: CorpusRef, tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation_cache, "threads_of_each", lambda processes: 1)  # in the key
+    monkeypatch.setattr(key_module, "threads_of_each", lambda processes: 1)  # in the key
     corpus, artifact = open_corpus(ref), resolve(str(tiny_model_folder), "")[0]
     assert n_blocks(corpus) == 3
     found: list[EvaluationRecord] = []

@@ -59,7 +59,7 @@ def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Pa
     (artifact,) = resolve(str(model), config.store)
     planned = plan(artifact, ref.words_sha256, config.benchmark, config.results)
     record = carry_out(planned, artifact, open_corpus(ref), config.results)
-    named = name_predictions(config.results, artifact.name, record, ref, config.benchmark)
+    named = name_predictions(config.results, artifact, record, ref, config.benchmark)
     found = tagged(tagger, corpus)
     assert [tag for one in found for tag in one.tags] == named.tags.to_pylist()
     assert [score for one in found for score in one.scores] == pytest.approx(named.table["score"].to_pylist(), abs=1e-6)

@@ -1,0 +1,130 @@
+"""`nerbench predictions`: import predictions that were made elsewhere."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.terminal import print_json, print_note
+
+if TYPE_CHECKING:
+    from nerbench.tasks.config import Config, DatasetConfig
+
+app = typer.Typer(help="Import predictions that were made elsewhere.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """What a file of predictions can be."""
+
+    conll = "conll"
+    parquet = "parquet"
+    json = "json"
+
+
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CoNLL text with the predicted tag in the last column, Parquet, JSON lines with tags or spans, the output "
+        "of `nerbench predict --json`, or an export of the table `predictions`. A path or a URL.",
+    ),
+]
+Model = Annotated[str, typer.Option("--model", metavar="NAME", help="The name of the model in store and results.")]
+Dataset = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="NAME", help="The predicted data set. Default: the only one of the file."),
+]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="The predicted split. Default: `benchmark.split`.")
+]
+FileFormat = Annotated[
+    Format | None, typer.Option("--format", help="Format of the file. Default: by its ending, otherwise CoNLL.")
+]
+LabelMap = Annotated[
+    str | None,
+    typer.Option(
+        "--label-map",
+        metavar="A=B,C=D",
+        help="Entity types to rename when scored, e.g. PERSON=PER,DATE=O; O ignores one.",
+    ),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `import` a subcommand."""
+
+
+@app.command(name="import")
+@configured("datasets")
+def import_file(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    file: File,
+    model: Model,
+    *,
+    dataset: Dataset = None,
+    split: Split = None,
+    format: FileFormat = None,
+    label_map: LabelMap = None,
+    json: Json = False,
+) -> None:
+    """Store predictions as a model, for `benchmark`, `compare`, gates and reports. The words must be the corpus's.
+
+    There is no speed of imported predictions. Tags are stored as they are: an invalid `I-` tag is not repaired.
+    """
+    from nerbench.artifacts.store import Store
+    from nerbench.tasks.data.corpus import load_splits, pick_split
+    from nerbench.tasks.data.demo import prepare_demo
+    from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+    from nerbench.tasks.inference.import_predictions import import_predictions
+
+    renamed = _mapping(label_map)
+    prepare_demo(config)
+    chosen = _dataset(config, dataset)
+    corpus = pick_split(load_splits(chosen), split or config.benchmark.split, chosen)
+    found = import_predictions(
+        file,
+        model,
+        corpus,
+        Store(config.store),
+        format=format.value if format else None,
+        scheme="io" if chosen.scheme == "io" else "auto",
+        label_map=renamed,
+    )
+    ref = found.artifact
+    carry_out(plan(ref, corpus.words_sha256, config.benchmark, config.results), ref, corpus, config.results)
+    if json:
+        print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri, "n_invalid": found.n_invalid})
+        return
+    types = ", ".join(found.entity_types) or "none"
+    print_note(f"{found.words:,} words of {chosen.name}, {corpus.split}; entity types: {types}")
+    if found.n_invalid:
+        print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")
+    print_note(f"stored as {ref.name}@sha256:{ref.artifact_id[:12]}; next: nerbench benchmark {ref.name}")
+
+
+def _dataset(config: "Config", name: str | None) -> "DatasetConfig":
+    from nerbench.artifacts.errors import ConfigError
+
+    known = [one.name for one in config.datasets]
+    if not known:
+        raise ConfigError("datasets", "there is no corpus", "add the one that was predicted")
+    if name is None and len(known) > 1:
+        raise ConfigError("--dataset", "is missing, and there are several", f"name one of {', '.join(known)}")
+    if name is not None and name not in known:
+        raise ConfigError("--dataset", f"there is no data set {name}", f"name one of {', '.join(known)}")
+    return next(one for one in config.datasets if name in (None, one.name))
+
+
+def _mapping(text: str | None) -> dict[str, str]:
+    from nerbench.artifacts.errors import ConfigError
+
+    found = {}
+    for part in (text or "").split(","):
+        old, marked, new = (piece.strip() for piece in part.partition("="))
+        if marked and old and new:
+            found[old] = new
+        elif part.strip():
+            raise ConfigError("--label-map", f"{part!r} renames nothing", "write e.g. PERSON=PER,GPE=LOC")
+    return found
