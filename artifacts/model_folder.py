@@ -219,6 +219,10 @@ def _require_parts(root: Root, present: list[str]) -> None:
             raise UnsafeArtifactError(root.uri(unsafe[0]), "can run code when it is loaded", remedy)
         raise _missing(root, "model.safetensors", _SAVE_AGAIN)
     if not any(file in present for file in _VOCABULARIES):
+        if "tokenizer_config.json" in present:  # it was saved, and has no vocabulary, as that of CANINE
+            name = _read_json(root, "tokenizer_config.json").get("tokenizer_class") or "its tokenizer"
+            problem = f"has no tokenizer.json: {name} has no fast version, which alone tells the word of each piece"
+            raise InputError(f"folder {root.url}", problem, "choose a model with a fast tokenizer")
         raise _missing(root, "tokenizer.json", "save the tokenizer there too: tokenizer.save_pretrained(folder)")
 
 

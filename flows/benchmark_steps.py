@@ -14,6 +14,7 @@ from nerbench.tasks.analysis.analyses import Analysed
 from nerbench.tasks.analysis.user_scores import functions_over
 from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
@@ -52,7 +53,9 @@ def evaluate_models(
     """Predictions of every model, each once, on every data set. A failed model does not stop the others."""
     distinct = {one.artifact_id: one for one in artifacts}.values()
     cut = [(annotations, split(config, annotations[0])) for annotations in corpora]
-    cells = [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
+    cells = fitting(
+        recorder, config, [Cell(artifact, annotations, runs) for artifact in distinct for annotations, runs in cut]
+    )
     evaluated: list[Evaluated] = []
     while cells:
         now, cells = separate(plan_evaluations(recorder, config, cells))
@@ -62,6 +65,16 @@ def evaluate_models(
             loadable = [one for one in now if one.cell.artifact.kind == "model"]
             check_canaries(recorder, config, [one for one in loadable if one.plan.record])
     return evaluated
+
+
+def fitting(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells whose model has labels of the corpus's types; the others fail before anything is loaded."""
+    found = []
+    for cell in cells:
+        with recorder.guard(cell.artifact.name):
+            check_labels(cell.artifact, cell.annotations[0].types, config.benchmark)
+            found.append(cell)
+    return found
 
 
 def split(config: Config, corpus: CorpusRef) -> list[range]:

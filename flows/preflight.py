@@ -1,15 +1,19 @@
 """Checks of `run`, `train`, `benchmark` and `score` before a flow starts, so that an invalid request writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nerbench.artifacts.errors import ConfigError, collected
+from nerbench.artifacts.errors import ConfigError, LabelError, collected
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
 from nerbench.tasks.config.permissions import CODE, grant
 from nerbench.tasks.data.demo import prepare_demo
+
+if TYPE_CHECKING:
+    from nerbench.artifacts.manifest import ArtifactRef
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -43,20 +47,21 @@ def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool
 
     named = [absolute_reference(reference) for reference in references or ()]
     with collected():  # the flow itself reports damaged artifacts
-        for reference in named:  # first, because names are easily mistyped and the rest takes seconds
-            resolve(reference, config.store)
+        # First, because names are easily mistyped and the rest takes seconds.
+        found = [artifact for reference in named for artifact in resolve(reference, config.store)]
     start_prefect()
     if speed is not None:
         config = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"speed": speed})})
     _check_user_code(config)
     prepare_demo(config)
-    _check_benchmark(config)
+    known = _check_benchmark(config)
     configured = [absolute_reference(reference) for reference in config.benchmark.models]
     if not (named or configured):
         _check_functions_alone(config)
     with collected():
-        for reference in () if named else configured:
-            resolve(reference, config.store)
+        if not named:
+            found = [artifact for reference in configured for artifact in resolve(reference, config.store)]
+    _check_labels(config, found, known)
     from nerbench.flows.benchmark import benchmark
 
     with prefect_running():
@@ -132,7 +137,24 @@ def _check_functions_alone(config: Config) -> None:
         raise ConfigError("benchmark.models", "is an empty list", remedy)
 
 
-def _check_benchmark(config: Config) -> None:
+def _check_labels(config: Config, artifacts: Sequence["ArtifactRef"], types: Sequence[Collection[str]]) -> None:
+    """Raise LabelError if no model has labels for any of the corpora; the flow reports a single one."""
+    from nerbench.tasks.data.label_matching import check_labels
+
+    errors = []
+    for artifact, of_corpus in product(artifacts, types):
+        try:
+            check_labels(artifact, of_corpus, config.benchmark)
+        except LabelError as error:
+            errors.append(error)
+        else:
+            return
+    if errors:
+        raise errors[0]
+
+
+def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
+    """Check what a benchmark needs, and return the entity types of each corpus."""
     from nerbench.flows.task_runners import check_runner
     from nerbench.tasks.data.corpus_refs import describe
     from nerbench.tasks.inference.loading import dtype_of, resolve_device
@@ -149,8 +171,10 @@ def _check_benchmark(config: Config) -> None:
     dtype_of(config.benchmark.dtype, device)
     if config.benchmark.processes != "auto":
         check_processes(config.benchmark.processes, device, "benchmark.")
-    known = {kind for dataset in config.datasets for kind in describe(config, dataset)[0].types}
+    found = [describe(config, dataset)[0].types for dataset in config.datasets]
+    known = {kind for types in found for kind in types}
     if config.benchmark.labels != "all" and (unknown := sorted(set(config.benchmark.labels) - known)):
         raise ConfigError(
             "benchmark.labels", f"no corpus has {', '.join(unknown)}", f"give some of {', '.join(sorted(known))}"
         )
+    return found

@@ -98,7 +98,8 @@ def import_file(  # noqa: PLR0913 - one parameter an option
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri, "n_invalid": found.n_invalid})
         return
     types = ", ".join(found.entity_types) or "none"
-    print_note(f"{found.words:,} words of {chosen.name}, {corpus.split}; entity types: {types}")
+    read = f"{found.words:,} words of {chosen.name}, {corpus.split}, tags read as {found.scheme.upper()}"
+    print_note(f"{read}; entity types: {types}")
     if found.n_invalid:
         print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")
     print_note(f"stored as {ref.name}@sha256:{ref.artifact_id[:12]}; next: nerbench benchmark {ref.name}")

@@ -26,6 +26,11 @@ def benchmark_of(artifact: ArtifactRef, benchmark: BenchmarkConfig) -> Benchmark
     return benchmark.model_copy(update={"label_map": {**benchmark.label_map, **artifact.label_map, **own}})
 
 
+def check_labels(artifact: ArtifactRef, types: Collection[str], benchmark: BenchmarkConfig) -> None:
+    """Compare the labels that an artifact's manifest or `config.json` names; nothing is loaded. Raises LabelError."""
+    match_labels(artifact.name, artifact.labels, types, benchmark_of(artifact, benchmark))
+
+
 def match_labels(model: str, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig) -> TagReading:
     """What the outputs of a model stand for in a corpus.
 

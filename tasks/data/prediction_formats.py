@@ -31,7 +31,7 @@ from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.readers import Sentence, Source, read_splits, shortened
-from nerbench.tasks.data.tag_schemes import OUTSIDE
+from nerbench.tasks.data.tag_schemes import OUTSIDE, Declared
 from nerbench.tasks.data.text_files import open_file, read_lines
 
 PredictionFormat = Literal["conll", "parquet", "json"]
@@ -56,6 +56,8 @@ class PredictionSource(NamedTuple):
     source: Source
     scores: "array[float]"
     """One a word that was read, NaN where none is known; empty if the format has none."""
+    scheme: Declared
+    """`iob2` where a format always has it."""
 
 
 class Span(NamedTuple):
@@ -81,18 +83,21 @@ def read_predictions_of(path: str, format: PredictionFormat, model: str, corpus:
     scores = array("f")
     if format == "parquet" and (names := _column_names(path)) >= _EXPORTED:
         sentences = _read_export(path, model, corpus, scores)
-        return PredictionSource(Source(path, sentences, lambda at, word: f"{path} word {at + word}"), scores)
+        source = Source(path, sentences, lambda at, word: f"{path} word {at + word}")
+        return PredictionSource(source, scores, "iob2")
     if format == "json":
         first = _first_object(path)
         if any(key in first for key in _SPANS) or isinstance(next(iter(_items(first, "tokens")), None), dict):
             sentences = _read_objects(path, corpus, scores)
-            return PredictionSource(Source(path, sentences, lambda at, word: f"{path}:{at} word {word}"), scores)
+            return PredictionSource(
+                Source(path, sentences, lambda at, word: f"{path}:{at} word {word}"), scores, "iob2"
+            )
         names = frozenset(first)
     config = DatasetConfig(name="predictions", format=format, files={"test": path})
     if format != "conll":
         tags = next((name for name in _PREDICTED if name in names), "tags")
         config = config.model_copy(update={"columns": {"tags": tags}})
-    return PredictionSource(read_splits(config)["test"], scores)
+    return PredictionSource(read_splits(config)["test"], scores, "auto")
 
 
 def _column_names(path: str) -> frozenset[str]:

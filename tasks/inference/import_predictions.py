@@ -36,6 +36,7 @@ from nerbench.tasks.data.readers import Sentence
 from nerbench.tasks.data.tag_schemes import (
     BEGINS_WITH_I,
     Declared,
+    Scheme,
     SchemeEvidence,
     count_invalid,
     entity_types,
@@ -56,6 +57,8 @@ class Imported(NamedTuple):
     """By their own names, sorted."""
     n_invalid: int
     """Tags that continue no entity of their type; modes of scoring decide what they mean."""
+    scheme: Scheme
+    """Of the tags in the file."""
 
 
 def import_predictions(  # noqa: PLR0913 - what is imported, and as what
@@ -80,7 +83,7 @@ def import_predictions(  # noqa: PLR0913 - what is imported, and as what
     """
     check_name("name", name)
     found = read_predictions_of(path, format or format_of(path), name, corpus)
-    evidence = SchemeEvidence(scheme)
+    evidence = SchemeEvidence(scheme if found.scheme == "auto" else found.scheme)
     read = read_whole(found.source._replace(sentences=_compared(found, corpus)), evidence)
     recognised = evidence.scheme("write all predictions in one scheme")
     labels = {label: tag for label in read.labels if (tag := split_tag(label, recognised))}
@@ -102,7 +105,7 @@ def import_predictions(  # noqa: PLR0913 - what is imported, and as what
         )
         artifact = store.publish_weightless(manifest, Path(scratch))
     n_invalid = 0 if begins else count_invalid(list(labels.values()), read.codes, read.starts)
-    return Imported(artifact, corpus.n_words, types, n_invalid)
+    return Imported(artifact, corpus.n_words, types, n_invalid, recognised)
 
 
 def copy_predictions(

@@ -169,7 +169,8 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bo
     with one_line(f"tokenizer of {source}", REACHABLE):
         wrapper = AutoTokenizer.from_pretrained(str(source), **options)
         if not wrapper.is_fast:
-            raise InputError(f"tokenizer of {source}", "is a slow one", "save it again with its tokenizer.json")
+            problem = f"{type(wrapper).__name__} has no fast version, which alone tells the word of each piece"
+            raise InputError(f"tokenizer of {source}", problem, "choose a model with a fast tokenizer")
         if isinstance(wrapper.backend_tokenizer.pre_tokenizer, ByteLevel):
             # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
             wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)

@@ -1,5 +1,6 @@
 """The key numbers of every entry: what the first screen and the leaderboard show."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,8 @@ class LeaderboardRow(NamedTuple):
     """By heading."""
     by_label: dict[str, Number]
     """Strict F1."""
+    note: str
+    """How its predictions were made and read, where there is something to say."""
     n_gold: int | None
     std: float | None
     """Standard deviation over seeds, in points."""
@@ -130,6 +133,7 @@ def _row(at: int, entry: ModelScores, compared: Compared | None, judged: Row | N
         role="",
         scores={name: number for name, number in scores.items() if number},
         by_label={label: number for label, number in by_label.items() if number},
+        note=_note(headline),
         n_gold=headline.get("n_gold"),
         std=None if headline.get("std") is None else 100 * headline["std"],
         difference=_difference(entry, compared, judged),
@@ -137,6 +141,16 @@ def _row(at: int, entry: ModelScores, compared: Compared | None, judged: Row | N
         cost=None,
         on_front=None,
     )
+
+
+def _note(headline: Row) -> str:
+    said = ["imported predictions: no speed"] if headline.get("kind") == "predictions" else []
+    said += ["tagger"] if headline.get("kind") == "tagger" else []
+    if headline.get("label_map"):
+        said.append(", ".join(f"{old} → {new}" for old, new in json.loads(headline["label_map"]).items()))
+    if count := headline.get("n_unmapped"):
+        said.append(f"{count} {'type' if count == 1 else 'types'} of the corpus without a label, which count as missed")
+    return "; ".join(said)
 
 
 def _number(row: Row | None) -> Number | None:

@@ -18,7 +18,7 @@ from nerbench.tasks.results.query import SelectedRun
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
-from nerbench.tasks.scoring.stored_predictions import predictions_key
+from nerbench.tasks.scoring.stored_predictions import READ_AS, predictions_key
 
 ABOUT = (
     *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "dtype"),
@@ -38,6 +38,7 @@ _NUMBER = (
     "n_documents",
     "n_invalid",
     "n_repaired",
+    *READ_AS,
 )
 _COLUMNS = (*ABOUT, *_QUANTITY, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
 Key = tuple[str, str, str, str, str, str]
