@@ -58,9 +58,8 @@ def _rows(  # noqa: PLR0913, PLR0917 - what is measured
 ) -> dict[str, list[Row]]:
     is_endpoint = config is not None and config.adapter in ENDPOINTS
     sentences = first_sentences(corpus)[: SENTENCES_OF_ENDPOINT if is_endpoint else None]
-    first_call_s = _seconds(tagger, sentences[:1])
-    if not is_endpoint:
-        _seconds(tagger, sentences[:WARM_UP])
+    first, warm_up = sentences[:1], sentences[: 0 if is_endpoint else WARM_UP]
+    first_call_s, _ = _seconds(tagger, first), _seconds(tagger, warm_up)
     alone = [_seconds(tagger, [words]) for words in sentences]
     together = [_seconds(tagger, sentences) for _ in range(1 if is_endpoint else PASSES)]
     known = {
@@ -74,7 +73,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - what is measured
         "sequence_length": None,
         "status": "ok",
     }
-    words = sum(map(len, sentences)) * (1 + len(together)) + len(sentences[0])
+    words = sum(map(len, [*first, *warm_up, *sentences * (1 + len(together))]))
     of_host = {"host": platform.node(), "processes": 1, "threads": os.cpu_count(), "dataset": corpus.name}
     shared = known | of_host | _price(tagger, config, words)
     amounts = [Amount(1, len(one), 0) for one in sentences]

