@@ -235,6 +235,7 @@ class _Pipe:
         assert process.stdout
         assert process.stderr
         self._to, self._from, self._stderr = process.stdin.fileno(), process.stdout.fileno(), process.stderr
+        self._unread = bytearray()
         self._tail = b""
         for descriptor in (self._to, self._from):
             os.set_blocking(descriptor, False)
@@ -272,14 +273,15 @@ class _Pipe:
         return f"; it printed: {' | '.join(lines)[-300:]}" if lines else ""
 
     def _read(self, size: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < size:
+        while len(self._unread) < size:
             self._wait(self._from, selectors.EVENT_READ, deadline)
-            part = os.read(self._from, min(size - len(data), 1 << 16))
+            part = os.read(self._from, 1 << 16)
             if not part:
                 raise BrokenPipeError
-            data += part
-        return bytes(data)
+            self._unread += part
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
 
     def _wait(self, descriptor: int, event: int, deadline: float) -> None:
         with selectors.DefaultSelector() as selector:
