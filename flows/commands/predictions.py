@@ -27,7 +27,7 @@ File = Annotated[
     typer.Argument(
         metavar="FILE",
         help="CoNLL text with the predicted tag in the last column, Parquet, JSON lines with tags or spans, the output "
-        "of `nerbench predict --json`, or an export of the table `predictions`. A path or a URL.",
+        "of `predict --json`, or an export of the table `predictions`. A path or a URL.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", metavar="NAME", help="The name of the model in store and results.")]

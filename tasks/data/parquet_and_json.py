@@ -35,13 +35,13 @@ def read_parquet(path: str, config: DatasetConfig) -> Source:
 
 def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
     with closing(open_file(path)) as file:
-        with _told(path, "is not a Parquet file"):
+        with corpus_error_if_unreadable(path, "is not a Parquet file"):
             parquet = open_footer(file)
         columns = find_columns(parquet.schema_arrow.names, path, config)
         labels = config.labels or _class_label(parquet.schema_arrow, columns.tags)
         check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
         names = {name for name in columns if name}
-        with _told(path, "cannot be read"):
+        with corpus_error_if_unreadable(path, "cannot be read"):
             check_groups(file, names)
             texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
             parquet = open_footer(file, texts)
@@ -82,7 +82,7 @@ def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[p
     groups = (parquet.iter_batches(_ROWS, row_groups=[n], columns=names) for n in range(parquet.num_row_groups))
     batches = chain.from_iterable(groups)
     while True:
-        with _told(path, "cannot be read"):
+        with corpus_error_if_unreadable(path, "cannot be read"):
             batch = next(batches, None)
             if batch is None:
                 return
@@ -94,7 +94,8 @@ def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[p
 
 
 @contextmanager
-def _told(path: str, problem: str) -> Iterator[None]:
+def corpus_error_if_unreadable(path: str, problem: str) -> Iterator[None]:
+    """Raise CorpusError naming the file whose bytes make no sense; a connection that fails is something else."""
     try:
         yield
     except (ConnectionError, TimeoutError):

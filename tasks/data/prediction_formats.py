@@ -23,13 +23,15 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, open_footer, read_table
+from nerbench.artifacts.tables.parquet_bounds import open_footer, read_table
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.parquet_and_json import corpus_error_if_unreadable
 from nerbench.tasks.data.readers import Sentence, Source, read_splits, shortened
 from nerbench.tasks.data.tag_schemes import OUTSIDE, Declared
 from nerbench.tasks.data.text_files import open_file, read_lines
@@ -101,15 +103,29 @@ def read_predictions_of(path: str, format: PredictionFormat, model: str, corpus:
 
 
 def _column_names(path: str) -> frozenset[str]:
-    with closing(open_file(path)) as file, corrupt_if_unreadable(path):
+    with closing(open_file(path)) as file, corpus_error_if_unreadable(path, "is not a Parquet file"):
         return frozenset(open_footer(file).schema_arrow.names)
 
 
 def _read_export(path: str, model: str, corpus: Corpus, scores: "array[float]") -> Iterator[Sentence]:
     """The words of the corpus with the tags of one model in a table `predictions`."""
-    wanted = {*_EXPORTED, "document", "text", "score"}
-    with closing(open_file(path)) as file, corrupt_if_unreadable(path):
-        table = read_table(file, wanted)
+    with closing(open_file(path)) as file, corpus_error_if_unreadable(path, "cannot be read"):
+        table = _of_one_model(path, read_table(file, {*_EXPORTED, "text", "score"}), model, corpus)
+    texts = table["text"] if "text" in table.column_names and table["text"].null_count == 0 else None
+    words = (Column.of(corpus.words).flat if texts is None else texts).to_pylist()
+    tags, sentence = table["pred_tag"].to_pylist(), table["sentence"].to_numpy()
+    known = table["score"].to_pylist() if "score" in table.column_names else [None] * len(words)
+    scores.extend(_score(score, path) for score in known)
+    bounds = [0, *(np.flatnonzero(np.diff(sentence)) + 1).tolist(), len(words)]
+    for start, end in pairwise(bounds):
+        yield Sentence(words[start:end], tags[start:end], None, start)
+
+
+def _of_one_model(path: str, table: pa.Table, model: str, corpus: Corpus) -> pa.Table:
+    """The rows of one model on the words of the corpus, in their order. Raises CorpusError."""
+    types = {"sentence": pa.int32(), "word": pa.int32(), "score": pa.float32()}
+    fields = [pa.field(name, types.get(name, pa.string())) for name in table.column_names]
+    table = table.cast(pa.schema(fields))
     table = table.filter(pc.equal(table["words_sha256"], corpus.words_sha256))
     if not table.num_rows:
         problem = f"holds no predictions for the words of {corpus.name}, {corpus.split} (sha256 {corpus.words_sha256})"
@@ -125,14 +141,9 @@ def _read_export(path: str, model: str, corpus: Corpus, scores: "array[float]") 
     if table["word"].to_pylist() != [*range(corpus.n_words)]:
         problem = f"has {table.num_rows} words instead of 0 to {corpus.n_words - 1}"
         raise CorpusError(path, problem, "export the table `predictions` again")
-    texts = table["text"] if "text" in table.column_names and table["text"].null_count == 0 else None
-    words = (Column.of(corpus.words).flat if texts is None else texts).to_pylist()
-    tags, sentence = table["pred_tag"].to_pylist(), table["sentence"].to_numpy()
-    known = table["score"].to_pylist() if "score" in table.column_names else [None] * len(words)
-    scores.extend(math.nan if score is None else score for score in known)
-    bounds = [0, *(np.flatnonzero(np.diff(sentence)) + 1).tolist(), len(words)]
-    for start, end in pairwise(bounds):
-        yield Sentence(words[start:end], tags[start:end], None, start)
+    if table["pred_tag"].null_count or table["sentence"].null_count:
+        raise CorpusError(path, "has words without a tag or a sentence", "export the table `predictions` again")
+    return table
 
 
 def _first_object(path: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _LARGEST = 1 << 25
 
 @cache
 def tune_malloc() -> None:
-    """From now on this process keeps what it frees, and `give_back` alone returns it; with glibc only."""
+    """From now on this process keeps what it frees, and `trim_malloc` alone returns it; with glibc only."""
     if libc := _glibc():
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)

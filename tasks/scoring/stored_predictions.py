@@ -161,7 +161,7 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     path = uri_or_path.removeprefix(f"{root.url}/")
     uri = root.uri(path)
     if not root.exists(path):
-        raise CorruptArtifactError(f"{uri} is not there")
+        raise CorruptArtifactError(f"{uri} is not there or is not a regular file")
     source = _Source(root, path, root.read(path) if "://" in uri else None)
     with source.opened() as file:
         return _surveyed(source, file)

@@ -135,7 +135,8 @@ EXPORT = {
 
 def exported(path: Path, **changes: Any) -> Path:
     one = EXPORT | {name: [value] * 10 for name, value in changes.items()}
-    pq.write_table(pa.concat_tables([pa.table(EXPORT), pa.table(one)]) if changes else pa.table(EXPORT), path)
+    tables = [pa.table(EXPORT), *([pa.table(one)] if changes else [])]
+    pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
     return path
 
 
@@ -159,6 +160,8 @@ def test_an_export_without_words_has_their_digest(tmp_path: Path) -> None:
         ({"model": "b"}, "holds predictions of a, b; name one of them with --model"),
         ({"predictions_digest": "e"}, "holds several predictions of a"),
         ({"pred_tag": "O"}, "has 20 words instead of 0 to 9"),
+        ({"score": 7.0, "model": "own"}, "the score 7.0 is not in 0…1"),
+        ({"pred_tag": None, "model": "own"}, "has words without a tag or a sentence"),
     ],
 )
 def test_an_export_must_be_unambiguous(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -169,4 +172,17 @@ def test_an_export_must_be_unambiguous(changes: dict[str, Any], message: str, tm
 def test_an_export_of_other_words(tmp_path: Path) -> None:
     pq.write_table(pa.table(EXPORT | {"words_sha256": ["0"] * 10}), tmp_path / "p.parquet")
     with pytest.raises(CorpusError, match="holds no predictions for the words of own, test"):
+        read(tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize("changes", [{"sentence": "first"}, {"word": "second"}])
+def test_an_export_with_columns_of_other_types(changes: dict[str, str], tmp_path: Path) -> None:
+    pq.write_table(pa.table(EXPORT | {name: [value] * 10 for name, value in changes.items()}), tmp_path / "p.parquet")
+    with pytest.raises(CorpusError, match=r"p\.parquet: cannot be read"):
+        read(tmp_path / "p.parquet")
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "p.parquet").write_text("Oslo B-LOC\n")
+    with pytest.raises(CorpusError, match=r"p\.parquet: is not a Parquet file"):
         read(tmp_path / "p.parquet")
