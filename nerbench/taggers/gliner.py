@@ -1,4 +1,4 @@
-"""GLiNER: types as prompts. Options: `model`, a folder with safetensors; `types`; `threshold`; `batch_size`."""
+"""GLiNER: types as prompts. Options: `model`, a folder with model.safetensors; `types`; `threshold`; `batch_size`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Tagger:
     packages = ("gliner", "torch", "transformers")
 
     def __init__(self, model: str, types: Sequence[str], threshold: float = 0.5, batch_size: int = 8) -> None:
-        if not list(Path(model).glob("*.safetensors")):
-            raise ValueError(f"{model} is no folder with safetensors; pickled weights are not loaded")
+        if not Path(model, "model.safetensors").is_file():
+            raise ValueError(f"{model} is no folder with model.safetensors; pickled weights are not loaded")
         self._model = GLiNER.from_pretrained(model, local_files_only=True)
         self.labels = list(types)
         self._settings = {"flat_ner": True, "threshold": threshold, "batch_size": batch_size}

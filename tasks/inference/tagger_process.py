@@ -198,6 +198,9 @@ def running_tagger(config: TaggerConfig) -> Iterator[RunningTagger]:
             process.wait(GRACE_S)
     finally:
         end_group(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
 
 
 def environment_of_child() -> dict[str, str]:

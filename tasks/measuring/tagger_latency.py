@@ -14,6 +14,7 @@ from nerbench.artifacts.references import load_manifest, materialise
 from nerbench.tasks.config import BenchmarkConfig, TaggerConfig
 from nerbench.tasks.config.schema_taggers import ENDPOINTS, STORED_MODEL
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_process import RunningTagger, running_tagger
 from nerbench.tasks.measuring.samples import Amount, summarise
@@ -65,7 +66,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - what is measured
     known = {
         "artifact_id": artifact.artifact_id,
         "model": artifact.name,
-        "device": "network" if is_endpoint else benchmark.device,
+        "device": "network" if is_endpoint else resolve_device(benchmark.device).type,
         "dtype": benchmark.dtype,
         "backend": BACKEND,
         "head": "token",

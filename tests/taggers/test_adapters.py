@@ -1,5 +1,6 @@
 """Adapters of libraries: transformers and our own models for real, spaCy where it is installed, GLiNER by a stub."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from nerbench.tasks.inference.tagger_process import running_tagger
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "conllpp" / "test.txt"
 SPACY = os.environ.get("NERBENCH_SPACY_PYTHON", str(Path(__file__).resolve().parents[3] / "spacy-venv/bin/python"))
 """The interpreter of an environment with spaCy and a model of it: see `docs/taggers.md`."""
+GLINER = os.environ.get("NERBENCH_GLINER_PYTHON", str(Path(__file__).resolve().parents[3] / "gliner-venv/bin/python"))
+"""The interpreter of an environment with gliner."""
 ONTONOTES = {
     **{"PERSON": "PER", "GPE": "LOC", "LOC": "LOC", "FAC": "LOC", "ORG": "ORG", "NORP": "MISC", "EVENT": "MISC"},
     **dict.fromkeys(("WORK_OF_ART", "LAW", "PRODUCT"), "MISC"),
@@ -67,7 +70,6 @@ class GLiNER:
 
 
 def test_character_spans_of_gliner_become_spans_of_words(tmp_path: Path) -> None:
-    """GLiNER itself never ran here: this is what its documentation says of `inference`."""
     (tmp_path / "gliner.py").write_text(STUB)
     (tmp_path / "model.safetensors").write_bytes(b"")
     code = (
@@ -81,12 +83,51 @@ def test_character_spans_of_gliner_become_spans_of_words(tmp_path: Path) -> None
     assert done.stdout.strip() == "[[(1, 3, 'city', 0.75)], [], [(0, 2, 'city', 0.75)]]"
 
 
+MAKE_GLINER = """
+import json, sys, torch
+from gliner import GLiNER
+
+torch.manual_seed(0)
+shape = {"name": "tiny", "max_width": 6, "hidden_size": 64, "span_mode": "markerV0", "max_len": 60}
+model = GLiNER.from_config({"model_name": sys.argv[1], **shape}, backbone_from_pretrained=True)
+model.save_pretrained(sys.argv[2], safe_serialization=True)
+sentences = json.loads(sys.argv[3])
+found = model.inference([" ".join(words) for words in sentences], ["person", "city"], threshold=0.3)
+print(json.dumps([[[one["text"], one["label"]] for one in entities] for entities in found]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path(GLINER).exists(), reason="needs gliner in its environment")
+def test_gliner_itself_with_random_weights(tmp_path: Path) -> None:
+    """The words of our spans are the texts of its own."""
+    encoder = save_bert(tmp_path / "encoder")
+    arguments = [str(encoder), str(tmp_path / "model"), json.dumps(SENTENCES)]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [GLINER, "-c", MAKE_GLINER, *arguments], env=offline, capture_output=True, text=True, check=True
+    )
+    expected = json.loads(done.stdout.splitlines()[-1])
+    options = {"model": str(tmp_path / "model"), "types": ["person", "city"], "threshold": 0.3}
+    config = configured("gliner", **options).model_copy(update={"python": GLINER})
+    with running_tagger(config) as running:
+        found = [tagged.tags for tagged in running.predict(SENTENCES)]
+        assert running.ready.versions["gliner"]
+    assert sum(map(len, expected)) > 0
+    spans = [entities([tag[2:] for tag in tags], tags) for tags in found]
+    told = [[[" ".join(words[a:b]), kind] for a, b, kind in one] for words, one in zip(SENTENCES, spans, strict=True)]
+    assert told == [
+        sorted(one, key=lambda span: " ".join(words).find(span[0]))
+        for words, one in zip(SENTENCES, expected, strict=True)
+    ]
+
+
 def test_gliner_loads_no_pickle(tmp_path: Path) -> None:
     (tmp_path / "gliner.py").write_text(STUB)
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     code = f"exec(open({str(adapter_file('gliner.py'))!r}).read()); Tagger({str(tmp_path)!r}, [])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "is no folder with safetensors; pickled weights are not loaded" in done.stderr
+    assert "is no folder with model.safetensors; pickled weights are not loaded" in done.stderr
 
 
 def adapter_file(name: str) -> Path:
