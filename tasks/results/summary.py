@@ -126,6 +126,7 @@ def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
     """One row a model: latency percentiles in milliseconds, words a second, load time, memory in MB."""
     used = {(row["artifact_id"], row.get("backend")): row for row in latency_samples(memory)}
     samples = [row for row in latency_samples(speed) if row["status"] == "ok"]
+    has_price = any(row.get("price_per_call") is not None for row in samples)
     has_taggers = any(row.get("backend") == "process" for row in samples)
     return [
         {
@@ -136,6 +137,7 @@ def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
             "p50 ms": 1e3 * row["p50_s"],
             "p90 ms": row["p90_s"] and 1e3 * row["p90_s"],
             "words/s": round(row["words_per_s"]),
+            **({"cost per 1M words": row.get("cost_per_million_words")} if has_price else {}),
             **_memory_columns(used.get((row["artifact_id"], row.get("backend")))),
         }
         for row in samples

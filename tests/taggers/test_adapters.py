@@ -33,6 +33,7 @@ def configured(adapter: str, **options: object) -> TaggerConfig:
     return TaggerConfig(name="other", tagger=f"nerbench.taggers:{adapter}", options=options)
 
 
+@pytest.mark.slow
 def test_a_stored_model_says_in_its_process_what_it_says_here(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model")
     tagger = load_tagger(folder, device=resolve_device("cpu"), precision="fp32", window=None)
@@ -43,6 +44,7 @@ def test_a_stored_model_says_in_its_process_what_it_says_here(tmp_path: Path) ->
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_transformers_gives_spans_of_words(tmp_path: Path) -> None:
     """Its grouping of sub-word tokens is its own; the first word of an entity that has one token is told the same."""
     folder = save_bert(tmp_path / "model")

@@ -56,6 +56,7 @@ def test_the_rows_of_a_tagger(config: Config, tmp_path: Path) -> None:
     assert memory["weights_bytes"] is None
     shown: list[dict[str, Any]] = speed_and_memory([alone, together], [memory])
     assert [(row["model"], row["backend"], row["weights MB"]) for row in shown] == [("mine", "process", None)]
+    assert shown[0]["cost per 1M words"] == alone["cost_per_million_words"]
 
 
 @pytest.mark.slow
