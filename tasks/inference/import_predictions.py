@@ -20,6 +20,7 @@ from nerbench.artifacts.digests import sha256_chunks, sha256_file
 from nerbench.artifacts.errors import CorpusError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import (
     PREDICTIONS_FILE,
+    ArtifactKey,
     ArtifactRef,
     CorpusDigest,
     FileEntry,
@@ -28,7 +29,7 @@ from nerbench.artifacts.manifest import (
     Provenance,
 )
 from nerbench.artifacts.references import load_manifest, pull
-from nerbench.artifacts.store import Store, check_name
+from nerbench.artifacts.store import LATEST, Store, check_name
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable
 from nerbench.tasks.data.corpus import Corpus, read_whole
 from nerbench.tasks.data.prediction_formats import PredictionFormat, PredictionSource, format_of, read_predictions_of
@@ -79,9 +80,10 @@ def import_predictions(  # noqa: PLR0913 - what is imported, and as what
         scheme: of the tags in the file; `auto` recognises it.
         label_map: entity types that are renamed whenever the predictions are scored.
 
-    Raises CorpusError where the file cannot be read or has other words, and InputError for a name that cannot be used.
+    Raises CorpusError where the file cannot be read or has other words, and InputError for a name that cannot be used,
+    or that is a model's.
     """
-    check_name("name", name)
+    _check_free(name, store)
     found = read_predictions_of(path, format or format_of(path), name, corpus)
     evidence = SchemeEvidence(scheme if found.scheme == "auto" else found.scheme)
     read = read_whole(found.source._replace(sentences=_compared(found, corpus)), evidence)
@@ -144,6 +146,15 @@ def require_same_words(artifact: ArtifactRef, words_sha256: str) -> None:
             f"instead of {words_sha256[:12]})",
             "predict these words, then run `nerbench predictions import` again",
         )
+
+
+def _check_free(name: str, store: Store) -> None:
+    """Raise InputError for what is no name, or the name of a model: its `latest` would become something else."""
+    check_name("name", name)
+    latest = store.aliases(name).get(LATEST)
+    kind = store.manifest(ArtifactKey(name=name, artifact_id=latest)).kind if latest else "predictions"
+    if kind != "predictions":
+        raise InputError(f"name {name!r}", f"is that of a {kind} in the store {store.url}", "choose another one")
 
 
 def _source(path: str, format: PredictionFormat, corpus: Corpus) -> ImportSource:

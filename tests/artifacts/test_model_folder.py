@@ -98,6 +98,12 @@ def link(name: str) -> Callable[[Path], None]:
     return replace_by_link
 
 
+def slow_tokenizer(folder: Path) -> None:
+    """What CANINE saves: it has no vocabulary."""
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind", "message"),
     [
@@ -108,7 +114,12 @@ def link(name: str) -> Callable[[Path], None]:
         (link("tokenizer.json"), UnsafeArtifactError, r"tokenizer\.json: is a link"),
         (remove("model.safetensors"), InputError, r"has no model\.safetensors"),
         (remove("config.json"), InputError, r"has no config\.json"),
-        (remove("tokenizer.json"), InputError, r"has no tokenizer\.json"),
+        (remove("tokenizer.json"), InputError, r"has no tokenizer\.json; save the tokenizer there too"),
+        (
+            slow_tokenizer,
+            InputError,
+            r"has no tokenizer\.json: CanineTokenizer has no fast version, .*; choose a model",
+        ),
         (write("config.json", "{"), InputError, "is not a JSON object"),
         (write("config.json", "[]"), InputError, "is not a JSON object"),
         (write("config.json", '{"id2label": {"x": "O"}}'), InputError, "id2label"),

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nerbench.artifacts.errors import CorpusError, InputError
+from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import Config
@@ -160,6 +161,14 @@ def test_types_are_renamed_when_they_are_scored(case: Case) -> None:
         InputError, match=r"label_map: {PERSON: PER} below benchmark if they mean the same; rename DATE,"
     ):
         case.metrics(again)
+
+
+def test_the_name_of_a_model_is_taken(case: Case, tiny_model_folder: Path) -> None:
+    Store(case.config.store).publish(tiny_model_folder, "tiny", Provenance())
+    path = conll(case.folder / "p.txt", GOLD)
+    with pytest.raises(InputError, match=r"name 'tiny': is that of a model in the store .*; choose another one"):
+        case.imported(path, "tiny")
+    assert [case.imported(path, "vendor").artifact.name for _ in "ab"] == ["vendor", "vendor"]
 
 
 def test_shards_are_parts_of_the_import(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
