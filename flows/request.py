@@ -92,7 +92,7 @@ def _admitted(config: Config) -> Config:
             raise InputError(f"models: {tagger.name}", problem, f"add it to {DEFAULT_FILE} on the worker")
     for model in expanded.base_models:
         if model.push_to_hub:
-            problem = "is nothing that the parameters of a run may set"
+            problem = "cannot be set in the parameters of a run"
             remedy = "set it in the worker's own file, or publish by the deployment publish/on-demand"
             raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
         require_training_args(f"models: {model.name}: training_args", model.training_args)

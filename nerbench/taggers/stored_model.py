@@ -1,6 +1,6 @@
 """A model of nerbench in a process of its own, to be measured as other taggers are, perhaps with other versions.
 
-Options: `folder`; `device`; `dtype`; `window`.
+Options: `folder`; `device`; `dtype`; `max_length`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Tagger:
 
     packages = ("nerbench", "torch", "transformers", "tokenizers")
 
-    def __init__(self, folder: str, device: str = "cpu", dtype: Any = "fp32", window: int | None = None) -> None:
-        loaded = load_tagger(Path(folder), device=resolve_device(device), precision=dtype, window=window)
+    def __init__(self, folder: str, device: str = "cpu", dtype: Any = "fp32", max_length: int | None = None) -> None:
+        loaded = load_tagger(Path(folder), device=resolve_device(device), precision=dtype, window=max_length)
         self._tagger = optimize_for_inference(loaded)
         self.labels = list(loaded.labels)
 

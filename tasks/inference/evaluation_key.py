@@ -22,25 +22,20 @@ class EvaluationSettings(Section):
 
     device: str
     precision: Dtype
-    window: int | None
-    vote: Literal["first", "max", "mean"]
+    max_length: int | None
+    aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1
     """How many infer together; on a CPU, each has its share of the threads."""
 
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
     """What of a benchmark can change a prediction."""
-    return EvaluationSettings(
-        device=benchmark.device,
-        precision=benchmark.dtype,
-        window=benchmark.window,
-        vote=benchmark.vote,
-        processes=benchmark.processes,
-    )
+    same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
+    return EvaluationSettings(precision=benchmark.dtype, **same)
 
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
     from nerbench.tasks.inference.loading import resolve_device
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
@@ -50,8 +45,8 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "words_sha256": words_sha256,
         "precision": settings.precision,
         "attention": "auto",
-        "window": str(settings.window or "model"),
-        "vote": settings.vote,
+        "window": str(settings.max_length or "model"),
+        "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
         "block": str(BLOCK),
         "batch_pieces": str(BATCH_PIECES[device.type]),
         "code": CODE_VERSION,

@@ -43,7 +43,9 @@ def measure_tagger(
 def measure_model(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, list[Row]]:
     """The rows by table of a stored model in such a process."""
     options = {"folder": str(materialise(artifact)), "device": benchmark.device, "dtype": benchmark.dtype}
-    adapter = TaggerConfig(name=artifact.name, tagger=STORED_MODEL, options=options | {"window": benchmark.window})
+    adapter = TaggerConfig(
+        name=artifact.name, tagger=STORED_MODEL, options=options | {"max_length": benchmark.max_length}
+    )
     started = time.perf_counter()
     with running_tagger(adapter) as tagger:
         return _rows(artifact, tagger, time.perf_counter() - started, adapter, corpus, benchmark)

@@ -50,7 +50,7 @@ def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 4)  # so that the corpus has several
 
     def run(name: str, refresh: bool = False, **changes: Any) -> Outcome:
-        changed = config.benchmark.model_copy(update={"frozen": False} | changes)
+        changed = config.benchmark.model_copy(update={"check_reproducibility": False} | changes)
         here = config.model_copy(update={"results": str(tmp_path / "results"), "benchmark": changed})
         states.clear()
         with machine(tmp_path / name):

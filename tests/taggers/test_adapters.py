@@ -19,7 +19,7 @@ from nerbench.tasks.inference.tagger_process import running_tagger
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "conllpp" / "test.txt"
 SPACY = os.environ.get("NERBENCH_SPACY_PYTHON", str(Path(__file__).resolve().parents[3] / "spacy-venv/bin/python"))
-"""The interpreter of an environment with spaCy and a model of it: see `docs/taggers.md`."""
+"""The interpreter of an environment with spaCy and a model of it: see `docs/how-to/other-taggers.md`."""
 GLINER = os.environ.get("NERBENCH_GLINER_PYTHON", str(Path(__file__).resolve().parents[3] / "gliner-venv/bin/python"))
 """The interpreter of an environment with gliner."""
 ONTONOTES = {
