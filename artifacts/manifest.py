@@ -3,7 +3,7 @@
 `artifact_id` is the sha256 of the manifest's canonical bytes. `model_sha256` covers weights, configuration and
 tokenizer files alone, so that the same model published twice is one model.
 
-An artifact without weights has another `kind`: a `tagger`, whose manifest says which code makes its predictions, or
+An artifact without weights has another `kind`: a `tagger`, whose manifest identifies the code that makes its predictions, or
 imported `predictions`, whose only file is PREDICTIONS_FILE.
 """
 
@@ -161,7 +161,7 @@ class TaggerSource(Record):
     adapter: str
     """Its name, e.g. `package.module:function`."""
     sha256: Digest | None = None
-    """Of the adapter's source file; None where there is none."""
+    """Of the adapter's source file; None if there is none."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The adapter's options as plain JSON values."""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def load(job: Any) -> tuple[Any, dict[str, Any]]:
-    """The tagger, and what it says of itself."""
+    """The tagger, and its description."""
     started = time.perf_counter()
     module, source = module_of(job["adapter"])
     made = getattr(module, job["adapter"]["name"])
@@ -134,7 +134,7 @@ def write(stream: BinaryIO, message: Any) -> None:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process; None where the system does not say."""
+    """Memory of this process; None if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -110,7 +110,7 @@ class OpenAIChat(Http):
 
 
 def spans_of(answer: Any, n_words: int) -> list[tuple[int, int, str, None]] | None:
-    """The spans in an answer; None where it is anything but spans of so many words that do not overlap."""
+    """The spans in an answer; None if it is anything but spans of so many words that do not overlap."""
     try:
         fenced = FENCE.fullmatch(answer)
         found = [(start, end, kind) for start, end, kind in json.loads(fenced[1] if fenced else answer)]

@@ -114,7 +114,7 @@ def _about(now: Predicted, before: Earlier) -> Row:
 
 
 def _agreement(results: str, before: Row, now: Predicted) -> float | None:
-    """Entities that both runs predict, as a share of those that one of them does; None where some are gone."""
+    """Entities that both runs predict, as a share of those that one of them does; None if some are gone."""
     try:
         uris = (stored(results, before).uri, now.uri)
     except InputError:

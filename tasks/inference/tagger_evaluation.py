@@ -41,7 +41,7 @@ class SavedTagger(NamedTuple):
 
     artifact: ArtifactRef
     is_new: bool
-    """False where the newest manifest of that name says the same."""
+    """False if the newest manifest of that name says the same."""
 
 
 def save_tagger(tagger: TaggerConfig, store: str, run_id: str | None = None) -> SavedTagger:
@@ -150,7 +150,7 @@ def _blocks(tagger: RunningTagger, corpus: Corpus, blocks: range, names: list[st
 
 
 def _tags(ready: Ready) -> list[str]:
-    """`O` and the tags of the declared labels, which are tags or entity types; `O` alone where none is declared."""
+    """`O` and the tags of the declared labels, which are tags or entity types; `O` alone if none is declared."""
     split = [(label, split_tag(label, "auto")) for label in ready.labels or ()]
     if split and all(tag for _, tag in split):
         return list(dict.fromkeys([OUTSIDE, *(label for label, _ in split)]))

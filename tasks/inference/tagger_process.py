@@ -47,7 +47,7 @@ PASSED = frozenset(
 
 
 class Ready(BaseModel):
-    """What a loaded tagger says of itself."""
+    """The description of a loaded tagger."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -126,7 +126,7 @@ class RunningTagger:
                 self.counts = end.counts
 
     def peak_rss_bytes(self) -> int | None:
-        """The most memory that the process had so far; None where the system does not say."""
+        """The most memory that the process had so far; None if the system does not report it."""
         with suppress(OSError, ValueError, IndexError):
             status = Path(f"/proc/{self._process.pid}/status").read_text()
             return 1024 * int(status.partition("VmHWM:")[2].split()[0])
@@ -211,7 +211,7 @@ def environment_of_child() -> dict[str, str]:
 
 
 def find_adapter(config: TaggerConfig) -> dict[str, Any]:
-    """Where the class of an adapter is, as the child is told. Raises InputError where it may not be loaded."""
+    """The location of an adapter's class, as the child needs it. Raises InputError if it may not be loaded."""
     place, _, name = config.tagger.rpartition(":")
     if config.adapter:
         file_of, _, name = ADAPTERS[config.adapter].partition(":")
@@ -246,7 +246,7 @@ class _Pipe:
         self._draining.start()
 
     def send(self, message: Any, deadline: float) -> None:
-        """Write a message. A closed pipe is noticed by whoever reads the reply."""
+        """Write a message. A closed pipe is noticed when the reply is read."""
         body = json.dumps(message, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
         data = memoryview(len(body).to_bytes(4, "big") + body)
         with suppress(BrokenPipeError):

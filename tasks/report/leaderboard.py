@@ -65,7 +65,7 @@ class LeaderboardRow(NamedTuple):
     by_label: dict[str, Number]
     """Strict F1 by label."""
     note: str
-    """How its predictions were made and read, where there is something to say."""
+    """How its predictions were made and read; may be empty."""
     n_gold: int | None
     std: float | None
     """Standard deviation over seeds, in points."""

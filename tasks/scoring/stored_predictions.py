@@ -47,13 +47,13 @@ class Predicted(Section):
     kind: Kind | None = None
     """What made them; None in rows of early versions."""
     label_map: str | None = None
-    """Types of the model that were renamed, as canonical JSON; None where none was."""
+    """Types of the model that were renamed, as canonical JSON; None if none was."""
     n_unmapped: int | None = None
     """Types of the corpus that the model does not know by name."""
     pinned: bool | None = None
-    """False where a tagger's manifest does not identify its predictions, as for an endpoint; None for all others."""
+    """False if a tagger's manifest does not identify its predictions, as for an endpoint; None for all others."""
     n_unparsed: int | None = None
-    """Answers of a language model that could not be parsed, which count as no entities; None where there are none."""
+    """Answers of a language model that could not be parsed, which count as no entities; None if there are none."""
     uri: str
     """Location of the file."""
 
