@@ -3,8 +3,8 @@
 `artifact_id` is the sha256 of the manifest's canonical bytes. `model_sha256` covers weights, configuration and
 tokenizer files alone, so that the same model published twice is one model.
 
-An artifact without weights has another `kind`: a `tagger`, whose manifest identifies the code that makes its predictions, or
-imported `predictions`, whose only file is PREDICTIONS_FILE.
+An artifact without weights has another `kind`: a `tagger`, whose manifest identifies the code that makes its
+predictions, or imported `predictions`, whose only file is PREDICTIONS_FILE.
 """
 
 import re
