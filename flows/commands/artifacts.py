@@ -54,7 +54,8 @@ def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row, *, ev
         _print_facts(ref.name, plain)
         print_table(files)
         return
-    _print_facts(ref.name, {key: _short(plain[key]) for key in _SUMMARY if key in plain})
+    shown = [key for key in plain if key in _SUMMARY or key.partition(".")[0] in kept]
+    _print_facts(ref.name, {key: _short(plain[key]) for key in shown})
     print_table({"path": one["path"], "bytes": one["size"]} for one in files)
     print_note(f"--all shows all {len(plain)} keys, and the digests of the files")
 

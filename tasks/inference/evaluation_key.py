@@ -10,7 +10,7 @@ from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.inference.processes import threads_of_each
 
 CODE_VERSION = "2"
-"""Raise it whenever a change of the code may change a prediction."""
+"""Increase it with every change of the code that may change a prediction."""
 
 
 TAGGER_CODE_VERSION = "1"
@@ -18,18 +18,18 @@ TAGGER_CODE_VERSION = "1"
 
 
 class EvaluationSettings(Section):
-    """What of the configuration can change a prediction."""
+    """The settings that can change a prediction."""
 
     device: str
     precision: Dtype
     max_length: int | None
     aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1
-    """How many infer together; on a CPU, each has its share of the threads."""
+    """Number of processes that infer together; on a CPU, each has its share of the threads."""
 
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
-    """What of a benchmark can change a prediction."""
+    """The settings of a benchmark that can change a prediction."""
     same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
     return EvaluationSettings(precision=benchmark.dtype, **same)
 

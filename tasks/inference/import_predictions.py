@@ -207,7 +207,7 @@ def _compared(found: PredictionSource, corpus: Corpus) -> Iterator[Sentence]:
 def _difference(
     found: PredictionSource, theirs: Sentence | None, ours: list[str] | None, number: int, corpus: Corpus
 ) -> tuple[str, str]:
-    """The place of the first different word, and both words."""
+    """The place of the first different word, and both texts."""
     there, here = theirs.words if theirs else [], ours or []
     pairs = zip_longest(there, here)
     word, pair = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])

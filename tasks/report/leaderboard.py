@@ -65,7 +65,7 @@ class LeaderboardRow(NamedTuple):
     by_label: dict[str, Number]
     """Strict F1 by label."""
     note: str
-    """How its predictions were made and read; may be empty."""
+    """How the predictions were made and read, if this is unusual."""
     n_gold: int | None
     std: float | None
     """Standard deviation over seeds, in points."""

@@ -62,7 +62,7 @@ class NamedPredictions(NamedTuple):
     corpus: Corpus
     types: tuple[str, ...]
     label_map: str | None
-    """Types of the model that were renamed, as canonical JSON; None if none was."""
+    """Types of the model that were renamed, as canonical JSON; None if there are none."""
     unmapped: tuple[str, ...]
     """Types of the corpus that the model does not know by name, sorted."""
 

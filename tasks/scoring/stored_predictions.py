@@ -47,7 +47,7 @@ class Predicted(Section):
     kind: Kind | None = None
     """What made them; None in rows of early versions."""
     label_map: str | None = None
-    """Types of the model that were renamed, as canonical JSON; None if none was."""
+    """Types of the model that were renamed, as canonical JSON; None if there are none."""
     n_unmapped: int | None = None
     """Types of the corpus that the model does not know by name."""
     pinned: bool | None = None
@@ -64,7 +64,7 @@ class Predicted(Section):
 
 
 READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed")
-"""Fields that say how predictions were read; they identify none."""
+"""Fields that describe how the predictions were read. They do not identify predictions."""
 
 
 def predictions_key(row: Mapping[str, Any]) -> str:
