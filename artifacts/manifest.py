@@ -100,6 +100,8 @@ class CorpusDigest(Record):
     """What was read, where it was files."""
     divided: str | None = None
     """The rule and the seed by which the split was taken from a larger source; None if it was read whole."""
+    tokenizer: str | None = None
+    """What split texts into words; None if the source has words."""
 
 
 class CodeVersion(Record):

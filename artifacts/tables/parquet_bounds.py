@@ -188,6 +188,8 @@ def decoded_bytes(column: pa.ChunkedArray) -> int:
 def _decoded_bytes(array: pa.Array) -> int:
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         return 8 * len(array) + _decoded_bytes(array.flatten())
+    if pa.types.is_struct(array.type):
+        return len(array) + sum(map(_decoded_bytes, array.flatten()))
     if not pa.types.is_dictionary(array.type):
         return int(array.nbytes)
     lengths = pc.binary_length(array.dictionary).fill_null(0).cast(pa.int64())
@@ -211,6 +213,8 @@ def plain(rows: pa.Table) -> pa.Table:
 
 
 def _plain_type(kind: pa.DataType) -> Any:
-    if pa.types.is_list(kind) and pa.types.is_dictionary(kind.value_type):
-        return pa.list_(pa.field(kind.value_field.name, kind.value_type.value_type, kind.value_field.nullable))
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([one.with_type(_plain_type(one.type)) for one in kind])
     return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -103,6 +103,7 @@ def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
 def _corpus(corpus: Row) -> str:
     files = "".join(f" {file['name']}" for file in corpus["files"])
     divided = f", divided: {corpus['divided']}" if corpus.get("divided") else ""
+    divided += f", tokenizer: {corpus['tokenizer']}" if corpus.get("tokenizer") else ""
     return f"{corpus['dataset']} {corpus['split']}{files} (words {corpus['words_sha256'][:12]}{divided})"
 
 

@@ -1,5 +1,7 @@
 """`nerbench init`: inspect a data set and write a commented configuration for it."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE|FOLDER|HUB_ID", help="The data. Default: ./data if it exists, otherwise this folder."),
+    typer.Argument(
+        metavar="FILE|FOLDER|HUB_ID|KEY=VALUE",
+        help="The data: files, a folder or a Hub id; or `train=FILE dev=FILE test=FILE`, or `all=FILE` to divide it. "
+        "Other keys of a data set, such as `columns.tags=2`, are not guessed. Default: ./data if it exists, otherwise "
+        "this folder.",
+    ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The configuration file to write.")]
 Base = Annotated[
@@ -41,16 +48,18 @@ def init(  # noqa: PLR0913 - one parameter an option
     from nerbench.artifacts.storage.paths import write_whole
     from nerbench.tasks.inspection.config_writer import configuration_for
     from nerbench.tasks.inspection.guess_format import guess
+    from nerbench.tasks.inspection.holdout import hold_out
     from nerbench.tasks.inspection.inspection import inspect_dataset
 
-    guessed = guess(sources or [_default()])
+    guessed = guess(sources or [], _ask, _default())
     with show_progress("reading"):
-        facts = inspect_dataset(guessed.dataset)
-    dataset = _with_shown_paths(guessed.dataset)
+        held_out = hold_out(guessed.dataset)
+        facts = inspect_dataset(held_out.dataset)
+    dataset = _with_shown_paths(held_out.dataset)
     written = configuration_for(dataset, facts, base)
     _check(written.text, output)
     write_whole(output, [written.text.encode()])
-    for line in (*guessed.assumptions, *facts.notes):
+    for line in (*guessed.assumptions, *held_out.assumptions, *facts.notes):
         print_note(f"! {line}")
     _show(facts)
     print_note(f"{output} is written; {written.next}")
@@ -66,6 +75,16 @@ def _check_output(output: Path, force: bool) -> None:
         raise InputError(f"-o {output}", "exists already", "choose another name, or overwrite it with --force")
     if not output.parent.is_dir():
         raise InputError(f"-o {output}", f"there is no folder {output.parent}", "make it first")
+
+
+def _ask(question: str, answers: Sequence[str]) -> str | None:
+    """The answer on a terminal; None elsewhere."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    from rich.console import Console
+    from rich.prompt import Prompt
+
+    return Prompt.ask(question, choices=[*answers], default=answers[0], console=Console(stderr=True))
 
 
 def _default() -> str:

@@ -83,6 +83,8 @@ def show(found: "Inspection") -> None:
             echo()
         types = ", ".join(dataset.types) or "none"
         _line(f"{dataset.name}: {dataset.format}, scheme {dataset.scheme}, entity types {types}")
+        if tokenizer := dataset.splits[0].tokenizer:
+            _line(f"texts are split into words by the tokenizer {tokenizer}")
         if dataset.division:
             _line(f"split: {dataset.division}")
         for note in dataset.notes:

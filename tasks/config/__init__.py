@@ -5,7 +5,15 @@
 
 from nerbench.tasks.config.base import Dtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.schema import Config
-from nerbench.tasks.config.schema_data import FIELDS_OF, DatasetConfig, EvaluateMetric, Format, GoldConfig, SliceConfig
+from nerbench.tasks.config.schema_data import (
+    FIELDS_OF,
+    Column,
+    DatasetConfig,
+    EvaluateMetric,
+    Format,
+    GoldConfig,
+    SliceConfig,
+)
 from nerbench.tasks.config.schema_models import ModelConfig
 from nerbench.tasks.config.schema_run import (
     BenchmarkConfig,
@@ -25,6 +33,7 @@ __all__ = [
     "BenchmarkConfig",
     "CacheConfig",
     "CardConfig",
+    "Column",
     "Config",
     "DatasetConfig",
     "Dtype",

@@ -267,6 +267,8 @@ def _check_files(config: Config, needs: Collection[str]) -> None:
 def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
     """Where a local folder is named, the folder, and what to do where it is missing."""
     for number, dataset in enumerate(config.datasets):
+        for split, folder in dataset.files.items() if dataset.format == "brat" else ():
+            yield ("datasets", number, "files", split), folder, "name a folder of .txt and .ann files"
         if dataset.path and Path(dataset.path).is_absolute():
             yield ("datasets", number, "path"), dataset.path, "name a folder, or the id of a data set of the Hub"
     for number, model in enumerate(config.models):
@@ -279,11 +281,11 @@ def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
 
 def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, dataset in enumerate(config.datasets):
-        for split, file in dataset.files.items():
+        for split, file in dataset.files.items() if dataset.format != "brat" else ():
             yield ("datasets", number, "files", split), file
     formats = {dataset.name: dataset.format for dataset in config.datasets}
     for number, gold in enumerate(config.golds):
-        if "files" in FIELDS_OF[gold.format or formats[gold.dataset]]:
+        if (kind := gold.format or formats[gold.dataset]) != "brat" and "files" in FIELDS_OF[kind]:
             yield ("golds", number, "file"), gold.file
     for number, metric in enumerate(config.metrics):
         if isinstance(metric, str):

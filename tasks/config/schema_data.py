@@ -9,15 +9,20 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from nerbench.tasks.config.base import Name, Section, SourceName, Text
 from nerbench.tasks.config.splits import SplitConfig
 
-Format = Literal["conll", "parquet", "json", "hub", "datasets", "loader"]
+Format = Literal["conll", "parquet", "json", "csv", "label-studio", "spacy", "brat", "hub", "datasets", "loader"]
+Column = Literal["words", "tags", "document", "sentence", "text", "spans", "tokens"]
 TagScheme = Literal["auto", "io", "iob1", "iob2", "bioes", "bilou"]
 
 FIELDS_OF: dict[Format, tuple[str, ...]] = {
     "conll": ("files", "columns", "delimiter", "encoding"),
-    "parquet": ("files", "columns", "labels"),
-    "json": ("files", "columns", "labels", "encoding"),
-    "hub": ("path", "config", "revision", "columns", "labels"),
-    "datasets": ("path", "columns", "labels"),
+    "parquet": ("files", "columns", "labels", "tokenizer", "flatten"),
+    "json": ("files", "columns", "labels", "encoding", "tokenizer", "flatten"),
+    "csv": ("files", "columns", "encoding", "tokenizer", "flatten"),
+    "label-studio": ("files", "encoding", "tokenizer", "flatten"),
+    "spacy": ("files", "encoding", "tokenizer", "flatten"),
+    "brat": ("files", "encoding", "tokenizer", "flatten"),
+    "hub": ("path", "config", "revision", "columns", "labels", "tokenizer", "flatten"),
+    "datasets": ("path", "columns", "labels", "tokenizer", "flatten"),
     "loader": ("loader", "options", "labels"),
 }
 """The fields of each format; the first one gives the location and is required."""
@@ -30,11 +35,15 @@ class DatasetConfig(Section):
     name: Name
     """The name of the data set in tables."""
     format: Format = "conll"
-    """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line. `hub`: a
-    data set on the Hugging Face Hub, or a folder with the same layout. `datasets`: a folder written by
-    `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a custom function."""
+    """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line, or one
+    text with spans by character offsets, such as exports of Doccano and Prodigy; `json` files can also hold one array.
+    `csv`: one word or one text per row, with a header. `label-studio`: its JSON export. `spacy`: its JSON training
+    data. `brat`: a folder of `.txt` and `.ann` files. `hub`: a data set on the Hugging Face Hub, or a folder with the
+    same layout. `datasets`: a folder written by `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a
+    custom function. See the reference page on data formats."""
     files: dict[SourceName, Text] = Field(default_factory=dict)
-    """conll, parquet, json: one file (path or fsspec URL) per split, or `all`: a file that `split` divides."""
+    """conll, parquet, json, csv, label-studio, spacy, brat: one file (path or fsspec URL) per split, or `all`: a file
+    that `split` divides. `.gz` and `.zst` files are decompressed, except Parquet. brat: a local folder per split."""
     path: Text | None = None
     """hub: the id of the data set, or a local folder. datasets: the folder."""
     config: str | None = None
@@ -46,15 +55,24 @@ class DatasetConfig(Section):
     returns a `datasets.Dataset` of the split or a `DatasetDict` of all splits."""
     options: dict[str, Any] = Field(default_factory=dict)
     """loader: additional keyword arguments of the function."""
-    columns: dict[Literal["words", "tags", "document"], int | str] = Field(default_factory=dict)
+    columns: dict[Column, int | str] = Field(default_factory=dict)
     """The columns of words and tags. conll: 0-based positions, negative from the end (default 0 and -1), or names in a
-    `# global.columns =` header. parquet, json, hub, datasets: column names (default `tokens` or `words`, and
-    `ner_tags` or `tags`), and optionally a `document` column, where the sentences of a document are adjacent
-    (datasets: default `document`, if there is one)."""
-    delimiter: Literal["auto", "tab", "space"] = "auto"
-    """conll: the column separator; `auto` is any white space."""
+    `# global.columns =` header. parquet, json, csv, hub, datasets: column names. A sentence per row has `words`
+    (default `tokens` or `words`) and `tags` (default `ner_tags` or `tags`); optionally a `document` column, where the
+    sentences of a document are adjacent (datasets: default `document`, if there is one). A word per row also has a
+    `sentence` column. A text per row has `text` and `spans` (default `entities`, `spans`, `label`, `labels` or `ents`),
+    and optionally `tokens` (default `tokens`); a text is a document, unless `document` says otherwise."""
+    delimiter: Literal["auto", "tab", "space", "pipe"] = "auto"
+    """conll: the column separator; `auto` is any white space. `pipe`: one sentence per line, as `word|TAG word|TAG`."""
     encoding: str = "utf-8"
-    """conll, json: the text encoding of the files."""
+    """All files except Parquet: their text encoding."""
+    tokenizer: Literal["rules-1", "whitespace", "file"] | None = None
+    """Texts with spans: how they are split into words. `rules-1`: white space and punctuation, in the same way as texts
+    to predict. `whitespace`: white space only. `file`: the tokens in the data. Default: `file` if there are tokens,
+    otherwise `rules-1`. A line break ends a sentence, except in a span."""
+    flatten: Literal["longest", "outer"] | None = None
+    """Texts with spans: what to keep of spans that overlap. `longest`: the longest ones that do not overlap. `outer`:
+    those that no other one contains. Default: overlapping spans are an error that counts them."""
     labels: tuple[str, ...] = ()
     """parquet, json, hub, datasets, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
     split: SplitConfig | None = None
@@ -64,7 +82,8 @@ class DatasetConfig(Section):
     invalid: Literal["repair", "refuse"] = "repair"
     """Handling of an `I-` (`E-`, `L-`) that does not continue an entity of its type, also in the data set's
     `golds`. `repair` turns it into a `B-`, as conlleval does, with a warning; the column `n_repaired` counts them.
-    `refuse` raises an error that names its place."""
+    `refuse` raises an error that names its place. The same holds for a span that cuts a word: `repair` extends it to
+    the whole word, and drops it if it holds none."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Renames entity types of the data set, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
@@ -93,6 +112,8 @@ class DatasetConfig(Section):
         for name in {field: None for fields in FIELDS_OF.values() for field in fields if field not in read}:
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
                 raise ValueError(f"`{name}` has no effect on a {self.format} data set, which has {', '.join(read)}")
+        if self.format == "conll" and {*self.columns} - {"words", "tags", "document"}:
+            raise ValueError("a conll data set has columns.words and columns.tags only")
         if self.format == "conll" and "document" in self.columns:
             raise ValueError("columns.document has no effect on a conll data set, which has -DOCSTART- lines")
         return self
@@ -116,6 +137,8 @@ class DatasetConfig(Section):
 
     def file_of(self, split: str) -> str | None:
         """The file that a split is read from; None if it is no file."""
+        if self.format == "brat":
+            return None
         is_made = self.split is not None and split in self.split.amounts
         files: Mapping[Any, str] = self.files
         return files.get(self.divided if is_made else split)
@@ -132,8 +155,10 @@ class GoldConfig(Section):
     """The location, as in `files`, `path` or `loader` of a data set of the same format."""
     format: Format | None = None
     """The format; by default that of the data set, with the same columns, labels, encoding and options."""
-    columns: dict[Literal["words", "tags"], int | str] = Field(default_factory=dict)
-    """The columns of words and tags, if they differ from those of the data set."""
+    columns: dict[Literal["words", "tags", "sentence", "text", "spans", "tokens"], int | str] = Field(
+        default_factory=dict
+    )
+    """The columns of words and tags, or of texts and spans, if they differ from those of the data set."""
     scheme: TagScheme | None = None
     """The tag scheme; `auto` recognises it. Default: `auto`, or `io` if the data set declares `io`."""
 

@@ -16,7 +16,7 @@ in a Dataset, without copying its words, for users and for the tokenizing before
 import mmap
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import IO, NamedTuple, TypeVar, overload
 
@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.artifacts.local_copies import cache_folder
-from nerbench.tasks.data.readers import Sentence, Source
+from nerbench.tasks.data.readers import Repairs, Sentence, Source
 from nerbench.tasks.data.tag_schemes import TagReading
 
 CHUNK = 2048
@@ -122,6 +122,10 @@ class ArrowCache(NamedTuple):
     """(sentences,) 0-based numbers of the documents; None where the source has none."""
     at: Sequence[int]
     """(sentences,) what `Source.place` takes."""
+    repairs: Mapping[int, Repairs]
+    """By sentence, where spans were changed to be tags."""
+    tokenizer: str | None
+    """What split texts into words; None for words that the source has as such."""
 
     @property
     def starts(self) -> npt.NDArray[np.bool_]:
@@ -156,19 +160,27 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
     labels: dict[str, int] = {}
     codes, documents, at = array("i"), array("i"), array("q")
     marks = _Boundaries()
+    repairs: dict[int, Repairs] = {}
+    tokenizers: set[str] = set()
 
     def words() -> Iterator[pa.RecordBatch]:
         for run in chunked(sentences):
             for sentence in run:
                 codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
                 documents.append(marks.number(sentence.document))
+                if sentence.tokenizer:
+                    tokenizers.add(sentence.tokenizer)
+                if sentence.repairs:
+                    repairs[len(at)] = sentence.repairs
                 at.append(sentence.at)
             yield _batch(run, source)
 
     column = _on_disk(words())
     if not at:
         raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
-    return ArrowCache(column, tuple(labels), np.frombuffer(codes, np.intc), documents if marks.any else None, at)
+    numbers = documents if marks.any else None
+    tokenizer = ", ".join(sorted(tokenizers)) or None
+    return ArrowCache(column, tuple(labels), np.frombuffer(codes, np.intc), numbers, at, repairs, tokenizer)
 
 
 class _Boundaries:

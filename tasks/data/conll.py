@@ -4,6 +4,8 @@ Lines of white space alone are blank. A first line `# global.columns = FORM NER`
 such a file, lines that begin with `# ` before a sentence's first word are comments. In CoNLL-U and its kin, the first
 column numbers the words of each sentence: the words are read from the second one by default, lines that begin with `#`
 before a sentence's first word are comments, and tokens of several words (`1-2`) and empty nodes (`1.1`) are left out.
+
+With the delimiter `pipe`, a line is a sentence: `Oslo|B-LOC is|O` or `Oslo|NNP|B-LOC is|VBZ|O`, as in spaCy's `.iob`.
 """
 
 import re
@@ -13,14 +15,13 @@ from itertools import chain, islice
 from typing import Literal
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.readers import Sentence, Source, shortened
+from nerbench.tasks.config import Column, DatasetConfig
+from nerbench.tasks.data.readers import MARKER, Sentence, Source, shortened
 from nerbench.tasks.data.text_files import read_lines
 
-Columns = Mapping[Literal["words", "tags", "document"], int | str]
-_HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
-_MARKER = "-DOCSTART-"
-_NOT_A_WORD = re.compile(r"\d+[-.]\d+")
+Columns = Mapping[Column, int | str]
+HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
+NOT_A_WORD = re.compile(r"\d+[-.]\d+")
 """The number of a token of several words, or of an empty node."""
 _LOOKED_AT = 200
 """Lines that tell whether the words are numbered."""
@@ -32,8 +33,28 @@ def read_conll(path: str, config: DatasetConfig) -> Source:
     Reading raises CorpusError: the file is missing or not in the encoding; a line has another number of columns than
     the first, no word or no tag. Names file, line and content.
     """
-    sentences = _sentences(path, read_lines(path, config.encoding), config.columns, config.delimiter)
-    return Source(path, sentences, lambda at, word: f"{path}:{at + word}")
+    lines = read_lines(path, config.encoding)
+    if config.delimiter == "pipe":
+        return Source(path, _piped(path, lines, config.columns), lambda at, word: f"{path}:{at} word {word}")
+    return Source(
+        path, _sentences(path, lines, config.columns, config.delimiter), lambda at, word: f"{path}:{at + word}"
+    )
+
+
+def word_lines(lines: Iterable[str], comment: str | None = "# ") -> Iterator[tuple[int, str, bool, int]]:
+    """Lines that hold a word: 1-based number, line, whether it is a sentence's first, and document markers so far.
+
+    `comment` begins lines that stand before a sentence's first word and hold none; None where no line is a comment.
+    """
+    inside, documents = False, 0
+    for number, line in enumerate(lines, start=1):
+        if not line or line.isspace():
+            inside = False
+        elif line.startswith(MARKER):
+            inside, documents = False, documents + 1
+        elif inside or comment is None or not line.startswith(comment):
+            yield number, line.rstrip("\r"), not inside, documents
+            inside = True
 
 
 def read_words(name: str, lines: Iterable[str]) -> Iterator[Sentence]:
@@ -46,7 +67,7 @@ def read_words(name: str, lines: Iterable[str]) -> Iterator[Sentence]:
 
 def words_column(first: Sequence[str]) -> int:
     """Where the words stand by default, by the first lines of a file: 0-based."""
-    if first and (header := _HEADER.match(first[0])):
+    if first and (header := HEADER.match(first[0])):
         names = header[1].split()
         return names.index("FORM") if "FORM" in names else 0
     return int(is_numbered(first))
@@ -55,12 +76,10 @@ def words_column(first: Sequence[str]) -> int:
 def is_numbered(lines: Iterable[str]) -> bool:
     """Whether the first of at least three columns counts the words of every sentence from 1 on, as in CoNLL-U."""
     expected, most = 1, 0
-    for line in lines:
-        if not line or line.isspace() or line.startswith(_MARKER):
-            expected = 1
-            continue
+    for _, line, begins, _ in word_lines(lines, "#"):
+        expected = 1 if begins else expected
         number, *others = line.split("\t")
-        if (expected == 1 and line.startswith("#")) or (len(others) > 1 and _NOT_A_WORD.fullmatch(number)):
+        if len(others) > 1 and NOT_A_WORD.fullmatch(number):
             continue
         if len(others) < 2 or number != str(expected):
             return False
@@ -69,12 +88,23 @@ def is_numbered(lines: Iterable[str]) -> bool:
     return most > 1  # a single `1` may be a word
 
 
+def column_splitter(delimiter: str) -> Callable[[str], list[str]]:
+    """What divides a line into columns.
+
+    Only blanks and tabs part them: other Unicode spaces are parts of words (`10\u00a0000`).
+    """
+    if delimiter == "tab":
+        return lambda line: line.rstrip(" ").split("\t")
+    blanks = re.compile(r" +" if delimiter == "space" else r"[ \t]+")
+    return lambda line: blanks.split(line.strip(" \t"))
+
+
 def _sentences(
     path: str, lines: Iterable[str], columns: Columns, delimiter: str, *, tagged: bool = True
 ) -> Iterator[Sentence]:
     rest = iter(lines)
     first = list(islice(rest, _LOOKED_AT))
-    header = _HEADER.match(first[0]) if first else None
+    header = HEADER.match(first[0]) if first else None
     numbered = not header and is_numbered(first)
     reader = _Reader(
         path=path,
@@ -85,11 +115,28 @@ def _sentences(
         numbered=numbered,
         default=words_column(first),
     )
-    for number, line in enumerate(chain(first, rest), start=1):
-        if not (header and number == 1) and (sentence := reader.read_line(number, line)):
+    if header:
+        first[0] = ""
+    for number, line, begins, document in word_lines(chain(first, rest), reader.comment):
+        if begins and (sentence := reader.end_sentence(document)):
             yield sentence
+        reader.add_word(number, line)
     if sentence := reader.end_sentence():
         yield sentence
+
+
+def _piped(path: str, lines: Iterable[str], columns: Columns) -> Iterator[Sentence]:
+    width = 0
+    word, tag = columns.get("words", 0), columns.get("tags", -1)
+    for number, line, _, document in word_lines(lines):
+        items = line.split()
+        width = width or items[0].count("|") + 1
+        rows = [item.rsplit("|", max(width - 1, 1)) for item in items]
+        wrong = [item for item, row in zip(items, rows, strict=True) if len(row) != width or not all(row)]
+        if wrong or not isinstance(word, int) or not isinstance(tag, int):
+            problem = f"{shortened(wrong[0] if wrong else line)} is not of the form of the first item, such as word|TAG"
+            raise CorpusError(f"{path}:{number}", problem, "correct it, or declare another `delimiter`")
+        yield Sentence([row[word] for row in rows], [row[tag] for row in rows], document or None, number)
 
 
 @dataclass(kw_only=True)
@@ -115,36 +162,30 @@ class _Reader:
     document: int | None = None
 
     def __post_init__(self) -> None:
-        self._split = _splitter(self.delimiter)
+        self._split = column_splitter(self.delimiter)
         self._width: int | None = None
         self._first = 0
         self._ids = self.numbered or (self.names or [])[:1] == ["ID"]
         self._word = self._position("words", self.default)
         self._tag = self._position("tags", -1)
 
-    def read_line(self, number: int, line: str) -> Sentence | None:
-        """The sentence that this line ends, if it ends one."""
-        if not line or line.isspace():
-            return self.end_sentence()
-        if line.startswith(_MARKER):
-            ended = self.end_sentence()
-            self.document = (self.document or 0) + 1
-            return ended
-        is_comment = line.startswith("#" if self._ids else "# ") and (self._ids or self.names is not None)
-        if self.words or not is_comment:
-            self._add_word(number, line.rstrip("\r"))
-        return None
+    @property
+    def comment(self) -> str | None:
+        """How comments begin; None where the file has none."""
+        if self._ids:
+            return "#"
+        return "# " if self.names is not None else None
 
-    def end_sentence(self) -> Sentence | None:
-        if not self.words:
-            return None
-        ended = Sentence(self.words, self.tags, self.document, self.start)
-        self.words, self.tags = [], []
+    def end_sentence(self, document: int = 0) -> Sentence | None:
+        """The sentence before, if there is one; `document` is the number of markers before the next one."""
+        ended = Sentence(self.words, self.tags, self.document, self.start) if self.words else None
+        self.words, self.tags, self.document = [], [], document or None
         return ended
 
-    def _add_word(self, number: int, line: str) -> None:
+    def add_word(self, number: int, line: str) -> None:
+        """Read a line of the sentence."""
         columns = self._split(line)
-        if self._ids and _NOT_A_WORD.fullmatch(columns[0]):
+        if self._ids and NOT_A_WORD.fullmatch(columns[0]):
             return
         if len(columns) != self._width:
             self._check_width(number, line, len(columns))
@@ -203,11 +244,3 @@ class _Reader:
 
 def _columns(number: int) -> str:
     return f"{number} column{'s' if number > 1 else ''}"
-
-
-def _splitter(delimiter: str) -> Callable[[str], list[str]]:
-    """Only blanks and tabs part columns: other Unicode spaces are parts of words (`10\u00a0000`)."""
-    if delimiter == "tab":
-        return lambda line: line.rstrip(" ").split("\t")
-    blanks = re.compile(r" +" if delimiter == "space" else r"[ \t]+")
-    return lambda line: blanks.split(line.strip(" \t"))

@@ -16,7 +16,7 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
 from nerbench.tasks.data.division import read_divided, undivided
-from nerbench.tasks.data.readers import FILE_FORMATS, Sentence, Source, read_splits
+from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
     SchemeEvidence,
@@ -52,9 +52,13 @@ class Corpus:
     documents: Sequence[int] | None
     """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
     n_repaired: int = 0
-    """Tags of the source that continue no entity of their type, and begin one here."""
+    """Tags of the source that continue no entity of their type, and begin one here; and spans that cut a word."""
     first_repaired: str | None = None
-    """Where the first of them stands, in any split of the source."""
+    """Where the first of those tags stands, in any split of the source, or else the first of those spans."""
+    repairs: Repairs = NO_REPAIRS
+    """Spans of the source that were changed to be tags."""
+    tokenizer: str | None = None
+    """What split the texts of the source into words; None for words that it has as such."""
     rows: Sequence[int] | None = None
     """Positions of the sentences in the source that `split` divided; None for a source read whole."""
 
@@ -121,7 +125,11 @@ def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, 
 
 def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
     """What a system tells of a data set's files to say that they are the same; None where only reading them does."""
-    if config.format not in FILE_FORMATS or any("://" in path for path in config.files.values()):
+    if (
+        config.format not in FILE_FORMATS
+        or config.format == "brat"
+        or any("://" in path for path in config.files.values())
+    ):
         return None
     try:
         told = [Path(path).stat() for path in config.files.values()]
@@ -143,7 +151,8 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
             words=read.words,
             documents=read.documents,
             rows=sources[split].rows,
-            **annotation(read, scheme, config, evidence.first_invalid(scheme)),
+            tokenizer=read.tokenizer,
+            **annotation(read, scheme, config, evidence.first_invalid(scheme), sources[split]),
         )
         for split, read in spooled.items()
     }
@@ -167,7 +176,9 @@ def read_whole(source: Source, evidence: SchemeEvidence) -> ArrowCache:
     return cache_as_arrow(source, evidence.watch(source))
 
 
-def annotation(read: ArrowCache, scheme: Scheme, config: DatasetConfig, first_invalid: str | None) -> dict[str, Any]:
+def annotation(
+    read: ArrowCache, scheme: Scheme, config: DatasetConfig, first_invalid: str | None, source: Source
+) -> dict[str, Any]:
     """The fields of a Corpus that an annotation gives: tags in IOB2, renamed and ignored as `config` says, and repairs.
 
     `first_invalid` is where the first invalid tag stands, if there is one.
@@ -180,17 +191,30 @@ def annotation(read: ArrowCache, scheme: Scheme, config: DatasetConfig, first_in
         ignore_labels=frozenset(config.ignore_labels),
     )
     n_repaired = count_invalid(list(labels.values()), read.codes, read.starts) if first_invalid else 0
-    return {"tags": read.tags(reading), "n_repaired": n_repaired, "first_repaired": first_invalid}
+    repairs = Repairs(*map(sum, zip(NO_REPAIRS, *read.repairs.values(), strict=True)))
+    cut = [number for number, of in read.repairs.items() if of.cut]
+    return {
+        "tags": read.tags(reading),
+        "n_repaired": n_repaired + repairs.cut,
+        "first_repaired": first_invalid or (source.place(read.at[cut[0]], 0) if cut else None),
+        "repairs": repairs,
+    }
 
 
 def warn_of_repairs(name: str, corpus: Corpus) -> None:
-    """Warn once a process of the tags that were repaired in a corpus; `name` says which it is."""
-    if corpus.n_repaired:
+    """Warn once a process of the tags and spans that were repaired in a corpus; `name` says which it is."""
+    n_cut, n_dropped = corpus.repairs
+    if n_tags := corpus.n_repaired - n_cut:
         _warn(
-            f"{name}: invalid tags, which continue no entity of their type: {corpus.n_repaired:,} of "
+            f"{name}: invalid tags, which continue no entity of their type: {n_tags:,} of "
             f"{corpus.n_words:,}, the first of all splits at {corpus.first_repaired}; read as B-, as conlleval does "
             "(`invalid: refuse` makes it an error)"
         )
+    if n_cut:
+        at = "" if n_tags else f", the first at {corpus.first_repaired}"
+        _warn(f"{name}: spans that cut a word, extended to all of it: {n_cut:,}{at} (`invalid: refuse` refuses them)")
+    if n_dropped:
+        _warn(f"{name}: spans that overlap another one, left out by `flatten`: {n_dropped:,}")
 
 
 @lru_cache(maxsize=128)
@@ -241,7 +265,7 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
     evidence = SchemeEvidence(its.scheme, dataset.invalid)
     read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
     scheme = evidence.scheme("write the whole annotation in one scheme")
-    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme)))
+    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme), source))
 
 
 def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
@@ -252,6 +276,7 @@ def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> Datas
         update={
             where: {split: config.file} if where == "files" else config.file,
             "columns": config.columns or base.columns,
+            "invalid": dataset.invalid,
             "scheme": config.scheme or ("io" if dataset.scheme == "io" else "auto"),
             "config": None,
             "revision": None,

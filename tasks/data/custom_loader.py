@@ -102,7 +102,7 @@ def _source(name: str, items: Iterable[Any], config: DatasetConfig) -> Source:
         return f"{name} sentence {number}"
 
     records = (_record(number, item, where(number)) for number, item in enumerate(items))
-    sentences = read_records(records, where, config.labels)
+    sentences = read_records(records, where, config)
     return Source(name, sentences, lambda at, word: f"{where(at)} word {word}")
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig, SplitConfig
 from nerbench.tasks.data.arrow_cache import ArrowCache, cache_as_arrow
-from nerbench.tasks.data.readers import Sentence, Source, read_splits
+from nerbench.tasks.data.readers import NO_REPAIRS, Sentence, Source, read_splits
 
 _ORDER = ("train", "validation", "test")
 
@@ -91,5 +91,6 @@ def _chosen(read: ArrowCache, rows: npt.NDArray[np.int64]) -> Iterator[Sentence]
     for number, (words, end, is_wanted) in enumerate(zip(read.words, ends.tolist(), wanted.tolist(), strict=True)):
         if is_wanted:
             tags = [read.labels[code] for code in read.codes[start:end]]
-            yield Sentence(words, tags, None if read.documents is None else read.documents[number], read.at[number])
+            document = None if read.documents is None else read.documents[number]
+            yield Sentence(words, tags, document, read.at[number], read.repairs.get(number, NO_REPAIRS), read.tokenizer)
         start = end

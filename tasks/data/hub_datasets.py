@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.parquet_and_json import arrow_records, check_columns
+from nerbench.tasks.data.parquet_files import arrow_records, check_columns
 from nerbench.tasks.data.readers import Sentence, Source
-from nerbench.tasks.data.records import find_columns, read_records
+from nerbench.tasks.data.records import TextColumns, find_columns, read_records
+from nerbench.tasks.data.spans import LABEL_KEYS
 
 SPLITS = ("train", "validation", "test")
 _DOCUMENT = "document"
@@ -113,10 +114,15 @@ def _sentences(rows: Any, name: str, config: DatasetConfig, document: str | None
     columns = find_columns(rows.column_names, name, config)
     if columns.document is None and document in rows.column_names:
         columns = columns._replace(document=document)
-    labels = config.labels or getattr(getattr(rows.features[columns.tags], "feature", None), "names", ())
+    feature = rows.features[columns[1]]
+    if isinstance(columns, TextColumns):
+        keys = getattr(feature, "feature", feature)
+        feature = next((keys[key] for key in LABEL_KEYS if key in keys), None) if isinstance(keys, dict) else None
+    feature = getattr(feature, "feature", feature)
+    labels = config.labels or getattr(feature, "names", ())
     check_columns(rows.features.arrow_schema, columns, name, named=bool(labels))
     tables = rows.select_columns(list({c for c in columns if c})).with_format("arrow").iter(batch_size=2048)
-    yield from read_records(arrow_records(_whole(tables, name), columns), lambda at: f"{name} row {at}", labels)
+    yield from read_records(arrow_records(_whole(tables, name), columns), lambda at: f"{name} row {at}", config, labels)
 
 
 def _whole(tables: Iterator[pa.Table], name: str) -> Iterator[pa.Table]:

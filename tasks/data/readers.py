@@ -6,6 +6,24 @@ from typing import Any, NamedTuple
 
 from nerbench.tasks.config import DatasetConfig, Format
 
+MARKER = "-DOCSTART-"
+"""The word that begins a document."""
+
+
+class Repairs(NamedTuple):
+    """Numbers of spans."""
+
+    cut: int = 0
+    """That began or ended within a word."""
+    dropped: int = 0
+    """That overlapped others, and were not kept."""
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+NO_REPAIRS = Repairs()
+
 
 class Sentence(NamedTuple):
     """A sentence as it stands in its source: at least one word, one tag a word."""
@@ -17,6 +35,10 @@ class Sentence(NamedTuple):
     """What tells its document from the one before; None in a source without documents, or before its first mark."""
     at: int
     """Line of its first word, or number of its row: what `Source.place` takes."""
+    repairs: Repairs = NO_REPAIRS
+    """What was changed to read spans by character offsets as tags."""
+    tokenizer: str | None = None
+    """What split the text into words: its name; None for words that the source has as such."""
 
 
 class Source(NamedTuple):
@@ -42,8 +64,12 @@ def shortened(value: object) -> str:
 # Named, not imported: each brings libraries that only its own format needs.
 FILE_FORMATS: dict[Format, tuple[str, str]] = {
     "conll": ("nerbench.tasks.data.conll", "read_conll"),
-    "parquet": ("nerbench.tasks.data.parquet_and_json", "read_parquet"),
-    "json": ("nerbench.tasks.data.parquet_and_json", "read_json"),
+    "parquet": ("nerbench.tasks.data.parquet_files", "read_parquet"),
+    "json": ("nerbench.tasks.data.json_files", "read_json"),
+    "csv": ("nerbench.tasks.data.csv_files", "read_csv"),
+    "label-studio": ("nerbench.tasks.data.json_files", "read_json"),
+    "spacy": ("nerbench.tasks.data.json_files", "read_json"),
+    "brat": ("nerbench.tasks.data.brat", "read_brat"),
 }
 _OF_DATASETS: dict[Format, tuple[str, str]] = {
     "hub": ("nerbench.tasks.data.hub_datasets", "read_hub"),

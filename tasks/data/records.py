@@ -1,21 +1,25 @@
 """Sentences that come as records (rows, JSON objects, what a loader yields): checked one by one.
 
-A record without words is left out; one whose only word is `-DOCSTART-` begins a document, as in CoNLL files.
+A record is a sentence with its tags, or a text with spans (`nerbench.tasks.data.spans`). A record without words is left
+out; one whose only word is `-DOCSTART-` begins a document, as in CoNLL files.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.readers import Sentence, shortened
+from nerbench.tasks.config import Column, DatasetConfig
+from nerbench.tasks.data.readers import MARKER, Sentence, shortened
+from nerbench.tasks.data.spans import SpanReader, Text
 
-Part = Literal["words", "tags", "document"]
-
-_MARKER = ["-DOCSTART-"]
-_DEFAULTS: dict[Part, tuple[str, ...]] = {"words": ("tokens", "words"), "tags": ("ner_tags", "tags")}
+_DEFAULTS: dict[Column, tuple[str, ...]] = {
+    "words": ("tokens", "words"),
+    "tags": ("ner_tags", "tags"),
+    "text": ("text",),
+    "spans": ("entities", "spans", "label", "labels", "ents"),
+}
 
 
 class Record(NamedTuple):
@@ -38,21 +42,40 @@ class Columns(NamedTuple):
     document: str | None
 
 
-def find_columns(there: Collection[str], source: str, config: DatasetConfig) -> Columns:
+class TextColumns(NamedTuple):
+    """The names under which a text holds its parts."""
+
+    text: str
+    spans: str
+    tokens: str | None
+    document: str | None
+
+
+def find_columns(there: Collection[str], source: str, config: DatasetConfig) -> Columns | TextColumns:
     """The declared columns, or else `tokens` or `words`, and `ner_tags` or `tags`; documents only where declared.
+
+    A source of `text` and spans has none of these tags, or declares its text or spans.
 
     Raises:
         CorpusError: a source has none of them; lists those there are.
     """
-    document = config.columns.get("document")
-    return Columns(
-        _find("words", there, source, config),
-        _find("tags", there, source, config),
-        None if document is None else _find("document", there, source, config),
-    )
+    document = None if "document" not in config.columns else _find("document", there, source, config)
+    has_tags = "tags" in config.columns or any(column in there for column in _DEFAULTS["tags"])
+    has_words = {"words", "tags"} & {*config.columns} or any(column in there for column in _DEFAULTS["words"])
+    has_spans = any(column in there for column in _DEFAULTS["spans"])
+    is_text = "text" in there and not has_tags and (has_spans or not has_words)
+    if {"text", "spans"} & {*config.columns} or is_text:
+        has_tokens = "tokens" in config.columns or "tokens" in there
+        return TextColumns(
+            _find("text", there, source, config),
+            _find("spans", there, source, config),
+            str(config.columns.get("tokens", "tokens")) if has_tokens else None,
+            document,
+        )
+    return Columns(_find("words", there, source, config), _find("tags", there, source, config), document)
 
 
-def _find(what: Part, there: Collection[str], source: str, config: DatasetConfig) -> str:
+def _find(what: Column, there: Collection[str], source: str, config: DatasetConfig) -> str:
     declared = config.columns.get(what)
     wanted = _DEFAULTS[what] if declared is None else (str(declared),)
     if found := [column for column in wanted if column in there]:
@@ -61,35 +84,50 @@ def _find(what: Part, there: Collection[str], source: str, config: DatasetConfig
     raise CorpusError(source, problem, f"columns.{what} can be one of {', '.join(map(str, there)) or 'none'}")
 
 
+def record_of(number: int, columns: Columns | TextColumns, values: Sequence[Any]) -> Record | Text:
+    """The record with these values of `columns`."""
+    return Text(number, *values) if isinstance(columns, TextColumns) else Record(number, *values)
+
+
 def read_records(
-    records: Iterable[Record], where: Callable[[int], str], labels: Sequence[str] = ()
+    records: Iterable[Record | Text], where: Callable[[int], str], config: DatasetConfig, labels: Sequence[str] = ()
 ) -> Iterator[Sentence]:
     """The sentences of records.
 
     Args:
         where: the place of a record by its number, for messages.
-        labels: what integer tags mean.
+        labels: what integer tags mean, where it is not `config` that says it.
 
     Raises:
         CorpusError: words are no list of strings; tags are not one a word, neither strings nor numbers of `labels`; a
-            document is not named throughout, or comes again. Names place and content.
+            document is not named throughout, or comes again. Names place and content. Or what `SpanReader` raises.
     """
-    documents = _Documents()
+    documents, labels = _Documents(), config.labels or labels
+    texts = SpanReader(config=config, labels=labels)
     for record in records:
         at = where(record.at)
-        words, values = _items(record.words, "words", at), _items(record.tags, "tags", at)
-        if len(words) != len(values):
-            problem = f"{len(words)} words have {len(values)} tags: {shortened(words)}, {shortened(values)}"
-            raise CorpusError(at, problem, "one tag a word is needed")
-        for position, word in enumerate(words):
-            if not isinstance(word, str):
-                problem = f"{shortened(word)} is not a string: {shortened(words)}"
-                raise CorpusError(f"{at} word {position}", problem, "words are strings")
-        if words == _MARKER:
-            documents.mark()
-        elif words:
-            tags = [_tag(value, position, labels, at) for position, value in enumerate(values)]
-            yield Sentence(words, tags, documents.of(record.document, at), record.at)
+        if isinstance(record, Text):
+            document = documents.of(record.at if record.document is None else record.document, at)
+            yield from texts.read(record, at, document)
+        else:
+            yield from _sentence(record, at, labels, documents)
+    texts.finish()
+
+
+def _sentence(record: Record, at: str, labels: Sequence[str], documents: "_Documents") -> Iterator[Sentence]:
+    words, values = _items(record.words, "words", at), _items(record.tags, "tags", at)
+    if len(words) != len(values):
+        problem = f"{len(words)} words have {len(values)} tags: {shortened(words)}, {shortened(values)}"
+        raise CorpusError(at, problem, "one tag a word is needed")
+    for position, word in enumerate(words):
+        if not isinstance(word, str):
+            problem = f"{shortened(word)} is not a string: {shortened(words)}"
+            raise CorpusError(f"{at} word {position}", problem, "words are strings")
+    if words == [MARKER]:
+        documents.mark()
+    elif words:
+        tags = [_tag(value, position, labels, at) for position, value in enumerate(values)]
+        yield Sentence(words, tags, documents.of(record.document, at), record.at)
 
 
 def _items(values: Any, what: str, at: str) -> list[Any]:

@@ -1,9 +1,10 @@
-"""Files by path or fsspec URL: opened, or read as lines of text in blocks of limited size.
+"""Files by path or fsspec URL: opened, decompressed, or read as lines of text in blocks of limited size.
 
 The file of a public web server never leads into an internal network, by a redirection or by another address.
 """
 
 import codecs
+import io
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,16 +18,68 @@ from nerbench.tasks.config.permissions import is_internal, is_internal_address
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 23
+_COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+_MAX_BYTES, _BYTES_A_BYTE = 1 << 26, 200
+"""Of what is decompressed: so many, or so many for each compressed byte, where that is more."""
+
+
+def uncompressed_name(path: str) -> str:
+    """A path without the ending of a compressed file."""
+    return path[: -len(ending)] if (ending := _compressed(path)) else path
+
+
+def _compressed(path: str) -> str | None:
+    return next((ending for ending in _COMPRESSED if path.lower().endswith(ending)), None)
 
 
 def open_file(path: str) -> IO[bytes]:
-    """A file opened for reading.
+    """A file opened for reading; what its name says is compressed (`.gz`, `.zst`) is read as what it holds.
 
     Raises:
-        CorpusError: it does not exist or cannot be opened.
+        CorpusError: it does not exist or cannot be opened; while it is read, it is damaged or holds too much for its
+            size.
         InputError: it is a URL with a credential.
         ConnectionError, TimeoutError: what may go away.
     """
+    file = _open_raw(path)
+    if ending := _compressed(path):
+        return io.BufferedReader(_Decompressed(path, file, _COMPRESSED[ending]), _BLOCK)
+    return file
+
+
+class _Decompressed(io.RawIOBase):
+    """What a compressed file holds, block by block."""
+
+    def __init__(self, path: str, file: IO[bytes], codec: str) -> None:
+        import pyarrow as pa
+
+        self._path, self._file, self._size = path, file, 0
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), codec)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            block = self._stream.read(min(len(buffer), _BLOCK))
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            raise CorpusError(self._path, f"cannot be decompressed ({error})", "compress it again") from error
+        self._size += len(block)
+        if self._size > max(_MAX_BYTES, _BYTES_A_BYTE * self._file.tell()):
+            problem = f"holds more than {_BYTES_A_BYTE} bytes for each of its own"
+            raise CorpusError(self._path, problem, "decompress it first, if it is meant to")
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _open_raw(path: str) -> IO[bytes]:
     refuse_credentials("corpus", path)
     try:
         if "://" not in path:
@@ -65,6 +118,29 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
                 raise CorpusError(f"{path}:{line}", "is longer than 8 MiB", "name a text file with shorter lines")
     if rest:
         yield rest
+
+
+def check_encoding(path: str, encoding: str) -> None:
+    """Raise CorpusError where a file cannot be opened or is not in the encoding."""
+    with closing(open_file(path)) as file:
+        for _ in _decoded(path, file, encoding):
+            pass
+
+
+def read_whole_text(path: str, encoding: str, most: int) -> str:
+    """A text file at once, without a byte order mark.
+
+    Raises:
+        CorpusError: the file cannot be opened, is not in the encoding, or has more than so many characters.
+    """
+    blocks, size = [], 0
+    with closing(open_file(path)) as file:
+        for text in _decoded(path, file, encoding):
+            blocks.append(text)
+            size += len(text)
+            if size > most:
+                raise CorpusError(path, f"is longer than {most >> 20} MiB", "write one object a line, or several files")
+    return "".join(blocks)
 
 
 def _decoded(path: str, file: IO[bytes], encoding: str) -> Iterator[str]:

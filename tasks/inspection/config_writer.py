@@ -1,6 +1,7 @@
 """Writes a commented, valid configuration for inspected data."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,11 +52,15 @@ _PRETRAINED = """\
     seed: 0
 """
 _FORMATS = {
-    "conll": "               # one word per line, an empty line between sentences",
-    "json": "                # one object per line, with lists of words and tags",
-    "parquet": "             # one row per sentence, with lists of words and tags",
-    "hub": "                 # a data set of the Hugging Face Hub, or a folder in its layout",
-    "datasets": "            # a folder written by `save_to_disk` of datasets",
+    "conll": "one word per line, an empty line between sentences",
+    "json": "one sentence or text per object",
+    "parquet": "one sentence or text per row",
+    "csv": "one word or text per row",
+    "label-studio": "its JSON export",
+    "spacy": "its JSON training data",
+    "brat": "a folder of .txt and .ann files per split",
+    "hub": "a data set of the Hugging Face Hub, or a folder in its layout",
+    "datasets": "a folder written by `save_to_disk` of datasets",
 }
 _SPLITS = ("train", "validation", "test")
 
@@ -82,7 +87,7 @@ def configuration_for(dataset: DatasetConfig, facts: DatasetFacts, base: str | N
         commands="`nerbench benchmark REF` scores stored models." if trains else next_step.partition(";")[0] + ".",
         name=dataset.name,
         format=dataset.format,
-        format_comment=_FORMATS[dataset.format],
+        format_comment=f"{' ' * (19 - len(dataset.format))}# {_FORMATS[dataset.format]}",
         source=_source(dataset, there),
         layout=_layout(dataset, facts),
         found=_found(facts),
@@ -110,27 +115,43 @@ def _source(dataset: DatasetConfig, there: list[str]) -> str:
     if dataset.path:
         return f"    path: {_scalar(str(dataset.path))}"
     lines = ["    files:"]
-    for split in _SPLITS:
-        if split in there:
-            lines.append(f"      {split}: {_scalar(dataset.files[split])}")  # type: ignore[index]
-        else:
+    for split in ("all", *_SPLITS):
+        if split in dataset.files:
+            lines.append(f"      {split}: {_scalar(dataset.files[split])}")
+        elif split in _SPLITS and split not in there:
             lines.append(
                 f"      # {split}: FILE  # missing: needed {'to benchmark' if split == 'test' else 'to train'}"
             )
     return "\n".join(lines)
 
 
+def _division(dataset: DatasetConfig) -> Iterator[str]:
+    if dataset.split:
+        amounts = ", ".join(f"{split}: {amount}" for split, amount in dataset.split.amounts.items())
+        yield f"    split: {{{amounts}, by: {dataset.split.by}, seed: {dataset.split.seed}}}"
+
+
 def _layout(dataset: DatasetConfig, facts: DatasetFacts) -> str:
-    lines = []
+    lines = [*_division(dataset)]
     if dataset.columns:
-        columns = ", ".join(f"{what}: {where}" for what, where in dataset.columns.items())
-        lines.append(f"    columns: {{{columns}}}      # 0-based positions")
+        columns = ", ".join(
+            f"{what}: {where if isinstance(where, int) else _scalar(where)}" for what, where in dataset.columns.items()
+        )
+        positions = "      # 0-based positions" if dataset.format == "conll" else ""
+        lines.append(f"    columns: {{{columns}}}{positions}")
     elif dataset.format == "conll":
         lines.append("    # columns: {words: 0, tags: -1}  # the first and the last column (default)")
     if dataset.delimiter != "auto":
         lines.append(f"    delimiter: {dataset.delimiter}              # column separator")
     if dataset.encoding != "utf-8":
         lines.append(f"    encoding: {dataset.encoding}")
+    if dataset.tokenizer:
+        lines.append(f"    tokenizer: {dataset.tokenizer}          # what splits texts into words")
+    for key in ("flatten", "label_map", "ignore_labels", "labels", "config", "revision", "loader", "options"):
+        if value := getattr(dataset, key):
+            lines.append(f"    {key}: {json.dumps(value, ensure_ascii=False)}")
+    if dataset.invalid != "repair":
+        lines.append(f"    invalid: {dataset.invalid}")
     if dataset.scheme != "auto":
         lines.append(f"    scheme: {dataset.scheme}                  # declared: bare types are not recognised")
     elif facts.contradiction:

@@ -110,6 +110,12 @@ class SplitFacts:
     """Neighbouring tags that the scheme does not allow."""
     invalid: tuple[Invalid, ...]
     """The commonest of them."""
+    tokenizer: str | None
+    """What split texts into words; None where the source has words."""
+    cut_spans: int
+    """Spans by character offsets that begin or end within a word, or hold none."""
+    dropped_spans: int
+    """Spans that overlap others, and that `flatten` leaves out."""
     duplicates: int
     """Sentences that stood in the split before."""
     contradictions: int

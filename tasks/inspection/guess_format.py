@@ -1,146 +1,43 @@
-"""The format of a user's files, guessed from their content: what is uncertain is reported, never settled silently."""
+"""The format of a user's files, guessed from their content: what is uncertain is reported, never settled silently.
 
-import json
+What a user says as `KEY=VALUE` is not guessed.
+"""
+
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
 
 from nerbench.artifacts.errors import CorpusError, InputError
-from nerbench.tasks.config import DatasetConfig, Format, SourceName, Split
-from nerbench.tasks.data.readers import shortened
-from nerbench.tasks.data.tag_schemes import split_tag
-from nerbench.tasks.data.text_files import open_file, read_lines
+from nerbench.tasks.config import Config, DatasetConfig, Format, SourceName, Split
+from nerbench.tasks.config.messages import first_problem
+from nerbench.tasks.data.text_files import read_lines, uncompressed_name
+from nerbench.tasks.inspection.conll_layout import Layout, layout_of
+from nerbench.tasks.inspection.file_formats import ENDINGS, FORMATS, encoding_of, format_of, sample_of, tokenizer_of
 
-_BLANKS = re.compile(r"[ \t]+")
-_MARKER = "-DOCSTART-"
-_MOST_TYPES = 60
-"""Different values that a column of bare types may have."""
-_BARE = re.compile(r"[^\W\d_][\w.-]*")
-
-
-class Layout(NamedTuple):
-    """How the lines of a file are read."""
-
-    columns: dict[Literal["words", "tags", "document"], int | str]
-    """Only what is not the default."""
-    delimiter: Literal["auto", "tab", "space"]
-    scheme: Literal["auto", "io"]
-    """`io` for bare types, which cannot be recognised by themselves."""
-    assumptions: tuple[str, ...]
-    """What could have been decided otherwise."""
-
-
-def layout_of(file: str, lines: Iterable[str]) -> Layout:
-    """The layout of a file by its first lines; raises CorpusError where no column holds tags."""
-    kept = list(_words(lines))
-    if not kept:
-        raise CorpusError(file, "holds no word", "name a file with a word and its tag a line")
-    delimiter, rows = _split(kept)
-    columns = list(zip(*rows, strict=True))
-    tags, scheme, assumptions = _tags(file, columns, kept[0])
-    words = _words_column(columns, tags)
-    if words:
-        assumptions.append(
-            f"words are read from column {words} (from 0), beside {shortened(columns[0][0])} in the first"
-        )
-    last = len(columns) - 1
-    found: dict[Literal["words", "tags", "document"], int | str] = {}
-    if words:
-        found["words"] = words
-    if tags != last:
-        found["tags"] = tags
-    return Layout(found, delimiter, scheme, tuple(assumptions))
-
-
-def _words(lines: Iterable[str]) -> Iterator[str]:
-    """Lines that hold a word; comments stand before a sentence's first."""
-    inside = False
-    for line in lines:
-        text = line.rstrip("\r")
-        if not text.strip() or text.startswith(_MARKER):
-            inside = False
-        elif inside or not text.startswith("# "):
-            inside = True
-            yield text
-
-
-def _split(lines: Sequence[str]) -> tuple[Literal["auto", "tab"], list[list[str]]]:
-    """The lines in columns, by the delimiter that makes them most alike; of what is left, the commonest width alone."""
-    by_blanks = [_BLANKS.split(line.strip(" \t")) for line in lines]
-    by_tab = [line.rstrip(" ").split("\t") for line in lines]
-    alike = {}
-    for rows in (by_blanks, by_tab):
-        width, count = Counter(map(len, rows)).most_common(1)[0]
-        alike[id(rows)] = (width > 1, count, width)
-    better_by_tab = alike[id(by_tab)][:2] > alike[id(by_blanks)][:2]
-    chosen = by_tab if better_by_tab else by_blanks
-    width = alike[id(chosen)][2]
-    return "tab" if better_by_tab else "auto", [row for row in chosen if len(row) == width]
-
-
-def _tags(file: str, columns: Sequence[Sequence[str]], line: str) -> tuple[int, Literal["auto", "io"], list[str]]:
-    values = [set(column) for column in columns]
-    holding = [number for number, column in enumerate(values) if len(columns) > 1 and _are_tags(column)]
-    if holding:
-        chosen = holding[-1]
-        others = [f"column {number} ({_types(values[number])})" for number in holding[:-1]]
-        assumptions = [
-            f"tags are read from column {chosen} ({_types(values[chosen])}); so could be {' or '.join(others)}"
-        ]
-        return chosen, "auto", assumptions if others else []
-    bare = [number for number, column in enumerate(values) if len(columns) > 1 and _are_bare(column)]
-    if bare:
-        shown = ", ".join(sorted(values[bare[-1]])[:6])
-        assumptions = [
-            f"tags are read from column {bare[-1]} as bare types ({shown}): scheme io, neighbours of a type are one"
-        ]
-        return bare[-1], "io", assumptions
-    problem = f"has no column of tags such as B-PER, I-PER and O: {shortened(line)}"
-    raise CorpusError(file, problem, "name a file with a word and its tag a line, blank lines between sentences")
-
-
-def _are_tags(values: set[str]) -> bool:
-    tags = [split_tag(value, "auto") for value in values]
-    return all(tags) and any(tag.type for tag in tags if tag)
-
-
-def _are_bare(values: set[str]) -> bool:
-    return "O" in values and 1 < len(values) <= _MOST_TYPES and all(_BARE.fullmatch(value) for value in values)
-
-
-def _types(values: set[str]) -> str:
-    types = sorted({tag.type for value in values if (tag := split_tag(value, "auto")) and tag.type})
-    return ", ".join(types[:4]) + (", …" if len(types) > 4 else "")
-
-
-def _words_column(columns: Sequence[Sequence[str]], tags: int) -> int:
-    """The first column, but for numbers of words from 0 or 1 on, and for tags that stand first."""
-    numbered = len(columns) > 2 and columns[0][0] in ("0", "1") and all(value.isdecimal() for value in columns[0])
-    if tags == 0:
-        return len(columns) - 1
-    return 1 if numbered and tags != 1 else 0
-
-
-ENDINGS: Mapping[str, Format] = {
-    **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".bilou", ".tsv", ".txt"), "conll"),
-    **dict.fromkeys((".json", ".jsonl"), "json"),
-    ".parquet": "parquet",
-}
 SPLIT_NAMES: Mapping[Split, tuple[str, ...]] = {
     "train": ("train", "training", "trn"),
     "validation": ("valid", "validation", "val", "dev", "devel", "development", "testa", "eval"),
     "test": ("test", "testb", "tst", "heldout", "holdout"),
 }
 """Words of a file's name that say which split it is; more than one spelling is common."""
+_SOURCES: Mapping[str, SourceName] = {
+    "train": "train",
+    "dev": "validation",
+    "validation": "validation",
+    "test": "test",
+    "all": "all",
+}
 _LOOKED_AT = 20_000
 """Lines of each file that tell its columns."""
-_BLOCK = 1 << 20
 _SAVED = ("dataset_dict.json", "state.json")
 """What `save_to_disk` of datasets leaves in a folder."""
+DIVIDED = {"train": "80%", "validation": "10%", "test": "10%", "by": "sentence"}
+"""How a file for all splits is divided, unless it has documents or the user says otherwise."""
 _README = ("readme", "license", "licence", "requirements", "labels", "notes")
 
 
@@ -152,48 +49,112 @@ class Guess(NamedTuple):
     """What was found, and what was decided that could have been decided otherwise."""
 
 
-def guess(sources: Sequence[str]) -> Guess:
+Ask = Callable[[str, Sequence[str]], str | None]
+"""Asks a user a question with these answers; None where there is nobody to ask."""
+
+
+def _nobody(question: str, answers: Sequence[str]) -> None:
+    """There is nobody to ask."""
+
+
+def guess(sources: Sequence[str], ask: Ask = _nobody, default: str | None = None) -> Guess:
     """The data set that files, a folder or the id of a data set of the Hub hold.
+
+    Args:
+        sources: these, or `train=FILE` (dev, test, all), or other keys of a data set as `columns.tags=2`.
+        default: the file or folder where none is named.
 
     Raises InputError where there is none, or where two files could be the same split; CorpusError where one is no text
     or has no column of tags.
     """
-    if len(sources) == 1 and not Path(sources[0]).exists() and _is_hub_id(sources[0]):
-        name = _name(sources[0])
-        return Guess(DatasetConfig(name=name, format="hub", path=sources[0]), (f"{sources[0]} is read from the Hub",))
-    if len(sources) == 1 and any((Path(sources[0]) / file).is_file() for file in _SAVED):
-        dataset = DatasetConfig(name=_name(str(Path(sources[0]).resolve())), format="datasets", path=sources[0])
-        return Guess(dataset, (f"{sources[0]} was written by `save_to_disk` of datasets",))
-    files = [file for source in sources for file in _files(source)]
-    splits, assumptions = _splits(files)
-    kinds = {_format(file) for file in splits.values()}
-    if len(kinds) > 1:
-        raise InputError(", ".join(files), f"are of several formats, {', '.join(sorted(kinds))}", "name those of one")
-    (kind,) = kinds
-    name = _name(str(Path(files[0]).resolve().parent.name if len(files) > 1 else Path(files[0]).stem))
-    if kind != "conll":
-        return Guess(DatasetConfig(name=name, format=kind, files=splits), (*assumptions, f"format {kind}"))
-    encoding = _encoding(splits.values(), assumptions)
-    layout = _layout(splits, encoding)
-    assumptions += layout.assumptions
-    dataset = DatasetConfig(
-        name=name,
-        files=splits,
-        columns=layout.columns,
-        delimiter=layout.delimiter,
-        encoding=encoding,
-        scheme=layout.scheme,
-    )
+    named, fields, free = _parsed(sources)
+    found: dict[str, Any]
+    free = free or ([default] if default and not named else [])
+    if not free and not named:
+        raise InputError("the data", "is not named", "name a file, a folder or train=FILE")
+    if len(free) == 1 and not named and not Path(free[0]).exists() and _is_hub_id(free[0]):
+        found = {"name": _name(free[0]), "format": "hub", "path": free[0]}
+        return Guess(_dataset(found, fields), (f"{free[0]} is read from the Hub",))
+    if len(free) == 1 and not named and any((Path(free[0]) / file).is_file() for file in _SAVED):
+        found = {"name": _name(str(Path(free[0]).resolve())), "format": "datasets", "path": free[0]}
+        return Guess(_dataset(found, fields), (f"{free[0]} was written by `save_to_disk` of datasets",))
+    files = [file for source in free for file in _files(source)]
+    splits, assumptions = _splits(files, named, ask)
+    read = [*splits.values()]
+    kind = _format(read, fields)
+    name = Path(read[0]).resolve()
+    found = {"name": _name(name.parent.name if len(read) > 1 else name.stem), "format": kind, "files": splits}
+    if kind not in ("parquet", "brat"):
+        found["encoding"] = fields.get("encoding") or encoding_of(read, assumptions)
+    if kind == "conll":
+        layout = _layout(splits, found["encoding"])
+        found |= {"columns": layout.columns, "delimiter": layout.delimiter, "scheme": layout.scheme}
+        if (
+            layout.choices
+            and "columns.tags" not in fields
+            and (answer := ask("The tags are in column", layout.choices))
+        ):
+            fields["columns.tags"] = answer
+        assumptions += [] if "columns.tags" in fields else layout.assumptions
+    else:
+        says = next(one.says for one in FORMATS if one.format == kind)
+        assumptions.append(f"format {kind}{says and ': '}{says}")
+    if "all" in splits and not any(key.startswith("split") for key in fields):
+        found["split"] = DIVIDED
+    dataset = _dataset(found, fields)
+    if tokenizer := tokenizer_of(dataset, read[0]):
+        assumptions += [f"texts are split into words by `tokenizer={tokenizer}`"] if "tokenizer" not in fields else []
+        dataset = dataset.model_copy(update={"tokenizer": tokenizer})
     return Guess(dataset, tuple(assumptions))
+
+
+def _parsed(sources: Sequence[str]) -> tuple[dict[SourceName, str], dict[str, str], list[str]]:
+    """Files of splits, other keys of the data set, and sources whose names tell what they are."""
+    named: dict[SourceName, str] = {}
+    fields: dict[str, str] = {}
+    free = []
+    for source in sources:
+        key, is_pair, value = source.partition("=")
+        if not is_pair or Path(source).exists():
+            free.append(source)
+        elif key in _SOURCES:
+            if _SOURCES[key] in named:
+                raise InputError(source, f"there is a file for {_SOURCES[key]} already", "name one")
+            if "://" not in value and not Path(value).expanduser().exists():
+                raise InputError(source, "there is no such file", "check the path")
+            named[_SOURCES[key]] = value if "://" in value else str(Path(value).expanduser())
+        elif key.partition(".")[0] in DatasetConfig.model_fields and key not in ("files", "path"):
+            fields[key] = value
+        else:
+            known = ", ".join(f"{one}=FILE" for one in _SOURCES)
+            raise InputError(source, f"{key} is no key of a data set", f"give {known}, or e.g. columns.tags=2")
+    return named, fields, free
+
+
+def _dataset(found: dict[str, Any], fields: Mapping[str, str]) -> DatasetConfig:
+    data = dict(found)
+    for key, text in fields.items():
+        at, (*parents, last) = data, key.split(".")
+        for parent in parents:
+            at[parent] = dict(at.get(parent) or {})
+            at = at[parent]
+        try:
+            at[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            at[last] = text
+    try:
+        return Config.model_validate({"datasets": [data]}).datasets[0]
+    except ValidationError as error:
+        raise first_problem(error, {"datasets": [data]}) from error
 
 
 def _files(source: str) -> list[str]:
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError(source, "there is no such file or folder", "check the path, or give ORG/NAME of the Hub")
-    if path.is_file():
+    if path.is_file() or _is_brat(path):
         return [str(path)]
-    found = [str(file) for file in sorted(path.iterdir()) if _is_data(file)]
+    found = [str(file) for file in sorted(path.iterdir()) if _is_data(file) or _is_brat(file)]
     found = found or [str(file) for file in sorted(path.glob("*/*")) if _is_data(file)]
     if not found:
         endings = ", ".join(ENDINGS)
@@ -201,84 +162,70 @@ def _files(source: str) -> list[str]:
     return found
 
 
+def _is_brat(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.glob("*.ann"))
+
+
 def _is_data(file: Path) -> bool:
     hidden = file.name.startswith(".") or file.parent.name.startswith(".")
-    known = file.suffix.lower() in ENDINGS and not file.stem.lower().startswith(_README)
-    return known and not hidden and file.is_file()
+    plain = Path(uncompressed_name(file.name))
+    is_known = plain.suffix.lower() in (*ENDINGS, ".spacy") and not file.stem.lower().startswith(_README)
+    return (
+        (is_known or _split_called(plain.suffix.lower().removeprefix(".")) is not None)
+        and not hidden
+        and file.is_file()
+    )
 
 
-def _splits(files: Sequence[str]) -> tuple[dict[SourceName, str], list[str]]:
+def _splits(files: Sequence[str], named: Mapping[SourceName, str], ask: Ask) -> tuple[dict[SourceName, str], list[str]]:
     assumptions: list[str] = []
-    found: dict[SourceName, str] = {}
+    found = dict(named)
     for file in files:
-        split = split_of(file)
-        if split is None and len(files) == 1:
-            split = "test"
-            assumptions.append(f"{file} is taken for the test split: its name says none of {', '.join(SPLIT_NAMES)}")
+        split: SourceName | None = split_of(file)
+        if split is None and len(files) == 1 and not named:
+            answer = ask(f"{file} is the split", ("all", "train", "validation", "test"))
+            split = _SOURCES[answer] if answer else "test"
+            if not answer:
+                what = f"{file} is taken for the test split: its name says none of {', '.join(SPLIT_NAMES)}"
+                assumptions.append(f"{what}; `all={file}` divides it, `train={file}` trains on it")
         if split is None:
             assumptions.append(f"{file} is left out: its name says none of {', '.join(SPLIT_NAMES)}")
         elif split in found:
             problem = f"and {file} could both be the {split} split"
-            raise InputError(found[split], problem, "name the files that are meant")
+            raise InputError(found[split], problem, f"name the files that are meant, e.g. {split}={file}")
         else:
             found[split] = file
     if not found:
-        remedy = "name one file, or let their names say train, dev or test"
-        raise InputError(", ".join(files[:3]), "do not say by their names which split they are", remedy)
-    return {split: found[split] for split in SPLIT_NAMES if split in found}, assumptions
+        remedy = "name one file, or train=FILE dev=FILE test=FILE"
+        raise InputError(
+            ", ".join(files[:3]), "do not say by their names which split they are (train, dev or test)", remedy
+        )
+    order: tuple[SourceName, ...] = ("all", *SPLIT_NAMES)
+    return {split: found[split] for split in order if split in found}, assumptions
 
 
 def split_of(file: str) -> Split | None:
-    """The split that the last word of a file's name says that means one; None where no word does."""
-    words = re.split(r"[^a-z0-9]+", Path(file).stem.lower())
-    for word in reversed(words):
-        for split, names in SPLIT_NAMES.items():
-            if word in names or word.rstrip("0123456789") in names:
-                return split
-    return None
+    """The split that the last word of a file's name says that means one; None where no word does.
+
+    An ending that is none of a format is a part of the name, as in `eng.testa`.
+    """
+    path = Path(uncompressed_name(file))
+    name = path.stem if path.suffix.lower() in ENDINGS else path.name
+    return next((split for word in re.split(r"[^a-z0-9]+", name.lower())[::-1] if (split := _split_called(word))), None)
 
 
-def _format(file: str) -> Format:
-    with closing(open_file(file)) as opened:
-        block = opened.read(_BLOCK)
-    if not block.strip():
-        raise CorpusError(file, "is empty", "name a file with words and their tags")
-    if block.startswith(b"PAR1"):
-        return "parquet"
-    if b"\0" in block and not block.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CorpusError(file, "is binary, not text", "name CoNLL text, JSON lines or Parquet")
-    start = block.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"{") and _is_object(start.partition(b"\n")[0]):
-        return "json"
-    if Path(file).suffix.lower() in (".json", ".jsonl"):
-        problem = "does not begin with a line that is a JSON object"
-        raise CorpusError(file, problem, "write one object a line, with `tokens` and `ner_tags`")
-    return "conll"
+def _split_called(word: str) -> Split | None:
+    return next((s for s, names in SPLIT_NAMES.items() if word in names or word.rstrip("0123456789") in names), None)
 
 
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
-
-
-def _encoding(files: Iterable[str], assumptions: list[str]) -> str:
-    """UTF-8 if all files are; else UTF-16 by its mark, or Windows-1252, which is a guess and told."""
-    for file in files:
-        with closing(open_file(file)) as opened:
-            if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                assumptions.append(f"{file} begins with the mark of UTF-16")
-                return "utf-16"
-        try:
-            for _ in read_lines(file, "utf-8"):
-                pass
-        except CorpusError as error:
-            assumptions.append(
-                f"{error.problem} in {file}: read as Windows-1252, which is a guess; look at accented letters"
-            )
-            return "cp1252"
-    return "utf-8"
+def _format(files: Sequence[str], fields: Mapping[str, str]) -> Format:
+    """That of all files, unless one is declared."""
+    if "format" in fields:
+        return fields["format"]  # type: ignore[return-value]
+    kinds = {format_of(sample_of(file)) for file in files}
+    if len(kinds) > 1:
+        raise InputError(", ".join(files), f"are of several formats, {', '.join(sorted(kinds))}", "name those of one")
+    return kinds.pop()
 
 
 def _layout(splits: Mapping[SourceName, str], encoding: str) -> Layout:

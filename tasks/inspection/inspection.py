@@ -148,6 +148,9 @@ def _faults(
     return {
         "n_invalid": sum(pair.times for pair in invalid),
         "invalid": tuple(_invalid(pair, read) for pair in invalid[:_SHOWN]),
+        "tokenizer": read.spooled.tokenizer,
+        "cut_spans": sum(repairs.cut for repairs in read.spooled.repairs.values()),
+        "dropped_spans": sum(repairs.dropped for repairs in read.spooled.repairs.values()),
         "duplicates": own.duplicates,
         "contradictions": own.contradictions,
         "odd": suspicious_bytes([file] if file and config.format != "parquet" else []) + suspicious_in_words(own.words),

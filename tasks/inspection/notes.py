@@ -28,6 +28,10 @@ def _notes(facts: DatasetFacts) -> Iterator[str]:
         yield f"the tags contradict each other: {facts.contradiction}"
     for split in facts.splits:
         yield from _invalid(split, facts.scheme)
+        if split.cut_spans:
+            yield f"{split.split}: cutting a word, and extended to all of it: {counted(split.cut_spans, 'span')}"
+        if split.dropped_spans:
+            yield f"{split.split}: left out by `flatten`: {counted(split.dropped_spans, 'span')}"
     if not facts.types:
         yield "there is no entity in it"
     yield from _missing_splits(facts)

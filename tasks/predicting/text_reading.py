@@ -1,87 +1,17 @@
-"""Text to be tagged, sentence by sentence: a sentence a line, or the words of a CoNLL file.
-
-A small rule-based splitter divides a text into words and knows the position of each.
-
-A tagger knows words as its corpus has them; these rules give those of most English and European corpora:
-
-1. White space parts words.
-2. Punctuation and symbols before and after a word are words of their own, one character each, but for the point of an
-   abbreviation that has several or a single letter (`U.N.`, `J.`), the sign of a number (`-5`, `+3`), and a leading
-   `#` or `@` of a name.
-3. A final `'s` or `’s` is a word of its own (`Germany 's`).
-4. Within a word nothing is parted: `Anglo-Dutch`, `10,000`, `AT&T`, `5.3`, `O'Brien`, `it's` but for rule 3.
-
-Languages without blanks between words are not split: give them as CoNLL text, or with blanks.
-"""
+"""Text to be tagged, sentence by sentence: a sentence a line, or the words of a CoNLL file."""
 
 import io
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
-from unicodedata import category
 
 from nerbench.artifacts.errors import CorpusError, InputError
-from nerbench.tasks.data.conll import is_numbered, read_words, words_column
+from nerbench.tasks.data.conll import column_splitter, is_numbered, read_words, word_lines, words_column
 from nerbench.tasks.data.tag_schemes import split_tag
 from nerbench.tasks.data.text_files import read_lines
-
-_CHUNK = re.compile(r"\S+")
-_ABBREVIATION = re.compile(r"(?:[^\W\d_]\.)+")
-_POSSESSIVE = re.compile(r"(?<=\w)['’][sS]")
-_LEADING_SIGN = re.compile(r"[+\-−]\d|[#@]\w")
-
-
-class Word(NamedTuple):
-    """A word and where it stands."""
-
-    text: str
-    start: int
-    """0-based position of its first character in the text, in Unicode characters."""
-    end: int
-    """The position after its last one."""
-
-
-def split_words(text: str) -> list[Word]:
-    """The words of a text, by the rules above; every character but white space belongs to exactly one."""
-    return [word for chunk in _CHUNK.finditer(text) for word in _split(text, chunk.start(), chunk.end())]
-
-
-def split_blanks(text: str) -> list[Word]:
-    """What white space parts, and nothing else: for text that somebody has split already."""
-    return [Word(chunk[0], chunk.start(), chunk.end()) for chunk in _CHUNK.finditer(text)]
-
-
-def joined(words: list[str]) -> tuple[str, list[Word]]:
-    """Words that come without a text, with blanks between them, and where they stand in it."""
-    placed, start = [], 0
-    for word in words:
-        placed.append(Word(word, start, start + len(word)))
-        start += len(word) + 1
-    return " ".join(words), placed
-
-
-def _split(text: str, start: int, end: int) -> Iterator[Word]:
-    while start < end and not _is_inner(text[start]) and not _LEADING_SIGN.match(text, start, end):
-        yield Word(text[start], start, start + 1)
-        start += 1
-    last = end
-    while last > start and not _is_inner(text[last - 1]) and not _ABBREVIATION.fullmatch(text, start, last):
-        last -= 1
-    core = last - 2 if _POSSESSIVE.fullmatch(text, last - 2, last) and last - 2 > start else last
-    for first, after in ((start, core), (core, last)):
-        if first < after:
-            yield Word(text[first:after], first, after)
-    for position in range(last, end):
-        yield Word(text[position], position, position + 1)
-
-
-def _is_inner(character: str) -> bool:
-    """Letters, digits, and marks such as vowel signs, which belong to the letter before them."""
-    return character == "_" or category(character)[0] in "LNM"
-
+from nerbench.tasks.data.words import Word, joined, split_blanks, split_words
 
 Format = Literal["text", "words", "conll"]
 """`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, as in a corpus."""
@@ -89,8 +19,6 @@ STANDARD_INPUT = "-"
 _CONLL_ENDINGS = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv")
 _LOOKED_AT = 200
 """Lines that tell a CoNLL file from a text."""
-_COLUMNS = re.compile(r"[ \t]+")
-_MARKER = "-DOCSTART-"
 
 
 class Sentence(NamedTuple):
@@ -162,7 +90,7 @@ def _of_lines(lines: Iterable[str], split: Callable[[str], list[Word]]) -> Itera
 def _recognised(path: str, first: list[str]) -> Format:
     if path.lower().endswith(_CONLL_ENDINGS) or is_numbered(first):
         return "conll"
-    columns = [_COLUMNS.split(line.strip(" \t\r")) for line in first if line.strip() and not line.startswith(_MARKER)]
+    columns = map(column_splitter("auto"), (line for _, line, _, _ in word_lines(first)))
     tagged = [len(of_line) > 1 and split_tag(of_line[-1], "auto") is not None for of_line in columns]
     return "conll" if tagged and all(tagged) else "text"
 

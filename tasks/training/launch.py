@@ -212,6 +212,7 @@ def _corpora(dataset: DatasetConfig) -> tuple[CorpusDigest, ...]:
             gold_sha256=corpus.gold_sha256,
             files=_files(dataset, corpus.split),
             divided=str(dataset.split) if corpus.rows is not None else None,
+            tokenizer=corpus.tokenizer,
         )
         for corpus in seen
     )

@@ -62,6 +62,19 @@ def rows_of_one_word(path: Path) -> None:
     write(path, pa.table({"tokens": words, "ner_tags": words}))
 
 
+def long_label(path: Path) -> None:
+    rows = 20_000
+    numbers = pa.array(np.zeros(rows, np.int32))
+    one = pa.StructArray.from_arrays([numbers, numbers, repeated("A" * (1 << 18), rows)], ["start", "end", "label"])
+    spans = pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32), one)
+    write(path, pa.table({"text": repeated("a", rows), "entities": spans}))
+
+
+def long_annotated_text(path: Path) -> None:
+    none = pa.ListArray.from_arrays(np.zeros(20_001, np.int32), pa.array(["x"]))
+    write(path, pa.table({"text": repeated("a " * (1 << 17), 20_000), "entities": none}))
+
+
 def long_word(path: Path) -> None:
     words = pa.ListArray.from_arrays(np.arange(20_001, dtype=np.int32), repeated("a" * (1 << 18), 20_000))
     tags = pa.ListArray.from_arrays(np.arange(20_001, dtype=np.int32), repeated("O", 20_000))
@@ -93,7 +106,7 @@ def long_text(path: Path) -> None:
 
 
 RESULTS = [many_rows, long_string, many_groups_of_long_strings, zeros, large_page, long_list, prefixes]
-CORPORA = [rows_of_one_word, long_word, long_sentence]
+CORPORA = [rows_of_one_word, long_word, long_sentence, long_label, long_annotated_text]
 PREDICTIONS = [long_text]
 
 

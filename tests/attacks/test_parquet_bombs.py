@@ -13,7 +13,7 @@ import pytest
 from nerbench.artifacts.errors import CorpusError, CorruptArtifactError
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.parquet_and_json import read_parquet
+from nerbench.tasks.data.parquet_files import read_parquet
 from nerbench.tasks.scoring.stored_predictions import read_predictions
 
 pytestmark = pytest.mark.attacks

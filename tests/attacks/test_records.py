@@ -17,7 +17,8 @@ from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.config.user_code import load_file
 from nerbench.tasks.data.conll import read_conll
-from nerbench.tasks.data.parquet_and_json import read_json, read_parquet
+from nerbench.tasks.data.json_files import read_json
+from nerbench.tasks.data.parquet_files import read_parquet
 from nerbench.tasks.inference.evaluation_cache import look_up
 from nerbench.tasks.predicting.text_reading import open_source
 from nerbench.tasks.scoring.user_functions import collect

@@ -77,7 +77,6 @@ def test_a_newcomer_gets_from_files_to_scores(
 @pytest.mark.parametrize(
     ("left_out", "says"),
     [
-        ("dev", "to train, a validation split is missing: set a tenth of the train documents aside"),
         ("train", "to train, a train split is missing: name their files"),
         ("test", "there is no test split to benchmark on"),
     ],
@@ -91,6 +90,88 @@ def test_a_missing_split_is_said_and_not_invented(
     config = load_config(folder / "mine.yaml")
     assert len(config.datasets[0].files) == 2
     assert config.benchmark.split == ("validation" if left_out == "test" else "test")
+
+
+def test_a_validation_split_is_set_aside_by_document_and_that_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data" / "dev.txt").unlink()
+    assert status_of(["init"]) == 0
+    printed = capsys.readouterr()
+    said = "data/train.txt is divided by document: train 90%, validation 10%; dev=FILE names other data"
+    assert said in printed.err
+    config = load_config(folder / "nerbench.yaml")
+    assert str(config.datasets[0].split) == "train 90%, validation 10%, by document, seed 0"
+    rows = {line.split()[0]: line.split()[1] for line in printed.out.splitlines()}
+    assert rows == {"split": "sentences", "train": "162", "validation": "18", "test": "18"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "split"),
+    [
+        (["train=data/one.txt", "dev=data/dev.txt"], {"train": "one", "validation": "dev"}, None),
+        (["train=data/one.txt"], {"train": "one"}, "train 80%, validation 10%, test 10%, by document, seed 0"),
+        (["all=data/one.txt"], {"all": "one"}, "train 80%, validation 10%, test 10%, by document, seed 0"),
+        (["all=data/dev.txt"], {"all": "dev"}, "train 80%, validation 10%, test 10%, by sentence, seed 0"),
+        (["test=data/one.txt"], {"test": "one"}, None),
+        (["data/one.txt"], {"test": "one"}, None),
+    ],
+)
+def test_files_are_named_with_their_split(
+    folder: Path, arguments: list[str], files: dict[str, str], split: str | None
+) -> None:
+    (folder / "data" / "train.txt").rename(folder / "data" / "one.txt")
+    assert status_of(["init", *arguments]) == 0
+    (dataset,) = load_config(folder / "nerbench.yaml").datasets
+    assert dataset.files == {name: str(folder / "data" / f"{file}.txt") for name, file in files.items()}
+    assert (None if dataset.split is None else str(dataset.split)) == split
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train=nowhere.txt"], "train=nowhere.txt: there is no such file"),
+        (["dev=data/dev.txt", "validation=data/dev.txt"], "there is a file for validation already"),
+        (["tests=data/dev.txt"], "tests is no key of a data set; give train=FILE, dev=FILE"),
+        (["data", "flatten=all"], "flatten"),
+        (["columns.tags=2"], "words in column 0 and tags in column 2 are read"),
+    ],
+)
+def test_wrong_answers(folder: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["init", *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert not (folder / "nerbench.yaml").exists()
+
+
+def test_keys_that_are_given_are_written(folder: Path) -> None:
+    rows = [{"text": "Oslo University", "entities": [[0, 15, "ORG"], [0, 4, "LOC"]]}] * 20
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = ["flatten=longest", "tokenizer=whitespace", "label_map={ORG: O R G}", "invalid=refuse"]
+    assert status_of(["init", "all=a.jsonl", *arguments]) == 0
+    (dataset,) = load_config(folder / "nerbench.yaml").datasets
+    assert (dataset.flatten, dataset.tokenizer, dataset.invalid) == ("longest", "whitespace", "refuse")
+    assert dataset.label_map == {"ORG": "O R G"}
+
+
+def test_overlapping_spans_name_the_key_that_chooses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"text": "Oslo University", "entities": [[0, 15, "ORG"], [0, 4, "LOC"]]}
+    (folder / "a.jsonl").write_text(json.dumps(row))
+    assert status_of(["init", "test=a.jsonl"]) == 2
+    assert "1 of 2 spans overlap another one" in capsys.readouterr().err
+
+
+def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "data" / "train.txt").rename(folder / "data" / "one.txt")
+    asked: list[str] = []
+
+    def answer(question: str, answers: Any) -> str:
+        asked.append(question)
+        return str(answers[0])
+
+    monkeypatch.setattr("nerbench.flows.commands.init._ask", answer)
+    assert status_of(["init", "data/one.txt"]) == 0
+    assert asked == ["data/one.txt is the split"]
+    assert list(load_config(folder / "nerbench.yaml").datasets[0].files) == ["all"]
 
 
 def test_names_that_yaml_reads_otherwise_are_quoted(folder: Path) -> None:

@@ -246,6 +246,9 @@ WRONG = {
     "a missing corpus folder": Wrong(
         "datasets: [{name: a, format: hub, path: ./no}]", "datasets[0].path", ("/no", "of the Hub")
     ),
+    "a missing folder of BRAT": Wrong(
+        "datasets: [{name: a, format: brat, files: {test: ./no}}]", "datasets[0].files.test", ("/no", ".ann")
+    ),
     "a missing model folder": Wrong("benchmark: {models: [b, ./no]}", "benchmark.models[1]", ("/no", "hf://")),
     "a home of nobody": Wrong("store: ~no-such-user/x", "~no-such-user/x", ("home folder",)),
     "a name twice": Wrong("models: [{name: a, base: b}, {name: a, base: c}]", "models", ("a is used twice", "rename")),

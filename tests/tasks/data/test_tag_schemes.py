@@ -49,10 +49,11 @@ def annotated(sentences: list[list[str]], declared: Declared, invalid: Invalid =
     """The annotation of a corpus of these tags; places are `sentence:word`."""
     items = [Sentence(["w"] * len(tags), tags, None, number) for number, tags in enumerate(sentences)]
     evidence = SchemeEvidence(declared, invalid)
-    whole = read_whole(Source("here", items, lambda at, word: f"{at}:{word}"), evidence)
+    source = Source("here", items, lambda at, word: f"{at}:{word}")
+    whole = read_whole(source, evidence)
     scheme = evidence.scheme("mend it")
     config = DatasetConfig(name="toy", files={"test": "x"}, **its)
-    return annotation(whole, scheme, config, evidence.first_invalid(scheme))
+    return annotation(whole, scheme, config, evidence.first_invalid(scheme), source)
 
 
 def read(sentences: list[list[str]], declared: Declared = "auto", invalid: Invalid = "repair") -> list[list[str]]:

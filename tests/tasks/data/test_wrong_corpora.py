@@ -75,7 +75,10 @@ MISTAKES = [
         ("/a.parquet row 0 word 1: None is not a string: ['Ada', None]",),
     ),
     Mistake(
-        "a JSON array", JSON, {"a.jsonl": json.dumps([OK])}, ("/a.jsonl:1: is a JSON list, no object", "jq -c '.[]'")
+        "lists in a JSON array",
+        JSON,
+        {"a.jsonl": json.dumps([[OK]])},
+        ("/a.jsonl item 0: is a JSON list, no object", "jq -c '.[]'"),
     ),
     Mistake(
         "a broken line",

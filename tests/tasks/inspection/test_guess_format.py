@@ -10,7 +10,8 @@ import pytest
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.data.corpus import load_splits
-from nerbench.tasks.inspection.guess_format import Guess, guess, layout_of, split_of
+from nerbench.tasks.inspection.conll_layout import layout_of
+from nerbench.tasks.inspection.guess_format import Guess, guess, split_of
 
 PLAIN = "Anna B-PER\nBerg I-PER\nleft O\n\nOslo B-LOC\n"
 
@@ -26,7 +27,8 @@ def write(folder: Path, **contents: str | bytes) -> Path:
     ("file", "split"),
     [
         ("train.txt", "train"),
-        ("eng.testa", None),
+        ("eng.testa", "validation"),
+        ("esp.train.gz", "train"),
         ("eng.train.conll", "train"),
         ("de-dev.tsv", "validation"),
         ("valid.txt", "validation"),
@@ -77,6 +79,8 @@ def test_layouts(lines: str, columns: dict[str, int], delimiter: str, scheme: st
     "content",
     [
         PLAIN,
+        "Word\tPOS\tTag\nAnna\tN\tB-PER\nBerg\tN\tI-PER\nleft\tV\tO\n\nOslo\tN\tB-LOC\n",
+        "Anna|B-PER Berg|I-PER left|O\nOslo|B-LOC\n",
         "1\tAnna\tB-PER\t_\n2\tBerg\tI-PER\t_\n3\tleft\tO\t_\n\n1\tOslo\tB-LOC\t_\n",
         "B-PER Anna\nI-PER Berg\nO left\n\nB-LOC Oslo\n",
         PLAIN.replace(" ", "\t").replace("\n", "\r\n"),
@@ -134,6 +138,8 @@ def test_a_file_without_a_split_s_name_is_left_out_beside_others_and_that_is_tol
         ({"train_txt": "Anna\n"}, ("train.txt", "no column of tags")),
         ({"train_txt": "-DOCSTART- O\n"}, ("train.txt", "holds no word")),
         ({"train_json": "[1]"}, ("train.json", "one object a line")),
+        ({"train_jsonl": "{"}, ("train.jsonl:1", "is no JSON")),
+        ({"train_spacy": b"\0"}, ("train.spacy", "doc.to_json()")),
         ({"train_txt": PLAIN, "test_json": '{"tokens": []}'}, ("several formats", "conll, json")),
         ({"train_txt": PLAIN, "test_txt": "Anna x B-PER y\n"}, ("test.txt", "other columns")),
     ],
@@ -142,6 +148,22 @@ def test_what_cannot_be_told(tmp_path: Path, files: dict[str, Any], says: tuple[
     with pytest.raises(InputError) as raised:
         guess([str(write(tmp_path, **files))])
     assert all(part in str(raised.value) for part in says), str(raised.value)
+
+
+def test_the_column_of_tags_is_asked_for(tmp_path: Path) -> None:
+    file = write(tmp_path, test_txt="EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n") / "test.txt"
+    asked: list[Any] = []
+
+    def ask(*question: Any) -> str:
+        asked.append(question)
+        return "2"
+
+    found = guess([str(file)], ask)
+    assert asked == [("The tags are in column", ("3", "2"))]
+    assert found.dataset.columns == {"tags": 2}
+    assert found.assumptions == ()
+    assert guess([str(file), "columns.tags=2"], ask) == found
+    assert len(asked) == 1
 
 
 def test_a_hub_id_and_a_missing_file_are_told_apart() -> None:

@@ -1,4 +1,4 @@
-"""Reads Parquet files and JSON lines: a row or an object for each sentence, with a list of words and a list of tags."""
+"""Reads Parquet files: a row for each sentence, with lists of words and tags, or for each text, with its spans."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.errors import CorpusError
 from nerbench.artifacts.tables.parquet_bounds import check_groups, open_footer, plain_column, text_columns
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.readers import Sentence, Source, shortened
-from nerbench.tasks.data.records import Columns, Record, find_columns, read_records
-from nerbench.tasks.data.text_files import open_file, read_lines
+from nerbench.tasks.data.readers import Sentence, Source
+from nerbench.tasks.data.records import Columns, Record, TextColumns, find_columns, read_records, record_of
+from nerbench.tasks.data.spans import LABEL_KEYS, Text
+from nerbench.tasks.data.text_files import open_file
 
 _ROWS = 2048
 _AT_ONCE = 64
@@ -38,7 +39,7 @@ def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
         with corpus_error_if_unreadable(path, "is not a Parquet file"):
             parquet = open_footer(file)
         columns = find_columns(parquet.schema_arrow.names, path, config)
-        labels = config.labels or _class_label(parquet.schema_arrow, columns.tags)
+        labels = config.labels or _class_label(parquet.schema_arrow, columns)
         check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
         names = {name for name in columns if name}
         with corpus_error_if_unreadable(path, "cannot be read"):
@@ -46,14 +47,19 @@ def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
             texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
             parquet = open_footer(file, texts)
         batches = _batches(parquet, sorted(names), path)
-        yield from read_records(arrow_records(batches, columns), lambda at: f"{path} row {at}", labels)
+        yield from read_records(arrow_records(batches, columns), lambda at: f"{path} row {at}", config, labels)
 
 
-def check_columns(schema: pa.Schema, columns: Columns, source: str, *, named: bool) -> None:
-    """Refuse columns of another type than lists of words and lists of tags.
+def check_columns(schema: pa.Schema, columns: Columns | TextColumns, source: str, *, named: bool) -> None:
+    """Refuse columns of another type than lists of words and lists of tags, or texts and their spans.
 
     `named`: whether integer tags have names. Raises CorpusError.
     """
+    if isinstance(columns, TextColumns):
+        if not _is_text(schema.field(columns.text).type):
+            problem = f"{columns.text} is no column of texts but of {schema.field(columns.text).type}"
+            raise CorpusError(source, problem, "name another one in columns.text")
+        return
     words, tags = (_element(schema.field(column).type) for column in (columns.words, columns.tags))
     if words is None or not _is_text(words):
         problem = f"{columns.words} is no column of lists of words but of {schema.field(columns.words).type}"
@@ -66,14 +72,13 @@ def check_columns(schema: pa.Schema, columns: Columns, source: str, *, named: bo
         raise CorpusError(source, problem, "declare the data set's `labels`, e.g. [O, B-PER, I-PER]")
 
 
-def arrow_records(batches: Iterable[Any], columns: Columns) -> Iterator[Record]:
+def arrow_records(batches: Iterable[Any], columns: Columns | TextColumns) -> Iterator[Record | Text]:
     """A record for each row of record batches or tables with these columns."""
     row = 0
     for batch in batches:
-        words, tags = (batch.column(name).to_pylist() for name in (columns.words, columns.tags))
-        documents = [None] * len(words) if columns.document is None else batch.column(columns.document).to_pylist()
-        for record in zip(words, tags, documents, strict=True):
-            yield Record(row, *record)
+        parts = [[None] * batch.num_rows if name is None else batch.column(name).to_pylist() for name in columns]
+        for values in zip(*parts, strict=True):
+            yield record_of(row, columns, values)
             row += 1
 
 
@@ -115,46 +120,15 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _class_label(schema: pa.Schema, column: str) -> Sequence[str]:
-    """The names that `datasets` writes beside a column of ClassLabel numbers."""
+def _class_label(schema: pa.Schema, columns: Columns | TextColumns) -> Sequence[str]:
+    """The names that `datasets` writes beside a column of ClassLabel numbers, or of spans with such a label."""
     try:
-        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
-        names = feature.get("feature", feature)["names"]
-    except (KeyError, TypeError, AttributeError, ValueError):
+        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][columns[1]]
+        feature = feature.get("feature", feature)
+        if isinstance(columns, TextColumns):
+            label = next(feature[key] for key in LABEL_KEYS if key in feature)
+            feature = label.get("feature", label)
+        names = feature["names"]
+    except (KeyError, TypeError, AttributeError, ValueError, StopIteration):
         return ()
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
-
-
-def read_json(path: str, config: DatasetConfig) -> Source:
-    """The sentences of one file, local or any fsspec URL.
-
-    Reading raises CorpusError: the file is missing, or a line is no JSON object, lacks a key of the first line or is no
-    sentence. Names file, line and content.
-    """
-    sentences = read_records(_records(path, config), lambda at: f"{path}:{at}", config.labels)
-    return Source(path, sentences, lambda at, word: f"{path}:{at} word {word}")
-
-
-def _records(path: str, config: DatasetConfig) -> Iterator[Record]:
-    columns: Columns | None = None
-    for number, line in enumerate(read_lines(path, config.encoding), start=1):
-        if not line.strip():
-            continue
-        at = f"{path}:{number}"
-        row = _object(line, at)
-        columns = columns or find_columns(row, at, config)
-        if lacking := [name for name in columns if name and name not in row]:
-            raise CorpusError(at, f"there is no {lacking[0]!r}: {shortened(line)}", "every line needs the same keys")
-        yield Record(number, row[columns.words], row[columns.tags], columns.document and row[columns.document])
-
-
-def _object(line: str, at: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        problem = f"is no JSON ({error}): {shortened(line)}"
-        raise CorpusError(at, problem, "write one object a line, e.g. one made by `jq -c`") from error
-    if not isinstance(row, dict):
-        problem = f"is a JSON {type(row).__name__}, no object: {shortened(line)}"
-        raise CorpusError(at, problem, "write one object a line, e.g. by `jq -c '.[]'`")
-    return row

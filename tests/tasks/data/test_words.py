@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerbench.tasks.predicting.text_reading import joined, split_blanks, split_words
+from nerbench.tasks.data.words import joined, split_blanks, split_words
 
 
 @pytest.mark.parametrize(

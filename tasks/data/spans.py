@@ -1,0 +1,260 @@
+"""Texts with spans by character offsets, as sentences of words with IOB2 tags.
+
+A text is divided into words by the data set's `tokenizer`; a line break ends a sentence, except in a span. White space
+at the ends of a span does not count. A span that begins or ends within a word is extended to the whole word, and one
+without a word is left out; or both are refused. Spans that overlap have no tags: they are refused, unless `flatten`
+says which ones to keep. Whatever is refused is counted to the end of the source.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import index
+from typing import Any, NamedTuple
+
+from nerbench.artifacts.errors import CorpusError
+from nerbench.tasks.config import DatasetConfig
+from nerbench.tasks.data.readers import Repairs, Sentence, shortened
+from nerbench.tasks.data.words import Word, split_blanks, split_words
+
+_START, _END = ("start", "start_offset", "begin"), ("end", "end_offset")
+LABEL_KEYS = ("label", "labels", "type", "tag")
+
+
+class Text(NamedTuple):
+    """A text as somebody else annotated it: nothing of it has been looked at."""
+
+    at: int
+    """Its row, line or number."""
+    text: Any
+    spans: Any
+    """`[start, end, label]`, or mappings with these and other common keys; a mapping of lists stands for these."""
+    tokens: Any
+    """The words, or mappings with their `start` and `end`; None where there are none."""
+    document: Any
+    """The name of its document; None for a text that is one."""
+
+
+class Span(NamedTuple):
+    """An entity of a text."""
+
+    start: int
+    """The first character, and for aligned spans the first word."""
+    end: int
+    """The character or word after the last one."""
+    label: str
+
+
+@dataclass(kw_only=True)
+class _Refused:
+    """Spans that cannot be read as they are."""
+
+    count: int = 0
+    first: tuple[str, str] = ("", "")
+    """Place and span."""
+
+    def add(self, at: str, text: str, span: Span) -> None:
+        self.first = self.first if self.count else (at, f"{span.label} {span.start}-{span.end} {_shown(text, span)}")
+        self.count += 1
+
+
+@dataclass(kw_only=True)
+class SpanReader:
+    """Reads the texts of one source; `finish` raises for what they hold that is to be refused."""
+
+    config: DatasetConfig
+    labels: Sequence[str] = ()
+    """What integer labels mean."""
+    _n_spans: int = 0
+    _cut: _Refused = field(default_factory=_Refused)
+    _overlapping: _Refused = field(default_factory=_Refused)
+
+    def read(self, given: Text, at: str, document: Hashable) -> Iterator[Sentence]:
+        """The sentences of a text.
+
+        Raises:
+            CorpusError: the text is none, a span is none or lies outside of it, or tokens are not its words.
+        """
+        if not isinstance(given.text, str):
+            raise CorpusError(at, f"the text {shortened(given.text)} is not a string", "name another column")
+        tokenizer = self.config.tokenizer or ("rules-1" if given.tokens is None else "file")
+        words = _words(given, tokenizer, at)
+        spans = [span for item in _items(given.spans, at) for span in _spans(item, given.text, self.labels, at)]
+        self._n_spans += len(spans)
+        aligned, n_cut = self._aligned(spans, words, given.text, at)
+        kept = self._disjoint(aligned, words, given.text, at)
+        repairs = Repairs(n_cut, len(aligned) - len(kept))
+        tags = ["O"] * len(words)
+        for span in kept:
+            tags[span.start : span.end] = [f"B-{span.label}", *[f"I-{span.label}"] * (span.end - span.start - 1)]
+        for start, end in _sentences(words, given.text, tags):
+            texts = [word.text for word in words[start:end]]
+            yield Sentence(texts, tags[start:end], document, given.at, repairs, tokenizer)
+            repairs = Repairs()
+
+    def finish(self) -> None:
+        """Raise CorpusError where spans were cut or overlap that are to be refused."""
+        for refused, problem, remedy in (
+            (self._overlapping, "overlap another one", "choose which to keep: `flatten: longest` or `flatten: outer`"),
+            (self._cut, "cut a word or hold none", "choose another `tokenizer`, or `invalid: repair` to extend them"),
+        ):
+            is_refused = (
+                self.config.flatten is None if refused is self._overlapping else self.config.invalid == "refuse"
+            )
+            if refused.count and is_refused:
+                at, span = refused.first
+                raise CorpusError(at, f"{refused.count:,} of {self._n_spans:,} spans {problem}, first {span}", remedy)
+
+    def _aligned(self, spans: Iterable[Span], words: Sequence[Word], text: str, at: str) -> tuple[list[Span], int]:
+        """Spans of words, and how many were no whole words."""
+        starts, ends = [word.start for word in words], [word.end for word in words]
+        found, n_cut = [], 0
+        for span in spans:
+            first, after = bisect_right(ends, span.start), bisect_left(starts, span.end)
+            if first >= after or (starts[first], ends[after - 1]) != span[:2]:
+                n_cut += 1
+                self._cut.add(at, text, span)
+            if first < after:
+                found.append(Span(first, after, span.label))
+        return found, n_cut
+
+    def _disjoint(self, spans: list[Span], words: Sequence[Word], text: str, at: str) -> list[Span]:
+        by_start = sorted(spans, key=lambda span: (span.start, -span.end))
+        end = 0
+        for span in by_start:
+            if span.start < end:
+                self._overlapping.add(at, text, Span(words[span.start].start, words[span.end - 1].end, span.label))
+            end = max(end, span.end)
+        if self.config.flatten != "outer":
+            return _longest(by_start)
+        kept: list[Span] = []
+        for span in by_start:
+            if kept and kept[-1].start < span.start < kept[-1].end < span.end:
+                problem = f"{span.label} and {kept[-1].label} overlap, but neither contains the other"
+                raise CorpusError(at, f"{problem}: {shortened(text)}", "choose `flatten: longest`")
+            if not kept or span.start >= kept[-1].end:
+                kept.append(span)
+        return kept
+
+
+def _longest(spans: Sequence[Span]) -> list[Span]:
+    """The longest spans that do not overlap; the first one of equals."""
+    taken: set[int] = set()
+    kept = []
+    for span in sorted(spans, key=lambda span: span.start - span.end):
+        if taken.isdisjoint(range(span.start, span.end)):
+            taken.update(range(span.start, span.end))
+            kept.append(span)
+    return kept
+
+
+def _sentences(words: Sequence[Word], text: str, tags: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """First word of each line, and the one after its last; a line that ends within an entity goes on."""
+    start = 0
+    for number in range(1, len(words) + 1):
+        is_last = number == len(words)
+        if is_last or (
+            not tags[number].startswith("I-") and _breaks(text[words[number - 1].end : words[number].start])
+        ):
+            yield start, number
+            start = number
+
+
+def _breaks(gap: str) -> bool:
+    return "\n" in gap or "\r" in gap
+
+
+def _words(given: Text, tokenizer: str, at: str) -> list[Word]:
+    if tokenizer == "rules-1":
+        return split_words(given.text)
+    if tokenizer == "whitespace":
+        return split_blanks(given.text)
+    if given.tokens is None:
+        raise CorpusError(at, "there are no tokens in the data", "choose the `tokenizer` rules-1 or whitespace")
+    words, end = [], 0
+    for token in _items(given.tokens, at):
+        start, after = _token(token, given.text, end, at)
+        if not end <= start <= after <= len(given.text):
+            problem = f"the token {shortened(token)} is not in the text after the token before it"
+            raise CorpusError(at, problem, "correct it, or choose the `tokenizer` rules-1")
+        end = after
+        if text := given.text[start:after].strip():
+            start += given.text[start:after].index(text)
+            words.append(Word(text, start, start + len(text)))
+    return words
+
+
+def _token(token: Any, text: str, end: int, at: str) -> tuple[int, int]:
+    if isinstance(token, str):
+        start = text.find(token, end)
+        return start, start + len(token)
+    start, after = (_first(token, keys) for keys in (_START, _END))
+    return _number(start, token, at), _number(after, token, at)
+
+
+def _items(values: Any, at: str) -> list[Any]:
+    if values is None:
+        return []
+    if isinstance(values, Mapping):  # a column of `datasets`: a list for each key
+        if not all(isinstance(column, list | tuple) for column in values.values()):
+            raise CorpusError(at, f"{shortened(values)} is no list of spans", "name another column in columns.spans")
+        lists = {key: column for key, column in values.items() if column}
+        if len({len(column) for column in lists.values()}) > 1:
+            raise CorpusError(at, f"the lists of spans differ in length: {shortened(values)}", "correct them")
+        return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+        raise CorpusError(at, f"{shortened(values)} is no list of spans", "give [start, end, label] for each span")
+    return list(values)
+
+
+def _spans(item: Any, text: str, labels: Sequence[str], at: str) -> Iterator[Span]:
+    """The span of an item, once for each of its labels; without the white space at its ends."""
+    if isinstance(item, Mapping):
+        given = [_first(item, keys) for keys in (_START, _END, LABEL_KEYS)]
+    elif isinstance(item, list | tuple) and len(item) == 3:
+        given = list(item)
+    else:
+        raise CorpusError(at, f"the span {shortened(item)} is unknown", "give [start, end, label] for each span")
+    start, end = (_number(value, item, at) for value in given[:2])
+    if not 0 <= start <= end <= len(text):
+        problem = f"the span {shortened(item)} lies outside of the text, which has {len(text):,} characters"
+        raise CorpusError(at, problem, "correct its offsets, which count Unicode characters from 0")
+    written = item.get("text") if isinstance(item, Mapping) else None
+    if isinstance(written, str) and written.split() != text[start:end].split():
+        problem = f"the span {shortened(written)} is {shortened(text[start:end])} in the text"
+        raise CorpusError(at, problem, "correct its offsets, which count Unicode characters from 0")
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    for label in given[2] if isinstance(given[2], list | tuple) else [given[2]]:
+        yield Span(start, end, _label(label, labels, item, at))
+
+
+def _first(item: Any, keys: Sequence[str]) -> Any:
+    return next((item[key] for key in keys if key in item), None) if isinstance(item, Mapping) else None
+
+
+def _number(value: Any, item: Any, at: str) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return index(value)
+    except TypeError:
+        problem = f"{shortened(item)} has no start and end that are whole numbers"
+        raise CorpusError(
+            at, problem, "give the offsets of its first character and of the one after its last"
+        ) from None
+
+
+def _label(value: Any, labels: Sequence[str], item: Any, at: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(labels):
+        return labels[value]
+    problem = f"the span {shortened(item)} has no label"
+    raise CorpusError(at, problem, "give each span a label; name numbers by the data set's `labels`")
+
+
+def _shown(text: str, span: Span) -> str:
+    return shortened(text[span.start : span.end])
