@@ -31,7 +31,7 @@ from nerbench.artifacts.tables.parquet_bounds import open_footer, read_table
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.data.parquet_and_json import corpus_error_if_unreadable
+from nerbench.tasks.data.parquet_files import corpus_error_if_unreadable
 from nerbench.tasks.data.readers import Sentence, Source, read_splits, shortened
 from nerbench.tasks.data.tag_schemes import OUTSIDE, Declared
 from nerbench.tasks.data.text_files import open_file, read_lines
