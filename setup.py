@@ -4,4 +4,4 @@ from setuptools import find_namespace_packages, setup
 
 FOLDERS = ("artifacts", "deployments", "flows", "tasks")
 found = find_namespace_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
-setup(packages=["nerbench", *(f"nerbench.{package}" for package in found)])
+setup(packages=["nerbench", "nerbench.taggers", *(f"nerbench.{package}" for package in found)])

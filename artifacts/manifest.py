@@ -163,7 +163,7 @@ class TaggerSource(Record):
     adapter: str
     """Its name, e.g. `package.module:function`."""
     sha256: Digest | None = None
-    """Of the adapter's source file; None if it has none."""
+    """Of the adapter's source file; None if there is none."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The adapter's options as plain JSON values."""
     versions: dict[str, str] = Field(default_factory=dict)

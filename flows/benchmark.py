@@ -76,12 +76,12 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
         for one in scored:
             score_user_metrics(recorder, config, one)
         run_functions(recorder, config, artifacts, corpora)
-    for model in config.models:
+    for model in config.base_models:
         summarise_seeds(recorder, model)
     recorder.add_seconds("score_s", time.perf_counter() - started)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
-        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind == "model"}
+        loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}
         for artifact in loadable.values():
             measure_model(recorder, config, artifact, corpora[0][0])
         if config.speed.nightly:

@@ -86,14 +86,13 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
 def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
     """What the cache holds, looked up where inference would run, because the key includes the kind of machine."""
     planned = []
-    results = config.results
-    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config.benchmark, results) for one in cells]
+    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
         with recorder.guard(cell.artifact.name):
             plan = found.result()
             shards = [Shard(record=plan.record)]
             if cell.runs and not plan.record:
-                shards = tasks.find_shards(plan, cell.artifact, cell.runs, results)
+                shards = tasks.find_shards(plan, cell.artifact, cell.runs, config.results)
             planned.append(Planned(cell, plan, shards))
     return planned
 

@@ -93,7 +93,7 @@ def with_metrics(config: Config, files: Sequence[Path] | None, tags: Sequence[st
 
 def what_next(config: Config) -> str:
     """Commands to try after a run."""
-    names = " ".join(f"{model.name}@latest" for model in config.trained_models)
+    names = " ".join(f"{name}@latest" for name in config.model_names)
     return f"""next: nerbench benchmark {names}    again, from cached predictions
       nerbench artifacts ls    what is stored
       nerbench results show    the newest run's scores, speed and memory"""
@@ -106,7 +106,7 @@ def _check_training(config: Config) -> None:
     if not config.models:
         remedy = "add one, e.g. {name: tagger, base: bert-base-uncased}"
         raise ConfigError("models", "there is no model to train", remedy)
-    for model in config.models:
+    for model in config.base_models:
         field = f"models: {model.name}: "
         check_processes(model.processes, resolve_device(model.device, f"{field}device"), field)
         dataset = config.dataset_of(model)

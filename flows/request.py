@@ -17,7 +17,7 @@ from prefect.states import Completed
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.quality_gate import undecided
-from nerbench.tasks.config import Config
+from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.loading import (
     DEFAULT_FILE,
@@ -86,7 +86,11 @@ def _admitted(config: Config) -> Config:
     metrics = (one if isinstance(one, str) else one.evaluate for one in expanded.metrics)
     for file in (*metrics, *(file for file in places if file.endswith(".py"))):
         require_file(file)
-    for model in expanded.models:
+    for tagger in expanded.taggers:
+        if tagger not in _own_taggers():
+            problem = "is a tagger that the worker's own file does not name"
+            raise InputError(f"models: {tagger.name}", problem, f"add it to {DEFAULT_FILE} on the worker")
+    for model in expanded.base_models:
         if model.push_to_hub:
             problem = "cannot be set in the parameters of a run"
             remedy = "set it in the worker's own file, or publish by the deployment publish/on-demand"
@@ -103,11 +107,21 @@ def _require(named: Iterable[Named], roots: list[str]) -> None:
 def _roots() -> list[str]:
     """Locations that parameters can name: the worker's folder or those in NERBENCH_DATA, and those in its own file."""
     roots = listed(DATA) or [str(Path.cwd())]
-    try:
-        own = load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
-    except InputError:  # loading it again will report the error
-        own = None
+    own = _own_config()
     return [*roots, *(place.url for place in named_locations(own))] if own else roots
+
+
+def _own_taggers() -> tuple[TaggerConfig, ...]:
+    """The taggers that the worker's own file names: a tagger starts an interpreter, and may send the words away."""
+    own = _own_config()
+    return own.taggers if own else ()
+
+
+def _own_config() -> Config | None:
+    try:
+        return load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
+    except InputError:  # whoever works by it will hear of it
+        return None
 
 
 class Rows(Sequence[Row]):

@@ -29,7 +29,7 @@ def train(config: Request = None) -> dict[str, Any]:
 
 
 def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
-    """Train one model after another, as they share the device; a failed one does not stop the next.
+    """Train one model after another, as they share the device; a failed one does not stop the next. Save the taggers.
 
     Raises InputError, before anything is trained, if a model cannot be pushed to the Hub.
     """
@@ -49,5 +49,11 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
                 tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
+    for tagger in config.taggers:
+        with recorder.guard(tagger.name):
+            saved = tasks.save_tagger(tagger, config.store, recorder.run.run_id)
+            published.append(saved.artifact)
+            if saved.is_new:
+                announce(saved.artifact, recorder.run.flow)
     recorder.artifacts = list(published)  # a copy, because benchmarking adds the baselines
     return published

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nerbench.artifacts.store import Store as Store
     from nerbench.artifacts.tables.tables import read_results as read_results
     from nerbench.flows.sweeps import speed as speed
+    from nerbench.taggers import Tagger as Tagger
     from nerbench.tasks.config.loading import load_config as load_config
     from nerbench.tasks.data.load_corpus import load_corpus as load_corpus
     from nerbench.tasks.scoring.metrics import metric as metric
@@ -22,6 +23,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Loader",
     "Store",
+    "Tagger",
     "__version__",
     "benchmark_function",
     "load_config",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Loader": "nerbench.artifacts.loaders",
     "Store": "nerbench.artifacts.store",
+    "Tagger": "nerbench.taggers",
     "benchmark_function": "nerbench.tasks.scoring.user_functions",
     "load_config": "nerbench.tasks.config.loading",
     "load_corpus": "nerbench.tasks.data.load_corpus",

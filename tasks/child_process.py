@@ -70,7 +70,7 @@ def run_child(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE_S if last else None)
         finally:
-            _end_group(process)
+            end_group(process)
         if last.get("event") == "result":
             result: Job = last["result"]
             return result
@@ -124,7 +124,8 @@ def _tail(output: IO[str]) -> str:
     return " | ".join(output.read().strip().splitlines()[-3:])
 
 
-def _end_group(process: "subprocess.Popen[str]") -> None:
+def end_group(process: "subprocess.Popen[Any]") -> None:
+    """Stop a process that leads a group, and everything in that group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

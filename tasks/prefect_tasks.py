@@ -25,10 +25,10 @@ from nerbench.tasks.analysis import analyses, user_scores
 from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.comparison import quality_gate, reproducibility
-from nerbench.tasks.config import BenchmarkConfig, Config
+from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference import canary, evaluation_cache, sharding
+from nerbench.tasks.inference import canary, evaluation_cache, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency_sample, subjects, tables
@@ -67,6 +67,7 @@ def _finetune(plan: TrainingPlan) -> TrainedModel:
 plan_training = as_task(launch.plan_training, "plan the training of {model.name}", **STORAGE)
 finetune = as_task(_finetune, "train {plan.model.name}")
 save = as_task(launch.publish, "save {trained.name}", name="save", **STORAGE)
+save_tagger = as_task(tagger_evaluation.save_tagger, "save {tagger.name}", name="save_tagger")
 write_training = as_task(rows.write_training, "write training curve of {artifact.name}", **STORAGE)
 
 
@@ -81,9 +82,11 @@ find_incomplete = as_task(availability.find_incomplete, "look for the files of t
 promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
-def _look_up(artifact: ArtifactRef, corpus: CorpusRef, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> EvaluationPlan:
     """Whether predictions for this model, these words and these settings exist and are intact."""
-    return evaluation_cache.plan(artifact, corpus.words_sha256, benchmark, results)
+    return evaluation_cache.plan(
+        artifact, corpus.words_sha256, config.benchmark, config.results, taggers=config.taggers
+    )
 
 
 def _split_corpus(corpus: CorpusRef, shards: int) -> list[range]:
@@ -205,7 +208,9 @@ def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config)
     """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
         words = corpus_refs.open_corpus(corpus)
-        return latency_sample.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate)
+        return latency_sample.measure_and_write(
+            run, artifact, words, config.benchmark, config.speed.gate, config.taggers
+        )
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:

@@ -107,6 +107,14 @@ QUALITY: dict[str, TableSchema] = {
             "never contain), whose entities are all missed",
             "int32",
         ),
+        value(
+            "pinned", "false for a tagger whose predictions may change at any time; null for everything else", "bool"
+        ),
+        value(
+            "n_unparsed",
+            "number of answers of a language model that could not be parsed, which count as no entities; null if none",
+            "int32",
+        ),
         identity=(
             *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),
             *("metric", "parameters", "source"),
@@ -206,7 +214,8 @@ JUDGING: dict[str, TableSchema] = {
         key("attempt", "number of the attempt that wrote the row, from 1", "int32"),
         key(
             "kind",
-            "`rule`; `frozen`: an unchanged model predicts differently; `promotion`: an alias moved or not; `speed`",
+            "`rule`; `frozen`: an unchanged model predicts differently; `repeatability`: a tagger that is not pinned "
+            "predicts again; `promotion`: an alias moved or not; `speed`",
         ),
         MODEL,
         key("artifact_id", "sha256 of the manifest of the candidate model"),
@@ -218,7 +227,11 @@ JUDGING: dict[str, TableSchema] = {
         *(value(name, f"{name} of the rule, as in `metrics`", "string") for name in ("level", "mode", "slice")),
         *(value(name, f"{name} of the rule, as in `metrics`", "string") for name in ("label", "average", "metric")),
         value("base", "score of the baseline; for `speed`, latency in earlier nightly runs"),
-        value("candidate", "score of the candidate; for `speed`, its latency"),
+        value(
+            "candidate",
+            "score of the candidate; for `speed`, its latency; for `repeatability`, the share of entities that agree "
+            "with the run before",
+        ),
         value("delta", "candidate − base"),
         value("ci_low", "lower end of the confidence interval of `delta` (paired bootstrap by `resampling_unit`)"),
         value("ci_high", "upper end of the confidence interval of `delta`"),

@@ -61,7 +61,9 @@ RUNNING: dict[str, TableSchema] = {
         DEVICE,
         value("host", "name of the machine", "string"),
         DTYPE,
-        value("backend", "the backend: `eager`, `compile`, …", "string"),
+        value(
+            "backend", "the backend: `eager`, `compile`, …; `process`: at the pipe of a process, as taggers", "string"
+        ),
         value("threads", "compute threads per process", "int32"),
         value("processes", "number of processes that share the work", "int32"),
         WORKLOAD,
@@ -94,6 +96,8 @@ RUNNING: dict[str, TableSchema] = {
         value("taken_over", "processes with samples of an interrupted sweep; null if there are none", "int32"),
         HEAD,
         SINGLE_PROCESS,
+        value("price_per_call", "price of one call of an endpoint, as configured; null for everything else"),
+        value("cost_per_million_words", "that price for a million words, by the calls that were made"),
         identity=(*_CELL, "dataset"),
         # Whether a cell has values can depend on the machine of an attempt.
         nondeterministic=(

@@ -99,7 +99,7 @@ def absent_models(config: Config, there: Collection[str]) -> list[str]:
     """Configured models that are not in `there`, although the benchmark covers every model of the store."""
     if not any(reference.startswith("*") for reference in config.benchmark.models):
         return []
-    return [model.name for model in config.trained_models if model.name not in there]
+    return [name for name in config.model_names if name not in there]
 
 
 def is_improvement(rows: Sequence[Row]) -> bool:

@@ -5,15 +5,18 @@ from functools import cache, partial
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nerbench.artifacts.digests import canonical_json
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import Filter, read_newest_first
-from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.comparison.flips import KINDS, aligned_parts, flips
 from nerbench.tasks.config import Config
 from nerbench.tasks.environment import environment
 from nerbench.tasks.results.environments import difference, same_settings
 from nerbench.tasks.results.query import HEADLINE_FILTERS, row_of_run
 from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.entities import extract, identical
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions, stored
 
@@ -37,14 +40,17 @@ def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
 
     The row has the number of flips by kind, the earlier run, and the differences between the environments. If the
     predictions of that run are gone, the row has no flips, but still reports the change.
+
+    A tagger that is not pinned may change: its row has the share of entities that agree, and fails nothing.
     """
     configuration = canonical_json(config.model_dump(mode="json")).decode()
     here = environment() | {"run_id": run.run_id, "configuration": configuration}
     before = _newest(run, now, here)
+    found = [(one, earlier) for one, earlier in zip(now, before, strict=True) if earlier]
     return [
-        _row(run, one, earlier, here)
-        for one, earlier in zip(now, before, strict=True)
-        if earlier and earlier.row["predictions_digest"] != one.predictions_digest
+        _repeatability(run, one, earlier) if one.pinned is False else _row(run, one, earlier, here)
+        for one, earlier in found
+        if one.pinned is False or earlier.row["predictions_digest"] != one.predictions_digest
     ]
 
 
@@ -79,20 +85,47 @@ def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> 
     environments = difference(before.run, here, now.dtype, now.dtype)
     changes = [f"{name} {pair['base']} then, {pair['candidate']} now" for name, pair in environments.items()]
     counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
-    return {
+    return _about(now, before) | {
         "kind": "frozen",
-        "model": now.model,
-        "artifact_id": now.artifact_id,
-        "baseline_artifact_id": before.row["artifact_id"],
-        "dataset": now.dataset,
-        "split": now.split,
-        "gold": now.gold,
         "verdict": "regression",
         "failed": True,
         **flipped,
         "reason": f"the same model and settings predict differently than in the run {before.run['run_id']}: "
         f"entities {counts}; {'; '.join(changes) or 'the environment is the same'}",
     }
+
+
+def _repeatability(run: Run, now: Predicted, before: Earlier) -> Row:
+    share = _agreement(run.results, before.row, now)
+    told = "the earlier predictions are gone" if share is None else f"{share:.1%} of the entities agree"
+    return _about(now, before) | {
+        "kind": "repeatability",
+        "verdict": "pass",
+        "failed": False,
+        "candidate": share,
+        "unit": "share",
+        "reason": f"{told} with the run {before.run['run_id']}; the tagger is not pinned",
+    }
+
+
+def _about(now: Predicted, before: Earlier) -> Row:
+    about: Row = now.model_dump(include={"model", "artifact_id", "dataset", "split", "gold"})
+    return about | {"baseline_artifact_id": before.row["artifact_id"]}
+
+
+def _agreement(results: str, before: Row, now: Predicted) -> float | None:
+    """Entities that both runs predict, as a share of those that one of them does; None if some are gone."""
+    try:
+        uris = (stored(results, before).uri, now.uri)
+    except InputError:
+        return None
+    both = either = 0
+    for sides in aligned_parts(*(read_predictions(results, uri).parts(text=False) for uri in uris)):
+        first, second = (extract(side.predicted, side.sentence_starts, "conlleval") for side in sides)
+        same = int(np.count_nonzero(identical(first, second, len(sides[0].predicted)) >= 0))
+        both += same
+        either += len(first.start) + len(second.start) - same
+    return both / either if either else 1.0
 
 
 def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:

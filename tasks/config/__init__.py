@@ -25,6 +25,7 @@ from nerbench.tasks.config.schema_run import (
     SpeedConfig,
     SpeedGateConfig,
 )
+from nerbench.tasks.config.schema_taggers import TaggerConfig
 from nerbench.tasks.config.splits import SplitConfig
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "SpeedGateConfig",
     "Split",
     "SplitConfig",
+    "TaggerConfig",
     "Text",
 ]

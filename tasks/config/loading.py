@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from nerbench.artifacts.errors import ConfigError
-from nerbench.tasks.config import FIELDS_OF, Config, EvaluateMetric, Format, Split
+from nerbench.tasks.config import FIELDS_OF, Config, EvaluateMetric, Format, ModelConfig, Split, TaggerConfig
 from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.messages import Key, Location, first_problem, looks_secret, shown
 from nerbench.tasks.config.variables import expand_read, value_at
@@ -58,7 +58,8 @@ def named_locations(config: Config) -> Iterator[Named]:
         if kind != "loader":
             yield from _named(("golds", number, "file"), gold.file, hub=kind == "hub")
     for number, model in enumerate(config.models):
-        yield from _named(("models", number, "base"), model.base, hub=True)
+        if isinstance(model, ModelConfig):
+            yield from _named(("models", number, "base"), model.base, hub=True)
     for number, reference in enumerate(config.benchmark.models):
         yield from named_reference(("benchmark", "models", number), reference)
     if config.gate:
@@ -213,6 +214,10 @@ def _absolute_gold(gold: dict[str, Any], format_of_words: Format) -> dict[str, A
 
 
 def _absolute_model(model: dict[str, Any]) -> dict[str, Any]:
+    if "tagger" in model:
+        files = {name: _absolute_path(file) for name, file in model["files"].items()}
+        python = model["python"] and _absolute_path(model["python"])
+        return model | {"files": files, "python": python, "tagger": _absolute_code(model["tagger"])}
     base = _absolute_path(model["base"]) if is_folder(model["base"]) else model["base"]
     return model | {"base": base, "callbacks": [_absolute_code(name) for name in model.get("callbacks", ())]}
 
@@ -267,7 +272,7 @@ def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
         if dataset.path and Path(dataset.path).is_absolute():
             yield ("datasets", number, "path"), dataset.path, "name a folder, or the id of a data set of the Hub"
     for number, model in enumerate(config.models):
-        if isinstance(model.base, str) and Path(model.base).is_absolute():
+        if isinstance(model, ModelConfig) and isinstance(model.base, str) and Path(model.base).is_absolute():
             yield ("models", number, "base"), model.base, "name a folder made by save_pretrained, or a Hub id"
     for number, reference in enumerate(config.benchmark.models):
         if Path(reference).is_absolute():
@@ -285,6 +290,10 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, metric in enumerate(config.metrics):
         if isinstance(metric, str):
             yield ("metrics", number), metric
+    for number, model in enumerate(config.models):
+        if isinstance(model, TaggerConfig):
+            yield from ((("models", number, "files", name), file) for name, file in model.files.items())
+            yield from [(("models", number, "python"), model.python)] if model.python else []
     for at, name in named_code(config):
         file, _, _ = name.rpartition(":")
         if file.endswith(".py"):
@@ -297,5 +306,9 @@ def named_code(config: Config) -> Iterator[tuple[Location, str]]:
         if one.function:
             yield ("slices", number, "function"), one.function
     for number, model in enumerate(config.models):
+        if isinstance(model, TaggerConfig):
+            if model.adapter is None:
+                yield ("models", number, "tagger"), model.tagger
+            continue
         for position, name in enumerate(model.callbacks):
             yield ("models", number, "callbacks", position), name

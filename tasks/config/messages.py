@@ -51,7 +51,7 @@ def first_problem(error: ValidationError, data: Any) -> ConfigError:
     places = [_real_location(problem["loc"], problem["type"], data) for problem in problems]
     # Each branch of a union complains; the one that got deepest into the value is the one that was meant.
     at = max((place for place in places if place[: len(places[0])] == places[0]), key=len)
-    explained = [_explain(problem, at) for problem, place in zip(problems, places, strict=True) if place == at]
+    explained = [_explain(problem, at, data) for problem, place in zip(problems, places, strict=True) if place == at]
     fields = {place for place in places if place != at[: len(place)]}
     more = f" (and {len(fields)} more)" if fields else ""
     remedies = ", or ".join(dict.fromkeys(remedy for _, remedy in explained))
@@ -92,11 +92,11 @@ def _real_location(location: Location, kind: str, data: Any) -> Location:
     return tuple(real)
 
 
-def _explain(problem: Any, at: Location) -> tuple[str, str]:
+def _explain(problem: Any, at: Location, data: Any) -> tuple[str, str]:
     """What is wrong, and the remedy."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
-        return "unknown key", _better_key(at)
+        return "unknown key", _better_key(at, data)
     if kind == "missing":
         return "is missing", "add it"
     if kind == "value_error":
@@ -123,28 +123,25 @@ def _example(text: str) -> tuple[str, str]:
     return problem, f"write e.g. {example}" if example else "correct it"
 
 
-def _better_key(at: Location) -> str:
-    known = _known_keys(at[:-1])
-    elsewhere = [name for name in Config.model_fields if len(at) == 1 and at[0] in _known_keys((name,))]
+def _better_key(at: Location, data: Any) -> str:
+    known = _known_keys(at[:-1], data)
+    elsewhere = [name for name in Config.model_fields if len(at) == 1 and at[0] in _known_keys((name,), {})]
     if elsewhere:
         return f"it belongs under {' or '.join(elsewhere)}"
     near = difflib.get_close_matches(str(at[-1]), known, n=1)
     return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
 
 
-def _known_keys(at: Location) -> list[str]:
-    """The keys of the section at a location."""
-    section: type[BaseModel] = Config
+def _known_keys(at: Location, data: Any) -> list[str]:
+    """The keys of the section at a location; of several kinds, of the one that has most of the keys there."""
+    found: list[type[BaseModel]] = [Config]
     for key in at:
-        if isinstance(key, str) and (found := _section_of(section, "datasets" if key == "dataset" else key)):
-            section = found
-    return list(section.model_fields)
-
-
-def _section_of(section: type[BaseModel], key: str) -> type[BaseModel] | None:
-    if key not in section.model_fields:
-        return None
-    return next(_sections_in(section.model_fields[key].annotation), None)
+        steps: Any = data if isinstance(data, dict | list) else {}
+        data = steps[key] if steps else {}
+        name = "datasets" if key == "dataset" else key
+        if field := found[0].model_fields.get(str(name)):
+            found = list(_sections_in(field.annotation)) or found
+    return list(max(found, key=lambda section: len({*data} & {*section.model_fields})).model_fields)
 
 
 def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:

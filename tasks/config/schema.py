@@ -1,8 +1,8 @@
 """The complete configuration of a run."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import PrivateAttr, model_validator
+from pydantic import Discriminator, PrivateAttr, Tag, model_validator
 
 from nerbench.tasks.config.base import Mode, Section, Text, find_credential
 from nerbench.tasks.config.schema_data import DatasetConfig, EvaluateMetric, GoldConfig, SliceConfig
@@ -15,6 +15,17 @@ from nerbench.tasks.config.schema_run import (
     RunnerConfig,
     SpeedConfig,
 )
+from nerbench.tasks.config.schema_taggers import TaggerConfig
+
+
+def _branch(model: Any) -> str:
+    is_tagger = "tagger" in model if isinstance(model, dict) else isinstance(model, TaggerConfig)
+    return "a tagger" if is_tagger else "a model"
+
+
+AnyModel = Annotated[
+    Annotated[ModelConfig, Tag("a model")] | Annotated[TaggerConfig, Tag("a tagger")], Discriminator(_branch)
+]
 
 
 class Config(Section):
@@ -28,8 +39,8 @@ class Config(Section):
     """The data sets. `dataset:` with a single mapping is also accepted."""
     golds: tuple[GoldConfig, ...] = ()
     """Additional annotations of the same words."""
-    models: tuple[ModelConfig, ...] = ()
-    """The models to train."""
+    models: tuple[AnyModel, ...] = ()
+    """The models to train, and the taggers to compare them with, which have the key `tagger`."""
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """What the benchmark measures."""
     speed: SpeedConfig = SpeedConfig()
@@ -75,7 +86,22 @@ class Config(Section):
     @property
     def trained_models(self) -> tuple[ModelConfig, ...]:
         """The models to train, with one entry per seed."""
-        return tuple(one for model in self.models for one in model.each_seed)
+        return tuple(one for model in self.base_models for one in model.each_seed)
+
+    @property
+    def base_models(self) -> tuple[ModelConfig, ...]:
+        """The models to train, one entry for all seeds of a model."""
+        return tuple(model for model in self.models if isinstance(model, ModelConfig))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The names that models and taggers are published as."""
+        return (*(model.name for model in self.trained_models), *(tagger.name for tagger in self.taggers))
+
+    @property
+    def taggers(self) -> tuple[TaggerConfig, ...]:
+        """The taggers that are not trained."""
+        return tuple(model for model in self.models if isinstance(model, TaggerConfig))
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -111,9 +137,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_fit_together(self) -> Self:
+        seeded = [model for model in self.base_models if model.seeds]
         for field, names in (
             ("datasets", [d.name for d in self.datasets]),
-            ("models", [m.name for m in self.trained_models] + [m.name for m in self.models if m.seeds]),
+            ("models", [*self.model_names, *(model.name for model in seeded)]),
             ("golds", [*(g.name for g in self.golds), *(d.name for d in self.datasets)]),
             ("slices", [s.name for s in self.slices]),
         ):
@@ -121,7 +148,7 @@ class Config(Section):
                 raise ValueError(f"{field}: the name {twice[0]} is used twice; rename one")
         known = sorted(d.name for d in self.datasets)
         remedy = f"name one of {', '.join(known)}" if known else "add that data set"
-        for model in self.models:
+        for model in self.base_models:
             if model.dataset and model.dataset not in known:
                 raise ValueError(f"models: {model.name} trains on {model.dataset}; {remedy}")
         for gold in self.golds:

@@ -16,6 +16,8 @@ from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, tagger_handle
+from nerbench.tasks.inference.prediction_files import sentences_of
+from nerbench.tasks.inference.tagger_evaluation import started_tagger
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:
@@ -38,6 +40,8 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
         raise ValueError("only a cached evaluation has a canary")
     stored = _tags(plan.record, results)
     sentences = 0
+    if artifact.kind == "tagger":
+        return _check_tagger(artifact, corpus, plan, blocks, stored)
     with tagger_handle(artifact, plan.settings) as handle:
         names = (*handle.value.labels, OUTSIDE)  # index -1, a word without tokens
         for block in blocks:
@@ -49,6 +53,24 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
             before = stored[first : first + len(now.labels)]
             _compare(first, before, [names[label] for label in now.labels])
             sentences += stop - start
+    return sentences
+
+
+def _check_tagger(
+    artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], stored: Sequence[str]
+) -> int:
+    """The same for a tagger in a process of its own."""
+    from nerbench.tasks.inference.prediction import BLOCK
+
+    sentences = 0
+    with started_tagger(artifact, plan.tagger) as tagger:
+        for block in blocks:
+            words = list(sentences_of(corpus, range(block, block + 1)))
+            start = block * BLOCK
+            now = [tag for tagged in tagger.predict(words, start) for tag in tagged.tags]
+            first = int(sum(corpus.lengths[:start]))
+            _compare(first, list(stored[first : first + len(now)]), now)
+            sentences += len(words)
     return sentences
 
 

@@ -10,7 +10,7 @@ import logging
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +26,7 @@ from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child_process import Emit, Job
-from nerbench.tasks.config import BenchmarkConfig, Section
+from nerbench.tasks.config import BenchmarkConfig, Section, TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
@@ -34,6 +34,7 @@ from nerbench.tasks.inference.import_predictions import copy_predictions, requir
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, run_processes
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
 from nerbench.tasks.runs import utc_now
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class EvaluationRecord(Section):
     """Weights of the file that the architecture does not use."""
     evaluate_s: float
     """Seconds from words in memory to tags in memory, with the model loaded."""
+    counts: dict[str, float] | None = None
+    """What a tagger counted of its work, e.g. `calls`."""
 
     @property
     def folder(self) -> str:
@@ -139,6 +142,8 @@ class EvaluationPlan(Section):
     state: State
     record: EvaluationRecord | None
     """The cached record, if the state is `cached`."""
+    tagger: TaggerConfig | None = None
+    """How a tagger is started, from the configuration; None for a model, and for a tagger that it does not name."""
 
 
 class Shard(Section):
@@ -178,22 +183,30 @@ def processes_for(settings: EvaluationSettings, blocks: int) -> int:
     return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
 
 
-def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
+def plan(
+    artifact: ArtifactRef,
+    words_sha256: str,
+    benchmark: BenchmarkConfig,
+    results: str,
+    taggers: Sequence[TaggerConfig] = (),
+) -> EvaluationPlan:
     """Look up finished predictions and check their digest. Missing or altered predictions are logged.
 
+    Predictions of a tagger that is not pinned are never taken from the cache.
     Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
     key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    if not benchmark.refresh:
+    if not benchmark.refresh and is_pinned(artifact):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if record:
             report_lost_predictions(record, artifact.name)
     if record is None and artifact.kind == "predictions":
         require_same_words(artifact, words_sha256)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record)
+    tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -221,6 +234,8 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
             if artifact.kind == "predictions":
                 copied = copy_predictions(path, artifact, corpus, blocks, on_progress)
                 done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
+            elif artifact.kind == "tagger":
+                done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
             elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
                 done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
             else:
@@ -351,3 +366,5 @@ def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
         )
     if record.vanished:
         log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)
+    if unparsed := (record.counts or {}).get(PARSE_FAILURES):
+        log.warning("%s: %d answers could not be parsed; they count as no entities", name, unparsed)

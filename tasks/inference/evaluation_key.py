@@ -1,5 +1,6 @@
 """What identifies an evaluation: everything that can change a prediction, and a key made of it."""
 
+import platform
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -10,6 +11,10 @@ from nerbench.tasks.inference.processes import threads_of_each
 
 CODE_VERSION = "2"
 """Increase it with every change of the code that may change a prediction."""
+
+
+TAGGER_CODE_VERSION = "1"
+"""The same for predictions of taggers in processes of their own."""
 
 
 class EvaluationSettings(Section):
@@ -52,10 +57,15 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
 
 
 def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key of an evaluation of a model, or of imported predictions, which no machine changes."""
-    if artifact.kind == "predictions":
-        return sha256_hex(canonical_json({"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}))
-    return evaluation_key(artifact.model_sha256, words_sha256, settings)
+    """The cache key of an evaluation of a model, of a tagger, or of imported predictions, which no machine changes."""
+    if artifact.kind == "model":
+        return evaluation_key(artifact.model_sha256, words_sha256, settings)
+    parts = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}
+    if artifact.kind == "tagger":
+        from nerbench.tasks.inference.loading import resolve_device
+
+        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware(resolve_device("cpu"), 1)}
+    return sha256_hex(canonical_json(parts))
 
 
 def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:

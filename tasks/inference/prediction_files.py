@@ -21,6 +21,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 
 if TYPE_CHECKING:
+    from nerbench.tasks.inference.prediction import BlockPredictions
     from nerbench.tasks.inference.tagger import Tagger
 
 
@@ -144,21 +145,32 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
 
     `on_progress` gets the number of words done.
     """
-    import pyarrow.parquet as pq
-
-    from nerbench.tasks.inference.prediction import BLOCK, predict
+    from nerbench.tasks.inference.prediction import predict
     from nerbench.tasks.inference.tokenization import tokenize_once
 
     # A dictionary with "O" twice would make the bytes of the file differ from run to run.
     names = tagger.labels if OUTSIDE in tagger.labels else (*tagger.labels, OUTSIDE)
+    sentences = sentences_of(corpus, blocks)
+    predicted = predict(tagger, sentences, aggregation_strategy=aggregation_strategy, tokenizing=tokenize_once)
+    return write_blocks(path, predicted, names, corpus, blocks=blocks, on_progress=on_progress)
+
+
+def write_blocks(  # noqa: PLR0913 - as above
+    path: Path,
+    predicted: Iterator["BlockPredictions"],
+    names: Sequence[str],
+    corpus: Corpus,
+    *,
+    blocks: range,
+    on_progress: Callable[[int], None],
+) -> Inferred:
+    """Write predictions as they come. `names`: the label of each number, which may grow meanwhile."""
+    from nerbench.tasks.inference.prediction import BLOCK
+
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        sentences = _sentences(corpus, blocks.start * BLOCK, blocks.stop * BLOCK)
-        predicted = _timed(
-            predict(tagger, sentences, aggregation_strategy=aggregation_strategy, tokenizing=tokenize_once)
-        )
         rows_of_blocks = islice(positions(corpus, BLOCK), blocks.start, blocks.stop)
-        for rows, (block, elapsed) in zip(rows_of_blocks, predicted, strict=True):
+        for rows, (block, elapsed) in zip(rows_of_blocks, _timed(predicted), strict=True):
             seconds += elapsed
             labels = np.where(block.labels < 0, names.index(OUTSIDE), block.labels).astype(np.int32)
             writer.write_batch(batch(rows, names, labels, block.scores))
@@ -176,8 +188,11 @@ def n_blocks(corpus: Corpus) -> int:
     return -(-len(corpus.lengths) // BLOCK)
 
 
-def _sentences(corpus: Corpus, start: int, stop: int) -> Iterator[list[str]]:
-    """Consecutive sentences; chunks before them are not decoded."""
+def sentences_of(corpus: Corpus, blocks: range) -> Iterator[list[str]]:
+    """The sentences of consecutive blocks; chunks before them are not decoded."""
+    from nerbench.tasks.inference.prediction import BLOCK
+
+    start, stop = blocks.start * BLOCK, blocks.stop * BLOCK
     skipped = start // CHUNK
     parts = islice(Column.of(corpus.words).parts(), skipped, None)
     return islice(chain.from_iterable(parts), start - skipped * CHUNK, stop - skipped * CHUNK)

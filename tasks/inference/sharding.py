@@ -79,10 +79,17 @@ def join_shards(
             vanished=sum(shard.vanished for shard in shards),
             ignored_keys=shards[0].ignored_keys,
             evaluate_s=sum(shard.evaluate_s for shard in shards),
+            counts=_total(shards),
         )
         keep(root, record, path)
     report_lost_predictions(record, artifact.name)
     return record
+
+
+def _total(shards: Sequence[EvaluationRecord]) -> dict[str, float] | None:
+    """What a tagger counted in all shards."""
+    names = {name for shard in shards for name in shard.counts or ()}
+    return {name: sum((shard.counts or {}).get(name, 0) for shard in shards) for name in sorted(names)} or None
 
 
 def _blocks(root: Root, shard: EvaluationRecord) -> Iterator[pa.Table]:

@@ -57,11 +57,11 @@ def find_evidence(results: str, artifact_id: str) -> Evidence:
     Raises CorruptArtifactError naming a damaged table file.
     """
     scored = _newest(results, "metrics", artifact_id, _built_in)
-    measured = _newest(results, "speed", artifact_id, latency_samples)
+    measured = _newest(results, "speed", artifact_id, _in_memory)
     memory = []
     if measured:
         of_artifact: list[Filter] = [("run_id", "=", measured.run_id), ("artifact_id", "=", artifact_id)]
-        memory = latency_samples(read_results(results, "memory", filters=of_artifact).to_pylist())
+        memory = _in_memory(read_results(results, "memory", filters=of_artifact).to_pylist())
     return Evidence(
         run_id=scored.run_id if scored else None,
         date=scored.date if scored else None,
@@ -82,6 +82,11 @@ def _newest(
         return dated._replace(rows=pa.Table.from_pylist(choose(dated.rows.to_pylist()), dated.rows.schema))
 
     return newest_run(results, map(chosen, dates))
+
+
+def _in_memory(rows: Iterable[Row]) -> list[Row]:
+    """The latency samples, without those that were measured beside taggers."""
+    return [row for row in latency_samples(rows) if row.get("backend") != "process"]
 
 
 def _built_in(metrics: Iterable[Row]) -> list[Row]:

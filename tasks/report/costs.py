@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.tasks.report.history import is_one_by_one
+from nerbench.tasks.report.history import is_in_memory, is_one_by_one
 from nerbench.tasks.results.query import SelectedRun, rows_of_run
 from nerbench.tasks.scoring.metrics import Row
 
@@ -43,7 +43,7 @@ def read_costs(results: str, runs: Sequence[SelectedRun]) -> Costs:
     memory = _newest(results, "memory", runs, (*_MEASURED, "backend"))
     by_artifact: dict[str, Plain] = {}
     latencies, sweep = [], []
-    for key, row in speed.items():
+    for key, row in sorted(speed.items(), key=lambda item: not is_in_memory(item[1])):
         measured, backend = key[: len(_MEASURED)], key[len(_MEASURED)]
         used = memory.get((*measured, backend)) or memory.get((*measured, None), {})
         if is_one_by_one(row) and row["status"] == "ok" and row["artifact_id"] not in by_artifact:

@@ -198,13 +198,19 @@ def _judged_key(row: Row) -> tuple[str, str, str | None, str | None]:
 
 
 def _latencies(speeds: Iterable[Row]) -> dict[tuple[str, str], float]:
-    """Median seconds for one sentence at a time, at real lengths, by run and artifact."""
-    return {(row["run_id"], row["artifact_id"]): row["p50_s"] for row in speeds if is_one_by_one(row) and row["p50_s"]}
+    """Median seconds of one sentence at a time, on real lengths, by run and artifact."""
+    plain = [row for row in speeds if is_one_by_one(row) and row["p50_s"]]
+    return {(row["run_id"], row["artifact_id"]): row["p50_s"] for row in sorted(plain, key=is_in_memory)}
+
+
+def is_in_memory(row: Row) -> bool:
+    """Whether a row of `speed` is about calls in one process; models beside taggers also have rows about a pipe."""
+    return bool(row["backend"] != "process")
 
 
 def is_one_by_one(row: Row) -> bool:
-    """Whether a row of `speed` is about plain inference of one sentence at a time, at real lengths."""
-    is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager"}
+    """Whether a row of `speed` is about plain inference of one sentence at a time, of real lengths."""
+    is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager", "process"}
     return is_plain and row["batch_size"] == 1 and row["sequence_length"] is None
 
 

@@ -120,7 +120,13 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     names: dict[str, set[str]] = {}
     for row in judged:
         names.setdefault(row["model"], set()).add(row["artifact_id"])
-    texts = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
+    texts = {
+        "rule": _rules,
+        "frozen": _frozen,
+        "promotion": _promotion,
+        "speed": _speed,
+        "repeatability": _repeatability,
+    }
     return [
         Line(_name(rows[0], names), _place(rows[0]), *texts[kind](rows))
         for (kind, *_), rows in groups.items()
@@ -153,6 +159,10 @@ def _frozen(rows: Sequence[Row]) -> tuple[Status, str]:
 
 def _speed(rows: Sequence[Row]) -> tuple[Status, str]:
     return "bad" if rows[0]["failed"] else "same", rows[0]["reason"]
+
+
+def _repeatability(rows: Sequence[Row]) -> tuple[Status, str]:
+    return "same", rows[0]["reason"]
 
 
 def _promotion(rows: Sequence[Row]) -> tuple[Status, str]:

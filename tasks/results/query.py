@@ -20,8 +20,8 @@ from nerbench.tasks.scoring.slices import EVERYTHING
 HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN = 5
-_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
-_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
+_IS = {"workload": ("inference",), "backend": ("eager", "process"), "batch_size": (1,), "sequence_length": ()}
+_ABOUT = ("run_id", "artifact_id", "device", "dtype", "backend", "status")
 
 
 class EndedRun(NamedTuple):
@@ -165,6 +165,6 @@ def latency_samples(rows: Iterable[Row]) -> list[Row]:
     """
     found: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        if all(row.get(name, value) in (value, None) for name, value in _IS.items()):
+        if all(row.get(name) in (*values, None) for name, values in _IS.items()):
             found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
     return list(found.values())

@@ -15,6 +15,7 @@ from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.metrics import Row
@@ -107,6 +108,8 @@ def write_predictions(
         rows = _prediction_rows(named, about, text=benchmark.text == "keep")
         uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
     read_as = {"kind": artifact.kind, "label_map": named.label_map, "n_unmapped": len(named.unmapped)}
+    unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
+    read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
 
 

@@ -101,19 +101,23 @@ def read_run(results: str, run_id: str | None = None) -> RunResults:
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
     """One row per model: latency percentiles in milliseconds, words per second, load time, memory in MB."""
-    used = {row["artifact_id"]: row for row in latency_samples(memory)}
+    used = {(row["artifact_id"], row.get("backend")): row for row in latency_samples(memory)}
+    samples = [row for row in latency_samples(speed) if row["status"] == "ok"]
+    has_price = any(row.get("price_per_call") is not None for row in samples)
+    has_taggers = any(row.get("backend") == "process" for row in samples)
     return [
         {
             "model": row["model"],
             "device": row["device"],
             "dtype": row["dtype"],
+            **({"backend": row["backend"]} if has_taggers else {}),
             "p50 ms": 1e3 * row["p50_s"],
-            "p90 ms": 1e3 * row["p90_s"],
+            "p90 ms": row["p90_s"] and 1e3 * row["p90_s"],
             "words/s": round(row["words_per_s"]),
-            **_memory_columns(used.get(row["artifact_id"])),
+            **({"cost per 1M words": row.get("cost_per_million_words")} if has_price else {}),
+            **_memory_columns(used.get((row["artifact_id"], row.get("backend")))),
         }
-        for row in latency_samples(speed)
-        if row["status"] == "ok"
+        for row in samples
     ]
 
 
@@ -123,6 +127,6 @@ def _memory_columns(row: Row | None) -> Row:
     peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
     return {
         "load s": row["load_s"],
-        "weights MB": row["weights_bytes"] / 1e6,
+        "weights MB": row["weights_bytes"] and row["weights_bytes"] / 1e6,
         "peak over baseline MB": (peak - baseline) / 1e6 if peak and baseline else None,
     }

@@ -50,6 +50,10 @@ class Predicted(Section):
     """Types of the model that were renamed, as canonical JSON; None if there are none."""
     n_unmapped: int | None = None
     """Types of the corpus that the model does not know by name."""
+    pinned: bool | None = None
+    """False if a tagger's manifest does not identify its predictions, as for an endpoint; None for all others."""
+    n_unparsed: int | None = None
+    """Answers of a language model that could not be parsed, which count as no entities; None if there are none."""
     uri: str
     """Location of the file."""
 
@@ -59,7 +63,7 @@ class Predicted(Section):
         return self.model_dump(exclude={"uri", "model_sha256", *READ_AS})
 
 
-READ_AS = ("kind", "label_map", "n_unmapped")
+READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed")
 """Fields that describe how the predictions were read. They do not identify predictions."""
 
 

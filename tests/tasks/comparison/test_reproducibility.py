@@ -147,3 +147,19 @@ def test_of_two_attempts_the_last_tells_the_environment(tmp_path: Path) -> None:
     write_run(str(tmp_path), 1, {}, torch="2.14", attempt=2)
     (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
     assert "torch" not in row["reason"]
+
+
+def test_a_tagger_that_is_not_pinned_is_as_repeatable_as_its_entities_agree(tmp_path: Path) -> None:
+    """Both runs have the first `ORG`; one has a `PER` beside it, the other a `PER`, a `LOC` and a second `ORG`."""
+    scored(tmp_path, 1)
+    now = scored(tmp_path, 9, NOW).model_copy(update={"pinned": False})
+    (row,) = tonight(tmp_path, now)
+    assert (row["kind"], row["verdict"], row["failed"], row["unit"]) == ("repeatability", "pass", False, "share")
+    assert row["candidate"] == 1 / 5
+    assert row["reason"] == "20.0% of the entities agree with the run night-1; the tagger is not pinned"
+
+
+def test_a_tagger_that_is_not_pinned_and_says_the_same(tmp_path: Path) -> None:
+    scored(tmp_path, 1)
+    (row,) = tonight(tmp_path, scored(tmp_path, 9).model_copy(update={"pinned": False}))
+    assert row["candidate"] == 1.0
