@@ -32,6 +32,7 @@ from nerbench.tasks.child_process import Emit, Job
 from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
+from nerbench.tasks.inference.hardware import device_name, device_type, is_torch_loaded, processor
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, run_processes, threads_of_each
@@ -192,10 +193,9 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
     """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
-    from nerbench.tasks.inference.loading import resolve_device
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
-    device = resolve_device(settings.device)
+    device = device_type(settings.device)
     parts = {
         "model_sha256": model_sha256,
         "words_sha256": words_sha256,
@@ -204,21 +204,14 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "window": str(settings.window or "model"),
         "vote": settings.vote,
         "block": str(BLOCK),
-        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "batch_pieces": str(BATCH_PIECES[device]),
         "code": CODE_VERSION,
         **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
-        **_hardware(device, settings.processes),
+        "device": device_name(settings.device),
+        "cpu_capability": processor().capability,
+        "threads": str(threads_of_each(settings.processes if device == "cpu" and settings.processes != "auto" else 1)),
     }
     return sha256_hex(canonical_json(parts))
-
-
-def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    capability = torch.backends.cpu.get_cpu_capability()
-    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
-    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
 
 
 def processes_for(settings: EvaluationSettings, blocks: int) -> int:
@@ -244,6 +237,11 @@ def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, r
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if record:
             report_lost_predictions(record, artifact.name)
+    if not (record or is_torch_loaded()):
+        import torch  # noqa: F401 - it will infer, and its word on the machine counts
+
+        if evaluation_key(artifact.model_sha256, words_sha256, settings) != key:
+            return plan(artifact, words_sha256, benchmark, results)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record)
 
 

@@ -11,9 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 
-from nerbench.tasks.inference.packing import logits_of, on_device
 from nerbench.tasks.inference.tagger import Batching, Tagger
 from nerbench.tasks.inference.tokenization import Pieces, Window, tokenize, truncated_words, windows
 
@@ -114,6 +112,10 @@ def batches(lengths: Sequence[int], budget: int, batching: Batching = "padded") 
 
 def _probabilities(tagger: Tagger, cut: Sequence[Window], vote: str) -> np.ndarray:
     """(deciding pieces, labels) of windows in length order, brought to the host all at once."""
+    import torch  # only here: a run that infers nothing does without
+
+    from nerbench.tasks.inference.packing import logits_of, on_device
+
     found = []
     lengths = [len(window.ids) for window in cut]
     for batch in batches(lengths, BATCH_PIECES[tagger.device.type], tagger.batching):
