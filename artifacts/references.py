@@ -154,6 +154,8 @@ def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
     store = Store(store_url)
     name, _, selector = reference.partition("@")
     selector = selector or LATEST
+    if name != "*" and store.has_alias(name, selector):
+        return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
     ids, aliases_of, _ = store.published()
     if name == "*":
         return store, _all_with_alias(store, aliases_of, selector, reference)
@@ -161,10 +163,7 @@ def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
         raise _not_found(reference, f"is not in the store {store.url}; it holds {_listed(ids)}", name)
     if selector.startswith(_DIGEST):
         return store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))]
-    aliases = aliases_of.get(name, [])
-    if selector not in aliases:
-        raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases)}", name)
-    return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
+    raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases_of.get(name, []))}", name)
 
 
 def _all_with_alias(
