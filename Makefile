@@ -2,25 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-operations test-wheel test-container attacks torture bench lint lock format clean
+.PHONY: help run test test-slow test-operations test-wheel test-container attacks torture bench gpu docs dist lint lock format clean
 
-run: .venv/installed
+run: .venv/installed  ## install, then train, save and benchmark on the embedded corpus
 	$(BIN)/nerbench run
 
-test: .venv/installed-dev
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: .venv/installed-dev  ## run the tests
 	$(BIN)/pytest -n 3  # two cores: a third process works while others wait for servers and children
 
-test-slow: .venv/installed-dev
+test-slow: .venv/installed-dev  ## run the tests that take more than a few seconds
 	$(BIN)/pytest -m slow
 
-# Servers and workers that are killed, cancelled and restarted; prints the figures of deployments/README.md.
-test-operations: .venv/installed-dev
+# Servers and workers that are killed, cancelled and restarted; prints the figures of docs/how-to/operate.md.
+test-operations: .venv/installed-dev  ## kill, cancel and restart servers, workers and runs
 	$(BIN)/pytest -m operations -n 2 -rP
 
 # Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores;
 # what it prints is kept in var/bench.txt. The encoder gets a random head for the evaluation.
 bench: SHELL := /bin/bash
-bench: .venv/installed-dev
+bench: .venv/installed-dev  ## compare the speed with other tools: make bench MINILM=FOLDER
 	@test -n "$(MINILM)" || { echo "name a pretrained encoder: make bench MINILM=FOLDER" >&2; exit 2; }
 	@mkdir -p var
 	@set -eo pipefail; export MINILM=$(MINILM); { \
@@ -32,15 +35,32 @@ bench: .venv/installed-dev
 	} | tee var/bench.txt
 
 # Every attack on servers, stores and files, those of other users included where it runs as root.
-attacks: .venv/installed-dev
+attacks: .venv/installed-dev  ## send hostile input to servers, stores and files
 	$(BIN)/pytest -m attacks tests
 
 # Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
-torture: .venv/installed-dev
+torture: .venv/installed-dev  ## kill processes and fail requests thousands of times
 	@$(MAKE) --no-print-directory .venv-ministack/installed || echo "without ministack, its runs are skipped" >&2
 	$(BIN)/pytest -m torture tests/torture
 
-lint: .venv/installed-dev .venv/typing
+# At most ten minutes on a machine with a CUDA device, without the network; the figures are in var/gpu.
+gpu: .venv/installed-dev  ## test, train, benchmark and measure on a GPU
+	@$(BIN)/python tests/benchmarks/gpu_figures.py
+
+# The site in var/site. Nothing is fetched while it is built.
+docs: .venv-docs/installed  ## build the documentation site
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+dist: .venv-lock/installed  ## build the source distribution and the wheel
+	rm -rf dist
+	.venv-lock/bin/uv build --quiet
+
+.venv-docs/installed:
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet mkdocs-material==9.8.2 mkdocs==1.6.1
+	@touch $@
+
+lint: .venv/installed-dev .venv/typing  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint deployments/Dockerfile
@@ -49,7 +69,7 @@ lint: .venv/installed-dev .venv/typing
 # The hashes that the container image is installed by: from pyproject.toml, with the versions of constraints.txt. torch
 # and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
 lock: CUDA := ^(torch|triton|nvidia-|cuda-)
-lock: .venv-lock/installed
+lock: .venv-lock/installed  ## compile the hashes for the container image
 	echo 'setuptools>=77' | .venv-lock/bin/uv pip compile pyproject.toml - -c constraints.txt --generate-hashes \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file .venv-lock/all.lock
@@ -61,21 +81,21 @@ lock: .venv-lock/installed
 	.venv-lock/bin/pip install --quiet uv==0.13.9
 	@touch $@
 
-format: .venv/installed-dev
+format: .venv/installed-dev  ## apply the automatic fixes of ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 # The wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
 # interpreters; what the wheel needs then comes from the package index.
-test-wheel: .venv/installed-dev
+test-wheel: .venv/installed-dev  ## test the wheel in an empty environment
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
 # The container image, built from the package indexes and run; skips without docker or podman.
-test-container: .venv/installed-dev
+test-container: .venv/installed-dev  ## build the container image and run it
 	$(BIN)/pytest -m container -n 0 tests/deployments/test_container_image.py
 
-clean:
-	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+clean:  ## remove environments, caches and builds
+	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

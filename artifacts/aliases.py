@@ -1,4 +1,4 @@
-"""Names that move: which artifact of a model each alias means now, changed by compare-and-swap.
+"""Aliases: names that point to one artifact of a model each, and that move by compare-and-swap.
 
 models/<name>/aliases/<alias>.json           {"artifact_id", "updated_at"}
 """
@@ -26,7 +26,7 @@ def read_aliases(root: Root, name: str) -> dict[str, str]:
 
 
 def read_alias(root: Root, name: str, alias: str) -> str:
-    """The artifact id that an alias points to. Raises CorruptArtifactError, also where there is no such alias."""
+    """The artifact id that an alias points to. Raises CorruptArtifactError, also if there is no such alias."""
     path = alias_path(name, alias)
     if target := _artifact_id(name, _bytes(root, path)):
         return target
@@ -34,10 +34,10 @@ def read_alias(root: Root, name: str, alias: str) -> str:
 
 
 def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Callable[[str | None], bool]) -> bool:
-    """Let an alias point to an artifact if, when it is written, `wanted` still holds of what it points to.
+    """Point an alias to an artifact if its current target satisfies `wanted` at the time of the write.
 
-    `wanted` is asked again after every lost race. None: there is no alias yet, or it names no artifact. Raises what
-    `wanted` raises, and ConflictError where other writers were faster _TRIES times.
+    `wanted` is called again after every lost race, with None if the alias does not exist or names no artifact. Raises
+    what `wanted` raises, and ConflictError if other writers were faster _TRIES times.
     """
     path = alias_path(name, alias)
     for _ in range(_TRIES):
@@ -48,7 +48,7 @@ def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Call
         if root.swap(path, canonical_json(record), before):
             return True
         sleep(random.uniform(0, _PAUSE_S))
-    raise ConflictError(f"{name}@{alias} was moved by others {_TRIES} times meanwhile; try again")
+    raise ConflictError(f"{name}@{alias} was moved by other writers {_TRIES} times; try again")
 
 
 def _bytes(root: Root, path: str) -> bytes | None:

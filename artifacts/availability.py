@@ -1,4 +1,4 @@
-"""Whether all files of published artifacts are where they were stored: sizes only, no bytes are read."""
+"""Checks that all files of published artifacts are in place. Compares sizes only and reads no bytes."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from nerbench.artifacts.tables.table_files import in_parallel
 
 
 def find_incomplete(artifacts: Iterable[ArtifactRef]) -> dict[str, str]:
-    """By artifact_id, what is missing of each artifact that is not all there; folders, just digested, are left out."""
+    """By artifact_id, what each incomplete artifact lacks. Folders are left out, because they were just digested."""
     stored = [artifact for artifact in artifacts if artifact.store is not None]
     problems = zip(stored, in_parallel(_problem, stored), strict=True)
     return {artifact.artifact_id: problem for artifact, problem in problems if problem}

@@ -1,4 +1,4 @@
-"""Canonical bytes and their sha256: what every identity in nerbench is made of."""
+"""Canonical bytes and their sha256, from which all identities in nerbench are made."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def sha256_chunks(chunks: Iterable[bytes]) -> str:
-    """The sha256 of pieces that follow each other."""
+    """The sha256 of consecutive chunks."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
@@ -31,19 +31,19 @@ def sha256_chunks(chunks: Iterable[bytes]) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a local file, read in pieces."""
+    """The sha256 of a local file, read in chunks."""
     return sha256_chunks(file_chunks(path))
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A local file opened for reading. Raises FileNotFoundError for a folder, and for a pipe, which may never end."""
+    """A local file opened for reading. Raises FileNotFoundError for a folder and for a pipe, which may never end."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise FileNotFoundError(errno.ENOENT, "is not a regular file", str(path))
     return path.open("rb")
 
 
 def file_chunks(path: Path) -> Iterator[bytes]:
-    """The bytes of a local file in pieces. Raises like `open_file`."""
+    """The bytes of a local file in chunks. Raises like `open_file`."""
     with open_file(path) as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk

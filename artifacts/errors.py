@@ -1,10 +1,10 @@
-"""The exceptions that a user may see, and how problems of single objects are collected while the rest is done.
+"""The exceptions that users may see, and the collection of problems with single objects while work on the others goes
+on.
 
-Each exception knows the exit status of the command that it ends.
+Each exception has the exit status of the command that it ends. Any other exception is a bug in nerbench: the command
+exits with status 70 and shows the traceback.
 
-Everything else that escapes is a bug of ours and exits 70 with its traceback.
-
-A command or flow collects what is reported meanwhile, prints it at its end, and fails.
+A command or flow collects the problems that are reported while it runs, prints them at its end, and fails.
 """
 
 import logging
@@ -16,9 +16,11 @@ from typing import Any
 from nerbench.artifacts.escaping import escaped
 from nerbench.artifacts.secrets import redact, url_credential
 
+_logger = logging.getLogger(__name__)
+
 
 class NerbenchError(Exception):
-    """A run, a verification or a gate said no (exit status 1)."""
+    """A run, a verification or a gate failed (exit status 1)."""
 
     exit_status = 1
 
@@ -27,17 +29,18 @@ class NerbenchError(Exception):
 
 
 def pass_interrupts(error: BaseException) -> None:
-    """Raise what ends the process on purpose: Ctrl-C, a cancelled run. Return where code that we call has failed.
+    """Raise exceptions that end the process on purpose, such as Ctrl-C or a cancelled run; return for failures of
+    called code.
 
-    A failure is any Exception, but also a SystemExit of somebody else's code, and a panic of an extension in Rust,
-    which is a BaseException of no importable class.
+    A failure is any Exception, a SystemExit that foreign code raised, or a panic of a Rust extension, which is a
+    BaseException of a class that cannot be imported.
     """
     if not (isinstance(error, Exception | SystemExit) or type(error).__name__ == "PanicException"):
         raise error
 
 
 class InputError(NerbenchError):
-    """The request was wrong (exit status 2): one line with the field or file, what is wrong with it, and the remedy."""
+    """The request was invalid (exit status 2): one line with the field or file, the problem and the remedy."""
 
     exit_status = 2
 
@@ -58,15 +61,15 @@ class CorpusError(InputError):
 
 
 class LabelError(InputError):
-    """The labels of a model and of a corpus do not fit together."""
+    """The labels of a model and of a corpus do not match."""
 
 
 class ArtifactNotFoundError(InputError):
-    """No published model, alias, digest or folder is meant by this reference."""
+    """The reference names no published model, alias, digest or folder."""
 
 
 class UnsafeArtifactError(InputError):
-    """A model folder or manifest holds something that must not be loaded."""
+    """A model folder or manifest contains something that must not be loaded."""
 
 
 class CorruptArtifactError(NerbenchError):
@@ -74,11 +77,11 @@ class CorruptArtifactError(NerbenchError):
 
 
 DAMAGED = (InputError, CorruptArtifactError)
-"""What reading one object of a store may raise; that a whole store gives no answer is something else."""
+"""What reading one object of a store may raise. If a store gives no answer, the exception is another one."""
 
 
 class StoreUnreachableError(NerbenchError):
-    """A store gave no answer, also when it was asked again; `url` is what was asked for."""
+    """A store gave no answer, even after retries. `url` is the location of the request."""
 
     def __init__(self, message: str, url: str) -> None:
         super().__init__(message, url)
@@ -89,11 +92,11 @@ class StoreUnreachableError(NerbenchError):
 
 
 class ConflictError(NerbenchError):
-    """Something immutable exists already and would say something else."""
+    """Something immutable already exists with other content."""
 
 
 class RunFailedError(NerbenchError):
-    """A step of a run failed; what the other steps made is kept, and told by `summary`."""
+    """A step of a run failed. The results of the other steps are kept, and `summary` lists them."""
 
     def __init__(self, message: str, summary: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -101,7 +104,7 @@ class RunFailedError(NerbenchError):
 
 
 def refuse_credentials(what: str, url: str) -> None:
-    """Raise InputError for a URL with a user's name and password, or with a query that opens what it names."""
+    """Raise InputError for a URL with a user name and password, or with a query that grants access."""
     if kind := url_credential(url):
         raise InputError(f"{what} {url}", f"holds a credential ({kind})", "leave credentials to the environment")
 
@@ -109,12 +112,11 @@ def refuse_credentials(what: str, url: str) -> None:
 Problems = dict[str, CorruptArtifactError]
 """By the location of the object."""
 _collector: ContextVar[Problems | None] = ContextVar("problems", default=None)
-_logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def collected() -> Iterator[Problems]:
-    """Within, in this thread and those that copy its context, `report` adds to the mapping that is yielded."""
+    """Within this context, in this thread and in those that copy its context, `report` adds to the yielded mapping."""
     found: Problems = {}
     token = _collector.set(found)
     try:
@@ -124,12 +126,13 @@ def collected() -> Iterator[Problems]:
 
 
 def reported() -> Problems:
-    """What was reported so far to whoever collects here."""
+    """The problems reported so far in this context."""
     return _collector.get() or {}
 
 
 def report(where: str, reason: object) -> None:
-    """Report the object at `where`, once however often it is met; raises CorruptArtifactError if nobody collects."""
+    """Report the object at `where`, once however often it occurs. Raises CorruptArtifactError if nothing collects
+    reports."""
     error = CorruptArtifactError(one_line(reason if where in str(reason) else f"{where}: {reason}"))
     found = _collector.get()
     if found is None:
@@ -138,7 +141,7 @@ def report(where: str, reason: object) -> None:
 
 
 def report_or_warn(where: str, reason: object) -> None:
-    """As `report`, but a warning if nobody collects."""
+    """Like `report`, but log a warning if nothing collects reports."""
     try:
         report(where, reason)
     except CorruptArtifactError as error:
@@ -146,5 +149,5 @@ def report_or_warn(where: str, reason: object) -> None:
 
 
 def one_line(text: object) -> str:
-    """The text in one line that every terminal and database takes, whatever a file's name holds."""
+    """The text as one line that every terminal and database accepts, even if it contains a strange file name."""
     return escaped(" ".join(str(text).split()))

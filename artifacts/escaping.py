@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal: what could move its cursor, change its colours or reorder its characters."""
+"""Escapes foreign text for a terminal: characters that move the cursor, change colours or reorder text."""
 
 import logging
 import re
@@ -6,20 +6,20 @@ import re
 from nerbench.artifacts.secrets import redact_logs
 
 _UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but for tab and line feed, DEL, C1
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 except tab and line feed, DEL, C1
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls
-    "\u2028\u2029\ud800-\udfff]"  # further line ends; halves of a character
+    "\u2028\u2029\ud800-\udfff]"  # further line separators; surrogates
 )
 _OURS = re.compile(r"(nerbench|flows|tasks|artifacts|prefect\.(flow|task)_runs)\b")
 
 
 def escaped(text: str) -> str:
-    """The text with every character that a terminal would obey as `\\x1b` or `\\u202e`; tabs and line feeds stay."""
+    r"""The text with every control character as `\x1b` or `\u202e`; tabs and line feeds stay."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class EscapedRecord(logging.LogRecord):
-    """A log record whose message is escaped if it is ours, whoever formats it. Other libraries colour theirs."""
+    """A log record of nerbench whose message is escaped, whatever formats it. Other libraries add colours to theirs."""
 
     def getMessage(self) -> str:
         """The message."""
@@ -28,6 +28,6 @@ class EscapedRecord(logging.LogRecord):
 
 
 def escape_logs() -> None:
-    """From now on, in this process."""
+    """Escape log messages of this process from now on."""
     logging.setLogRecordFactory(EscapedRecord)
     redact_logs()  # which this factory would have replaced

@@ -1,13 +1,13 @@
-"""What a store holds and nothing needs: blobs that no manifest names, and what crashes left behind.
+"""Finds and removes what a store does not need: blobs that no manifest names, and leftovers of crashes.
 
-How it keeps out of a publication's way, which writes its manifest last: only what was written before a grace time is
-garbage; a publication renews what it finds there already (`filesystem.FRESH`); the age is looked at once more before
-each removal; and once its manifest stands, a publication writes again what is gone. A whole publication would have to
-pass between that last look and the removal for something to be lost; `Store.verify` would tell.
+The collection must not disturb a publication, which writes its manifest last. Therefore, only files older than a grace
+time are garbage; a publication renews the files that it finds (`filesystem.FRESH`); the age is checked again before
+each removal; and a publication writes missing files again after its manifest. A file could only be lost if a whole
+publication happened between the last check and the removal; `Store.verify` would report it.
 
-Ages are differences of the store's own times: of the time at which it dates a file that is written now, and of the
-dates of its files. No file is garbage unless its name is one that a store gives (`store_layout.kind_of`), and none that
-is reached through a symbolic link. Everything else is foreign: it is reported and left alone.
+Ages are differences between times of the store itself: the time at which it would date a file now, and the dates of its
+files. A file is only garbage if its name is one that a store gives (`store_layout.kind_of`) and if no symbolic link
+leads to it. Everything else is foreign: it is reported and left alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,16 +25,16 @@ from nerbench.artifacts.store_layout import BLOBS, MODELS, blob_path, kind_of, m
 
 GRACE = timedelta(days=7)
 Clock = Callable[[str], datetime]
-"""The time by which a file beside this path would be dated."""
+"""Gives the time at which the store would date a file beside this path."""
 
 
 class Garbage(BaseModel):
-    """One file that can go."""
+    """One file that can be removed."""
 
     model_config = ConfigDict(frozen=True)
 
     path: str
-    """In the store."""
+    """Path in the store."""
     kind: str
     """`manifest`, `blob` or `unfinished write`."""
     bytes: int
@@ -44,12 +44,12 @@ class Garbage(BaseModel):
 
 
 class Foreign(BaseModel):
-    """Something in the folders of a store that no store has put there."""
+    """Something in the folders of a store that no store has written."""
 
     model_config = ConfigDict(frozen=True)
 
     path: str
-    """In the store."""
+    """Path in the store."""
     problem: str
     """Why it is foreign."""
 
@@ -57,16 +57,17 @@ class Foreign(BaseModel):
 def find_garbage(
     store: Store, *, grace: timedelta = GRACE, unaliased: timedelta | None = None, now: datetime | None = None
 ) -> list[Garbage]:
-    """All that can go; with `unaliased`, artifacts too that were published before that time and have no alias.
+    """All files that can be removed; with `unaliased`, also artifacts that were published before that time and have no
+    alias.
 
-    Raises InputError for a grace time below an hour, and CorruptArtifactError where a manifest cannot be read: nobody
-    knows what that one needs.
+    Raises InputError for a grace time below an hour, and CorruptArtifactError if a manifest cannot be read, because the
+    files that it needs are unknown then.
     """
     if grace < FRESH:
         problem = f"{grace} is less than {FRESH}"
         raise InputError("grace", problem, "give more, so that nothing is taken from what is being published")
     root = open_root(store.url)
-    there = _kinds(root)  # before the manifests, which may come to need them meanwhile
+    there = _kinds(root)  # before the manifests, which may need more of them in the meantime
     manifests = _manifests(store)
     removable = [key for key in manifests if there.get(manifest_path(key)) == "manifest"]
     clock = root.now if now is None else lambda beside: now
@@ -79,7 +80,7 @@ def find_garbage(
 
 
 def find_foreign(store: Store) -> list[Foreign]:
-    """What is in the way of a store in its own folders, and is never removed. Raises where they cannot be listed."""
+    """Foreign files in the folders of a store, which are never removed. Raises if the folders cannot be listed."""
     there = _inventory(open_root(store.url))
     links = [Foreign(path=path, problem="a link, which is not followed") for path in there.links]
     others = [Foreign(path=path, problem="not a name of a store") for path in there.files if kind_of(path) is None]
@@ -87,7 +88,7 @@ def find_foreign(store: Store) -> list[Foreign]:
 
 
 def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
-    """Remove what was found, but for what is needed, was renewed or was given an alias since then; what is gone now.
+    """Remove what was found, unless it is needed, renewed or aliased by now. Returns what was removed.
 
     Raises like `find_garbage`.
     """
@@ -102,7 +103,7 @@ def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
 
 
 def _kinds(root: Root) -> dict[str, str]:
-    """The kind of every file of a store that no link leads to, by its path."""
+    """The kind of every file of a store that is not reached through a link, by path."""
     return {path: kind for path in _inventory(root).files if (kind := kind_of(path))}
 
 
@@ -126,13 +127,13 @@ def _manifests(store: Store) -> dict[ArtifactKey, Manifest]:
             try:
                 found[key] = store.manifest(key)
             except NerbenchError as error:
-                problem = f"what {name}@sha256:{artifact_id[:12]} needs is not known, so nothing is removed"
+                problem = f"what {name}@sha256:{artifact_id[:12]} needs is unknown, so nothing is removed"
                 raise CorruptArtifactError(f"{problem}: {error}; restore or remove its manifest") from error
     return found
 
 
 def _unaliased(root: Root, keys: Sequence[ArtifactKey], clock: Clock, age: timedelta) -> list[ArtifactKey]:
-    """Those of the artifacts that have no alias, and whose manifest is older than `age`."""
+    """The artifacts without an alias whose manifest is older than `age`."""
     kept = {name: set(read_aliases(root, name).values()) for name in {key.name for key in keys}}
     dated = ((key, _modified(root, manifest_path(key))) for key in keys if key.artifact_id not in kept[key.name])
     return [key for key, modified in dated if modified and clock(manifest_path(key)) - modified > age]
@@ -153,7 +154,7 @@ def _older(paths: Iterable[str], kinds: dict[str, str], root: Root, clock: Clock
 
 
 def _modified(root: Root, path: str) -> datetime | None:
-    """When a file was written; None where it is gone."""
+    """When a file was written; None if it is gone."""
     try:
         return root.modified(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Lazy handles: metadata without weights, the model on first use, its memory back when it is done."""
+"""Lazy handles: metadata without weights, the model on first use, and its memory released at the end."""
 
 import ctypes
 import gc
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 class ArtifactHandle(Generic[T]):
-    """An artifact that is loaded when it is needed; as a context manager it is evicted at the end."""
+    """An artifact that is loaded when it is needed. As a context manager, it evicts the model at the end."""
 
     def __init__(self, ref: ArtifactRef, loader: Callable[[Path], T]) -> None:
-        """`loader` makes the model from a verified local folder."""
+        """`loader` loads the model from a verified local folder."""
         self.ref = ref
         self._loader = loader
         self._loaded: list[T] = []
@@ -37,7 +37,7 @@ class ArtifactHandle(Generic[T]):
         return self._loaded[0]
 
     def evict(self) -> None:
-        """Give the model's memory back to the system, if it was loaded; the next use loads it again."""
+        """Release the model's memory to the system, if it was loaded; the next use loads it again."""
         if self._loaded:
             self._loaded.clear()
             gc.collect()  # a model may refer to itself
@@ -53,6 +53,6 @@ class ArtifactHandle(Generic[T]):
 
 
 def _trim_heap() -> None:
-    # glibc keeps freed memory for itself; elsewhere there is no such call
+    # glibc keeps freed memory; other C libraries have no such call
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub as local folders, at one commit, every file compared with what the Hub says of it."""
+"""Models of the Hugging Face Hub as local folders at one commit; every file is compared with the Hub's digest."""
 
 import hashlib
 import logging
@@ -23,33 +23,33 @@ SCHEME = "hf://"
 BUSY = 429
 _LOCATION = re.compile(r"hf://(?P<model>([\w.-]+/)?[\w.-]+)(@(?P<revision>[^@]+))?")
 _SAFE: Any = {"allow_patterns": [*SAFE_FILES], "ignore_patterns": ["*/*"]}
-"""What `is_safe` says, for the client, in whose patterns too `*` stands for `/../` as well."""
+"""The rule of `is_safe` for the Hub's client, in whose patterns `*` also matches `/../`."""
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class HubLocation(NamedTuple):
-    """What `hf://org/model[@revision]` says."""
+    """The parts of `hf://org/model[@revision]`."""
 
     model: str
-    """`org/model`, or `model`: some old ones belong to nobody."""
+    """`org/model`, or `model` for some old ones without an owner."""
     revision: str | None
     """Branch, tag or commit; None for the main branch."""
 
 
 class HubSnapshot(NamedTuple):
-    """A model of the Hub in the Hub's local cache."""
+    """A model of the Hub in the local cache of the Hub's client."""
 
     model: str
     """`org/model`."""
     commit: str
-    """What the branch or tag meant when it was asked for."""
+    """The commit of the branch or tag at the time of the request."""
     folder: Path
-    """Its safe files."""
+    """The folder with its safe files."""
 
 
 def client() -> "HfApi":
-    """The Hub's own client, at `HF_ENDPOINT` if that is set; its token is the environment's, or that of a login."""
+    """The Hub's own client, at `HF_ENDPOINT` if that is set. The token is that of the environment or of a login."""
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="nerbench")
@@ -65,18 +65,19 @@ def parse(location: str) -> HubLocation:
 
 
 def resolve(model: str, revision: str | None, attempts: int = ATTEMPTS) -> str:
-    """The commit that a branch or tag means now; without network, what it meant when it was last downloaded.
+    """The current commit of a branch or tag; without a network, its commit at the last download.
 
-    Raises ArtifactNotFoundError, and StoreUnreachableError where the Hub gives no answer.
+    Raises ArtifactNotFoundError, and StoreUnreachableError if the Hub gives no answer.
     """
     return _asked(f"{SCHEME}{model}", lambda: client().resolve_revision(model, revision=revision), attempts).resolved
 
 
 def snapshot(location: str) -> HubSnapshot:
-    """Download the safe files of `hf://org/model[@revision]`, or find them in the Hub's cache; check their digests.
+    """Download the safe files of `hf://org/model[@revision]`, or find them in the Hub's cache, and check their digests.
 
-    A damaged local copy is fetched again, with a warning. Raises like `resolve`, UnsafeArtifactError for more or larger
-    files than a model may have (before any download), CorruptArtifactError for bytes that are not the Hub's.
+    A damaged local copy is downloaded again, with a warning. Raises like `resolve`; UnsafeArtifactError, before any
+    download, for more or larger files than a model may have; and CorruptArtifactError for bytes that differ from the
+    Hub's.
     """
     model, revision = parse(location)
     commit = resolve(model, revision)
@@ -88,7 +89,7 @@ def snapshot(location: str) -> HubSnapshot:
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether the Hub may answer next time: the network failed, or the Hub was too busy; and not because of it."""
+    """Whether a retry may succeed, because the network failed or the Hub was too busy."""
     from httpx2 import ProxyError, TransportError
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -102,7 +103,7 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def _asked(location: str, question: Callable[[], T], attempts: int = ATTEMPTS) -> T:
-    """What the Hub answers, asked again while it is unreachable."""
+    """The Hub's answer, with retries while it is unreachable."""
     from httpx2 import TransportError
     from huggingface_hub import errors
 
@@ -126,7 +127,7 @@ def _asked(location: str, question: Callable[[], T], attempts: int = ATTEMPTS) -
 
 
 def _listing(location: str, model: str, commit: str) -> "list[RepoFile]":
-    """The safe files of a commit with the Hub's digests; empty where it is offline and has never been listed."""
+    """The safe files of a commit with the Hub's digests; empty if the Hub is offline and has never been listed."""
     from huggingface_hub import RepoFile, get_cached_repo_tree, is_offline_mode
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
@@ -153,20 +154,20 @@ def _listing(location: str, model: str, commit: str) -> "list[RepoFile]":
 
 
 def is_safe(path: str) -> bool:
-    """Whether a file of a repository is one of those that make a model."""
+    """Whether a file of a repository belongs to the files of a model."""
     return "/" not in path and any(fnmatchcase(path, pattern) for pattern in SAFE_FILES)
 
 
 def _damaged(folder: Path, listed: "Iterable[RepoFile]") -> list[str]:
-    """The files that are missing or have another digest than the Hub's."""
+    """The files that are missing or whose digest differs from the Hub's."""
     return [file.path for file in listed if not is_intact(folder / file.path, file)]
 
 
 def is_intact(path: Path, file: "RepoFile") -> bool:
-    """Whether a local file is what the Hub says of it."""
+    """Whether a local file has the Hub's digest."""
     if not path.is_file():
         return False
-    # Git stores small files itself, by its own digest, and large ones (LFS) by their sha256.
+    # Git stores small files itself, by its own digest, and large files (LFS) by their sha256.
     return sha256_file(path) == file.lfs.sha256 if file.lfs else git_digest(path.read_bytes()) == file.blob_id
 
 
@@ -176,7 +177,7 @@ def git_digest(data: bytes) -> str:
 
 
 def _downloaded(model: str, commit: str) -> Path | None:
-    """Where the Hub's cache has a commit, perhaps only in part."""
+    """The folder of a commit in the Hub's cache, which may be incomplete."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
@@ -194,10 +195,10 @@ def _download(location: str, model: str, commit: str, listed: "list[RepoFile]") 
         return folder
     if is_offline_mode():
         raise CorruptArtifactError(f"{location}: the copy of {damaged[0]} is damaged, and HF_HUB_OFFLINE is set")
-    # The client takes what is in its cache for what it should be.
+    # The client trusts the content of its cache.
     _logger.warning("%s: the local copy of %s is damaged and fetched again", location, ", ".join(damaged))
     for path in damaged:
         _asked(location, partial(client().hf_hub_download, model, path, revision=commit, force_download=True))
     if still := _damaged(folder, listed):
-        raise CorruptArtifactError(f"{location}: {still[0]} is not what the Hub says it is")
+        raise CorruptArtifactError(f"{location}: {still[0]} differs from the Hub's digest")
     return folder

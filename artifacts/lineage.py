@@ -1,4 +1,4 @@
-"""Where a model comes from: it, what it was fine-tuned from, what that was fine-tuned from, as far as a store knows."""
+"""The lineage of a model: the model, its base, the base of that, and so on, as far as a store knows."""
 
 from typing import NamedTuple
 
@@ -14,18 +14,18 @@ class Generation(NamedTuple):
     """One model of a lineage."""
 
     name: str
-    """The name it is published under; at the end of a lineage, what the base is called."""
+    """The published name; at the end of a lineage, the name of the base."""
     artifact_id: str | None
-    """None for a base that the store does not hold."""
+    """None for a base that is not in the store."""
     manifest: Manifest | None
     revision: str | None = None
     """The commit of a base on the Hub."""
 
 
 def lineage(ref: ArtifactRef, store_url: str) -> list[Generation]:
-    """A model and its ancestors, the youngest first. Raises like `load_manifest`.
+    """A model and its ancestors, youngest first. Raises like `load_manifest`.
 
-    A base is looked for among the store's artifacts, by the digest of its files.
+    A base is identified among the store's artifacts by the digest of its files.
     """
     manifest = load_manifest(ref)
     found = [Generation(ref.name, ref.artifact_id, manifest)]
@@ -45,7 +45,7 @@ def _by_model(store: Store) -> dict[str, Manifest]:
     for summary in store.list():  # the newest first
         try:
             manifest = store.manifest(ArtifactKey(name=summary.name, artifact_id=summary.artifact_id))
-        except (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError):  # not what merely cannot be read
+        except (ArtifactNotFoundError, CorruptArtifactError, UnsafeArtifactError):  # not one that just cannot be read
             continue
         found[manifest.model_sha256] = manifest
     return found

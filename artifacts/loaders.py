@@ -1,8 +1,8 @@
-"""How a model at a location becomes a local folder: one loader for each scheme of URLs.
+"""Loaders bring the model at a location into a local folder: one loader for each URL scheme.
 
-The installed packages name their loaders as entry points of the group `nerbench.loaders`, as nerbench names its own in
-`pyproject.toml`; a scheme that none of them names is left to fsspec. The loader of an artifact that is published in a
-store is the store: its manifest says what each file must be.
+Installed packages name their loaders as entry points of the group `nerbench.loaders`; nerbench names its own in
+`pyproject.toml`. fsspec handles schemes without a loader. Artifacts that are published in a store are loaded by the
+store, whose manifest has the digest of each file.
 """
 
 import logging
@@ -36,33 +36,33 @@ T = TypeVar("T")
 class Loader(Protocol):
     """Brings models to this machine from the locations of one URL scheme.
 
-    A package offers one as an entry point of the group `nerbench.loaders`, named like the scheme: a class that is made
-    without arguments, once a process. Every location `scheme://…` then goes to it, in the same words that the user
-    wrote. Two packages that load the same scheme are an error that names both.
+    A package offers a loader as an entry point of the group `nerbench.loaders` whose name is the scheme. The entry
+    point is a class without constructor arguments; each process makes one instance. It gets every location `scheme://…`
+    exactly as the user wrote it. If two packages offer a loader for the same scheme, an error names both.
 
-    A subclass need not define `pin`; a class that is no subclass needs both methods.
+    A subclass need not define `pin`; a class that is not a subclass needs both methods.
     """
 
     @abstractmethod
     def fetch(self, ref: str) -> Path:
         """A local folder with the files that `save_pretrained` of the model and its tokenizer wrote.
 
-        It is called for each use of the model, by several threads and processes, with what `pin` returned. The folder
-        is trusted no more than one that a user names: its files are checked and digested, then those that make a model
-        are copied to nerbench's cache, and only the copy is loaded. Raise FileNotFoundError where there is no such
-        model; another OSError is taken for a store that does not answer, and asked again by a run.
+        Called for each use of the model, by several threads and processes, with the value that `pin` returned. The
+        folder is trusted no more than one that a user names: its files are checked and digested, the model's files are
+        copied to nerbench's cache, and only the copy is loaded. Raise FileNotFoundError if there is no such model. Any
+        other OSError means that a store does not answer; a run then tries again.
         """
 
     def pin(self, ref: str) -> str:
-        """The location of what `ref` means now, for example with a revision; it is called once a run.
+        """The location of the current content of `ref`, for example with a revision. Called once per run.
 
-        Without one, a model that changes during a run is an error.
+        Without it, a model that changes during a run is an error.
         """
         return ref
 
 
 class FolderLoader(Loader):
-    """Folders: one of this machine as it is, one on another fsspec filesystem as a verified copy in the cache."""
+    """Folders: a local folder as it is, and a folder on another fsspec filesystem as a verified copy in the cache."""
 
     def pin(self, ref: str) -> str:
         return open_root(ref).url
@@ -88,7 +88,7 @@ class HubLoader(Loader):
 
 
 def pin(location: str) -> str:
-    """The location of what a location means now. Raises like `fetch`."""
+    """The location of the current content of a location. Raises like `fetch`."""
     return _ask(location, lambda loader: loader.pin(location))
 
 
@@ -106,7 +106,7 @@ def fetch(location: str) -> Path:
 
 
 def downloading(root: Root) -> local_copies.Fetch:
-    """What copies the files of a folder."""
+    """A function that copies the files of a folder."""
 
     def download(entry: FileEntry, target: Path, progress: ProgressCallback) -> str:
         return root.download(entry.path, target, progress)
@@ -115,7 +115,7 @@ def downloading(root: Root) -> local_copies.Fetch:
 
 
 def _ask(location: str, question: Callable[[Loader], T]) -> T:
-    """The answer of a location's loader. What a loader of another package raises names the package."""
+    """The result of a location's loader. Exceptions of another package's loader name the package."""
     refuse_credentials("model", location)
     found = _loader(_scheme(location))
     if found.is_own:
@@ -135,7 +135,7 @@ def _ask(location: str, question: Callable[[Loader], T]) -> T:
 class _Found(NamedTuple):
     loader: Loader
     name: str
-    """For messages."""
+    """Used in messages."""
     is_own: bool
 
 
@@ -146,7 +146,7 @@ def _scheme(location: str) -> str:
 
 @lru_cache
 def _loader(scheme: str) -> _Found:
-    """The loader of a scheme; one of another package is logged by name when it is used first."""
+    """The loader of a scheme; the first use of another package's loader is logged."""
     entries = tuple(entry_points(group=GROUP, name=scheme))
     if not entries and f"{scheme}://" == hub_models.SCHEME:
         remedy = "install it again, for example with `pip install -e .`"

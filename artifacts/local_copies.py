@@ -1,11 +1,10 @@
 """Verified local copies of artifacts, and how they are listed and pruned.
 
-No copy is trusted because it exists or has the right size: its digest is compared.
+A copy is never trusted because it exists or has the right size: its digest is compared.
 
-A process holds a lease on every model that it has materialised, until it ends: `pruning` removes none that
-is leased.
+A process holds a lease on every model that it has materialised, until it ends. Pruning never removes a leased model.
 
-Only files and folders whose names this package gives are ever removed, and no symbolic link is followed.
+Only files and folders with names that this package gives are ever removed, and symbolic links are not followed.
 """
 
 import logging
@@ -39,17 +38,17 @@ _leasing = Lock()
 
 
 def cache_folder() -> Path:
-    """`$NERBENCH_CACHE`, else `nerbench` in the user's cache folder."""
+    """`$NERBENCH_CACHE`, otherwise `nerbench` in the user's cache folder."""
     if chosen := os.environ.get("NERBENCH_CACHE"):
         return Path(chosen).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "nerbench"
 
 
 def materialise(manifest: Manifest, fetch: Fetch) -> Path:
-    """A local folder with exactly the files of the manifest, every byte of them just verified.
+    """A local folder with exactly the files of the manifest; every byte has just been verified.
 
-    Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for what must not be loaded,
-    and InputError for a cache that strangers may change after its files are verified.
+    Raises CorruptArtifactError naming the file whose source differs, UnsafeArtifactError for content that must not be
+    loaded, and InputError for a cache that other users may change after the verification.
     """
     cache = cache_folder()
     for folder in (cache, *(cache / name for name in ("blobs", "snapshots", "temporary", "leases"))):
@@ -61,7 +60,7 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
 
     found = transfer(f"fetching {manifest.name}", manifest.files, verified)
     blobs = {entry.path: blob for entry, blob in zip(manifest.files, found, strict=True)}
-    # One folder a model, filled with links that are replaced one by one, so that processes can do this side by side.
+    # One folder per model, with links that are replaced one by one, so that several processes can do this at once.
     snapshot = cache / "snapshots" / manifest.model_sha256
     for entry in manifest.files:
         try:
@@ -77,7 +76,8 @@ def materialise(manifest: Manifest, fetch: Fetch) -> Path:
 
 
 def _refuse_strangers(folder: Path) -> None:
-    """A group may share a cache; whoever else can write to it could exchange a file between its check and its use."""
+    """A group may share a cache. Any other user with write access could exchange a file between its check and its
+    use."""
     try:
         found = folder.stat()
     except FileNotFoundError:
@@ -109,15 +109,15 @@ def _lease(path: Path) -> None:
 
 
 def _mark_used(path: Path) -> None:
-    """Let a file or folder count as used now; what belongs to another user keeps its time."""
+    """Date a file or folder as used now; the time of another user's file does not change."""
     with suppress(PermissionError):
         os.utime(path)
 
 
 def export(manifest: Manifest, fetch: Fetch, folder: Path) -> None:
-    """Write the files of an artifact, verified, and its manifest to a new or empty folder; all of them or none.
+    """Write the verified files of an artifact and its manifest to a new or empty folder: all of them or none.
 
-    Raises InputError where the folder holds something, CorruptArtifactError naming the file whose source differs.
+    Raises InputError if the folder is not empty, and CorruptArtifactError naming the file whose source differs.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"folder {folder}", "is not empty", "name a new one")
@@ -175,13 +175,13 @@ def _link(blob: Path, target: Path, temporaries: Path) -> None:
 
 
 GRACE = timedelta(days=1)
-"""What was used more recently may still be in use, where no lease tells."""
+"""Entries that were used more recently may still be in use if there is no lease."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _Inode = tuple[int, int]
 
 
 class Limits(NamedTuple):
-    """How much a cache may hold; None is no limit."""
+    """Limits of a cache; None means no limit."""
 
     bytes: int | None
     age: timedelta | None
@@ -193,9 +193,9 @@ class Entry(NamedTuple):
 
     cache: str
     name: str
-    """A path, relative to the cache."""
+    """Path relative to the cache."""
     bytes: int
-    """What its removal frees."""
+    """Number of bytes that its removal frees."""
     used: datetime
     """When it was used last."""
     in_use: bool
@@ -204,7 +204,7 @@ class Entry(NamedTuple):
 
 
 def surplus(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Entry]:
-    """What exceeds the limits of one cache, the least recently used first; nothing that is in use."""
+    """The entries that exceed the limits of one cache, least recently used first, without entries in use."""
     entries = sorted(entries, key=lambda entry: entry.used)
     left, found = sum(entry.bytes for entry in entries), []
     for entry in entries:
@@ -217,7 +217,8 @@ def surplus(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Ent
 
 
 def local_models(cache: Path, now: datetime) -> list[Entry]:
-    """The local copies of models, and files that belong to none; what two models share counts for the newer one."""
+    """The local copies of models, and files that belong to none. A file that two models share counts for the newer
+    one."""
     blobs = {_inode(path): path for path in _named(cache / "blobs", is_folder=False)}
     entries, counted = [], set[_Inode]()
     for snapshot in sorted(_named(cache / "snapshots", is_folder=True), key=_used, reverse=True):
@@ -239,7 +240,7 @@ def local_models(cache: Path, now: datetime) -> list[Entry]:
 
 
 def remove_local(cache: Path, entry: Entry) -> bool:
-    """Remove a local copy, unless it was used since it was listed, or is in use; whether it is gone."""
+    """Remove a local copy, unless it was used since the listing or is in use. Returns whether it was removed."""
     target = cache / entry.name
     if not entry.name.startswith("snapshots/"):
         return _unlink_unused(target, entry.used)
@@ -254,7 +255,7 @@ def remove_local(cache: Path, entry: Entry) -> bool:
 
 
 def _named(folder: Path, *, is_folder: bool) -> list[Path]:
-    """What in a folder has a name of ours; nothing if the folder itself is a link to another place."""
+    """The entries of a folder with names that nerbench gives; none if the folder itself is a link to another place."""
     if folder.is_symlink() or not folder.exists():
         return []
     return [
@@ -295,7 +296,8 @@ def _is_leased(lease: Path) -> bool:
 
 @contextmanager
 def _unleased(lease: Path) -> Iterator[bool]:
-    """Keep every process from leasing a model meanwhile; False if one has leased it, or no lock can be had."""
+    """Prevent every process from leasing a model within this context. Yields False if one has a lease or no lock is
+    available."""
     import fcntl  # which Windows lacks
 
     lease.parent.mkdir(parents=True, exist_ok=True)

@@ -93,14 +93,14 @@ class CorpusDigest(Record):
     files: tuple[CorpusFile, ...] = ()
     """What was read, where it was files."""
     divided: str | None = None
-    """The rule and the seed by which the split was taken from a larger source; None where it was read whole."""
+    """The rule and the seed by which the split was taken from a larger source; None if it was read whole."""
 
 
 class CodeVersion(Record):
     """The code that trained the model."""
 
     commit: str | None = None
-    """Of the repository, where there was one."""
+    """Of the repository, if there was one."""
     dirty: bool | None = None
     """Whether it had uncommitted changes."""
 
@@ -137,16 +137,16 @@ class Provenance(Record):
 
 
 class Golden(Record):
-    """What a model says of a few sentences of ours, so that whoever loads it knows that it still says so."""
+    """A model's outputs for a few fixed sentences, with which later loads are compared."""
 
     sentences: int
     """Which sentences: their version."""
     limit: int = Field(ge=1)
     """Pieces that a sentence was cut to, special tokens included."""
     pieces: Annotated[tuple[tuple[int, ...], ...], Field(max_length=20)]
-    """The numbers of every sentence's pieces."""
+    """The token ids of every sentence."""
     logits: Annotated[tuple[tuple[tuple[_Finite, ...], ...], ...], Field(max_length=20)]
-    """For every sentence, piece and label, computed in fp32 on a CPU."""
+    """For every sentence, token and label, computed in fp32 on a CPU."""
 
 
 class Manifest(Record):

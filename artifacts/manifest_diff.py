@@ -18,23 +18,23 @@ _SECTIONS = {
     "hardware": "environment",
     "metrics": "metrics",
 }
-"""The parts of the provenance that are compared; dates, runs and curves differ always."""
+"""The parts of the provenance to compare. Dates, runs and curves always differ."""
 
 
 class Difference(NamedTuple):
-    """One thing that two artifacts do not have in common."""
+    """One difference between two artifacts."""
 
     section: str
     """`files`, `labels`, `training`, `environment`, `metrics`, …"""
     key: str
     """A path, a label, or a dotted key."""
     first: Any
-    """As plain JSON; None where the first artifact has nothing of that kind."""
+    """As plain JSON; None if the first artifact has nothing of that kind."""
     second: Any
 
 
 def differences(first: Manifest, second: Manifest) -> list[Difference]:
-    """All of them, section by section."""
+    """All differences, section by section."""
     left, right = dict(_facts(first)), dict(_facts(second))
     sections = {section: None for section, _ in (*left, *right)}
     keys = {key: None for section in sections for key in (*left, *right) if key[0] == section}
@@ -46,7 +46,7 @@ def differences(first: Manifest, second: Manifest) -> list[Difference]:
 
 
 def _facts(manifest: Manifest) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Everything that is compared, by section and key."""
+    """All facts to compare, by section and key."""
     for entry in manifest.files:
         yield ("files", entry.path), entry.sha256
     for number, label in enumerate(manifest.labels):

@@ -23,7 +23,7 @@ from nerbench.artifacts.storage.open_root import open_root
 MAX_HEADER_BYTES = 16 << 20
 MAX_DIMENSIONS = 16
 MAX_SIZE = 1 << 62
-"""Of a dimension or a position. More is no file, and products of long numbers take minutes."""
+"""Upper bound of a dimension or a position. No file has more, and products of long numbers take minutes."""
 _LENGTH_BYTES = 8
 _BITS = {
     **dict.fromkeys(("F4",), 4),
@@ -33,10 +33,10 @@ _BITS = {
     **dict.fromkeys(("U32", "I32", "F32"), 32),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
 }
-"""Bits of a number of each type."""
+"""Bits per number, by type."""
 
 Part = Callable[[int, int], bytes]
-"""Reads the bytes from one position to before another."""
+"""Reads the bytes from one position up to another."""
 
 
 class Tensor(NamedTuple):
@@ -49,14 +49,14 @@ class Tensor(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """Its numbers."""
+        """The number of its values."""
         return prod(self.shape)
 
 
 def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
-    """The tensors of a safetensors file of `size` bytes, known as `where` in messages.
+    """The tensors of a safetensors file of `size` bytes, called `where` in messages.
 
-    Raises UnsafeArtifactError where it is none: a header that is too long, or that does not fit the file.
+    Raises UnsafeArtifactError if the header is too long or does not match the file.
     """
     length = int.from_bytes(part(0, _LENGTH_BYTES), "little")
     if length > MAX_HEADER_BYTES:
@@ -66,7 +66,7 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
     try:
         header = json.loads(part(_LENGTH_BYTES, _LENGTH_BYTES + length))
         header.pop("__metadata__", None)
-        tensors = sorted((_checked(name, said) for name, said in header.items()), key=lambda found: found[1:])
+        tensors = sorted((_checked(name, entry) for name, entry in header.items()), key=lambda found: found[1:])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise _unsafe(where, "has no header that can be read") from None
     end = 0
@@ -75,13 +75,13 @@ def read_tensors(part: Part, size: int, where: str) -> list[Tensor]:
             raise _unsafe(where, "has tensors that overlap, or leave gaps")
         end = stop
     if end != size - _LENGTH_BYTES - length:
-        raise _unsafe(where, f"has {size - _LENGTH_BYTES - length} bytes of tensors, and its header tells of {end}")
+        raise _unsafe(where, f"has {size - _LENGTH_BYTES - length} bytes of tensors, but its header describes {end}")
     return [tensor for tensor, _, _ in tensors]
 
 
-def _checked(name: str, said: dict[str, Any]) -> tuple[Tensor, int, int]:
-    """A tensor with its first and last position; raises ValueError where they do not fit its shape."""
-    tensor, (start, stop) = Tensor(name, said["dtype"], tuple(said["shape"])), said["data_offsets"]
+def _checked(name: str, entry: dict[str, Any]) -> tuple[Tensor, int, int]:
+    """A tensor with its first and last position. Raises ValueError if they do not match its shape."""
+    tensor, (start, stop) = Tensor(name, entry["dtype"], tuple(entry["shape"])), entry["data_offsets"]
     if len(tensor.shape) > MAX_DIMENSIONS:
         raise ValueError(name)
     if any(type(number) is not int or not 0 <= number < MAX_SIZE for number in (*tensor.shape, start, stop)):
@@ -113,30 +113,30 @@ SAFE_FILES = (
     "spm.model",
     "tokenizer.model",
 )
-"""Patterns of all that is ever copied from a folder or downloaded from the Hub."""
+"""Patterns of all files that are ever copied from a folder or downloaded from the Hub."""
 
 _INDEX = "model.safetensors.index.json"
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *(name for name in SAFE_FILES if name.endswith(".model")))
 _UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _CODE_KEYS = {
     "auto_map": "names Python code to be run",
-    "quantization_config": "brings a loader of its own",
+    "quantization_config": "needs a loader of its own",
     "transformers_weights": "names other weights than model.safetensors",
 }
 _MAX_JSON_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 128 << 20
-"""Of each file that is no weights; the largest known vocabularies have a fourth of that."""
+"""Limit for each file other than weights; the largest known vocabularies have a fourth of that."""
 _LAYERS = re.compile(r"^(n|num)_\w*(layer|block|group|stage)|layers?$|^depths?$", re.IGNORECASE)
 _POSITIONS = re.compile("position|length|context|window|distance", re.IGNORECASE)
 _MIN_LAYERS, _MAX_POSITIONS = 128, 1 << 18
-"""What a configuration may say whatever its weights: layers that share weights, positions that need none."""
+"""Values that a configuration may always have: layers that share weights, positions that need no weights."""
 _SAVE_AGAIN = "save the model with save_pretrained"
 
 
 def describe_folder(folder: Path | str, name: str, provenance: Provenance, golden: Golden | None = None) -> Manifest:
-    """The manifest of a folder (path or URL) that `save_pretrained` of model and tokenizer made; reads all its bytes.
+    """The manifest of a folder (path or URL) that `save_pretrained` of model and tokenizer made. Reads all its bytes.
 
-    Raises InputError where a part is missing, UnsafeArtifactError for what must not be loaded.
+    Raises InputError if a part is missing, and UnsafeArtifactError for content that must not be loaded.
     """
     root = open_root(str(folder))
     present = root.files()
@@ -162,7 +162,7 @@ def describe_folder(folder: Path | str, name: str, provenance: Provenance, golde
 
 
 def refuse_unsafe(root: Root) -> dict[str, Any]:
-    """The configuration of a model folder; raises UnsafeArtifactError where loading it would run or fetch more."""
+    """The configuration of a model folder. Raises UnsafeArtifactError if loading it would run code or download more."""
     if root.exists("adapter_config.json"):
         remedy = "merge the adapter into the model and save that"
         raise UnsafeArtifactError(root.uri("adapter_config.json"), "loads an adapter from elsewhere", remedy)
@@ -182,7 +182,7 @@ def refuse_unsafe(root: Root) -> dict[str, Any]:
 
 
 def _refuse_sizes(where: str, config: dict[str, Any], tensors: Sequence[Tensor]) -> None:
-    """Refuse numbers that transformers turns into lists, tables or modules before it looks at any weight."""
+    """Refuse numbers that transformers turns into lists, tables or modules before it reads any weight."""
     largest = max((number for tensor in tensors for number in tensor.shape), default=0)
     for key, value in _items(config):
         numbers = [number for number in (value if isinstance(value, list) else [value]) if type(number) is int]
@@ -200,7 +200,7 @@ def _refuse_sizes(where: str, config: dict[str, Any], tensors: Sequence[Tensor])
 
 
 def _refuse_links(folder: Path, files: list[str]) -> None:
-    # The Hub's cache is made of links, from snapshots/<commit>/ into blobs/ beside it.
+    # The Hub's cache consists of links from snapshots/<commit>/ into blobs/ beside it.
     blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else None
     for path in (folder / file for file in files):
         if path.is_symlink() and (blobs is None or path.resolve().parent != blobs.resolve()):

@@ -1,8 +1,8 @@
-"""How a user names models, and how what was found is loaded.
+"""Model references: how a user names models, and how the named models are loaded.
 
-`name`, `name@alias`, `name@sha256:<at least 8 digits>` and `*@alias` are looked up in the store. What has a `/` is a
-location: a folder, an fsspec URL of one, a published manifest in any store, `hf://org/model[@revision]`, or what else
-a loader knows (`nerbench.artifacts.loaders`).
+`name`, `name@alias`, `name@sha256:<at least 8 digits>` and `*@alias` are looked up in the store. A reference with a `/`
+is a location: a folder, its fsspec URL, a published manifest in any store, `hf://org/model[@revision]`, or any location
+for which there is a loader (`nerbench.artifacts.loaders`).
 """
 
 import re
@@ -29,10 +29,11 @@ Result = TypeVar("Result")
 
 
 def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
-    """The artifacts a reference means now: one, or for `*@alias` every model of the store that has the alias.
+    """The artifacts that a reference currently names: one, or for `*@alias` every model of the store that has the
+    alias.
 
-    Of several, one that cannot be trusted is left out and reported: see `nerbench.artifacts.errors`. Raises
-    ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
+    If there are several, those that cannot be trusted are left out and reported: see `nerbench.artifacts.errors`.
+    Raises ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
     """
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
         return [_folder_ref(reference)]
@@ -61,7 +62,7 @@ def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callabl
 
 
 def resolve_one(reference: str, store_url: str) -> ArtifactRef:
-    """The one artifact a reference means now. Raises like `resolve`, and InputError where it means several."""
+    """The one artifact that a reference currently names. Raises like `resolve`, and InputError if it names several."""
     refs = resolve(reference, store_url)
     if len(refs) != 1:
         raise InputError(f"model {reference!r}", f"means {len(refs)} artifacts", "name one of them")
@@ -69,7 +70,7 @@ def resolve_one(reference: str, store_url: str) -> ArtifactRef:
 
 
 def verify(reference: str, store_url: str) -> list[Verification]:
-    """Read every stored byte of the published artifacts that are meant. Raises like `resolve`."""
+    """Read every stored byte of the published artifacts that the references name. Raises like `resolve`."""
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
         remedy = "verify what is published: name, name@alias, or the uri shown by `nerbench artifacts ls --json`"
         raise InputError(f"model {reference!r}", "has no manifest to be verified against", remedy)
@@ -78,9 +79,9 @@ def verify(reference: str, store_url: str) -> list[Verification]:
 
 
 def load_manifest(ref: ArtifactRef) -> Manifest:
-    """The metadata of an artifact; of a folder, its files are digested again.
+    """The metadata of an artifact. The files of a folder are digested again.
 
-    Raises CorruptArtifactError where it is no longer what `ref` says.
+    Raises CorruptArtifactError if the content no longer matches `ref`.
     """
     if ref.store is not None:
         return Store(ref.store).manifest(ref)
@@ -88,7 +89,7 @@ def load_manifest(ref: ArtifactRef) -> Manifest:
 
 
 def _described(ref: ArtifactRef) -> tuple[Path, Manifest]:
-    """The local folder of an artifact that is not published, and what it holds now. Raises like `load_manifest`."""
+    """The local folder of an artifact that is not published, and its current manifest. Raises like `load_manifest`."""
     if ref.folder is None:
         raise ValueError(f"{ref} has neither store nor folder")
     folder = loaders.fetch(ref.folder)
@@ -99,12 +100,12 @@ def _described(ref: ArtifactRef) -> tuple[Path, Manifest]:
 
 
 def golden_of(ref: ArtifactRef) -> Golden | None:
-    """What a published model said when it was published, where that was recorded. Raises like `load_manifest`."""
+    """The recorded golden outputs of a published model, if any. Raises like `load_manifest`."""
     return Store(ref.store).manifest(ref).golden if ref.store is not None else None
 
 
 def tensors_of(ref: ArtifactRef, manifest: Manifest) -> list[Tensor]:
-    """The tensors of an artifact, by the headers of its files: no weights are read. Raises UnsafeArtifactError."""
+    """The tensors of an artifact, from the headers of its files; reads no weights. Raises UnsafeArtifactError."""
     weights = [entry for entry in manifest.files if entry.path.endswith(".safetensors")]
     return [tensor for entry in weights for tensor in read_tensors(_part_of(ref, entry), entry.size, entry.path)]
 
@@ -116,13 +117,13 @@ def _part_of(ref: ArtifactRef, entry: FileEntry) -> Part:
 
 
 def materialise(ref: ArtifactRef) -> Path:
-    """A local folder to load the model from, every byte just verified. Raises like `load_manifest`."""
+    """A local folder to load the model from; every byte has just been verified. Raises like `load_manifest`."""
     if ref.store is not None:
         return Store(ref.store).materialise(ref)
     folder, manifest = _described(ref)
     if "://" not in str(ref.folder) or folder.is_relative_to(local_copies.cache_folder()):
         return folder
-    # A loader's folder may be other programs' too, as the Hub's cache: what they put there must not be loaded.
+    # Other programs may share a loader's folder, as they share the Hub's cache: their files must not be loaded.
     return local_copies.materialise(manifest, loaders.downloading(open_root(str(folder))))
 
 
@@ -154,7 +155,8 @@ def _folder_ref(location: str) -> ArtifactRef:
 
 
 def _provenance(location: str) -> Provenance:
-    """What is known of a folder, always the same while its files are: for the Hub its commit, never a date."""
+    """The provenance of a folder, which is always the same while its files are: for the Hub its commit, never a
+    date."""
     if not location.startswith(hub_models.SCHEME):
         return Provenance()
     model, commit = hub_models.parse(location)

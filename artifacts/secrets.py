@@ -1,4 +1,4 @@
-"""Credentials: which names and URLs hold one, and how they are kept out of everything that is shown or logged."""
+"""Credentials: which names and URLs contain one, and how they are kept out of output and logs."""
 
 import logging
 import os
@@ -13,29 +13,30 @@ _SECRET_PARTS = frozenset(
 )
 _SECRET_VARIABLES = frozenset({"NERBENCH_ALERT_URL"})
 _PLAIN_VARIABLES = frozenset({"PWD", "SSH_AUTH_SOCK"})
-"""Every shell has them, and they are paths."""
+"""Every shell has these variables, and they contain paths."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SHORTEST = 6
-"""Characters; replacing a shorter value would spoil texts that have nothing to do with it."""
+"""In characters; redacting a shorter value would damage unrelated texts."""
 _USER = re.compile(r"://(?P<user>[^\s/?#'\"]*)@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*$")
 _LONGEST_SCHEME = 40
-"""Characters; a search for the scheme from every character of a long word on would take quadratic time."""
+"""In characters; without a limit, a search for the scheme would take quadratic time in long words."""
 _QUERY = re.compile(r"(?P<start>[?&;](?P<name>[\w.-]+)=)(?P<value>[^&;\s#'\"]+)")
 _USER_IS_NO_SECRET = frozenset({"abfs", "abfss", "wasb", "wasbs", "ssh", "sftp", "hf"})
-"""Schemes that write a container or an account's name before the `@`; `github://` writes `organisation:repository`."""
+"""Schemes that write the name of a container or account before the `@`; `github://` writes
+`organisation:repository`."""
 _used: set[str] = set()
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a key, a query parameter or an environment variable holds a credential, by the words of its name."""
+    """Whether the name of a key, query parameter or environment variable indicates a credential, by its words."""
     if name in _PLAIN_VARIABLES:
         return False
     return name in _SECRET_VARIABLES or not _SECRET_PARTS.isdisjoint(w.lower() for w in _WORD.findall(name))
 
 
 def url_credential(text: str) -> str | None:
-    """What kind of credential a URL holds (`user information`, or a query parameter's name); None where there is none.
+    """The kind of credential in a URL (`user information`, or the name of a query parameter); None if there is none.
 
     >>> url_credential("https://host/file?X-Amz-Signature=abc")
     'X-Amz-Signature'
@@ -47,12 +48,12 @@ def url_credential(text: str) -> str | None:
 
 
 def mark_used(name: str) -> None:
-    """Remember that the value of an environment variable was handed to somebody: from now on it is redacted too."""
+    """Record that the value of an environment variable was passed to other code: from now on it is redacted, too."""
     _used.add(name)
 
 
 def redact(text: str) -> str:
-    """The text without credentials of the environment, of which their names remain, and without those of URLs."""
+    """The text without credentials from the environment, which appear by name, and without those in URLs."""
     for name, form in _forms(tuple(_secret_values())):
         if form in text:
             text = text.replace(form, f"${{{name}}}")
@@ -63,7 +64,7 @@ def redact(text: str) -> str:
 
 
 def redact_logs() -> None:
-    """From now on, redact each message and traceback of Python's logging in this process, whoever handles it."""
+    """From now on, redact each message and traceback of Python's logging in this process, for all handlers."""
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _Redacting):
         logging.setLogRecordFactory(_Redacting(factory))
@@ -79,7 +80,7 @@ class _Redacting:
         record = self._factory(*arguments, **options)
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):  # which logging itself will complain of
+        except (TypeError, ValueError):  # logging itself reports the error
             return record
         if (clean := redact(message)) != message:
             record.msg, record.args = clean, None
@@ -108,6 +109,6 @@ def _secret_values() -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=4)
 def _forms(values: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    """Each value as it may stand in a text, the longest first: one may be part of another."""
+    """Each value in the forms in which a text may contain it, longest first, because one may be part of another."""
     forms = {(name, form) for name, value in values for form in (value, quote(value, safe=""), quote_plus(value))}
     return sorted(forms, key=lambda one: (-len(one[1]), one))

@@ -1,8 +1,8 @@
-"""Where a store keeps what.
+"""The paths of a store.
 
 blobs/sha256/<ab>/<hex>                      the files
 models/<name>/manifests/<artifact_id>.json   written last; without it there is no artifact
-models/<name>/aliases/<alias>.json           what each alias means now
+models/<name>/aliases/<alias>.json           the current target of each alias
 """
 
 import re
@@ -24,28 +24,29 @@ _LIKE_OURS = re.compile(r"models/[^/]+/(?:manifests|aliases)/[^/]*\.json")
 
 
 class Published(NamedTuple):
-    """What is listed below `models`."""
+    """The listing of the folder `models`."""
 
     ids: dict[str, list[str]]
     """The artifact ids of every model, both sorted."""
     aliases: dict[str, list[str]]
-    """The aliases of every name, both sorted; a name may have some and no artifact, if its manifests were lost."""
+    """The aliases of every name, both sorted. A name without artifacts may have aliases if its manifests were lost."""
     odd: list[str]
-    """Paths that lie where manifests and aliases do, and have no name that one could have."""
+    """Paths in the folders of manifests and aliases whose names are impossible there."""
 
 
 def blob_path(entry: FileEntry) -> str:
-    """Where a file is, whichever artifacts it belongs to."""
+    """The path of a file, which several artifacts may share."""
     return f"{BLOBS}/sha256/{entry.sha256[:2]}/{entry.sha256}"
 
 
 def manifest_path(key: ArtifactKey) -> str:
-    """Where an artifact's manifest is."""
+    """The path of an artifact's manifest."""
     return f"models/{key.name}/manifests/{key.artifact_id}.json"
 
 
 def kind_of(path: str) -> str | None:
-    """What a store keeps at this path: `blob`, `manifest`, `alias`, `lock` or `unfinished write`; None: nothing."""
+    """The kind of object at this path: `blob`, `manifest`, `alias`, `lock` or `unfinished write`; None if a store has
+    no such path."""
     folder, _, name = path.rpartition("/")
     if _BLOB.fullmatch(path):
         return "blob"
@@ -57,7 +58,7 @@ def kind_of(path: str) -> str | None:
 
 
 def alias_path(name: str, alias: str) -> str:
-    """Where an alias of a model is."""
+    """The path of an alias."""
     return f"models/{name}/aliases/{alias}.json"
 
 
@@ -68,7 +69,7 @@ def alias_names(root: Root, name: str) -> list[str]:
 
 
 def published(root: Root) -> Published:
-    """All that lies where manifests and aliases do."""
+    """All paths in the folders of manifests and aliases."""
     ids, aliases, odd = defaultdict(list), defaultdict(list), []
     for path in root.files(MODELS, recursive=True):
         if match := _MANIFEST.fullmatch(path):

@@ -1,4 +1,4 @@
-"""The files of an artifact on their way to a store or from it: several at once, told about, stopped together."""
+"""Transfers of an artifact's files to or from a store: several at once, with progress, stopped together."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,13 +17,14 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """Another file failed, or the user ended the program: this one is not finished."""
+    """Another file failed, or the user ended the program: this transfer is incomplete."""
 
 
 def transfer(what: str, entries: Sequence[FileEntry], move: Callable[[FileEntry, ProgressCallback], T]) -> list[T]:
-    """What `move` returns for each file, AT_ONCE of them at a time; `what` is logged with the share that is done.
+    """The results of `move` for the files, AT_ONCE of them at a time. `what` is logged with the completed share.
 
-    `move` says how far it is, and is told so by Stopped when it need not go on. Raises what the first file raised.
+    `move` reports its progress and gets Stopped from that call if it should end. Raises the exception of the first file
+    that failed.
     """
     transferred = _Progress(what, sum(entry.size for entry in entries))
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="transfer") as pool:
@@ -40,14 +41,14 @@ def transfer(what: str, entries: Sequence[FileEntry], move: Callable[[FileEntry,
 
 
 class _Progress:
-    """Bytes of several files, told together at most once a second."""
+    """The bytes of several files, reported together at most once a second."""
 
     def __init__(self, what: str, total: int) -> None:
         self.stopped = Event()
         self._what, self._total = what, total
         self._done: dict[str, int] = {}
         self._lock = Lock()
-        self._said = monotonic()  # what takes less than a second is not worth a word
+        self._said = monotonic()  # transfers that take less than a second are not reported
 
     def listener(self, entry: FileEntry) -> ProgressCallback:
         def listen(done: int) -> None:

@@ -171,8 +171,8 @@ def write_scores(recorder: RunRecorder, scored: Scored) -> None:
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:
-    """Metrics of the user's own on one model and data set, one after another, as they may load the model."""
-    with recorder.guard(f"{scored.artifact.name} (metrics of your own)"):
+    """Custom metrics for one model and data set, one after another, because they may load the model."""
+    with recorder.guard(f"{scored.artifact.name} (custom metrics)"):
         rows = [
             row
             for predicted in recorder.predictions(scored.artifact, scored.dataset)
@@ -195,7 +195,7 @@ def run_functions(
     recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
 ) -> None:
     """Call what the files of `metrics:` define, those that take no model first, one model after another."""
-    with recorder.guard("functions of your own"):
+    with recorder.guard("custom functions"):
         annotations = [corpus for of_dataset in corpora for corpus in of_dataset]
         for artifact in (None, *artifacts):
             if not functions_over(config, artifact):

@@ -40,7 +40,7 @@ def find_baselines(recorder: RunRecorder, config: Config, artifacts: Sequence[Ar
 
 def hold_to_gate(recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], baselines: Baselines) -> None:
     """Apply the gate and write all its rows before failing the run."""
-    if config.benchmark.frozen:
+    if config.benchmark.check_reproducibility:
         with recorder.guard("unchanged models"):
             enforce(recorder, "unchanged models", tasks.find_changed(recorder.run, config, recorder.predicted))
     if config.gate is None:

@@ -78,7 +78,7 @@ def score(config: Config, since: str | None) -> dict[str, Any]:
 def with_metrics(config: Config, files: Sequence[Path] | None, tags: Sequence[str] | None) -> Config:
     """The configuration with further files of metrics, and with the tags given, each `A,B`, in place of its own."""
     named = [str(file.expanduser().absolute()) for file in files or ()]
-    grant(CODE, *named)  # the user's own shell says so
+    grant(CODE, *named)  # a shell reports this error itself
     metrics = (*config.metrics, *(file for file in dict.fromkeys(named) if file not in config.metrics))
     given = [tag.strip() for text in tags or () for tag in text.split(",") if tag.strip()]
     wanted = config.benchmark.tags if tags is None else tuple(dict.fromkeys(given))

@@ -88,7 +88,7 @@ def _admitted(config: Config) -> Config:
         require_file(file)
     for model in expanded.models:
         if model.push_to_hub:
-            problem = "is nothing that the parameters of a run may set"
+            problem = "cannot be set in the parameters of a run"
             remedy = "set it in the worker's own file, or publish by the deployment publish/on-demand"
             raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
         require_training_args(f"models: {model.name}: training_args", model.training_args)
@@ -105,7 +105,7 @@ def _roots() -> list[str]:
     roots = listed(DATA) or [str(Path.cwd())]
     try:
         own = load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
-    except InputError:  # whoever works by it will hear of it
+    except InputError:  # loading it again will report the error
         own = None
     return [*roots, *(place.url for place in named_locations(own))] if own else roots
 

@@ -32,6 +32,10 @@ from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
+log = logging.getLogger(__name__)
+STORED = "ner.artifact.stored"
+"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
+
 
 def current_run(results: str) -> Run:
     """The logical run. With a deployment, its id is the scheduled time, so that a rerun has the same id."""
@@ -89,9 +93,6 @@ def _datasets(config: Config) -> str:
     return ", ".join(dataset.name for dataset in config.datasets)
 
 
-log = logging.getLogger(__name__)
-
-
 @dataclass(kw_only=True)
 class RunRecorder:
     """Results and failures of a run."""
@@ -103,7 +104,7 @@ class RunRecorder:
     tables: dict[str, list[str]] = field(default_factory=dict)
     metrics: list[Row] = field(default_factory=list)
     custom: list[Row] = field(default_factory=list)
-    """What benchmark functions of the user's own gave."""
+    """Values of the user's benchmark functions."""
     predicted: list[Predicted] = field(default_factory=list)
     """Scored predictions."""
     judged: list[Row] = field(default_factory=list)
@@ -234,9 +235,6 @@ def recorded(config: Config) -> Iterator[RunRecorder]:
     recorder.close(config, "ok")
 
 
-_logger = logging.getLogger("nerbench.tasks.report")
-
-
 @contextmanager
 def reported(config: Config) -> Iterator[dict[str, str]]:
     """After the context, write the report, show it in Prefect, and set `report` in the yielded mapping to its location.
@@ -244,17 +242,17 @@ def reported(config: Config) -> Iterator[dict[str, str]]:
     A failed run also gets a report, whose location is in the failure's summary; an invalid request gets none. If the
     report cannot be written, a warning is logged and the run continues.
     """
-    told: dict[str, str] = {}
+    location: dict[str, str] = {}
     try:
-        yield told
+        yield location
     except InputError:
         raise
     except Exception as error:
-        told |= _write(config)
+        location |= _write(config)
         if isinstance(error, RunFailedError) and error.summary is not None:
-            error.summary |= told
+            error.summary |= location
         raise
-    told |= _write(config)
+    location |= _write(config)
 
 
 def _write(config: Config) -> dict[str, str]:
@@ -265,15 +263,11 @@ def _write(config: Config) -> dict[str, str]:
             announced = tasks.write_report(current_run(config.results), config)
         tasks.show_report(announced)
     except Exception as error:
-        _logger.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        log.warning("there is no report of this run: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return {}
     for problem in problems.values():
-        _logger.warning("left out of the report: %s", problem)
+        log.warning("left out of the report: %s", problem)
     return {"report": announced.uri}
-
-
-STORED = "ner.artifact.stored"
-"""An artifact was published in the store. A trigger in `deployments/prefect.yaml` starts its benchmark."""
 
 
 def announce(artifact: ArtifactRef, by: str) -> None:

@@ -121,7 +121,7 @@ def _check_free(deployment: str, owner: Owner | None, me: Owner, ours: bool) -> 
         problem = f"process {owner.pid} serves it in {owner.folder}"
         raise InputError(field, problem, "end that process, or give this one another PREFECT_HOME and --port")
     if not ours and (owner is None or (owner.user, owner.host) != (me.user, me.host)):
-        whose = f"{owner.user} on {owner.host}, in {owner.folder}" if owner else "somebody else, who does not say who"
+        whose = f"{owner.user} on {owner.host}, in {owner.folder}" if owner else "an unknown owner"
         remedy = f"unset PREFECT_API_URL to serve here alone, or remove it: prefect deployment delete {deployment}"
         raise InputError(field, f"belongs to {whose}", remedy)
 
@@ -294,7 +294,7 @@ in another terminal:
   prefect deployment run pipeline/on-demand --watch
   prefect deployment run benchmark/nightly --watch
   nerbench results show
-Ctrl-C ends it; nothing runs at night without it"""
+Ctrl-C stops it; without it, nothing runs at night"""
 
 
 def _page(server: Served) -> str:

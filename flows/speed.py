@@ -60,5 +60,5 @@ def sweep_subjects(recorder: RunRecorder, config: Config, subjects: Sequence[Sub
         for uri in uris:
             recorder.note({table: uri})
     if all(row["status"] != "ok" for row in swept.speed):
-        raise RunFailedError(f"nothing could be measured: {swept.speed[0]['status']}")
+        raise RunFailedError(f"no cell could be measured: {swept.speed[0]['status']}")
     return swept

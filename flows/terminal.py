@@ -2,9 +2,6 @@
 
 All output goes through `print_json`, `echo`, `print_error` or a `console()`, which escape control characters in labels,
 names and texts. A table as wide as the terminal cuts long cells; in a pipe, it has its natural width.
-
-All output goes through `print_json`, `echo`, `complain` or a `console()`, which escape control characters in labels,
-words and names.
 """
 
 import json
@@ -103,14 +100,14 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
 
 
 def print_custom(custom: list[dict[str, Any]]) -> None:
-    """Print what benchmark functions of the user's own gave, of whatever size: six digits of each number."""
+    """Print the values of custom benchmark functions, each with six significant digits."""
     from rich.text import Text
 
     def number(value: float | None) -> Text | None:
         return None if value is None else Text(f"{value:.6g}", justify="right")
 
     shown = columns(custom, ("model", "dataset", "gold", "name", "parameters", "value", "unit", "reason"))
-    print_table((row | {"value": number(row["value"])} for row in shown), title="functions of your own")
+    print_table((row | {"value": number(row["value"])} for row in shown), title="custom functions")
 
 
 def echo(text: str = "") -> None:
@@ -135,7 +132,7 @@ def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
 
 
 def console() -> "Console":
-    """The terminal at stdout; what is none has a width that cuts nothing. Colours follow NO_COLOR and TERM."""
+    """The console at stdout. If stdout is not a terminal, the width cuts nothing. Colours follow NO_COLOR and TERM."""
     from rich.console import Console
 
     screen = Console()
@@ -143,7 +140,7 @@ def console() -> "Console":
 
 
 def text_width() -> int | None:
-    """Columns of the terminal for a paragraph; None where there is none, for grep."""
+    """Columns of the terminal for a paragraph; None if there is no terminal, so that grep finds whole paragraphs."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -162,7 +159,7 @@ def _table(rows: Sequence[Row], names: Sequence[str], title: str | None) -> "Tab
 
 
 def _block(row: Row, names: Sequence[str]) -> "Table":
-    """One row, a line a column: the first is its heading, what is empty is left out."""
+    """One row with one line per column: the first is its heading; empty cells are left out."""
     from rich.table import Table
     from rich.text import Text
 
@@ -178,13 +175,13 @@ def _block(row: Row, names: Sequence[str]) -> "Table":
 
 
 def _fits(rows: Sequence[Row], names: Sequence[str], whole: Collection[str], width: int) -> bool:
-    """Whether columns fit side by side, those of `whole` and those of numbers without a line broken."""
+    """Whether the columns fit side by side; columns in `whole` and columns of numbers are never wrapped."""
     widths = [_least_width(rows, name, name in whole or _is_numeric(rows, name)) for name in names]
     return sum(widths) + _GAP * (len(names) - 1) <= width
 
 
 def _least_width(rows: Sequence[Row], name: str, whole: bool) -> int:
-    """What a column cannot do without: lines are broken between words, or after _WORD characters."""
+    """The minimum width of a column; lines break between words, or after _WORD characters."""
     from rich.cells import cell_len
 
     cells = [name, *(_text(row.get(name)).plain for row in rows)]
@@ -194,13 +191,13 @@ def _least_width(rows: Sequence[Row], name: str, whole: bool) -> int:
 
 
 def _is_numeric(rows: Iterable[Row], name: str) -> bool:
-    """Whether a column holds numbers, or texts that were made of them and say so by standing to the right."""
+    """Whether a column holds numbers, or formatted numbers that are right-aligned."""
     values = [row.get(name) for row in rows]
     return any(isinstance(value, int | float) or getattr(value, "justify", None) == "right" for value in values)
 
 
 def _text(value: Any) -> "Text":
-    """A cell; a Text keeps its style, and nothing is read as mark-up."""
+    """A cell. A Text keeps its style; markup is not interpreted."""
     from rich.text import Text
 
     return value if isinstance(value, Text) else Text(escaped(_cell(value)))  # before its width counts

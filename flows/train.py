@@ -31,7 +31,7 @@ def train(config: Request = None) -> dict[str, Any]:
 def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
     """Train one model after another, as they share the device; a failed one does not stop the next.
 
-    Raises InputError, before anything is trained, where a model cannot be pushed to the Hub.
+    Raises InputError, before anything is trained, if a model cannot be pushed to the Hub.
     """
     for model in config.trained_models:
         if model.hub_model_id:

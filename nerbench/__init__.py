@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nerbench.tasks.scoring.user_functions import parametrize as parametrize
     from nerbench.tasks.scoring.user_functions import product as product
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Loader",
     "Store",

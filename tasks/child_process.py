@@ -1,7 +1,7 @@
-"""Run work in a child process with its own process group, and hear its progress as JSON lines.
+"""Runs work in a child process with its own process group, and receives its progress as JSON lines.
 
-Training and measuring happen in children: a crash, a leak or a stuck library dies with the child, and the whole group
-can be killed. A child module ends with `serve(work)`, where `work(job, emit)` returns a JSON-able result.
+Training and measuring run in children: a crash, a leak or a stuck library ends with the child, and the whole group can
+be killed. A child module ends with `serve(work)`, where `work(job, emit)` returns a JSON-able result.
 """
 
 import ctypes
@@ -21,10 +21,11 @@ from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError,
 from nerbench.artifacts.secrets import redact
 
 CALM = {"GOMP_SPINCOUNT": "1000", "TOKENIZERS_PARALLELISM": "true"}
-"""Environment for arithmetic: threads that spin long while they wait take a shared machine's cores from each other."""
+"""Environment for arithmetic: threads that spin for long while they wait take cores of a shared machine from each
+other."""
 
 PARENT = "NERBENCH_PARENT"
-"""The environment variable that tells a child who started it."""
+"""The environment variable with the process id of a child's parent."""
 
 Job = dict[str, Any]
 Emit = Callable[[Job], None]
@@ -38,11 +39,10 @@ def run_child(
 ) -> Job:
     """Run `python -m module` on a job, with `env` added to the environment, and return its result.
 
-    Raises InputError where the child found the request wrong, RunFailedError where it failed or died. However this
-    function is left (an exception of `on_event` and a cancelled thread included), the child's process group is gone
-    afterwards.
+    Raises InputError if the child reports an invalid request, and RunFailedError if it fails or dies. On every exit (an
+    exception of `on_event` and a cancelled thread included), the child's process group has ended.
     """
-    # A pipe of its own for the events: whatever libraries print, even while they are imported, is kept out of them.
+    # Events have their own pipe, which keeps the output of libraries out, even during imports.
     reading, writing = os.pipe()
     with os.fdopen(reading, errors="replace") as events, tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
@@ -84,10 +84,10 @@ def _give(process: "subprocess.Popen[str]", job: Job) -> None:
 
 
 def _listen(events: IO[str], on_event: Emit) -> Job:
-    """Pass events on until the last one, which is returned; `{}` where the child was gone before it."""
+    """Pass events on until the last one, and return that; `{}` if the child died before it."""
     for line in events:
         if not line.endswith("\n"):
-            break  # the child died while it wrote
+            break  # the child died while writing
         event: Job = json.loads(line)
         if event["event"] in LAST:
             return event
@@ -100,14 +100,14 @@ def _failure(what: str, last: Job, status: int, output: str) -> NerbenchError:
         return InputError(last["field"], last["problem"], last["remedy"])
     if last.get("event") == "error":
         failure = RunFailedError(f"{what} failed: {' '.join(last['message'].split())}")
-        if "traceback" in last:  # not where the child itself said what is wrong
+        if "traceback" in last:  # unless the child itself reported the problem
             failure.add_note(last["traceback"])
         return failure
     return RunFailedError(f"{what} {ending(status)}" if status < 0 else f"{what} {ending(status)}: {output}")
 
 
 def ending(status: int) -> str:
-    """How a process ended that gave no result."""
+    """How a process without a result ended."""
     if status >= 0:
         return f"ended with status {status} and no result"
     hint = " (the system may have run out of memory)" if -status == signal.SIGKILL else ""
@@ -115,7 +115,7 @@ def ending(status: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """`SIGKILL`; or `signal 40`, as Python has no names for real-time signals but the first and the last."""
+    """`SIGKILL`; or `signal 40`, because Python only names the first and the last of the real-time signals."""
     return {member.value: member.name for member in signal.Signals}.get(number, f"signal {number}")
 
 
@@ -159,15 +159,15 @@ def event_of(error: BaseException) -> Job:
         return {"event": "input_error", "field": error.field, "problem": error.problem, "remedy": error.remedy}
     if isinstance(error, NerbenchError):
         return {"event": "error", "message": str(error)}
-    told = redact("".join(traceback.format_exception(error)))
-    return {"event": "error", "message": redact(f"{type(error).__name__}: {error}"), "traceback": told}
+    trace = redact("".join(traceback.format_exception(error)))
+    return {"event": "error", "message": redact(f"{type(error).__name__}: {error}"), "traceback": trace}
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when the one that started it, and said so in PARENT, is gone; on Linux only."""
+    """Let the kernel end this process when its parent, named in PARENT, is gone; on Linux only."""
     if sys.platform != "linux":
         return
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
     if os.getppid() != int(os.environ.get(PARENT, os.getppid())):
-        os._exit(1)  # the parent was gone before the kernel knew of our wish
+        os._exit(1)  # the parent was gone before the kernel was asked

@@ -1,4 +1,4 @@
-"""Is this machine fit for a run? One check a line, with the remedy."""
+"""Checks whether this machine is fit for a run: one check per line, with the remedy."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ class Check(NamedTuple):
     ok: bool
     detail: str
     remedy: str
-    """Empty where there is nothing to mend."""
+    """Empty if nothing is wrong."""
 
 
 def checks(store: str, results: str) -> Iterator[Check]:
@@ -46,7 +46,7 @@ def checks(store: str, results: str) -> Iterator[Check]:
 
 def _versions() -> Iterator[Check]:
     declared = map(Requirement, requires("nerbench") or ())
-    wanted = {one.name.lower(): one for one in declared if one.marker is None}  # those of an extra have a marker
+    wanted = {one.name.lower(): one for one in declared if one.marker is None}  # requirements of an extra have a marker
     for name in PINNED:
         found, requirement = installed(name), wanted[name]
         fits = found is not None and requirement.specifier.contains(found.partition("+")[0])
@@ -70,16 +70,16 @@ def _threads() -> Check:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads, load = torch.get_num_threads(), os.getloadavg()[0]
-    # Threads that wait for one another spin: with more of them than free cores, work takes many times as long.
+    # Threads that wait for one another spin: if there are more than free cores, work takes many times as long.
     ok = threads <= cores and load < cores
     remedy = "" if ok else f"end other work, or set OMP_NUM_THREADS to at most {max(1, int(cores - load))}"
     return Check("threads", ok, f"{threads} on {cores} cores, load {load:.1f}", remedy)
 
 
 def _probe(name: str, url: str, *, aliases: bool = False) -> Check:
-    """Create a file, be refused twice, read it back, delete it: what immutability rests on.
+    """Create a file, be refused twice, read it back, and delete it: the operations that immutability depends on.
 
-    With `aliases`, also write over a file that another writer has just changed, which must be refused.
+    With `aliases`, also try to replace a file that another writer has just changed, which must be refused.
     """
     path, data = f".probe-{uuid4().hex}", b"nerbench"
     try:
@@ -97,7 +97,7 @@ def _probe(name: str, url: str, *, aliases: bool = False) -> Check:
         remedy = "choose a store that honours exclusive creation"
         return Check(name, False, f"{url}: an existing file {problem}", remedy)
     if not swaps:
-        problem = "an alias that another writer has just moved is overwritten, as the store compares nothing (If-Match)"
+        problem = "an alias that another writer has just moved is overwritten, because the store ignores If-Match"
         remedy = "choose a store that honours If-Match, or let only one process at a time move aliases"
         return Check(name, False, f"{url}: {problem}", remedy)
     promises = "exclusive creation, read-after-write and compare-and-swap"

@@ -1,4 +1,4 @@
-"""Where a run happens: machine, versions, code; the columns that the `runs` table and the manifests record."""
+"""The environment of a run: machine, versions and code, as recorded in the table `runs` and in manifests."""
 
 import os
 import platform
@@ -16,13 +16,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 CPUINFO = Path("/proc/cpuinfo")
 CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 CARD = ("name", "driver_version", "memory.total", "power.limit", "pstate")
-"""What is asked of an accelerator's driver; memory in MiB, power in watts."""
+"""Fields to request from an accelerator's driver; memory in MiB, power in watts."""
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""Processor flags (x86, Arm) that mean bf16 is computed, not emulated."""
+"""Processor flags (x86, Arm) for native bf16 arithmetic."""
 
 
 def environment() -> dict[str, Any]:
-    """Machine, versions and code as columns of the `runs` table; null where something is not known."""
+    """Machine, versions and code as columns of the table `runs`; null if unknown."""
     gpu = _gpu()
     code = code_version()
     return {
@@ -40,7 +40,7 @@ def environment() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What else tells a measurement's circumstances, as further columns of `runs`; null where it is not known."""
+    """Further circumstances of a measurement, as columns of `runs`; null if unknown."""
     import psutil
 
     clock = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
         "cpu_mhz": clock.current if clock else None,
-        "cpu_mhz_min": (clock.min if clock else None) or None,  # 0 is what is not known
+        "cpu_mhz_min": (clock.min if clock else None) or None,  # 0 means unknown
         "cpu_mhz_max": (clock.max if clock else None) or None,
         "governor": _governor(),
         "gpus": len(cards),
@@ -71,7 +71,7 @@ def _governor() -> str | None:
 
 
 def code_origin(folder: Path = PROJECT) -> dict[str, str | None]:
-    """The URL that a checkout came from (without credentials) and its nearest tag; None where there is none."""
+    """The URL that a checkout came from (without credentials) and its nearest tag; None if there is none."""
     if code_version(folder)["commit"] is None:
         return {"code_repository": None, "code_tag": None}
     remote = _output("git", "-C", str(folder), "remote", "get-url", "origin")
@@ -82,10 +82,10 @@ def code_origin(folder: Path = PROJECT) -> dict[str, str | None]:
 
 
 def code_version(folder: Path = PROJECT) -> dict[str, Any]:
-    """The `commit` of a checkout and whether it is `dirty`; None where the folder is not the top of a repository."""
+    """The `commit` of a checkout and whether it is `dirty`; None if the folder is not the top of a repository."""
     known = {"commit": None, "dirty": None}
     top = _output("git", "-C", str(folder), "rev-parse", "--show-toplevel")
-    if top is None or Path(top) != folder.resolve():  # a checkout that happens to lie around us says nothing about us
+    if top is None or Path(top) != folder.resolve():  # an unrelated checkout around the installation
         return known
     commit = _output("git", "-C", str(folder), "rev-parse", "--verify", "HEAD")
     status = _output("git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain")
@@ -119,7 +119,7 @@ def _gpu() -> dict[str, str | None]:
 
 
 def _cards() -> list[dict[str, str]]:
-    """What the driver says of each accelerator, by field of CARD; nothing of what it does not know."""
+    """The driver's values for each accelerator, by field of CARD; unknown values are left out."""
     listed = _output("nvidia-smi", f"--query-gpu={','.join(CARD)}", "--format=csv,noheader,nounits") or ""
     lines = [[part.strip() for part in line.split(",")] for line in listed.splitlines() if line]
     known = [zip(CARD, parts, strict=False) for parts in lines]
@@ -144,7 +144,7 @@ def _cpu_name() -> str | None:
 
 @cache
 def _cpu_field(name: str) -> str | None:
-    """What Linux says of the first core: `model name`, and `flags` (x86) or `Features` (Arm)."""
+    """A field of the first core on Linux: `model name`, and `flags` (x86) or `Features` (Arm)."""
     if not CPUINFO.exists():
         return None
     fields = (line.partition(":") for line in CPUINFO.read_text().splitlines())
@@ -158,7 +158,7 @@ def _ram_bytes() -> int:
 
 
 def _output(program: str, *arguments: str) -> str | None:
-    """What a program prints, stripped; None where there is none, or it fails."""
+    """The stripped output of a program; None if there is none or it fails."""
     if not shutil.which(program):
         return None
     try:

@@ -123,7 +123,7 @@ evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE
 join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
 check_canary = as_task(_check_canary, f"infer a share again: {_ON_CORPUS}")
 write_predictions = as_task(
-    rows.write_predictions, "write predictions of {artifact.name} beside {corpus.gold_name}", **STORAGE
+    rows.write_predictions, "write predictions of {artifact.name} against {corpus.gold_name}", **STORAGE
 )
 
 
@@ -162,20 +162,20 @@ def _run_functions(
 
 def _over(parameters: dict[str, Any]) -> str:
     artifact = parameters["artifact"]
-    return f"{artifact.name if artifact else 'no model'}: functions of your own"
+    return f"{artifact.name if artifact else 'no model'}: custom functions"
 
 
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
 count = as_task(counting.count_predictions, "count {artifact.name} against {corpus.gold_name}", name="count", **STORAGE)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
-score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: metrics of your own")
+score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
 analyse = as_task(analyses.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
 write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
 write_user_metrics = as_task(
     rows.write_user_metrics, "write your own metrics of {artifact.name} on {dataset}", **STORAGE
 )
-write_custom = as_task(rows.write_custom, "write what functions of your own gave", **STORAGE)
+write_custom = as_task(rows.write_custom, "write values of custom functions", **STORAGE)
 write_seeds = as_task(rows.write_seeds, "write mean and deviation of {name}", **STORAGE)
 
 

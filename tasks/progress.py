@@ -1,4 +1,4 @@
-"""What long work says while it goes on: plain log lines, at most one a second."""
+"""Progress of long work as plain log lines, at most one per second."""
 
 import logging
 import time
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 def training_progress(name: str) -> Callable[[Job], None]:
-    """A listener for training events that logs loss and remaining time, and every evaluation."""
+    """A callback for training events that logs loss and remaining time, and every evaluation."""
     started = time.monotonic()
     first = 0
 
     def steps(event: Job) -> None:
         nonlocal started, first
-        if not first:  # after a resumption the first step heard of is not the first one
+        if not first:  # after a resumption, the first reported step is not the first step
             started, first = time.monotonic(), event["step"]
         rate = (event["step"] - first) / max(time.monotonic() - started, 1e-9)
         left = f", {clock((event['steps'] - event['step']) / rate)} left" if rate else ""
@@ -38,7 +38,7 @@ def training_progress(name: str) -> Callable[[Job], None]:
 
 
 def inference_progress(name: str, words: int) -> Callable[[int], None]:
-    """A listener for the number of words done that logs rate and remaining time."""
+    """A callback for the number of words done that logs rate and remaining time."""
     started = time.monotonic()
 
     def listen(done: int) -> None:
@@ -50,7 +50,7 @@ def inference_progress(name: str, words: int) -> Callable[[int], None]:
 
 
 def at_most_every(seconds: float, listen: Callable[[T], None]) -> Callable[[T], None]:
-    """A listener that hears the first event, and then at most one every so many seconds."""
+    """A callback that passes on the first event, and then at most one every so many seconds."""
     last = float("-inf")
 
     def throttled(event: T) -> None:
@@ -63,7 +63,7 @@ def at_most_every(seconds: float, listen: Callable[[T], None]) -> Callable[[T], 
 
 
 def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
-    """A listener that hands every event to two."""
+    """A callback that passes every event to two others."""
 
     def listen(event: T) -> None:
         first(event)

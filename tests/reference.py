@@ -124,7 +124,8 @@ def keys(model: type[Section]) -> str:
         f"| `{name}` | {cell(kind(field.annotation))} | {default(field)} | {cell(field.description or '')} |"
         for name, field in model.model_fields.items()
     ]
-    return "\n".join([cell(inspect.cleandoc(model.__doc__ or "")), "", "| key | type | default | meaning |",
+    title = f"### {model.__name__}"
+    return "\n".join([title, "", cell(inspect.cleandoc(model.__doc__ or "")), "", "| key | type | default | meaning |",
                       "| --- | --- | --- | --- |", *rows, ""])  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What each kind of store keeps of nerbench's promises by itself, what nerbench adds, and what is missing.
 
-The page `docs/stores.md` shows this table, and `tests/artifacts/storage/test_capabilities.py` compares it with what the
-filesystems really do: `pytest -s -k capabilities` prints it.
+`docs/reference/stores.md` shows this table, and `tests/artifacts/storage/test_capabilities.py` compares it with what
+the filesystems really do: `pytest -s -k capabilities` prints it.
 """
 
 from typing import NamedTuple

@@ -21,10 +21,13 @@ from nerbench.flows.cli import app
 from nerbench.tasks.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(nerbench [^`]*)`")
 CONFIGURATION = re.compile(r"<!-- configuration -->\n```yaml\n(.*?)```", re.DOTALL)
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+LINK = re.compile(r"""(?:\]\(|src=["'])(?!https?://|mailto:)([^)#"']*)#?([^)"']*)[)"']""")
 
 
 def shell_lines(text: str) -> list[str]:
@@ -54,11 +57,13 @@ def parse(arguments: list[str]) -> None:
 
 
 def documents() -> list[Path]:
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *sorted((ROOT / "deployments").glob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *PAGES]
 
 
 def commands() -> list[str]:
-    return sorted({shlex.join(found) for path in documents() for found in nerbench_commands(path.read_text())})
+    """Of all documents but the changelog, which names commands without their arguments."""
+    pages = [path for path in documents() if path.name != "CHANGELOG.md"]
+    return sorted({shlex.join(found) for path in pages for found in nerbench_commands(path.read_text())})
 
 
 @pytest.mark.parametrize("command", commands())
@@ -104,10 +109,48 @@ def test_every_command_option_key_and_column_is_on_some_page() -> None:
     assert found == set(reference.regions())
 
 
+def links(text: str) -> list[tuple[str, str]]:
+    """The file and the anchor of every link that stays in the repository."""
+    return LINK.findall(CODE.sub("", text))
+
+
+def anchors(text: str) -> set[str]:
+    """The names that headings get, as GitHub and mkdocs.yml make them."""
+    headings = re.findall(r"^#+ (.+)$", CODE_BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def test_a_link_to_a_missing_heading_would_be_noticed() -> None:
+    headings = "# Scores\n## The gate, in `short`\n```sh\n# no heading\n```\n"
+    page = headings + '[a](b.md#c) [d](#scores) `[e](f)` <img src="g.png">\n'
+    assert links(page) == [("b.md", "c"), ("", "scores"), ("g.png", "")]
+    assert anchors(page) == {"scores", "the-gate-in-short"}
+
+
+def test_pages_link_only_to_what_the_site_contains() -> None:
+    """`mkdocs build --strict` refuses links that leave `docs/`."""
+    outside = {
+        f"{path.name}: {target}"
+        for path in PAGES
+        for target, _ in links(path.read_text())
+        if not (path.parent / target).resolve().is_relative_to(ROOT / "docs")
+    }
+    assert outside == set()
+
+
+def test_every_page_is_on_the_first_page_and_in_the_menu() -> None:
+    pages = {str(path.relative_to(ROOT / "docs")) for path in PAGES} - {"index.md"}
+    assert {target for target, _ in links((ROOT / "docs/index.md").read_text())} - {"report.png"} == pages
+    menu = (ROOT / "mkdocs.yml").read_text()
+    assert {page for page in pages if page not in menu} == set()
+
+
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text()):
-        assert (path.parent / target).exists(), target
+    for target, anchor in links(path.read_text()):
+        found = path.parent / target if target else path
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found.read_text()), f"{target}#{anchor}"
 
 
 def test_whole_configurations_of_the_documents_are_valid() -> None:

@@ -1,8 +1,9 @@
-"""Help texts, configuration keys, columns and documents contain none of the phrases below.
+"""Help texts, configuration keys, columns, documents and docstrings contain none of the phrases below.
 
-They stand for the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
+They are typical of the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.results.export import ROW_OF
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (ROOT, ROOT / "docs", ROOT / "deployments")
+DOCUMENTS = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 CODE = re.compile(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", re.DOTALL)
 PHRASES = (
     *("[Ww]e", "[Ww]hoever", "[Nn]obody", "[Ss]omebody", "[Mm]eanwhile", "anew", "for ever", "pieces?"),
@@ -24,7 +25,22 @@ PHRASES = (
     *("what (?:there is|is right|was predicted|is stored|goes|went|lets|is kept)", "least seconds in", "not asked for"),
     *("That time each cell", "Only if the alias means", "whatever does not prove itself", r"^Which\.$"),
 )
+IN_DOCSTRINGS = (
+    *("[Ww]hoever", "[Nn]obody", "[Ss]omebody", "anew", "a user's own", "the user's own", "of ours", "pieces?"),
+    *("(?:is|are|was|were) (?:told|said)", "tells? (?:of|the|what)", "says? (?:nothing|what|which|of)", "hears?"),
+    *("(?:None|[Ee]mpty|[Nn]othing|False|Error) where", "where (?:nobody|nothing|none|no|there (?:is|are|was|were))"),
+    *("[Tt]hat of each", "nights? before", "what it says", "lets? (?:it|a|the)", "beside (?:one|its) annotation"),
+    *("goe?s? on", "stands? (?:in|beside|there)", "by hand", "mend(?:ed|s)?"),
+)
+"""Phrases to avoid in the docstrings of FOLDERS: riddles, `where` for `if`, and sentences without subject or verb."""
+FOLDERS = (
+    *("flows", "artifacts", "nerbench", "tasks/comparison", "tasks/results", "tasks/report", "tasks/scoring"),
+    *("tasks/statistics", "tasks/inference", "tasks/training", "tasks/analysis", "tasks/audit", "tasks/measuring"),
+)
 DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
+
+
+IN_SOURCES = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" for phrase in IN_DOCSTRINGS))
 
 
 def dialect(text: str) -> list[str]:
@@ -51,8 +67,25 @@ def columns() -> Iterator[tuple[str, str]]:
 
 
 def documents() -> Iterator[tuple[str, str]]:
-    for folder in DOCUMENTS:
-        yield from ((path.name, path.read_text()) for path in sorted(folder.glob("*.md")))
+    yield from ((path.name, path.read_text()) for path in sorted(DOCUMENTS))
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """The docstrings of modules, classes, functions and attributes, by file and line."""
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value.value
+
+
+def test_colleagues_read_plain_english() -> None:
+    found = {where: IN_SOURCES.findall(CODE.sub("", text)) for where, text in docstrings()}
+    assert len(found) > 1000
+    assert {where: phrases for where, phrases in found.items() if phrases} == {}
 
 
 @pytest.mark.parametrize("texts", [help_texts, keys, columns, documents])

@@ -1,4 +1,4 @@
-"""Public names use the terms of `docs/glossary.md`: none contains a term of its left column."""
+"""Public names use the terms of `docs/reference/glossary.md`: none contains a term of its left column."""
 
 import ast
 import re
@@ -14,9 +14,10 @@ from nerbench.tasks.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("artifacts", "flows", "tasks")
 MODULES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
-TERMS = [term for row in ROWS if "(module)" not in row for term in re.findall(r"`(\w+)`", row)]
-OF_MODULES = [term for row in ROWS for term in re.findall(r"`(\w+)`", row)]
+ROWS = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/reference/glossary.md").read_text(), re.MULTILINE)
+TERMS = [term for row in ROWS if "(" not in row for term in re.findall(r"`(\w+)`", row)]
+OF_KEYS = [*TERMS, *(term for row in ROWS if "(key)" in row for term in re.findall(r"`(\w+)`", row))]
+OF_MODULES = [*TERMS, *(term for row in ROWS if "(module)" in row for term in re.findall(r"`(\w+)`", row))]
 
 
 def words(name: str) -> str:
@@ -51,9 +52,13 @@ def functions() -> Iterator[str]:
                 yield f"{path.stem}.{node.name}"
 
 
-@pytest.mark.parametrize("names", [options, keys, columns])
+@pytest.mark.parametrize("names", [options, columns])
 def test_users_type_the_terms_of_the_field(names: type[Iterator[str]]) -> None:
     assert found(names(), TERMS) == {}
+
+
+def test_keys_are_the_terms_of_the_field() -> None:
+    assert found(keys(), OF_KEYS) == {}
 
 
 def test_functions_and_classes_use_the_terms_of_the_field() -> None:

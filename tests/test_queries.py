@@ -1,4 +1,4 @@
-"""The queries of `docs/tables.md`, in three readers of Parquet that do not know nerbench, give the right numbers."""
+"""The queries of `docs/reference/tables.md` give the right numbers in three readers that do not know nerbench."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pytest
 from nerbench.artifacts.tables.compaction import compact
 from nerbench.artifacts.tables.tables import read_newest_first, write_table
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs/tables.md").read_text()
+PAGE = (Path(__file__).resolve().parents[1] / "docs/reference/tables.md").read_text()
 QUERIES = re.findall(r"<!-- query -->\n```python\n(.*?)```", PAGE, re.DOTALL)
 LIBRARIES = ["pandas", "polars", "duckdb"]
 RESULTS = "var/results"

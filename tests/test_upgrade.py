@@ -22,12 +22,12 @@ from nerbench.artifacts.tables.compaction import COMPACTABLE, compact
 from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.config.base import warn_renamed
+from nerbench.tasks.config.base import warn_deprecated
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.inference import evaluation_cache
 from nerbench.tasks.results.export import Selection, export_bundle
 from nerbench.tasks.results.history import Query, history
-from nerbench.tasks.results.summary import leaderboard, newest_run
+from nerbench.tasks.results.summary import leaderboard, read_run
 from nerbench.tasks.scoring.stored_predictions import predictions_key, read_predictions, stored
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,7 +64,7 @@ def in_order(rows: pa.Table) -> list[str]:
 def test_the_configuration_is_read_with_one_warning_for_each_old_key(
     old: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    warn_renamed.cache_clear()
+    warn_deprecated.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             config = load_config(old / "nerbench.yaml")
@@ -72,7 +72,11 @@ def test_the_configuration_is_read_with_one_warning_for_each_old_key(
     assert config.gate is not None
     assert config.gate.on_undecided == "fail"
     said = Counter(record.getMessage() for record in caplog.records)
-    assert said["benchmark.precision will go: write dtype"] == said["speed.precisions will go: write dtypes"] == 1
+    assert (
+        said["benchmark.precision is deprecated: write dtype"]
+        == said["speed.precisions is deprecated: write dtypes"]
+        == 1
+    )
     assert {message.split(" ")[0] for message in said} == {"benchmark.precision", "speed.precisions", "gate.strict"}
 
 
@@ -95,7 +99,7 @@ def test_a_table_is_read_in_schema_2(old: Path, results: str, table: str) -> Non
     renamed = {"precision": "dtype", "undisturbed_s": "min_latency_s", "foreign_cores": "background_cores"}
     for column in before[0]:
         name = renamed.get(column, column)
-        if (table, column) != ("gate", "metric"):
+        if table != "gate" or column not in {"metric", "verdict"}:
             assert Counter(map(str, rows[name].to_pylist())) == Counter(str(row[column]) for row in before), column
 
 
@@ -107,6 +111,8 @@ def test_what_is_new_in_schema_2_is_derived(old: Path, results: str) -> None:
     gate = read_results(results, "gate").to_pylist()
     found = {(row["kind"], row["metric"], row["unit"]) for row in gate}
     assert found == {("rule", "f1", "share"), ("speed", "min_latency_s", "seconds"), ("promotion", None, None)}
+    old = Counter(row["verdict"] for row in as_written(old, "gate"))
+    assert old["inconclusive"] == Counter(row["verdict"] for row in gate)["undecided"] > 0
     speed = read_results(results, "speed", columns=["min_latency_s", "started_at", "attempt", "run_date"])
     assert speed["started_at"].null_count == speed["attempt"].null_count == speed.num_rows
     assert speed["min_latency_s"].null_count == 1  # of the sweep
@@ -185,7 +191,7 @@ def test_the_scores_are_shown_as_before(old: Path, results: str) -> None:
     headline = {"mode": "strict", "label": "overall", "average": "micro", "metric": "f1", "slice": "all"}
     wanted = [row for row in as_written(old, "metrics") if headline.items() <= row.items()]
     f1 = {(row["run_id"], row["model"], row["gold"]): row["value"] for row in wanted}
-    newest = newest_run(results)
+    newest = read_run(results)
     shown = {(row["model"], row["gold"]): row["F1"] for row in leaderboard(newest.metrics)}
     assert shown == {key[1:]: round(100 * value, 2) for key, value in f1.items() if key[0] == newest.run_id}
     assert len(shown) == 6

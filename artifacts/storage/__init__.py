@@ -1,1 +1,1 @@
-"""Files, object stores and the Hub: every quirk of what keeps bytes, in one place each."""
+"""Files, object stores and the Hub. Each module handles the peculiarities of one kind of storage."""

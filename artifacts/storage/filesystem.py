@@ -1,10 +1,8 @@
 """Where bytes are kept: a local folder or a remote filesystem, behind one small class.
 
-This module and `paths` handle the quirks of local files, `remote` those of fsspec's filesystems, and `s3` those of S3.
+`local` and `paths` handle the peculiarities of local files, `remote` those of other filesystems, and `s3` those of S3.
 
-The quirks of local files are dealt with in `local` and `paths`, those of all others in `remote`, S3's own in `s3`.
-
-`os.walk` passes over folders that it cannot read and takes folders that it cannot stat for files; neither happens here.
+`os.walk` skips folders that it cannot read and treats folders that it cannot stat as files; `walk` here does neither.
 """
 
 import errno
@@ -23,35 +21,35 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.storage.paths import relative_path, temporary_name, write_whole
 
 MAX_VALUES = 1 << 18
-"""Of a JSON record: each takes hundreds of bytes while it is checked."""
+"""Of a JSON record. Each value takes hundreds of bytes while it is validated."""
 FRESH = timedelta(hours=1)
-"""An upload that finds its file older than this renews it: whoever collects garbage takes it for new."""
+"""An upload that finds its file older than this renews it, so that garbage collection treats it as new."""
 ProgressCallback = Callable[[int], None]
-"""Hears how many bytes of a file are done."""
+"""Gets the number of bytes of a file that are done."""
 
 _logger = logging.getLogger(__name__)
 
 
 def no_progress(done: int) -> None:
-    """The listener of transfers that nobody follows."""
+    """A progress callback that does nothing."""
 
 
 class Inventory(NamedTuple):
     """The sorted paths of everything in a folder."""
 
     files: list[str]
-    """Unfinished ones too."""
+    """Includes unfinished files."""
     links: list[str]
-    """Symbolic links to files and folders, which were not followed."""
+    """Symbolic links to files and folders, which are not followed."""
 
 
 class Root(ABC):
-    """A folder of a file system. All paths given to it are relative to it, with `/`."""
+    """A folder of a filesystem. All paths are relative to it, with `/`."""
 
     url: str
     """Absolute: `/folder` or `protocol://…`."""
     _clock: tuple[datetime, float] | None = None
-    """The store's time, and this process's monotonic clock then."""
+    """The store's time, and this process's monotonic clock at that moment."""
 
     def uri(self, path: str) -> str:
         """The full location of a file."""
@@ -61,30 +59,31 @@ class Root(ABC):
     def create(self, path: str, data: bytes) -> None:
         """Write a whole new file, or raise FileExistsError; among concurrent writers exactly one succeeds.
 
-        On object stores it also succeeds where the same bytes are there already: after a lost reply, a client meets
-        its own write.
+        On object stores, it also succeeds if the same bytes exist already: after a lost reply, a client finds its own
+        write.
         """
 
     @abstractmethod
     def replace(self, path: str, data: bytes) -> None:
-        """Write a whole file over whatever was there; readers see the old bytes or the new."""
+        """Write a whole file over an existing one. Readers see the old bytes or the new ones."""
 
     @abstractmethod
     def swap(self, path: str, data: bytes, expected: bytes | None) -> bool:
-        """Write a whole file where `expected` are its bytes now (None: there is no file); whether it was written.
+        """Write a whole file if its current bytes are `expected` (None: there is no file). Returns whether it was
+        written.
 
-        Of concurrent writers that expect the same, one succeeds: locally, in memory and on S3. Another fsspec
-        filesystem may let two succeed, unless they expect no file.
+        Of concurrent writers that expect the same bytes, one succeeds: locally, in memory and on S3. On another fsspec
+        filesystem, two may succeed, unless they expect no file.
         """
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """The bytes of a file, however many; raises FileNotFoundError."""
+        """All bytes of a file. Raises FileNotFoundError."""
 
     def read_record(self, path: str, limit: int) -> bytes:
-        """The bytes of a JSON file; no more than `limit` are read, whatever its size is said to be.
+        """The bytes of a JSON file. Reads no more than `limit` bytes, whatever its reported size.
 
-        Raises FileNotFoundError, and CorruptArtifactError where it has more, or more than MAX_VALUES values.
+        Raises FileNotFoundError, and CorruptArtifactError if it has more bytes, or more than MAX_VALUES values.
         """
         data = self.part(path, 0, limit + 1)
         if len(data) > limit:
@@ -95,55 +94,57 @@ class Root(ABC):
 
     @abstractmethod
     def part(self, path: str, start: int, end: int) -> bytes:
-        """The bytes of a file from `start` to before `end`, or to its end, and never more; raises FileNotFoundError."""
+        """The bytes of a file from `start` up to `end` or its end, and never more. Raises FileNotFoundError."""
 
     @abstractmethod
     def opened(self, path: str) -> AbstractContextManager[IO[bytes]]:
-        """A file from which parts are read while it is open; raises FileNotFoundError. Remote ones are held whole."""
+        """A file from which parts are read while it is open; a remote one is held in memory. Raises
+        FileNotFoundError."""
 
     @abstractmethod
     def modified(self, path: str) -> datetime:
-        """When a file was written last; raises FileNotFoundError."""
+        """The time of the last write. Raises FileNotFoundError."""
 
     @abstractmethod
     def size(self, path: str) -> int:
-        """Bytes of a file; raises FileNotFoundError."""
+        """The size in bytes. Raises FileNotFoundError."""
 
     @abstractmethod
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
-        """The sorted paths of the finished files in a folder; empty where there is no such folder.
+        """The sorted paths of the finished files in a folder; empty if there is no such folder.
 
-        Links to folders are followed.
+        Follows links to folders.
         """
 
     @abstractmethod
     def inventory(self, folder: str) -> Inventory:
-        """Everything below a folder, which may be a link itself; nothing where there is no such folder."""
+        """Everything below a folder, which may itself be a link; empty if there is no such folder."""
 
     @abstractmethod
     def chunks(self, path: str) -> Iterator[bytes]:
-        """The bytes of a file in pieces; raises FileNotFoundError."""
+        """The bytes of a file in chunks. Raises FileNotFoundError."""
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
 
     @abstractmethod
     def _put(self, local: Path, path: str, sha256: str, progress: ProgressCallback) -> str:
-        """Copy a local file, which should have this `sha256`, over whatever was there; the sha256 it has now."""
+        """Copy a local file, which should have this `sha256`, over an existing one. Returns the sha256 of the copied
+        bytes."""
 
     @abstractmethod
     def _renew(self, local: Path, path: str, sha256: str) -> None:
-        """Let a file that is the same as a local one count as just written."""
+        """Date a file that equals a local one as if it were just written."""
 
     def refuses_outdated_swap(self, path: str) -> bool:
-        """Whether `swap` is refused where a file changes after it was compared; `path` is left with other bytes."""
+        """Whether `swap` is refused if a file changes after the comparison. The call leaves other bytes at `path`."""
         self.replace(path, b"before")
         self.replace(path, b"now")
         return not self.swap(path, b"outdated", b"before")
 
     def now(self, beside: str) -> datetime:
-        """The time by which a file beside this one would be dated now, whatever this machine's clock says."""
+        """The time at which the store would date a file beside this one now, independent of this machine's clock."""
         if self._clock is None:
             probe = str(PurePosixPath(beside).with_name(temporary_name()))
             self.create(probe, b"")
@@ -155,18 +156,18 @@ class Root(ABC):
         return then + timedelta(seconds=monotonic() - started)
 
     def _holds(self, path: str, size: int, sha256: str) -> bool:
-        """Whether a file has this content, as far as that is cheap to know; raises FileNotFoundError."""
+        """Whether a file has this content, as far as that is cheap to determine. Raises FileNotFoundError."""
         return self.size(path) == size and self.sha256(path) == sha256
 
     def _start(self, path: str, expected: bytes) -> bytes | None:
-        """As many bytes of a file as tell whether they are the expected ones; None where there is no file."""
+        """As many bytes of a file as are needed to compare it with the expected ones; None if there is no file."""
         try:
             return self.part(path, 0, len(expected) + 1)
         except FileNotFoundError:
             return None
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
         try:
             self.size(path)
         except FileNotFoundError:
@@ -174,10 +175,10 @@ class Root(ABC):
         return True
 
     def upload(self, local: Path, path: str, sha256: str, progress: ProgressCallback = no_progress) -> bool:
-        """Copy a local file to a path that is made of its `sha256`; False if it is there already, renewed if old.
+        """Copy a local file to a path that contains its `sha256`. False if it exists already; an old one is renewed.
 
-        Whatever else is there is damaged, for only this content belongs there: it is replaced, with a warning.
-        Raises InputError where the local file has another content by now.
+        Any other content at that path is damaged and is replaced, with a warning. Raises InputError if the local file
+        has changed.
         """
         try:
             if self._holds(path, local.stat().st_size, sha256):
@@ -193,16 +194,17 @@ class Root(ABC):
         return True
 
     def sha256(self, path: str) -> str:
-        """The sha256 of a file as it is stored, streamed; raises FileNotFoundError."""
+        """The sha256 of a file as it is stored, streamed. Raises FileNotFoundError."""
         return sha256_chunks(self.chunks(path))
 
     def download(self, path: str, target: Path, progress: ProgressCallback = no_progress) -> str:
-        """Stream a file to the local `target`, which appears whole or not at all; the sha256 of what was written."""
+        """Stream a file to the local `target`, which appears whole or not at all. Returns the sha256 of the written
+        bytes."""
         return write_whole(target, counted(self.chunks(path), progress))
 
 
 def counted(chunks: Iterable[bytes], progress: ProgressCallback) -> Iterator[bytes]:
-    """The same pieces; `progress` hears how many bytes were taken so far."""
+    """The same chunks; `progress` gets the number of bytes so far."""
     done = 0
     for chunk in chunks:
         yield chunk
@@ -215,10 +217,10 @@ _Identity = tuple[int, int]
 def walk(
     folder: str | Path, *, recursive: bool, follow: bool, above: frozenset[_Identity] = frozenset()
 ) -> Iterator["os.DirEntry[str]"]:
-    """All entries of a folder that are not folders; with `recursive`, those of its folders too.
+    """All entries of a folder that are not folders; with `recursive`, also those of its subfolders.
 
-    With `follow`, a link to a folder counts as that folder, unless it leads back to one that is being listed.
-    Without, it is an entry like every other link. Raises OSError for what cannot be listed.
+    With `follow`, a link to a folder counts as that folder, unless the folder is being listed already. Without it, a
+    link to a folder is an entry like every other link. Raises OSError if something cannot be listed.
     """
     try:
         status = os.stat(folder)  # noqa: PTH116 - of an entry, and of a path

@@ -1,4 +1,4 @@
-"""A folder of this machine, by fsspec's filesystem where that keeps our promises, and by a subclass of it elsewhere."""
+"""Local folders, through fsspec's filesystem where its guarantees suffice and through a subclass of it elsewhere."""
 
 import errno
 import os
@@ -20,9 +20,9 @@ from nerbench.artifacts.storage.remote import FsspecRoot
 class DurableLocalFileSystem(LocalFileSystem):  # type: ignore[misc]
     """fsspec's local filesystem whose `pipe_file` writes whole, synced files, exclusively with `mode="create"`.
 
-    fsspec's own looks whether a file exists and writes then, so that two of several writers may both succeed; readers
-    see its files grow, and a crash of the machine may lose them. Its `open` waits for whoever writes to a pipe.
-    This class is registered nowhere: whatever else uses `file://` in this process has fsspec's own.
+    fsspec's own `pipe_file` checks whether a file exists and then writes, so that two concurrent writers may both
+    succeed. Readers see its files grow, and a crash of the machine may lose them. Its `open` waits for the writer of a
+    pipe. This class is not registered: other users of `file://` in this process get fsspec's own.
     """
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
@@ -30,17 +30,17 @@ class DurableLocalFileSystem(LocalFileSystem):  # type: ignore[misc]
         write_whole(Path(path), [value], publish_new if mode == "create" else os.replace)
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> IO[bytes]:
-        """A regular file opened for reading; raises FileNotFoundError for everything else."""
+        """A regular file opened for reading. Raises FileNotFoundError for everything else."""
         if mode != "rb":
             raise NotImplementedError("files are written whole, by pipe_file")
         return open_file(Path(path))
 
 
 class LocalRoot(FsspecRoot):
-    """A folder of this machine.
+    """A local folder.
 
-    Its listings are our own: fsspec's `ls` takes a link to a folder for neither file nor folder and asks for every
-    entry's size (1.6 times as long for 2,000 files), and its `find` passes over folders that cannot be listed.
+    It makes its own listings: fsspec's `ls` treats a link to a folder as neither file nor folder and asks for every
+    entry's size (1.6 times as long for 2,000 files), and its `find` skips folders that cannot be listed.
     """
 
     def __init__(self, folder: str) -> None:
@@ -108,7 +108,7 @@ class LocalRoot(FsspecRoot):
 
 @contextmanager
 def _failing(path: str, what: str) -> Iterator[None]:
-    """Raise what `Root` promises instead of the system's errors, of which only FileNotFoundError stays."""
+    """Raise what `Root` documents instead of the system's errors, except FileNotFoundError."""
     try:
         yield
     except FileNotFoundError:

@@ -6,18 +6,18 @@ from nerbench.artifacts.storage.filesystem import Root
 def open_root(url: str) -> Root:
     """The root at a plain path or fsspec URL, which need not exist. Raises InputError for an unusable one.
 
-    So do all methods of a root where access is refused or a bucket is missing, and StoreUnreachableError where a store
-    gives no answer in three attempts or a disk fails: FileNotFoundError and an empty listing always mean that there
-    is nothing.
+    All methods of a root also raise InputError if access is refused or a bucket is missing, and StoreUnreachableError
+    if a store gives no answer in three attempts or a disk fails. FileNotFoundError and an empty listing always mean
+    that nothing exists.
     """
     protocol, found, path = url.partition("://")
     if not found or protocol in ("file", "local"):
         from nerbench.artifacts.storage.local import LocalRoot
 
         return LocalRoot(path if found else url)
-    from nerbench.artifacts.storage.remote import FsspecRoot, MemoryRoot, _check_url
+    from nerbench.artifacts.storage.remote import FsspecRoot, MemoryRoot, check_url
 
-    _check_url(url)
+    check_url(url)
     if protocol in ("s3", "s3a"):
         from nerbench.artifacts.storage.s3 import S3Root
 

@@ -13,18 +13,20 @@ from uuid import uuid4
 from nerbench.artifacts.errors import InputError, NerbenchError
 
 LOCK = ".lock.tmp"
-"""Held by who compares and replaces a file of the same folder; it counts as no file of the folder."""
+"""Locked while a file of the same folder is compared and replaced. It does not count as a file of the folder."""
 _MODE = 0o666
-"""Less what the umask takes away, so that those who share a folder decide by it."""
+"""Reduced by the umask, so that those who share a folder control its permissions."""
 _LEFTOVER = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_SAID = re.compile(rf"\(os error ({'|'.join(map(str, _NO_ROOM))})\)|inline_container\.cc|iostream error")
-"""How safetensors says it, which keeps the number, and torch, which notices that a file is shorter than it wrote."""
+"""The messages of safetensors, which contains the error number, and of torch, which finds a file shorter than it
+wrote."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def relative_path(path: str) -> str:
-    """`path` itself if it is relative and plain under POSIX and Windows rules alike; raises ValueError otherwise."""
+    """`path` itself if it is relative and plain under the rules of both POSIX and Windows. Raises ValueError
+    otherwise."""
     if any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"{path!r} is not a plain relative path")
     if "\\" in path or ":" in path or any(unicodedata.category(c) == "Cc" for c in path):
@@ -33,12 +35,13 @@ def relative_path(path: str) -> str:
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file is an unfinished write. Such names never end in .parquet: DuckDB's globs find dot files too."""
+    """Whether a file is an unfinished write. Such names never end in .parquet, because DuckDB's globs match dot files,
+    too."""
     return name.startswith(".") and name.endswith(".tmp")
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file has the name of an unfinished write, which a crash may have left behind."""
+    """Whether a file has the name of an unfinished write, which a crash may leave behind."""
     return _LEFTOVER.fullmatch(name) is not None
 
 
@@ -48,13 +51,13 @@ def temporary_name() -> str:
 
 
 def temporary_sibling(path: Path) -> Path:
-    """A fresh name in the folder of `path`, from which a finished file can be renamed to `path`."""
+    """A fresh name in the folder of `path`. A finished file with this name can be renamed to `path`."""
     return path.with_name(temporary_name())
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep every other thread and process that does the same out of a folder; a killed one lets go.
+    """Exclude all other threads and processes that do the same from a folder. The lock of a killed process ends.
 
     Raises InputError for an unwritable folder, NerbenchError for a full disk.
     """
@@ -64,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, _MODE)
-        except PermissionError:  # another user's; on local disks it can be locked all the same
+        except PermissionError:  # another user's; on local disks it can be locked anyway
             descriptor = os.open(folder / LOCK, os.O_RDONLY)
     except OSError as error:
         raise _unwritable(folder / LOCK, error) from error
@@ -79,9 +82,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, Path], None] = os.replace) -> str:
-    """Write a file beside `target`, then `publish` it there: by `publish_new` if it must be new, else by os.replace.
+    """Write a file beside `target`, then `publish` it there: with `publish_new` if it must be new, otherwise with
+    os.replace.
 
-    Returns the sha256 of what was written. Raises InputError for an unwritable folder, NerbenchError for a full disk,
+    Returns the sha256 of the written bytes. Raises InputError for an unwritable folder, NerbenchError for a full disk,
     and what `publish` raises.
     """
     temporary = temporary_sibling(target)
@@ -110,7 +114,7 @@ def write_whole(target: Path, chunks: Iterable[bytes], publish: Callable[[Path, 
 
 @contextmanager
 def room_for(target: Path) -> Iterator[None]:
-    """Raise NerbenchError naming `target` where what writes it finds a disk full, or a quota or size limit reached."""
+    """Raise NerbenchError naming `target` if the code in this context meets a full disk, a quota or a size limit."""
     try:
         yield
     except Exception as error:
@@ -120,7 +124,7 @@ def room_for(target: Path) -> Iterator[None]:
 
 
 def no_room(error: BaseException) -> int | None:
-    """The number of the system's error, where an error says that there is no room."""
+    """The system's error number if an error means that there is no room."""
     if isinstance(error, OSError):
         return error.errno if error.errno in _NO_ROOM else None
     said = _NO_ROOM_SAID.search(str(error))
@@ -133,7 +137,7 @@ def _full(target: Path, number: int) -> NerbenchError:
 
 
 def _unwritable(target: Path, error: OSError) -> NerbenchError:
-    """Why no file can be made where `target` is to be."""
+    """Why no file can be created at `target`."""
     if number := no_room(error):
         return _full(target, number)
     problem = f"cannot be written to ({error.strerror})"
@@ -141,9 +145,9 @@ def _unwritable(target: Path, error: OSError) -> NerbenchError:
 
 
 def publish_new(temporary: Path, target: Path) -> None:
-    """Let a finished file appear at `target`, which must not exist: raises FileExistsError where it does.
+    """Rename a finished file to `target`, which must not exist. Raises FileExistsError if it does.
 
-    Raises InputError on a file system without hard links: there nothing else appears whole and exclusively at once.
+    Raises InputError on a file system without hard links, because nothing else is both whole and exclusive there.
     """
     try:
         os.link(temporary, target)

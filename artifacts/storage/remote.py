@@ -1,4 +1,4 @@
-"""What fsspec filesystems have in common; `memory://`, and what has no class of its own."""
+"""Common behaviour of fsspec filesystems; `memory://`; and filesystems without a class of their own."""
 
 import errno
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _BLOCK = 8 << 20
 _ABOUT_FILES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 _ABOUT_CALLS = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError)
 _REFUSALS = (400, 401, 403, 405, 501)
-"""Statuses of HTTP that asking again does not change."""
+"""HTTP statuses that a retry does not change."""
 _memory_lock = RLock()
 
 
@@ -46,7 +46,7 @@ class FsspecRoot(Root):
         return f"{self._base}/{relative_path(path)}"
 
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """A method of the filesystem, with retries, and exceptions that mean what `Root` says they mean."""
+        """Call a method of the filesystem with retries, and raise the exceptions that `Root` documents."""
         return attempt(lambda: self._once(method, *arguments, **options), self.url)
 
     def _once(self, method: str, *arguments: Any, **options: Any) -> Any:
@@ -58,14 +58,14 @@ class FsspecRoot(Root):
             raise
 
     def _meaning(self, error: Exception) -> Exception | None:
-        """What is to be raised instead of the filesystem's own exception, if anything."""
+        """The exception to raise instead of the filesystem's own, if any."""
         if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-            return self._meaning(error.__cause__)  # fsspec's HTTP says it of a server that does not answer
+            return self._meaning(error.__cause__)  # fsspec's HTTP raises it if a server does not answer
         if isinstance(error, PermissionError):
             return InputError(f"location {self.url}", f"access is refused ({error})", "check your credentials")
         if isinstance(error, NotImplementedError):
             remedy = "use a folder, memory:// or s3://"
-            return InputError(f"location {self.url}", "cannot do what is asked of it", remedy)
+            return InputError(f"location {self.url}", "does not support this operation", remedy)
         if isinstance(error, _ABOUT_FILES + _ABOUT_CALLS):
             return None
         return _meaning_of_status(error, self.url) or Unanswered(f"{type(error).__name__}: {error}")
@@ -79,8 +79,8 @@ class FsspecRoot(Root):
         except FileExistsError as error:
             found = self._start(path, data)
             if found is None:
-                raise Unanswered(f"{self.uri(path)} is said to exist, but it does not") from error
-            if found != data:  # else it is our own write, whose reply was lost
+                raise Unanswered(f"{self.uri(path)} is reported to exist, but does not") from error
+            if found != data:  # otherwise it is our own write, whose reply was lost
                 raise FileExistsError(errno.EEXIST, "exists already", self.uri(path)) from error
 
     def replace(self, path: str, data: bytes) -> None:
@@ -131,11 +131,11 @@ class FsspecRoot(Root):
     def _listed(self, folder: str, recursive: bool) -> list[str]:
         top = self._path(folder) if folder else self._base
         names = self._below(top) if recursive else self._names(self._entries(top))
-        # What ends with "/" is an empty object that a console shows as a folder.
+        # A name that ends with "/" is an empty object that a console shows as a folder.
         return sorted(name[len(self._base) + 1 :] for name in names if name.startswith(f"{top}/") and name[-1] != "/")
 
     def _below(self, folder: str) -> list[str]:
-        """Never by `find` or `walk`: they take folders that cannot be listed for empty ones."""
+        """Does not use `find` or `walk`, which treat folders that cannot be listed as empty."""
         entries = self._entries(folder)
         folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
         deeper = [name for one in folders if one.startswith(f"{folder}/") for name in self._below(one)]
@@ -169,7 +169,7 @@ class FsspecRoot(Root):
 
 
 class MemoryRoot(FsspecRoot):
-    """`memory://`: shared by this process's threads, whose checks and writes it does not keep apart by itself."""
+    """`memory://`, shared by the threads of this process. It does not make a check and a write atomic by itself."""
 
     def create(self, path: str, data: bytes) -> None:
         with _memory_lock:
@@ -193,7 +193,7 @@ class MemoryRoot(FsspecRoot):
 
 
 def _meaning_of_status(error: Exception, url: str) -> Exception | None:
-    """What an HTTP status says that asking again will not change; aiohttp keeps it with its exceptions."""
+    """The meaning of an HTTP status that a retry will not change; aiohttp attaches the status to its exceptions."""
     status = getattr(error, "status", 0)
     if status in (404, 410):
         return FileNotFoundError(errno.ENOENT, "is not there", url)
@@ -202,9 +202,8 @@ def _meaning_of_status(error: Exception, url: str) -> Exception | None:
     return None
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise InputError for a filesystem without exclusive creation."""
     if url.startswith("hf://") or "::" in url:  # the Hub creates nothing exclusively; chained caches serve stale bytes
-        raise InputError(
-            f"location {url}", "nothing can be kept there", "use a folder or a URL like s3://bucket/prefix"
-        )
+        raise InputError(f"location {url}", "cannot be written to", "use a folder or a URL like s3://bucket/prefix")
     refuse_credentials("location", url)

@@ -1,4 +1,4 @@
-"""Trying again what a network may fail at: three attempts in all, with random and growing pauses between them."""
+"""Retries for network operations: three attempts in all, with random and growing pauses between them."""
 
 import logging
 import random
@@ -9,26 +9,27 @@ from typing import TypeVar
 from nerbench.artifacts.errors import StoreUnreachableError
 
 ATTEMPTS = 3
-_PAUSE_S = 1.0  # the longest before the second attempt; doubled before the third
+_PAUSE_S = 1.0  # the longest pause before the second attempt; doubled before the third
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Unanswered(Exception):
-    """Something on the way to a store failed, or the store was too busy."""
+    """The connection to a store failed, or the store was too busy."""
 
 
 def attempt(operation: Callable[[], T], url: str, attempts: int = ATTEMPTS) -> T:
-    """What `operation` returns; it is called again when it raises Unanswered, so many times in all.
+    """The result of `operation`, which is called again if it raises Unanswered, up to the given number of attempts.
 
-    Then raises StoreUnreachableError naming `url`; whatever else `operation` raises is raised at once.
+    After the last attempt, raises StoreUnreachableError naming `url`. Any other exception of `operation` is raised at
+    once.
     """
     for number in range(1, attempts):
         try:
             return operation()
         except Unanswered as error:
             _logger.warning("%s: attempt %d of %d failed: %s", url, number, attempts, error)
-        # "Full jitter": workers that failed together must not come back together.
+        # "Full jitter": workers that failed together must not retry at the same time.
         sleep(random.uniform(0, _PAUSE_S * 2 ** (number - 1)))
     try:
         return operation()

@@ -1,7 +1,7 @@
-"""`s3://`: a bucket of S3 or of a store that speaks its protocol; credentials and endpoint are the environment's.
+"""`s3://`: a bucket of S3 or of a compatible store. Credentials and endpoint come from the environment.
 
-An upload that is killed can leave parts behind that no listing shows: let the bucket's lifecycle rules abort
-incomplete multipart uploads.
+A killed upload can leave parts that no listing shows. Let the bucket's lifecycle rules abort incomplete multipart
+uploads.
 """
 
 import errno
@@ -27,7 +27,7 @@ _PARTS_AT_ONCE = 4  # each is held in memory, for each of `transfers.AT_ONCE` fi
 _MAX_COPY = 5 << 30
 
 _SHA256 = "sha256"
-"""The name under which an object keeps the digest of its content."""
+"""The metadata key under which an object has the digest of its content."""
 
 _NO_ANSWER = (OSError, botocore.ConnectionError, botocore.IncompleteReadError, *S3_RETRYABLE_ERRORS)
 _AGAIN_STATUSES = (408, 409, 425, 429)
@@ -49,7 +49,9 @@ class S3Root(FsspecRoot):
             raise self._wrong(str(error), "check the AWS_… variables and ~/.aws/config") from None
 
     def read(self, path: str) -> bytes:
-        data: bytes = self._call("cat_file", self._path(path), max_concurrency=1)  # else it asks for the size first
+        data: bytes = self._call(
+            "cat_file", self._path(path), max_concurrency=1
+        )  # otherwise it asks for the size first
         return data
 
     def modified(self, path: str) -> datetime:
@@ -60,7 +62,7 @@ class S3Root(FsspecRoot):
         if expected is None:
             return super().swap(path, data, None)
         try:
-            tag = self._head(path)["ETag"]  # asked for first, so that it is never newer than what is read
+            tag = self._head(path)["ETag"]  # requested first, so that it is never newer than the content read
             if self._start(path, expected) != expected:
                 return False
             self._replace_tagged(path, data, tag)
@@ -71,13 +73,13 @@ class S3Root(FsspecRoot):
         return True
 
     def _replace_tagged(self, path: str, data: bytes, tag: str) -> None:
-        """Write over the object that has this tag; raises FileExistsError where it has another one now."""
+        """Replace the object that has this tag. Raises FileExistsError if its tag has changed."""
         self._call("pipe_file", self._path(path), data, IfMatch=tag)
 
     def refuses_outdated_swap(self, path: str) -> bool:
         self.replace(path, b"before")
         tag = self._head(path)["ETag"]
-        self.replace(path, b"now")  # what another writer does after `swap` has compared
+        self.replace(path, b"now")  # another writer's change after the comparison of `swap`
         try:
             self._replace_tagged(path, b"outdated", tag)
         except FileExistsError:
@@ -94,10 +96,10 @@ class S3Root(FsspecRoot):
         return sha256_file(local)
 
     def _holds(self, path: str, size: int, sha256: str) -> bool:
-        """By the digest that its upload wrote beside it; what has none is read.
+        """Compares the digest that the upload wrote as metadata; an object without one is read.
 
-        Reading everything would cost a download for every upload, and a store shows an object only once it has all of
-        it and has compared checksums. `Store.verify` reads everything.
+        Reading everything would cost a download for every upload. A store shows an object only when it is complete and
+        its checksums match. `Store.verify` reads everything.
         """
         found = self._head(path)
         if found["ContentLength"] != size:
@@ -117,7 +119,7 @@ class S3Root(FsspecRoot):
         self._call("call_s3", "copy_object", CopySource=source, **source, **new)
 
     def _head(self, path: str) -> dict[str, Any]:
-        """What a store says of an object; raises FileNotFoundError."""
+        """The metadata of an object. Raises FileNotFoundError."""
         bucket, key = self._bucket_and_key(path)
         found: dict[str, Any] = self._call("call_s3", "head_object", Bucket=bucket, Key=key)
         return found
@@ -132,7 +134,7 @@ class S3Root(FsspecRoot):
         except FileExistsError as error:
             if "IfMatch" in options or options.get("mode") == "create":
                 raise
-            raise Unanswered("412, though nothing was asked of it") from error
+            raise Unanswered("412 for a request without a condition") from error
 
     def _wrong(self, problem: str, remedy: str) -> InputError:
         return InputError(f"location {self.url}", problem, remedy)
@@ -141,7 +143,7 @@ class S3Root(FsspecRoot):
         code, status = _answer(error)
         if not status:
             return self._meaning_without_answer(error)
-        if code in ("NoSuchKey", "404") and isinstance(error, FileNotFoundError):  # to HEAD, no code is answered
+        if code in ("NoSuchKey", "404") and isinstance(error, FileNotFoundError):  # a HEAD request gets no error code
             return None
         if status == 412:
             return FileExistsError(errno.EEXIST, "exists already", self.url)
@@ -151,7 +153,7 @@ class S3Root(FsspecRoot):
 
     def _meaning_without_answer(self, error: Exception) -> Exception | None:
         if isinstance(error, FileNotFoundError) or getattr(error, "filename", None):
-            return None  # s3fs listed a prefix and found nothing, or it is about a local file
+            return None  # s3fs listed a prefix and found nothing, or the error is about a local file
         if isinstance(error, botocore.NoCredentialsError):
             remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             return self._wrong("there are no credentials for it", remedy)
@@ -165,7 +167,7 @@ class S3Root(FsspecRoot):
 
 
 def _refusal(code: str, status: int) -> tuple[str, str]:
-    """The problem and the remedy that a reply tells which will not change."""
+    """The problem and the remedy for a reply that a retry will not change."""
     if code == "NoSuchBucket":
         return "its bucket does not exist", "create it, or check its name and AWS_ENDPOINT_URL"
     if status in (401, 403) or code in _REFUSED_CODES:
@@ -175,7 +177,7 @@ def _refusal(code: str, status: int) -> tuple[str, str]:
 
 
 class _Telling(Callback):  # type: ignore[misc]
-    """Hands on how many bytes of a file were sent; a new attempt begins at 0."""
+    """Reports how many bytes of a file were sent; a new attempt starts at 0."""
 
     def __init__(self, progress: ProgressCallback) -> None:
         super().__init__()
@@ -190,7 +192,7 @@ class _Telling(Callback):  # type: ignore[misc]
 
 
 class _Client(S3FileSystem):  # type: ignore[misc]
-    """Takes no more bytes of an answer than it asked for, whatever length the store claims or sends."""
+    """Reads no more bytes of a reply than it requested, whatever length the store declares or sends."""
 
     async def _cat_file(
         self, path: str, version_id: str | None = None, start: int | None = None, end: int | None = None, **options: Any
@@ -202,7 +204,7 @@ class _Client(S3FileSystem):  # type: ignore[misc]
         try:
             answer = await self._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}")
         except OSError as error:
-            if _answer(error)[0] == "InvalidRange":  # nothing begins there
+            if _answer(error)[0] == "InvalidRange":  # the requested position is beyond the end
                 return b""
             raise
         data = bytearray()
@@ -214,9 +216,9 @@ class _Client(S3FileSystem):  # type: ignore[misc]
 
 @lru_cache(maxsize=8)
 def _client(process: int, ambient: tuple[tuple[str, str], ...]) -> S3FileSystem:
-    """One for a process (a forked one must not share it) and an environment: making one takes 0.1 s.
+    """One per process (a forked process must not share it) and environment, because creating one takes 0.1 s.
 
-    Its cached listings would never expire, and s3fs and botocore would retry on their own what `attempt` counts.
+    Its cached listings would never expire, and s3fs and botocore would add retries of their own to those of `attempt`.
     """
     fs = _Client(
         use_listings_cache=False, skip_instance_cache=True, config_kwargs={"retries": {"total_max_attempts": 1}}
@@ -227,7 +229,7 @@ def _client(process: int, ambient: tuple[tuple[str, str], ...]) -> S3FileSystem:
 
 
 def _answer(error: Exception) -> tuple[str, int]:
-    """Code and HTTP status of the store's reply; the status is 0 where there was none."""
+    """The code and HTTP status of the store's reply; the status is 0 if there was no reply."""
     response = getattr(error.__cause__, "response", None) or {}
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return str(response.get("Error", {}).get("Code", "")), int(status)

@@ -43,7 +43,7 @@ def value(name: str, meaning: str, type_: str = "double") -> Column:
 def table(*columns: Column, identity: tuple[str, ...], nondeterministic: tuple[str, ...]) -> TableSchema:
     """The current version of a table, with `run_date` first.
 
-    Columns whose names end in `_s` (seconds, or per second) are volatile too.
+    Columns whose names end in `_s` (seconds, or per second) are nondeterministic, too.
     """
     seconds = {column.name for column in columns if column.name.endswith("_s")}
     return TableSchema(
@@ -55,7 +55,7 @@ def table(*columns: Column, identity: tuple[str, ...], nondeterministic: tuple[s
 
 
 VERSION = 2
-"""The current version of all tables; `results.upgrading` reads rows of version 1."""
+"""The current version of all tables. `nerbench.artifacts.tables.upgrading` reads rows of version 1."""
 RUN_DATE = key("run_date", "logical date of the run that wrote the file, as in its path", "date32")
 INSTANT = "timestamp[us, tz=UTC]"
 RUN_ID = key("run_id", "the run: its deployment and scheduled time, or the id of its flow run")

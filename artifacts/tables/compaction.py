@@ -1,8 +1,8 @@
-"""Many small files of a closed day become one, and nobody loses a row; `results.compacted` tells of the files.
+"""Packs the many small files of a past day into one without losing a row; `table_files` describes the files.
 
-A day is packed into one file, and a manifest. Once the time of grace is over, the next compaction publishes the packed
-file, deletes what it replaces, and packs the day again if files were added to it. Every step may be the last one
-before a crash, or be done by several at once: what is half-done is finished by the next compaction.
+A day is packed into one file with a manifest. After the grace time, the next compaction publishes the packed file,
+deletes the files that it replaces, and packs the day again if files were added. A crash can happen after any step, and
+several processes can do the same step: the next compaction completes what is unfinished.
 """
 
 from collections.abc import Sequence
@@ -35,19 +35,20 @@ from nerbench.artifacts.tables.upgrading import current_name
 COMPACTABLE: tuple[str, ...] = tuple(
     name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
 )
-"""Tables with files of every run; the others have one for all runs with the same predictions, read as a whole."""
+"""Tables with files for every run. The others have one file for all runs with the same predictions, which is read as a
+whole."""
 
 
 class Compacted(NamedTuple):
-    """What was done to a table."""
+    """The work done on one table."""
 
     table: str
     days: int
     """Days that were packed."""
     packed: int
-    """Files whose rows are in a larger one now."""
+    """Files whose rows are now in a larger file."""
     deleted: int
-    """Files deleted, whose time of grace was over."""
+    """Deleted files, whose grace time was over."""
 
 
 class _Done(NamedTuple):
@@ -56,11 +57,12 @@ class _Done(NamedTuple):
 
 
 def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: datetime) -> list[Compacted]:
-    """Pack all days of these tables that are over in UTC, and delete what was replaced longer ago than `grace`.
+    """Pack all days of these tables that are over in UTC, and delete the files that were replaced longer ago than
+    `grace`.
 
-    No reader may read for longer than `grace`. Raises InputError for a table that is not one of COMPACTABLE,
-    NerbenchError where there is no room. A day with a damaged file stays as it is and is reported
-    (`artifacts/errors.py`): the others are compacted where that is collected; else it raises CorruptArtifactError.
+    No reader may take longer than `grace`. Raises InputError for a table that is not in COMPACTABLE, and NerbenchError
+    if there is no room. A day with a damaged file stays unchanged and is reported (`artifacts/errors.py`). If reports
+    are collected, the other days are compacted; otherwise, raises CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
         raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
@@ -104,7 +106,7 @@ def _compact_day(root: Root, day: Day, found: Found, grace: timedelta, now: date
 
 
 def _leftovers(found: Found, compaction: Compaction) -> list[str]:
-    """What is not needed any more as soon as the packed file is published."""
+    """Files that are not needed once the packed file is published."""
     valid = max(found.manifests)
     return [
         *(found.written[entry.key] for entry in compaction.replaced if entry.key in found.written),
@@ -115,12 +117,12 @@ def _leftovers(found: Found, compaction: Compaction) -> list[str]:
 
 
 def _publish(root: Root, day: Day, found: Found, version: Version, compaction: Compaction) -> None:
-    """Let the packed file appear where every reader looks. Raises CorruptArtifactError where it is damaged."""
+    """Publish the packed file where every reader looks. Raises CorruptArtifactError if it is damaged."""
     path = packed_path(day, found, version, compaction)
     published = day._replace(schema=version[0]).published(compaction.number)
     data = root.read(path)
     if sha256_hex(data) != compaction.sha256:
-        raise CorruptArtifactError(f"{root.uri(path)} is not what its manifest says; nothing of {day.date} is deleted")
+        raise CorruptArtifactError(f"{root.uri(path)} differs from its manifest; nothing of {day.date} is deleted")
     if path == published:
         return
     try:
@@ -132,9 +134,10 @@ def _publish(root: Root, day: Day, found: Found, version: Version, compaction: C
 def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     root: Root, day: Day, before: Compaction | None, later: Sequence[str], paths: Sequence[str], now: datetime
 ) -> bool:
-    """Write the rows of a day to one file in the current schema, then its manifest; False if another one was faster.
+    """Write the rows of a day to one file in the current schema, then its manifest. False if another compaction was
+    faster.
 
-    `paths`: the packed file of the compaction before, if there is one, then the files with the keys `later`.
+    `paths`: the packed file of the previous compaction, if there is one, then the files with the keys `later`.
     """
     number = before.number + 1 if before else 1
     parts = in_parallel(lambda path: read_rows(root, path), paths)
@@ -147,7 +150,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
         sha256=sha256_hex(data),
         replaced=_replaced(day.table, before, later, parts, rows.column_names),
     )
-    with suppress(FileExistsError):  # named by its content: the same rows were packed before
+    with suppress(FileExistsError):  # its name is its digest: the same rows were packed before
         create_file(root, f"{day.hidden}/{manifest.live}", data)
     try:
         create_file(root, day.manifest(number), canonical_json(manifest.model_dump(mode="json")))
@@ -159,7 +162,7 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
 def _replaced(
     table: str, before: Compaction | None, later: Sequence[str], parts: Sequence[pa.Table], columns: Sequence[str]
 ) -> tuple[Replaced, ...]:
-    """Where in the packed file the rows of each small one are: those packed before come first."""
+    """The position of each small file's rows in the packed file; those packed before come first."""
     entries = list(before.replaced) if before else []
     if before:
         added = [name for name in columns if name not in parts[0].column_names]

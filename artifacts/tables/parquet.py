@@ -1,4 +1,4 @@
-"""One Parquet file of a result table: typed rows as bytes with checksums, and back."""
+"""One Parquet file of a result table: typed rows to bytes with checksums, and back."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from nerbench.artifacts.tables.upgrading import earlier_columns, upgraded
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
-    """Rows for a table with their logical date, not yet typed; raises ValueError for a column that it does not have."""
+    """Untyped rows of a table with their logical date. Raises ValueError for a column that the table does not have."""
     declared = schema(table)
     given = data.column_names if isinstance(data, pa.Table) else sorted({name for row in data for name in row})
     if unknown := [name for name in given if name not in declared.names]:
@@ -28,16 +28,16 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
 
 
 def serialised(table: str, rows: pa.Table) -> bytes:
-    """The file that holds these rows with the declared types.
+    """The bytes of a file with these rows and the declared types.
 
-    Raises ValueError for nulls in a key column and for NaN: null is what says undefined.
+    Raises ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
     parts = (_typed(table, part) for part in _slices(rows))
     return _written(schema(table), parts)
 
 
 def as_parquet(rows: pa.Table) -> bytes:
-    """The file that holds these rows with the types they have."""
+    """The bytes of a file with these rows and their types."""
     return _written(rows.schema, _slices(rows))
 
 
@@ -46,7 +46,7 @@ def _slices(rows: pa.Table) -> Iterator[pa.Table]:
 
 
 def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:
-    # In memory first: a writer that fails halfway leaves a file that is valid and short.
+    # In memory first: a writer that fails halfway leaves a valid but short file.
     sink = pa.BufferOutputStream()
     strings = [field.name for field in file_schema if pa.types.is_string(field.type)]
     with pq.ParquetWriter(
@@ -59,7 +59,7 @@ def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:
 
 
 def create_file(root: Root, path: str, data: bytes) -> None:
-    """As `Root.create`, but raises NerbenchError with the reason where there is no room, or the disk fails."""
+    """Like `Root.create`, but raises NerbenchError with the reason if there is no room or the disk fails."""
     try:
         root.create(path, data)
     except FileExistsError:
@@ -69,9 +69,9 @@ def create_file(root: Root, path: str, data: bytes) -> None:
 
 
 def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table:
-    """The rows of a file in the current schema, with those of the wanted columns that it has.
+    """The rows of a file in the current schema, with the wanted columns that it has.
 
-    Raises FileNotFoundError, and CorruptArtifactError where it is damaged.
+    Raises FileNotFoundError, and CorruptArtifactError if it is damaged.
     """
     with _opened(root, path) as stream:
         rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
@@ -79,7 +79,7 @@ def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table
 
 
 def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | None:
-    """The first thing that a file says otherwise than `rows` (from `as_table`); None where they say the same.
+    """The first difference between a file and `rows` (from `as_table`); None if they are the same.
 
     Raises like `read_rows`.
     """
@@ -96,7 +96,7 @@ def file_difference(root: Root, path: str, table: str, rows: pa.Table) -> str | 
 
 
 def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0) -> str | None:
-    """The first column that differs and is not volatile, with both values; None where both say the same."""
+    """The first deterministic column that differs, with both values; None if there is none."""
     now = _typed(table, rows)
     if before.num_rows != now.num_rows:
         return f"{before.num_rows} rows there, {now.num_rows} now"
@@ -111,7 +111,7 @@ def difference(before: pa.Table, table: str, rows: pa.Table, first_row: int = 0)
 
 
 def with_declared(rows: pa.Table, declared: pa.Schema, wanted: set[str] | None = None) -> pa.Table:
-    """`rows`, with columns of nulls for what is declared (and wanted) but not there."""
+    """`rows`, with columns of nulls for declared (and wanted) columns that are missing."""
     there = set(rows.column_names)
     for field in declared:
         if field.name not in there and (wanted is None or field.name in wanted):
@@ -138,6 +138,6 @@ def _opened(root: Root, path: str) -> Iterator[Stream]:
         with root.opened(path) as stream, corrupt_if_unreadable(root.uri(path)):
             yield stream
     except FileNotFoundError as error:
-        raise FileNotFoundError(root.uri(path)) from error  # object stores do not say which
-    except (OSError, ValueError, InputError) as error:  # of a name that is no text, or access that is refused
+        raise FileNotFoundError(root.uri(path)) from error  # object stores do not name the file
+    except (OSError, ValueError, InputError) as error:  # a name that is not text, or access that is refused
         raise CorruptArtifactError(f"{root.uri(path)} cannot be read: {error}") from error

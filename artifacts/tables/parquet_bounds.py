@@ -1,6 +1,6 @@
-"""Bounds of a Parquet file, held before it is decoded: 75 KB can hold a thousand million rows, or a string for each.
+"""Bounds that a Parquet file must respect before it is decoded: 75 KB can contain a thousand million rows or strings.
 
-They grow with the bytes of the file, so that a large one that says much can be read as well.
+The bounds grow with the size of the file, so that large files can be read.
 """
 
 import os
@@ -20,21 +20,21 @@ from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, chunks, pages
 
 Stream = IO[bytes]
 MAX_ROWS = 1 << 17
-"""Of a row group as result tables are written."""
+"""Rows of a row group that nerbench writes."""
 MAX_FOOTER = 16 << 20
 MAX_VALUES, VALUES_A_BYTE = 1 << 23, 64
-"""Of a row group; a compressed byte may hold this many of them, where there are more."""
+"""Values of a row group; if there are more, a compressed byte may stand for this many."""
 MAX_TOTAL = 1 << 25
-"""Values of all row groups, likewise."""
+"""Values of all row groups; likewise."""
 MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
-"""Of what is decoded at a time, likewise."""
+"""Bytes that are decoded at a time; likewise."""
 MAX_PAGE = 1 << 26
 _ENDS = b"PAR1"
 _SMALL = 8 << 20
 _NUMBERS = range(6)
 """BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
 _DELTA_BYTE_ARRAY = 7
-"""Strings as what they add to the one before: of any length in a few bytes."""
+"""An encoding of strings as differences from the previous one: strings of any length in a few bytes."""
 
 
 class _Size(NamedTuple):
@@ -42,17 +42,17 @@ class _Size(NamedTuple):
     compressed: int = 0
     uncompressed: int = 0
     most: int = 0
-    """Bytes, once decoded: no string is longer than all pages."""
+    """Decoded size limit in bytes: no string is longer than all pages."""
 
 
 @contextmanager
 def bounded(
     stream: Stream, columns: Collection[str] | None = None, dictionaries: Collection[str] = ()
 ) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of which these columns (None: all) can be read row group by row group.
+    """A Parquet file from which these columns (None: all) can be read row group by row group.
 
-    `dictionaries`: columns of strings to be read so. Raises ValueError where a group takes more memory than its bytes
-    may, and Arrow's errors.
+    `dictionaries`: string columns to read as dictionaries. Raises ValueError if a group takes more memory than its size
+    allows, and Arrow's errors.
     """
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
@@ -63,15 +63,15 @@ def bounded(
 
 
 def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Table:
-    """The rows of a Parquet file, with those of the wanted columns that it has.
+    """The rows of a Parquet file, with the wanted columns that it has.
 
-    Raises ValueError where they take more memory than a file of this size may, and Arrow's errors.
+    Raises ValueError if they take more memory than the size of the file allows, and Arrow's errors.
     """
     stream = _held_if_small(stream)
     with open_footer(stream) as file:
         names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
         if check_groups(stream, wanted) <= MAX_BYTES:
-            # Threads only slow down what is small, and read many files at once already.
+            # Threads slow down small reads, and many files are read at once already.
             return file.read(columns=names, use_threads=file.metadata.num_rows > MAX_ROWS)
         texts = text_columns(file.metadata)
     with open_footer(stream, texts) as file:
@@ -80,17 +80,17 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Tabl
 
 @contextmanager
 def corrupt_if_unreadable(name: str) -> Iterator[None]:
-    """Raise CorruptArtifactError naming the file whose bytes make no sense; a disk that fails is something else."""
+    """Raise CorruptArtifactError naming the file if its bytes are invalid, but not if a disk fails."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # else Arrow's own
+        if isinstance(error, OSError) and error.errno is not None:  # otherwise Arrow's own
             raise
         raise CorruptArtifactError(f"{name} cannot be read: {error}") from error
 
 
 def open_footer(stream: Stream, dictionaries: Collection[str] = ()) -> pq.ParquetFile:
-    """A Parquet file of which nothing but the footer is read. Raises ValueError and Arrow's errors."""
+    """A Parquet file of which only the footer has been read. Raises ValueError and Arrow's errors."""
     _footer_length(stream)
     stream.seek(0)
     return pq.ParquetFile(stream, read_dictionary=list(dictionaries), page_checksum_verification=True)
@@ -108,7 +108,7 @@ def _footer_length(stream: Stream) -> int:
 
 
 def check_groups(stream: Stream, columns: Collection[str] | None) -> int:
-    """The most bytes that these columns can take. Raises ValueError for a row group that is beyond the bounds."""
+    """The largest decoded size of these columns in bytes. Raises ValueError for a row group beyond the bounds."""
     read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
     for number, group in groupby(
         chunks(_read_at(stream, _size(stream) - 8 - length, length)), key=attrgetter("row_group")
@@ -156,13 +156,13 @@ def _plain_groups(file: pq.ParquetFile, names: list[str] | None, size: int) -> I
 
 
 def text_columns(metadata: pq.FileMetaData) -> list[str]:
-    """The columns of strings: as dictionaries they take no more than their pages, and a number for each value."""
+    """The string columns. As dictionaries, they take no more than their pages, and a number for each value."""
     leaves = (metadata.schema.column(position) for position in range(metadata.num_columns))
     return [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
 
 
 def _held_if_small(stream: Stream) -> Stream:
-    """Arrow reads many short parts of a file; from memory it reads them without Python."""
+    """Arrow reads many short parts of a file; it reads them from memory without calling Python."""
     if _size(stream) > _SMALL:
         return stream
     stream.seek(0)
@@ -181,7 +181,7 @@ def _read_at(stream: Stream, start: int, length: int) -> bytes:
 
 
 def decoded_bytes(column: pa.ChunkedArray) -> int:
-    """What a column takes once its strings are no dictionaries."""
+    """The size of a column whose dictionaries are decoded."""
     return sum(_decoded_bytes(chunk) for chunk in column.chunks)
 
 
@@ -199,14 +199,14 @@ def _decoded_bytes(array: pa.Array) -> int:
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column, with strings that are no dictionaries. Raises ValueError where they take more than MAX_BYTES."""
+    """A column with decoded strings. Raises ValueError if they take more than MAX_BYTES."""
     if decoded_bytes(column) > MAX_BYTES:
         raise ValueError(f"{len(column)} of its strings have more than {MAX_BYTES} bytes")
     return column.cast(_plain_type(column.type))
 
 
 def plain(rows: pa.Table) -> pa.Table:
-    """The rows, with strings that are no dictionaries."""
+    """The rows with decoded strings."""
     return rows.cast(pa.schema([pa.field(f.name, _plain_type(f.type), f.nullable) for f in rows.schema]))
 
 

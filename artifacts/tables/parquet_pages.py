@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 ReadAt = Callable[[int, int], bytes]
-"""The bytes of a file from a position on: as many as there are, up to a number."""
+"""Reads bytes of a file from a position, up to a number."""
 
 _HEADER = 256
-"""Bytes that nearly all headers fit into."""
+"""Nearly all headers fit into this many bytes."""
 _MAX_HEADER = 1 << 20
 _ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
 """Field numbers on the path from the footer to the metadata of a column chunk."""
 _DATA, _DATA_V2 = 5, 8
-"""Fields of a header: what it says of a data page, in the two formats."""
+"""The fields of a header about a data page, in the two formats."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 """Type numbers of the compact protocol."""
@@ -42,16 +42,16 @@ class Chunk(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What the header of a page says."""
+    """The content of a page header."""
 
     values: int
-    """0 for a dictionary."""
+    """0 for a dictionary page."""
     compressed: int
     """Bytes."""
     uncompressed: int
     """Bytes."""
     encoding: int | None
-    """Of a data page."""
+    """None for a dictionary page."""
 
 
 def chunks(footer: bytes) -> Iterator[Chunk]:
@@ -74,7 +74,7 @@ def _chunk(claimed: Any, row_group: int) -> Chunk:
 
 
 def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
-    """The pages of a column chunk. Raises ValueError where they are not what its footer says."""
+    """The pages of a column chunk. Raises ValueError if they contradict the footer."""
     at, end = chunk.start, chunk.start + chunk.compressed
     seen = 0
     while at < end and seen < chunk.values:  # Arrow stops at the same place
@@ -84,7 +84,7 @@ def pages(read_at: ReadAt, chunk: Chunk) -> Iterator[Page]:
         seen += page.values
         yield page
     if at > end:
-        raise ValueError("a page goes beyond its column")
+        raise ValueError("a page exceeds its column")
 
 
 def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
@@ -111,7 +111,7 @@ def _page(header: dict[int, Any]) -> Page:
     except (AttributeError, TypeError):
         sizes_known = False
     if not sizes_known:
-        raise ValueError("a page says no size")
+        raise ValueError("a page has no size")
     return page
 
 

@@ -110,7 +110,7 @@ QUALITY: dict[str, TableSchema] = {
         key("pred_tag", "tag that the model predicts"),
         value(
             "score",
-            "probability of the predicted tag, at the sub-word token that decides (see `benchmark.vote`)",
+            "probability of the predicted tag, at the token that decides (see `benchmark.aggregation_strategy`)",
             "float",
         ),
         value("probabilities", "probabilities of all labels, in the order of the model's label ids", "list<halffloat>"),
@@ -220,8 +220,7 @@ JUDGING: dict[str, TableSchema] = {
         ),
         key(
             "verdict",
-            "`improvement`, `pass`, `regression`, `undecided` (`inconclusive` for `speed` and in rows of earlier "
-            "versions) or `missing` (no score)",
+            "`improvement`, `pass`, `regression`, `undecided` versions) or `missing` (no score)",
         ),
         value("failed", "whether the decision fails the run", "bool"),
         value("promoted", "whether the baseline's alias moved to the candidate", "bool"),

@@ -148,7 +148,7 @@ RUNNING: dict[str, TableSchema] = {
         value("split", "its split", "string"),
         value("gold", "the annotation: the dataset's name, or one of `golds`", "string"),
         key("name", "the function; with `.key` where it gives several numbers"),
-        value("parameters", "what it was called with beside handles, JSON", "string"),
+        value("parameters", "arguments other than handles, JSON", "string"),
         value("tags", "what it is selected by", "list<string>"),
         value("value", "what it gave, in `unit`; null where there is none"),
         value("unit", "of the value, as the function declares it", "string"),

@@ -1,6 +1,6 @@
-"""The result tables, declared once: every column with its type and meaning, in `nerbench.artifacts.tables`.
+"""The declaration of the result tables: every column with its type and meaning.
 
-New columns may be added, nullable; none is renamed or removed without a new version.
+A new column must be nullable. Renaming or removing a column requires a new version.
 """
 
 from functools import cache
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
-"""By name."""
+"""The result tables by name."""
 IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
-"""What rows of `predictions`, `confusion`, `errors` and `calibration` are about: the first columns of each."""
+"""The first columns of `predictions`, `confusion`, `errors` and `calibration`, which identify the predictions and the
+annotation."""
 
 
 @cache

@@ -1,22 +1,23 @@
-"""Which files hold the rows of a result table, once the many small files of a day have become one.
+"""The files that hold the rows of a result table, after the many small files of a day were packed into one.
 
-    <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
-    _compacted/<table>/schema=<n>/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
-    _compacted/<table>/schema=<n>/date=<day>/000001.json             manifest: that file, and what it replaces
-    <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, where the small ones were
+  <table>/schema=<n>/date=<day>/<key>.parquet                      written by runs
+  _compacted/<table>/schema=<n>/date=<day>/000001-<digest>.packed  their rows in one file, Parquet as well
+  _compacted/<table>/schema=<n>/date=<day>/000001.json             manifest: that file, and what it replaces
+  <table>/schema=<n>/date=<day>/compacted-000001.parquet           that file, in place of the small ones
 
-The manifest is created last and exclusively. From then on a reader that knows manifests takes the packed file and
-passes over what it replaces, whether that is still there or not. The manifest with the highest number is valid: it
-tells of everything that was ever replaced on its day, and where the rows are now.
+The manifest is created last and exclusively. From then on, readers that know manifests read the packed file and skip
+the files that it replaces, whether these still exist or not. The manifest with the highest number is valid: it lists
+every file that was ever replaced on its day, and where the rows are now.
 
-Another reader takes whatever matches `<table>/schema=*/date=*/*.parquet`. Until the time of grace is over it finds
-the small files alone: packed files lie elsewhere. (Those of schema 1 lie in `<table>/schema=1/_compacted`, where polars
-refuses to open the folder of the table.)
-Then the packed file appears beside the small ones, and these are deleted: while that lasts, and after a crash in it
-until the next compaction, such a reader meets rows twice. It never misses one.
+Other readers read everything that matches `<table>/schema=*/date=*/*.parquet`. Until the grace time is over, they find
+only the small files, because packed files are elsewhere. (Those of schema 1 are in `<table>/schema=1/_compacted`, which
+makes polars refuse the folder of the table.)
+
+Then the packed file is published beside the small ones, and these are deleted. During that time, and after a crash in
+it until the next compaction, such a reader finds rows twice. It never misses a row.
 
 Files of an earlier schema belong to the same day as those of the current one: the next compaction packs them all in the
-current schema. Of two small files with the same key, that of the current schema is read.
+current schema. Of two small files with the same key, the one in the current schema is read.
 """
 
 import re
@@ -56,29 +57,29 @@ class Replaced(Record):
     """A small file whose rows are in the packed file."""
 
     key: str
-    """Its name without ending."""
+    """The file name without its suffix."""
     first_row: int = Field(ge=0)
-    """Where its rows begin in the packed file."""
+    """The position of its first row in the packed file."""
     rows: int = Field(ge=0)
-    """How many they are."""
+    """Number of rows."""
     lacks: tuple[str, ...] = ()
-    """Columns of the packed file that it did not have."""
+    """Columns of the packed file that the small file lacked."""
 
 
 class Compaction(Record):
-    """A manifest: one packed file that stands for small files of a day."""
+    """A manifest: one packed file that replaces small files of a day."""
 
     format: Literal["nerbench-compaction/1"] = "nerbench-compaction/1"
     number: int = Field(ge=1)
-    """Counts the compactions of the day."""
+    """Number of the compaction on its day, from 1."""
     created_at: AwareDatetime
-    """When the time of grace began."""
+    """Start of the grace time."""
     live: str
     """The packed file, in the folder of the manifest."""
     sha256: Digest
     """Of the packed file."""
     replaced: tuple[Replaced, ...]
-    """The small files, in the order of their rows, which together are all rows."""
+    """The small files in the order of their rows, which together make up all rows of the packed file."""
 
 
 Version = tuple[int, int]
@@ -96,16 +97,16 @@ class Day(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Where every reader looks."""
+        """The folder where every reader looks."""
         return f"{self.table}/schema={self.schema}/date={self.date}"
 
     @property
     def hidden(self) -> str:
-        """Where only readers of manifests look."""
+        """The folder where only readers of manifests look."""
         return f"{_hidden(self.table, self.schema)}/date={self.date}"
 
     def published(self, number: int) -> str:
-        """The path of a packed file that has taken the place of what it replaces."""
+        """The path of a published packed file, beside or instead of the files that it replaces."""
         return f"{self.folder}/compacted-{number:06}.parquet"
 
     def manifest(self, number: int) -> str:
@@ -115,18 +116,18 @@ class Day(NamedTuple):
 
 @dataclass
 class Found:
-    """What there is of a day."""
+    """The files of a day."""
 
     written: dict[str, str] = field(default_factory=dict)
-    """Paths of the files of runs, by key."""
+    """Paths of files that runs wrote, by key."""
     published: dict[Version, str] = field(default_factory=dict)
-    """Paths of packed files where every reader looks."""
+    """Paths of published packed files."""
     manifests: dict[Version, str] = field(default_factory=dict)
     """Paths of the manifests."""
     packed: dict[str, Version] = field(default_factory=dict)
-    """The packed files that are hidden, by path."""
+    """The packed files that are not published, by path."""
     odd: list[str] = field(default_factory=list)
-    """Paths of what lies where the files of runs do, under a date or a name that none can have."""
+    """Paths beside the files of runs with an impossible date or name."""
 
     @property
     def outdated(self) -> list[str]:
@@ -138,34 +139,34 @@ class Found:
         ]
 
     def later(self, compaction: Compaction | None) -> dict[str, str]:
-        """Those of `written` whose rows are not in the packed file."""
+        """The files in `written` whose rows are not in the packed file."""
         replaced = {entry.key for entry in compaction.replaced} if compaction else ()
         return {key: path for key, path in self.written.items() if key not in replaced}
 
 
 class Packed(NamedTuple):
-    """Where the rows of a small file are after a compaction."""
+    """The position of a small file's rows after a compaction."""
 
     path: str
-    """Of the packed file."""
+    """Path of the packed file."""
     entry: Replaced
 
     def of(self, rows: pa.Table) -> pa.Table:
-        """What the small file held, of all rows of the packed file."""
+        """The rows of the small file, from all rows of the packed file."""
         return rows.slice(self.entry.first_row, self.entry.rows).drop_columns(list(self.entry.lacks))
 
 
 class Live(NamedTuple):
-    """The files of a day that hold its rows."""
+    """The files of a day that together hold its rows."""
 
     packed: str | None
-    """The packed file."""
+    """The packed file, if there is one."""
     written: list[str]
     """Files of runs whose rows are not in it."""
     replaced: list[str]
-    """Those whose rows are, and that are still there: to be read where it is damaged."""
+    """Replaced files that still exist, to read if the packed file is damaged."""
     problems: dict[str, str]
-    """What is wrong with other files, by location."""
+    """Problems of other files, by location."""
 
 
 Listing = dict[Day, Found]
@@ -173,15 +174,15 @@ OUTDATED = "was written by an earlier version of nerbench after a compaction by 
 
 
 def is_key(name: str) -> bool:
-    """Whether a run's file may have this name, which no packed file can have."""
+    """Whether a run's file may have this name; no packed file can have it."""
     return not _PUBLISHED.fullmatch(name)
 
 
 def list_table(root: Root, table: str) -> Listing:
     """All files of a table, by day.
 
-    Manifests are listed after what runs wrote. So whatever a compaction had deleted before it was listed, a manifest
-    tells of: no row is missed, and none is met twice.
+    Manifests are listed after the files of runs. Therefore, a manifest covers everything that a compaction deleted
+    before the listing: no row is missed or read twice.
     """
     paths = root.files(table, recursive=True)
     schemas = sorted({VERSION, *(int(match[1]) for path in paths if (match := _SCHEMA.match(path)))})
@@ -225,7 +226,7 @@ def _is_date(text: str) -> bool:
 def valid_compaction(root: Root, found: Found) -> Compaction | None:
     """The newest manifest of a day.
 
-    Raises FileNotFoundError where a newer one has taken its place meanwhile, CorruptArtifactError where it is none.
+    Raises FileNotFoundError if a newer one has replaced it in the meantime, and CorruptArtifactError if it is invalid.
     """
     return _compaction(root, found.manifests[max(found.manifests)]) if found.manifests else None
 
@@ -243,7 +244,7 @@ def _compaction(root: Root, path: str) -> Compaction:
 
 
 def packed_path(day: Day, found: Found, version: Version, compaction: Compaction) -> str:
-    """Where the packed file is: published, or still hidden."""
+    """The path of the packed file, published or not."""
     return found.published.get(version, f"{day._replace(schema=version[0]).hidden}/{compaction.live}")
 
 
@@ -257,7 +258,7 @@ def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
 
 
 def find_packed(root: Root, day: Day, key: str) -> Packed | None:
-    """As `packed_in`, with the cost of one listing where nothing was compacted."""
+    """Like `packed_in`, at the cost of one listing if nothing was compacted."""
     found = _by_day((), root.files(day.hidden)).get(day)
     if found is None:
         return None
@@ -270,7 +271,7 @@ def find_packed(root: Root, day: Day, key: str) -> Packed | None:
 def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
     """The files of each day that together hold every row once.
 
-    `last`: a manifest that is listed and not there is damaged, else it raises FileNotFoundError.
+    `last`: whether a listed manifest that is missing counts as damaged; otherwise, it raises FileNotFoundError.
     """
 
     def of_day(item: tuple[Day, Found]) -> Live:
@@ -280,7 +281,7 @@ def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
 
 
 def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
-    """Without its manifest, a packed file that is published holds all rows that are known; else nothing is deleted."""
+    """Without its manifest, a published packed file holds all known rows; otherwise, nothing has been deleted."""
     problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
     problems |= {root.uri(path): OUTDATED for path in found.outdated}
     for version in sorted(found.manifests, reverse=True):
@@ -290,7 +291,7 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
         except FileNotFoundError:
             if not last:
                 raise
-            problems[root.uri(path)] = "is listed, but there is nothing to be read"
+            problems[root.uri(path)] = "is listed, but cannot be read"
         except CorruptArtifactError as error:
             problems[root.uri(path)] = str(error)
         else:
@@ -309,9 +310,10 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> li
 
 
 def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:
-    """`act(look(), False)`, again if a file is gone because it was compacted meanwhile. The last attempt gets True.
+    """`act(look(), False)`, repeated if a file is missing because it was compacted in the meantime. The last attempt
+    gets True.
 
-    Raises CorruptArtifactError where it stays away.
+    Raises CorruptArtifactError if the file stays missing.
     """
     for _ in range(_ATTEMPTS - 1):
         try:

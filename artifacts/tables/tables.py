@@ -1,9 +1,9 @@
 """Result tables as plain Parquet: one immutable file for each key, created exclusively.
 
-<results>/<table>/schema=<n>/date=<YYYY-MM-DD>/<key>.parquet
+  <results>/<table>/schema=<n>/date=<YYYY-MM-DD>/<key>.parquet
 
-Files are written in the current schema. Those of an earlier one are read as if they had been (`results.upgrading`).
-`results.compaction` may later make one file of those of a day; no function here says another thing after it.
+Files are written in the current schema. `upgrading` reads files of an earlier one as if they were current. `compaction`
+may later pack the files of a day into one; the functions here return the same rows afterwards.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -65,16 +65,16 @@ class DatedRows(NamedTuple):
 
 
 def table_key(*parts: str) -> str:
-    """The name of a file that is the same for the same parts: 32 hex digits."""
+    """A file name that is the same for the same parts: 32 hex digits."""
     return sha256_hex(canonical_json(parts))[:32]
 
 
 def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, Any]], *, date: str, key: str) -> str:
-    """Write one file of a table (`date`: the run's logical date) and return its uri, also where it is there already.
+    """Write one file of a table (`date`: the run's logical date) and return its URI, also if the file exists already.
 
-    Where it was compacted, the uri is that of the larger file. Raises ConflictError where it is there and says
-    something else in a column that is not volatile, and NerbenchError where there is no room for it. Raises ValueError
-    for what only a bug can bring: unknown columns, nulls in a key column, NaN (null is what says undefined).
+    If it was compacted, the URI is that of the larger file. Raises ConflictError if it exists and differs in a
+    deterministic column, and NerbenchError if there is no room. Raises ValueError for bugs: unknown columns, nulls in a
+    key column, and NaN (undefined numbers are null).
     """
     if not (KEY.fullmatch(key) and is_key(key)):
         raise ValueError(f"{key!r} cannot name a file")
@@ -90,16 +90,16 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
             return path, file_difference(root, path, table, rows)
         return path, None
 
-    path, said = retry_if_compacted(partial(find_packed, root, day, key), write)
-    if said:
-        raise ConflictError(f"{root.uri(path)} exists and says something else: {said}")
+    path, changed = retry_if_compacted(partial(find_packed, root, day, key), write)
+    if changed:
+        raise ConflictError(f"{root.uri(path)} exists with other content: {changed}")
     return root.uri(path)
 
 
 def find_table_file(results_url: str, table: str, key: str, date: str | None = None) -> str | None:
-    """The uri of the file with this key, or of the larger one it was compacted into; None where there is none.
+    """The URI of the file with this key, or of the larger file into which it was compacted; None if there is none.
 
-    With its logical `date` it is found without listing the table.
+    With its logical `date`, the file is found without listing the table.
     """
     root = open_root(results_url)
     if date is not None:
@@ -126,11 +126,11 @@ def read_results(
     since: str | None = None,
     filters: Sequence[Filter] | None = None,
 ) -> pa.Table:
-    """All rows of a table, of every schema version, with the union of the files' columns (nulls where one lacks it).
+    """All rows of a table, of every schema version, with the union of the files' columns (null if a file lacks one).
 
-    `since`: the first date wanted; `filters` must all hold. A table that was never written has no rows. A damaged file
-    is left out where its report is collected (`artifacts/errors.py`); else it raises CorruptArtifactError. Raises
-    InputError for an unknown table or column or a date that is none.
+    `since`: the first date to read. All `filters` must hold. A table that was never written has no rows. A damaged file
+    is left out if reports are collected (`artifacts/errors.py`); otherwise, raises CorruptArtifactError. Raises
+    InputError for an unknown table or column or an invalid date.
     """
     first = _checked_date(since) if since else ""
     _declared(table)
@@ -151,9 +151,9 @@ def read_newest_first(
     filters: Sequence[Filter] | None = None,
     date: str | None = None,
 ) -> Iterator[DatedRows]:
-    """The rows of each logical date that has some, the newest date first, read only when they are asked for.
+    """The rows of each logical date that has some, newest date first; each date is read on demand.
 
-    `date`: this one alone. Raises like `read_results`.
+    `date`: only this date. Raises like `read_results`.
     """
     only = _checked_date(date) if date else None
     _declared(table)
@@ -166,7 +166,7 @@ def read_newest_first(
         return _read_all(root, query, live_files(root, of_date, last=last), last=last)
 
     for wanted in sorted({day.date for day in listing if only in (None, day.date)}, reverse=True):
-        # Listed once for all dates, and again only where files of a date have gone since.
+        # Listed once for all dates, and again only if files of a date have disappeared since.
         looks = chain([listing], iter(look, None))
         rows = retry_if_compacted(looks.__next__, read)
         if rows.num_rows:
@@ -174,7 +174,7 @@ def read_newest_first(
 
 
 def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) -> pa.Table:
-    """The rows of all days; what is damaged is reported, once everything else is read."""
+    """The rows of all days. Damaged files are reported after everything else is read."""
     columns, filters, declared = query.columns, query.filters, _declared(query.table)
     wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
     read = partial(_read, root, query.table, wanted=wanted, last=last)
@@ -200,7 +200,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
 def _fitting(
     empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], filters: Sequence[Filter] | None
 ) -> tuple[list[pa.Table], dict[str, Exception]]:
-    """The tables, filtered, that can be joined with `empty` and each other; what is wrong with the others, by path."""
+    """The filtered tables that can be joined with `empty` and each other; the problems of the others, by path."""
     parts, known = [empty], empty.schema
     problems: dict[str, Exception] = {}
     for path, rows in found.items():
@@ -221,12 +221,12 @@ def _zipped(read: Callable[[str], T], paths: Sequence[str]) -> Iterable[tuple[st
 
 
 def _read(root: Root, table: str, path: str, *, wanted: set[str] | None, last: bool) -> pa.Table | CorruptArtifactError:
-    """The rows of a file, or what is wrong with it; an unknown version of the table may have other key columns."""
+    """The rows of a file, or its problem. An unknown version of the table may have other key columns."""
     declared = schema(table)
     try:
         rows = with_declared(read_rows(root, path, wanted), declared, wanted)
     except FileNotFoundError as error:
-        if not last:  # it may have been compacted meanwhile
+        if not last:  # it may have been compacted in the meantime
             raise
         return CorruptArtifactError(f"a file of the result tables is gone: {error}")
     except CorruptArtifactError as error:

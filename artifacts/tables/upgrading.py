@@ -1,7 +1,7 @@
-"""Rows of schema 1 as rows of schema 2: what every reader here does with a file of an earlier version.
+"""Reads rows of schema 1 as rows of schema 2; every reader of nerbench uses it.
 
-Schema 2 adds `run_date`, `aggregation` and the unit of gate decisions, renames columns, and has one way to say "no
-average".
+Schema 2 adds `run_date`, `aggregation` and the unit of gate decisions, renames columns and the verdict `inconclusive`,
+and always writes a missing average as an empty text.
 """
 
 import re
@@ -25,7 +25,7 @@ _DERIVED_FROM = {"aggregation": {"n_models"}, "unit": {"kind", "metric"}}
 
 
 def current_name(table: str, column: str) -> str:
-    """The name in the current schema of a column of an earlier one."""
+    """The current name of a column of an earlier schema."""
     renamed = (_RENAMED_IN_GATE if table == "gate" else {}).get(column) or _RENAMED.get(column, column)
     return renamed if any(one.name == renamed for one in TABLES[table].columns) else column
 
@@ -39,7 +39,7 @@ def earlier_names(table: str) -> dict[str, str | None]:
 
 
 def earlier_columns(path: str, wanted: set[str]) -> set[str]:
-    """The columns to read from a file, by its path below the results, so that `upgraded` gives the wanted ones."""
+    """The columns to read from a file, by its path below the results, so that `upgraded` returns the wanted ones."""
     if (match := _FILE.match(path)) is None or not _is_earlier(match):
         return wanted
     names = {*_RENAMED, *_RENAMED_IN_GATE}
@@ -48,7 +48,7 @@ def earlier_columns(path: str, wanted: set[str]) -> set[str]:
 
 
 def upgraded(path: str, rows: pa.Table, wanted: set[str] | None = None) -> pa.Table:
-    """The rows of a file in the current schema; those of the current or a later version as they are."""
+    """The rows of a file in the current schema; rows of the current or a later version are unchanged."""
     if (match := _FILE.match(path)) is None or not _is_earlier(match):
         return rows
     table = match["table"]
@@ -61,13 +61,16 @@ def upgraded(path: str, rows: pa.Table, wanted: set[str] | None = None) -> pa.Ta
     if table == "metrics":
         n_models = rows["n_models"] if "n_models" in there else pa.nulls(rows.num_rows, pa.int32())
         rows = _set(rows, "aggregation", pc.if_else(pc.is_null(n_models), "model", "seed_mean"))
+    if table == "gate" and "verdict" in there:
+        is_old = pc.equal(rows["verdict"], "inconclusive")
+        rows = _set(rows, "verdict", pc.if_else(is_old, "undecided", rows["verdict"]))
     if table == "gate" and {"kind", "metric"} <= there:
         rows = _with_units(rows)
     return rows if wanted is None else rows.select([name for name in rows.column_names if name in wanted])
 
 
 def written_as(schema: int) -> int:
-    """The schema in which rows of this schema are written again: the current one, if they can be upgraded to it."""
+    """The schema in which compaction writes rows of this schema: the current one, if they can be upgraded to it."""
     return VERSION if schema in EARLIER else schema
 
 
@@ -78,7 +81,7 @@ def is_known(path: str) -> bool:
 
 
 def _with_units(rows: pa.Table) -> pa.Table:
-    """Gate decisions with the unit of their numbers, and with the current name of the latency they compare."""
+    """Gate decisions with the unit of their numbers, and with the current name of the compared latency."""
     is_speed, metric = pc.equal(rows["kind"], "speed"), rows["metric"]
     share = pc.if_else(pc.is_valid(metric), "share", pa.scalar(None, pa.string()))
     rows = _set(rows, "unit", pc.if_else(is_speed, "seconds", share))

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _TOO_LONG = ("loss_curve",)
+_SUMMARY = (
+    *("artifact", "created_at", "labels", "parameters", "base_model.name", "training.base.model_type", "corpora"),
+    *("training.epochs", "seed", "training.precision", "training.device", "train_s", "metrics.validation_f1"),
+    *("code.commit", "code.dirty", "versions.torch", "versions.transformers", "hardware.cpu", "hardware.gpu"),
+)
 
 
 def weights_row(tensors: "Sequence[Tensor]") -> Row:
@@ -36,13 +41,20 @@ def weights_row(tensors: "Sequence[Tensor]") -> Row:
     return {"tensors": len(tensors), "parameters": parameters.total(), "parameters_by_dtype": dict(parameters)}
 
 
-def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row) -> None:
-    """Identity, provenance, weights and files."""
+def print_artifact(ref: "ArtifactRef", manifest: "Manifest", weights: Row, *, everything: bool) -> None:
+    """Identity, provenance, weights and files: the most wanted facts in 80 columns, or all."""
     origin = manifest.provenance.model_dump(mode="json")
     facts = {"artifact": ref.artifact_id, "model": ref.model_sha256, "uri": ref.uri, "labels": manifest.labels}
     known = facts | weights | {key: value for key, value in origin.items() if key not in _TOO_LONG}
-    _print_facts(ref.name, dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]})))
-    print_table(entry.model_dump(mode="json") for entry in manifest.files)
+    plain = dict(_plain(known | {"corpora": [_corpus(one) for one in origin["corpora"]]}))
+    files = [entry.model_dump(mode="json") for entry in manifest.files]
+    if everything:
+        _print_facts(ref.name, plain)
+        print_table(files)
+        return
+    _print_facts(ref.name, {key: _short(plain[key]) for key in _SUMMARY if key in plain})
+    print_table({"path": one["path"], "bytes": one["size"]} for one in files)
+    print_note(f"--all shows all {len(plain)} keys, and the digests of the files")
 
 
 def lineage_rows(generations: "Iterable[Generation]") -> list[Row]:
@@ -68,7 +80,7 @@ def print_lineage(rows: "Iterable[Row]") -> None:
 
 
 def _print_facts(title: str, facts: Row) -> None:
-    """What is known, one line each; as text, so that nothing is aligned as a column of numbers."""
+    """Known facts, one per line; as text, so that nothing is aligned as a column of numbers."""
     known = {key: value for key, value in facts.items() if value not in (None, "", (), [], {})}
     rows = (
         {"key": key, "value": value if isinstance(value, list | tuple) else str(value)} for key, value in known.items()
@@ -77,7 +89,7 @@ def _print_facts(title: str, facts: Row) -> None:
 
 
 def _plain(row: Row) -> "Iterable[tuple[str, Any]]":
-    """Mappings within a row as dotted keys, however deep."""
+    """Mappings within a row as dotted keys, at any depth."""
     for key, value in row.items():
         if isinstance(value, dict):
             yield from _plain({f"{key}.{name}": one for name, one in value.items()})
@@ -92,7 +104,7 @@ def _corpus(corpus: Row) -> str:
 
 
 def print_differences(found: "Iterable[Difference]", names: tuple[str, str]) -> None:
-    """One row a difference, the two models side by side."""
+    """One row per difference, with both models side by side."""
     print_table(
         {"": one.section, "key": one.key, names[0]: _short(one.first), names[1]: _short(one.second)} for one in found
     )
@@ -105,7 +117,7 @@ def _short(value: Any) -> Any:
 
 
 def print_garbage(found: "Iterable[Garbage]") -> None:
-    """One row a file."""
+    """One row per file."""
     print_table({"kind": one.kind, "path": one.path, "MB": one.bytes / 1e6, "written": one.modified} for one in found)
 
 
@@ -121,6 +133,7 @@ Source = Annotated[
 ]
 First = Annotated[str, typer.Argument(metavar="A", help="The first model.")]
 Second = Annotated[str, typer.Argument(metavar="B", help="The second model.")]
+All = Annotated[bool, typer.Option("--all", help="Show every key of the manifest, and the digests of the files.")]
 Lineage = Annotated[
     bool, typer.Option("--lineage", help="Show the model's ancestors: the model it was trained from, and so on.")
 ]
@@ -188,10 +201,16 @@ def ls(config: "Config", json: Json = False) -> None:
 
 @app.command()
 @configured()
-def show(
-    config: "Config", reference: Reference, *, lineage: Lineage = False, card: Card = False, json: Json = False
+def show(  # noqa: PLR0913 - one parameter an option
+    config: "Config",
+    reference: Reference,
+    *,
+    everything: All = False,
+    lineage: Lineage = False,
+    card: Card = False,
+    json: Json = False,
 ) -> None:
-    """Show an artifact's manifest and weight headers, its lineage or its model card."""
+    """Show a summary of an artifact's manifest and weight headers, its lineage or its model card."""
     from nerbench.artifacts.references import load_manifest, resolve, tensors_of
 
     if card:
@@ -211,7 +230,7 @@ def show(
             ids = {"artifact_id": ref.artifact_id, "model_sha256": ref.model_sha256, "uri": ref.uri}
             print_json({**ids, "weights": weights, **manifest.model_dump(mode="json")})
         else:
-            print_artifact(ref, manifest, weights)
+            print_artifact(ref, manifest, weights, everything=everything)
 
 
 def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
@@ -308,7 +327,7 @@ def push(config: "Config", source: Source, name: Name, *, check: Check = True, j
     check_name("name", name)
     with show_progress():
         ref = import_model(source, name, Store(config.store), check=check)
-    if os.environ.get("PREFECT_API_URL"):  # there is a server, and it may have deployments that wait for this
+    if os.environ.get("PREFECT_API_URL"):  # a server exists, and its deployments may wait for this
         from nerbench.flows.run_context import announce
 
         announce(ref, "push")

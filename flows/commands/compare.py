@@ -89,8 +89,8 @@ def show(found: "Comparison", shown: int) -> None:
         _show_flips(one, shown)
     if found.environment:
         echo("\nenvironments differ")
-    for name, sides in found.environment.items():
-        wrapped(f"{name}: {_short(sides['base'])} → {_short(sides['candidate'])}", indent=2)
+    for name, pair in found.environment.items():
+        wrapped(f"{name}: {_short(pair['base'])} → {_short(pair['candidate'])}", indent=2)
 
 
 def wrapped(text: str, indent: int = 11) -> None:
@@ -112,7 +112,7 @@ def _evidence(row: Row) -> str:
 
 
 def _is_shown(row: Row) -> bool:
-    """Precision and recall overall, F1 of all labels and of what was seen in training or not; --json has the rest."""
+    """Whether to print a row: overall precision and recall, F1 of all labels, and F1 of seen and unseen entities."""
     is_strict = row["mode"] == "strict" and row["average"] in {"", "micro"}
     is_first = row["label"] == OVERALL and row["slice"] == "all"
     return is_strict and row["slice"] in SLICES and (is_first or row["metric"] == "f1")
@@ -153,10 +153,10 @@ def _show_flips(one: "FlippedOn", shown: int) -> None:
 
 
 def _flip(flip: "Flip") -> str:
-    """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, their words only where they are others."""
+    """`PER Anna Berg: PER Anna → PER`: the entity, then both predictions, with their words only if they differ."""
     words = _words(flip)
 
-    def told(found: "tuple[Entity, ...]") -> str:
+    def listed(found: "tuple[Entity, ...]") -> str:
         return ", ".join(map(entity, found)) or "nothing"
 
     def entity(one: "Entity") -> str:
@@ -165,12 +165,12 @@ def _flip(flip: "Flip") -> str:
         return f"{one.type} {' '.join(words[one.start : one.end]) if words else f'{one.start}:{one.end}'}"
 
     name = flip.text or f"{flip.start}:{flip.end}"
-    name = f"{name} (gold {told(flip.gold)})" if flip.kind == "changed" else f"{flip.label} {name}"
-    return f"{name}: {told(flip.base)} → {told(flip.candidate)}"
+    name = f"{name} (gold {listed(flip.gold)})" if flip.kind == "changed" else f"{flip.label} {name}"
+    return f"{name}: {listed(flip.base)} → {listed(flip.candidate)}"
 
 
 def _marked(flip: "Flip") -> str:
-    """The sentence with [brackets] around the words that the flip is about."""
+    """The sentence with [brackets] around the words of the flip."""
     words = _words(flip)
     if not words:
         return str(flip.sentence_text)
@@ -179,12 +179,12 @@ def _marked(flip: "Flip") -> str:
 
 
 def _words(flip: "Flip") -> list[str]:
-    """The words of the sentence; none where they are not known, or hold blanks themselves."""
+    """The words of the sentence; none if they are unknown or contain blanks."""
     words = (flip.sentence_text or "").split(" ")
     return words if " ".join(words[flip.start : flip.end]) == flip.text else []
 
 
 def _short(value: Any) -> str:
-    """A digest by its beginning."""
+    """The first digits of a digest."""
     text = "nothing" if value in (None, "") else str(value)
     return text[:12] if _DIGEST.fullmatch(text) else text

@@ -72,11 +72,11 @@ def history(  # noqa: PLR0913 - one parameter an option
     from nerbench.tasks.results.history import history as read_history
     from nerbench.tasks.runs import utc_now
 
-    asked = Query(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
-    asked = replace(asked, until=utc_now().date().isoformat())
+    query = Query(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
+    query = replace(query, until=utc_now().date().isoformat())
     started = time.monotonic()
     with show_progress("reading the results"):
-        found = read_history(config.results, model, asked)
+        found = read_history(config.results, model, query)
     if time.monotonic() - started > PATIENCE_S:
         print_note(
             "`nerbench results compact` merges the files of each day; this command then takes a tenth of the time"
@@ -117,13 +117,13 @@ def _row(point: "Point") -> dict[str, Any]:
     from rich.text import Text
 
     ends = (point.ci_low, point.ci_high)
-    told = "; ".join([*([point.reason or "undefined"] if point.value is None else []), *point.changed])
+    changes = "; ".join([*([point.reason or "undefined"] if point.value is None else []), *point.changed])
     return {
         "date": point.date,
         "value": None if point.value is None else 100 * point.value,
         "change": _signed(point.change),
         "from … to": "" if None in ends else " … ".join(f"{100 * (end or 0):.2f}" for end in ends),
-        "what changed": Text(told, style="dim" if point.value is None else ""),
+        "what changed": Text(changes, style="dim" if point.value is None else ""),
         "run": point.run_id,
     }
 

@@ -73,7 +73,7 @@ def _cutter(reference: str, config: "Config") -> "Tokenization":
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.inspection.tokenizer_fit import tokenization_of
 
-    return tokenization_of(resolve_one(reference, config.store), config.benchmark.window)
+    return tokenization_of(resolve_one(reference, config.store), config.benchmark.max_length)
 
 
 def show(found: "Inspection") -> None:

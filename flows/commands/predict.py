@@ -122,7 +122,7 @@ def _source(texts: list[str], file: str | None, format: Format | None, encoding:
 
 
 def _is_file(text: str) -> bool:
-    """Whether there is such a file; a text that no name can be, by its length or a NUL, names none."""
+    """Whether the file exists. A text that is too long for a name or contains a NUL names no file."""
     return os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises for such a text
 
 
@@ -131,7 +131,8 @@ def _is_url(text: str) -> bool:
 
 
 def _check_text(given: str, texts: list[str]) -> None:
-    """Refuse what was meant as a file: a folder, or a single word that ends or begins like the name of one."""
+    """Refuse a text that was probably meant as a file: a folder, or a single word with the prefix or suffix of a file
+    name."""
     remedy = "name an existing file with --file, or write a sentence in quotes"
     if not given.strip():
         raise InputError("TEXT", "is empty", "write a sentence in quotes, name a file, or give - for stdin")
@@ -166,13 +167,15 @@ def _tagged(
     with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
         reader = reader_of(artifact.name, handle.value.labels, config.benchmark, mode.value)
         try:
-            yield from tag_sentences(handle.value, reader, sentences, vote=config.benchmark.vote)
+            yield from tag_sentences(
+                handle.value, reader, sentences, aggregation_strategy=config.benchmark.aggregation_strategy
+            )
         except RunFailedError as error:
             raise RunFailedError(f"{artifact.name}: {error}") from error
 
 
 def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
-    """The same, and on the way what progress there is: the rate, and where the size is known the remaining time."""
+    """The same sentences, with progress output: the rate and, if the size is known, the remaining time."""
     from nerbench.tasks.progress import EVERY_S, at_most_every, clock
 
     started, log = time.monotonic(), logging.getLogger("nerbench.progress")
@@ -210,7 +213,7 @@ def _print(first: "TaggedSentence", others: "Iterator[TaggedSentence]", json: bo
 def highlighted(tagged: "TaggedSentence", screen: "Console", styles: dict[str, str]) -> "Text":
     """The sentence with its entities in colour and their types behind them, or `[Berlin LOC 0.98]` without colours.
 
-    `styles`: the colour of each type so far; grows.
+    `styles`: the colours assigned to types so far; the function adds to it.
     """
     from rich.text import Text
 

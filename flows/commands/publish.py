@@ -40,7 +40,7 @@ def publish(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Publish a stored model and its card on the Hugging Face Hub, in one commit; private by default.
 
-    The token is that of `hf auth login`, or HF_TOKEN; `hf auth whoami` says whose it is.
+    The token is that of `hf auth login`, or HF_TOKEN; `hf auth whoami` shows its owner.
     """
     from nerbench.flows.launch import prefect_running, quiet, start_prefect
 

@@ -41,8 +41,8 @@ def report(
     verdict = found.verdict
     if json:
         lines = [line._asdict() for line in verdict.lines]
-        told = {"status": verdict.status, "headline": verdict.headline, "lines": lines}
-        print_json({"report": str(output), "runs": [run.run_id for run in found.runs], "verdict": told})
+        shown = {"status": verdict.status, "headline": verdict.headline, "lines": lines}
+        print_json({"report": str(output), "runs": [run.run_id for run in found.runs], "verdict": shown})
         return
     echo(verdict.headline)
     for line in verdict.lines:

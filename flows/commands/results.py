@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show, compact, export and query the result tables.", no_args_is_help=True)
 
-RunId = Annotated[str | None, typer.Option("--run", metavar="RUN_ID", help="The run to show. Default: the newest one.")]
+RunId = Annotated[
+    str | None, typer.Option("--run", metavar="RUN_ID", help="The run to show. Default: the newest complete one.")
+]
 Bundle = Annotated[
     Path | None,
     typer.Option("--bundle", metavar="FILE.zip", help="Export all tables and the environment to this zip file."),
@@ -50,9 +52,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
-    from nerbench.tasks.results.summary import leaderboard, newest_run, speed_and_memory
+    from nerbench.tasks.results.summary import leaderboard, read_run, speed_and_memory
 
-    found = newest_run(config.results, run)
+    found = read_run(config.results, run)
     if json:
         print_json(found._asdict())
         return

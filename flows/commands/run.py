@@ -8,6 +8,7 @@ import typer
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import print_custom as print_user_functions
 from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_table
+from nerbench.flows.verbosity import verbosity
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -100,9 +101,9 @@ def score(
 
 
 def print_summary(summary: dict[str, Any], json: bool) -> None:
-    """Print undecided comparisons first, then the scores on stdout and the locations of all results on stderr."""
+    """Print undecided comparisons first, then the scores on stdout and the location of the results on stderr."""
     if gate := summary.get("gate", ()):
-        from nerbench.tasks.comparison.quality_gate import said, undecided
+        from nerbench.tasks.comparison.quality_gate import describe, undecided
 
         if named := undecided(gate):
             print_note(f"undecided: {named}")
@@ -118,15 +119,30 @@ def print_summary(summary: dict[str, Any], json: bool) -> None:
     if custom := summary.get("custom"):
         print_user_functions(custom)
     for row in gate:
-        print_note(f"gate: {said(row)}")
-    for artifact in summary["artifacts"]:
-        print_note(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}: {artifact['uri']}")
-    for table, uris in summary["tables"].items():
-        print_note(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
-    if summary.get("report"):
-        print_note(f"report: {summary['report']}")
+        print_note(f"gate: {describe(row)}")
+    print_locations(summary)
     if summary.get("pruned"):
         print_note(summary["pruned"])
+
+
+def print_locations(summary: dict[str, Any]) -> None:
+    """Print one line on where results and page are; with `-v`, also every model and table.
+
+    Without scores, as after a training, the models are the result and are named as well.
+    """
+    detailed = verbosity() == "verbose"
+    if detailed or not summary["metrics"]:
+        for artifact in summary["artifacts"]:
+            uri = f": {artifact['uri']}" if detailed else ""
+            print_note(f"model {artifact['name']}@sha256:{artifact['artifact_id'][:12]}{uri}")
+    if detailed:
+        for table, uris in summary["tables"].items():
+            print_note(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
+    folders = [uris[0].rpartition(f"/{table}/schema=")[0] for table, uris in summary["tables"].items()]
+    places = [f"results in {folder}" for folder in folders[:1]]
+    places += [f"page at {summary['report']}"] if summary.get("report") else []
+    if places:
+        print_note(", ".join(places))
 
 
 def print_user_metrics(metrics: list[dict[str, Any]]) -> None:

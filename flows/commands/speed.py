@@ -132,10 +132,10 @@ def speed(  # noqa: PLR0913 - one parameter an option
 
 
 def _renamed(precisions: str | None) -> str | None:
-    from nerbench.tasks.config.base import warn_renamed
+    from nerbench.tasks.config.base import warn_deprecated
 
     if precisions is not None:
-        warn_renamed("--precisions", "--dtypes")
+        warn_deprecated("--precisions", "write --dtypes")
     return precisions
 
 

@@ -1,1 +1,1 @@
-"""What a model gets wrong, and whether it knows: entities confused, listed and set against their confidence."""
+"""Analyses of a model's errors and of its confidence: confusion, a list of errors, and calibration."""

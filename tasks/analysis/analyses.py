@@ -1,4 +1,4 @@
-"""The analyses of one model's predictions beside one annotation, written to their result tables once."""
+"""The analyses of one model's predictions against one annotation; their tables are written once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -23,7 +23,7 @@ Parts = Iterable[TaggedWords]
 
 
 class Analysed(NamedTuple):
-    """What the analyses of one model's predictions give to a run."""
+    """The results of the analyses of one model's predictions."""
 
     tables: dict[str, str]
     """Location by table."""
@@ -32,9 +32,9 @@ class Analysed(NamedTuple):
 
 
 def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analysed:
-    """Analyse stored predictions; their tables are written once, the numbers belong to each run.
+    """Analyse stored predictions. Their tables are written once; the numbers belong to each run.
 
-    Raises CorruptArtifactError where the file is not what was written.
+    Raises CorruptArtifactError if the file is not the one that was written.
     """
     file = read_predictions(run.results, predicted.uri)
     parts = partial(file.parts, text=benchmark.text == "keep")
@@ -43,7 +43,7 @@ def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analy
 
 
 def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig) -> list[Row]:
-    """The calibration as rows of `metrics`, of the labels that are asked for; the tag of these metrics is `builtin`."""
+    """The calibration as rows of `metrics` for the configured labels. The tag of these metrics is `builtin`."""
     if benchmark.tags and "builtin" not in benchmark.tags:
         return []
     rows = calibration(read_parts()).metrics
@@ -53,10 +53,10 @@ def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig
 def write_analysis(
     results_url: str, date: str, identity: Mapping[str, str], read_parts: Callable[[], Parts]
 ) -> dict[str, str]:
-    """Write `confusion`, `errors` and `calibration`, unless an earlier run did; returns their locations by table.
+    """Write `confusion`, `errors` and `calibration`, unless an earlier run did. Returns their locations by table.
 
-    `identity` holds the columns that `IDENTITY` of `artifacts/tables/schemas.py` names; `read_parts` gives the corpus
-    from its start, each time it is called. Predictions without scores have no `calibration`.
+    `identity` has the columns in `IDENTITY` of `artifacts/tables/schemas.py`; each call of `read_parts` gives the
+    corpus from its start. Predictions without scores have no `calibration`.
     """
     key = predictions_key(identity)
     written = {}
@@ -70,7 +70,7 @@ def write_analysis(
 
 
 def _calibrated(parts: Parts) -> list[Row] | None:
-    """None where there are no scores: a file without rows would keep those from being written when there are."""
+    """None without scores: a file without rows would prevent later rows from being written."""
     found = calibration(parts)
     return None if found.reason else found.rows
 

@@ -1,23 +1,23 @@
-"""Whether a model knows when it is right: calibration of entity confidence, and risk against coverage.
+"""Calibration of entity confidence, and risk against coverage.
 
-The confidence of a predicted entity, read as `strict`, is the least score (probability of the predicted tag) of its
-words. The entity is right, its words and its type, only if each of those tags is, so it is no likelier than the least
-likely of them; a product would take the words for independent and make every long entity unsure, a mean would hide the
-one word in doubt.
+The confidence of a predicted entity, decoded as in `strict`, is the lowest score (probability of the predicted tag) of
+its words. The entity is right, in words and type, only if each of these tags is right, so it is no more likely than the
+least likely tag. A product would treat the words as independent and make every long entity uncertain; a mean would hide
+the one doubtful word.
 
 - The expected calibration error is the mean over the entities of |accuracy − mean confidence| of their bin, in 15 bins.
-  It is undefined with fewer than ten entities a bin on average, where chance alone makes it large.
-  - ece_equal_mass: the bins hold equally many entities, from the surest on (Nixon et al. 2019; Roelofs et al. 2022).
+  It is undefined with fewer than ten entities per bin on average, where chance alone makes it large.
+  - ece_equal_mass: the bins have equally many entities, by confidence (Nixon et al. 2019; Roelofs et al. 2022).
     These are the bins of the table.
   - ece_equal_width: the bins are (i / 15, (i + 1) / 15], as in most papers (Naeini et al. 2015; Guo et al. 2017). They
-    put nearly all entities of a tagger into the last one, and are the more biased ones.
+    put nearly all entities of a tagger into the last bin, and are more biased.
 - brier (Brier 1950): the mean of (confidence − 1 if right else 0)².
-- Risk–coverage (Geifman & El-Yaniv 2017): the share of wrong ones among the surest entities, against the share of
-  entities that they are. aurc (Geifman et al. 2019) is the area below it: the mean, over the entities, of the share of
-  wrong ones among those at least as sure.
+- Risk–coverage (Geifman & El-Yaniv 2017): the share of wrong entities among the most confident ones, against the share
+  of all entities that these are. aurc (Geifman et al. 2019) is the area below the curve: the mean, over the entities,
+  of the share of wrong ones among those with at least the same confidence.
 
-Entities of the same confidence are never told apart: they share a bin, and are kept or left out together. All numbers
-are 0 at best. Only predicted entities count: the confidence that a missed entity is none is in no number.
+Entities with the same confidence are never separated: they share a bin, and are kept or left out together. The best
+value of all numbers is 0. Only predicted entities count: no number covers the confidence that a missed entity is none.
 """
 
 from collections.abc import Callable, Iterable
@@ -37,37 +37,37 @@ from nerbench.tasks.scoring.tagged_words import TaggedWords
 N_BINS = 15
 N_POINTS = 20
 LEAST_IN_BIN = 10
-"""Entities a bin, on average, below which there are no bins."""
+"""Minimum average number of entities per bin; with fewer, there are no bins."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How confidence and correctness of the predicted entities go together, by predicted type and `overall`."""
+    """The relation between confidence and correctness of the predicted entities, by predicted type and `overall`."""
 
     rows: list[Row]
-    """Of the table `calibration`, without its identity columns."""
+    """Rows of the table `calibration`, without its identity columns."""
     metrics: list[Row]
-    """The numbers of METRICS, as rows of the table `metrics`, without run and identity."""
+    """The numbers of METRICS as rows of the table `metrics`, without run and identity."""
     reason: str | None
-    """Why nothing could be judged; None where everything could."""
+    """Why nothing was computed; None if everything was."""
 
 
 class Judged(NamedTuple):
-    """Predicted entities with their confidence; all arrays have one element an entity."""
+    """Predicted entities with their confidence; all arrays have one element per entity."""
 
     type: Indices
     confidence: Numbers
-    """NaN where it is unknown."""
+    """NaN if it is unknown."""
     right: Flags
 
 
 class Ranked(NamedTuple):
-    """Entities with a confidence, the surest first; all arrays have one element an entity."""
+    """Entities with a confidence, most confident first; all arrays have one element per entity."""
 
     confidence: Numbers
     right: Flags
     n_as_sure: Indices
-    """How many are at least as sure."""
+    """The number of entities with at least the same confidence."""
 
     @classmethod
     def of(cls, confidence: Numbers, right: Flags) -> "Ranked":
@@ -77,15 +77,17 @@ class Ranked(NamedTuple):
         return cls(ranked, right[order], np.searchsorted(-ranked, -ranked, side="right"))
 
     def surest(self, n: int) -> Indices:
-        """(n,) how many are the surest 1/n, 2/n, …, 1 of them, with those that are as sure as the last of these."""
+        """(n,) the number of the most confident 1/n, 2/n, …, 1 of the entities, including those tied with the last of
+        these."""
         shares = np.arange(1, n + 1)
         return self.n_as_sure[-(-shares * len(self.right) // n) - 1]
 
 
 def calibration(parts: Iterable[TaggedWords]) -> Calibration:
-    """Judge the predicted entities of a corpus, whose parts know the same types; those without a score are left out.
+    """Calibration of the predicted entities of a corpus, whose parts have the same types; entities without a score are
+    left out.
 
-    Each of these types has its metrics, undefined ones with a reason. Held in memory are three numbers an entity.
+    Each type has its metrics; undefined ones have a reason. Memory holds three numbers per entity.
     """
     types: tuple[str, ...] = ()
     found = []
@@ -105,7 +107,7 @@ def calibration(parts: Iterable[TaggedWords]) -> Calibration:
 
 
 def error_in_equal_mass(ranked: Ranked) -> float | None:
-    """None where there are too few entities for bins."""
+    """None if there are too few entities for bins."""
     bins = _bins(ranked)
     if not bins:
         return None
@@ -114,7 +116,7 @@ def error_in_equal_mass(ranked: Ranked) -> float | None:
 
 
 def error_in_equal_width(ranked: Ranked) -> float | None:
-    """None where there are too few entities for bins."""
+    """None if there are too few entities for bins."""
     if len(ranked.right) < N_BINS * LEAST_IN_BIN:
         return None
     upper_ends = np.arange(1, N_BINS) / N_BINS
@@ -124,12 +126,12 @@ def error_in_equal_width(ranked: Ranked) -> float | None:
 
 
 def brier(ranked: Ranked) -> float | None:
-    """None where there are no entities."""
+    """None if there are no entities."""
     return float(np.mean((ranked.confidence - ranked.right) ** 2)) if len(ranked.right) else None
 
 
 def area_under_risk(ranked: Ranked) -> float | None:
-    """None where there are no entities."""
+    """None if there are no entities."""
     n_wrong = np.cumsum(~ranked.right)
     return float(np.mean(n_wrong[ranked.n_as_sure - 1] / ranked.n_as_sure)) if len(n_wrong) else None
 
@@ -151,7 +153,7 @@ def _judge(part: TaggedWords) -> Judged:
 
 
 def _bins(ranked: Ranked) -> list[Row]:
-    """One row a bin, also for one that entities of equal confidence leave empty; none where there are too few."""
+    """One row per bin, also for a bin that ties leave empty; none if there are too few entities."""
     if len(ranked.right) < N_BINS * LEAST_IN_BIN:
         return []
     bounds = [0, *ranked.surest(N_BINS).tolist()]
@@ -165,7 +167,7 @@ def _curve(ranked: Ranked) -> list[Row]:
 
 
 def _row(kind: str, position: int, ranked: Ranked, start: int, end: int) -> Row:
-    """What there is to say of the entities from rank `start` to before `end`."""
+    """The columns of a row for the entities from rank `start` up to `end`."""
     confidence, n = ranked.confidence[start:end], end - start
     return {
         "kind": kind,

@@ -1,6 +1,6 @@
-"""The tables `confusion` and `errors`: gold and predicted entities side by side.
+"""The tables `confusion` and `errors`: gold and predicted entities in pairs.
 
-`errors` has every entity that is missed, made up, or given another type or other boundaries.
+`errors` has every entity that is missed, spurious, or has another type or other boundaries.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ Numbers = npt.NDArray[np.float64]
 
 
 class Aligned(NamedTuple):
-    """Entities read as `strict`, and which of them are about the same words."""
+    """Entities decoded as in `strict`, and which of them are paired."""
 
     gold: Entities
     predicted: Entities
     pairs: Pairs
-    """One-to-one, of entities that overlap; the same boundaries always pair."""
+    """One-to-one pairs of overlapping entities; entities with the same boundaries are always paired."""
 
     @property
     def same_boundaries(self) -> Flags:
@@ -47,16 +47,16 @@ class Aligned(NamedTuple):
 
 
 def align(part: TaggedWords) -> Aligned:
-    """Pair the entities of a part: as many pairs as can be, then as many of the same type (see `pair_entities`)."""
+    """Pair the entities of a part: as many pairs as possible, then as many of the same type (see `pair_entities`)."""
     starts = part.sentence_starts
     gold, predicted = (extract(codes, starts, "strict") for codes in (part.gold, part.predicted))
     return Aligned(gold, predicted, pair_entities(gold, predicted, prefer="span"))
 
 
 def lowest_scores(part: TaggedWords, start: Indices, end: Indices) -> Numbers:
-    """The least score of the words from each `start` to before its `end`, none empty; NaN where no word has one.
+    """The lowest score of the words from each `start` up to `end`; NaN if no word has one. No span is empty.
 
-    A word that the tokenizer makes no pieces of has no score; the others speak for its entity.
+    A word without tokens has no score; the score of its entity comes from the other words.
     """
     if part.score is None:
         return np.full(len(start), np.nan)
@@ -69,12 +69,12 @@ BOUNDARIES = ("none", "overlap", "same")
 
 
 def confusion(parts: Iterable[TaggedWords]) -> list[Row]:
-    """Rows of the table `confusion` without its identity columns: one a gold type, predicted type and `boundaries`.
+    """Rows of the table `confusion` without its identity columns: one per gold type, predicted type and `boundaries`.
 
-    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`scoring/pairing.py`),
-    so that each is counted once: the `n` of the rows with a `gold_label` sum to the gold entities of that type, those
-    with a `pred_label` to the predicted ones, and right ones are those with the same type and the `same` boundaries.
-    Entities without a pair stand against `O`, with the boundaries `none`.
+    Gold and predicted entities, decoded as in `strict`, are paired one-to-one if they overlap (`scoring/entities.py`),
+    so that each counts once: the `n` of rows with a `gold_label` add up to the gold entities of that type, those with a
+    `pred_label` to the predicted ones. Right entities have the same type and the `same` boundaries. Entities without a
+    pair are counted against `O`, with the boundaries `none`.
     """
     counts: Counter[tuple[str, str, str]] = Counter()
     for part in parts:
@@ -86,7 +86,7 @@ def confusion(parts: Iterable[TaggedWords]) -> list[Row]:
 
 
 def _cells(part: TaggedWords) -> Iterator[tuple[tuple[str, str, str], int]]:
-    """The cells of one part that are not empty."""
+    """The non-empty cells of one part."""
     aligned = align(part)
     gold, predicted, (gold_at, pred_at) = aligned
     labels = (*part.types, OUTSIDE)
@@ -106,12 +106,13 @@ SCHEMA = pa.schema([field for field in schema("errors") if field.name not in {"r
 KINDS = ("missed", "spurious", "type", "boundary", "type+boundary")
 MISSED, SPURIOUS, TYPE, BOUNDARY, TYPE_AND_BOUNDARY = range(len(KINDS))
 LONGEST = 200
-"""Words of a sentence that are given whole. A sentence of 10,000 words, given with each of its errors, fills a disk."""
+"""Maximum length, in words, of a sentence that is stored whole. A sentence of 10,000 words, stored with each of its
+errors, would fill a disk."""
 NONE = -1
 
 
 class Spans(NamedTuple):
-    """The gold or the predicted entities of the errors, one element an error; NONE where it has none."""
+    """The gold or the predicted entities of the errors, one element per error; NONE if an error has none."""
 
     start: Indices
     end: Indices
@@ -125,7 +126,7 @@ class Spans(NamedTuple):
 
 
 class Wrong(NamedTuple):
-    """Errors in the order of their words; all arrays have one element an error, positions count the part's words."""
+    """Errors in the order of their words; all arrays have one element per error, and positions are within the part."""
 
     gold: Spans
     predicted: Spans
@@ -134,17 +135,17 @@ class Wrong(NamedTuple):
     low: Indices
     """First word of either entity."""
     high: Indices
-    """After the last word of either."""
+    """Position after the last word of the two entities."""
 
 
 def errors(parts: Iterable[TaggedWords]) -> pa.Table:
     """Rows of the table `errors` without its identity columns, in the order of the words.
 
-    Gold and predicted entities, read as `strict`, are paired one-to-one where they overlap (`scoring/pairing.py`),
-    so that each stands in at most one row: `type` (same boundaries, other type), `boundary` (same type, other
-    boundaries), `type+boundary`, `missed` (a gold entity without a pair), `spurious` (a predicted one). So all but
-    `spurious` are n_gold − tp rows, all but `missed` n_pred − tp. Of a sentence of more than LONGEST words, the text
-    is that of the entities and of LONGEST / 2 words on either side.
+    Gold and predicted entities, decoded as in `strict`, are paired one-to-one if they overlap (`scoring/entities.py`),
+    so that each is in at most one row: `type` (same boundaries, other type), `boundary` (same type, other boundaries),
+    `type+boundary`, `missed` (a gold entity without a pair), `spurious` (a predicted one without a pair). Therefore,
+    all kinds but `spurious` have n_gold − tp rows, and all but `missed` n_pred − tp. For a sentence of more than
+    LONGEST words, the text has the entities and LONGEST / 2 words on either side.
     """
     return pa.Table.from_batches([_batch(part, _wrong(align(part))) for part in parts], SCHEMA)
 
@@ -167,9 +168,9 @@ def _wrong(aligned: Aligned) -> Wrong:
 
 
 def _spans(entities: Entities, at: Sequence[Indices]) -> Spans:
-    """The entities at these positions, NONE where that is the position."""
+    """The entities at these positions; NONE stays NONE."""
     indices = np.concatenate(at)
-    # What NONE, the last position, picks: an element more than there are entities.
+    # The element for NONE, which is the last position: one more than there are entities.
     return Spans(*(np.append(values, NONE)[indices] for values in (entities.start, entities.end, entities.type)))
 
 
@@ -194,7 +195,7 @@ def _batch(part: TaggedWords, wrong: Wrong) -> pa.RecordBatch:
 
 
 def _entity(side: str, spans: Spans, part: TaggedWords, first: Indices) -> dict[str, pa.Array]:
-    """Columns about the gold (`gold`) or the predicted (`pred`) entities; nulls where there is none."""
+    """Columns about the gold (`gold`) or the predicted (`pred`) entities; null if there is none."""
     none = ~spans.there
     labels = np.array([*part.types, ""], object)
     return {
@@ -210,14 +211,14 @@ def _numbers(numbers: Indices | None, at: Indices) -> pa.Array:
 
 
 def _context(wrong: Wrong, first: Indices, last: Indices) -> tuple[Indices, Indices]:
-    """Where the text of each error's sentence starts and ends."""
+    """Start and end of the text of each error's sentence."""
     fits = last - first <= LONGEST
     start = np.where(fits, first, np.maximum(first, wrong.low - LONGEST // 2))
     return start, np.where(fits, last, np.minimum(last, wrong.high + LONGEST // 2))
 
 
 def _joined(text: pa.ChunkedArray | None, start: Indices, end: Indices) -> pa.Array:
-    """(spans,) the words from each `start` to before its `end` with blanks between; null where words are not known."""
+    """(spans,) the words from each `start` up to `end`, with blanks between them; null if the words are unknown."""
     if text is None:
         return pa.nulls(len(start), pa.string())
     lengths = end - start
@@ -228,9 +229,9 @@ def _joined(text: pa.ChunkedArray | None, start: Indices, end: Indices) -> pa.Ar
 
 
 def _read_otherwise(part: TaggedWords, low: Indices, high: Indices) -> Flags:
-    """Whether among the words from each `low` to before its `high` conlleval reads an entity that strict does not.
+    """Whether conlleval decodes an entity among the words from `low` up to `high` that strict does not.
 
-    Those are the ones that begin with `I-`, in the predictions or in the annotation.
+    Such entities begin with `I-`, in the predictions or in the annotation.
     """
     opened = np.zeros(len(part.gold) + 1, np.int64)
     for codes in (part.gold, part.predicted):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def score_user_metrics(predicted: Predicted, config: Config, artifact: ArtifactRef | None) -> list[Row]:
-    """Rows of the metrics that need predictions, or, where the artifact is given, the model, which is loaded once."""
+    """Rows of the metrics that need predictions, or the model if the artifact is given; the model is loaded once."""
     metrics = [one for one in selected_metrics(config) if one.needs != "counts"]
     if not metrics:
         return []
@@ -45,7 +45,7 @@ def score_user_metrics(predicted: Predicted, config: Config, artifact: ArtifactR
 
 
 def read_predicted(predicted: Predicted, config: Config) -> Predictions:
-    """Stored predictions, as a user's own code gets them."""
+    """Stored predictions in the form that custom code gets."""
     file = read_predictions(config.results, predicted.uri)
     identity = Identity(**{name: getattr(predicted, name) for name in Identity._fields})
     return Predictions(identity=identity, types=file.types, parts=file.parts)

@@ -1,1 +1,2 @@
-"""Faults planted into copies of the user's model, corpus and predictions, to show that the gates notice each."""
+"""The audit: plants faults in copies of the user's model, corpus and predictions, and checks that the gates detect
+each."""

@@ -1,4 +1,5 @@
-"""The self-audit: does every gate notice the fault that it is there for, and let everything else pass?"""
+"""The audit of the gates: whether every gate detects the fault that it is responsible for, and passes everything
+else."""
 
 import re
 import shutil
@@ -23,28 +24,28 @@ _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
 class Gate(NamedTuple):
-    """What must notice a fault."""
+    """A gate that must detect a fault."""
 
     name: str
     ask: Callable[[Copy], str | None]
-    """Raises its objection; returns None or a remark where it lets the copy pass."""
+    """Raises the gate's objection; otherwise returns a remark or None."""
 
 
 class Answer(NamedTuple):
-    """What a gate did."""
+    """The result of a gate."""
 
     objected: bool
     said: str
 
 
 class Fault(NamedTuple):
-    """What is planted, and what must notice it."""
+    """A fault to plant, and the gate that must detect it."""
 
     name: str
     plant: Callable[[Copy], Copy]
     gate: Gate
     says: str
-    """Part of the objection: one for another reason does not count."""
+    """Part of the expected objection: an objection for another reason does not count."""
 
 
 class Outcome(NamedTuple):
@@ -55,11 +56,11 @@ class Outcome(NamedTuple):
     said: str
     ok: bool
     outcome: str
-    """`caught`, `NOT CAUGHT`; for the control `passes`, `FALSE ALARM`."""
+    """`caught` or `NOT CAUGHT`; for the control, `passes` or `FALSE ALARM`."""
 
 
 class Audit(NamedTuple):
-    """What was audited, and how it went."""
+    """The audited model and the results."""
 
     model: str
     artifact_id: str
@@ -71,7 +72,7 @@ class Audit(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether every fault was caught and nothing else."""
+        """Whether every fault was caught, and nothing else."""
         return all(outcome.ok for outcome in self.outcomes)
 
 
@@ -103,9 +104,9 @@ FAULTS = (
 
 
 def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None) -> Audit:
-    """Plant every fault into a copy of its own and ask its gate; all gates are asked about a copy without one, too.
+    """Plant every fault in its own copy and ask its gate; also ask all gates about a copy without a fault.
 
-    Only a temporary folder below the cache is written to. Raises like `prepare`.
+    Writes only to a temporary folder below the cache. Raises like `prepare`.
     """
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="audit-", dir=cache_folder()) as folder:
@@ -130,7 +131,7 @@ def audit(config: Config, artifact: ArtifactRef, tell: Tell = lambda text: None)
 
 
 def find_model(store: str, reference: str | None) -> ArtifactRef:
-    """The one that is meant, or the newest of the store; raises InputError where there is none, or several."""
+    """The named model, or the newest one in the store. Raises InputError if there is none, or several."""
     if reference is None:
         if not (summaries := Store(store).list()):
             remedy = "train one with `nerbench train`, or name one: nerbench doctor --audit FOLDER"
@@ -143,7 +144,7 @@ def find_model(store: str, reference: str | None) -> ArtifactRef:
 
 
 def _control(honest: Copy, tell: Tell) -> Outcome:
-    tell("planting: nothing; asking: every gate")
+    tell("planting no fault; asking every gate")
     answers = {gate.name: _asked(honest, gate) for gate in dict.fromkeys(fault.gate for fault in FAULTS)}
     objections = "; ".join(f"{name}: {answer.said}" for name, answer in answers.items() if answer.objected)
     outcome = "FALSE ALARM" if objections else "passes"
@@ -159,7 +160,7 @@ def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
 
 
 def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
-    """What a gate says to a copy in which something was planted: a line without its folder, digests shortened."""
+    """The result of a gate for a copy with a fault, as one line without folders and with shortened digests."""
     folder = honest.folder.parent / "copy"
     with private_cache(folder / "cache"):
         try:

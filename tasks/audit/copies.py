@@ -1,9 +1,8 @@
-"""Copies of all that a benchmark reads and writes, in separate folders, in which faults can be planted.
+"""Copies of everything that a benchmark reads and writes, in separate folders, in which faults can be planted.
 
-The corpus is an excerpt: its first sentences, as many as a gate needs.
-
-A copy has a store with the model twice, as the baseline and as the candidate; the first sentences of the corpus; and
-results with one run, which scored the baseline. What is done here is done by the functions that flows call.
+A copy has a store with the model twice, as the baseline and as the candidate; an excerpt of the corpus, as many of its
+first sentences as a gate needs; and results with one run, which scored the baseline. The functions that flows call make
+all of it.
 """
 
 import io
@@ -35,15 +34,15 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LEAST, MOST = 300, 3000
-"""Sentences."""
+"""Minimum and maximum number of sentences."""
 ENTITIES, UNITS = 50, 20
-"""Entities, and documents (sentences where there are none) that hold one: an interval needs 30 in 15."""
+"""Entities, and documents (sentences if there are no documents) with an entity: an interval needs 30 in 15."""
 
 
 def write_excerpt(corpus: Corpus, path: Path) -> None:
-    """Write JSON lines with `tokens`, IOB2 `ner_tags` and, where the corpus has documents, `document`.
+    """Write JSON lines with `tokens`, IOB2 `ner_tags` and, if the corpus has documents, `document`.
 
-    Raises CorpusError where the sentences hold no entity.
+    Raises CorpusError if the sentences hold no entity.
     """
     n_sentences = enough(corpus)
     words, tags = (list(islice(sentences, n_sentences)) for sentences in (corpus.words, corpus.tags))
@@ -58,7 +57,7 @@ def write_excerpt(corpus: Corpus, path: Path) -> None:
 
 
 def enough(corpus: Corpus) -> int:
-    """How many of the first sentences have ENTITIES in UNITS: LEAST or more, never more than MOST or there are."""
+    """The number of first sentences with ENTITIES in UNITS: at least LEAST, at most MOST or all."""
     n_entities, units = 0, set()
     for number, tags in enumerate(islice(corpus.tags, MOST)):
         if begun := sum(tag.startswith("B-") for tag in tags):
@@ -72,7 +71,7 @@ def enough(corpus: Corpus) -> int:
 BASELINE, CANDIDATE = "champion", LATEST
 """Aliases of the two artifacts."""
 BEFORE, TONIGHT = "before", "tonight"
-"""Runs: the one that every copy holds, and the one that a gate is asked about."""
+"""The runs: the one in every copy, and the one that a gate is asked about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +80,13 @@ class Copy:
 
     folder: Path
     model: str
-    """The name it is published under."""
+    """The published name."""
     settings: Config
-    """What of the user's configuration holds here too; `config` says where things are."""
+    """The applicable settings of the user's configuration; `config` has the locations."""
     types: tuple[str, ...]
     """The entity types of the whole data set: the copied sentences may lack one."""
     scored: tuple[str, ...] = (CANDIDATE, BASELINE)
-    """Aliases of what a run scores."""
+    """Aliases of the models that a run scores."""
 
     @property
     def config(self) -> Config:
@@ -112,31 +111,31 @@ class Copy:
         return describe(self.config, self.config.datasets[0])[0].model_copy(update={"types": self.types})
 
     def artifact(self, alias: str) -> ArtifactRef:
-        """What the alias means now; raises ArtifactNotFoundError."""
+        """The current target of an alias. Raises ArtifactNotFoundError."""
         (found,) = resolve(f"{self.model}@{alias}", self.config.store)
         return found
 
     def duplicate(self, folder: Path) -> "Copy":
-        """Another copy. Its files are links, so they may be replaced but never written to."""
+        """Another copy. Its files are hard links, so they may be replaced, but not written to."""
         shutil.copytree(self.folder, folder, copy_function=os.link)
         return replace(self, folder=folder)
 
     def publish_named(self, labels: Sequence[str]) -> ArtifactRef:
-        """Publish the model with these names for its outputs, in their order."""
+        """Publish the model with these names for its outputs, in order."""
         ids = {label: number for number, label in enumerate(labels)}
         return self.publish(id2label=dict(enumerate(labels)), label2id=ids)
 
     def publish(self, **changes: Any) -> ArtifactRef:
         """Publish the model with changes of its config.json; it becomes the candidate."""
         root = open_root(str(self.model_folder))
-        told = json.loads(root.read("config.json")) | changes
-        root.replace("config.json", json.dumps(told, indent=2).encode())
+        changed = json.loads(root.read("config.json")) | changes
+        root.replace("config.json", json.dumps(changed, indent=2).encode())
         return Store(self.config.store).publish(self.model_folder, self.model, Provenance())
 
 
 @contextmanager
 def private_cache(folder: Path) -> Iterator[None]:
-    """Let models be kept below this folder, so that the user's cache neither answers nor grows."""
+    """Keep models below this folder, so that the user's cache is neither used nor changed."""
     before = os.environ.get("NERBENCH_CACHE")
     os.environ["NERBENCH_CACHE"] = str(folder)
     try:
@@ -151,12 +150,12 @@ def private_cache(folder: Path) -> Iterator[None]:
 def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
     """Copy the model and the first sentences of the first data set, and score the baseline, without any fault.
 
-    The rule of the gate is the default one, with the configuration's margin and confidence.
+    The gate has its default rule, with the configuration's margin and confidence.
 
     Raises:
-        ConfigError: there is no data set.
-        CorpusError, LabelError, CorruptArtifactError: corpus or model cannot be used.
-        InputError: the model predicts the same for every word, so that no fault would change anything.
+        ConfigError: There is no data set.
+        CorpusError, LabelError, CorruptArtifactError: Corpus or model cannot be used.
+        InputError: The model predicts the same for every word, so that no fault would change anything.
     """
     if not config.datasets:
         remedy = "add one, e.g. {name: mine, files: {test: test.txt}}"
@@ -176,7 +175,7 @@ def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
 
 
 def look_up(copy: Copy, alias: str) -> EvaluationPlan:
-    """What the results hold of an evaluation."""
+    """The cached state of an evaluation."""
     config = copy.config
     return plan(copy.artifact(alias), copy.corpus().words_sha256, config.benchmark, config.results)
 
@@ -194,7 +193,7 @@ def predict(copy: Copy, run_id: str, alias: str) -> Predicted:
 
 
 def score(copy: Copy, run_id: str, alias: str) -> Predicted:
-    """Store the predictions and overall scores of an artifact, and the run's own row."""
+    """Store the predictions and overall scores of an artifact, and the run's row in `runs`."""
     predicted, run, config = predict(copy, run_id, alias), run_of(copy, run_id), copy.config
     artifact, corpus = copy.artifact(alias), copy.corpus()
     counted = count_predictions(config.results, artifact, evaluate(copy, alias), corpus, config)
@@ -205,7 +204,7 @@ def score(copy: Copy, run_id: str, alias: str) -> Predicted:
 
 
 def run_of(copy: Copy, run_id: str) -> Run:
-    """A run that writes into the copy's results."""
+    """A run that writes to the copy's results."""
     now = utc_now()
     return Run(
         run_id=run_id,

@@ -1,6 +1,6 @@
-"""The faults: each function plants one into a copy, and gives the copy back as a run would find it.
+"""The faults: each function plants one in a copy and returns the copy as a run would find it.
 
-Files of a copy are links, so they are replaced, never written to.
+Files of a copy are hard links, so they are replaced, never written to.
 """
 
 import io
@@ -27,11 +27,11 @@ from nerbench.tasks.inference.prediction_files import digest_of
 
 Tags = list[str]
 FEW_SENTENCES, FEW_DOCUMENTS = 40, 3
-"""Of a corpus in which documents are too few to resample."""
+"""Limits for a corpus with too few documents to resample."""
 
 
 def shuffle_labels(copy: Copy) -> Copy:
-    """A new version of the model whose names for its outputs are rotated, `O` excepted."""
+    """A new version of the model whose names for its outputs are rotated, except `O`."""
     copy.publish_named(rotated(copy.artifact(CANDIDATE).labels))
     return copy
 
@@ -46,7 +46,7 @@ def shrink_corpus(copy: Copy) -> Copy:
 
 
 def rotated(labels: Sequence[str]) -> Tags:
-    """Another order of the labels, `O` in its place where there are two others."""
+    """Another order of the labels, with `O` in its place if there are at least two others."""
     others = [label for label in labels if label != OUTSIDE]
     if len(others) < 2:
         return list(labels[::-1])
@@ -57,7 +57,7 @@ def rotated(labels: Sequence[str]) -> Tags:
 def truncate_sentences(copy: Copy) -> Copy:
     """A new version of the model whose stored evaluation has `O` for all words of a sentence after the k-th.
 
-    k is half the median length of the sentences. Record and digests fit, as where a program cuts its input.
+    k is half the median length of the sentences. Record and digests match, as if a program had cut its input.
     """
     honest = _cached(copy, BASELINE)
     corpus = open_corpus(copy.corpus())
@@ -83,23 +83,23 @@ def lose_rows(copy: Copy) -> Copy:
 
 
 def drop_baseline(copy: Copy) -> Copy:
-    """A store without the manifest that the alias of the baseline means."""
+    """A store without the manifest of the baseline's alias."""
     _only(copy, f"{copy.artifact(BASELINE).artifact_id}.json").unlink()
     return copy
 
 
 def drop_baseline_score(copy: Copy) -> Copy:
-    """A run that scores the candidate alone."""
+    """A run that scores only the candidate."""
     return replace(copy, scored=(CANDIDATE,))
 
 
 def drop_score(copy: Copy) -> Copy:
-    """A run that scores the baseline alone."""
+    """A run that scores only the baseline."""
     return replace(copy, scored=(BASELINE,))
 
 
 def flip_weight_byte(copy: Copy) -> Copy:
-    """One byte in the middle of the stored weights, inverted."""
+    """The stored weights with one inverted byte in the middle."""
     files = Store(copy.config.store).manifest(copy.artifact(BASELINE)).files
     blob = _only(copy, next(entry.sha256 for entry in files if entry.path.endswith(".safetensors")))
     data = bytearray(blob.read_bytes())
@@ -109,7 +109,7 @@ def flip_weight_byte(copy: Copy) -> Copy:
 
 
 def change_gold(copy: Copy) -> Copy:
-    """The first `O` of the corpus, annotated as an entity."""
+    """The corpus with its first `O` annotated as an entity."""
     lines = [json.loads(line) for line in copy.corpus_file.read_text(encoding="utf-8").splitlines()]
     tags = next(line["ner_tags"] for line in lines if OUTSIDE in line["ner_tags"])
     tags[tags.index(OUTSIDE)] = f"B-{copy.types[0]}"
@@ -132,14 +132,14 @@ def swap_stored_tag(copy: Copy) -> Copy:
 
 
 def predict_otherwise(copy: Copy) -> Copy:
-    """Two tags of the cached evaluation, swapped with all digests made to fit: what the model said elsewhere."""
+    """Two tags of the cached evaluation, swapped, with matching digests: predictions from another machine."""
     record = _cached(copy, CANDIDATE)
     _keep(copy, record, _with_tags(copy, record.path, swapped))
     return copy
 
 
 def swapped(tags: Tags) -> Tags:
-    """The first tag and the first other one in each other's place."""
+    """The first tag and the first different one, swapped."""
     other = next(at for at, tag in enumerate(tags) if tag != tags[0])
     return [tags[other], *tags[1:other], tags[0], *tags[other + 1 :]]
 
@@ -156,7 +156,7 @@ def _cached(copy: Copy, alias: str) -> EvaluationRecord:
 
 
 def _keep(copy: Copy, record: EvaluationRecord, data: bytes) -> None:
-    """Put predictions and a record that fits them where an evaluation would."""
+    """Put predictions and a matching record where an evaluation would."""
     tags = pq.read_table(io.BytesIO(data))["pred"].combine_chunks()
     digests = {"sha256": sha256_hex(data), "predictions_digest": digest_of(open_corpus(copy.corpus()), tags)}
     kept = record.model_copy(update=digests)
@@ -179,7 +179,7 @@ def _bytes(table: pa.Table) -> bytes:
 
 
 def _stored(copy: Copy) -> tuple[Root, str]:
-    """The `predictions` file of the run before."""
+    """The `predictions` file of the previous run."""
     root = open_root(copy.config.results)
     return root, scored_before(copy).uri.removeprefix(f"{root.url}/")
 

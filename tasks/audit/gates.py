@@ -1,6 +1,6 @@
-"""The gates that a fault must trip: each asks the function that the commands use, and says what it objected.
+"""The gates that a fault must trip. Each calls the function that the commands use, and returns its objection.
 
-A gate raises its objection as a NerbenchError. One that returns has let the copy pass, perhaps with a remark.
+A gate raises its objection as a NerbenchError. If it returns, it passes the copy, perhaps with a remark.
 """
 
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
@@ -18,7 +18,7 @@ from nerbench.tasks.audit.copies import (
     score,
 )
 from nerbench.tasks.comparison.compare import Query, compare
-from nerbench.tasks.comparison.quality_gate import decide, find_baseline, measure_stored, missing, refuse, said
+from nerbench.tasks.comparison.quality_gate import decide, describe, find_baseline, measure_stored, missing, refuse
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.comparison.scored_runs import find_scored_run
 from nerbench.tasks.config import GateConfig
@@ -31,7 +31,7 @@ SAME_AGAIN = "inferred again, the same tags as before"
 
 
 def quality_gate(copy: Copy) -> str:
-    """The candidate beside its baseline, by the rule of the gate; other verdicts than `pass` are remarked on."""
+    """Compare the candidate with its baseline by the rule of the gate; verdicts other than `pass` are remarks."""
     config = copy.config
     gate = config.gate or GateConfig()
     candidate = copy.artifact(CANDIDATE)
@@ -43,17 +43,17 @@ def quality_gate(copy: Copy) -> str:
     measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
     rows = decide(gate, measured)
     refuse(rows)
-    return "; ".join(said(row) for row in rows if row["verdict"] != "pass")
+    return "; ".join(describe(row) for row in rows if row["verdict"] != "pass")
 
 
 def reproducibility_gate(copy: Copy) -> None:
-    """The unchanged model beside what it predicted in the run before."""
+    """Compare the unchanged model with its predictions in the previous run."""
     predicted = predict(copy, TONIGHT, CANDIDATE)
     refuse(changed(run_of(copy, TONIGHT), copy.config, [predicted]))
 
 
 def comparison(copy: Copy) -> None:
-    """What `nerbench compare` says of the run before and tonight's."""
+    """The verdict of `nerbench compare` on the previous and the current run."""
     score(copy, TONIGHT, CANDIDATE)
     found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{TONIGHT}", copy.config, Query())
     if found.verdict != "pass":
@@ -61,20 +61,20 @@ def comparison(copy: Copy) -> None:
 
 
 def verification(copy: Copy) -> None:
-    """What `nerbench artifacts verify` says of the store."""
+    """The result of `nerbench artifacts verify` for the store."""
     (found,) = verify(f"{copy.model}@{BASELINE}", copy.config.store)
     if not found.ok:
         raise CorruptArtifactError("; ".join(found.problems))
 
 
 def loading(copy: Copy) -> None:
-    """Fetching the model to a machine that never loaded it."""
+    """Load the model on a machine without a local copy."""
     with private_cache(copy.folder / "empty cache"):
         materialise(copy.artifact(BASELINE))
 
 
 def cached_predictions(copy: Copy) -> None:
-    """Looking up an evaluation, and inferring again where its predictions cannot be trusted."""
+    """Look up an evaluation, and infer again if its predictions cannot be trusted."""
     found = look_up(copy, CANDIDATE)
     if found.state != "cached":
         same = predict(copy, TONIGHT, CANDIDATE).predictions_digest == scored_before(copy).predictions_digest
@@ -82,17 +82,17 @@ def cached_predictions(copy: Copy) -> None:
 
 
 def canary_gate(copy: Copy) -> None:
-    """Inferring all of a cached evaluation again."""
+    """Repeat the inference of a whole cached evaluation."""
     artifact, corpus, found = copy.artifact(CANDIDATE), open_corpus(copy.corpus()), look_up(copy, CANDIDATE)
     canary.check(artifact, corpus, found, range(n_blocks(corpus)), copy.config.results)
 
 
 def stored_predictions(copy: Copy) -> None:
-    """Reading the table that every score and comparison starts from."""
+    """Read the table on which every score and comparison is based."""
     read_predictions(copy.config.results, scored_before(copy).uri)
 
 
 def scored_before(copy: Copy) -> Predicted:
-    """The predictions that the run before stored."""
+    """The predictions that the previous run stored."""
     (found,) = find_scored_run(f"{copy.model}@{BASELINE}#{BEFORE}", copy.config.store, copy.config.results).scored
     return found

@@ -1,1 +1,1 @@
-"""Two artifacts, or two runs of one, side by side: what is compared, which entities flipped, and where it ran."""
+"""Comparisons of two artifacts, or of two runs of one: scores, flipped entities and environments; and the gates."""

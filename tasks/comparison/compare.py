@@ -1,4 +1,5 @@
-"""Two scored artifacts beside each other: what differs, whether it is more than noise, and which entities flipped."""
+"""The comparison of two scored artifacts: how they differ, whether that is more than noise, and which entities
+flipped."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
 class Query(NamedTuple):
-    """What of two sides is compared, and what is concluded from it."""
+    """What to compare, and how to judge it."""
 
     dataset: str | None = None
-    """Every one by default."""
+    """By default, every data set."""
     gold: str | None = None
-    """The annotation that decides; the data set's own by default."""
+    """The annotation that decides; by default, the data set's own."""
     margin: float = 0.5
-    """Points that a number may fall without being a regression."""
+    """Largest drop, in points, that is not a regression."""
     confidence: float = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlippedOn:
-    """The flips on one data set beside one annotation."""
+    """The flips on one data set against one annotation."""
 
     dataset: str
     gold: str
@@ -40,33 +41,33 @@ class FlippedOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything that is known of the difference between two sides."""
+    """The result of a comparison."""
 
     base: ScoredRun
     candidate: ScoredRun
     verdict: Verdict | None
-    """None where the two are not comparable."""
+    """None if the two are not comparable."""
     frozen: bool
-    """Whether the two are one model with the same settings, of which any flip is real."""
+    """Whether both are one model with the same settings, so that every flip is real."""
     reasons: tuple[str, ...]
-    """Why something of them, or all of it, is not comparable, and what decided otherwise than by an interval."""
+    """Why all or parts of the two are not comparable, and what decided instead of an interval."""
     deltas: tuple[Row, ...]
     flipped: tuple[FlippedOn, ...]
-    """Beside the annotation that decides."""
+    """Against the annotation that decides."""
     environment: dict[str, dict[str, Any]]
 
     @property
     def is_one_model(self) -> bool:
-        """Whether both sides are the same weights, configuration and tokenizer."""
+        """Whether both have the same weights, configuration and tokenizer."""
         return self.base.model_sha256 == self.candidate.model_sha256
 
     @property
     def compared(self) -> str:
-        """What a difference says, and what it does not."""
+        """What a difference means here."""
         if self.frozen:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:
-            return "one model with other settings, or in runs whose settings nobody knows"
+            return "one model with other settings, or in runs whose settings are unknown"
         return "this compares two artifacts, not two recipes: one recipe with two seeds can differ by more"
 
     @property
@@ -75,7 +76,7 @@ class Comparison:
         return [row for row in self.deltas if row["primary"]]
 
     def to_json(self) -> dict[str, Any]:
-        """What `compare --json` prints."""
+        """The output of `compare --json`."""
         found: dict[str, list[Row]] = {"gained": [], "lost": [], "changed": []}
         for one in self.flipped:
             for kind, listed in to_json(one.flips).items():
@@ -94,16 +95,16 @@ class Comparison:
         }
 
 
-def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparison:
-    """Compare what two references mean (as of `scored_runs.find_scored_run`) from their stored predictions.
+def compare(base: str, candidate: str, config: Config, query: Query) -> Comparison:
+    """Compare the runs that two references name (see `scored_runs.find_scored_run`) by their stored predictions.
 
-    Verdicts are those of `tasks/statistics/verdicts.py` on overall strict F1, the worst of the data sets. Identical
-    predictions pass; one model with the same settings that predicts differently is a regression, whatever its F1.
-    Raises InputError where a side cannot be found.
+    The verdict is the worst over the data sets of the verdicts on overall strict F1 (`tasks/statistics/verdicts.py`).
+    Identical predictions pass. One model with the same settings that predicts differently is a regression, whatever its
+    F1. Raises InputError if one of the two runs cannot be found.
     """
-    sides = [_find(one, config, asked) for one in (base, candidate)]
+    sides = [_find(one, config, query) for one in (base, candidate)]
     pairs = common(*sides)
-    deciding = _deciding(pairs, asked.gold)
+    deciding = _deciding(pairs, query.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
     if any(pair.reasons for pair in deciding):
         return _comparison(sides, reasons)
@@ -111,11 +112,11 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
     rows: list[Row] = []
     for pair in pairs:
         if not pair.reasons:
-            found = _deltas(pair, config, asked)
+            found = _deltas(pair, config, query)
             reasons += found.reasons
             is_deciding = (pair.dataset, pair.gold) in decisions
             rows += [row | {"primary": is_deciding and is_headline(row)} for row in found.rows]
-    rows = _with_verdicts(rows, deciding, asked)
+    rows = _with_verdicts(rows, deciding, query)
     flipped = tuple(_flipped(pair, config.results) for pair in deciding)
     frozen = _is_frozen(sides, deciding)
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
@@ -124,17 +125,17 @@ def compare(base: str, candidate: str, config: Config, asked: Query) -> Comparis
     return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
 
 
-def _find(reference: str, config: Config, asked: Query) -> ScoredRun:
-    """A side; of the data set asked for, where it was scored on that."""
+def _find(reference: str, config: Config, query: Query) -> ScoredRun:
+    """The scored run that a reference names, restricted to the wanted data set. Raises InputError."""
     try:
-        return find_scored_run(reference, config.store, config.results, dataset=asked.dataset)
+        return find_scored_run(reference, config.store, config.results, dataset=query.dataset)
     except InputError:
-        if asked.dataset is None:
+        if query.dataset is None:
             raise
         there = {one.dataset for one in find_scored_run(reference, config.store, config.results).scored}
-        if asked.dataset in there:
+        if query.dataset in there:
             raise
-        problem = f"{reference} was not scored on {asked.dataset}"
+        problem = f"{reference} was not scored on {query.dataset}"
         raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
@@ -149,7 +150,7 @@ def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any
 
 
 def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedRuns]:
-    """Of each data set the annotation asked for, else its own. Raises InputError where none has it."""
+    """For each data set, the wanted annotation, by default its own. Raises InputError if neither side has it."""
     found = [pair for pair in pairs if pair.gold == (gold or pair.dataset)]
     if not found:
         there = ", ".join(sorted({pair.gold for pair in pairs}))
@@ -160,14 +161,14 @@ def _deciding(pairs: Sequence[ComparedRuns], gold: str | None) -> list[ComparedR
 class _Deltas(NamedTuple):
     rows: list[Row]
     reasons: list[str]
-    """Which slices could not be compared."""
+    """The slices that could not be compared."""
 
 
-def _deltas(pair: ComparedRuns, config: Config, asked: Query) -> _Deltas:
+def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
     base, candidate = (count_to_compare(one, config) for one in pair.both)
     seed = seed_of(pair.both[0].words_sha256, pair.both[0].gold_sha256)
-    rows = deltas(base, candidate, seed=seed, confidence=asked.confidence)
-    about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": asked.confidence}
+    rows = deltas(base, candidate, seed=seed, confidence=query.confidence)
+    about = {"dataset": pair.dataset, "gold": pair.gold, "confidence": query.confidence}
     apart = ", ".join(slices_apart(base, candidate))
     problem = f"{pair.dataset} against {pair.gold}: only one side has the slice, or other entities in it: {apart}"
     return _Deltas([about | row for row in rows], [problem] if apart else [])
@@ -191,14 +192,14 @@ def _changed(pair: ComparedRuns) -> str:
     return f"one model with the same settings predicts differently on {pair.dataset}, so any flip is real"
 
 
-def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], asked: Query) -> list[Row]:
-    """The rows, each with a verdict where it decides; those that do are adjusted together."""
+def _with_verdicts(rows: Iterable[Row], deciding: Iterable[ComparedRuns], query: Query) -> list[Row]:
+    """The rows, with a verdict for those that decide; their p-values are adjusted together."""
     same = {(pair.dataset, pair.gold) for pair in deciding if pair.is_identical}
     known = [
-        row | {"margin": asked.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}
+        row | {"margin": query.margin / 100, "verdict": "pass" if (row["dataset"], row["gold"]) in same else None}
         for row in rows
     ]
-    judged = iter(decided([row for row in known if row["primary"]], asked.confidence))
+    judged = iter(decided([row for row in known if row["primary"]], query.confidence))
     return [next(judged) if row["primary"] else row | {"verdict": None} for row in known]
 
 

@@ -1,12 +1,12 @@
-"""Candidate − base, number by number, on the same words and annotation, paired by document, with a verdict on each.
+"""Differences candidate − base of all numbers, on the same words and annotation, paired by document, with verdicts.
 
 Numbers that are decided together share one correction: the rules of a gate for one model, or those of `compare`.
 
-A number whose entities stand in fewer than 20 documents is paired by sentence, if the counts by sentence are given too.
-An interval is that of the paired bootstrap: both models on the same resamples. A p-value is that of the paired
-permutation test, which swaps the models' whole units. The overall value of each metric, slice and mode stands for
-itself; its labels are one family, whose p-values are adjusted by Holm's method. What is compared is two artifacts: how
-much another seed of the same recipe would differ is not in it.
+If the entities of a number occur in fewer than 20 documents, the number is paired by sentence, provided that the counts
+by sentence are given. The interval is that of the paired bootstrap, with both models on the same resamples. The p-value
+is that of the paired permutation test, which swaps whole units of the two models. The overall value of each metric,
+slice and mode is tested alone; its labels are one family, whose p-values are adjusted by Holm's method. The comparison
+is between two artifacts: it does not cover how much another seed of the same recipe would differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ from nerbench.tasks.statistics.verdicts import Difference, verdict
 
 PERMUTATIONS = 10_000
 FAMILY = ("level", "mode", "slice", "metric")
-"""What the labels of one Holm family share."""
+"""The columns that the labels of one Holm family share."""
 TESTED = ("delta", "ci_low", "ci_high", "p_value", "detectable")
 Wanted = Callable[[Quantity], bool]
 
@@ -38,24 +38,24 @@ def deltas(
     confidence: float,
     wanted: Wanted = lambda _: True,
 ) -> list[Row]:
-    """One row an entity-level number that both counts give of the same gold; overall ones first, then those of labels.
+    """One row per entity-level number that both counts give for the same gold; overall numbers first, then labels.
 
-    Each with level, mode, slice, label, average, metric; base, candidate, delta; ci_low, ci_high, p_value, p_adjusted,
-    detectable (the smallest true difference that this pair of models on this corpus would show with 80 % power, at the
-    level of the interval); support, unit (`document` or `sentence`: what is resampled and swapped) and reason (why
-    there is no delta, or no interval).
+    Columns: level, mode, slice, label, average, metric; base, candidate, delta; ci_low, ci_high, p_value, p_adjusted;
+    detectable (the smallest true difference that would be found for this pair of models on this corpus with 80 % power,
+    at the level of the interval); support; unit (`document` or `sentence`: the unit of resampling and swapping); and
+    reason (why there is no delta or no interval).
     """
     return _adjusted([row for pairs in _pairs(base, candidate) for row in _rows(pairs, seed, confidence, wanted)])
 
 
 def slices_apart(base: Sequence[Counts], candidate: Sequence[Counts]) -> list[str]:
-    """The slices that cannot be compared: only one side has them, or they hold other gold entities on each."""
+    """The slices that cannot be compared: only one side has them, or their gold entities differ."""
     compared = {pairs.by_document.base.slice for pairs in _pairs(base, candidate)}
     return sorted({one.slice for one in (*base, *candidate)} - compared)
 
 
 class _Pair(NamedTuple):
-    """Counts of the same gold entities, with the same labels."""
+    """Two counts of the same gold entities, with the same labels."""
 
     base: Counts
     candidate: Counts
@@ -65,12 +65,13 @@ class _Pairs(NamedTuple):
     """The pairs of one level, mode and slice."""
 
     by_document: _Pair
-    """By sentence where the corpus has no documents."""
+    """By sentence if the corpus has no documents."""
     by_sentence: _Pair
-    """By document where nobody counted by sentence."""
+    """By document if there are no counts by sentence."""
 
     def of(self, quantity: Quantity) -> _Pair:
-        """By document where enough hold what the number is about, else by sentence."""
+        """The pair by document if enough documents have entities that the number is about, otherwise the pair by
+        sentence."""
         enough = np.count_nonzero(_n_gold(self.by_document, quantity)) >= MIN_UNITS
         return self.by_document if enough else self.by_sentence
 
@@ -93,33 +94,33 @@ def _kind(counts: Counts) -> tuple[str, ...]:
 
 def _rows(pairs: _Pairs, seed: int, confidence: float, wanted: Wanted) -> list[Row]:
     counts = pairs.by_document.base
-    asked = [one for label in {OVERALL: 0, **dict.fromkeys(counts.labels)} for one in quantities(counts, label)]
-    asked = [one for one in asked if wanted(one)]
-    if not asked:
+    chosen = [one for label in {OVERALL: 0, **dict.fromkeys(counts.labels)} for one in quantities(counts, label)]
+    chosen = [one for one in chosen if wanted(one)]
+    if not chosen:
         return []
-    points = [statistics(asked, counts, columns_of(one).sum(0)) for one in pairs.by_document]
-    defined = [one for one, delta in zip(asked, points[1] - points[0], strict=True) if not np.isnan(delta)]
+    points = [statistics(chosen, counts, columns_of(one).sum(0)) for one in pairs.by_document]
+    defined = [one for one, delta in zip(chosen, points[1] - points[0], strict=True) if not np.isnan(delta)]
     known: dict[int, Row] = {}
     for pair in pairs if pairs.by_document is not pairs.by_sentence else pairs[:1]:
         if mine := [one for one in defined if pairs.of(one) is pair]:
             known |= zip(map(id, mine), _tested(pair, mine, seed, confidence), strict=True)
     return [
         _row(pairs.of(one), one, _number(before), _number(after), known.get(id(one)))
-        for one, before, after in zip(asked, *points, strict=True)
+        for one, before, after in zip(chosen, *points, strict=True)
     ]
 
 
-def _tested(pair: _Pair, asked: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
-    """What resampling says of deltas that are defined: `nerbench.tasks.statistics.paired_tests`."""
+def _tested(pair: _Pair, chosen: Sequence[Quantity], seed: int, confidence: float) -> list[Row]:
+    """The results of resampling for deltas that are defined (`nerbench.tasks.statistics.paired_tests`)."""
     columns = [columns_of(one).astype(np.float64) for one in pair]
 
     def delta(sums: Iterable[Numbers]) -> Numbers:
-        before, after = (statistics(asked, pair.base, side) for side in sums)
+        before, after = (statistics(chosen, pair.base, side) for side in sums)
         return after - before
 
     clusters = None
     if (documents := pair.base.documents) is not None:
-        n_gold = [_n_gold(pair, one) for one in asked]
+        n_gold = [_n_gold(pair, one) for one in chosen]
         effect = np.array([design_effect(np.bincount(documents, one)) for one in n_gold])
         clusters = Clusters(effect, [np.count_nonzero(one) for one in n_gold])
     found = assess(columns[0], columns[1], delta, Resampling(seed, RESAMPLES, PERMUTATIONS, confidence), clusters)
@@ -133,7 +134,7 @@ def _n_gold(pair: _Pair, quantity: Quantity) -> Numbers:
 
 
 def _with_labels(counts: Counts, labels: tuple[str, ...]) -> Counts:
-    """The counts with zeros for labels that they lack."""
+    """The counts with zeros for missing labels."""
     values = np.zeros((len(counts.values), len(labels), len(COLUMNS)), np.int64)
     values[:, [labels.index(label) for label in counts.labels]] = counts.values
     return replace(counts, labels=labels, values=values)
@@ -160,7 +161,7 @@ def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, 
 
 
 def _adjusted(rows: list[Row]) -> list[Row]:
-    """With `p_adjusted`: the p-value itself for overall values, Holm's within each family of labels."""
+    """Add `p_adjusted`: the p-value itself for overall values, Holm's adjustment within each family of labels."""
     adjusted = [row | {"p_adjusted": row["p_value"]} for row in rows if row["label"] == OVERALL]
     labelled = sorted((row for row in rows if row["label"] != OVERALL), key=_family)
     for _, group in groupby(labelled, key=_family):
@@ -179,10 +180,10 @@ def _number(value: Any) -> float | None:
 
 
 def decided(rows: Sequence[Row], confidence: float) -> list[Row]:
-    """Rows with `p_adjusted` (by Holm's method over all that have a p-value) and `verdict`, unless they have one.
+    """Add `p_adjusted` (Holm's method over all rows with a p-value), and `verdict` to the rows that have none.
 
     Args:
-        rows: with delta, ci_low, ci_high and p_value as of `deltas.deltas`, margin, and verdict (None: to be found).
+        rows: With delta, ci_low, ci_high and p_value as in `deltas`, and margin. Rows whose verdict is None get one.
     """
     p = holm([np.nan if row["p_value"] is None else row["p_value"] for row in rows])
     return [_decided(row, float(adjusted), confidence) for row, adjusted in zip(rows, p, strict=True)]

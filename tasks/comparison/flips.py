@@ -1,4 +1,4 @@
-"""Which entities flipped between two predictions of the same words: gained, lost, or changed in type or boundary."""
+"""The entities that flipped between two predictions of the same words: gained, lost, or changed in type or boundary."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -9,13 +9,78 @@ import numpy as np
 from nerbench.tasks.scoring.entities import Codes, Entities, Indices, extract, identical
 from nerbench.tasks.scoring.tagged_words import TaggedWords
 
+Kind = Literal["gained", "lost", "changed"]
+KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")
+
+
+class Entity(NamedTuple):
+    """An entity in a sentence."""
+
+    start: int
+    """Position of its first word in the sentence, from 0."""
+    end: int
+    """Position after its last word."""
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """A gold entity that only one side has right, or a region in which only wrong or spurious predictions differ."""
+
+    kind: Kind
+    document: int | None
+    """Number in the split, from 0; None if there are no boundaries."""
+    sentence: int
+    """Number in the split, from 0."""
+    start: int
+    """First word in the sentence: of the gold entity that was gained or lost, otherwise of the whole region."""
+    end: int
+    """The word after the last one."""
+    text: str | None
+    """The words; None if the tables do not have them."""
+    label: str
+    """The type of the gold entity; in a changed region, that of its first gold, candidate or base entity."""
+    gold: tuple[Entity, ...]
+    """All gold entities of the region."""
+    base: tuple[Entity, ...]
+    """All entities of the region that base predicted."""
+    candidate: tuple[Entity, ...]
+    """All entities of the region that the candidate predicted."""
+    sentence_text: str | None
+
+
+def flips(base_parts: Iterable[TaggedWords], candidate_parts: Iterable[TaggedWords]) -> Iterator[Flip]:
+    """The flips from base to candidate, in corpus order.
+
+    Entities are decoded as in `strict`. A region is a connected component of overlapping gold, base and candidate
+    entities in which base and candidate differ. Each gold entity of a region that only the candidate has right was
+    `gained`, and each that only base has right was `lost`; a region with neither has `changed`. Therefore, gained minus
+    lost equals the difference in true positives. Tags that belong to no entity can differ without a flip.
+
+    The parts of the two sides may differ. Raises ValueError if words or gold differ.
+    """
+    for base, candidate in aligned_parts(base_parts, candidate_parts):
+        if not np.array_equal(base.predicted, candidate.predicted):
+            yield from _Part.of(base, candidate).flips()
+
+
+def to_json(found: Iterable[Flip]) -> dict[str, list[dict[str, Any]]]:
+    """Flips by kind, as plain values."""
+    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for flip in found:
+        entities = {
+            side: [entity._asdict() for entity in getattr(flip, side)] for side in ("gold", "base", "candidate")
+        }
+        lists[flip.kind].append({name: value for name, value in vars(flip).items() if name != "kind"} | entities)
+    return lists
+
 
 def aligned_parts(
     base_parts: Iterable[TaggedWords], candidate_parts: Iterable[TaggedWords]
 ) -> Iterator[tuple[TaggedWords, TaggedWords]]:
-    """Parts of the same words of both sides: cut wherever one of them is, and with the entity types of both.
+    """Parts of the same words of both sides, cut wherever one side is cut, with the entity types of both.
 
-    Raises ValueError where words, sentences, documents or gold are not the same. Scores are left out.
+    Raises ValueError if words, sentences, documents or gold differ. Leaves out scores.
     """
     bases, candidates = ((part for part in parts if len(part.gold)) for parts in (base_parts, candidate_parts))
     base, candidate = next(bases, None), next(candidates, None)
@@ -43,7 +108,7 @@ def _cut(tagged: TaggedWords, start: int, stop: int | None) -> TaggedWords:
 
 
 def _same_words(base: TaggedWords, candidate: TaggedWords) -> tuple[TaggedWords, TaggedWords]:
-    """Both with the same types, and with the text if one of them has it."""
+    """Both sides with the same types, and with the text if one of them has it."""
     types = tuple(sorted({*base.types, *candidate.types}))
     base, candidate = _with_types(base, types), _with_types(candidate, types)
     if not np.array_equal(base.gold, candidate.gold):
@@ -67,92 +132,27 @@ def _with_types(tagged: TaggedWords, types: tuple[str, ...]) -> TaggedWords:
     return replace(tagged, types=types, gold=table[tagged.gold], predicted=table[tagged.predicted])
 
 
-Kind = Literal["gained", "lost", "changed"]
-KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")
-
-
-class Entity(NamedTuple):
-    """An entity of a sentence."""
-
-    start: int
-    """0-based position of its first word in the sentence."""
-    end: int
-    """Position after its last word."""
-    type: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Flip:
-    """A gold entity that is right on one side alone, or a place where only wrong or spurious predictions differ."""
-
-    kind: Kind
-    document: int | None
-    """0-based in the split; None where there are no boundaries."""
-    sentence: int
-    """0-based in the split."""
-    start: int
-    """First word in the sentence: of the gold entity that was gained or lost, else of the whole region."""
-    end: int
-    """The word after the last one."""
-    text: str | None
-    """Those words; None where the tables do not hold them."""
-    label: str
-    """The type of the gold entity; in a changed region that of its first gold entity, candidate or base entity."""
-    gold: tuple[Entity, ...]
-    """All gold entities of the region."""
-    base: tuple[Entity, ...]
-    """All that base predicted there."""
-    candidate: tuple[Entity, ...]
-    """All that the candidate predicted there."""
-    sentence_text: str | None
-
-
-def flips(base_parts: Iterable[TaggedWords], candidate_parts: Iterable[TaggedWords]) -> Iterator[Flip]:
-    """The flips from base to candidate in corpus order.
-
-    Entities are read as `strict`. A region is a connected component of overlapping entities of gold, base and
-    candidate in which base and candidate differ. Each of its gold entities that only the candidate has right was
-    `gained`, each that only base has right was `lost`; a region with neither has `changed`. So there are as many more
-    gained than lost as the candidate has more true positives. Tags that belong to no entity can differ without a flip.
-
-    The two sides may be cut into parts differently. Raises ValueError where words or gold are not the same.
-    """
-    for base, candidate in aligned_parts(base_parts, candidate_parts):
-        if not np.array_equal(base.predicted, candidate.predicted):
-            yield from _Part.of(base, candidate).flips()
-
-
-def to_json(found: Iterable[Flip]) -> dict[str, list[dict[str, Any]]]:
-    """Flips by kind, as plain values."""
-    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for flip in found:
-        entities = {
-            side: [entity._asdict() for entity in getattr(flip, side)] for side in ("gold", "base", "candidate")
-        }
-        lists[flip.kind].append({name: value for name, value in vars(flip).items() if name != "kind"} | entities)
-    return lists
-
-
 class _Read(NamedTuple):
-    """The entities of one reading of a part."""
+    """The entities of one tag sequence of a part."""
 
     entities: Entities
     region: Indices
-    """(entities,) number of the component each lies in, rising."""
+    """(entities,) ascending number of each entity's component."""
 
     def within(self, regions: Indices) -> list[slice]:
-        """Which entities lie in each of the regions."""
+        """The slice of entities in each of the regions."""
         first, last = np.searchsorted(self.region, regions), np.searchsorted(self.region, regions, side="right")
         return [slice(*bounds) for bounds in zip(first.tolist(), last.tolist(), strict=True)]
 
     def region_bounds(self, within: slice) -> tuple[int, int]:
-        """The first and the last end of some entities; far apart where there are none."""
+        """The first start and the last end of some entities; without entities, bounds that any minimum and maximum
+        ignores."""
         start, end = self.entities.start[within], self.entities.end[within]
         return (int(start[0]), int(end[-1])) if len(start) else (np.iinfo(np.int64).max, -1)
 
 
 class _Region(NamedTuple):
-    """Where base and candidate differ: the entities of each reading."""
+    """A region in which base and candidate differ: the entities of each tag sequence."""
 
     gold: slice
     base: slice
@@ -161,14 +161,14 @@ class _Region(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Part:
-    """The same words of both sides, read as entities."""
+    """The same words of both sides, decoded to entities."""
 
     words: TaggedWords
     gold: _Read
     base: _Read
     candidate: _Read
     sentence_start: Indices
-    """(sentences + 1,) position of the first word of each, and the end."""
+    """(sentences + 1,) position of the first word of each sentence, and the end."""
 
     @classmethod
     def of(cls, base: TaggedWords, candidate: TaggedWords) -> "_Part":
@@ -227,9 +227,9 @@ class _Part:
 
 
 def _components(readings: list[Entities]) -> list[Indices]:
-    """For each reading, the component of overlapping entities that each of its entities lies in; they follow the words.
+    """For each tag sequence, the number of each entity's component of overlapping entities, in the order of the words.
 
-    Entities stay within their sentences, so components do too.
+    Entities stay within their sentences, so components do, too.
     """
     start = np.concatenate([read.start for read in readings])
     end = np.concatenate([read.end for read in readings])

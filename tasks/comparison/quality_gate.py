@@ -1,7 +1,6 @@
-"""The quality gate: rules that a model is held to beside its baseline, what they found, and what follows from it."""
+"""The quality gate: rules that compare a model with its baseline, and the verdicts and promotions that follow."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
@@ -10,6 +9,7 @@ from nerbench.artifacts.store import Store
 from nerbench.tasks.comparison.deltas import decided, deltas
 from nerbench.tasks.comparison.flips import KINDS, flips
 from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.results.query import NumberKey, number_key
 from nerbench.tasks.scoring.counts import OVERALL, Counts
 from nerbench.tasks.scoring.metrics import Quantity, Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare, read_predictions
@@ -20,16 +20,17 @@ RULE_FIELDS = ("mode", "slice", "label", "metric")
 NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detectable", "support")
 UNDECIDED = "undecided"
 MISSING = "missing"
-"""The verdict where a rule's number is not there, which fails: a gate that judges nothing must not pass."""
+"""The verdict if a rule's number is missing. It fails, because a gate that compares nothing must not pass."""
 Annotation = tuple[str | None, str | None]
 """The names of a data set and of one of its annotations."""
 
 
 def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
-    """What a model is compared with: its own name's alias, or the one reference for all.
+    """The baseline of a model: the target of the alias of its name, or the one reference for all models.
 
-    None where there is no such alias yet and the model is to be the first that gets it. Raises RunFailedError where
-    there is none and none is to be set, and InputError for a reference that means nothing, or several.
+    None if the alias does not exist yet and the gate promotes, so that this model becomes the first baseline. Raises
+    RunFailedError if the alias does not exist and the gate does not promote, and InputError for a reference that names
+    no model or several.
     """
     reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
     if gate.is_alias and not Store(store).has_alias(artifact.name, gate.baseline):
@@ -46,7 +47,7 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
 def measure_stored(
     config: Config, rules: Sequence[GateRule], candidate: Predicted, base: Predicted | None
 ) -> list[Row]:
-    """The rules about this data set and annotation, for `decide`. Raises CorruptArtifactError for a damaged file."""
+    """The rows of the rules for this data set and annotation, as input to `decide`. Raises CorruptArtifactError."""
     gate = config.gate or GateConfig()
     about = {
         "model": candidate.model,
@@ -73,14 +74,15 @@ def measure_stored(
 
 
 def decide(gate: GateConfig, rows: Sequence[Row]) -> list[Row]:
-    """Rows of `gate`: what was measured of one model, on every data set and annotation, with verdict and `failed`."""
+    """Rows of `gate`: all differences of one model, on every data set and annotation, with verdict and `failed`."""
     return [row | {"failed": _fails(gate, row)} for row in decided(rows, gate.confidence)]
 
 
 def missing(
     config: Config, rules: Sequence[GateRule], artifact: ArtifactRef, judged: Collection[Annotation]
 ) -> list[Row]:
-    """What the rules are about and was not measured, for `decide`: the verdict is `missing`."""
+    """Rows for the annotations that the rules are about and that were not scored, as input to `decide`; the verdict is
+    `missing`."""
     gate = config.gate or GateConfig()
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     return [
@@ -94,7 +96,7 @@ def missing(
 
 
 def absent_models(config: Config, there: Collection[str]) -> list[str]:
-    """The configured models that should be benchmarked, as every model of the store is, and are not `there`."""
+    """Configured models that are not in `there`, although the benchmark covers every model of the store."""
     if not any(reference.startswith("*") for reference in config.benchmark.models):
         return []
     return [model.name for model in config.trained_models if model.name not in there]
@@ -107,32 +109,32 @@ def is_improvement(rows: Sequence[Row]) -> bool:
 
 
 def first_promotion(gate: GateConfig, artifact: ArtifactRef) -> Row:
-    """The row of `gate` that says that a model got the alias of the baseline because nothing had it."""
+    """The row of `gate` for a model that got the alias of the baseline because no model had it."""
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     found = {"verdict": "pass", "failed": False, "promoted": True, "reason": "the first one with this alias"}
     return {"kind": "promotion", **about, **found}
 
 
 def promotion(config: Config, gate: GateConfig, decisive: Iterable[Row], *, is_promoted: bool) -> list[Row]:
-    """The rows of `gate` that say whether the alias of the baseline moved, and by what."""
+    """The rows of `gate` for the decision to move the baseline's alias or not."""
     reason = "decided on the reported split" if gate.promote_on == config.benchmark.split else None
     about = {"kind": "promotion", "failed": False, "promoted": is_promoted}
     return [row | about | {"reason": "; ".join(filter(None, (row["reason"], reason))) or None} for row in decisive]
 
 
 def undecided(rows: Iterable[Row]) -> str:
-    """The rows of rules on which the data cannot decide, in words; empty where there are none."""
-    return "; ".join(said(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
+    """The undecided rules as text; empty if there are none."""
+    return "; ".join(describe(row) for row in rows if row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
 def refuse(rows: Iterable[Row]) -> None:
-    """Raises RunFailedError with every row that failed, in words."""
+    """Raise RunFailedError with the text of every row that failed."""
     if failed := [row for row in rows if row["failed"]]:
-        raise RunFailedError("; ".join(map(said, failed)))
+        raise RunFailedError("; ".join(map(describe, failed)))
 
 
-def said(row: Row) -> str:
-    """A row of `gate` in words: `tagger on own: pass: overall strict F1 rose 0.10 points (95% CI …), margin 0.50`."""
+def describe(row: Row) -> str:
+    """A row of `gate` as text: `tagger on own: pass: overall strict F1 rose 0.10 points (95% CI …), margin 0.50`."""
     where = row["model"]
     if row.get("dataset"):
         where += f" on {row['dataset']}" + (f" ({row['gold']})" if row["gold"] != row["dataset"] else "")
@@ -154,18 +156,19 @@ def measure(
     *,
     seed: int,
 ) -> list[Row]:
-    """One row a rule, by its number: the difference with its interval and p-value, for `decide`."""
+    """One row per rule, by its number: the difference with its interval and p-value, as input to `decide`."""
+    keys = {number: number_key(**{name: getattr(rule, name) for name in RULE_FIELDS}) for number, rule in rules.items()}
 
-    def wanted(quantity: Quantity) -> bool:
-        return any(_key(rule) == _key_of(quantity) for rule in rules.values())
+    def wanted(one: Quantity) -> bool:
+        return (one.level, one.mode, one.slice, one.label, one.average, one.metric.name) in keys.values()
 
     found = deltas(base, candidate, seed=seed, confidence=gate.confidence, wanted=wanted)
-    by_key = {tuple(row[name] for name in RULE_FIELDS): row for row in found}
-    return [_measured(gate, number, rule, by_key.get(_key(rule))) for number, rule in rules.items()]
+    by_key = {tuple(row[name] for name in NumberKey._fields): row for row in found}
+    return [_measured(gate, number, rule, by_key.get(keys[number])) for number, rule in rules.items()]
 
 
 def in_words(row: Row) -> str:
-    """`overall strict F1 fell 1.90 points (95% CI -3.10 … -0.80)`, of a delta or a row of the gate."""
+    """A delta or a row of the gate as text: `overall strict F1 fell 1.90 points (95% CI -3.10 … -0.80)`."""
     name = f"{row['label']} {row['mode']} {row['metric'].replace('f1', 'F1')}"
     if row["slice"] != "all":
         name += f" ({row['slice']})"
@@ -180,24 +183,15 @@ def in_words(row: Row) -> str:
 
 
 def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
-    """What a rule is about: of each data set its own annotation, or the one that the rule names."""
+    """The annotations that a rule is about: each data set's own, or the one that the rule names."""
     known = {(one.name, one.name) for one in config.datasets} | {(one.dataset, one.name) for one in config.golds}
     named = ((one.name, rule.gold or one.name) for one in config.datasets if rule.dataset in {None, one.name})
     return [annotation for annotation in named if annotation in known]
 
 
 def _identical(row: Row) -> Row:
-    """Identical predictions pass, however few the entities; a number that is not there is missing all the same."""
+    """Identical predictions pass, however few the entities are; a missing number stays missing."""
     return row if row["verdict"] == MISSING else row | {"verdict": "pass"}
-
-
-def _key(rule: GateRule) -> tuple[Any, ...]:
-    return tuple(getattr(rule, name) for name in RULE_FIELDS)
-
-
-def _key_of(quantity: Quantity) -> tuple[Any, ...]:
-    is_micro = quantity.average in {"", "micro"}
-    return quantity.mode, quantity.slice, quantity.label, quantity.metric.name if is_micro else None
 
 
 def _measured(gate: GateConfig, number: int, rule: GateRule, delta: Row | None) -> Row:

@@ -1,4 +1,4 @@
-"""An unchanged model must predict what it predicted: any flip is real, and no interval plays a part."""
+"""The reproducibility gate: an unchanged model must predict the same as before, so every flip is real."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
@@ -18,25 +18,25 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions, stored
 
 RUNS = 40
-"""Dates that are looked through for the run before: what was not scored for so long starts anew."""
+"""Number of dates to search for the previous run. A model that was not scored for longer has no previous run."""
 _SAME = ("model_sha256", "words_sha256", "gold_sha256", "dtype", "dataset", "gold")
 _COLUMNS = ("run_id", "started_at", *(name for name in Predicted.model_fields if name != "uri"))
 
 
 class Earlier(NamedTuple):
-    """What a model predicted the last time."""
+    """The previous predictions of a model."""
 
     row: Row
-    """Of `metrics`, the columns of `Predicted`."""
+    """The row of `metrics` with the columns of `Predicted`."""
     run: Mapping[str, Any]
-    """That run's row of `runs`."""
+    """The run's row in `runs`."""
 
 
 def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
-    """A row of the gate for each model that predicts differently than in the newest earlier run with its settings.
+    """A row of `gate` for each model that predicts differently than in its newest earlier run with the same settings.
 
-    The row has the flips by kind, and says which run that was and how the environments differ. Predictions of that run
-    that are gone from the results leave no flips to be told, but the change all the same.
+    The row has the number of flips by kind, the earlier run, and the differences between the environments. If the
+    predictions of that run are gone, the row has no flips, but still reports the change.
     """
     configuration = canonical_json(config.model_dump(mode="json")).decode()
     here = environment() | {"run_id": run.run_id, "configuration": configuration}
@@ -49,12 +49,12 @@ def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
 
 
 def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list[Earlier | None]:
-    """For each of `now`, its newest earlier run with these settings; a night is read once for all of them."""
+    """For each of `now`, its newest earlier run with these settings; each date is read once for all of them."""
     found: list[Earlier | None] = [None] * len(now)
     filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id)]
-    for night in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
-        row_of = cache(partial(row_of_run, run.results, date=night.date))
-        rows = sorted(night.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
+    for dated in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
+        row_of = cache(partial(row_of_run, run.results, date=dated.date))
+        rows = sorted(dated.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
         rows_of = {same: list(of) for same, of in groupby(sorted(rows, key=_same), _same)}
         for at, one in enumerate(now):
             if found[at] is None:
@@ -77,7 +77,7 @@ def _same(row: Row) -> tuple[str, ...]:
 def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> Row:
     flipped = _flipped(run.results, before.row, now)
     environments = difference(before.run, here, now.dtype, now.dtype)
-    changes = [f"{name} {sides['base']} then, {sides['candidate']} now" for name, sides in environments.items()]
+    changes = [f"{name} {pair['base']} then, {pair['candidate']} now" for name, pair in environments.items()]
     counts = ", ".join(f"{count} {kind}" for kind, count in flipped.items()) or "whose earlier predictions are gone"
     return {
         "kind": "frozen",
@@ -96,7 +96,7 @@ def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> 
 
 
 def _flipped(results: str, before: Row, now: Predicted) -> dict[str, int]:
-    """How many entities flipped, by kind; nothing where the earlier predictions are gone."""
+    """The number of flipped entities by kind; empty if the earlier predictions are gone."""
     try:
         uris = (stored(results, before).uri, now.uri)
     except InputError:

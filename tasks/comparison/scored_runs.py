@@ -1,4 +1,4 @@
-"""What is compared: a side is one artifact as it was scored in one run, written `REF`, `REF#RUN_ID` or `REF#DATE`."""
+"""Scored runs to compare: one artifact as one run scored it, written `REF`, `REF#RUN_ID` or `REF#DATE`."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_ended
+from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_run
 from nerbench.tasks.scoring.stored_predictions import Predicted, stored
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -29,10 +29,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRun:
-    """One artifact as it was scored in one run."""
+    """One artifact as one run scored it."""
 
     reference: str
-    """As the user wrote it."""
+    """The reference that the user wrote."""
     run_id: str
     date: str
     """The run's logical date, YYYY-MM-DD."""
@@ -40,15 +40,15 @@ class ScoredRun:
     artifact_id: str
     model_sha256: str
     model: str
-    """The name it was known by in the run."""
+    """The name of the model in the run."""
     scored: tuple[Predicted, ...]
     """Ordered by dataset and gold."""
     run: Mapping[str, Any]
-    """The run's row of `runs`, of its last attempt."""
+    """The run's row in `runs`, of its last attempt."""
 
 
 class ComparedRuns(NamedTuple):
-    """What both sides have of one data set and annotation."""
+    """The scores of both sides on one data set and annotation."""
 
     dataset: str
     gold: str
@@ -57,19 +57,19 @@ class ComparedRuns(NamedTuple):
 
     @property
     def reasons(self) -> list[str]:
-        """Why the two cannot be compared; empty where they can."""
+        """Why the two cannot be compared; empty if they can."""
         return reasons(self.base, self.candidate)
 
     @property
     def both(self) -> tuple[Predicted, Predicted]:
-        """The two, where neither is missing."""
+        """Both scores. Neither may be missing."""
         assert self.base is not None
         assert self.candidate is not None
         return self.base, self.candidate
 
     @property
     def is_identical(self) -> bool:
-        """Whether both predicted the same, word for word."""
+        """Whether both have the same predicted tags."""
         base, candidate = self.both
         return base.predictions_digest == candidate.predictions_digest
 
@@ -77,13 +77,13 @@ class ComparedRuns(NamedTuple):
 def find_scored_run(
     reference: str, store: str, results: str, *, dataset: str | None = None, gold: str | None = None
 ) -> ScoredRun:
-    """The side that a reference means: that of the newest run (of that date) with metrics of the artifact that ended.
+    """The scored run that a reference names: by default, the newest complete run with metrics of the artifact.
 
-    What stands before the first `#` is a reference as in `references.py`, to one artifact. A plain name with a
-    run means the artifact that had the name in that run, wherever `latest` points to now. A name or digest that the
-    store does not hold any more is looked up in the results. `dataset` and `gold` restrict what is looked for.
+    The part before the first `#` is a reference to one artifact, as in `references.py`. A plain name with a run means
+    the artifact with this name in that run, whatever `latest` points to now. A name or digest that is no longer in the
+    store is looked up in the results. `dataset` and `gold` restrict the search.
 
-    Raises InputError where nothing or several artifacts are meant, or where the metrics' predictions are gone.
+    Raises InputError if the reference names no artifact or several, or if the predictions of the metrics are gone.
     """
     model, marked, moment = reference.partition("#")
     if not model or (marked and not moment):
@@ -109,7 +109,7 @@ def find_scored_run(
 
 
 def reasons(base: Predicted | None, candidate: Predicted | None) -> list[str]:
-    """Why two scores cannot be compared, a line each; empty where they can."""
+    """The reasons why two scores cannot be compared, one line each; empty if they can be compared."""
     if base is None or candidate is None:
         missing = [name for name, side in (("base", base), ("candidate", candidate)) if side is None]
         return [f"{name} was not scored on this data set and annotation" for name in missing]
@@ -124,13 +124,13 @@ def reasons(base: Predicted | None, candidate: Predicted | None) -> list[str]:
 
 
 def common(base: ScoredRun, candidate: ScoredRun) -> list[ComparedRuns]:
-    """What either side was scored on, paired by the names of data set and annotation, in their order."""
+    """All scores of both sides, paired and sorted by the names of data set and annotation."""
     before, after = ({(one.dataset, one.gold): one for one in side.scored} for side in (base, candidate))
     return [ComparedRuns(*names, before.get(names), after.get(names)) for names in sorted({*before, *after})]
 
 
 def _meaning(model: str, store: str, *, of_run: bool) -> list[Filter]:
-    """What the metrics of the artifact have in their columns."""
+    """Filters for the metrics of the artifact."""
     name, _, selector = model.partition("@")
     if of_run and "/" not in model and not selector:
         return [("model", "=", name)]
@@ -140,7 +140,7 @@ def _meaning(model: str, store: str, *, of_run: bool) -> list[Filter]:
         digest = _DIGEST.fullmatch(selector)
         if "/" in model or name == "*" or (selector and not digest):
             raise
-        # No digit sorts behind `f`, so these are the ids that begin so.
+        # No digit sorts after `f`, so these are the ids with this prefix.
         begins = [("artifact_id", ">=", digest[1]), ("artifact_id", "<", f"{digest[1]}g")] if digest else []
         return [("model", "=", name), *begins]
     if len(refs) != 1:
@@ -149,20 +149,19 @@ def _meaning(model: str, store: str, *, of_run: bool) -> list[Filter]:
 
 
 def _newest(results: str, filters: Sequence[Filter], moment: str) -> EndedRun | None:
-    """What was scored in the newest run, of that date or run where one is given: one row for each annotation."""
+    """The scores of the newest complete run, of that date or run if one is given: one row for each annotation."""
     date, of_run = (moment, None) if _DATE.fullmatch(moment) else (None, moment)
     if of_run:
         named: Filter = ("run_id", "=", of_run)
         filters = [*filters, named]
         date = date_of_run(results, of_run)
-    for found in _scores(results, filters, date):
-        if ended := newest_ended(results, found):
-            return ended._replace(rows=ended.rows.sort_by([("dataset", "ascending"), ("gold", "ascending")]))
-    return None
+    found = newest_run(results, _scores(results, filters, date))
+    by_annotation = [("dataset", "ascending"), ("gold", "ascending")]
+    return found._replace(rows=found.rows.sort_by(by_annotation)) if found else None
 
 
 def _scores(results: str, filters: Sequence[Filter], date: str | None = None) -> Iterator[DatedRows]:
-    """What was scored on each date, the newest first; means over seeds and metrics without predictions are no side."""
+    """The scores of each date, newest first, without means over seeds and metrics without predictions."""
     for found in read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters, date=date):
         known = [pc.field(name).is_valid() for name in _IDENTITY]
         rows = found.rows.filter(reduce(and_, known, pc.field("n_models").is_null()))
@@ -171,7 +170,8 @@ def _scores(results: str, filters: Sequence[Filter], date: str | None = None) ->
 
 
 def _nothing_found(reference: str, store: str, results: str, filters: Sequence[Filter]) -> InputError:
-    """The last runs or dates there are, else that there is none; raises where nobody knows the model."""
+    """The error that lists the last runs or dates with scores, if any. Raises if neither store nor results have the
+    model."""
     model, _, moment = reference.partition("#")
     where = "".join(f" on {name} {value}" for name, _, value in filters if name in ("dataset", "gold"))
     scored = list(islice(_scores(results, filters), _SHOWN))

@@ -1,9 +1,9 @@
-"""The speed gate: is a model slower than in the nights before, on the same kind of host, beyond their noise?
+"""The speed gate: is a model slower than in earlier runs on the same kind of host, beyond their noise?
 
-Only nights of the same host at the same calibrated rate are compared; the others say nothing about the model. What is
-compared is the latency without what disturbs a shared machine for seconds at a time: each sentence's least seconds in
-several passes, their median. A night that looks slow is measured once more, and the faster of the two is what is judged
-(`nerbench.tasks.statistics.prediction_limit`).
+The gate compares only runs of the same host at the same calibrated rate. It compares the column `min_latency_s`: the
+median, over the sentences, of the shortest time that a sentence took in several passes. Other work on a shared machine
+lasts for seconds and rarely disturbs all passes. If a latency exceeds the limit
+(`nerbench.tasks.statistics.prediction_limit`), it is measured once more, and the shorter of the two counts.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from nerbench.artifacts.tables.tables import DatedRows, read_newest_first
+from nerbench.tasks.comparison.quality_gate import UNDECIDED
 from nerbench.tasks.config import SpeedGateConfig
 from nerbench.tasks.statistics.prediction_limit import FEWEST_RUNS, Slowdown, slowdown
 
@@ -21,41 +22,40 @@ SERIES = (
     *("model", "device", "host", "dtype", "backend", "threads", "processes"),
     *("workload", "batch_size", "sequence_length", "dataset"),
 )
-"""What must be the same for two rows of `speed` to be compared."""
-UNDISTURBED = "min_latency_s"
-"""The column of `speed` that is compared."""
+"""Columns in which two rows of `speed` must agree to be compared."""
+LATENCY = "min_latency_s"
+"""The column of `speed` that the gate compares."""
 RATE, RATE_TOLERANCE = "sgemm_flops_per_s", 0.15
-"""Nights on which the host computed a fixed matrix product at another rate are other hosts, whatever their name."""
-FURTHEST_RUNS = 90
-"""Dates that are looked at for comparable ones."""
+"""The rate at which the host computed a fixed matrix product. Rates that differ by more indicate another host, even
+under the same name."""
+MAX_DATES = 90
+"""Number of earlier dates to search for comparable runs."""
 
 
 def compare_runs(results: str, measured: Row, gate: SpeedGateConfig, *, before: str) -> Slowdown | None:
-    """A measured row of `speed` beside those of earlier dates; None where too few nights are comparable."""
-    nights = comparable_runs(results, measured, gate.nights, before=before)
-    return slowdown(nights, measured[UNDISTURBED], margin=gate.slowdown / 100, confidence=gate.confidence)
+    """Compare a measured row of `speed` with those of earlier dates; None if too few of them are comparable."""
+    earlier = comparable_runs(results, measured, gate.runs, before=before)
+    return slowdown(earlier, measured[LATENCY], margin=gate.slowdown / 100, confidence=gate.confidence)
 
 
 def comparable_runs(results: str, measured: Row, most: int, *, before: str) -> list[float]:
-    """Undisturbed latencies, seconds, of the newest `most` comparable dates before; a date's best counts."""
+    """The lowest latency, in seconds, of each of the newest `most` comparable dates before a date."""
     found: list[float] = []
-    columns = [*SERIES, RATE, UNDISTURBED]
+    columns = [*SERIES, RATE, LATENCY]
     filters = [("model", "=", measured["model"]), ("status", "=", "ok")]
     dates = read_newest_first(results, "speed", columns=columns, filters=filters)
-    for number, night in enumerate(one for one in dates if one.date < before):
-        if len(found) == most or number == FURTHEST_RUNS:
+    for number, dated in enumerate(one for one in dates if one.date < before):
+        if len(found) == most or number == MAX_DATES:
             break
-        if seconds := _comparable(night, measured):
+        if seconds := _comparable(dated, measured):
             found.append(min(seconds))
     return found
 
 
-def _comparable(night: DatedRows, measured: Row) -> list[float]:
-    rows = night.rows.filter(pc.is_valid(night.rows[UNDISTURBED])).to_pylist()
+def _comparable(dated: DatedRows, measured: Row) -> list[float]:
+    rows = dated.rows.filter(pc.is_valid(dated.rows[LATENCY])).to_pylist()
     return [
-        row[UNDISTURBED]
-        for row in rows
-        if all(row[name] == measured[name] for name in SERIES) and same_rate(row, measured)
+        row[LATENCY] for row in rows if all(row[name] == measured[name] for name in SERIES) and same_rate(row, measured)
     ]
 
 
@@ -72,29 +72,29 @@ def judged(measured: Row, found: Slowdown | None, gate: SpeedGateConfig) -> dict
         "model": measured["model"],
         "artifact_id": measured["artifact_id"],
         "dataset": measured["dataset"],
-        "metric": UNDISTURBED,
+        "metric": LATENCY,
         "unit": "seconds",
-        "candidate": measured[UNDISTURBED],
+        "candidate": measured[LATENCY],
         "margin": gate.slowdown / 100,
         "confidence": gate.confidence,
     }
     if found is None:
-        reason = f"fewer than {FEWEST_RUNS} earlier nights on {measured['host']} at this rate to compare with"
-        return about | {"verdict": "inconclusive", "failed": False, "reason": reason}
+        reason = f"fewer than {FEWEST_RUNS} earlier runs on {measured['host']} at this rate to compare with"
+        return about | {"verdict": UNDECIDED, "failed": False, "reason": reason}
     slow = found.is_suspicious
     return about | {
         "base": found.reference_s,
-        "delta": measured[UNDISTURBED] - found.reference_s,
+        "delta": measured[LATENCY] - found.reference_s,
         "detectable": (found.limit - 1) * found.reference_s,
         "verdict": "regression" if slow else "pass",
         "failed": slow,
-        "reason": in_words(found, measured[UNDISTURBED]) + (", measured twice" if slow else ""),
+        "reason": in_words(found, measured[LATENCY]) + (", measured twice" if slow else ""),
     }
 
 
 def in_words(found: Slowdown, seconds: float) -> str:
-    """`undisturbed latency 12.1 ms, 1.21 times that of 14 nights (10.0 ms; limit 1.10 times)`."""
+    """`minimum latency 12.1 ms, 1.21 times that of 14 earlier runs (10.0 ms; limit 1.10 times)`."""
     return (
-        f"undisturbed latency {1000 * seconds:.1f} ms, {found.ratio:.2f} times that of {found.nights} nights "
+        f"minimum latency {1000 * seconds:.1f} ms, {found.ratio:.2f} times that of {found.runs} earlier runs "
         f"({1000 * found.reference_s:.1f} ms; limit {found.limit:.2f} times)"
     )

@@ -4,14 +4,15 @@ Run parameters, tables and pages show the configuration in plain text.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
 
 from nerbench.artifacts.secrets import is_secret_name, url_credential
 
+log = logging.getLogger(__name__)
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
 """Words that make a name ending in `key` harmless, as in `sort_key`."""
 
@@ -50,7 +51,6 @@ def _texts(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | 
             yield from _texts(item, (*at, number))
 
 
-log = logging.getLogger(__name__)
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
@@ -58,11 +58,28 @@ SourceName = Split | Literal["all"]
 Dtype = Literal["fp32", "bf16", "fp16"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
 """How entities are matched: see `nerbench.tasks.scoring.counts`."""
+MODES: tuple[Mode, ...] = get_args(Mode)
+EXACT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
+"""The modes in which only entities with the same words and type match; slices are scored in these."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
 """The modes whose numbers differ."""
+OLD_NAMES = {
+    "aggregation_strategy": "vote",
+    "check_reproducibility": "frozen",
+    "dtype": "precision",
+    "dtypes": "precisions",
+    "max_length": "window",
+    "runs": "nights",
+}
+"""Deprecated keys, by their current names; the next release removes them."""
+OLD_VALUES = {"aggregation_strategy": {"mean": "average"}}
+"""By key, the current values for deprecated ones."""
 
-OLD_NAMES = {"dtype": "precision", "dtypes": "precisions"}
-"""Keys from before this release, by their current names; they go with the next one."""
+
+def _with_deprecated_keys(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Let Prefect pass on deprecated keys: it checks parameters against this schema before they are renamed."""
+    if {*OLD_NAMES, "on_undecided"} & model.model_fields.keys():
+        schema.pop("additionalProperties", None)
 
 
 class Section(BaseModel):
@@ -74,6 +91,7 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,  # it may be a credential, and Prefect would store and show it
+        json_schema_extra=_with_deprecated_keys,
     )
 
     @field_validator("*", mode="before")
@@ -86,20 +104,35 @@ class Section(BaseModel):
 
 
 @cache
-def warn_renamed(old: str, new: str) -> None:
-    """Warn about a name from before this release, once per process."""
-    log.warning("%s will go: write %s", old, new)
+def warn_deprecated(old: str, remedy: str) -> None:
+    """Warn about a deprecated name or value, once per process."""
+    log.warning("%s is deprecated: %s", old, remedy)
 
 
-def with_new_name(data: Any, section: str, new: str) -> Any:
-    """The data of a section with a key from before this release (OLD_NAMES) under its current name, with a warning.
+def with_current_names(data: Any, section: str, *keys: str) -> Any:
+    """The data of a section with deprecated names and values of `keys` replaced by current ones, with warnings.
 
-    Raises ValueError if both names are given.
+    Raises ValueError if both the deprecated and the current name of a key are given.
     """
-    old = OLD_NAMES[new]
-    if not (isinstance(data, dict) and old in data):
+    if not isinstance(data, Mapping):
         return data
-    if new in data:
-        raise ValueError(f"{old} and {new} are the same key; leave {old} out")
-    warn_renamed(f"{section}.{old}", new)
-    return {new if name == old else name: value for name, value in data.items()}
+    for new in keys:
+        if (old := OLD_NAMES[new]) in data:
+            if new in data:
+                raise ValueError(f"{old} and {new} are the same key; leave {old} out")
+            warn_deprecated(f"{section}.{old}", f"write {new}")
+    current = in_current_terms(data, keys)
+    for key in OLD_VALUES.keys() & current.keys():
+        if (given := data.get(key, data.get(OLD_NAMES[key]))) != current[key]:
+            warn_deprecated(f"{section}.{key}: {given}", f"write {current[key]}")
+    return current
+
+
+def in_current_terms(data: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """A section, perhaps recorded by an earlier release, with the current names and values of `keys`."""
+    names = {OLD_NAMES[key]: key for key in keys if key in OLD_NAMES}
+    renamed = {names.get(name, name): value for name, value in data.items()}
+    for key in OLD_VALUES.keys() & renamed.keys() & set(keys):
+        if isinstance(value := renamed[key], str):
+            renamed[key] = OLD_VALUES[key].get(value, value)
+    return renamed

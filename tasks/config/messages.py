@@ -114,7 +114,7 @@ def _misfit(kind: str, context: dict[str, Any], value: Any, *, hidden: bool, nam
         return f"{what} is not text", "write it in quotes"
     if kind == "string_pattern_mismatch" and name:
         return f"{what} cannot be a name", "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
-    remedy = REMEDIES.get(kind, "see the configuration in the README").format(**context).replace("'", "")
+    remedy = REMEDIES.get(kind, "see the reference of the configuration").format(**context).replace("'", "")
     return "has no value" if value is None else f"{what} does not fit", remedy
 
 

@@ -35,7 +35,7 @@ _TUNNELS = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::
 
 
 def listed(name: str) -> list[str]:
-    """The entries of one of the variables; none where it is not set."""
+    """The entries of one of the variables; none if it is not set."""
     text = os.environ.get(name, "")
     return [entry.strip() for entry in text.split("\n" if "\n" in text else ",") if entry.strip()]
 
@@ -82,7 +82,7 @@ def require_location(field: str, text: str, roots: list[str]) -> None:
     """
     if _is_allowed_location(text, roots):
         return
-    problem = f"{text!r} is nothing that the parameters of a run may name"
+    problem = f"{text!r} cannot be named in the parameters of a run"
     raise InputError(field, problem, f"name what the worker's own nerbench.yaml names, or add it to its {DATA}")
 
 
@@ -90,14 +90,14 @@ def require_training_args(field: str, names: Iterable[str]) -> None:
     """Raise InputError unless parameters may set these of the Trainer's arguments: no paths, hosts, hubs or plugins."""
     for name in names:
         if name not in TRAINING_ARGS:
-            problem = "is nothing that the parameters of a run may set"
+            problem = "cannot be set in the parameters of a run"
             raise InputError(f"{field}.{name}", problem, f"set it in the worker's own file, or use {_SOME_ARGS}")
 
 
 def is_internal(host: str) -> bool:
     """Whether a host's name or address leads, by any of its addresses, to anything but the public internet.
 
-    Raises OSError where the name cannot be resolved.
+    Raises OSError if the name cannot be resolved.
     """
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return any(is_internal_address(str(address[0])) for *_, address in found)
@@ -151,7 +151,7 @@ def _libraries() -> list[Path]:
 
 
 def _real(path: str) -> Path | None:
-    """A path without links; None where it can be none."""
+    """A path without links; None if it can be none."""
     try:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):

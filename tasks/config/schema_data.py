@@ -92,9 +92,9 @@ class DatasetConfig(Section):
             raise ValueError(f"a {self.format} data set needs `{read[0]}`, e.g. {_EXAMPLES[read[0]]}")
         for name in {field: None for fields in FIELDS_OF.values() for field in fields if field not in read}:
             if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
-                raise ValueError(f"`{name}` says nothing about a {self.format} data set, which has {', '.join(read)}")
+                raise ValueError(f"`{name}` has no effect on a {self.format} data set, which has {', '.join(read)}")
         if self.format == "conll" and "document" in self.columns:
-            raise ValueError("columns.document says nothing about a conll data set, whose -DOCSTART- lines do")
+            raise ValueError("columns.document has no effect on a conll data set, which has -DOCSTART- lines")
         return self
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ class DatasetConfig(Section):
         return "all" if "all" in self.files else "train"
 
     def file_of(self, split: str) -> str | None:
-        """The file that a split is read from; None where it is no file."""
+        """The file that a split is read from; None if it is no file."""
         is_made = self.split is not None and split in self.split.amounts
         files: Mapping[Any, str] = self.files
         return files.get(self.divided if is_made else split)

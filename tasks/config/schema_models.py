@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from nerbench.artifacts.hub_models import SCHEME, parse
-from nerbench.tasks.config.base import Name, Section, Text
+from nerbench.tasks.config.base import Name, Section, Text, with_current_names
 
 _NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
 """Prefixes of settings that make transformers load code or packages, or that it reserves."""
@@ -53,8 +53,9 @@ class ModelConfig(Section):
     """Weight decay of AdamW."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Floating-point type for training; `auto` is bf16 if the hardware supports it."""
-    window: int | None = Field(default=None, ge=8)
-    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
+    Deprecated name: `window`."""
     vocabulary: int = Field(default=4096, ge=100)
     """Vocabulary size of a trained tokenizer; only used if `base` is a model configuration."""
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -84,6 +85,11 @@ class ModelConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
+    def _has_current_names(cls, data: Any) -> Any:
+        return with_current_names(data, "models", "max_length")
+
+    @model_validator(mode="before")
+    @classmethod
     def _base_may_be_a_location(cls, data: Any) -> Any:
         base = data.get("base") if isinstance(data, dict) else None
         if not (isinstance(base, str) and base.startswith(SCHEME)):
@@ -99,7 +105,7 @@ class ModelConfig(Section):
         if self.push_to_hub and not self.hub_model_id:
             raise ValueError("push_to_hub needs a place on the Hub; add hub_model_id, e.g. acme/tagger")
         if self.hub_model_id and not self.push_to_hub:
-            raise ValueError("hub_model_id says nothing without push_to_hub; add `push_to_hub: true`")
+            raise ValueError("hub_model_id has no effect without push_to_hub; add `push_to_hub: true`")
         return self
 
     @model_validator(mode="after")
@@ -123,6 +129,11 @@ class ModelConfig(Section):
         if isinstance(base, dict) and not isinstance(base.get("model_type"), str):
             raise ValueError("has no model_type; add one, e.g. `model_type: bert`")
         return base
+
+    def as_recorded(self) -> dict[str, Any]:
+        """The plain data that identifies a training; manifests record it. There, `max_length` is called `window`."""
+        data = self.model_dump(mode="json")
+        return data | {"window": data.pop("max_length")}
 
     @property
     def each_seed(self) -> "tuple[ModelConfig, ...]":

@@ -1,6 +1,5 @@
 """Configuration of a run: benchmark, gates, speed sweep, task runner, caches and model cards."""
 
-import logging
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
@@ -8,7 +7,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nerbench.artifacts.local_copies import Limits
-from nerbench.tasks.config.base import DEFAULT_MODES, Dtype, Mode, Name, Section, Split, Text, with_new_name
+from nerbench.tasks.config.base import (
+    DEFAULT_MODES,
+    EXACT_MODES,
+    Dtype,
+    Mode,
+    Name,
+    Section,
+    Split,
+    Text,
+    warn_deprecated,
+    with_current_names,
+)
 
 
 class BenchmarkConfig(Section):
@@ -29,10 +39,12 @@ class BenchmarkConfig(Section):
     corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
     dtype: Dtype = "fp32"
     """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
-    window: int | None = Field(default=None, ge=8)
-    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum."""
-    vote: Literal["first", "max", "mean"] = "first"
-    """Which sub-word tokens decide the tag of a word: the first, the most confident one, or the mean over all."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
+    Deprecated name: `window`."""
+    aggregation_strategy: Literal["first", "average", "max"] = "first"
+    """Which sub-word tokens decide the tag of a word: the first, the average over all, or the most confident one.
+    Deprecated: the name `vote` and the value `mean` for `average`."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Renames entity types of the models to those of the corpus, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
@@ -41,8 +53,9 @@ class BenchmarkConfig(Section):
     """The tags of a model's outputs in order, by model name; for models that only have `LABEL_0`, `LABEL_1`, …"""
     canary: float = Field(default=0.0, ge=0, le=1)
     """Share of a cached model's sentences to infer again and compare, in whole blocks of 2,048 sentences."""
-    frozen: bool = True
-    """Fail if the predictions of an unchanged model differ from those of an earlier run with the same settings."""
+    check_reproducibility: bool = True
+    """Fail if the predictions of an unchanged model differ from those of an earlier run with the same settings.
+    Deprecated name: `frozen`."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence level of the score intervals."""
     tags: tuple[str, ...] = ()
@@ -60,8 +73,9 @@ class BenchmarkConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _precision_is_dtype(cls, data: Any) -> Any:
-        return with_new_name(data, "benchmark", "dtype")
+    def _has_current_names(cls, data: Any) -> Any:
+        keys = ("aggregation_strategy", "check_reproducibility", "dtype", "max_length")
+        return with_current_names(data, "benchmark", *keys)
 
     @field_validator("modes")
     @classmethod
@@ -77,10 +91,6 @@ class BenchmarkConfig(Section):
                 f"{self.processes} processes need as many devices, and device is {self.device}; give cuda or cpu"
             )
         return self
-
-
-log = logging.getLogger(__name__)
-EXACT_MATCH = ("strict", "conlleval", "discard")
 
 
 class GateRule(Section):
@@ -103,8 +113,8 @@ class GateRule(Section):
 
     @model_validator(mode="after")
     def _is_counted(self) -> Self:
-        if self.slice != "all" and self.mode not in EXACT_MATCH:
-            raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MATCH)} only, not in {self.mode}")
+        if self.slice != "all" and self.mode not in EXACT_MODES:
+            raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MODES)} only, not in {self.mode}")
         if self.mode == "span" and self.label != "overall":
             raise ValueError(f"the mode span has no types; give the label overall instead of {self.label}")
         return self
@@ -146,7 +156,7 @@ class GateConfig(Section):
             raise ValueError(f"strict is {data['strict']}; give on_undecided: fail instead, or leave it out")
         if data["strict"] and rest.setdefault("on_undecided", "fail") != "fail":
             raise ValueError("strict: true and on_undecided: warn contradict each other; leave strict out")
-        log.warning("gate.strict will go: %s", "write on_undecided: fail" if data["strict"] else "leave it out")
+        warn_deprecated("gate.strict", "write on_undecided: fail" if data["strict"] else "leave it out")
         return rest
 
     @model_validator(mode="after")
@@ -172,10 +182,16 @@ class SpeedGateConfig(Section):
 
     slowdown: float = Field(default=10.0, ge=0)
     """Largest acceptable increase in latency, in percent."""
-    nights: int = Field(default=28, ge=5, le=90)
-    """Number of earlier nightly runs to compare with, on the same host at the same calibrated rate."""
+    runs: int = Field(default=28, ge=5, le=90)
+    """Number of earlier dates with comparable runs to compare with: on the same host at the same calibrated rate.
+    Deprecated name: `nights`."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """One-sided confidence level of the limit from those runs. A latency above the limit is measured once more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_current_names(cls, data: Any) -> Any:
+        return with_current_names(data, "speed.gate", "runs")
 
 
 class SpeedConfig(Section):
@@ -218,8 +234,8 @@ class SpeedConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _precisions_are_dtypes(cls, data: Any) -> Any:
-        return with_new_name(data, "speed", "dtypes")
+    def _has_current_names(cls, data: Any) -> Any:
+        return with_current_names(data, "speed", "dtypes")
 
 
 _ADDRESS = re.compile(r"[a-z]+://(?:[\w.-]+|\[[0-9a-f:.]+\]):\d+", re.ASCII)

@@ -38,7 +38,7 @@ class SplitConfig(Section):
     def _amounts_add_up(self) -> Self:
         amounts = self.amounts
         if len(amounts) < 2:
-            raise ValueError("one split alone divides nothing; give two or more, e.g. {train: 90%, validation: 10%}")
+            raise ValueError("a single split is no division; give two or more, e.g. {train: 90%, validation: 10%}")
         rests = sum(amount == REST for amount in amounts.values())
         shares = [share for amount in amounts.values() if (share := _share(amount))]
         total = sum(shares)
@@ -62,7 +62,7 @@ class SplitConfig(Section):
         """Units of each split, of so many: percentages are rounded half up, and `rest` is what that leaves.
 
         Where only percentages are given, the largest one (the first of equal ones) gets the rest. Raises ValueError
-        where a split gets nothing, or numbers do not add up to `units`.
+        if a split gets nothing, or numbers do not add up to `units`.
         """
         amounts, what = self.amounts, f"{self.by}{'' if units == 1 else 's'}"
         shares = {split: share for split, amount in amounts.items() if (share := _share(amount))}

@@ -82,7 +82,7 @@ def map_strings(value: Any, at: Location, change: Callable[[str, Location], str]
 
 
 def value_at(data: Any, at: tuple[Key, ...]) -> Any:
-    """What stands at a place of nested mappings and lists; None where there is no such place."""
+    """What stands at a place of nested mappings and lists; None if there is no such place."""
     for key in at:
         try:
             data = data[key]

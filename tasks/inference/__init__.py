@@ -1,1 +1,1 @@
-"""From words to predicted tags: windows, models, batches, and the cache of finished evaluations."""
+"""Inference: from words to predicted tags, with windows, models, batches, and the cache of finished evaluations."""

@@ -1,8 +1,8 @@
-"""The canary: does a cached model still say today what it said when its predictions were stored?
+"""The canary: checks that a cached model still predicts the cached tags.
 
-A driver, a library behind torch or a processor can change results without changing the key. Whole blocks are inferred
-again, as only these give the same bits. Which blocks are due follows from the logical date: consecutive days continue
-where the day before ended, so that all of them are checked within 1 / share days.
+A driver, a library behind torch or a processor can change results without changing the cache key. Whole blocks are
+inferred again, because only these give the same bits. The blocks that are due depend on the logical date: each day
+continues where the previous day ended, so that all blocks are checked within 1 / share days.
 """
 
 import math
@@ -19,7 +19,7 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Evaluation
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:
-    """The numbers of the blocks to check on a day: `share` of them, rounded up.
+    """The numbers of the blocks to check on a date: `share` of them, rounded up.
 
     Any ceil(1 / share) consecutive days cover all blocks.
     """
@@ -28,9 +28,9 @@ def due(day: date, blocks: int, share: float) -> list[int]:
 
 
 def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], results: str) -> int:
-    """Infer some blocks of a cached evaluation again; returns the number of sentences.
+    """Infer some blocks of a cached evaluation again. Returns the number of sentences.
 
-    Raises RunFailedError naming the first word whose tag is another one now.
+    Raises RunFailedError naming the first word whose tag differs.
     """
     from nerbench.tasks.inference.prediction import BLOCK, predict_block
 
@@ -39,10 +39,12 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
     stored = _tags(plan.record, results)
     sentences = 0
     with tagger_handle(artifact, plan.settings) as handle:
-        names = (*handle.value.labels, OUTSIDE)  # index -1, a word without pieces
+        names = (*handle.value.labels, OUTSIDE)  # index -1, a word without tokens
         for block in blocks:
             start, stop = block * BLOCK, min((block + 1) * BLOCK, len(corpus.words))
-            now = predict_block(handle.value, corpus.words[start:stop], vote=plan.settings.vote)
+            now = predict_block(
+                handle.value, corpus.words[start:stop], aggregation_strategy=plan.settings.aggregation_strategy
+            )
             first = int(sum(corpus.lengths[:start]))
             before = stored[first : first + len(now.labels)]
             _compare(first, before, [names[label] for label in now.labels])

@@ -1,11 +1,9 @@
-"""One model's word-level predictions on one corpus, cached under a key of everything that can change them.
+"""One model's predictions on one corpus, cached under a key of everything that can change them.
 
-A record with the digest of the predictions lies beside them, and is checked whenever they are used.
-
-The record is written last and replaced as a whole, so that duplicate work is harmless and a torn file is never seen.
-
-`<results>/.cache/evaluations/<key>/` holds `record.json` and the predictions as `<sha256 of the file>.parquet`; and
-below `shards/`, the same of its parts, where a corpus was cut (`nerbench.tasks.inference.sharding`).
+A record beside the predictions has their digest, which is checked on every use. The record is written last and replaced
+as a whole, so that duplicate work is harmless and no reader sees a torn file. `<results>/.cache/evaluations/<key>/`
+holds `record.json` and the predictions as `<sha256 of the file>.parquet`; below `shards/`, it holds the same for the
+parts of a divided corpus (`nerbench.tasks.inference.sharding`).
 """
 
 import logging
@@ -45,19 +43,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RENEW = timedelta(hours=12)
-"""A record that is used when it is older is written again, which marks its use: pruning spares what is younger."""
+"""An older record is written again when it is used. This marks the use, because pruning spares younger records."""
 _MAX_BYTES = 1 << 20
 State = Literal["cached", "missing", "altered", "refresh"]
-"""`cached`: intact predictions exist; otherwise why there will be inference."""
+"""`cached`: intact predictions exist; otherwise the reason for inference."""
 
 
 class EvaluationRecord(Section):
-    """A finished evaluation, or a finished shard of one: where its predictions lie, and their digest."""
+    """A finished evaluation or shard: the location of its predictions, and their digest."""
 
     key: str
-    """Of the evaluation."""
+    """The key of the evaluation."""
     first: int | None = None
-    """The first block of a shard, from 0; None, as `stop`, for the whole evaluation, whose file does not have them."""
+    """The first block of a shard, from 0. None for a whole evaluation, as `stop` is; its file lacks both."""
     stop: int | None = None
     """The block after the last one of a shard."""
     predictions_digest: str
@@ -67,32 +65,32 @@ class EvaluationRecord(Section):
     """The model's label names by output index."""
     words: int
     truncated: int
-    """Words longer than a whole window, judged by their first pieces."""
+    """Words longer than a whole window; their first tokens decide."""
     vanished: int
-    """Words without any piece, predicted `O`."""
+    """Words without tokens, predicted as `O`."""
     ignored_keys: tuple[str, ...]
     """Weights of the file that the architecture does not use."""
     evaluate_s: float
-    """Seconds from words in memory to tags in memory, the model loaded."""
+    """Seconds from words in memory to tags in memory, with the model loaded."""
 
     @property
     def folder(self) -> str:
-        """Where record and predictions lie, below the results."""
+        """The folder of record and predictions, below the results."""
         return evaluation_folder(self.key) if self.first is None else shard_folder(self.key, self.first, self.stop)
 
     @property
     def path(self) -> str:
-        """Where the predictions lie, below the results."""
+        """The path of the predictions, below the results."""
         return f"{self.folder}/{self.sha256}.parquet"
 
 
 def evaluation_folder(key: str) -> str:
-    """Where everything about one evaluation lies, below the results."""
+    """The folder of everything about one evaluation, below the results."""
     return f".cache/evaluations/{key}"
 
 
 def shard_folder(key: str, first: int, stop: int | None) -> str:
-    """Where a shard of an evaluation lies, below the results."""
+    """The folder of a shard, below the results."""
     return f"{evaluation_folder(key)}/shards/{first}-{stop}"
 
 
@@ -103,10 +101,10 @@ def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
 
 
 def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
-    """Whether a folder holds a record and its intact predictions, and the record; reports damage with `name`.
+    """Whether a folder has a record and its intact predictions, and the record. Reports damage with `name`.
 
-    Raises InputError where access is refused, and StoreUnreachableError where there is no answer: neither says that
-    there is no record, or a damaged one.
+    Raises InputError if access is refused, and StoreUnreachableError if there is no answer: in both cases, the record
+    may exist and be intact.
     """
     path = f"{folder}/record.json"
     try:
@@ -117,7 +115,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
         log.warning("%s: its record %s is damaged; inferring again", name, root.uri(path))
         return "altered", None
     try:
-        if utc_now() - root.modified(path) > RENEW:  # before the check: what is pruned until then is noticed there
+        if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
             root.replace(path, data)
         intact = record.folder == folder and root.sha256(record.path) == record.sha256
     except FileNotFoundError:
@@ -129,70 +127,65 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
 
 
 BLOCKS_PER_GPU = 64
-"""With `processes: auto`, a GPU gets a process for at least so many blocks (1.8 million words of news), because its
+"""With `processes: auto`, a GPU gets a process for at least this many blocks (1.8 million words of news), because its
 process takes about ten seconds to start. Not measured on several GPUs."""
 CODE_VERSION = "2"
-"""Raise it whenever a change of the code may change a prediction."""
+"""Increase it with every change of the code that may change a prediction."""
 
 
 class EvaluationSettings(Section):
-    """What of the configuration can change a prediction."""
+    """The settings that can change a prediction."""
 
     device: str
     precision: Dtype
-    window: int | None
-    vote: Literal["first", "max", "mean"]
+    max_length: int | None
+    aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1
-    """How many infer together; on a CPU, each has its share of the threads."""
+    """Number of processes that infer together; on a CPU, each has its share of the threads."""
 
 
 class EvaluationPlan(Section):
-    """What is to be evaluated, and what the cache holds of it."""
+    """An evaluation to carry out, and the state of the cache."""
 
     key: str
     settings: EvaluationSettings
     state: State
     record: EvaluationRecord | None
-    """Where the predictions are, if `cached`."""
+    """The cached record, if the state is `cached`."""
 
 
 class Shard(Section):
-    """A part of a planned evaluation, perhaps the only one, and what the cache holds of it."""
+    """A part of a planned evaluation, perhaps the only one, and its cached record."""
 
     number: int = 1
-    """From 1."""
+    """Number of the shard, from 1."""
     of: int = 1
-    """How many there are."""
+    """Number of shards."""
     first: int | None = None
-    """Its first block, from 0; None, as `stop`, if the evaluation is in one piece."""
+    """Its first block, from 0. None, as `stop` is, if the evaluation is not divided."""
     stop: int | None = None
     """The block after its last one."""
     record: EvaluationRecord | None
-    """Where its predictions are, if they are there, intact, and not to be inferred again."""
+    """The record of its predictions, if they exist, are intact, and are not to be inferred again."""
 
     @property
     def place(self) -> str:
-        """`, shard 2 of 3`; nothing for the only one."""
+        """`, shard 2 of 3`; empty for the only one."""
         return f", shard {self.number} of {self.of}" if self.of > 1 else ""
 
     def blocks(self, corpus: Corpus) -> range:
-        """The blocks to be inferred."""
+        """The blocks to infer."""
         return range(n_blocks(corpus))[self.first : self.stop]
 
 
 def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
-    """What of a benchmark can change a prediction."""
-    return EvaluationSettings(
-        device=benchmark.device,
-        precision=benchmark.dtype,
-        window=benchmark.window,
-        vote=benchmark.vote,
-        processes=benchmark.processes,
-    )
+    """The settings of a benchmark that can change a prediction."""
+    same = benchmark.model_dump(include=EvaluationSettings.model_fields.keys() - {"precision"})
+    return EvaluationSettings(precision=benchmark.dtype, **same)
 
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: sha256 over strings only, the same in every process on the same kind of machine."""
+    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
     device = device_type(settings.device)
@@ -201,8 +194,8 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "words_sha256": words_sha256,
         "precision": settings.precision,
         "attention": "auto",
-        "window": str(settings.window or "model"),
-        "vote": settings.vote,
+        "window": str(settings.max_length or "model"),
+        "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
         "block": str(BLOCK),
         "batch_pieces": str(BATCH_PIECES[device]),
         "code": CODE_VERSION,
@@ -215,7 +208,7 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
 
 
 def processes_for(settings: EvaluationSettings, blocks: int) -> int:
-    """How many processes infer so many blocks: as configured; `auto` is one, or one per GPU if that is worth it."""
+    """The number of processes for so many blocks: as configured. `auto` is one, or one per GPU if that is worth it."""
     import torch
 
     from nerbench.tasks.inference.loading import resolve_device
@@ -228,7 +221,7 @@ def processes_for(settings: EvaluationSettings, blocks: int) -> int:
 
 
 def plan(artifact: ArtifactRef, words_sha256: str, benchmark: BenchmarkConfig, results: str) -> EvaluationPlan:
-    """Look up finished predictions and check them against their digest; what is missing or altered is said."""
+    """Look up finished predictions and check their digest. Missing or altered predictions are logged."""
     settings = settings_of(benchmark)
     key = evaluation_key(artifact.model_sha256, words_sha256, settings)
     state: State = "refresh"
@@ -254,10 +247,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     shard: Shard | None = None,
     ref: CorpusRef | None = None,
 ) -> EvaluationRecord:
-    """The record of a planned evaluation, or of a shard of it: the kept one, or that of a new inference.
+    """The record of a planned evaluation or shard: the cached one, or that of a new inference.
 
-    The model is evicted again. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
-    where another kind of machine planned it.
+    Evicts the model afterwards. Several processes need `ref`, from which each reads the corpus. Raises RunFailedError
+    if the plan was made on another kind of machine.
     """
     shard = shard or Shard(record=plan.record)
     if shard.record:
@@ -287,10 +280,11 @@ def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
     blocks: range,
     on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """The fields of a record of predictions that this process writes to a file."""
+    """The record fields of predictions that this process writes to a file."""
     with tagger_handle(artifact, settings) as handle:
         tagger = handle.value
-        inferred = infer(path, tagger, corpus, vote=settings.vote, blocks=blocks, on_progress=on_progress)
+        strategy = settings.aggregation_strategy
+        inferred = infer(path, tagger, corpus, aggregation_strategy=strategy, blocks=blocks, on_progress=on_progress)
         return inferred._asdict() | {"labels": tagger.labels, "ignored_keys": tagger.ignored_keys}
 
 
@@ -303,10 +297,10 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
     blocks: range,
     on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """As `_infer_here`, by several processes; the blocks in the file are the same, to the byte."""
+    """Like `_infer_here`, with several processes. The blocks in the file are identical to the byte."""
     done = Counter[int]()
 
-    def told(event: Job) -> None:
+    def on_event(event: Job) -> None:
         done[event["part"]] = event["words"]
         on_progress(done.total())
 
@@ -319,7 +313,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         device=settings.device,
         field="benchmark.",
         what=f"inference with {artifact.name}",
-        on_event=told,
+        on_event=on_event,
     )
     inferred = {number: part for number, part in enumerate(parts) if part}
     files = (_part(path.parent, number) for number in inferred)
@@ -336,7 +330,7 @@ def _part(folder: Path, number: int) -> Path:
 
 
 def infer_part(job: Job, emit: Emit) -> Job:
-    """One process of an inference: infer its part of the blocks into a file; `{}` if it gets none."""
+    """Infer the part of one process into a file; `{}` if it gets no block."""
     from nerbench.tasks.inference.loading import resolve_device
 
     settings = EvaluationSettings.model_validate(job["settings"])
@@ -357,7 +351,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
 
 
 def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) -> None:
-    """Raise RunFailedError where predictions made here would not be those that the plan's key stands for."""
+    """Raise RunFailedError if predictions from this machine would not match the plan's key."""
     if evaluation_key(artifact.model_sha256, corpus.words_sha256, plan.settings) != plan.key:
         raise RunFailedError(
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
@@ -368,7 +362,7 @@ def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) 
 def tagger_handle(
     artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
 ) -> "ArtifactHandle[Tagger]":
-    """A lazy handle of the model as it is evaluated with these settings, or `as_saved`: with modules of its own."""
+    """A lazy handle of the model with these settings; with `as_saved`, its modules are not replaced."""
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
 
@@ -379,7 +373,7 @@ def tagger_handle(
             folder,
             device=device,
             precision=settings.precision,
-            window=settings.window,
+            window=settings.max_length,
             name=artifact.name,
             golden=golden_of(artifact),
         )
@@ -389,7 +383,7 @@ def tagger_handle(
 
 
 def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
-    """Warn of words that a model could not see, or not whole."""
+    """Warn about words that a model could not see, or not completely."""
     if record.truncated:
         log.warning(
             "%s: %d words are longer than its context window; their first tokens decide", name, record.truncated

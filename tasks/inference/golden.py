@@ -1,7 +1,7 @@
-"""The golden check: what a model said of a few sentences of ours when it was published, it must still say when loaded.
+"""The golden check: a loaded model must give the logits for some fixed sentences that it gave when it was published.
 
-Digests prove that the files are the same. This proves that they still mean the same: to this version of the libraries,
-on this hardware.
+Digests prove that the files are the same. The golden check proves that they have the same meaning for this version of
+the libraries on this hardware.
 """
 
 import logging
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
 
 VERSION = 1
-"""Of SENTENCES: changed sentences are another version."""
+"""The version of SENTENCES; other sentences get another version."""
 SENTENCES = (
     ("Ada", "Lovelace", "left", "London", "for", "Geneva", "in", "1842", "."),
     ("The", "University", "of", "Oslo", "beat", "Siemens", "AG", "at", "chess", ",", "said", "Reuters", "."),
     ("nobody", "at", "the", "office", "had", "seen", "the", "rain", "coming"),
 )
-"""Ours, never a user's; names of all common types, and a sentence without any."""
+"""From nerbench, never from a user: names of all common types, and a sentence without any."""
 PIECES = 24
-"""Pieces a sentence at most, special tokens included: enough to notice, few enough to keep."""
+"""Maximum number of tokens per sentence, including special tokens: enough to detect changes, few enough to store."""
 DIGITS = 5
 
 TOLERANCES: Mapping[str, float] = {"fp32": 2e-3, "fp16": 5e-2, "bf16": 0.2}
@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 
 def record(tagger: "Tagger") -> Golden:
-    """What a model says, to be kept in its manifest; `tagger` computes in fp32 on a CPU."""
+    """The golden outputs of a model, for its manifest; `tagger` computes in fp32 on a CPU."""
     limit = min(PIECES, tagger.window)
     pieces = [pieces_of(tagger, sentence, limit) for sentence in SENTENCES]
     logits = tuple(_nested(_logits(tagger, ids)) for ids in pieces)
@@ -43,19 +43,19 @@ def record(tagger: "Tagger") -> Golden:
 
 
 def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
-    """Compare with what was recorded. Raises CorruptArtifactError where pieces or logits differ.
+    """Compare with the recorded outputs. Raises CorruptArtifactError if tokens or logits differ.
 
-    Sentences that this version of ours does not know are left out, with a warning.
+    Sentences of an unknown version are skipped, with a warning.
     """
     if golden.sentences != VERSION:
         _logger.warning("%s: its golden sentences are of version %d; not compared", name, golden.sentences)
         return
     for sentence, pieces, logits in zip(SENTENCES, golden.pieces, golden.logits, strict=True):
         if pieces_of(tagger, sentence, golden.limit) != pieces:
-            raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other pieces")
+            raise _changed(name, f"its tokenizer cuts {' '.join(sentence)!r} into other tokens")
         expected, found = np.asarray(logits), _logits(tagger, pieces)
         if expected.shape != found.shape:
-            raise _changed(name, f"it gives {found.shape[-1]} logits a piece")
+            raise _changed(name, f"it gives {found.shape[-1]} logits per token")
         furthest = float(np.abs(found - expected).max())
         allowed = TOLERANCES[precision] * max(1.0, float(np.abs(expected).max()))
         if not furthest <= allowed:  # so that NaN is refused too
@@ -64,11 +64,11 @@ def check(tagger: "Tagger", golden: Golden, precision: str, name: str) -> None:
 
 def _changed(name: str, how: str) -> CorruptArtifactError:
     remedy = "install the versions that `nerbench artifacts show` names, or publish it again"
-    return CorruptArtifactError(f"model {name}: no longer says what it said when it was published: {how}; {remedy}")
+    return CorruptArtifactError(f"model {name}: its outputs differ from those at publication: {how}; {remedy}")
 
 
 def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[int, ...]:
-    """The model's input for a sentence, cut to `limit` pieces, special tokens included."""
+    """The model's input for a sentence, cut to `limit` tokens, including special tokens."""
     special = tagger.tokenizer.special
     encoded = tagger.tokenizer.backend.encode(list(sentence), is_pretokenized=True, add_special_tokens=False)
     room = limit - len(special.prefix) - len(special.suffix)
@@ -76,7 +76,7 @@ def pieces_of(tagger: "Tagger", sentence: Sequence[str], limit: int) -> tuple[in
 
 
 def _logits(tagger: "Tagger", pieces: Sequence[int]) -> np.ndarray:
-    """Logits (pieces, labels) of one sentence, without padding."""
+    """Logits (tokens, labels) of one sentence, without padding."""
     import torch
 
     with torch.inference_mode():

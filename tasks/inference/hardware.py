@@ -33,7 +33,7 @@ CPUS = Path("/sys/devices/system/cpu")
 
 
 class Processor(NamedTuple):
-    """What torch says of the processor."""
+    """The processor, as torch describes it."""
 
     capability: str
     """The instruction set that torch's kernels use, as `torch.backends.cpu.get_cpu_capability()`."""
@@ -96,7 +96,7 @@ def may_have_accelerator() -> bool:
 
 
 def derived_processor() -> Processor | None:
-    """What torch would say; None where that is not certain."""
+    """The answers of torch; None if they are not certain."""
     capability, threads = _capability(), _threads()
     return Processor(capability, threads) if capability and threads else None
 

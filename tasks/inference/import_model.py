@@ -1,4 +1,4 @@
-"""Publishing a model that was made elsewhere: a folder, a folder at a URL, or a model of the Hub."""
+"""Publishes a model from elsewhere: a folder, a folder at a URL, or a model of the Hub."""
 
 import re
 from collections import Counter
@@ -13,10 +13,11 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+")
 
 
 def import_model(location: str, name: str, store: Store, *, check: bool = True) -> ArtifactRef:
-    """Publish the model at `location`, which must name its labels; where it comes from stays in its manifest.
+    """Publish the model at `location`, which must name its labels. Its manifest records where it comes from.
 
-    With `check` it is loaded once, on the CPU, which proves its weights complete and its tokenizer fitting, and gives
-    the logits that later loads are compared with. Raises InputError, UnsafeArtifactError and CorruptArtifactError.
+    With `check`, the model is loaded once, on the CPU. This proves that its weights are complete and its tokenizer
+    fits, and gives the logits that later loads are compared with. Raises InputError, UnsafeArtifactError and
+    CorruptArtifactError.
     """
     found = resolve(location if "/" in location else f"./{location}", store.url)
     if len(found) != 1:
@@ -33,7 +34,7 @@ def import_model(location: str, name: str, store: Store, *, check: bool = True) 
 
 
 def check_labels(labels: tuple[str, ...], location: str) -> None:
-    """Raise InputError where labels do not say what they mean: nothing could be scored by them."""
+    """Raise InputError if labels have no meaningful names, because such a model cannot be scored."""
     where = f"labels of {location}"
     remedy = 'write their names into its config.json: "id2label": {"0": "O", "1": "B-PER", …}'
     if not labels:

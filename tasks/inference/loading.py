@@ -1,10 +1,8 @@
-"""Loading token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights.
+"""Loads token classifiers and tokenizers: safetensors only, no remote code, explicit dtype, complete weights.
 
-The size of a model is known from its configuration before it is allocated: it may hold little more than its weight
-files.
-
-transformers builds whatever `config.json` says and fills it with random numbers. A folder of two megabytes could
-take all memory, or minutes, before anything notices that weights are missing.
+transformers builds whatever `config.json` describes and fills it with random numbers. A folder of two megabytes could
+use all memory, or minutes, before missing weights are noticed. Therefore, the size of a model is computed from its
+configuration before it is allocated, and may hardly exceed that of its weight files.
 """
 
 import re
@@ -30,14 +28,14 @@ if TYPE_CHECKING:
 
 
 SPARE_NUMBERS = 1 << 22
-"""A model may have this many more than twice the numbers of its files: loading names missing weights one by one."""
+"""A model may have this many numbers more than twice those of its files; loading reports missing weights by name."""
 SPARE_TENSORS = 1000
 
 
 def check_size(folder: Path, config: "PreTrainedConfig", name: str) -> None:
-    """Build the model without memory and count its weights, up to what its files could hold.
+    """Build the model without memory and count its weights, up to the capacity of its files.
 
-    Raises CorruptArtifactError where the configuration builds more than twice the numbers or tensors of the files.
+    Raises CorruptArtifactError if the configuration builds more than twice the numbers or tensors of the files.
     """
     import torch
     from transformers import AutoModelForTokenClassification
@@ -59,9 +57,9 @@ def _tensors(path: Path) -> list[Any]:
 
 @contextmanager
 def _at_most(most: int, name: str) -> Iterator[None]:
-    """Raise CorruptArtifactError as soon as this thread has made more than `most` parameters.
+    """Raise CorruptArtifactError as soon as this thread has created more than `most` parameters.
 
-    The hook is one for the whole process, where other threads may be loading models meanwhile.
+    The hook applies to the whole process, in which other threads may be loading models at the same time.
     """
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -85,7 +83,7 @@ HARMLESS_KEYS = re.compile(
     r"(^|\.)(pooler|cls\.predictions|cls\.seq_relationship|lm_head|vocab_transform|vocab_projector|"
     r"vocab_layer_norm|position_ids|mask_predictions|lm_predictions)(\.|$)"
 )
-"""Weights that older token classifiers carry and nothing reads: a pooler, a language-model head, position ids."""
+"""Weights in older token classifiers that nothing reads: a pooler, a language-model head, position ids."""
 
 OFFSET_POSITIONS = frozenset(
     {
@@ -93,7 +91,8 @@ OFFSET_POSITIONS = frozenset(
         *("esm", "ibert", "longformer", "luke", "mpnet", "xmod"),
     }
 )
-"""Architectures that count positions from the padding id on (RoBERTa's kin): pad + 1 positions are never used."""
+"""Architectures that count positions from the padding id on (RoBERTa and related ones): pad + 1 positions are never
+used."""
 
 DEFAULT_WINDOW = 512
 LONGEST_REASON = 300
@@ -101,7 +100,7 @@ REACHABLE = "name a folder made by save_pretrained, or a model of the Hub that c
 
 
 def resolve_device(device: str, field: str = "benchmark.device") -> "torch.device":
-    """The device asked for; `auto` is the first accelerator or the CPU. A device that is absent is an InputError."""
+    """The named device; `auto` is the first accelerator or the CPU. Raises InputError if the device does not exist."""
     import torch
 
     if device == "auto":
@@ -136,28 +135,29 @@ def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
 
 
 def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int | None = None) -> int:
-    """Pieces a window: the smallest of the wanted one, the model's positions and the tokenizer's limit.
+    """Tokens per window: the minimum of the wanted length, the model's positions and the tokenizer's limit.
 
-    RoBERTa's kin lose `pad_token_id + 1` positions. Raises InputError where the wanted window exceeds the model's.
+    RoBERTa and related architectures lose `pad_token_id + 1` positions. Raises InputError if the wanted length exceeds
+    the model's.
     """
     positions = config.get("max_position_embeddings") or DEFAULT_WINDOW
     if config.get("model_type") in OFFSET_POSITIONS:
         positions -= (config.get("pad_token_id") or 0) + 1
     limit = int(min(positions, tokenizer_limit))
     if wanted and wanted > limit:
-        problem = f"{wanted} pieces are more than the model's {limit}"
-        raise InputError("window", problem, f"give at most {limit}, or leave it out")
+        problem = f"{wanted} tokens are more than the model's {limit}"
+        raise InputError("max_length", problem, f"give at most {limit}, or leave it out")
     return wanted or limit
 
 
 @contextmanager
 def one_line(field: str, remedy: str) -> Iterator[None]:
-    """Raise whatever libraries raise over files and settings of the user's as an InputError."""
+    """Raise exceptions of libraries about a user's files and settings as InputError."""
     try:
         yield
     except (NerbenchError, MemoryError):
         raise
-    except BaseException as error:  # tokenizers raises nothing more special, and panics
+    except BaseException as error:  # tokenizers raises no specific exceptions, and panics
         pass_interrupts(error)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
@@ -176,16 +176,16 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bo
         if not wrapper.is_fast:
             raise InputError(f"tokenizer of {source}", "is a slow one", "save it again with its tokenizer.json")
         if isinstance(wrapper.backend_tokenizer.pre_tokenizer, ByteLevel):
-            # Byte-level BPE marks a word's beginning by the space before it; words that come alone need it added.
+            # Byte-level BPE marks the beginning of a word by the space before it; single words need that space.
             wrapper = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True, **options)
             wrapper.backend_tokenizer.pre_tokenizer.add_prefix_space = True  # some classes ignore the option
-        for option in ("local_files_only", "is_local"):  # else a saved copy would say how this one was found
+        for option in ("local_files_only", "is_local"):  # otherwise a saved copy would have the path of this one
             wrapper.init_kwargs.pop(option, None)
         return prepare_tokenizer(wrapper)
 
 
 def prepare_tokenizer(wrapper: "PreTrainedTokenizerBase") -> LoadedTokenizer:
-    """Switch off what a saved tokenizer may do silently (truncate, pad) and find its special tokens."""
+    """Switch off what a saved tokenizer may do silently (truncation, padding) and find its special tokens."""
     backend: Tokenizer = wrapper.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -208,16 +208,16 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
     name: str = "",
     golden: Golden | None = None,
 ) -> Tagger:
-    """Load a saved token classifier for inference, known as `name` in messages.
+    """Load a saved token classifier for inference, called `name` in messages.
 
-    Raises CorruptArtifactError where weights are missing (transformers would fill them with random numbers), are not
-    used, or do not fit the configuration or the tokenizer, or where the model no longer says what `golden` recorded;
-    InputError where the folder cannot be loaded at all.
+    Raises CorruptArtifactError if weights are missing (transformers would fill them with random numbers), are not used,
+    or do not fit the configuration or the tokenizer, or if the golden check fails; InputError if the folder cannot be
+    loaded at all.
     """
     from transformers import AutoModelForTokenClassification
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # it would stand between lines of ours
+    disable_progress_bar()  # it would mix with nerbench's output
 
     name = name or str(folder)
     dtype = dtype_of(precision, device)
@@ -246,8 +246,9 @@ def load_network(
 ) -> "tuple[PreTrainedModel, dict[str, Any]]":
     """The network of an untrusted folder, and transformers' loading info: safetensors only, no code, bounded size.
 
-    `auto_class`: AutoModel or a class like it; `dtype`: of the weights, whatever the checkpoint's is; `options`: of its
-    `from_pretrained`. Raises InputError where the folder cannot be loaded, CorruptArtifactError like `check_size`.
+    `auto_class`: AutoModel or a similar class; `dtype`: of the weights, whatever the checkpoint has; `options`:
+    arguments of its `from_pretrained`. Raises InputError if the folder cannot be loaded, and CorruptArtifactError like
+    `check_size`.
     """
     from transformers import AutoConfig
 
@@ -268,10 +269,10 @@ def load_network(
 
 
 def _check_vocabulary(tokenizer: LoadedTokenizer, embeddings: int, name: str) -> None:
-    # Numbers may have gaps, so their count does not say which is the highest.
+    # Numbers may have gaps, so their count does not give the highest one.
     highest = max(tokenizer.backend.get_vocab(with_added_tokens=True).values(), default=-1)
     if highest >= embeddings:
-        problem = f"its tokenizer numbers pieces up to {highest}, and there are {embeddings} embeddings"
+        problem = f"its tokenizer numbers tokens up to {highest}, and there are {embeddings} embeddings"
         raise CorruptArtifactError(f"model {name}: {problem}")
 
 

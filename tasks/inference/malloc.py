@@ -1,7 +1,7 @@
-"""The C library's memory between batches.
+"""Settings of the C library's allocator between batches.
 
-glibc gives large blocks back to the system as soon as they are free, and the next batch gets them again page by page,
-filled with zeros: a tenth to a sixth of the time of a first fp32 evaluation on a CPU.
+glibc returns large blocks to the system as soon as they are free. The next batch gets them page by page, filled with
+zeros, which takes a tenth to a sixth of the time of a first fp32 evaluation on a CPU.
 """
 
 import ctypes
@@ -10,22 +10,22 @@ from functools import cache
 from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""mallopt's numbers, from malloc.h."""
+"""Parameter numbers of mallopt, from malloc.h."""
 _NEVER = (1 << 31) - 1
 _LARGEST = 1 << 25
-"""The largest block that glibc lets be taken from its own heap, in bytes."""
+"""The largest block, in bytes, that glibc allows on its own heap."""
 
 
 @cache
 def tune_malloc() -> None:
-    """From now on this process keeps what it frees, and `give_back` alone returns it; with glibc only."""
+    """From now on, this process keeps freed memory, and only `trim_malloc` returns it; with glibc only."""
     if libc := _glibc():
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
         libc.mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 def trim_malloc() -> None:
-    """Give what is free back to the system; with glibc only."""
+    """Return free memory to the system; with glibc only."""
     if libc := _glibc():
         libc.malloc_trim(0)
 

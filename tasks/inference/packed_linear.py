@@ -1,7 +1,7 @@
-"""Linear layers on a CPU by oneDNN, their weights packed once, and with the GELU that follows them.
+"""Linear layers on a CPU by oneDNN, with weights that are packed once, and with the GELU that follows them.
 
-torch multiplies fp32 matrices by MKL, which leaves half of an AMD processor's vector units idle: 95 GFLOP/s a core of
-an EPYC 9005, where oneDNN reaches 215. In bf16, where torch calls oneDNN itself, packing saves a tenth.
+torch multiplies fp32 matrices with MKL, which leaves half of an AMD processor's vector units idle: 95 GFLOP/s per core
+of an EPYC 9005, where oneDNN reaches 215. In bf16, for which torch uses oneDNN itself, packing saves a tenth.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,19 +13,19 @@ from torch import nn
 FULL_ROWS = 512
 
 FOLLOWED_BY_GELU = {"intermediate_act_fn": "dense", "activation": "lin1"}
-"""In one module, an activation and the linear layer before it: BERT's kin, and DistilBERT."""
+"""An activation and the linear layer before it in the same module: BERT and related models, and DistilBERT."""
 
 
 def filled(rows: int) -> int:
-    """The number of rows that a call is filled up to: powers of two, then multiples of FULL_ROWS.
+    """The number of rows to which a call is padded: powers of two, then multiples of FULL_ROWS.
 
-    oneDNN makes and keeps a kernel of about a megabyte for each number of rows it meets.
+    oneDNN creates and keeps a kernel of about a megabyte for each number of rows.
     """
     return max(16, 1 << (rows - 1).bit_length()) if rows < FULL_ROWS else -(-rows // FULL_ROWS) * FULL_ROWS
 
 
 class PackedLinear(nn.Module):  # type: ignore[misc]
-    """What a linear layer computes, and the exact GELU of it with `gelu`; for inference only."""
+    """A linear layer, with `gelu` followed by the exact GELU; for inference only."""
 
     def __init__(self, layer: nn.Linear, *, gelu: bool = False) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class PackedLinear(nn.Module):  # type: ignore[misc]
 
 
 def pack_linear_layers(model: nn.Module) -> Callable[[], None]:
-    """Replace a model's linear layers; gives back what undoes it, which holds the old ones until then."""
+    """Replace a model's linear layers. Returns the undo function, which keeps the old layers until it is dropped."""
     swaps = [swap for module in model.modules() for swap in _swaps(module)]
     for parent, name, _, new in swaps:
         setattr(parent, name, new)

@@ -1,8 +1,7 @@
 """From windows to one forward pass: packed into a row without padding if the model allows it, otherwise padded.
 
-In a packed row, attention lets each sentence see itself alone.
-
-Registered with transformers as an attention implementation; a call without `segments` is transformers' own `sdpa`.
+In a packed row, attention is restricted to each sentence. It is registered with transformers as an attention
+implementation; a call without `segments` is transformers' own `sdpa`.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,28 +22,29 @@ if TYPE_CHECKING:
 
 NAME = "nerbench_segments"
 REPLACED = "sdpa"
-"""The implementation of transformers that it stands for."""
+"""The implementation of transformers that it replaces."""
 SHORT = 64
-"""Pieces up to which a CPU is faster with two plain products than with the fused kernel, which blocks by rows."""
+"""Number of tokens up to which a CPU is faster with two plain products than with the fused kernel, which works on
+blocks of rows."""
 LANES = 16
-"""Numbers that a vector holds; a softmax over fewer neighbours is computed one by one, over rows it is not."""
+"""Numbers per vector register. A softmax over fewer neighbours is computed one by one; over rows, it is vectorised."""
 _WITHOUT_EFFECT = frozenset({"position_ids", "output_attentions", "output_hidden_states", "use_cache"})
 
 
 class PackedSentences(NamedTuple):
-    """The sentences of a packed row, which follow each other; pieces after the last one only fill the row up."""
+    """The sentences of a packed row, one after another; tokens after the last one only fill the row."""
 
     lengths: tuple[int, ...]
     bounds: torch.Tensor
-    """(sentences + 1,) int32 on the device: the first piece of each, and the end of the last."""
+    """(sentences + 1,) int32 on the device: the first token of each sentence, and the end of the last."""
 
     def runs(self) -> list[tuple[int, int]]:
-        """(sentences, length) of neighbours that are equally long."""
+        """(sentences, length) of runs of neighbours with the same length."""
         return [(len(list(run)), length) for length, run in groupby(self.lengths)]
 
 
 def use_packed_attention(model: "PreTrainedModel") -> Callable[[], None]:
-    """Let the attention of a model that has transformers' `sdpa` understand `segments`; gives back what undoes it."""
+    """Make the attention of a model with transformers' `sdpa` accept `segments`. Returns the undo function."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -65,9 +65,9 @@ def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
     segments: PackedSentences | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """(1, heads, pieces, size) each to (1, pieces, heads, size).
+    """(1, heads, tokens, size) each to (1, tokens, heads, size).
 
-    Raises NotImplementedError where an architecture asks for more than each sentence's full attention to itself.
+    Raises NotImplementedError if an architecture requests anything but full attention within each sentence.
     """
     if segments is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -76,9 +76,9 @@ def attend(  # noqa: PLR0913, PLR0917 - transformers' signature
             module, query, key, value, attention_mask, dropout, scaling, **others
         )
         return found
-    asked = {name for name, wanted in others.items() if wanted is not None and wanted is not False} - _WITHOUT_EFFECT
-    if asked or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
-        raise NotImplementedError(f"{type(module).__name__} attends in a way of its own: {', '.join(sorted(asked))}")
+    unsupported = {name for name, value in others.items() if not (value is None or value is False)} - _WITHOUT_EFFECT
+    if unsupported or attention_mask is not None or getattr(module, "is_causal", True) or query.shape != key.shape:
+        raise NotImplementedError(f"{type(module).__name__} needs other attention: {', '.join(sorted(unsupported))}")
     return (_varlen if query.is_cuda else _run_by_run)(query, key, value, scaling, segments), None
 
 
@@ -124,22 +124,22 @@ def _varlen(
 
 
 class Logits(NamedTuple):
-    """A model's answer to several windows."""
+    """A model's logits for several windows."""
 
     rows: torch.Tensor
-    """(pieces, labels) on the device, padding included."""
+    """(tokens, labels) on the device, including padding."""
     starts: np.ndarray
-    """The row of each window's first piece."""
+    """The row of each window's first token."""
 
 
 def logits_of(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
-    """The logits of windows given as piece ids, special tokens included; nothing waits for the device."""
+    """The logits of windows given as token ids, including special tokens; does not wait for the device."""
     with torch.inference_mode():
         return (_packed if tagger.batching == "packed" else _padded)(tagger, windows)
 
 
 def on_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """A copy on the device that later work there waits for, but this thread does not."""
+    """A copy on the device. Later work there waits for it, but this thread does not."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
@@ -173,6 +173,6 @@ def _padded(tagger: Tagger, windows: Sequence[Sequence[int]]) -> Logits:
         ids[row, : len(window)] = window
         mask[row, : len(window)] = 1
     inputs = {"input_ids": on_device(ids, tagger.device)}
-    if not mask.all():  # without padding no mask is needed, and attention takes its faster path
+    if not mask.all():  # without padding no mask is needed, and attention takes a faster path
         inputs["attention_mask"] = on_device(mask, tagger.device)
     return Logits(tagger.model(**inputs).logits.flatten(0, 1), np.arange(len(windows)) * width)

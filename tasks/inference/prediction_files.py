@@ -1,9 +1,8 @@
-"""The evaluation's result as a file: one predicted tag a word, and the digest that identifies all of them.
+"""The result of an evaluation as a file: one predicted tag per word, and a digest of all of them.
 
-Inference writes it block by block, so that no corpus has to fit into memory.
-
-`predictions_digest` covers document, sentence, word and predicted tag, never scores; it does not depend on how the
-words were cut into blocks, batches or shards.
+Inference writes the file block by block, so that no corpus must fit into memory. `predictions_digest` covers document,
+sentence, word and predicted tag, but not scores. It does not depend on how the words were divided into blocks, batches
+or shards.
 """
 
 import hashlib
@@ -37,9 +36,9 @@ SCHEMA = pa.schema(
 
 
 class PredictionsDigest:
-    """A running digest over prediction rows, equal however the rows are cut into pieces.
+    """A running digest over prediction rows that does not depend on how the rows are divided.
 
-    Each column is hashed on its own (integers as little-endian int32, -1 for no document; tags as lines of UTF-8), and
+    Each column is hashed separately (integers as little-endian int32, -1 for no document; tags as lines of UTF-8), and
     the digest is the sha256 of the four column digests.
     """
 
@@ -58,13 +57,13 @@ class PredictionsDigest:
 
 
 class Positions(NamedTuple):
-    """Where words stand in their corpus: int32 arrays, one element a word."""
+    """The positions of words in their corpus: int32 arrays with one element per word."""
 
     document: np.ndarray
     """-1 in a corpus without boundaries."""
     sentence: np.ndarray
     word: np.ndarray
-    """0-based over the split."""
+    """Number of the word in the split, from 0."""
 
 
 def positions(corpus: Corpus, sentences: int) -> Iterator[Positions]:
@@ -81,7 +80,7 @@ def positions(corpus: Corpus, sentences: int) -> Iterator[Positions]:
 
 
 def digest_of(corpus: Corpus, tags: pa.DictionaryArray | pa.ChunkedArray) -> str:
-    """The predictions digest of one tag (of a dictionary of strings) for every word of a corpus."""
+    """The predictions digest of one tag per word of a corpus; tags are a dictionary of strings."""
     digest = PredictionsDigest()
     for rows in positions(corpus, CHUNK):
         here = tags[rows.word[0] : rows.word[-1] + 1]
@@ -90,7 +89,7 @@ def digest_of(corpus: Corpus, tags: pa.DictionaryArray | pa.ChunkedArray) -> str
 
 
 def batch(rows: Positions, names: Sequence[str], labels: np.ndarray, scores: np.ndarray) -> pa.RecordBatch:
-    """Predictions as a record batch of SCHEMA; a NaN score (a word without pieces) is null."""
+    """Predictions as a record batch of SCHEMA; a NaN score (a word without tokens) is null."""
     columns: list[Any] = [
         pa.array(rows.document, mask=rows.document < 0),
         pa.array(rows.sentence),
@@ -102,7 +101,7 @@ def batch(rows: Positions, names: Sequence[str], labels: np.ndarray, scores: np.
 
 
 def join(path: Path, blocks: Iterable[pa.Table]) -> str:
-    """Write blocks of predictions to a Parquet file, a row group each; returns the digest of them all."""
+    """Write blocks of predictions to a Parquet file, one row group each. Returns the digest of all blocks."""
     digest = PredictionsDigest()
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         for block in blocks:
@@ -113,43 +112,51 @@ def join(path: Path, blocks: Iterable[pa.Table]) -> str:
 
 
 def row_groups(path: Path) -> Iterator[pa.Table]:
-    """The blocks of a file that a process of ours has just written."""
+    """The blocks of a file that a process of nerbench has just written."""
     with pq.ParquetFile(path, read_dictionary=["pred"]) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number)
 
 
 class Inferred(NamedTuple):
-    """What an inference did."""
+    """The result of an inference."""
 
     predictions_digest: str
     words: int
     truncated: int
     """Words longer than a whole window."""
     vanished: int
-    """Words without any piece."""
+    """Words without tokens."""
     evaluate_s: float
-    """Seconds from words in memory to tags in memory; what another model of the run has tokenized counts nothing."""
+    """Seconds from words in memory to tags in memory. Tokenization that another model of the run did counts as zero."""
 
 
 def infer(  # noqa: PLR0913 - what is inferred, and where it goes
-    path: Path, tagger: "Tagger", corpus: Corpus, *, vote: str, blocks: range, on_progress: Callable[[int], None]
+    path: Path,
+    tagger: "Tagger",
+    corpus: Corpus,
+    *,
+    aggregation_strategy: str,
+    blocks: range,
+    on_progress: Callable[[int], None],
 ) -> Inferred:
-    """Predict the words of some consecutive blocks of a corpus into a Parquet file, a row group a block.
+    """Predict the words of some consecutive blocks of a corpus into a Parquet file, one row group per block.
 
-    `on_progress` hears the number of words done.
+    `on_progress` gets the number of words done.
     """
     import pyarrow.parquet as pq
 
     from nerbench.tasks.inference.prediction import BLOCK, predict
     from nerbench.tasks.inference.tokenization import tokenize_once
 
-    # A dictionary with "O" twice makes the bytes of the file differ from run to run.
+    # A dictionary with "O" twice would make the bytes of the file differ from run to run.
     names = tagger.labels if OUTSIDE in tagger.labels else (*tagger.labels, OUTSIDE)
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0
     with pq.ParquetWriter(path, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         sentences = _sentences(corpus, blocks.start * BLOCK, blocks.stop * BLOCK)
-        predicted = _timed(predict(tagger, sentences, vote=vote, tokenizing=tokenize_once))
+        predicted = _timed(
+            predict(tagger, sentences, aggregation_strategy=aggregation_strategy, tokenizing=tokenize_once)
+        )
         rows_of_blocks = islice(positions(corpus, BLOCK), blocks.start, blocks.stop)
         for rows, (block, elapsed) in zip(rows_of_blocks, predicted, strict=True):
             seconds += elapsed
@@ -163,7 +170,7 @@ def infer(  # noqa: PLR0913 - what is inferred, and where it goes
 
 
 def n_blocks(corpus: Corpus) -> int:
-    """Blocks of a corpus; the last may have fewer sentences."""
+    """The number of blocks in a corpus; the last one may have fewer sentences."""
     from nerbench.tasks.inference.prediction import BLOCK
 
     return -(-len(corpus.lengths) // BLOCK)

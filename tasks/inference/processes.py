@@ -1,8 +1,8 @@
 """Several processes that do one job together on this machine: torch's elastic agent starts, watches and ends them.
 
-The agent is a child: `python -m nerbench.tasks.inference.processes < job.json`. What it lacks is here: the parent hears
-the events of the processes, one line names the process that failed, all die with the parent, and they meet through a
-file, because the agent's TCP store would listen on every network interface.
+The agent is a child: `python -m nerbench.tasks.inference.processes < job.json`. This module adds what the agent lacks:
+the parent gets the events of the processes; one line names the process that failed; all processes end with the parent;
+and they meet through a file, because the agent's TCP store would listen on every network interface.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 NEWS_S = 5.0
-"""Seconds that a broken connection waits before it is reported: the agent ends it sooner if another process died."""
+"""Seconds before a broken connection is reported: if another process died, the agent ends this one sooner."""
 MEETING = "NERBENCH_MEETING"
 """The environment variable with the file through which the processes meet."""
 
@@ -41,10 +41,10 @@ def run_processes(  # noqa: PLR0913 - run_child's, and where it runs
     what: str,
     on_event: Emit = lambda event: None,
 ) -> list[Job]:
-    """Run `function` (`module:name`, takes a job and an Emit) in so many processes; the result of each, in their order.
+    """Run `function` (`module:name`, takes a job and an Emit) in so many processes. Returns the results in order.
 
-    Each process has a GPU of its own, or its share of the cores. `field`: the prefix of `device` and `processes` in
-    the configuration. Raises like `run_child`, and InputError if the machine has fewer GPUs or cores.
+    Each process has its own GPU or its share of the cores. `field`: the prefix of `device` and `processes` in the
+    configuration. Raises like `run_child`, and InputError if the machine has fewer GPUs or cores.
     """
     shared = {"function": function, "job": job, "processes": processes, "device": device, "field": field}
     env = visible_gpus(device, processes)
@@ -55,7 +55,7 @@ def run_processes(  # noqa: PLR0913 - run_child's, and where it runs
 
 
 def visible_gpus(device: str, processes: int) -> dict[str, str]:
-    """Environment that shows a child as many GPUs as it has processes; Trainer would spread a batch over more."""
+    """An environment in which a child sees as many GPUs as it has processes; Trainer would spread a batch over more."""
     if device in {"cpu", "mps"}:
         return {}
     first = int(device.partition(":")[2] or 0)
@@ -66,7 +66,7 @@ def visible_gpus(device: str, processes: int) -> dict[str, str]:
 
 
 def check_processes(processes: int, device_type: str, field: str) -> None:
-    """Raise InputError where this machine has fewer GPUs, or cores, than processes are wanted."""
+    """Raise InputError if this machine has fewer GPUs or cores than processes are wanted."""
     if device_type == "cuda":
         import torch
 
@@ -79,7 +79,7 @@ def check_processes(processes: int, device_type: str, field: str) -> None:
 
 
 def threads_of_each(processes: int) -> int:
-    """The threads of each of so many processes that share the threads of this one."""
+    """The number of threads of each of so many processes that share the threads of this one."""
     return max(1, processor().threads // processes)
 
 
@@ -89,7 +89,7 @@ def _cores() -> int:
 
 @contextmanager
 def meeting(device: str) -> "Iterator[PartialState]":
-    """In one of the processes of a job: accelerate's state of them, between whom messages can pass; `cpu` or `cuda`."""
+    """In a process of a job: accelerate's state, through which the processes exchange messages; `cpu` or `cuda`."""
     from accelerate import PartialState
     from torch import distributed
 
@@ -141,7 +141,8 @@ def _agent(job: Job, emit: Emit) -> Job:
 
 @contextmanager
 def _forwarded(count: int, emit: Emit) -> Iterator[Sequence[Connection]]:
-    """A connection for each process, whose events are emitted; at the end, all that a process sent has been."""
+    """A connection for each process, whose events are emitted. On exit, everything that a process sent has been
+    emitted."""
     readers, writers = zip(*(Pipe(duplex=False) for _ in range(count)), strict=True)
     listener = Thread(target=_forward, args=(list(readers), emit), daemon=True)
     listener.start()
@@ -159,14 +160,14 @@ def _forward(readers: list[Connection], emit: Emit) -> None:
             assert isinstance(reader, Connection)
             try:
                 event = reader.recv()
-            except (EOFError, OSError):  # the process has ended, perhaps while it wrote
+            except (EOFError, OSError):  # the process has ended, perhaps while writing
                 readers.remove(reader)
             else:
                 emit(event)
 
 
 def _process(function: str, job: Job, writers: Sequence[Connection]) -> Job:
-    """One of the processes: its result, or its error as its last event."""
+    """The result of one process, or its error as its last event."""
     die_with_parent()
     number = int(os.environ["RANK"])
     work: Callable[[Job, Emit], Job] = resolve_name(function)
@@ -175,7 +176,7 @@ def _process(function: str, job: Job, writers: Sequence[Connection]) -> Job:
     except BaseException as error:
         pass_interrupts(error)
         if not isinstance(error, NerbenchError):
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which the agent ends this process, if another has died
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the agent ends this process if another one died
             time.sleep(NEWS_S)
         writers[number].send(_named(event_of(error), f"process {number} of {len(writers)}"))
         raise

@@ -1,7 +1,8 @@
-"""A large corpus in shards: runs of whole blocks that are inferred and kept each on its own, and then joined.
+"""Shards of a large corpus: runs of whole blocks that are inferred and kept separately, and then joined.
 
-Whole blocks give the same bits wherever they are inferred, so the joined predictions are those of an evaluation in one
-piece, to the byte. `<results>/.cache/evaluations/<key>/shards/<first>-<stop>/` holds a shard as its evaluation is held.
+Whole blocks give the same bits wherever they are inferred, so the joined predictions are identical to the byte to those
+of an undivided evaluation. `<results>/.cache/evaluations/<key>/shards/<first>-<stop>/` holds a shard in the same form
+as an evaluation.
 """
 
 import logging
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def split_corpus(corpus: Corpus, shards: int) -> list[range]:
-    """The blocks of a corpus in so many consecutive runs of nearly equal length; where it has fewer, one a block."""
+    """The blocks of a corpus in so many consecutive runs of nearly equal length; at most one run per block."""
     blocks = n_blocks(corpus)
     if shards > blocks:
         log.warning("%s: %d shards are more than its blocks of sentences; it has %d", corpus.name, shards, blocks)
@@ -44,7 +45,7 @@ def split_corpus(corpus: Corpus, shards: int) -> list[range]:
 
 
 def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[range], results: str) -> list[Shard]:
-    """The shards of an evaluation; those that are kept are checked, and altered ones reported."""
+    """The shards of an evaluation. Cached ones are checked, and altered ones reported."""
     root = open_root(results)
     shards = []
     for number, blocks in enumerate(runs, start=1):
@@ -60,9 +61,9 @@ def find_shards(plan: EvaluationPlan, artifact: ArtifactRef, runs: Sequence[rang
 def join_shards(
     plan: EvaluationPlan, artifact: ArtifactRef, shards: Sequence[EvaluationRecord], results: str
 ) -> EvaluationRecord:
-    """Join all shards of an evaluation, in their order, and keep it; one block of predictions is in memory at a time.
+    """Join all shards of an evaluation in order, and keep the result; holds one block of predictions in memory.
 
-    Raises CorruptArtifactError where a shard is not what was kept, and FileNotFoundError where it is gone.
+    Raises CorruptArtifactError if a shard differs from what was kept, and FileNotFoundError if it is missing.
     """
     root = open_root(results)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:

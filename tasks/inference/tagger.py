@@ -16,7 +16,7 @@ Batching = Literal["padded", "packed", "even"]
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTokenizer:
-    """A fast tokenizer with truncation and padding switched off, and the special tokens that its model expects."""
+    """A fast tokenizer without truncation and padding, and the special tokens that its model expects."""
 
     wrapper: "PreTrainedTokenizerBase"
     backend: "Tokenizer"
@@ -32,9 +32,10 @@ class Tagger:
     labels: tuple[str, ...]
     """The model's label names by output index."""
     window: int
-    """Pieces a window, special tokens included."""
+    """Maximum number of tokens per window, including special tokens."""
     device: "torch.device"
     ignored_keys: tuple[str, ...] = ()
     """Weights of the file that this architecture does not use."""
     batching: Batching = "padded"
-    """How windows are computed together: `packed` into one row without padding; `even`, only equally long ones."""
+    """How windows are batched: `packed` into one row without padding, `padded`, or `even`, only those of equal
+    length."""

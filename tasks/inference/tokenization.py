@@ -1,9 +1,10 @@
-"""From words to windows of sub-tokens and back: words are never joined, re-split or dropped.
+"""From words to windows of tokens and back: words are never joined, split or dropped.
 
-The models of a run that have the same tokenizer share tokenized blocks of a corpus.
+Models of a run with the same tokenizer share the tokenized blocks of a corpus.
 
-A sentence that does not fit the model's window becomes several overlapping windows; each of its words is predicted
-once, from the window in which it has most context on its poorer side. A word without any piece belongs to no window.
+A sentence that does not fit the model's window becomes several overlapping windows. Each of its words is predicted
+once, from the window with the most context on the side of the word that has less. A word without tokens is in no
+window.
 """
 
 import hashlib
@@ -23,25 +24,26 @@ if TYPE_CHECKING:
 
 
 WORDS_A_TEXT = 64
-"""Words that are given to a tokenizer together: so many that the calls do not count, and few enough for its threads."""
+"""Words that a tokenizer gets at once: enough to make the overhead of calls negligible, few enough to use its
+threads."""
 
 
 class SpecialTokens(NamedTuple):
-    """Ids the model expects before and after the pieces of a text, and the padding id."""
+    """The ids that the model expects before and after the tokens of a text, and the padding id."""
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     pad: int
 
     def room(self, window: int) -> int:
-        """Pieces of a text that fit a window; raises ValueError where none does."""
+        """The number of tokens of a text that fit into a window. Raises ValueError if none does."""
         if (room := window - len(self.prefix) - len(self.suffix)) < 1:
-            raise ValueError(f"a window of {window} pieces has no room for a word")
+            raise ValueError(f"a window of {window} tokens has no room for a word")
         return room
 
 
 class Pieces(NamedTuple):
-    """A tokenized sentence: piece ids, and for each word the range of its pieces (empty for a word that vanished)."""
+    """A tokenized sentence: token ids, and for each word the range of its tokens (empty for a word without tokens)."""
 
     ids: list[int]
     starts: list[int]
@@ -50,22 +52,22 @@ class Pieces(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Model input of one window, special tokens included, and the words that it predicts."""
+    """Model input of one window, including special tokens, and the words that it predicts."""
 
     ids: list[int]
     sentence: int
     words: list[int]
-    """Positions in the sentence of the words predicted here."""
+    """Positions in the sentence of the words that this window predicts."""
     starts: list[int]
-    """For each of `words`, the position in `ids` of its first piece."""
+    """For each of `words`, the position in `ids` of its first token."""
     ends: list[int]
-    """For each of `words`, the position in `ids` after its last piece."""
+    """For each of `words`, the position in `ids` after its last token."""
 
 
 def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list[Pieces]:
     """Tokenize sentences given as words, without special tokens, truncation or padding.
 
-    The tokenizer looks at each word by itself, so that equal ones are tokenized once.
+    The tokenizer processes each word separately, so that equal words are tokenized once.
     """
     number_of: dict[str, int] = {}
     numbers = [[number_of.setdefault(word, len(number_of)) for word in words] for words in sentences]
@@ -74,13 +76,14 @@ def tokenize(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list
 
 
 def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
-    """The pieces of each word; none for a word that vanishes. Raises RunFailedError where the tokenizer fails."""
-    # The tokenizer drops empty words from a batch of strings silently, but keeps their index: no word is moved.
+    """The tokens of each word; none for a word that the tokenizer drops. Raises RunFailedError if the tokenizer
+    fails."""
+    # The tokenizer silently drops empty words from a batch of strings, but keeps their index: no word is moved.
     texts = [words[start : start + WORDS_A_TEXT] for start in range(0, len(words), WORDS_A_TEXT)]
     found: list[list[int]] = []
     try:
         encodings = tokenizer.encode_batch(texts, is_pretokenized=True, add_special_tokens=False)
-    except BaseException as error:  # a pattern that matches too slowly is a panic
+    except BaseException as error:  # a pattern that matches too slowly causes a panic
         pass_interrupts(error)
         raise RunFailedError(f"the tokenizer failed ({explain(error)})") from error
     for encoding in encodings:
@@ -93,7 +96,7 @@ def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
 
 
 def _joined(words: Sequence[list[int]]) -> Pieces:
-    """The sentence of words that have these pieces."""
+    """The sentence of words with these tokens."""
     ids: list[int] = []
     starts, ends = [], []
     for of_word in words:
@@ -104,7 +107,7 @@ def _joined(words: Sequence[list[int]]) -> Pieces:
 
 
 def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> list[Window]:
-    """Cut tokenized sentences into windows of at most `window` pieces, special tokens included."""
+    """Cut tokenized sentences into windows of at most `window` tokens, including special tokens."""
     capacity = special.room(window)
     cut: list[Window] = []
     for sentence, item in enumerate(pieces):
@@ -124,13 +127,13 @@ def windows(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> li
 
 
 def truncated_words(pieces: Sequence[Pieces], window: int, special: SpecialTokens) -> int:
-    """Number of words longer than a whole window, of which only the first pieces are seen."""
+    """The number of words longer than a whole window, of which the model only sees the first tokens."""
     capacity = special.room(window)
     return sum(end - start > capacity for item in pieces for start, end in zip(item.starts, item.ends, strict=True))
 
 
 def _spans(item: Pieces, kept: list[int], capacity: int) -> list[range]:
-    """Overlapping runs of `kept` that fit, each half a window after the one before; the last one ends at the end."""
+    """Overlapping runs of `kept` that fit, each half a window after the previous one; the last one ends at the end."""
     sizes = [min(item.ends[w] - item.starts[w], capacity) for w in kept]
     last = len(kept)
     tail, room = last, capacity
@@ -152,9 +155,10 @@ def _spans(item: Pieces, kept: list[int], capacity: int) -> list[range]:
 
 
 def _owned(item: Pieces, kept: list[int], spans: list[range]) -> list[list[int]]:
-    """For each span, the words that have most context there: the larger the poorer side's pieces, the better.
+    """For each span, the words with the most context there, by the number of tokens on the side with fewer.
 
-    The sentence's own ends are no lack of context. Equal context goes to the earlier span.
+    The beginning and end of the sentence do not count as missing context. The earlier span gets words with equal
+    context.
     """
     best: list[tuple[float, int]] = [(-1.0, 0)] * len(kept)
     for number, span in enumerate(spans):
@@ -172,10 +176,10 @@ def _owned(item: Pieces, kept: list[int], spans: list[range]) -> list[list[int]]
 
 
 def _window(sentence: int, item: Pieces, shown: range, owned: list[int], special: SpecialTokens) -> Window:
-    """The window of the pieces `shown`."""
+    """The window of the tokens in `shown`."""
     shift = len(special.prefix) - shown.start
     ends = [item.ends[w] + shift for w in owned]
-    ends[-1] = min(ends[-1], shown.stop + shift)  # of a word longer than a window, which is alone in its own
+    ends[-1] = min(ends[-1], shown.stop + shift)  # of a word longer than a window, which has its own window
     return Window(
         ids=[*special.prefix, *item.ids[shown.start : shown.stop], *special.suffix],
         sentence=sentence,
@@ -186,7 +190,7 @@ def _window(sentence: int, item: Pieces, shown: range, owned: list[int], special
 
 
 KEPT_PIECES = 1 << 17
-"""Of the blocks that were used last, about 10 MB: a corpus beyond that is tokenized for each model."""
+"""Limit for the blocks used last, about 10 MB; a larger corpus is tokenized for each model."""
 
 
 class _Block(NamedTuple):
@@ -199,7 +203,7 @@ _lock = Lock()
 
 
 def tokenize_once(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) -> list[Pieces]:
-    """What `tokenize` gives, kept for the next tokenizer that is defined alike; not to be changed."""
+    """Like `tokenize`, with results kept for the next tokenizer with the same definition. Do not change the results."""
     words = json.dumps(sentences, ensure_ascii=False, separators=(",", ":"))
     key = hashlib.sha256(f"{_digest(tokenizer)}{words}".encode()).hexdigest()
     with _lock:

@@ -88,8 +88,8 @@ def _cut(split: SplitFacts) -> Iterator[str]:
     if (pieces := split.pieces) is None:
         return
     for count, what in (
-        (pieces.longer_words, f"words longer than the window of {pieces.window} pieces, whose first pieces decide"),
-        (pieces.vanished_words, "words of which the tokenizer leaves nothing, so that they count as O"),
+        (pieces.longer_words, f"words longer than the window of {pieces.window} tokens, whose first tokens decide"),
+        (pieces.vanished_words, "words without tokens, which count as O"),
         (pieces.longer_sentences, "sentences that need several windows"),
         (pieces.unknown_words, f"words with characters that {pieces.tokenizer} does not know"),
     ):

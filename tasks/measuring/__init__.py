@@ -1,6 +1,6 @@
-"""Speed and memory, taken in processes of their own.
+"""Measurement of speed and memory, in separate processes.
 
-Read `plan` (which cells), `sweep` (which processes run, and what becomes of their results), `interrupted_sweeps` (what
-is kept for a repetition), `samples` (statistics), `tables` (rows) and `sweep_view`; the processes' side is `process`.
-`latency_sample` is what every benchmark measures.
+Read `plan` (the cells), `sweep` (the processes and their results), `interrupted_sweeps` (results kept for a
+repetition), `samples` (statistics), `tables` (rows) and `sweep_view`; `process` has the code of the measuring
+processes. `latency_sample` is the measurement of every benchmark.
 """

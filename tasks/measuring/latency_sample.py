@@ -29,9 +29,9 @@ class Measurement(NamedTuple):
 def measure_and_write(
     run: Run, artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, gate: SpeedGateConfig | None = None
 ) -> Measurement:
-    """Measure one model in a process of its own, once more if it is slower than the nights before, and write the rows.
+    """Measure one model in a separate process, once more if it is slower than in earlier runs, and write the rows.
 
-    Of two measurements the faster one is written and judged: what slowed down one of them alone was not the model.
+    The faster one of two measurements is written and judged: a disturbance of only one of them is not due to the model.
     """
     passes = PASSES if gate else 1
     rows = measure(artifact, corpus, benchmark, passes)
@@ -39,14 +39,14 @@ def measure_and_write(
     if gate:
         found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
         if found and found.is_suspicious:
-            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_undisturbed)
+            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_latency)
             found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
         judged = [speed_gate.judged(rows["speed"][0], found, gate)]
     return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
 
 
-def _undisturbed(rows: dict[str, list[Row]]) -> float:
-    seconds: float = rows["speed"][0][speed_gate.UNDISTURBED]
+def _latency(rows: dict[str, list[Row]]) -> float:
+    seconds: float = rows["speed"][0][speed_gate.LATENCY]
     return seconds
 
 
@@ -58,7 +58,7 @@ def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, p
         "passes": passes,
         "device": benchmark.device,
         "precision": benchmark.dtype,
-        "window": benchmark.window,
+        "window": benchmark.max_length,
     }
     measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
     return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)

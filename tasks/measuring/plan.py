@@ -1,4 +1,4 @@
-"""Which cells a sweep has, and which of them cannot be measured here."""
+"""The cells of a sweep, and which of them cannot be measured here."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,13 +11,13 @@ from nerbench.tasks.measuring.subjects import Subject
 
 REAL = "real"
 REFERENCE = ("eager", "fp32")
-"""What predictions are compared with."""
+"""The reference for predictions."""
 ONNX = ("onnx", "onnxruntime", "onnxscript")
-"""The packages of the extra of that name; onnxruntime-gpu is imported by the name onnxruntime too."""
+"""The packages of the extra `onnx`; onnxruntime-gpu is imported as onnxruntime, too."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-"""ONNX Runtime's, by kind of device."""
+"""ONNX Runtime's providers by kind of device."""
 OUT_OF_MEMORY = "out of memory"
-"""The status of a cell that needs more than there is."""
+"""The status of a cell that needs more memory than available."""
 _LACKING = ("out of memory", "can't allocate memory", "not enough memory", "memoryerror", "bad_alloc")
 LONGEST_STATUS = 200
 
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Cells that share a process where they are timed: one model, computed in one way."""
+    """Cells that share a process for timing: one model, computed in one way."""
 
     subject: Subject
     backend: str
@@ -40,14 +40,14 @@ class Group(NamedTuple):
     head: Head
     cells: tuple[Cell, ...]
     unavailable: str | None
-    """Why none of them can be measured here."""
+    """Why none of the cells can be measured here."""
 
 
 def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus: bool) -> list[Group]:
     """All groups of a sweep on a kind of device (`cpu`, `cuda`, `mps`).
 
-    `corpus`: whether there are sentences for real lengths. Raises InputError where a sequence length exceeds a model's
-    positions, a model lacks the head that is asked for, or nothing is left to measure.
+    `corpus`: whether there are sentences for real lengths. Raises InputError if a sequence length exceeds a model's
+    positions, a model lacks the configured head, or nothing is left to measure.
     """
     groups = [
         Group(
@@ -72,7 +72,7 @@ def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus
 
 
 def head_of(subject: Subject, speed: SpeedConfig) -> Head:
-    """The head that a model is measured with. Raises InputError where it has no such head."""
+    """The head that a model is measured with. Raises InputError if it has no such head."""
     if speed.head == "token" and subject.headless:
         problem = f"{subject.name} is no token classifier"
         raise InputError("speed.head", problem, "give none, or leave it out to measure each model as it is")
@@ -80,7 +80,7 @@ def head_of(subject: Subject, speed: SpeedConfig) -> Head:
 
 
 def tags_words(subject: Subject, speed: SpeedConfig) -> bool:
-    """Whether a model is measured on real lengths too: it has a tokenizer, and a head that gives tags."""
+    """Whether a model is measured at real lengths, too: it has a tokenizer, and a head that predicts tags."""
     return subject.artifact is not None and head_of(subject, speed) == "token"
 
 
@@ -88,7 +88,7 @@ def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> t
     wanted = speed.sequence_lengths
     lengths = [n for n in LENGTHS if n <= subject.positions] if wanted is None else [n for n in wanted if n != REAL]
     if too_long := [length for length in lengths if int(length) > subject.positions]:
-        problem = f"{too_long[0]} pieces are more than the {subject.positions} that {subject.name} can read"
+        problem = f"{too_long[0]} tokens are more than the {subject.positions} that {subject.name} can read"
         raise InputError("speed.sequence_lengths", problem, f"give at most {subject.positions}")
     cells = [Cell(size, int(length)) for size in speed.batch_sizes for length in lengths]
     if real and (wanted is None or REAL in wanted):
@@ -98,7 +98,7 @@ def _cells(subject: Subject, speed: SpeedConfig, workload: str, real: bool) -> t
 
 
 def why_unavailable(backend: str, precision: str, workload: str, device: str) -> str | None:
-    """Why a backend cannot compute this here; None where it can."""
+    """Why a backend cannot run here; None if it can."""
     if precision == "fp16" and device == "cpu":
         return "fp16 is not computed on a CPU"
     if backend in {"int8", "onnx"}:
@@ -124,7 +124,7 @@ def _why_no_onnx(device: str) -> str | None:
 
 
 def failure(text: str) -> str:
-    """The status of a cell by what an error says; PyTorch's kinds of errors tell only some of memory."""
+    """The status of a cell after an error; only some of PyTorch's classes of errors indicate missing memory."""
     text = " ".join(text.split())
     if any(part in text.lower() for part in _LACKING):
         return OUT_OF_MEMORY

@@ -27,13 +27,13 @@ from nerbench.tasks.statistics.bootstrap import Floats, chunks
 
 PERCENTILE_CONFIDENCE = 0.99
 ALWAYS = 50
-"""The percentile that any number of samples gives."""
+"""The percentile that any number of samples supports."""
 SHOWN = (50, 90, 95, 99)
 
 
 @cache
 def fewest_samples(percent: int) -> int:
-    """The fewest samples that support a percentile; 1 for the median."""
+    """The minimum number of samples for a percentile; 1 for the median."""
     if percent <= ALWAYS:
         return 1
     q = percent / 100
@@ -44,7 +44,7 @@ def fewest_samples(percent: int) -> int:
 
 
 def supported(n: int) -> list[int]:
-    """Those of SHOWN that n samples support."""
+    """The percentiles in SHOWN that n samples support."""
     return [percent for percent in SHOWN if n >= fewest_samples(percent)]
 
 
@@ -55,19 +55,19 @@ Statistics = Callable[[Floats], Floats]
 
 
 class Amount(NamedTuple):
-    """What one call works on."""
+    """The input of one call."""
 
     sentences: int
     words: int | None
-    """None where there are pieces only."""
+    """None if there are only tokens."""
     pieces: int
     """Without padding."""
 
 
 def summarise(samples: Sequence[Sequence[float]], amounts: Sequence[Sequence[Amount]]) -> dict[str, Any]:
-    """The columns of `speed` that samples give, in seconds a call; `samples` and `amounts` by process.
+    """The columns of `speed` from samples, in seconds per call; `samples` and `amounts` are by process.
 
-    Raises ValueError where there is no sample.
+    Raises ValueError if there is no sample.
     """
     flat = np.concatenate([np.asarray(one, np.float64) for one in samples])
     if not len(flat):
@@ -103,9 +103,9 @@ def _throughput(seconds: float, amounts: Sequence[Amount]) -> dict[str, float | 
 
 
 def statistics(ascending: Floats, percents: Sequence[int]) -> Floats:
-    """Mean and percentiles of rows of ascending samples that NaN fills up: (n, k) -> (n, 1 + len(percents)).
+    """Mean and percentiles of rows of ascending samples, padded with NaN: (n, k) -> (n, 1 + len(percents)).
 
-    Percentiles interpolate linearly between order statistics, as NumPy's do.
+    Percentiles interpolate linearly between order statistics, as in NumPy.
     """
     counts = np.sum(~np.isnan(ascending), axis=1)
     rows = np.arange(len(ascending))
@@ -134,7 +134,7 @@ def hierarchical(samples: Sequence[Sequence[float]], of: Statistics, *, n: int =
 def _drawn(
     flat: Floats, sizes: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64], generator: np.random.Generator
 ) -> Floats:
-    """Samples of the chosen processes: (n, processes) -> (n, processes * largest size), NaN where one has fewer."""
+    """Samples of the drawn processes: (n, processes) -> (n, processes * largest size), NaN if a process has fewer."""
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     size = sizes[chosen][..., None]
     uniform = generator.random((*chosen.shape, int(sizes.max())))
@@ -144,14 +144,14 @@ def _drawn(
 
 
 def stretched(points: Floats, resampled: Floats, processes: int) -> tuple[Floats, Floats]:
-    """Lower and upper ends of the intervals of m positive statistics, as this module's docstring defines them.
+    """Lower and upper ends of the intervals of m positive statistics, as defined in this module's docstring.
 
     Args:
         points: (m,) the statistics of all samples.
-        resampled: (n, m) the same of resamples.
-        processes: how many there are, two at least.
+        resampled: (n, m) the statistics of resamples.
+        processes: Their number, at least two.
     """
-    from scipy.stats import norm, t  # half a second, which only a sweep has
+    from scipy.stats import norm, t  # takes half a second, and only a sweep needs it
 
     tail = (1 - CONFIDENCE) / 2
     factor = t.ppf(1 - tail, processes - 1) / norm.ppf(1 - tail) * math.sqrt(processes / (processes - 1))

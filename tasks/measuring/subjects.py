@@ -80,7 +80,7 @@ LABELS = 9
 
 NO_LIMIT = 1 << 30
 NAME = "name"
-"""The key of a configuration that says what it is called; the others are the model's."""
+"""The key of a configuration with its name; the other keys are those of the model."""
 EXAMPLE = "{model_type: bert, num_hidden_layers: 6, hidden_size: 384}"
 
 
@@ -105,7 +105,7 @@ def located(model: str, store: str) -> str:
     """What a user at this machine names, as the flow takes it: folders absolute, a bare id of the Hub as `hf://…`.
 
     A name means the store's model before an architecture, and that before a model of the Hub. Raises
-    ArtifactNotFoundError where it is none of them. (What the parameters of a run name is never looked for on the Hub.)
+    ArtifactNotFoundError if it is none of them. (What the parameters of a run name is never looked for on the Hub.)
     """
     if model.lstrip().startswith("{") or "://" in model:
         return model
@@ -163,7 +163,7 @@ def _find(model: str, store: str) -> Sequence[Subject]:
 
 
 def of_artifact(artifact: ArtifactRef) -> Subject:
-    """A model with weights. Raises InputError where its configuration says nothing of positions."""
+    """A model with weights. Raises InputError if its configuration does not give the number of positions."""
     path = materialise(artifact) / "config.json"
     with one_line(f"model {artifact.name}", "name a folder made by save_pretrained"):
         config = json.loads(path.read_text())
@@ -195,7 +195,7 @@ def _of_configuration(given: dict[str, Any], field: str) -> Subject:
 
 
 def _describe(settings: dict[str, Any], field: str) -> dict[str, Any]:
-    """All settings, defaults included; raises InputError where no such model can be made."""
+    """All settings, including defaults. Raises InputError if there can be no such model."""
     import torch
     from transformers import AutoConfig, AutoModelForTokenClassification
 

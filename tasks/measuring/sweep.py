@@ -1,10 +1,10 @@
-"""The parent's side of a sweep: the order of its processes, their progress, and what becomes of their results.
+"""The parent's side of a sweep: the order of its processes, their progress, and the use of their results.
 
-First the memory of the cells, in one process for each group where that gives equal peaks (`_may_share`), else in one
-for each cell. Then, `processes` times, one process for each group, so that the processes of a
-cell stand far apart: whatever the machine does for a while, it does to a share of every cell's samples. A process that
-is ended for its cell's sake is replaced by one for the cells that are left. Each measurement is noted in the journal at
-once; what an interrupted sweep noted there is not measured again.
+First, the memory of the cells is measured, in one process for each group if that gives equal peaks (`_may_share`),
+otherwise in one for each cell. Then, `processes` times, each group is timed in one process, so that the processes of a
+cell are far apart in time: a temporary disturbance of the machine affects a share of every cell's samples. A process
+that is ended because of one cell is replaced by one for the remaining cells. Each measurement is recorded in the
+journal at once; measurements of an interrupted sweep in the journal are not repeated.
 """
 
 import logging
@@ -29,9 +29,11 @@ from nerbench.tasks.measuring.plan import OUT_OF_MEMORY, REFERENCE, Cell, Group,
 from nerbench.tasks.measuring.samples import Amount
 from nerbench.tasks.progress import clock, logger
 
+log = logging.getLogger(__name__)
+
 
 def sweep_progress(steps: int) -> Callable[[str], None]:
-    """A listener for what was just done that logs how many steps are, and the time that the others will take."""
+    """A callback for completed steps that logs their number and the remaining time."""
     started = time.monotonic()
     done = 0
 
@@ -44,49 +46,47 @@ def sweep_progress(steps: int) -> Callable[[str], None]:
     return listen
 
 
-log = logging.getLogger(__name__)
-
 TIMEOUT = "timeout"
 KEPT = ("ok", TIMEOUT)
-"""The statuses that are noted in the journal; what failed otherwise is tried again."""
+"""The statuses that are recorded in the journal; cells that failed otherwise are tried again."""
 
 
 @dataclass(kw_only=True)
 class Measured:
-    """What is known of a cell so far."""
+    """The measurements of a cell so far."""
 
     group: Group
     cell: Cell
     status: str = "ok"
-    """`ok`, or why there is no number."""
+    """`ok`, or why there are no numbers."""
     memory: Job = field(default_factory=dict)
     samples: list[list[float]] = field(default_factory=list)
-    """Seconds a call, by process."""
+    """Seconds per call, by process."""
     amounts: list[list[Amount]] = field(default_factory=list)
-    """What each of those calls worked on."""
+    """The input of each of those calls."""
     foreign: list[float] = field(default_factory=list)
-    """Cores that other processes kept busy, by process."""
+    """Cores that other processes used, by process."""
     hosts: list[Job] = field(default_factory=list)
     """Calibration and threads, by process."""
     agreement: float | None = None
     single_process: bool = False
-    """Whether it is measured in this process."""
+    """Whether it was measured in this process."""
     key: str = ""
-    """In the journal."""
+    """The key in the journal."""
     kept: dict[int, Job] = field(default_factory=dict)
-    """By number of the process, what an interrupted sweep has timed."""
+    """By number of the process, the timings of an interrupted sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all processes of a sweep share."""
+    """What all processes of a sweep have in common."""
 
     speed: SpeedConfig
     benchmark: BenchmarkConfig
     sentences: list[list[str]]
     scratch: Path
     folders: dict[str, str]
-    """Where the models with weights are, by artifact_id."""
+    """The folders of models with weights, by artifact_id."""
     journal: Journal
 
 
@@ -97,9 +97,9 @@ def sweep(
     sentences: list[list[str]],
     journal: Journal,
 ) -> Iterator[list[Measured]]:
-    """Measure every cell of every group, and yield those of a model when they are done, in their order.
+    """Measure every cell of every group, and yield the cells of a model when they are complete, in order.
 
-    What goes wrong in a cell is its status.
+    The status of a cell has its failure.
     """
     with TemporaryDirectory(prefix="nerbench-sweep-") as scratch:
         shared = Shared(
@@ -128,7 +128,7 @@ def sweep(
 
 
 def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
-    """A cell with what the journal says of it."""
+    """A cell with its records in the journal."""
     measured = Measured(group=group, cell=cell, single_process=not shared.speed.multi_process)
     if group.unavailable:
         measured.status = f"unavailable: {group.unavailable}"
@@ -142,7 +142,7 @@ def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
             measured.agreement, compared = event["agreement"], True
         elif event["round"] < shared.speed.rounds:
             measured.kept[event["round"]] = event
-    if not compared:  # the process that was to compare the predictions was interrupted before it did
+    if not compared:  # the process that should have compared the predictions was interrupted before
         measured.kept.pop(0, None)
     return measured
 
@@ -150,20 +150,20 @@ def _recalled(group: Group, cell: Cell, shared: Shared) -> Measured:
 def _say_what_is_kept(cells: Sequence[Measured]) -> None:
     if kept := [measured for measured in cells if measured.memory or measured.kept]:
         timed = sum(len(measured.kept) for measured in kept)
-        log.warning("an interrupted sweep goes on: %d of %d cells taken over, timed %d ×", len(kept), len(cells), timed)
+        log.warning("resuming an interrupted sweep: %d of %d cells kept, timed %d ×", len(kept), len(cells), timed)
         for measured in kept:
             log.info("taken over: %s, timed %d ×", _progress_text(measured), len(measured.kept))
 
 
 def _key(measured: Measured, shared: Shared) -> str:
-    """A digest of all that a cell's measurements depend on, apart from the machine."""
+    """A digest of everything that a cell's measurements depend on, except the machine."""
     places = ("folder", "onnx")
     job = {name: value for name, value in _job([measured], shared).items() if name not in places}
     return sha256_hex(canonical_json(job | {"artifact_id": measured.group.subject.artifact_id}))
 
 
 def _missing(measured: Measured, shared: Shared) -> int:
-    """How many processes a cell still needs, that for its memory included."""
+    """The number of processes that a cell still needs, including the one for memory."""
     if measured.status != "ok":
         return 0
     timed = sum(number in measured.kept for number in range(shared.speed.rounds))
@@ -182,7 +182,7 @@ def _progress_text(measured: Measured) -> str:
 
 
 def _export(cells: Sequence[Measured], shared: Shared) -> None:
-    """Make the file that ONNX Runtime loads, once a model."""
+    """Create the file that ONNX Runtime loads, once per model."""
     group = cells[0].group
     if group.backend == "onnx" and any(_missing(measured, shared) for measured in cells):
         with _failing(cells):
@@ -190,7 +190,7 @@ def _export(cells: Sequence[Measured], shared: Shared) -> None:
 
 
 def _take_memory(cells: Sequence[Measured], shared: Shared, on_measured: Callable[[Measured], None]) -> None:
-    """The memory of the cells without a problem, the smallest first; real lengths, which need more code, last."""
+    """The memory of the cells without a problem, smallest first; real lengths, which need more code, last."""
     ascending = sorted(cells, key=lambda one: (one.cell.sequence_length is None, math.prod(filter(None, one.cell))))
     shares = _may_share(cells[0].group, shared)
     for of_process in [ascending] if shares else [[one] for one in ascending]:
@@ -209,9 +209,9 @@ def _take_memory(cells: Sequence[Measured], shared: Shared, on_measured: Callabl
 def _may_share(group: Group, shared: Shared) -> bool:
     """Whether the peak of a cell is the same after other cells of its group.
 
-    In inference by PyTorch on a CPU, it differs by 0 to 2 %, less than from process to process (4 %), and the memory of
-    four lengths takes a third of the time. A training step leaves more behind (5 %), and compilers, ONNX Runtime and
-    the allocators of accelerators keep what they once had.
+    For inference with PyTorch on a CPU, it differs by 0 to 2 %, less than between processes (4 %), and measuring the
+    memory of four lengths takes a third of the time. A training step leaves more memory behind (5 %), and compilers,
+    ONNX Runtime and the allocators of accelerators keep the memory that they once had.
     """
     from nerbench.tasks.measuring.process.machine_state import resets_peaks
 
@@ -220,7 +220,7 @@ def _may_share(group: Group, shared: Shared) -> bool:
 
 
 def _flops(measured: Measured, shared: Shared) -> float | None:
-    """Counted here, not in the process for memory, to which it would add."""
+    """Counted here, because counting would add to the memory of a measuring process."""
     from nerbench.tasks.measuring.process.backends import config_of, flops_per_token
 
     cell, group = measured.cell, measured.group
@@ -237,7 +237,7 @@ def _keep(measured: Measured, shared: Shared, event: Job) -> None:
 
 
 def _time(cells: Sequence[Measured], shared: Shared, number: int, on_measured: Callable[[Measured], None]) -> None:
-    """One more process for the cells that nothing is wrong with yet, or several where cells end theirs."""
+    """Run one more process for the remaining cells, or several if cells end theirs."""
     heard = {id(measured) for measured in cells if measured.status == "ok" and _take_over(measured, number)}
     while left := [m for m in cells if m.status == "ok" and id(m) not in heard]:
         about: Job = {"take": "time", "round": number, "host": None}
@@ -270,11 +270,11 @@ def _run(
     on_cell: Callable[[Measured, Job | None], None],
     on_host: Callable[[Job], None] = lambda event: None,
 ) -> Job | None:
-    """Run a process for some cells; `on_cell` gets what it says of each, or None where it died there.
+    """Run a process for some cells; `on_cell` gets the results of each, or None if the process died there.
 
-    Returns its result, or None where it died.
+    Returns its result, or None if it died.
     """
-    at = left  # until the process says which cell it is at, it is at all of them
+    at = left  # until the process reports the current cell, it counts for all of them
 
     def listen(event: Job) -> None:
         nonlocal at
@@ -296,7 +296,7 @@ def _run(
 
 
 def _start(name: str, job: Job, *, what: str, on_event: Emit = lambda event: None) -> Job:
-    """Do a job in a process of its own; or in this one, where errors and debuggers are seen."""
+    """Do a job in a separate process, or in this one, where errors and debuggers are visible."""
     if job["multi_process"]:
         return run_child(f"nerbench.tasks.measuring.process.{name}", job, what=what, on_event=on_event)
     from nerbench.tasks.measuring.process import child, export
@@ -335,7 +335,7 @@ def _job(cells: Sequence[Measured], shared: Shared) -> Job:
         "positions": subject.positions,
         "onnx": str(shared.scratch / f"{subject.artifact_id}.onnx"),
         "device": shared.benchmark.device,
-        "window": shared.benchmark.window,
+        "window": shared.benchmark.max_length,
         "backend": group.backend,
         "precision": group.precision,
         "workload": group.workload,
@@ -351,7 +351,7 @@ def _job(cells: Sequence[Measured], shared: Shared) -> Job:
 
 @contextmanager
 def _failing(cells: Sequence[Measured]) -> Iterator[None]:
-    """A process that fails gives its cells their status."""
+    """Give the cells of a failed process their status."""
     try:
         yield
     except RunFailedError as error:
@@ -360,7 +360,7 @@ def _failing(cells: Sequence[Measured]) -> Iterator[None]:
 
 
 def _status(error: RunFailedError) -> str:
-    """What the end of a process says: the timer's signal, that of a kernel without memory, or an error."""
+    """The status after the end of a process: the timer's signal, that of a kernel without memory, or an error."""
     if signal.SIGALRM.name in str(error):
         return TIMEOUT
     return OUT_OF_MEMORY if signal.SIGKILL.name in str(error) else failure(str(error))

@@ -1,4 +1,4 @@
-"""A sweep as people look at it: a table, the circumstances below it, what went wrong, and a CSV file."""
+"""Output of a sweep: a table, the conditions of the measurement, the problems, and a CSV file."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -13,11 +13,11 @@ Row = dict[str, Any]
 _CELL = ("artifact_id", "backend", "dtype", "workload", "batch_size", "sequence_length")
 _OF_RUN = ("run_id", "run_date", "started_at", "attempt")
 BUSY_CORES = 0.1
-"""Cores of foreign load from which on a sweep says that it was disturbed."""
+"""Minimum load by other processes, in cores, at which a sweep counts as disturbed."""
 
 
 def sweep_table(speed: Iterable[Row], memory: Iterable[Row], workload: str) -> list[Row]:
-    """One row a cell that was measured; what all cells share by default is left out."""
+    """One row per measured cell; columns with the same default in all cells are left out."""
     used = {_key(row): row for row in memory}
     rows = [row for row in speed if row["status"] == "ok" and row["workload"] == workload]
     with_head = all(row.get("head") in (None, "token") for row in rows)
@@ -56,7 +56,7 @@ def _percent(share: float | None) -> str:
 
 
 def _over_baseline(row: Row) -> int | None:
-    """Megabytes on the accelerator, or else of the process over what it had before loading."""
+    """Megabytes on the accelerator, otherwise the memory of the process beyond that before loading."""
     peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
     over = peak - baseline if peak and baseline else None
     used: int | None = over if row.get("peak_device_bytes") is None else row["peak_device_bytes"]
@@ -64,7 +64,7 @@ def _over_baseline(row: Row) -> int | None:
 
 
 def surroundings(environment: Row, speed: Sequence[Row]) -> list[Row]:
-    """What the numbers depend on, one row each; what is not known is left out."""
+    """The conditions of the measurement, one row each; unknown ones are left out."""
     measured = [row for row in speed if row["status"] == "ok"]
     known = {
         **{name: value for name, value in environment.items() if name != "cpu_flags"},
@@ -94,7 +94,7 @@ def _middle(rows: Iterable[Row], name: str) -> float:
 
 
 def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
-    """A line for each cell without numbers, those of one way of computing together; and for what disturbed all."""
+    """One line per cell without numbers, grouped by kind of computation, and one for a disturbance of all cells."""
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row["status"] != "ok":
@@ -110,7 +110,8 @@ def troubles(speed: Sequence[Row], memory: Iterable[Row]) -> list[str]:
 
 
 def taken_over(speed: Iterable[Row]) -> list[str]:
-    """A line for each model with samples of an interrupted sweep: its cells, and how many processes timed them."""
+    """One line per model with samples of an interrupted sweep: its cells, and the number of processes that timed
+    them."""
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in speed:
         if row.get("taken_over"):
@@ -124,7 +125,7 @@ def _cell(row: Row) -> str:
 
 
 def joined(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
-    """One row a cell: the columns of `speed` without the single samples, then those of `memory` that it lacks."""
+    """One row per cell: the columns of `speed` without the single samples, then the additional columns of `memory`."""
     used = {_key(row): row for row in memory}
     columns = dict.fromkeys(
         column.name
@@ -137,7 +138,7 @@ def joined(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
 
 
 def write_csv(file: Path, speed: Iterable[Row], memory: Iterable[Row]) -> None:
-    """The rows of `joined`. Raises FileExistsError."""
+    """Write the rows of `joined`. Raises FileExistsError."""
     _write(file, joined(speed, memory))
 
 
@@ -146,14 +147,14 @@ SECTIONS = {
     for name, workload in (("inference", "inference"), ("train", "training"))
     for what in ("time", "memory")
 }
-"""PyTorchBenchmark's: by the name of the file, the workload and what is measured."""
+"""PyTorchBenchmark's sections: workload and quantity, by file name."""
 FILES = tuple(f"{name}.csv" for name in (*SECTIONS, "environment"))
 
 
 def write_sections(folder: Path, speed: Sequence[Row], memory: Sequence[Row], environment: Row) -> None:
-    """A file a section that was measured, and the environment, as transformers' PyTorchBenchmark wrote them.
+    """Write one file per measured section, and the environment, as transformers' PyTorchBenchmark did.
 
-    `result` is the mean seconds of a batch, or the largest memory in MiB, or N/A; further columns tell apart what
+    `result` is the mean seconds per batch, or the largest memory in MiB, or N/A; further columns distinguish what
     PyTorchBenchmark did not have. Raises FileExistsError.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,7 +182,7 @@ def _mean(row: Row) -> float | None:
 
 
 def _megabytes(row: Row) -> float | None:
-    """What the process takes, on the accelerator by its driver's account, which few containers have."""
+    """The memory of the process; on an accelerator as reported by the driver, which few containers see."""
     names = ("peak_process_bytes", "peak_reserved_bytes", "peak_rss_bytes")
     used = next((row[name] for name in names if row.get(name) is not None), None)
     return None if used is None else round(used / (1 << 20), 1)

@@ -21,14 +21,14 @@ from nerbench.tasks.runs import Run
 
 Row = dict[str, Any]
 SENTENCES = 200
-"""Of the latency sample and of real lengths: the corpus's first, as they come."""
+"""Number of sentences for the latency sample and for real lengths: the first ones of the corpus, in order."""
 OF_HOST = ("sgemm_flops_per_s", "copy_bytes_per_s", "threads")
-"""What every timing process says of the machine; the tables keep the median."""
+"""Facts about the machine from every timing process; the tables have the median."""
 SAMPLES = ("samples_s", "samples_process")
 
 
 class Swept(NamedTuple):
-    """What a sweep wrote."""
+    """The results of a sweep."""
 
     tables: dict[str, list[str]]
     """Locations by table."""
@@ -38,9 +38,9 @@ class Swept(NamedTuple):
 
 
 def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Swept:
-    """Measure every cell of a sweep and write the rows of a model as soon as it is done.
+    """Measure every cell of a sweep and write the rows of a model as soon as it is complete.
 
-    What an interrupted sweep has measured is taken over. Raises InputError like `plan_of`.
+    Measurements of an interrupted sweep are reused. Raises InputError like `plan_of`.
     """
     device = resolve_device(config.benchmark.device)
     groups = plan_of(config, subjects)
@@ -62,25 +62,25 @@ def sweep_and_write(run: Run, config: Config, subjects: Sequence[Subject]) -> Sw
             keys += [one.key for one in cells if one.key]
             swept.speed.extend({k: v for k, v in row.items() if k not in SAMPLES} for row in rows["speed"])
             swept.memory.extend(rows["memory"])
-        journal.forget(keys)  # not earlier: the rows of a repeated sweep are to be those of all its models
+        journal.forget(keys)  # not earlier: the rows of a repeated sweep must be those of all its models
     return swept
 
 
 def plan_of(config: Config, subjects: Sequence[Subject]) -> list[Group]:
-    """What a sweep measures. Raises InputError where there is no such device or length, CorpusError for its corpus."""
+    """The groups of a sweep. Raises InputError if a device or length is impossible, and CorpusError for its corpus."""
     device = resolve_device(config.benchmark.device)
     return plan(subjects, config.speed, device=device.type, corpus=_corpus(config, subjects) is not None)
 
 
 def _corpus(config: Config, subjects: Sequence[Subject]) -> Corpus | None:
-    """The sentences of real lengths: those of the first data set; None where no model can tag them."""
+    """The sentences for real lengths: those of the first data set; None if no model can tag them."""
     if not config.datasets or not any(tags_words(subject, config.speed) for subject in subjects):
         return None
     return open_corpus(describe(config, config.datasets[0])[0])
 
 
 def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
-    """The row of `speed` of a cell, numbers or not."""
+    """The row of `speed` for a cell, with or without numbers."""
     group = measured.group
     known = _known(measured, device) | {"host": platform.node(), "processes": 1, "status": measured.status}
     known["taken_over"] = len(measured.kept) or None
@@ -101,12 +101,12 @@ def speed_row(measured: Measured, device: str, dataset: str | None) -> Row:
 
 
 def memory_row(measured: Measured, device: str, manifest: Manifest | None) -> Row:
-    """The row of `memory` of a cell, numbers or not."""
+    """The row of `memory` for a cell, with or without numbers."""
     return _known(measured, device) | {"status": measured.status} | sizes(manifest) | measured.memory
 
 
 def sizes(manifest: Manifest | None) -> Row:
-    """What a model takes on disk; nothing where it is a configuration alone."""
+    """The size of a model on disk; empty for a configuration without weights."""
     if manifest is None:
         return {"weights_bytes": None, "artifact_bytes": None}
     weights = sum(entry.size for entry in manifest.files if entry.path.endswith(".safetensors"))
@@ -130,14 +130,14 @@ def _known(measured: Measured, device: str) -> Row:
 
 
 def first_sentences(corpus: Corpus) -> list[list[str]]:
-    """The sentences that stand for a corpus, in their order."""
+    """The sentences that represent a corpus, in order."""
     return list(corpus.words[:SENTENCES])
 
 
 def latency_rows(
     artifact: ArtifactRef, manifest: Manifest, measured: Row, dtype: str, dataset: str
 ) -> dict[str, list[Row]]:
-    """The rows by table of the sentences of a corpus one by one, as the child of `measure` tells them."""
+    """The rows by table for the sentences of a corpus one by one, from the results of `measure`'s child."""
     known = {
         "artifact_id": artifact.artifact_id,
         "model": artifact.name,

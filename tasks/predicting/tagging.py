@@ -27,7 +27,7 @@ class Entity(NamedTuple):
     last: int
     """The word after its last one."""
     score: float | None
-    """The least of its words', as in the tables; None where none is known."""
+    """The least of its words', as in the tables; None if none is known."""
 
 
 class TaggedSentence(NamedTuple):
@@ -82,7 +82,7 @@ def reader_of(model: str, labels: Sequence[str], benchmark: BenchmarkConfig, mod
 
 
 def tag_sentences(
-    tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, vote: str
+    tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, aggregation_strategy: str
 ) -> Iterator[TaggedSentence]:
     """The sentences in their order with tags and entities, at most a block of them in memory."""
     from nerbench.tasks.inference.prediction import predict
@@ -94,7 +94,7 @@ def tag_sentences(
             pending.append(sentence)
             yield [word.text for word in sentence.words]
 
-    for block in predict(tagger, words(), vote=vote):
+    for block in predict(tagger, words(), aggregation_strategy=aggregation_strategy):
         yield from _read(block, reader, _of_block(pending, len(block.labels)))
 
 

@@ -55,7 +55,7 @@ def split_blanks(text: str) -> list[Word]:
 
 
 def joined(words: list[str]) -> tuple[str, list[Word]]:
-    """Words that come without a text, with blanks between them, and where they stand in that."""
+    """Words that come without a text, with blanks between them, and where they stand in it."""
     placed, start = [], 0
     for word in words:
         placed.append(Word(word, start, start + len(word)))
@@ -111,7 +111,7 @@ class Opened(NamedTuple):
     format: Format
     sentences: Iterator[Sentence]
     n_bytes: int | None
-    """Of the file; None where that is not known before its end."""
+    """Of the file; None if that is not known before its end."""
     column: int = 0
     """Of CoNLL text, the 0-based column that the words are read from."""
 
@@ -121,7 +121,7 @@ def open_source(path: str, format: Format | None, encoding: str) -> Opened:
 
     A file is CoNLL text where its name ends so, or its first lines all have a tag at their end, or number their words.
 
-    Raises InputError where there is no such file or no word in it; also while it is read, where it is no text, or not
+    Raises InputError if there is no such file or no word in it; also while it is read, if it is no text, or not
     in the encoding.
     """
     lines = _standard_input(encoding) if path == STANDARD_INPUT else read_lines(path, encoding)

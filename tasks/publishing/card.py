@@ -12,10 +12,10 @@ from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.artifacts.references import load_manifest, tensors_of
 from nerbench.tasks.config import CardConfig, Config
+from nerbench.tasks.config.base import MODES
 from nerbench.tasks.config.yaml_file import parse_mapping
 from nerbench.tasks.publishing import card_sections
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence, find_evidence
-from nerbench.tasks.publishing.card_scores import MODES
 from nerbench.tasks.publishing.markdown import line
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _marked(text: str) -> str:
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 TAGS = ("nerbench", "named-entity-recognition", "ner")
-EXACT_MATCH = ("strict", "conlleval")
+_WITH_PRECISION = ("strict", "conlleval")
 """Modes whose precision and recall are in the metadata too; of the others it is F1."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -184,7 +184,7 @@ def _eval_results(scored: Annotation) -> "list[EvalResult]":
 
     found = []
     for mode in MODES:
-        for metric in ("precision", "recall", "f1") if mode in EXACT_MATCH else ("f1",):
+        for metric in ("precision", "recall", "f1") if mode in _WITH_PRECISION else ("f1",):
             row = scored.find(mode, metric)
             if row is None or row["value"] is None:
                 continue

@@ -5,11 +5,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from nerbench.artifacts.tables.tables import Filter, read_newest_first, read_results
-from nerbench.tasks.results.query import EndedRun, latency_samples, newest_ended
-from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first, read_results
+from nerbench.tasks.results.query import EndedRun, index_numbers, latency_samples, newest_run, number_key
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.slices import EVERYTHING
 
 _ABOUT = ("dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
 
@@ -27,11 +25,8 @@ class Annotation(NamedTuple):
     """Of `metrics`; metrics of one's own and means over seeds left out."""
 
     def find(self, mode: str, metric: str, **wanted: str) -> Row | None:
-        """The row of a number: overall micro average of all entities unless `slice`, `label` or `average` say else."""
-        label = wanted.get("label", OVERALL)
-        average = wanted.get("average", "micro" if label == OVERALL else "")
-        key = (mode, metric, wanted.get("slice", EVERYTHING), label, average)
-        return next((row for row in self.rows if _key(row) == key), None)
+        """The row of a number; `number_key` has the defaults."""
+        return index_numbers(self.rows).get(number_key(metric, mode=mode, **wanted))
 
     def values(self, column: str) -> list[str]:
         """What stands in a column, in order of appearance."""
@@ -42,7 +37,7 @@ class Evidence(NamedTuple):
     """What the tables say of an artifact."""
 
     run_id: str | None
-    """The run that scored it; None where none did."""
+    """The run that scored it; None if none did."""
     date: str | None
     """Its logical date."""
     annotations: list[Annotation]
@@ -80,12 +75,13 @@ def find_evidence(results: str, artifact_id: str) -> Evidence:
 def _newest(
     results: str, table: str, artifact_id: str, choose: Callable[[Iterable[Row]], list[Row]]
 ) -> EndedRun | None:
-    """The run that wrote last of an artifact, with those of its rows that are chosen."""
-    for dated in read_newest_first(results, table, filters=[("artifact_id", "=", artifact_id)]):
-        chosen = pa.Table.from_pylist(choose(dated.rows.to_pylist()), dated.rows.schema)
-        if ended := newest_ended(results, dated._replace(rows=chosen)):
-            return ended
-    return None
+    """The newest complete run with rows of an artifact that `choose` keeps, and those rows."""
+    dates = read_newest_first(results, table, filters=[("artifact_id", "=", artifact_id)])
+
+    def chosen(dated: DatedRows) -> DatedRows:
+        return dated._replace(rows=pa.Table.from_pylist(choose(dated.rows.to_pylist()), dated.rows.schema))
+
+    return newest_run(results, map(chosen, dates))
 
 
 def _built_in(metrics: Iterable[Row]) -> list[Row]:
@@ -98,7 +94,3 @@ def _annotations(metrics: Iterable[Row]) -> list[Annotation]:
         found.setdefault(tuple(row[name] for name in _ABOUT), []).append(row)
     annotations = [Annotation(**dict(zip(_ABOUT, about, strict=True)), rows=rows) for about, rows in found.items()]
     return sorted(annotations, key=lambda one: (one.dataset, one.split, one.gold != one.dataset, one.gold))
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    return (row["mode"], row["metric"], row["slice"], row["label"], row["average"] or "")

@@ -3,59 +3,16 @@
 from collections.abc import Iterable
 
 from nerbench.artifacts.manifest import Manifest
+from nerbench.tasks.config.base import MODES
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
 from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
 
-
-def speed_and_memory(evidence: Evidence) -> str:
-    """One row a measurement, with the machine it was taken on."""
-    used = {row["device"]: row for row in evidence.memory}
-    rows = [
-        (
-            name(row["device"]),
-            name(row["dtype"]),
-            text(row["batch_size"] if row["batch_size"] is not None else ""),
-            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
-            whole(row["words_per_s"]),
-            *_memory(used.get(row["device"])),
-        )
-        for row in evidence.speed
-        if row["status"] == "ok"
-    ]
-    if not rows:
-        return "Not measured."
-    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
-    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
-    told = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
-    return f"{table(header, rows, numbers_from=2)}\n\n{told}"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{1e3 * seconds:.1f}"
-
-
-def _memory(row: Row | None) -> tuple[str, str]:
-    if row is None:
-        return "", ""
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
-    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
-    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
-
-
-def _machine(row: Row | None) -> str:
-    if row is None:
-        return ""
-    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
-    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""
-
-
-MODES = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
 NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."
 SLICES = {
-    "seen": "mentions that stand in the training data, with their type",
+    "seen": "mentions that occur in the training data, with their type",
     "unseen": "mentions that do not",
     "length_1": "mentions of one word",
     "length_2": "of two words",
@@ -72,7 +29,7 @@ SLICES = {
 }
 """What the standard slices are."""
 _USED = {
-    True: "The model learnt from these very words: this says nothing about new text.",
+    True: "The model was trained on these words: the scores do not apply to new text.",
     False: "These words also chose the best epoch: on new text expect a little less.",
 }
 FEW = 100
@@ -88,9 +45,9 @@ def headlines(evidence: Evidence, manifest: Manifest) -> list[str]:
             size = f"{row['n_gold']:,} entities" + (
                 f" in {row['n_documents']:,} documents" if row["n_documents"] else ""
             )
-            told = f"**Strict F1 {_points(row)}** on {_about(one)}, {size}{_confidence(row)}."
+            sentence = f"**Strict F1 {_points(row)}** on {_about(one)}, {size}{_confidence(row)}."
             known = "" if one.words_sha256 not in used else f" **{_USED[used[one.words_sha256]]}**"
-            found.append(told + known)
+            found.append(sentence + known)
     return found
 
 
@@ -102,8 +59,8 @@ def results(evidence: Evidence) -> list[str]:
     for one in evidence.annotations:
         found += [f"### {_about(one)}", repaired(one.find("tag", "accuracy")), _modes(one), _by_type(one), _beside(one)]
     if len(evidence.annotations) > 1:
-        told = "Several annotations are different answers to what is right; words and predictions are the same."
-        found.insert(0, told)
+        sentence = "Several annotations are different answers to what is right; words and predictions are the same."
+        found.insert(0, sentence)
     return [one for one in found if one]
 
 
@@ -117,7 +74,7 @@ def limitations(evidence: Evidence) -> list[str]:
     """What the model is worse at, from the slices and types of each corpus in its own annotation."""
     own = {(one.dataset, one.split, one.dtype): one for one in reversed(evidence.annotations)}
     if not own:
-        return ["Not measured: there are no scores of this model, so nothing is known of the groups it is worse on."]
+        return ["Not measured: this model has no scores, so the groups on which it is worse are unknown."]
     found = []
     for one in reversed(own.values()):
         found += [f"Strict F1 in parts of {_about(one)}:", _slices(one), *_weak_points(one), _groups(one)]
@@ -153,18 +110,18 @@ def _by_type(one: Annotation) -> str:
 
 def _beside(one: Annotation) -> str:
     """Averages that treat types alike, token accuracy and calibration, in a sentence each."""
-    told = []
+    sentences = []
     if (row := one.find("strict", "f1", average="macro")) and row["value"] is not None:
-        told.append(f"Macro average of the types' strict F1: {_points(row)}.")
+        sentences.append(f"Macro average of the types' strict F1: {_points(row)}.")
     if (row := one.find("tag", "accuracy")) and row["value"] is not None:
-        told.append(f"Words with the right tag, `O` included: {_points(row)} %.")
+        sentences.append(f"Words with the right tag, `O` included: {_points(row)} %.")
     if (row := one.find("strict", "ece_equal_mass")) and row["value"] is not None:
-        told.append(
+        sentences.append(
             f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points; so "
             "much, on average, is the confidence in an entity (the least of its words') off from how often it is right."
         )
     digests = f"words {name(one.words_sha256)}, annotation {name(one.gold_sha256)}"
-    return " ".join([*told, f"Computed in {name(one.dtype)}. sha256: {digests}."])
+    return " ".join([*sentences, f"Computed in {name(one.dtype)}. sha256: {digests}."])
 
 
 def _slices(one: Annotation) -> str:
@@ -203,7 +160,7 @@ def _weak_points(one: Annotation) -> Iterable[str]:
         if (row := one.find("strict", "f1", slice=part)) and row["n_gold"] is not None and row["n_gold"] < FEW
     ]
     if small:
-        yield f"Fewer than {FEW} entities stand behind {names(small)}: take those numbers as a hint only."
+        yield f"Fewer than {FEW} entities are the basis of {names(small)}: treat these numbers as a hint only."
 
 
 def _groups(one: Annotation) -> str:
@@ -232,7 +189,7 @@ def _known(*rows: Row | None) -> bool:
 
 
 def _points(row: Row | None) -> str:
-    """`87.8 (85.9–89.6)`; why there is no number, where there is none."""
+    """`87.8 (85.9–89.6)`; why there is no number, if there is none."""
     if row is None:
         return ""
     if row["value"] is None:
@@ -251,3 +208,45 @@ def _with_support(row: Row | None) -> str:
 
 def _confidence(row: Row) -> str:
     return "" if row["ci_low"] is None else f"; in brackets the {100 * row['confidence']:g} % interval"
+
+
+def speed_and_memory(evidence: Evidence) -> str:
+    """One row a measurement, with the machine it was taken on."""
+    used = {row["device"]: row for row in evidence.memory}
+    rows = [
+        (
+            name(row["device"]),
+            name(row["dtype"]),
+            text(row["batch_size"] if row["batch_size"] is not None else ""),
+            *(_milliseconds(row[column]) for column in ("p50_s", "p90_s", "p99_s")),
+            whole(row["words_per_s"]),
+            *_memory(used.get(row["device"])),
+        )
+        for row in evidence.speed
+        if row["status"] == "ok"
+    ]
+    if not rows:
+        return "Not measured."
+    latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
+    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
+    sentence = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
+    return f"{table(header, rows, numbers_from=2)}\n\n{sentence}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.1f}"
+
+
+def _memory(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
+    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
+    return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
+
+
+def _machine(row: Row | None) -> str:
+    if row is None:
+        return ""
+    known = [line(row[key]) for key in ("cpu", "gpu") if row[key]]
+    return f"; on {text(' with '.join(known))}, {row['threads']} threads" if known else ""

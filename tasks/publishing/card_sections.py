@@ -23,7 +23,7 @@ for entity in tagger("Ada Lovelace moved from London to Ockham ."):
     print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))"""
 FACTS = {
     "steps": "Optimizer steps done.",
-    "pieces": "Sub-word pieces trained on, all passes together.",
+    "pieces": "Sub-word tokens trained on, in all epochs.",
     "threads": "Of the arithmetic.",
     "train_s": "Seconds of training.",
     "stopped_by": "What ended it early.",
@@ -89,12 +89,14 @@ def _base(manifest: Manifest, hub_id: str | None) -> str:
     if _from_scratch(manifest):
         return "nothing: its weights began at random, and its tokenizer was trained on the same data"
     if base is None:
-        return f"{name(hub_id)}, says the publisher" if hub_id else "not recorded"
-    told = name(hub_id) if hub_id else f"a local folder, {name(PurePath(base.name).name)}, whose origin is not recorded"
+        return f"{name(hub_id)}, according to the publisher" if hub_id else "not recorded"
+    sentence = (
+        name(hub_id) if hub_id else f"a local folder, {name(PurePath(base.name).name)}, whose origin is not recorded"
+    )
     if hub_id and hub_id != base.name:
-        told += " (a local copy of it, says the publisher)"
+        sentence += " (a local copy of it, according to the publisher)"
     revision = f", revision {name(base.revision)}" if base.revision else ""
-    return told + revision + (f", files with sha256 {name(base.sha256)}" if base.sha256 else "")
+    return sentence + revision + (f", files with sha256 {name(base.sha256)}" if base.sha256 else "")
 
 
 def _licence(licence: str | None) -> str:
@@ -118,8 +120,8 @@ def _training_data(manifest: Manifest) -> str:
         for corpus in manifest.provenance.corpora
     ]
     header = ("data set", "split", "what it was for", "sha256 of the words", "sha256 of the annotation")
-    told = (
-        "The digests tell whether a corpus of yours is the same: words with sentence and document boundaries, and tags."
+    sentence = (
+        "The digests show whether your corpus is the same: words with sentence and document boundaries, and tags."
     )
     files = [
         f"{name(file.name)} ({name(corpus.split)}): sha256 {name(file.sha256)}"
@@ -131,7 +133,7 @@ def _training_data(manifest: Manifest) -> str:
         for corpus in manifest.provenance.corpora
         if corpus.divided
     ]
-    return "\n\n".join([table(header, rows, numbers_from=5), told, *([_bullets(files)] if files else [])])
+    return "\n\n".join([table(header, rows, numbers_from=5), sentence, *([_bullets(files)] if files else [])])
 
 
 def _procedure(manifest: Manifest) -> str:
@@ -139,7 +141,7 @@ def _procedure(manifest: Manifest) -> str:
     if not origin.training:
         return "Not recorded: the model was trained elsewhere and imported."
     start = "trained from random weights" if _from_scratch(manifest) else "fine-tuned under a fresh head"
-    told = (
+    sentence = (
         f"The whole network was {start}, with AdamW and a linear schedule, in batches of sentences of similar lengths."
     )
     scores = ", ".join(
@@ -148,7 +150,7 @@ def _procedure(manifest: Manifest) -> str:
         if key.startswith("validation_") and key != "validation_loss"
     )
     chosen = f" The epoch with the best strict F1 on validation was kept; its scores there, in points: {scores}."
-    return told + (chosen if scores else "")
+    return sentence + (chosen if scores else "")
 
 
 def _hyperparameters(manifest: Manifest) -> str:

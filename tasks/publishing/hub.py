@@ -42,7 +42,7 @@ class Publication(BaseModel):
     commit: str
     """That holds the model and its card."""
     changed: bool
-    """Whether the commit is new; False where the same content was there."""
+    """Whether the commit is new; False if the same content was there."""
     private: bool
     """Whether only members see it."""
     files: tuple[str, ...]
@@ -63,7 +63,7 @@ class _HeadMoved(Unanswered):
 
 
 def check_request(repository: str, field: str = "--to") -> None:
-    """Raises InputError for a name that the Hub would not take, and where there is no token; asks nobody."""
+    """Raises InputError for a name that the Hub would not take, and if there is no token; asks nobody."""
     from huggingface_hub import get_token
 
     check_repository(repository, field)
@@ -200,7 +200,7 @@ def _explained(error: Exception, repository: str) -> Exception:
     if refusal is None:
         # The client's word for metadata that the Hub rejects.
         return (
-            InputError("card", str(error), "mend the card there, or `card` here")
+            InputError("card", str(error), "correct the card there, or `card` here")
             if type(error) is ValueError
             else error
         )

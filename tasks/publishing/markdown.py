@@ -39,5 +39,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from:
 
 
 def whole(value: float | None) -> str:
-    """A count with thousands apart; nothing where it is not known."""
+    """A count with thousands apart; nothing if it is not known."""
     return "" if value is None else f"{value:,.0f}"

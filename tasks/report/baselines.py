@@ -1,4 +1,5 @@
-"""What each model is compared with: its gate's baseline, else itself in the run before; and what flipped since."""
+"""The baseline of each model in a report: that of the gate, otherwise the model in its previous run; and the flips
+since."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -17,37 +18,37 @@ from nerbench.tasks.scoring.stored_predictions import Predicted, PredictionsFile
 from nerbench.tasks.statistics.bootstrap import seed_of
 
 DATES = 31
-"""Logical dates that are looked back for the run before."""
+"""Number of logical dates to search for the previous run."""
 SAME = ("model", "dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
-"""What an entry and the one before it have in common."""
+"""Columns in which an entry and its predecessor agree."""
 
 
 class Baseline(NamedTuple):
-    """What an entry is compared with."""
+    """The scores that an entry is compared with."""
 
     about: Row
-    """By column of `model_scores.ABOUT`, with `run_id` and the headline `value`."""
+    """The columns of `model_scores.ABOUT`, with `run_id` and the headline `value`."""
     is_gate: bool
-    """Whether the gate named it; else it is the run before."""
+    """Whether the gate named it; otherwise it is the previous run."""
 
 
 class Compared(NamedTuple):
-    """An entry beside its baseline."""
+    """An entry compared with its baseline."""
 
     baseline: Baseline
     flips: list[Flip]
     row: Row | None
-    """Overall strict F1 as a row of the gate says it, where no gate judged and something flipped."""
+    """The row about overall strict F1, as in `gate`, if no gate compared the two and entities flipped."""
     problem: str | None
-    """Why the flips are not known."""
+    """Why the flips are unknown."""
 
     def n(self, kind: str) -> int:
-        """How many entities were `gained`, `lost` or `changed`."""
+        """The number of entities that were `gained`, `lost` or `changed`."""
         return sum(flip.kind == kind for flip in self.flips)
 
 
 def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterable[Row]) -> dict[int, Baseline]:
-    """By the position of the entry; those without are left out."""
+    """The baselines by position of the entry; entries without one are left out."""
     named = {
         (row["run_id"], row["artifact_id"]): row["baseline_artifact_id"]
         for row in judged
@@ -66,9 +67,9 @@ def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterabl
 
 
 def compare(results: str, entry: ModelScores, baseline: Baseline) -> Compared:
-    """What flipped; where predictions are gone or damaged, why that is not known.
+    """The flips since the baseline, or the reason why they are unknown if predictions are gone or damaged.
 
-    Where the gate did not, F1 beside the data set's own annotation is judged by the gate's default rule.
+    If no gate compared the two, the gate's default rule judges F1 against the data set's own annotation.
     """
     if baseline.about["predictions_digest"] == entry.about["predictions_digest"]:
         return Compared(baseline, [], None, None)
@@ -112,7 +113,7 @@ def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequen
 
 
 def _recent(rows: Iterator[Row]) -> Iterator[Row]:
-    """Those of the first DATES days."""
+    """The rows of the first DATES days."""
     days: set[str] = set()
 
     def is_recent(row: Row) -> bool:

@@ -1,26 +1,25 @@
-"""What models cost, from the `speed` and `memory` tables: one by one, in distributions, and over sweeps."""
+"""The costs of models, from the tables `speed` and `memory`: single sentences, distributions, and sweeps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.report.history import is_one_by_one
-from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.results.query import SelectedRun, rows_of_run
 from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
 SAMPLES = 400
-"""Latencies of a model that are drawn."""
+"""Maximum number of latencies to draw per model."""
 SLACK = 0.05
-"""Latencies and memory differ by so much from run to run."""
+"""Relative difference of latencies and memory between runs that does not matter."""
 _SWEPT = (
     *("model", "device", "dtype", "backend", "threads", "processes", "workload", "batch_size", "sequence_length"),
     *("status", "n", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "sentences_per_s", "words_per_s", "tokens_per_s"),
 )
 _MEASURED = ("artifact_id", "device", "dtype", "workload", "batch_size", "sequence_length")
-"""What tells measurements apart."""
+"""Columns that identify a measurement."""
 _HOW = ("backend", "threads", "processes")
-"""And those of speed."""
+"""Further columns that identify a measurement of speed."""
 _COST = (
     *("device", "dtype", "p50_s", "p90_s", "p99_s", "words_per_s", "load_s", "weights_bytes", "peak_bytes"),
     "parameters",
@@ -28,18 +27,18 @@ _COST = (
 
 
 class Costs(NamedTuple):
-    """What was measured in some runs."""
+    """The measurements of some runs."""
 
     by_artifact: dict[str, Plain]
     """Inference of one sentence at a time: columns of _COST, by artifact_id."""
     latencies: list[Plain]
-    """Of each of these: `model`, `device`, `samples` in seconds, sorted, and how many there were."""
+    """For each of these: `model`, `device`, sorted `samples` in seconds, and their total number."""
     sweep: list[Plain]
-    """Every other measurement: columns of _SWEPT with `peak_bytes`."""
+    """All other measurements: columns of _SWEPT with `peak_bytes`."""
 
 
 def read_costs(results: str, runs: Sequence[SelectedRun]) -> Costs:
-    """What some runs measured; of what several did, the newest."""
+    """The measurements of some runs; if several runs measured the same, those of the newest."""
     speed = _newest(results, "speed", runs, (*_MEASURED, *_HOW))
     memory = _newest(results, "memory", runs, (*_MEASURED, "backend"))
     by_artifact: dict[str, Plain] = {}
@@ -56,16 +55,16 @@ def read_costs(results: str, runs: Sequence[SelectedRun]) -> Costs:
 
 
 class CostPoint(NamedTuple):
-    """What a model gives and takes."""
+    """The F1, latency and memory of a model."""
 
     f1: float
     latency: float
     memory: float | None
 
     def beats(self, other: "CostPoint") -> bool:
-        """Whether it is at least as good in all three and better in one; costs within SLACK count as the same.
+        """Whether it is at least as good in all three and better in one; costs within SLACK count as equal.
 
-        Memory that is not known of both plays no part.
+        Memory is ignored if it is unknown for one of the two.
         """
         costs = [(self.latency, other.latency)]
         if self.memory is not None and other.memory is not None:
@@ -75,7 +74,7 @@ class CostPoint(NamedTuple):
 
 
 def pareto(points: Sequence[CostPoint]) -> list[bool]:
-    """Which points no other one beats."""
+    """For each point, whether no other point beats it."""
     return [not any(other.beats(point) for other in points) for point in points]
 
 
@@ -84,15 +83,14 @@ def _newest(
 ) -> dict[tuple[Any, ...], Row]:
     found: dict[tuple[Any, ...], Row] = {}
     for run in runs:
-        named: list[Filter] = [("run_id", "=", run.run_id)]
-        for dated in read_newest_first(results, table, filters=named, date=run.date):
-            for row in dated.rows.to_pylist():
-                found.setdefault(tuple(row.get(name) for name in setting), row)
+        for row in rows_of_run(results, table, run.run_id, run.date):
+            found.setdefault(tuple(row.get(name) for name in setting), row)
     return found
 
 
 def _memory(row: Row) -> Plain:
-    """`peak_bytes` is that of the accelerator where there is one, else what was resident beyond the start."""
+    """The memory columns of a row; `peak_bytes` is the accelerator's peak, otherwise the resident memory beyond the
+    baseline."""
     peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
     resident = peak - baseline if peak and baseline else None
     peak_bytes = row.get("peak_device_bytes") or resident

@@ -1,4 +1,4 @@
-"""The errors of all entries, and what flipped since the baselines, as columns that a page unpacks on demand."""
+"""The errors of all entries, and the flips since the baselines, as columns that a page unpacks on demand."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
 MOST = 100_000
-"""Errors that a page holds at most."""
+"""Maximum number of errors in a page."""
 MOST_FLIPS = 20_000
 LARGEST = 7_000_000
-"""Characters that the packed errors may have: half of what a page may be large."""
+"""Maximum size of the packed errors in characters: half of the size of a page."""
 _COLUMNS = (
     *("kind", "sentence", "document", "gold_start", "gold_end", "gold_label", "gold_text"),
     *("pred_start", "pred_end", "pred_label", "pred_text", "sentence_text", "score", "invalid"),
@@ -26,7 +26,7 @@ _SPANS = ("gold_start", "gold_end", "pred_start", "pred_end")
 def packed_errors(table: StoredTable, entries: Mapping[int, ModelScores], *, text: bool) -> PackedRows:
     """The errors of entries, by position, as columns.
 
-    Where they are too many or too large, of all entries' errors every second, third, … is kept.
+    If there are too many or they are too large, only every second, third, … error is kept, over all entries.
     """
     total = sum(table.rows(entry, ("kind",)).num_rows for entry in entries.values())
     step = max(1, -(-total // MOST))
@@ -49,7 +49,7 @@ def _read(table: StoredTable, entries: Mapping[int, ModelScores], step: int, *, 
 
 
 class _Columns:
-    """Errors, column by column; what repeats stands once and is named by its position."""
+    """Errors by column; repeated values are stored once and referenced by position."""
 
     def __init__(self, *, text: bool) -> None:
         self._text = text
@@ -60,7 +60,7 @@ class _Columns:
         return len(self._rows)
 
     def add(self, entry: int, row: Row) -> None:
-        """One row of `errors`."""
+        """Add one row of `errors`."""
         sentence = row["sentence_text"] if self._text else None
         spans = located(row) if sentence is not None else None
         texts = (row["gold_text"], row["pred_text"]) if self._text and spans is None else (None, None)
@@ -83,7 +83,7 @@ class _Columns:
         )
 
     def plain(self) -> Plain:
-        """For the page: columns by name, with the lists that numbers in them mean."""
+        """The columns by name, with the lists that their numbers refer to."""
         columns = [list(column) for column in zip(*self._rows, strict=True)] or [[] for _ in _NAMES]
         lists = {"kinds": self._kinds.values, "labels": self._labels.values, "sentences": self._sentences.values}
         return {"columns": dict(zip(_NAMES, columns, strict=True)), **lists}
@@ -96,14 +96,14 @@ _NAMES = (
 
 
 class _Once:
-    """Values, each once."""
+    """Distinct values."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._at: dict[Any, int] = {}
 
     def at(self, value: Any) -> int | None:
-        """The position of a value; None has none."""
+        """The position of a value; None stays None."""
         if value is None:
             return None
         if value not in self._at:
@@ -113,9 +113,10 @@ class _Once:
 
 
 def located(row: Row) -> tuple[int | None, ...] | None:
-    """Where the words of the entities of an error are in its text; None where they are not where they should be.
+    """The positions of the entities' words in the text of an error; None if the words are not at the expected
+    positions.
 
-    The text of a very long sentence begins somewhere in it (`tasks/analysis/errors.py`), and a word may hold blanks.
+    The text of a very long sentence is an excerpt (`tasks/analysis/errors.py`), and a word may contain blanks.
     """
     words = row["sentence_text"].split(" ")
     starts = [row[name] for name in ("gold_start", "pred_start") if row[name] is not None]
@@ -131,7 +132,7 @@ def _says(words: Sequence[str], start: int | None, end: int | None, text: str | 
 
 
 def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
-    """The flips of all entries; where they are more than MOST_FLIPS, every second, third, … of them."""
+    """The flips of all entries; if there are more than MOST_FLIPS, every second, third, … of them."""
     found = [(at, flip) for at, one in sorted(compared.items()) for flip in one.flips]
     step = max(1, -(-len(found) // MOST_FLIPS))
     sentences = _Once()
@@ -142,7 +143,7 @@ def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
 def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:
     words = flip.sentence_text if text else None
     if words is not None and not _says(words.split(" "), flip.start, flip.end, flip.text):
-        words = None  # a word that holds blanks: positions would mark others
+        words = None  # a word that contains blanks: positions would mark other words
     return {
         "entry": at,
         "kind": flip.kind,

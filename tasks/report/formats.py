@@ -1,6 +1,6 @@
-"""How values stand in the page: numbers as Jinja filters, rows and scripts as compressed JSON.
+"""Formats of values in the page: numbers as Jinja filters, rows and scripts as compressed JSON.
 
-Nothing packed can end a script element or be read as HTML, whatever words, labels and names it holds.
+Packed data can never end a script element or be read as HTML, whatever words, labels and names it contains.
 """
 
 import base64
@@ -28,7 +28,7 @@ def signed(value: float | None, digits: int = 1) -> str:
 
 
 def interval(number: Any) -> str:
-    """`85.9–89.6` of a Number; empty without an interval."""
+    """The interval of a Number, e.g. `85.9–89.6`; empty if it has none."""
     return "" if number is None or number.low is None else f"{points(number.low)}–{points(number.high)}"
 
 
@@ -48,7 +48,7 @@ def count(number: float | None) -> str:
 
 
 def significant(number: Any) -> str:
-    """Whatever it is: floats with four digits."""
+    """A value of any type; floats with four digits."""
     if number is None:
         return NOTHING
     if isinstance(number, bool):
@@ -59,7 +59,7 @@ def significant(number: Any) -> str:
 
 
 def amount(number: float | None) -> str:
-    """A number of any size: `46,435`, or six digits of what is not whole."""
+    """A number of any size: `46,435`, or six digits of a fraction."""
     if number is None:
         return NOTHING
     is_whole = float(number).is_integer() and abs(number) < 1e15
@@ -67,7 +67,7 @@ def amount(number: float | None) -> str:
 
 
 def change(number: float, before: float) -> str:
-    """The difference from a number before, with its share of it: `+2 (+5.0 %)`; `0`."""
+    """The difference from an earlier number, absolute and relative: `+2 (+5.0 %)`; `0`."""
     if not (difference := number - before):
         return "0"
     share = f" ({difference / abs(before):+,.1%})".replace("%", " %").replace("-", MINUS) if before else ""
@@ -85,11 +85,11 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 
 _LEVEL = 6
-"""Nine takes three times as long for one per cent."""
+"""Level nine takes three times as long and saves one per cent."""
 
 
 class PackedRows(NamedTuple):
-    """Packed rows, of which some may have been left out."""
+    """Packed rows; some may have been left out."""
 
     text: str
     shown: int
@@ -97,22 +97,22 @@ class PackedRows(NamedTuple):
 
 
 def packed(value: Any) -> str:
-    """Base64 of gzip of JSON; raises ValueError for NaN and infinity, which JSON does not have."""
+    """JSON, compressed with gzip and encoded as Base64. Raises ValueError for NaN and infinity, which JSON lacks."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return packed_text(text)
 
 
 def packed_text(text: str) -> str:
-    """Base64 of gzip of UTF-8; the same text always gives the same. A lone half of a surrogate pair becomes `?`."""
+    """UTF-8, compressed with gzip and encoded as Base64, always equal for equal text. A lone surrogate becomes `?`."""
     data = gzip.compress(text.encode("utf-8", "replace"), _LEVEL, mtime=0)
     return base64.b64encode(data).decode("ascii")
 
 
 def unpacked(text: str) -> Any:
-    """What `packed` was given, as JSON gives it back."""
+    """The argument of `packed`, as JSON restores it."""
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
 def script_hash(script: str) -> str:
-    """What a Content-Security-Policy names a script by."""
+    """The hash of a script in a Content-Security-Policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""What benchmark functions of the user's own gave in some runs, and in the runs before them."""
+"""The values of custom benchmark functions in some runs, compared with earlier runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import parameters_of
 
 MOST = 1_000
-"""Values that a page shows."""
+"""Maximum number of values in a page."""
 _SAME = ("name", "parameters", "model", "dataset", "split", "gold", "unit")
-"""Columns of values that can be compared."""
+"""Columns in which comparable values agree."""
 _COLUMNS = (*_SAME, "run_id", "started_at", "attempt", "value")
 Key = tuple[Any, ...]
 
 
 class Value(NamedTuple):
-    """What one call gave."""
+    """The value of one call."""
 
     name: str
     parameters: str
@@ -28,19 +28,19 @@ class Value(NamedTuple):
     model: str
     """Empty for a function that takes no model."""
     place: str
-    """The data set, and the annotation where it is not the data set's own; empty for a function that takes neither."""
+    """The data set, with the annotation if it is not the data set's own; empty for a function that takes neither."""
     value: float | None
     unit: str
     reason: str
     """Why there is no value."""
     before: float | None
-    """What the last run before gave that gave a value and ended."""
+    """The value in the newest complete run before that has one."""
     since: str
-    """The logical date of that run; empty without one."""
+    """The logical date of that run; empty if there is none."""
 
     @property
     def change(self) -> float | None:
-        """By how much the value differs from the one before."""
+        """The difference from the value before."""
         return None if self.value is None or self.before is None else self.value - self.before
 
 
@@ -50,9 +50,9 @@ class _Before(NamedTuple):
 
 
 def compare_values(results: str, rows: Sequence[Row]) -> list[Value]:
-    """The rows of `custom` of some runs, those of the newest run first, each beside what an earlier run gave.
+    """The rows of `custom` of some runs (newest run first), each with the value of an earlier run.
 
-    By function, parameters, model and data set; of what several runs gave, the newest.
+    Ordered by function, parameters, model and data set. If several runs have the same call, the newest counts.
     """
     newest: dict[Key, Row] = {}
     for row in rows:
@@ -96,5 +96,5 @@ def _value(row: Row, before: _Before | None) -> Value:
 def _parameters(text: str) -> str:
     try:
         return parameters_of(json.loads(text)) or ""
-    except (ValueError, TypeError):  # another program wrote it
+    except (ValueError, TypeError):  # written by another program
         return text

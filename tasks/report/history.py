@@ -1,4 +1,4 @@
-"""The headline score and the latency of every model, run by run; changes of the environment; small trends."""
+"""The history in a report: headline score and latency of every model by run, changes of the environment, and trends."""
 
 import re
 import sys
@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.results.environments import difference
-from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline
+from nerbench.tasks.results.query import HEADLINE_FILTERS, ended_runs, is_headline, start_order
 from nerbench.tasks.scoring.metrics import Row
 
 DAYS = 365
-"""Logical dates that are looked back."""
+"""Number of logical dates to read."""
 FILES = 4_000
-"""Files of scores that are read at most, each in a millisecond or two; a day that was compacted is one file."""
+"""Maximum number of files of scores to read, each in one or two milliseconds; a compacted day is one file."""
 POINTS = 40_000
-"""Of all series together: what a browser draws, and a page carries, without effort."""
+"""Maximum number of points in all series together, which a page can hold and a browser can draw easily."""
 FEWEST = 60
-"""Points that every series keeps."""
+"""Minimum number of points that every series keeps."""
 _SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
 _GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
@@ -29,11 +29,11 @@ _RULE = ("mode", "slice", "label", "metric")
 _SPEED = ("run_id", "artifact_id", "backend", "workload", "batch_size", "sequence_length", "p50_s", "status")
 _DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 _OF_CODE = frozenset({"code_commit", "code_dirty"})
-"""Change from night to night, and are no environment."""
+"""Columns that change with every run and do not count as environment."""
 
 
 class Point(NamedTuple):
-    """A score of a series."""
+    """One score of a series."""
 
     started_at: datetime
     run_id: str
@@ -41,26 +41,26 @@ class Point(NamedTuple):
     ci_low: float | None
     ci_high: float | None
     base: float | None
-    """The baseline's score, where a rule of the gate was about it."""
+    """The baseline's score, if a gate rule was about this number."""
     margin: float | None
     failed: bool
-    """Whether the gate said no."""
+    """Whether the gate failed the model."""
     p50_s: float | None
-    """Median latency, one sentence at a time."""
+    """Median latency of one sentence at a time."""
 
 
 class Series(NamedTuple):
-    """The scores of one model name beside one annotation, the oldest first."""
+    """The scores of one model name against one annotation, oldest first."""
 
     about: Row
     """`model`, `dataset`, `split`, `gold`, `dtype`."""
     points: list[Point]
     total: int
-    """Points there were, before some were left out."""
+    """Number of points before some were left out."""
 
 
 class Change(NamedTuple):
-    """Two runs that follow each other in different environments."""
+    """A change of the environment between two consecutive runs."""
 
     started_at: datetime
     run_id: str
@@ -70,33 +70,33 @@ class Change(NamedTuple):
 
 
 class History(NamedTuple):
-    """What earlier runs scored, and where."""
+    """The scores and environments of earlier runs."""
 
     series: list[Series]
     changes: list[Change]
     dates: int
-    """Logical dates looked at."""
+    """Number of logical dates read."""
     is_cut: bool
-    """Whether there are earlier ones that would have taken more than FILES files."""
+    """Whether earlier dates were left out because of FILES."""
 
 
 class Window(NamedTuple):
-    """Which logical dates are looked at."""
+    """The logical dates to read."""
 
     until: str
-    """The last one."""
-    nights: int
-    """How many there are at most."""
+    """The last date."""
+    dates: int
+    """Maximum number of dates."""
 
 
-def read_history(results: str, until: str, *, nights: int = DAYS) -> History:
-    """The newest `nights` logical dates with scores, up to and with the date `until`.
+def read_history(results: str, until: str, *, dates: int = DAYS) -> History:
+    """The newest `dates` logical dates with scores, up to and including `until`.
 
-    No more than FILES files are read. Where there are more than POINTS scores in all, each series keeps the least and
-    the greatest of equal parts, and its last. A model that only was the baseline of another in a run is no part of its
-    name's series.
+    Reads no more than FILES files. If there are more than POINTS scores, each series keeps the minimum and the maximum
+    of equal parts, and its last point. A model that was only a baseline in a run does not belong to the series of its
+    name.
     """
-    window = Window(until, min(nights, affordable := _affordable_dates(results, until)))
+    window = Window(until, min(dates, affordable := _affordable_dates(results, until)))
     scored = _dated(results, "metrics", _SCORES, window, HEADLINE_FILTERS)
     if not scored:
         return History([], [], 0, is_cut=False)
@@ -108,11 +108,11 @@ def read_history(results: str, until: str, *, nights: int = DAYS) -> History:
     thinned = [one._replace(points=thin(one.points, most)) for one in series]
     runs = _rows(_since(_dated(results, "runs", None, window), first))
     changed = changes(runs, {row["run_id"] for row in _rows(scored)})
-    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < nights)
+    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < dates)
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
-    """At most about `most` points: the least and the greatest of equal parts, each failure, and the last."""
+    """About `most` points: the minimum and maximum of equal parts, each failure, and the last point."""
     if len(points) <= most:
         return list(points)
     parts = max(1, most // 2)
@@ -125,24 +125,20 @@ def thin(points: Sequence[Point], most: int) -> list[Point]:
 
 
 def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
-    """Where a run that scored had another environment than the one before, the oldest first."""
+    """The runs with scores whose environment differs from that of the previous run, oldest first."""
     wanted = set(scored)
-    last_attempts = {row["run_id"]: row for row in sorted(runs, key=_started) if row["run_id"] in wanted}
+    last_attempts = {row["run_id"]: row for row in sorted(runs, key=start_order) if row["run_id"] in wanted}
     found = []
-    for before, after in pairwise(sorted(last_attempts.values(), key=_started)):
-        told = difference(before, after, "", "")
-        columns = {name: sides for name, sides in told.items() if name not in _OF_CODE}
+    for before, after in pairwise(sorted(last_attempts.values(), key=start_order)):
+        changed = difference(before, after, "", "")
+        columns = {name: pair for name, pair in changed.items() if name not in _OF_CODE}
         if columns:
             found.append(Change(after["started_at"], after["run_id"], columns))
     return found
 
 
-def _started(row: Row) -> tuple[datetime, str]:
-    return row["started_at"], row["run_id"]
-
-
 def _affordable_dates(results: str, until: str) -> int:
-    """How many of the newest dates have no more than FILES files of scores together; at least one."""
+    """The number of newest dates that together have at most FILES files of scores; at least one."""
     paths = open_root(results).files("metrics", recursive=True)
     files = Counter(match[1] for path in paths if (match := _DATED.search(path)) and match[1] <= until)
     totals = accumulate(files[date] for date in sorted(files, reverse=True))
@@ -152,9 +148,9 @@ def _affordable_dates(results: str, until: str) -> int:
 def _dated(
     results: str, table: str, columns: Sequence[str] | None, window: Window, filters: Sequence[Filter] = ()
 ) -> list[DatedRows]:
-    """The newest first."""
+    """The rows by date, newest first."""
     found = read_newest_first(results, table, columns=columns, filters=filters or None)
-    return list(islice((dated for dated in found if dated.date <= window.until), window.nights))
+    return list(islice((dated for dated in found if dated.date <= window.until), window.dates))
 
 
 def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:
@@ -172,7 +168,7 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
     gates = {_judged_key(row): row for row in rules if is_headline(row)}
     failed = {_judged_key(row) for row in rules if row["failed"]}
     groups: defaultdict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
-    for row in sorted(scored, key=_started):
+    for row in sorted(scored, key=start_order):
         if row["value"] is None or row["n_models"] is not None or (row["run_id"], row["artifact_id"]) in only_bases:
             continue
         key = _judged_key(row)
@@ -192,7 +188,8 @@ def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tup
 
 
 def _is_a_comparison(row: Row) -> bool:
-    """Whether a model was really held to a baseline; one without any number may be the baseline of another."""
+    """Whether a model was compared with a baseline. A model without any number may itself be the baseline of
+    another."""
     return row["baseline_artifact_id"] is not None
 
 
@@ -201,44 +198,46 @@ def _judged_key(row: Row) -> tuple[str, str, str | None, str | None]:
 
 
 def _latencies(speeds: Iterable[Row]) -> dict[tuple[str, str], float]:
-    """Median seconds of one sentence at a time, on real lengths, by run and artifact."""
+    """Median seconds for one sentence at a time, at real lengths, by run and artifact."""
     return {(row["run_id"], row["artifact_id"]): row["p50_s"] for row in speeds if is_one_by_one(row) and row["p50_s"]}
 
 
 def is_one_by_one(row: Row) -> bool:
-    """Whether a row of `speed` is about plain inference of one sentence at a time, of real lengths."""
+    """Whether a row of `speed` is about plain inference of one sentence at a time, at real lengths."""
     is_plain = row["workload"] == "inference" and row["backend"] in {None, "eager"}
     return is_plain and row["batch_size"] == 1 and row["sequence_length"] is None
 
 
 def predecessors(results: str, until: datetime, columns: Sequence[str]) -> Iterator[Row]:
-    """Headline rows of runs that started before, the newest first, read date by date as they are asked for."""
+    """Headline rows of complete runs that started before `until`, the newest first; reads one date at a time."""
     filters: list[Filter] = [*HEADLINE_FILTERS, ("started_at", "<", until)]
     for dated in read_newest_first(results, "metrics", columns=columns, filters=filters):
-        yield from sorted(dated.rows.to_pylist(), key=_started, reverse=True)
+        ended = {row["run_id"] for row in ended_runs(results, dated)}
+        rows = (row for row in dated.rows.to_pylist() if row["run_id"] in ended)
+        yield from sorted(rows, key=start_order, reverse=True)
 
 
 SHOWN = 30
-"""Points of a small trend."""
+"""Number of points in a trend."""
 WIDTH, HEIGHT, EDGE = 96.0, 24.0, 3.0
 FLAT = 0.005
-"""Half a point: the least height that a trend is drawn over, so that noise does not look like mountains."""
+"""Half a point: the minimum range of a trend, so that noise does not look like peaks."""
 
 
 class Trend(NamedTuple):
     """A line of at most SHOWN scores, ready for SVG."""
 
     points: str
-    """Of a polyline, in a box of WIDTH × HEIGHT."""
+    """The points of a polyline in a box of WIDTH × HEIGHT."""
     x: float
-    """Of its last point."""
+    """The last point."""
     y: float
     words: str
     """`from 91.2 to 93.0 in 12 runs`."""
 
 
 def trends(history: History) -> dict[tuple[str, ...], Trend]:
-    """By model, dataset, split, gold and dtype; nothing of what has one point."""
+    """Trends by model, dataset, split, gold and dtype; a series with one point has none."""
     return {
         tuple(one.about.values()): _trend([point.value for point in one.points[-SHOWN:]], one.total)
         for one in history.series

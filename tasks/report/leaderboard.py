@@ -1,4 +1,4 @@
-"""The key numbers of every entry: what the first screen and the leaderboard show."""
+"""The leaderboard of a report: the key numbers of every entry, also those of the first screen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,20 +11,20 @@ from nerbench.tasks.results.query import is_headline
 from nerbench.tasks.scoring.metrics import Row
 
 FIRST = 10
-"""Rows of the first screen."""
+"""Number of rows on the first screen."""
 BASELINE = "baseline"
-"""The role of a model that was scored only to be compared with."""
+"""The role of a model that was scored only as a baseline."""
 _SCORES = {
     "F1": ("f1", "strict"),
     "precision": ("precision", "strict"),
     "recall": ("recall", "strict"),
     "conlleval F1": ("f1", "conlleval"),
 }
-"""By heading, metric and mode."""
+"""Metric and mode by heading."""
 
 
 class Number(NamedTuple):
-    """A score in points, with its interval where it has one."""
+    """A score in points, with its interval if it has one."""
 
     value: float
     low: float | None
@@ -42,14 +42,14 @@ class Difference(NamedTuple):
     gained: int
     lost: int
     since: str
-    """What the baseline is."""
+    """The name of the baseline."""
 
 
 class LeaderboardRow(NamedTuple):
     """The key numbers of an entry."""
 
     at: int
-    """Its position among the entries, and its name in the page's data."""
+    """Its position among the entries, and its key in the page's data."""
     model: str
     artifact: str
     """The first 12 digits of its id."""
@@ -62,20 +62,20 @@ class LeaderboardRow(NamedTuple):
     scores: dict[str, Number]
     """By heading."""
     by_label: dict[str, Number]
-    """Strict F1."""
+    """Strict F1 by label."""
     n_gold: int | None
     std: float | None
     """Standard deviation over seeds, in points."""
     difference: Difference | None
     trend: Trend | None
     cost: dict[str, Any] | None
-    """As in `costs`, where it was measured."""
+    """As in `costs`, if it was measured."""
     on_front: bool | None
-    """Whether no other model is better in F1, latency and memory; None where they are not all known."""
+    """Whether no other model beats it in F1, latency and memory; None if not all are known."""
 
     @property
     def place(self) -> str:
-        """The data set, and the annotation where it is not the data set's own."""
+        """The data set, with the annotation if it is not the data set's own."""
         return self.dataset if self.dataset == self.gold else f"{self.dataset} against {self.gold}"
 
 
@@ -85,7 +85,7 @@ class Leaderboard(NamedTuple):
     rows: list[LeaderboardRow]
     labels: list[str]
     first: list[LeaderboardRow]
-    """Those of the first screen: changed ones first, then the best."""
+    """The rows of the first screen: changed ones first, then the best."""
     n_models: int
     confidence: float
     """Of the intervals."""
@@ -98,7 +98,7 @@ def build(
     measured: Costs,
     history: History,
 ) -> Leaderboard:
-    """The board; `compared` is by the position of an entry, `judged` are rows of `gate`."""
+    """The leaderboard. `compared` is by position of the entry; `judged` are rows of `gate`."""
     found = trends(history)
     intervals = {_judged_key(row): row for row in judged if row["kind"] == "rule" and is_headline(row)}
     bases = {row["baseline_artifact_id"] for row in judged} - {
@@ -164,7 +164,7 @@ def _role(entry: ModelScores, bases: set[str | None]) -> str:
 
 
 def _with_front(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    """Among the models on one split, dtype and annotation, without those that are only compared with."""
+    """Mark the rows on the Pareto front of each split, dtype and annotation, without models that are only baselines."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, row in enumerate(rows):
         if row.cost and "F1" in row.scores and row.cost["p50_s"] and row.role != BASELINE:

@@ -1,6 +1,6 @@
-"""What a report shows of one model on the words of one split, beside one annotation: its scores and their details."""
+"""The scores of one model on one split against one annotation, as a report shows them, with details."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -13,8 +13,8 @@ from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
-from nerbench.tasks.publishing.card_scores import MODES
-from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.config.base import MODES
+from nerbench.tasks.results.query import NumberKey, SelectedRun, index_numbers, number_key
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -24,8 +24,7 @@ ABOUT = (
     *("artifact_id", "model_sha256", "model", "dataset", "split", "gold", "dtype"),
     *("words_sha256", "gold_sha256", "predictions_digest", "n_models"),
 )
-"""Columns that are the same in every row of an entry."""
-_QUANTITY = ("level", "mode", "slice", "label", "average", "metric")
+"""Columns that are equal in all rows of an entry."""
 _NUMBER = (
     "value",
     "ci_low",
@@ -39,31 +38,30 @@ _NUMBER = (
     "n_invalid",
     "n_repaired",
 )
-_COLUMNS = (*ABOUT, *_QUANTITY, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
-Key = tuple[str, str, str, str, str, str]
+_COLUMNS = (*ABOUT, *NumberKey._fields, *_NUMBER, "run_id", "status", "reason", "parameters", "source")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelScores:
-    """The scores of one artifact beside one annotation, as one run wrote them."""
+    """The scores of one artifact against one annotation, from one run."""
 
     run: SelectedRun
     about: Row
     """By column of ABOUT."""
     rows: list[Row]
-    """Of `metrics`, without those of a user's own metrics."""
+    """Rows of `metrics`, without custom metrics."""
     own: list[Row]
-    """Of a user's own metrics."""
-    _by_key: dict[Key, Row]
+    """Rows of custom metrics."""
+    _by_key: dict[NumberKey, Row]
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The name of the model."""
         return str(self.about["model"])
 
     @property
     def place(self) -> str:
-        """The data set, and the annotation where it is not the data set's own."""
+        """The data set, with the annotation if it is not the data set's own."""
         dataset, gold = self.about["dataset"], self.about["gold"]
         return dataset if self.is_own_gold else f"{dataset} against {gold}"
 
@@ -78,19 +76,16 @@ class ModelScores:
         return self.about["n_models"] is not None
 
     def find(self, metric: str = "f1", **wanted: str) -> Row | None:
-        """The row of a number: by default strict, overall, of all entities, the micro average."""
-        label = wanted.get("label", OVERALL)
-        average = wanted.get("average", "micro" if label == OVERALL else "")
-        level, mode = wanted.get("level", "entity"), wanted.get("mode", "strict")
-        return self._by_key.get((level, mode, wanted.get("slice", EVERYTHING), label, average, metric))
+        """The row of a number; `number_key` has the defaults."""
+        return self._by_key.get(number_key(metric, **wanted))
 
     def number(self, metric: str = "f1", **wanted: str) -> float | None:
-        """Its value."""
+        """The value of a number."""
         row = self.find(metric, **wanted)
         return None if row is None else row["value"]
 
     def values(self, column: str, **same: str) -> list[str]:
-        """What stands in a column of the rows that have the given values, in order of appearance."""
+        """The distinct values of a column in the rows with the given values, in order of appearance."""
         rows = (row for row in self.rows if all(row[name] == value for name, value in same.items()))
         return list(dict.fromkeys(row[column] for row in rows))
 
@@ -101,9 +96,9 @@ class ModelScores:
 
 
 def read_model_scores(results: str, runs: Sequence[SelectedRun]) -> list[ModelScores]:
-    """The entries of some runs; of what several of them scored, the newest's.
+    """The entries of some runs; if several runs scored the same, those of the newest.
 
-    By data set, its own annotation before further ones, the best F1 first.
+    Ordered by data set, with its own annotation first, and by F1, best first.
     """
     found: dict[tuple[Any, ...], ModelScores] = {}
     for run in sorted(runs, key=lambda run: run.started_at, reverse=True):
@@ -124,19 +119,8 @@ def _of_run(results: str, run: SelectedRun) -> Iterator[ModelScores]:
         scores = [row for row in rows if row["source"] is None]
         own = [row for row in rows if row["source"] is not None]
         yield ModelScores(
-            run=run, about=dict(zip(ABOUT, about, strict=True)), rows=scores, own=own, _by_key=_indexed(scores)
+            run=run, about=dict(zip(ABOUT, about, strict=True)), rows=scores, own=own, _by_key=index_numbers(scores)
         )
-
-
-def _indexed(rows: Iterable[Row]) -> dict[Key, Row]:
-    """By what the numbers are; a number that was added later stands before the reason why there was none."""
-    found: dict[Key, Row] = {}
-    for row in rows:
-        level, mode, part, label, average, metric = (row[name] for name in _QUANTITY)
-        key = (level, mode, part, label, average or "", metric)
-        if key not in found or found[key]["value"] is None:
-            found[key] = row
-    return found
 
 
 def _order(entry: ModelScores) -> tuple[Any, ...]:
@@ -146,7 +130,7 @@ def _order(entry: ModelScores) -> tuple[Any, ...]:
 
 
 class StoredTable:
-    """One of these tables, listed once; a file of it is found by the predictions that it is about."""
+    """One of the detail tables, listed once. Its files are found by the predictions that they are about."""
 
     def __init__(self, results: str, table: str) -> None:
         self._root, self._table = open_root(results), table
@@ -157,9 +141,9 @@ class StoredTable:
         return {PurePosixPath(path).stem: path for path in paths if path.endswith(".parquet")}
 
     def rows(self, entry: ModelScores, columns: Sequence[str]) -> pa.Table:
-        """These columns of what is about an entry; no rows where nothing was written, or its file is damaged.
+        """These columns of the rows about an entry; none if nothing was written or the file is damaged.
 
-        That is reported: see `nerbench.artifacts.errors`.
+        Damage is reported: see `nerbench.artifacts.errors`.
         """
         declared, wanted = schema(self._table), set(columns)
         is_known = entry.about["predictions_digest"] is not None
@@ -181,7 +165,8 @@ CONFIDENCE = ("ece_equal_mass", "ece_equal_width", "brier", "aurc")
 
 
 def number(row: Row | None) -> Plain | None:
-    """A score for the page: `v` with `lo` and `hi`, rounded to a thousandth of a point; `why` where there is none."""
+    """A score for the page: `v` with `lo` and `hi`, rounded to a thousandth of a point; `why` if there is no
+    interval."""
     if row is None:
         return None
     found = {"v": _rounded(row["value"]), "lo": _rounded(row["ci_low"]), "hi": _rounded(row["ci_high"])}
@@ -190,7 +175,7 @@ def number(row: Row | None) -> Plain | None:
 
 
 def details(entry: ModelScores) -> Plain:
-    """The numbers of an entry that come from `metrics`."""
+    """The numbers of an entry from `metrics`."""
     return {
         "labels": {label: _scores(entry, label=label) for label in (OVERALL, *entry.labels)},
         "averages": {name: _scores(entry, average=name) for name in ("micro", "macro", "weighted")},
@@ -200,14 +185,14 @@ def details(entry: ModelScores) -> Plain:
             label: {name: number(entry.find(name, label=label)) for name in CONFIDENCE if entry.find(name, label=label)}
             for label in (OVERALL, *entry.labels)
         },
-        "accuracy": number(entry.find("accuracy", level="token", mode="tag")),
+        "accuracy": number(entry.find("accuracy", mode="tag")),
         "n_invalid": (entry.find() or {}).get("n_invalid"),
         "n_documents": (entry.find() or {}).get("n_documents"),
     }
 
 
 def confusion(table: StoredTable, entry: ModelScores) -> list[Plain]:
-    """Types against types: `gold`, `pred` (`O` where there is none), `boundaries` and how many."""
+    """Pairs of types: `gold`, `pred` (`O` if there is none), `boundaries` and the frequency."""
     rows = table.rows(entry, ("gold_label", "pred_label", "boundaries", "n")).to_pylist()
     return [
         {"gold": row["gold_label"], "pred": row["pred_label"], "boundaries": row["boundaries"], "n": row["n"] or 0}

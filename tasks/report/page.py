@@ -1,8 +1,8 @@
-"""The page: one HTML file that needs nothing else, neither network nor a server.
+"""Renders the page: one HTML file that needs neither network nor server.
 
-Template and style are filled in with every value escaped; what is large is packed (`packing`) and drawn by scripts
-that put text into the page as text alone. A Content-Security-Policy names the two scripts by their hashes and allows
-nothing else, so that even what slips through runs nothing and reaches nobody.
+Every value in template and style is escaped. Large data is packed (`formats`) and drawn by scripts, which insert it
+only as text. A Content-Security-Policy allows two scripts by their hashes and nothing else, so that injected content
+can neither run nor send anything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).with_name("assets")
 BEGINNING = "<!doctype html><!-- nerbench report -->"
-"""What every report begins with."""
+"""The first bytes of every report."""
 STYLES = ("base", "tables", "parts")
 SCRIPTS = (
     "core",
@@ -34,23 +34,23 @@ SCRIPTS = (
     "tables",
     "charts",
     "quality",
-    "analyses",
+    "confusion_and_calibration",
     "costs",
     "history",
     "sentences",
     "errors",
     "main",
 )
-"""In this order."""
+"""Concatenated in this order."""
 PLOTLY = "plotly-basic.min.js"
 LINES = 8
-"""Verdicts of models that are shown at once."""
+"""Number of model verdicts shown at once."""
 FEW = 12
-"""Values of functions that are shown without being asked for."""
+"""Number of values of functions shown without a click."""
 
 
 class Packed(NamedTuple):
-    """What the page unpacks when it is looked at, and what is said of it before."""
+    """The data that the page unpacks on demand, and its description."""
 
     details: str
     """`details`, `confusion` and `calibration`, by the position of the entry."""
@@ -63,23 +63,23 @@ class Packed(NamedTuple):
 
 
 class Content(NamedTuple):
-    """Everything that a page says."""
+    """The content of a page."""
 
     runs: Sequence[Provenance]
-    """The newest first."""
+    """Newest first."""
     verdict: Verdict
     board: Leaderboard
     own: Sequence[Row]
-    """Numbers of a user's own metrics."""
+    """Values of custom metrics."""
     functions: Sequence[Value]
-    """What a user's own functions gave."""
+    """Values of custom benchmark functions."""
     repairs: Mapping[str, str]
-    """By corpus and annotation, how many of its tags were repaired."""
+    """The number of repaired tags, by corpus and annotation."""
     digests: Sequence[Mapping[str, str]]
     changes: Sequence[Mapping[str, Any]]
-    """Of the environment, over the history."""
+    """Changes of the environment in the history."""
     inspection: Mapping[str, Any] | None
-    """Of the corpora: by heading, a list of rows (dictionaries with the same keys), each shown as a table."""
+    """Facts about the corpora: by heading, a list of rows (dictionaries with the same keys), each shown as a table."""
     packed: Packed
 
 
@@ -146,7 +146,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _entry(row: Any) -> dict[str, Any]:
-    """What the scripts know of an entry before anything is unpacked."""
+    """The data of an entry that scripts need before anything is unpacked."""
     names = ("model", "artifact", "dataset", "split", "gold", "dtype", "role", "on_front", "cost")
     f1 = row.scores.get("F1")
     return {name: getattr(row, name) for name in names} | {"place": row.place, "f1": f1 and f1._asdict()}

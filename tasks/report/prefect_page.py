@@ -1,4 +1,4 @@
-"""What is told of a report where it is only linked: beside the run in Prefect."""
+"""The summary of a report on a run's page in Prefect, with a link to the report."""
 
 import re
 from typing import NamedTuple
@@ -15,24 +15,24 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 
 
 class Announcement(NamedTuple):
-    """A report that was written."""
+    """A written report."""
 
     uri: str
     link: str
     """The same as a URL."""
     markdown: str
-    """Verdict, key numbers and link."""
+    """Verdict, key numbers and link as Markdown."""
 
 
 def publish(run: Run, config: Config) -> Announcement:
-    """Write the report on a run and its data beside its tables, and say what is in it. Raises like `report.build`."""
+    """Write the report on a run and its data beside its tables, and summarise it. Raises like `report.build`."""
     uri, report = write_report(run, sections(inspect(config)))
     link = uri if "://" in uri else f"file://{uri}"
     return Announcement(uri, link, markdown(report, link))
 
 
 def markdown(report: Report, link: str) -> str:
-    """The verdict in words, the table of the first screen, and the link; every name escaped."""
+    """The verdict as text, the table of the first screen, and the link, with every name escaped."""
     lines = [f"- **{_text(one.model)}**{_on(one.place)}: {_text(one.text)}" for one in report.verdict.lines]
     heading = "| model | on | F1 | since baseline | latency, ms | words/s | memory, MB |"
     rows = [heading, "| --- | --- | ---: | ---: | ---: | ---: | ---: |", *map(_row, report.board.first)]
@@ -72,5 +72,5 @@ def _on(place: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Markdown that reads as the text does, on one line."""
+    """Text escaped for Markdown, on one line."""
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))

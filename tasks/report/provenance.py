@@ -1,4 +1,4 @@
-"""Where the numbers come from: runs, machines, versions, configurations and digests, without secrets."""
+"""The provenance of the numbers in a report: runs, machines, versions, configurations and digests, without secrets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -19,18 +19,18 @@ _DIGESTS = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predi
 
 
 class Provenance(NamedTuple):
-    """One run: what it was, and what it was asked for."""
+    """One run: its environment and its configuration."""
 
     run_id: str
     date: str
     started_at: str
     facts: list[tuple[str, str]]
     configuration: str
-    """YAML, without secrets and folders; empty where it is not known."""
+    """YAML, without secrets and folders; empty if it is not known."""
 
 
 def provenance(run: SelectedRun) -> Provenance:
-    """What `runs` says of a run; its host is a digest and its paths are cut, as in an export."""
+    """The row of a run in `runs`; its host is a digest and its paths are shortened, as in an export."""
     row = run.row | ({"host": shareable_host(run.row["host"])} if run.row.get("host") else {})
     facts = [(_called(name), _said(name, row[name])) for name in _FACTS if row.get(name) is not None]
     if row.get("code_dirty"):
@@ -39,7 +39,7 @@ def provenance(run: SelectedRun) -> Provenance:
 
 
 def keeps_text(runs: Iterable[SelectedRun]) -> bool:
-    """Whether none of the runs wanted the corpus's words left out of what it writes."""
+    """Whether no run was configured to leave out the words of the corpus."""
     return all(_configured(run).get("benchmark", {}).get("text", "keep") == "keep" for run in runs)
 
 
@@ -49,7 +49,7 @@ def has_gate(runs: Iterable[SelectedRun]) -> bool:
 
 
 def digests(entries: Sequence[ModelScores]) -> list[Plain]:
-    """What was scored, by sha256."""
+    """The digests of everything that was scored."""
     return [
         {"model": entry.name, "place": entry.place, "split": entry.about["split"], "run_id": entry.run.run_id}
         | {name: entry.about[name] or "" for name in _DIGESTS}
@@ -58,20 +58,20 @@ def digests(entries: Sequence[ModelScores]) -> list[Plain]:
 
 
 def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
-    """What was repaired in the tags of each corpus, by `conllpp, test split`."""
-    found = ((entry, repaired(entry.find("accuracy", level="token", mode="tag"))) for entry in entries)
-    return {f"{entry.place}, {entry.about['split']} split": told for entry, told in found if told}
+    """The number of repaired tags of each corpus, by `conllpp, test split`."""
+    found = ((entry, repaired(entry.find("accuracy", mode="tag"))) for entry in entries)
+    return {f"{entry.place}, {entry.about['split']} split": text for entry, text in found if text}
 
 
 def changes(found: Iterable[Change]) -> list[Plain]:
-    """Where the environment changed, a list of `name`, `before` and `after` each."""
+    """For each change of the environment, a list of `name`, `before` and `after`."""
     return [
         {
             "at": f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}",
             "run_id": one.run_id,
             "columns": [
-                {"name": _called(name), "before": _said(name, sides["base"]), "after": _said(name, sides["candidate"])}
-                for name, sides in one.columns.items()
+                {"name": _called(name), "before": _said(name, pair["base"]), "after": _said(name, pair["candidate"])}
+                for name, pair in one.columns.items()
             ],
         }
         for one in found

@@ -1,4 +1,4 @@
-"""What goes into a report: everything that the tables say of some runs, put into one page."""
+"""Builds a report: reads the results of some runs and renders them as one page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
@@ -17,17 +16,17 @@ from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
-from nerbench.tasks.results.query import SelectedRun, select_runs
+from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
 FOLDER = "reports"
-"""Below the results."""
+"""Folder below the results."""
 
 
 class Report(NamedTuple):
-    """A page, and what is told of it elsewhere."""
+    """A page, and the parts of it that are used elsewhere."""
 
     html: str
     runs: list[SelectedRun]
@@ -36,7 +35,7 @@ class Report(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What the tables say."""
+    """The results that the page shows."""
 
     runs: list[SelectedRun]
     entries: list[ModelScores]
@@ -50,12 +49,12 @@ class _Found(NamedTuple):
 
 
 def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
-    """The report on some runs (ids or dates), by default on the newest one with scores.
+    """The report on some runs (ids or dates); by default, on the newest complete run with scores.
 
     Args:
-        inspection: what is known of the corpora (`nerbench.tasks.report.page.Content.inspection`).
+        inspection: Facts about the corpora (`nerbench.tasks.report.page.Content.inspection`).
 
-    Raises InputError where there is no such run, CorruptArtifactError for a damaged table.
+    Raises InputError if there is no such run, and CorruptArtifactError for a damaged table.
     """
     runs = select_runs(results, wanted)
     entries = read_model_scores(results, runs)
@@ -79,7 +78,8 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
 
 
 def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple[str, Report]:
-    """Write the report on a run beside its tables, over an earlier attempt's; returns its location, and it."""
+    """Write the report on a run beside its tables, replacing that of an earlier attempt. Returns its location and the
+    report."""
     report = build(run.results, [run.run_id], inspection=inspection)
     root = open_root(run.results)
     path = f"{FOLDER}/{file_name(run.run_id)}"
@@ -88,13 +88,13 @@ def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple
 
 
 def save_report(report: Report, target: Path, *, force: bool = False) -> None:
-    """Write a report to a file. Raises InputError where something stands there that is no report, without `force`."""
+    """Write a report to a file. Raises InputError if the target is another kind of file, unless `force` is set."""
     check_target(target, force=force)
     write_whole(target, [report.html.encode()])
 
 
 def check_target(target: Path, *, force: bool = False) -> None:
-    """Raises InputError where a report cannot be written to this file."""
+    """Raise InputError if a report cannot be written to this file."""
     field = f"-o {target}"
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")
@@ -107,7 +107,7 @@ def check_target(target: Path, *, force: bool = False) -> None:
 
 
 def file_name(run_id: str) -> str:
-    """The name of a run's report, which is a name on every file system."""
+    """The file name of a run's report, which is valid on every file system."""
     return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in run_id) + ".html"
 
 
@@ -117,12 +117,10 @@ def _is_report(target: Path) -> bool:
 
 
 def _rows_of(results: str, table: str, runs: Sequence[SelectedRun]) -> list[Row]:
-    """The rows of a table that belong to the runs, of the last attempt of each."""
+    """The rows of a table from the last attempt of each run."""
     found: list[Row] = []
     for run in runs:
-        named: list[Filter] = [("run_id", "=", run.run_id)]
-        dated = next(read_newest_first(results, table, filters=named, date=run.date), None)
-        rows = dated.rows.to_pylist() if dated else []
+        rows = rows_of_run(results, table, run.run_id, run.date)
         last = max((row["attempt"] for row in rows), default=0)
         found += [row for row in rows if row["attempt"] == last]
     return found

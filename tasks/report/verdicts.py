@@ -1,4 +1,4 @@
-"""The verdict in words: what the gate said of each model, or what changed since the run before."""
+"""The verdict of a report as text: the gate's decision on each model, or the changes since the previous run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,11 +11,9 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 
 Status = Literal["good", "bad", "unsure", "same", "none"]
-_UNDECIDED = {UNDECIDED, "inconclusive"}
-"""Its names, in rows of earlier versions too."""
 _STATUS: dict[str, Status] = {
     "regression": "bad",
-    **dict.fromkeys(_UNDECIDED, "unsure"),
+    UNDECIDED: "unsure",
     "improvement": "good",
     "pass": "same",
 }
@@ -23,7 +21,7 @@ _WORST_FIRST: tuple[Status, ...] = ("bad", "unsure", "good", "same", "none")
 
 
 class Line(NamedTuple):
-    """What is said of one model on one data set and annotation."""
+    """The verdict on one model, on one data set and annotation."""
 
     model: str
     place: str
@@ -32,7 +30,7 @@ class Line(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What stands at the top of a report."""
+    """The verdict at the top of a report."""
 
     status: Status
     headline: str
@@ -41,7 +39,7 @@ class Verdict(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """All of it in one line."""
+        """The whole verdict in one line."""
         return f"{self.headline} {'; '.join(f'{line.model}: {line.text}' for line in self.lines)}".strip()
 
 
@@ -53,16 +51,17 @@ def find_verdict(
     *,
     has_gate: bool,
 ) -> Verdict:
-    """The verdict on some entries; `compared` is by their position, `judged` are the rows of `gate` of the runs."""
+    """The verdict on some entries. `compared` is by position of the entry; `judged` are the rows of `gate` of the
+    runs."""
     lines = _gate_lines(judged) if judged else []
-    told = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
+    gated = {row[name] for row in judged if row["kind"] == "rule" for name in ("artifact_id", "baseline_artifact_id")}
     lines += [
         _compared_line(entry, compared[at])
         for at, entry in enumerate(entries)
-        if at in compared and entry.is_own_gold and entry.about["artifact_id"] not in told
+        if at in compared and entry.is_own_gold and entry.about["artifact_id"] not in gated
     ]
     if lines:
-        first = [entry for at, entry in enumerate(entries) if at not in compared and _is_new(entry, told)]
+        first = [entry for at, entry in enumerate(entries) if at not in compared and _is_new(entry, gated)]
         lines += [Line(entry.name, entry.place, "none", f"nothing to compare with, {_score(entry)}") for entry in first]
     else:
         lines = _best_lines(entries)
@@ -75,9 +74,9 @@ def find_verdict(
 
 
 def in_words(row: Row) -> str:
-    """A judged number: `ORG recall fell 1.9 points (95 % CI 0.8…3.1)`, the interval being that of the fall or the rise.
+    """A compared number as text: `ORG recall fell 1.9 points (95 % CI 0.8…3.1)`, with the interval of the change.
 
-    The blanks in the interval are hard.
+    The blanks in the interval are non-breaking.
     """
     metric = row["metric"].replace("f1", "F1")
     name = metric if row["label"] == OVERALL else f"{row['label']} {metric}"
@@ -99,12 +98,12 @@ def in_words(row: Row) -> str:
 
 
 def entities(gained: int | None, lost: int | None, changed: int | None) -> str:
-    """`41 entities lost, 8 gained, 15 others changed`; empty where none did."""
+    """`41 entities lost, 8 gained, 15 others changed`; empty if none did."""
     named = [(lost, "lost"), (gained, "gained"), (changed, "predicted otherwise")]
-    told = [(n, word) for n, word in named if n]
-    words = [f"{n:,} {word}" for n, word in told]
+    nonzero = [(n, word) for n, word in named if n]
+    words = [f"{n:,} {word}" for n, word in nonzero]
     if words:
-        n, word = told[0]
+        n, word = nonzero[0]
         words[0] = f"{n:,} {'entity' if n == 1 else 'entities'} {word}"
     return ", ".join(words)
 
@@ -121,31 +120,31 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     names: dict[str, set[str]] = {}
     for row in judged:
         names.setdefault(row["model"], set()).add(row["artifact_id"])
-    said = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
+    texts = {"rule": _rules, "frozen": _frozen, "promotion": _promotion, "speed": _speed}
     return [
-        Line(_name(rows[0], names), _place(rows[0]), *said[kind](rows))
+        Line(_name(rows[0], names), _place(rows[0]), *texts[kind](rows))
         for (kind, *_), rows in groups.items()
-        if kind in said
+        if kind in texts
     ]
 
 
 def _rules(rows: Sequence[Row]) -> tuple[Status, str]:
-    for verdicts in ({"regression", MISSING}, _UNDECIDED, {"improvement"}):
+    for verdicts in ({"regression", MISSING}, {UNDECIDED}, {"improvement"}):
         found = sorted((row for row in rows if row["verdict"] in verdicts), key=lambda row: row["delta"] or 0)
         if found:
             status: Status = "bad" if any(row["failed"] for row in found) else _STATUS[found[0]["verdict"]]
             if all(row["verdict"] == MISSING for row in found):
                 return status, f"no number: {found[0]['reason'] or 'it was not scored'}"
-            told = "; ".join(map(in_words, found))
-            lead = "undecided: " if verdicts is _UNDECIDED else ""
-            return status, _with_entities(lead + told, found[0])
+            listed = "; ".join(map(in_words, found))
+            lead = "undecided: " if UNDECIDED in verdicts else ""
+            return status, _with_entities(lead + listed, found[0])
     flipped = _with_entities("", rows[0])
     return "same", f"no change beyond the margin{flipped}" if flipped else "no change"
 
 
 def _with_entities(text: str, row: Row) -> str:
-    told = entities(row["gained"], row["lost"], row["changed"])
-    return f"{text}, {told}" if told else text
+    listed = entities(row["gained"], row["lost"], row["changed"])
+    return f"{text}, {listed}" if listed else text
 
 
 def _frozen(rows: Sequence[Row]) -> tuple[Status, str]:
@@ -183,13 +182,13 @@ def _compared_line(entry: ModelScores, found: Compared) -> Line:
     return Line(entry.name, entry.place, status, f"{lead}{in_words(found.row)} {since}, {flipped}")
 
 
-def _is_new(entry: ModelScores, told: set[str]) -> bool:
+def _is_new(entry: ModelScores, gated: set[str]) -> bool:
     is_a_model = entry.is_own_gold and not entry.is_mean
-    return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in told
+    return is_a_model and entry.number() is not None and entry.about["artifact_id"] not in gated
 
 
 def _best_lines(entries: Sequence[ModelScores]) -> list[Line]:
-    """Where nothing can be compared: the best of each data set, beside its own annotation."""
+    """If nothing can be compared: the best model on each data set, against the data set's own annotation."""
     groups: dict[str, list[ModelScores]] = {}
     for entry in entries:
         if entry.is_own_gold and entry.number() is not None:
@@ -216,7 +215,7 @@ def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
     if failed:
         undecided = list(dict.fromkeys(row["model"] for row in judged if _is_undecided(row)))
         also = f" It is undecided about {_listed(undecided)}." if undecided else ""
-        return f"The gate says no to {_listed(failed)}.{also}"
+        return f"The gate rejects {_listed(failed)}.{also}"
     unsure = list(dict.fromkeys(line.model for line in lines if line.status == "unsure"))
     if unsure:
         return f"The gate passes, but is undecided about {_listed(unsure)}."
@@ -226,11 +225,11 @@ def _gate_headline(judged: Sequence[Row], lines: Sequence[Line]) -> str:
 
 
 def _is_undecided(row: Row) -> bool:
-    return row["kind"] == "rule" and row["verdict"] in _UNDECIDED
+    return bool(row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
 def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:
-    lead = "The gate judged nothing." if has_gate else "No gate is configured."
+    lead = "The gate compared no model." if has_gate else "No gate is configured."
     if all(line.status == "none" for line in lines):
         return f"{lead} There is no earlier run to compare with."
     moved = {line.model for line in lines if line.status not in {"same", "none"}}

@@ -1,1 +1,1 @@
-"""Rows of the result tables, what people look at first, and what is sent to others."""
+"""The result tables: rows to write, questions to them, and exports."""

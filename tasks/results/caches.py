@@ -1,6 +1,6 @@
-"""The two caches: local copies of models, and predictions and counts beside the results; what they hold, and pruning.
+"""Lists and prunes the two caches: local copies of models, and predictions and counts beside the results.
 
-An entry beside the results counts as in use for a day after its last use; whoever finds it gone infers again.
+An entry beside the results counts as in use for a day after its last use. A run whose entry was removed infers again.
 """
 
 import logging
@@ -26,19 +26,19 @@ _KEPT = re.compile(
     r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet)"
     r"|(?P<counts>\.cache/counts/[0-9a-f]{64}\.parquet)"
 )
-"""Every path that an evaluation or a count is kept at; the group is the entry's name."""
+"""Every path of an evaluation or a count; the group is the entry's name."""
 
 
 class Cache(NamedTuple):
-    """One cache, with limits of its own."""
+    """A cache with its own limits."""
 
     entries: list[Entry]
     remove: Callable[[Entry], bool]
-    """Remove an entry, unless it was used since it was listed; whether it is gone."""
+    """Removes an entry, unless it was used since the listing. Returns whether it was removed."""
 
 
 def find_caches(results: str) -> list[Cache]:
-    """What is kept on this machine, and beside these results."""
+    """The cache on this machine and the cache beside these results."""
     now, local, root = utc_now(), cache_folder(), open_root(results)
     return [
         Cache(local_models(local, now), partial(remove_local, local)),
@@ -47,18 +47,18 @@ def find_caches(results: str) -> list[Cache]:
 
 
 def prune(results: str, limits: Limits, *, dry_run: bool = False) -> list[Entry]:
-    """Remove what exceeds the limits of each cache, or only find it; what is gone, or would be."""
+    """Remove what exceeds the limits of each cache, or only find it. Returns the entries."""
     found = [(cache, entry) for cache in find_caches(results) for entry in surplus(cache.entries, limits, utc_now())]
     return [entry for cache, entry in found if dry_run or cache.remove(entry)]
 
 
 def prune_after_run(results: str, config: CacheConfig) -> str | None:
-    """Hold the caches to their limits, if there are any; one line about what is gone. A failure is only logged."""
+    """Prune the caches if there are limits, and return one line about removed entries. Failures are only logged."""
     if config.limits == Limits(None, None):
         return None
     try:
         gone = prune(results, config.limits)
-    except Exception as error:  # the run itself is done
+    except Exception as error:  # the run itself is complete
         log.warning("the caches are not pruned: %s", " ".join(f"{type(error).__name__}: {error}".split()))
         return None
     return summary(gone) if gone else None
@@ -77,7 +77,7 @@ def count(entries: list[Entry]) -> str:
 
 def _beside_results(root: Root, now: datetime) -> list[Entry]:
     if "://" not in root.url and _is_linked(Path(root.url)):
-        log.warning("%s is a symbolic link, so nothing behind it is pruned", Path(root.url) / _FOLDER)
+        log.warning("%s is a symbolic link, so its target is not pruned", Path(root.url) / _FOLDER)
         return []
     files = defaultdict[tuple[str, str], list[str]](list)
     for path in root.inventory(_FOLDER).files:
@@ -96,9 +96,9 @@ def _entry(root: Root, kind: str, name: str, paths: list[str], now: datetime) ->
     try:
         size = sum(map(root.size, paths))
         used = max(map(root.modified, paths))
-    except FileNotFoundError:  # replaced or pruned meanwhile
+    except FileNotFoundError:  # replaced or pruned in the meantime
         return None
-    # Records first: a reader then finds either a record with its predictions, or none.
+    # Records first: a reader then finds either a record with its predictions, or no record.
     paths = sorted(paths, key=lambda path: (not path.endswith(".json"), path))
     return Entry(kind, name, size, used, now - used < GRACE, tuple(paths))
 
@@ -117,7 +117,7 @@ def _remove(root: Root, entry: Entry) -> bool:
 
 
 def _remove_empty(results: Path, entry: Entry) -> None:
-    """Remove the folders of an entry that hold nothing any more, the deepest first."""
+    """Remove the empty folders of an entry, deepest first."""
     folders = {parent for path in entry.paths for parent in Path(path).parents if entry.name in parent.as_posix()}
     for folder in sorted(folders, reverse=True):
         with suppress(OSError):

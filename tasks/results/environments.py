@@ -1,28 +1,29 @@
-"""What two runs were made with: the settings that can change a prediction, and where the runs happened."""
+"""The settings and environments of two runs, and the differences between them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from nerbench.tasks.config import BenchmarkConfig
+from nerbench.tasks.config.base import in_current_terms
 from nerbench.tasks.results.sharing import recorded_configuration
 
 Run = Mapping[str, Any]
-"""A row of the `runs` table."""
+"""A row of the table `runs`."""
 UNKNOWN = "unknown"
 
-SETTINGS = ("window", "vote", "label_map", "ignore_labels", "labels_of")
-"""Fields of `benchmark` that can change a predicted tag; `dtype` stands in the rows themselves."""
+SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of")
+"""Keys of `benchmark` that can change a predicted tag. `dtype` is not here, because the rows have it."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),
     *("python", "torch", "transformers", "tokenizers", "prefect", "code_commit", "code_dirty"),
 )
-"""Columns of `runs` that are compared as they are; `cpu_flags` are compared one by one."""
+"""Columns of `runs` to compare as they are; `cpu_flags` are compared one by one."""
 
 
 def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str) -> bool:
-    """Whether two runs inferred with the same settings; False where a run left no row that would tell.
+    """Whether two runs inferred with the same settings; False if one of them has no row in `runs`.
 
-    With the same `model_sha256` and words this makes a comparison frozen: every flip is then real.
+    If `model_sha256` and words are also the same, every flip between the two is real.
     """
     if base is None or candidate is None or base_dtype != candidate_dtype:
         return False
@@ -32,10 +33,11 @@ def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, cand
 def difference(
     base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str
 ) -> dict[str, dict[str, Any]]:
-    """By column or setting, `base` and `candidate` where they differ; of `cpu_flags` those that the other lacks.
+    """By column or setting, the values of `base` and `candidate` that differ; for `cpu_flags`, the flags that only one
+    has.
 
-    It is about the runs that scored: predictions that a run took from the cache may have been inferred by an earlier
-    run, elsewhere. A run without a row in `runs` is said by the entry `run`, and then only `dtype` is compared.
+    The comparison is between the runs that scored. An earlier run, on another machine, may have inferred cached
+    predictions. If a run has no row in `runs`, there is an entry `run`, and only `dtype` is compared.
     """
     pairs: dict[str, tuple[Any, Any]] = {"dtype": (base_dtype, candidate_dtype)}
     if base is None or candidate is None:
@@ -49,15 +51,15 @@ def difference(
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Those of a run; what its configuration does not say yet had the default's effect."""
-    recorded = recorded_configuration(run["configuration"]).get("benchmark", {})
+    """The settings of a run. Settings that did not exist yet have their default."""
+    recorded = in_current_terms(recorded_configuration(run["configuration"]).get("benchmark", {}), SETTINGS)
     return BenchmarkConfig().model_dump(mode="json", include=set(SETTINGS)) | {
         name: recorded[name] for name in SETTINGS if name in recorded
     }
 
 
 def _only_there(base: str | None, candidate: str | None) -> tuple[str | None, str | None]:
-    """A hundred flags that both have would hide the one that matters."""
+    """Only differing flags are shown: they would be lost among a hundred common ones."""
     if base is None or candidate is None:
         return base, candidate
     before, after = set(base.split()), set(candidate.split())

@@ -1,6 +1,6 @@
-"""Result tables for someone else: one of them as a file, or all of them with their environment in one zip.
+"""Exports of result tables: one table as a file, or all tables with the environment in a zip file.
 
-The same rows, exported in the same environment, give the same bytes.
+The same rows and the same environment give the same bytes.
 """
 
 import io
@@ -22,6 +22,7 @@ from nerbench.artifacts.storage.paths import write_whole
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.environment import environment, library_versions
+from nerbench.tasks.results.query import start_order
 from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
@@ -39,25 +40,25 @@ ROW_OF: dict[str, str] = {
 }
 """The meaning of a row in each table."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold: a member's own would make every bundle differ."""
+"""The earliest time that a zip file can contain. Real times would make every bundle differ."""
 
 
 class Selection(NamedTuple):
-    """Which rows are exported."""
+    """The rows to export."""
 
     since: str | None = None
     """The first logical date, YYYY-MM-DD; all by default."""
     text: bool = True
-    """Whether with the corpus's words, where the tables hold them."""
+    """Whether to include the words of the corpus, if the tables have them."""
 
 
 def export_table(  # noqa: PLR0913 - what is exported, and how
     results: str, table: str, target: Path, selection: Selection, *, force: bool = False, safe: bool = False
 ) -> int:
-    """Write one table to a `.parquet` or `.csv` file; returns how many rows it has.
+    """Write one table to a `.parquet` or `.csv` file. Returns the number of rows.
 
-    `safe`: no cell of the CSV is a formula to a spreadsheet.
-    Raises InputError for another ending, an existing file without `force`, an unknown or empty table, or no date.
+    `safe`: no cell of the CSV file is a formula in a spreadsheet. Raises InputError for another suffix, an existing
+    file without `force`, an unknown or empty table, or an invalid date.
     """
     _check_target("--to", target, (".parquet", ".csv"), force)
     if safe and target.suffix != ".csv":
@@ -73,9 +74,10 @@ def export_table(  # noqa: PLR0913 - what is exported, and how
 
 
 def export_bundle(results: str, target: Path, selection: Selection, *, force: bool = False) -> dict[str, int]:
-    """Write every table that has rows, the environment, an explanation and digests to a zip; returns rows by table.
+    """Write every table that has rows, the environment, a README and digests to a zip file. Returns the number of rows
+    by table.
 
-    Raises InputError for another ending, an existing file without `force`, empty results, or no date.
+    Raises InputError for another suffix, an existing file without `force`, empty results, or an invalid date.
     """
     _check_target("--bundle", target, (".zip",), force)
     read = {table: _read(results, table, selection) for table in TABLES}
@@ -118,7 +120,7 @@ def _parquet(rows: pa.Table) -> bytes:
 
 
 def _without_formulas(rows: pa.Table) -> pa.Table:
-    """Texts that a spreadsheet would compute, behind an apostrophe, which it takes for the sign of a text."""
+    """Texts that a spreadsheet would evaluate get an apostrophe in front, which marks a text there."""
     for position, field in enumerate(rows.schema):
         if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type):
             texts = pc.replace_substring_regex(rows[field.name].cast(pa.string()), r"^([=+\-@\t\r\n])", r"'\1")
@@ -127,7 +129,7 @@ def _without_formulas(rows: pa.Table) -> pa.Table:
 
 
 def _without_lists(rows: pa.Table) -> pa.Table:
-    """Lists as text, with blanks between their elements."""
+    """Lists as text, with blanks between the elements."""
     for position, field in enumerate(rows.schema):
         if pa.types.is_list(field.type):
             elements = rows[field.name].combine_chunks()
@@ -138,7 +140,7 @@ def _without_lists(rows: pa.Table) -> pa.Table:
 
 
 def _csv(rows: pa.Table) -> bytes:
-    """UTF-8 with a heading; lists with blanks between, null as nothing, empty text as `""`."""
+    """UTF-8 with a header; lists with blanks between, null as an empty cell, empty text as `""`."""
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(_without_lists(rows), sink)
     data: bytes = sink.getvalue().to_pybytes()
@@ -146,12 +148,12 @@ def _csv(rows: pa.Table) -> bytes:
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:
-    """Members in order of their names, uncompressed: what is large is compressed in itself."""
+    """A zip file with members ordered by name, uncompressed, because large members are compressed themselves."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name, data in sorted(members.items()):
             info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system, info.external_attr = 3, 0o644 << 16  # Unix and rw-r--r--, wherever it is made
+            info.create_system, info.external_attr = 3, 0o644 << 16  # Unix and rw-r--r--, on every system
             archive.writestr(info, data)
     return sink.getvalue()
 
@@ -173,7 +175,7 @@ def _newest(runs: pa.Table) -> dict[str, Any] | None:
     rows: list[dict[str, Any]] = runs.to_pylist()
     if not rows:
         return None
-    newest = max(rows, key=lambda row: (row["started_at"], row["run_id"]))
+    newest = max(rows, key=start_order)
     return newest | {"configuration": recorded_configuration(newest["configuration"]) or None}
 
 

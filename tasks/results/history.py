@@ -1,4 +1,4 @@
-"""One number of one model over all its runs: its values, the changes between them, and missing runs."""
+"""The history of one number of one model: its value in every run, the changes between them, and missing runs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ from nerbench.tasks.results.environments import difference
 from nerbench.tasks.scoring.metrics import Row
 
 MOST_SINCE = 30
-"""Nights since the last run that are told: what did not run for longer was given up."""
+"""Maximum number of missing runs to list after the last run; a schedule that did not run for longer was given up."""
 
 
-def missing_nights(dates: Sequence[str], until: str | None = None) -> list[str]:
-    """The days on which something that ran on `dates` (YYYY-MM-DD, sorted) did not, though it was to be expected.
+def missing_dates(dates: Sequence[str], until: str | None = None) -> list[str]:
+    """The dates without an expected run, given the dates of all runs (`dates`, YYYY-MM-DD, sorted).
 
-    It is expected every so many days as the median of its gaps, the lesser of two; of less than two gaps nobody knows.
-    With `until`, also after the last of them and before that day, MOST_SINCE times.
+    The expected interval between runs is the median gap (the lower one of two); with fewer than two gaps, no run is
+    expected. With `until`, the dates after the last run and before `until` count, too, up to MOST_SINCE of them.
     """
     days = [calendar_date.fromisoformat(date) for date in dates]
     gaps = [(after - before).days for before, after in pairwise(days) if after > before]
@@ -41,7 +41,8 @@ def missing_nights(dates: Sequence[str], until: str | None = None) -> list[str]:
 
 
 def deployment_of(run_id: str) -> str | None:
-    """`benchmark-nightly` of `benchmark-nightly@2026-01-31T02:00:00.000000+00:00`; None of a run by hand."""
+    """`benchmark-nightly` of `benchmark-nightly@2026-01-31T02:00:00.000000+00:00`; None for a run without a
+    deployment."""
     name, at, moment = run_id.rpartition("@")
     if not at:
         return None
@@ -53,21 +54,21 @@ def deployment_of(run_id: str) -> str | None:
 
 
 MEASURED = ("metric", "label", "slice", "mode")
-"""The columns that say which number is meant."""
+"""The columns that identify a number."""
 _IDENTITY = ("artifact_id", "model_sha256", "words_sha256", "gold_sha256", "predictions_digest", "dtype")
 _COLUMNS = (
     *("run_id", "started_at", "dataset", "split", "gold", "average", "n_models", *_IDENTITY),
     *("value", "ci_low", "ci_high", "status", "reason"),
 )
 _MICRO = pa.array(["micro", "", None])
-"""Averages of the number that is meant: of one label there is none."""
+"""Averages of the number; a single label has none."""
 _MAY_DIFFER = frozenset({"ram_bytes", "code_dirty"})
-"""What differs between any two machines or check-outs and explains nothing."""
+"""Columns that differ between machines or checkouts without explaining anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Which number, and of which runs."""
+    """The number to look up, and the runs to look in."""
 
     metric: str = "f1"
     label: str = "overall"
@@ -78,38 +79,38 @@ class Query:
     since: str | None = None
     """The first logical date, YYYY-MM-DD."""
     until: str | None = None
-    """The date before which nights are expected, usually today; without it, those after the last run are not."""
+    """The date before which runs are expected, usually today; None: no run after the last one is expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """The number in one run; or a run or night that has none."""
+    """The number in one run, or a run or date without a number."""
 
     date: str
     """The run's logical date."""
     run_id: str | None
-    """None of a night without a run."""
+    """None for a date without a run."""
     value: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
     artifact_id: str | None = None
     change: float | None = None
-    """Value − that of the last run before that has one."""
+    """The value minus that of the previous run with a value."""
     changed: tuple[str, ...] = ()
-    """What was another thing then: model, words, gold, environment."""
+    """What changed since the previous run: model, words, gold, environment."""
     reason: str | None = None
     """Why there is no number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """The number over time, on one split of one data set against one annotation."""
+    """The history of the number on one split of one data set against one annotation."""
 
     dataset: str
     split: str
     gold: str
     points: tuple[Point, ...]
-    """The earliest first."""
+    """Earliest first."""
 
 
 class _Run(NamedTuple):
@@ -119,25 +120,24 @@ class _Run(NamedTuple):
     row: Mapping[str, Any]
 
 
-def history(results: str, model: str, asked: Query) -> list[Series]:
+def history(results: str, model: str, query: Query) -> list[Series]:
     """The series of a model, ordered by data set and annotation; a data set's own annotation first.
 
-    A night lacks a run where a deployment that ran on the days around it, as often as it uses to, has none; a run of it
-    that wrote no number of the model is there without one. So are the nights since its last run, up to `asked.until`.
-
-    Raises InputError where there is no such number; it says which of the things asked for is unknown.
+    A run is missing on a date on which a deployment should have run by its usual interval. A run of that deployment
+    without a number of the model counts as a run without a value. The same holds for the dates after the last run, up
+    to `query.until`. Raises InputError, with the unknown part of the query, if there is no such number.
     """
     _check_name(model)
-    rows = list(_rows(results, model, asked))
+    rows = list(_rows(results, model, query))
     if not rows:
-        raise _nothing(results, model, asked)
-    runs = _runs(results, asked.since)
+        raise _nothing(results, model, query)
+    runs = _runs(results, query.since)
     found: dict[tuple[str, str, str], list[tuple[str, Row]]] = {}
     for date, row in rows:
         found.setdefault((row["dataset"], row["split"], row["gold"]), []).append((date, row))
     ordered = sorted(found, key=lambda names: (names[0], names[2] != names[0], names[2], names[1]))
     return [
-        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs, asked.until))
+        Series(dataset=names[0], split=names[1], gold=names[2], points=_points(found[names], runs, query.until))
         for names in ordered
     ]
 
@@ -149,11 +149,11 @@ def _check_name(model: str) -> None:
         raise InputError(f"model {model!r}", problem, f"write {name or 'its name'}")
 
 
-def _rows(results: str, model: str, asked: Query) -> Iterator[tuple[str, Row]]:
-    """(logical date, row) of every run; of two rows for one number, such as a later score's, the one with a number."""
-    filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(asked, name)) for name in MEASURED)]
-    filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(asked, name))]
-    since = _checked(asked.since)
+def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
+    """(logical date, row) of every run. Of two rows for one number, such as after rescoring, the one with a value."""
+    filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(query, name)) for name in MEASURED)]
+    filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(query, name))]
+    since = _checked(query.since)
     for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters):
         if dated.date < since:
             return
@@ -167,7 +167,7 @@ def _rows(results: str, model: str, asked: Query) -> Iterator[tuple[str, Row]]:
 
 
 def _runs(results: str, since: str | None) -> dict[str, _Run]:
-    """By id, the runs with their rows of the last attempt."""
+    """The runs by id, with the rows of their last attempt."""
     found: dict[str, _Run] = {}
     for dated in read_newest_first(results, "runs"):
         if dated.date < _checked(since):
@@ -197,7 +197,7 @@ def _point(date: str, row: Row) -> Point:
 
 
 def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run], until: str | None) -> Iterator[Point]:
-    """Runs of the same deployments that say nothing of the model, and nights without one."""
+    """Runs of the same deployments without a number of the model, and dates without a run."""
     of_model = {row["run_id"] for _, row in rows}
     first, last = rows[0][0], rows[-1][0]
     newest = max([last, *(run.date for run in runs.values())])
@@ -209,45 +209,47 @@ def _without(rows: Sequence[tuple[str, Row]], runs: Mapping[str, _Run], until: s
                 outcome = runs[run_id].row["outcome"]
                 reason = "the run failed" if outcome == "failed" else "the model was not scored in it"
                 yield Point(date=its[run_id], run_id=run_id, reason=reason)
-        missing = missing_nights(sorted(its.values()), until)
+        missing = missing_dates(sorted(its.values()), until)
         yield from (Point(date=date, run_id=None, reason="no run") for date in missing)
 
 
 def _changed(before: Row, now: Row, runs: Mapping[str, _Run]) -> tuple[str, ...]:
-    told = []
+    changes = []
     if before["model_sha256"] != now["model_sha256"]:
-        told.append(f"model {before['artifact_id'][:8]} → {now['artifact_id'][:8]}")
+        changes.append(f"model {before['artifact_id'][:8]} → {now['artifact_id'][:8]}")
     elif before["artifact_id"] != now["artifact_id"]:
-        told.append("published again, the same weights")
+        changes.append("published again, the same weights")
     elif _same(before, now, "words_sha256") and not _same(before, now, "predictions_digest"):
-        told.append("predictions")
+        changes.append("predictions")
     for what in ("words", "gold"):
         if not _same(before, now, f"{what}_sha256"):
-            told.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
+            changes.append(f"{what} {str(before[f'{what}_sha256'])[:8]} → {str(now[f'{what}_sha256'])[:8]}")
     sides = [runs[row["run_id"]].row if row["run_id"] in runs else None for row in (before, now)]
     environments = difference(sides[0], sides[1], before["dtype"], now["dtype"])
-    told += [_told(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"]
-    return tuple(told)
+    changes += [
+        _change_text(name, pair) for name, pair in environments.items() if name not in _MAY_DIFFER and name != "run"
+    ]
+    return tuple(changes)
 
 
 def _same(before: Row, now: Row, column: str) -> bool:
     return bool(before[column] == now[column])
 
 
-def _told(name: str, pair: Mapping[str, Any]) -> str:
+def _change_text(name: str, pair: Mapping[str, Any]) -> str:
     if name == "cpu_flags":
         return "cpu_flags"
     before, after = (str(value)[:12] if value not in (None, "") else "none" for value in pair.values())
     return f"{name} {before} → {after}"
 
 
-def _nothing(results: str, model: str, asked: Query) -> InputError:
-    """Which of the things asked for the results do not have, and what they have instead."""
+def _nothing(results: str, model: str, query: Query) -> InputError:
+    """The error that names the part of the query that the results do not have, and what they have instead."""
     wanted: list[tuple[str, str]] = [("model", model)]
-    wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(asked, name))]
+    wanted += [(name, value) for name in ("dataset", "gold", *MEASURED) if (value := getattr(query, name))]
     columns = [name for name, _ in wanted]
-    nights = read_newest_first(results, "metrics", columns=columns)
-    newest = next((n.rows for n in nights if model in n.rows["model"].to_pylist()), None)
+    dates = read_newest_first(results, "metrics", columns=columns)
+    newest = next((n.rows for n in dates if model in n.rows["model"].to_pylist()), None)
     if newest is None:
         return _unknown_model(results, model)
     left = newest.group_by(columns).aggregate([])
@@ -257,14 +259,14 @@ def _nothing(results: str, model: str, asked: Query) -> InputError:
             field = f"model {value!r}" if name == "model" else f"--{name} {value}"
             return InputError(field, f"{model} has no such number", f"choose among {', '.join(there)}")
         left = left.filter(pc.field(name) == value)
-    return InputError(f"--since {asked.since}", f"{model} has no run so late", "give an earlier date")
+    return InputError(f"--since {query.since}", f"{model} has no run so late", "give an earlier date")
 
 
 def _unknown_model(results: str, model: str) -> InputError:
     known = sorted(set(read_results(results, "metrics", columns=["model"])["model"].to_pylist()))
     if not known:
         return InputError(
-            f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first"
+            f"results {results}", "hold no scores yet", "run `nerbench run` or `nerbench benchmark` first"
         )
     near = get_close_matches(model, known, n=5) or known[:10]
     return InputError(f"model {model!r}", f"is in no run of {results}", f"choose among {', '.join(near)}")

@@ -1,4 +1,4 @@
-"""A run's numbers in MLflow: one MLflow run a model, with parameters, metrics, and links to the result tables.
+"""Logs a run to MLflow: one MLflow run per model, with parameters, metrics, and links to the result tables.
 
 Needs the extra `mlflow`. A rerun of the same run logs nothing twice.
 """
@@ -18,37 +18,38 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.sharing import shareable_value
-from nerbench.tasks.results.summary import RunResults, newest_run
+from nerbench.tasks.results.summary import RunResults, read_run
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
 EXPERIMENT = "nerbench"
 """The experiment's name, unless MLFLOW_EXPERIMENT_NAME gives another."""
 _A_CALL = 900
-"""Metrics that one request may carry; MLflow's own limit is 1,000."""
+"""Metrics per request; MLflow's own limit is 1,000."""
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :]")
 _LONGEST = 250
-"""Characters that MLflow takes in a name."""
+"""Maximum length of a name in MLflow, in characters."""
 _LONGEST_VALUE = 5000
-"""Characters of a tag or parameter."""
+"""Maximum length of a tag or parameter, in characters."""
 _USUAL = frozenset({"all", "overall", "micro", "", None})
-"""Columns that say nothing are left out of a metric's name."""
+"""Values that are left out of a metric's name."""
 
 
 def require(config: Config) -> None:
-    """Refuse `track: mlflow` where MLflow is not installed, before anything else is done; raises InputError."""
+    """Raise InputError for `track: mlflow` if MLflow is not installed, before a run does anything else."""
     if config.track and find_spec("mlflow") is None:
         raise InputError("track", "MLflow is not installed", "install it: pip install -e '.[mlflow]'")
 
 
 def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: Mapping[str, Sequence[str]]) -> None:
-    """Log what a run has written of each model: to `tracking_uri`, else to where MLflow's own settings say.
+    """Log what a run has written about each model, to `tracking_uri` or, by default, to the location in MLflow's
+    settings.
 
-    Raises InputError where MLflow is not installed or cannot use that location, StoreUnreachableError where the
-    tracking server gives no answer.
+    Raises InputError if MLflow is not installed or cannot use that location, and StoreUnreachableError if the tracking
+    server gives no answer.
     """
     require(config)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     from mlflow.exceptions import MlflowException, RestException
     from mlflow.tracking import MlflowClient
 
@@ -57,7 +58,7 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
     try:
         client = MlflowClient(tracking_uri=config.tracking_uri)
         experiment = _experiment(client)
-        found = newest_run(run.results, run.run_id)
+        found = read_run(run.results, run.run_id)
         for artifact in artifacts:
             _log_model(client, experiment, run, config, artifact, found, tables)
     except RestException as error:
@@ -71,10 +72,10 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
 
 
 def metrics_of(found: RunResults, artifact_id: str) -> dict[str, float]:
-    """By MLflow's name, the numbers of one model: `conllpp/strict/f1`, `conllpp/strict/PER/recall`, …
+    """The numbers of one model by MLflow name: `conllpp/strict/f1`, `conllpp/strict/PER/recall`, …
 
-    Of slices the strict F1 alone, and intervals of F1 alone: the tables have the rest. What benchmark functions gave of
-    the model, or of none, is `custom/size`, `custom/forward/batch_8`, …
+    Only strict F1 of slices and only intervals of F1; the tables have the rest. Values of benchmark functions, of the
+    model or of none, are named `custom/size`, `custom/forward/batch_8`, …
     """
     named: dict[str, float] = {}
     for row in found.metrics:
@@ -110,7 +111,8 @@ def _custom_name(row: Row) -> str:
 
 
 def _allowed(parts: Sequence[str]) -> str:
-    """Parts as a name that MLflow takes, which reads `/`, `.` and `..` as those of a path; different for others."""
+    """Parts as a name that MLflow accepts. MLflow treats `/`, `.` and `..` as parts of a path; different parts give
+    different names."""
     name = "/".join("_" if set(part) <= {"."} else _NOT_IN_NAMES.sub("_", part) for part in parts)
     if name == (whole := "/".join(parts)) and len(name) <= _LONGEST:
         return name
@@ -119,7 +121,7 @@ def _allowed(parts: Sequence[str]) -> str:
 
 def _costs(table: str, row: Row) -> Iterator[tuple[str, float]]:
     where = [table, row["device"], row["dtype"]]
-    where += [told for name in ("workload", "backend") if (told := row.get(name)) not in (None, "inference", "eager")]
+    where += [text for name in ("workload", "backend") if (text := row.get(name)) not in (None, "inference", "eager")]
     where += [f"{name}_{row[name]}" for name in ("batch_size", "sequence_length") if row[name] is not None]
     for column, value in row.items():
         if value is not None and (isinstance(value, float) or column.endswith(("_bytes", "parameters"))):
@@ -146,7 +148,7 @@ def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
     about = {"nerbench.run_id": run.run_id, "nerbench.artifact_id": artifact.artifact_id}
     about["nerbench.uri"] = shareable_value(artifact.uri)
     tags = {name: value[:_LONGEST_VALUE] for name, value in about.items()}
-    # MLflow's filters have no way to write a quotation mark, which a run's id may hold.
+    # MLflow's filters cannot express a quotation mark, which a run id may contain.
     same = f"tags.`nerbench.artifact_id` = '{artifact.artifact_id}' and attributes.status = 'FINISHED'"
     if any(
         one.data.tags["nerbench.run_id"] == tags["nerbench.run_id"] for one in client.search_runs([experiment], same)
@@ -171,10 +173,10 @@ def _log_model(  # noqa: PLR0913, PLR0917 - what a run knows of one model
 
 
 def _parameters(config: Config, artifact: ArtifactRef) -> dict[str, str]:
-    """What the model was trained with, and how it was benchmarked."""
+    """The parameters of training and benchmark."""
     provenance = load_manifest(artifact).provenance.model_dump(mode="json")
     training = dict(_flat("training", shareable_value(provenance.get("training") or {})))
-    names = ("split", "dtype", "device", "window", "vote")
+    names = ("split", "dtype", "device", "max_length", "aggregation_strategy")
     benchmark = {f"benchmark.{name}": getattr(config.benchmark, name) for name in names}
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     return {name: str(value) for name, value in (about | benchmark | training).items() if value is not None}

@@ -1,12 +1,12 @@
-"""Questions to the result tables that several readers have: which runs are complete, newest or selected.
+"""Questions to the result tables: which run is the newest or selected, and which row has a number.
 
 A run is complete if it has a row in `runs`, which is written last. Cards, comparisons, summaries and reports ask here.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +14,14 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.scoring.counts import OVERALL
-from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.metrics import HEADLINE, Row
 from nerbench.tasks.scoring.slices import EVERYTHING
+
+HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SHOWN = 5
+_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
+_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
 
 
 class EndedRun(NamedTuple):
@@ -24,100 +30,55 @@ class EndedRun(NamedTuple):
     run_id: str
     date: str
     """Its logical date, YYYY-MM-DD."""
-    row: Mapping[str, Any]
+    row: Row
     """The row in `runs` of its last attempt."""
     rows: pa.Table
     """Its rows in the table."""
 
 
-def ended_runs(results: str, dated: DatedRows) -> list[Mapping[str, Any]]:
-    """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
-    runs = next(read_newest_first(results, "runs", date=dated.date), None)
-    there = set(dated.rows["run_id"].to_pylist())
-    ended = [row for row in runs.rows.to_pylist() if row["run_id"] in there] if runs else []
-    return sorted(ended, key=lambda row: (row["started_at"], row["run_id"]))
-
-
-def newest_ended(results: str, dated: DatedRows) -> EndedRun | None:
-    """The complete run in `dated` with the latest start time; None if there is none."""
-    if not (ended := ended_runs(results, dated)):
-        return None
-    run_id = ended[-1]["run_id"]
-    return EndedRun(run_id, dated.date, ended[-1], dated.rows.filter(pc.field("run_id") == run_id))
-
-
-HEADLINE: Mapping[str, str] = {
-    "level": "entity",
-    "mode": "strict",
-    "slice": EVERYTHING,
-    "label": OVERALL,
-    "metric": "f1",
-    "average": "micro",
-}
-"""The number that tables, gates and reports show first: strict, micro-averaged F1 of all entities."""
-HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
-
-
-def date_of_run(results: str, run_id: str) -> str | None:
-    """The logical date of a run, from the small table of runs, so that the scores of other dates need not be read."""
-    found = next(read_newest_first(results, "runs", columns=["run_id"], filters=[("run_id", "=", run_id)]), None)
-    return found.date if found else None
-
-
-def is_headline(row: Row) -> bool:
-    """Whether a row is about the headline number; rules of a gate have neither level nor average."""
-    return all(row[name] == value for name, value in HEADLINE.items() if name in row)
-
-
-def row_of_run(results: str, run_id: str, date: str) -> Mapping[str, Any] | None:
-    """A run's row of `runs`, of its last attempt; None where it wrote none."""
-    found = next(read_newest_first(results, "runs", filters=[("run_id", "=", run_id)], date=date), None)
-    return max(found.rows.to_pylist(), key=lambda row: row["started_at"]) if found else None
-
-
-_IS = {"workload": "inference", "backend": "eager", "batch_size": 1, "sequence_length": None}
-_ABOUT = ("run_id", "artifact_id", "device", "dtype", "status")
-
-
-def latency_samples(rows: Iterable[Row]) -> list[Row]:
-    """Those rows among others of sweeps, the first of each model, device and dtype of a run.
-
-    Tables that were written before there were sweeps leave columns out; what they have is the sample.
-    """
-    found: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        if all(row.get(name, value) in (value, None) for name, value in _IS.items()):
-            found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
-    return list(found.values())
-
-
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_SHOWN = 5
-
-
 class SelectedRun(NamedTuple):
-    """A run with scores."""
+    """A complete run with scores."""
 
     run_id: str
     date: str
     """Its logical date, YYYY-MM-DD."""
     started_at: datetime
     row: Row
-    """Its row of `runs`, of its last attempt."""
+    """Its row in `runs`, of its last attempt."""
+
+
+def newest_run(results: str, dates: Iterable[DatedRows]) -> EndedRun | None:
+    """The complete run that started last on the first date with one; None if there is none.
+
+    `dates` are rows of a table, the newest date first, with `run_id`. This is what all commands call the newest run.
+    """
+    for dated in dates:
+        if ended := ended_runs(results, dated):
+            run_id = ended[-1]["run_id"]
+            return EndedRun(run_id, dated.date, ended[-1], dated.rows.filter(pc.field("run_id") == run_id))
+    return None
+
+
+def ended_runs(results: str, dated: DatedRows) -> list[Row]:
+    """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
+    runs = next(read_newest_first(results, "runs", date=dated.date), None)
+    there = set(dated.rows["run_id"].to_pylist())
+    return sorted((row for row in runs.rows.to_pylist() if row["run_id"] in there), key=start_order) if runs else []
+
+
+def start_order(row: Row) -> tuple[datetime, str]:
+    """The key by which runs are ordered: by start time, then by id."""
+    return row["started_at"], row["run_id"]
 
 
 def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:
-    """The runs meant, the newest first; by default the newest one that has scores and ended.
+    """The complete runs with scores that are wanted, the newest first; by default the newest one.
 
-    A run is meant by its id, or as the newest one of a date. Raises InputError where there is no such run.
+    A run is named by its id; a date means its newest run. Raises InputError if there is no such run.
     """
-    found = [_find(results, one) for one in wanted] or [_find(results, None)]
-    return sorted(set_of(found), key=lambda run: (run.started_at, run.run_id), reverse=True)
-
-
-def set_of(runs: Sequence[SelectedRun]) -> list[SelectedRun]:
-    """Each run once."""
-    return list({run.run_id: run for run in runs}.values())
+    named: Sequence[str | None] = wanted or [None]
+    found = {run.run_id: run for run in (_find(results, one) for one in named)}
+    return sorted(found.values(), key=lambda run: (run.started_at, run.run_id), reverse=True)
 
 
 def _find(results: str, wanted: str | None) -> SelectedRun:
@@ -126,20 +87,84 @@ def _find(results: str, wanted: str | None) -> SelectedRun:
     if wanted and not date:
         date = date_of_run(results, wanted)
     columns = ["run_id", "started_at"]
-    scored = read_newest_first(results, "metrics", columns=columns, filters=named, date=date)
-    ended = next(filter(None, (newest_ended(results, dated) for dated in scored)), None)
-    if ended is None:
-        raise _no_such_run(results, wanted)
-    return SelectedRun(ended.run_id, ended.date, pc.max(ended.rows["started_at"]).as_py(), dict(ended.row))
+    found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
+    if found is None:
+        raise no_such_run(results, wanted)
+    return SelectedRun(found.run_id, found.date, pc.max(found.rows["started_at"]).as_py(), found.row)
 
 
-def _no_such_run(results: str, wanted: str | None) -> InputError:
-    known = []
-    for night in read_newest_first(results, "metrics", columns=["run_id"]):
-        known += sorted({row["run_id"] for row in ended_runs(results, night)})
+def no_such_run(results: str, wanted: str | None) -> InputError:
+    """The error about a run without scores, which names runs to choose from."""
+    known: list[str] = []
+    for dated in read_newest_first(results, "metrics", columns=["run_id"]):
+        known += sorted({row["run_id"] for row in ended_runs(results, dated)})
         if len(known) >= _SHOWN:
             break
     if wanted is None or not known:
         remedy = "run `nerbench run` or `nerbench benchmark` first"
-        return InputError(f"results {results}", "hold no scores yet of a run that ended", remedy)
+        return InputError(f"results {results}", "hold no scores of a complete run", remedy)
     return InputError(f"run {wanted!r}", "has no scores", f"choose among {', '.join(known[:_SHOWN])}")
+
+
+def date_of_run(results: str, run_id: str) -> str | None:
+    """The logical date of a run, from the small table of runs, so that the scores of other dates need not be read."""
+    found = next(read_newest_first(results, "runs", columns=["run_id"], filters=[("run_id", "=", run_id)]), None)
+    return found.date if found else None
+
+
+def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list[Row]:
+    """A run's rows in a table, of all attempts; without its logical date, all dates are searched."""
+    named: list[Filter] = [("run_id", "=", run_id)]
+    found = next(read_newest_first(results, table, filters=named, date=date), None)
+    return found.rows.to_pylist() if found else []
+
+
+def row_of_run(results: str, run_id: str, date: str) -> Row | None:
+    """A run's row in `runs`, of its last attempt; None if it is not complete."""
+    return max(rows_of_run(results, "runs", run_id, date), key=start_order, default=None)
+
+
+def is_headline(row: Row) -> bool:
+    """Whether a row is about the headline number; rules of a gate have neither level nor average."""
+    return all(row[name] == value for name, value in HEADLINE.items() if name in row)
+
+
+class NumberKey(NamedTuple):
+    """What a number in `metrics`, of one model and annotation, is about."""
+
+    level: str
+    mode: str
+    slice: str
+    label: str
+    average: str
+    metric: str
+
+
+def number_key(metric: str = "f1", **wanted: str) -> NumberKey:
+    """The key of a number; by default strict, overall, of all entities, and the micro average."""
+    mode, label = wanted.get("mode", "strict"), wanted.get("label", OVERALL)
+    level = "token" if mode == "tag" else "entity"
+    average = wanted.get("average", "micro" if label == OVERALL else "")
+    return NumberKey(level, mode, wanted.get("slice", EVERYTHING), label, average, metric)
+
+
+def index_numbers(rows: Iterable[Row]) -> dict[NumberKey, Row]:
+    """Rows of one model and annotation by key. A number that was added later replaces the reason why it was missing."""
+    found: dict[NumberKey, Row] = {}
+    for row in rows:
+        key = NumberKey(*(row[name] or "" for name in NumberKey._fields))
+        if key not in found or found[key]["value"] is None:
+            found[key] = row
+    return found
+
+
+def latency_samples(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the latency sample among rows of sweeps: the first per model, device and dtype of a run.
+
+    Tables from before there were sweeps lack columns; their rows are the sample.
+    """
+    found: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        if all(row.get(name, value) in (value, None) for name, value in _IS.items()):
+            found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
+    return list(found.values())

@@ -1,4 +1,4 @@
-"""What earlier runs scored, and how rows are added to them later without touching what stands there."""
+"""Adds scores to earlier runs: which predictions they scored, and new rows that leave existing ones unchanged."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date as calendar_date
@@ -13,17 +13,17 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, stored
 
 SAME = ("slice", "level", "mode", "label", "average", "metric", "parameters", "source")
-"""What tells the numbers of one model, run and annotation from each other."""
+"""The columns that identify a number of one model, run and annotation."""
 _OF_PREDICTIONS = tuple(name for name in Predicted.model_fields if name != "uri")
 
 
 class ScoredPredictions(Section):
-    """Predictions, and every run whose scores rest on them."""
+    """Predictions, and every run with scores from them."""
 
     about: dict[str, str]
     """The columns of `metrics` that identify them."""
     runs: tuple[Run, ...]
-    """The newest first."""
+    """Newest first."""
 
     @property
     def name(self) -> str:
@@ -32,14 +32,14 @@ class ScoredPredictions(Section):
 
     @property
     def predicted(self) -> Predicted:
-        """Where they are. Raises InputError where their file is gone."""
+        """The location of the predictions. Raises InputError if their file is gone."""
         return stored(self.runs[0].results, self.about)
 
 
 def scored_predictions(results: str, since: str | None) -> list[ScoredPredictions]:
-    """All predictions that runs of this logical date (YYYY-MM-DD) and later have scored; means over seeds have none.
+    """All predictions that runs on and after this logical date (YYYY-MM-DD) scored; means over seeds have none.
 
-    Raises InputError where there are none, and for a date that is none.
+    Raises InputError if there are none, and for an invalid date.
     """
     first = "" if since is None else _checked(since)
     columns = ["run_id", "started_at", "attempt", *_OF_PREDICTIONS]
@@ -63,17 +63,17 @@ def scored_predictions(results: str, since: str | None) -> list[ScoredPrediction
 
 
 def write_missing(run: Run, predicted: Predicted, rows: Iterable[Row]) -> tuple[str | None, list[Row]]:
-    """Add to a run's `metrics` those rows whose numbers it does not have yet; returns their location and them.
+    """Add to a run's `metrics` the rows whose numbers it lacks. Returns their location and the rows.
 
-    Where a row says why there is no number, and now there is one, it is added; the row that stands there stays too.
-    Raises CorruptArtifactError where a file of that day is damaged.
+    A number is also added if the run only has the reason why it was missing; that row stays, too. Raises
+    CorruptArtifactError if a file of that date is damaged.
     """
     same = ("artifact_id", "dataset", "gold")
     filters: list[Filter] = [("run_id", "=", run.run_id), *((name, "=", getattr(predicted, name)) for name in same)]
     columns = [*SAME, "status"]
     with collected() as problems:
         dated = next(read_newest_first(run.results, "metrics", columns=columns, filters=filters, date=run.date), None)
-    for problem in problems.values():  # what cannot be read may hold these rows already
+    for problem in problems.values():  # an unreadable file may have these rows already
         raise problem
     there = [] if dated is None else dated.rows.to_pylist()
     known, computed = {_key(row) for row in there}, {_key(row) for row in there if _is_computed(row)}

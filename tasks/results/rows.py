@@ -1,4 +1,4 @@
-"""Rows of the result tables, complete with what identifies model, corpus and run."""
+"""Complete rows of the result tables, with the columns that identify model, corpus and run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,21 +22,21 @@ from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
-    """The `metrics` rows of one model under one annotation."""
+    """The `metrics` rows of one model for one annotation."""
     known = run.columns | predicted.model_dump(exclude={"uri"}) | {"aggregation": "model"}
     return [known | row for row in scored]
 
 
 def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
-    """Write the `metrics` of one model on one data set, all annotations together; returns the location."""
+    """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location."""
     key = table_key(run.run_id, "metrics", artifact.artifact_id, dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
 def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
-    """Write the rows of a user's own metrics; returns the location.
+    """Write the rows of custom metrics. Returns the location.
 
-    What an earlier attempt wrote stays: a metric that times the model differs each time.
+    Rows of an earlier attempt stay, because a metric that times the model differs each time.
     """
     key = table_key(run.run_id, "own", artifact.artifact_id, dataset)
     written = find_table_file(run.results, "metrics", key, run.date)
@@ -44,9 +44,9 @@ def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequ
 
 
 def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
-    """Write the rows of benchmark functions of one model, or of none; returns the location.
+    """Write the rows of benchmark functions for one model, or for none. Returns the location.
 
-    What an earlier attempt wrote stays: durations differ each time.
+    Rows of an earlier attempt stay, because durations differ each time.
     """
     key = table_key(run.run_id, "custom", artifact.artifact_id if artifact else "")
     written = find_table_file(run.results, "custom", key, run.date)
@@ -54,16 +54,16 @@ def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) ->
 
 
 def write_gate(run: Run, name: str, rows: Sequence[Row]) -> str:
-    """Write what the gate said of one model, or of unchanged ones; returns the location.
+    """Write the verdicts of the gate for one model, or for unchanged models. Returns the location.
 
-    An attempt has a file of its own: where an earlier one moved the alias, the baseline is another now.
+    Each attempt has its own file: if an earlier one moved the alias, the baseline is now another one.
     """
     key = table_key(run.run_id, "gate", name, str(run.attempt))
     return write_table(run.results, "gate", [run.columns | row for row in rows], date=run.date, key=key)
 
 
 def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> str:
-    """Write the loss and validation curve of a trained model; returns the location."""
+    """Write the loss and validation curve of a trained model. Returns the location."""
     known = {
         "run_id": run.run_id,
         "started_at": run.started_at,
@@ -79,7 +79,7 @@ def write_training(run: Run, artifact: ArtifactRef, provenance: Provenance) -> s
 
 
 def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
-    """Write the `metrics` rows that are means over the seeds of one model; returns the location."""
+    """Write the `metrics` rows with means over the seeds of one model. Returns the location."""
     return write_table(
         run.results, "metrics", list(rows), date=run.date, key=table_key(run.run_id, "metrics", "seeds", name)
     )
@@ -88,7 +88,7 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
 def write_predictions(
     run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
 ) -> Predicted:
-    """Write the `predictions` of a model beside one annotation, unless an earlier run did."""
+    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location."""
     named = name_predictions(run.results, artifact.name, record, corpus, benchmark)
     about = {
         "artifact_id": artifact.artifact_id,
@@ -122,9 +122,9 @@ def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text:
 
 
 def write_measured(run: Run, artifact_id: str, rows: Mapping[str, Sequence[Row]], *what: str) -> dict[str, str]:
-    """Write the `speed` and the `memory` rows of one model, by table; returns their locations.
+    """Write the `speed` and `memory` rows of one model. Returns their locations by table.
 
-    `what` tells further measurements of a model in one run from the latency sample.
+    `what` distinguishes further measurements of a model in one run from the latency sample.
     """
     return {
         table: write_table(
@@ -139,7 +139,7 @@ def write_measured(run: Run, artifact_id: str, rows: Mapping[str, Sequence[Row]]
 
 
 def write_run(run: Run, config: Config, totals: Row, outcome: str) -> str:
-    """Write the `runs` row: configuration, environment, what was done, and how it ended; returns the location."""
+    """Write the row of `runs`: configuration, environment, totals and outcome. Returns the location."""
     row = {
         "run_id": run.run_id,
         "started_at": run.started_at,

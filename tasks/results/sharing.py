@@ -1,4 +1,4 @@
-"""What of the result tables may be handed on: no secrets, no paths of a user's machine, no host names."""
+"""Removes from rows of the result tables what must not be shared: secrets, paths of a user's machine, host names."""
 
 import json
 import re
@@ -22,10 +22,10 @@ _LOGIN = re.compile(r"(?<=://)[^/@]*@")
 
 
 def shareable(rows: pa.Table, *, text: bool) -> pa.Table:
-    """Rows of a result table to hand on, with the corpus's words (TEXTS) or nulls instead.
+    """Rows of a result table without secrets; the words of the corpus (TEXTS) stay or become null.
 
-    A `host` becomes a name made of its digest, so that machines can still be told apart; a `configuration` loses what
-    `shareable_value` takes from it.
+    A `host` becomes a name made from its digest, so that machines remain distinguishable. A `configuration` is reduced
+    by `shareable_value`.
     """
     for name, change in _CHANGES.items():
         if name in rows.column_names:
@@ -43,9 +43,9 @@ def shareable_host(host: str) -> str:
 
 
 def shareable_value(value: Any) -> Any:
-    """A value of a configuration without secrets (by key), and with absolute paths cut down to their last part.
+    """A value of a configuration without secrets (by key), and with absolute paths reduced to their last part.
 
-    Of `options`, which may hold anything, the keys stay alone. URLs of stores stay, without user, password and query.
+    `options` may contain anything, so only their keys stay. URLs of stores stay, without user, password and query.
     """
     if isinstance(value, Mapping):
         return {key: HIDDEN if looks_secret([key]) else _shareable_item(key, item) for key, item in value.items()}
@@ -55,7 +55,7 @@ def shareable_value(value: Any) -> Any:
 
 
 def recorded_configuration(text: str | None) -> dict[str, Any]:
-    """What the column `configuration` of `runs` holds; without one, nothing. Raises CorruptArtifactError."""
+    """The configuration in a row of `runs`; empty if there is none. Raises CorruptArtifactError."""
     try:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):

@@ -13,9 +13,10 @@ _UPGRADED = {
     ("metrics", "aggregation"): "CASE WHEN n_models IS NULL THEN 'model' ELSE 'seed_mean' END",
     ("metrics", "average"): "coalesce(average, '')",
     ("gate", "unit"): "CASE WHEN kind = 'speed' THEN 'seconds' WHEN metric IS NOT NULL THEN 'share' END",
+    ("gate", "verdict"): "CASE WHEN verdict = 'inconclusive' THEN 'undecided' ELSE verdict END",
     ("gate", "metric"): "CASE WHEN kind = 'speed' THEN 'min_latency_s' ELSE metric END",
 }
-"""Columns of the current schema from those of schema 1, as `results.upgrading` makes them."""
+"""Columns of the current schema from those of schema 1, as in `nerbench.artifacts.tables.upgrading`."""
 _SCORES = """
 -- One row per complete run, model and annotation: strict scores of all entities, micro-averaged.
 CREATE OR REPLACE VIEW trend AS
@@ -48,9 +49,9 @@ SEMI JOIN headline USING (run_id, artifact_id, dataset, split, gold);
 
 
 def views(results: str) -> str:
-    """Statements that create the views in DuckDB.
+    """SQL statements that create the views in DuckDB.
 
-    Raises InputError for results without a complete run that scored, and for a location that DuckDB cannot read.
+    Raises InputError for results without a complete run with scores, and for a location that DuckDB cannot read.
     """
     root = open_root(results)
     if root.url.startswith("memory://"):
@@ -80,7 +81,7 @@ def _select(glob: str, table: str, version: int) -> str:
     before = earlier_names(table)
     known = {name: f'"{earlier}"' if earlier else "NULL" for name, earlier in before.items() if name != "run_date"}
     columns = (f'{_UPGRADED.get((table, name), earlier)} AS "{name}"' for name, earlier in known.items())
-    # A row of nulls that is dropped again: a column that no file has is null then, and no error.
+    # An empty relation with all columns, so that a column that no file has is null and not an error.
     nulls = ", ".join(f'NULL AS "{name}"' for name in before.values() if name)
     return f"""SELECT CAST("date" AS DATE) AS run_date, {", ".join(columns)}
 FROM (

@@ -1,24 +1,19 @@
-"""The few numbers that people look at first, from rows of the result tables."""
+"""Summaries of a run: the leaderboard, differences between annotations, custom metrics, speed and memory."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import NamedTuple
 
-import pyarrow.compute as pc
-
-from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.query import date_of_run, latency_samples
+from nerbench.artifacts.tables.tables import read_newest_first
+from nerbench.tasks.results.query import date_of_run, latency_samples, newest_run, no_such_run, rows_of_run
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
 from nerbench.tasks.scoring.user_metrics import CUSTOM
 
-_SHOWN = 5
-
 
 def leaderboard(metrics: Iterable[Row]) -> list[Row]:
-    """One row a model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity type."""
+    """One row per model, data set and annotation: strict entity scores in points, conlleval F1, and F1 by entity
+    type."""
     found: dict[tuple[str, ...], Row] = {}
     for row in metrics:
         name = _column(row)
@@ -36,7 +31,8 @@ def leaderboard(metrics: Iterable[Row]) -> list[Row]:
 
 
 def gold_differences(leaders: Sequence[Row]) -> list[Row]:
-    """From rows of `leaderboard`: what each number differs by against a further gold of a data set, in points."""
+    """From rows of `leaderboard`: the differences of each number between a further annotation and the data set's
+    own."""
     own = {(row["model"], row["dataset"]): row for row in leaders if row["gold"] == row["dataset"]}
     return [
         {
@@ -65,7 +61,7 @@ def _column(row: Row) -> str | None:
 
 
 def user_metric_rows(metrics: Iterable[Row]) -> list[Row]:
-    """What metrics of a user's own say: of counts, the strict micro and label values of all entities alone."""
+    """The values of custom metrics; of metrics over counts, only strict micro and label values of all entities."""
     return [
         {name: row[name] for name in ("model", "dataset", "gold", "metric", "label", "parameters", "value", "reason")}
         for row in metrics
@@ -86,44 +82,25 @@ class RunResults(NamedTuple):
     custom: list[Row]
 
 
-def newest_run(results: str, run_id: str | None = None) -> RunResults:
-    """The rows of a run; by default of the one with metrics that has the newest logical date, and started last on it.
+def read_run(results: str, run_id: str | None = None) -> RunResults:
+    """The rows of a run, complete or not; by default of the newest complete run with metrics.
 
-    Only files of one date are read. Raises InputError where there is no such run.
+    Reads only files of one date. Raises InputError if there is no such run.
     """
-    night = _day_of_run(results, run_id)
-    if night is None:
-        raise _no_such_run(results, run_id)
-    started = dict(zip(night.rows["run_id"].to_pylist(), night.rows["started_at"].to_pylist(), strict=True))
-    chosen = run_id or max(started, key=lambda run: started[run])
-    of_run: list[Filter] = [("run_id", "=", chosen)]
-    speed, memory, custom = (_rows(results, table, of_run, night.date) for table in ("speed", "memory", "custom"))
-    return RunResults(chosen, night.rows.filter(pc.field("run_id") == chosen).to_pylist(), speed, memory, custom)
-
-
-def _rows(results: str, table: str, filters: Sequence[Filter], date: str) -> list[Row]:
-    dated = next(read_newest_first(results, table, filters=filters, date=date), None)
-    return dated.rows.to_pylist() if dated else []
-
-
-def _day_of_run(results: str, run_id: str | None) -> DatedRows | None:
-    """The metrics of the newest date, or those of a run."""
     if run_id is None:
-        return next(read_newest_first(results, "metrics"), None)
-    of_run: list[Filter] = [("run_id", "=", run_id)]
-    return next(read_newest_first(results, "metrics", filters=of_run, date=date_of_run(results, run_id)), None)
-
-
-def _no_such_run(results: str, run_id: str | None) -> InputError:
-    nights = islice(read_newest_first(results, "metrics", columns=["run_id"]), _SHOWN)
-    known = sorted({run for night in nights for run in night.rows["run_id"].to_pylist()})
-    if known:
-        return InputError("--run", f"{run_id} has no metrics", f"choose among {', '.join(known[-_SHOWN:])}")
-    return InputError(f"results {results}", "hold no metrics yet", "run `nerbench run` or `nerbench benchmark` first")
+        found = newest_run(results, read_newest_first(results, "metrics"))
+        metrics = found.rows.to_pylist() if found else []
+    else:
+        metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id))
+    if not metrics:
+        raise no_such_run(results, run_id)
+    chosen, date = metrics[0]["run_id"], str(metrics[0]["run_date"])
+    others = (rows_of_run(results, table, chosen, date) for table in ("speed", "memory", "custom"))
+    return RunResults(chosen, metrics, *others)
 
 
 def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
-    """One row a model: latency percentiles in milliseconds, words a second, load time, memory in MB."""
+    """One row per model: latency percentiles in milliseconds, words per second, load time, memory in MB."""
     used = {row["artifact_id"]: row for row in latency_samples(memory)}
     return [
         {

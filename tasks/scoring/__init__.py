@@ -1,1 +1,1 @@
-"""Entities, counts and metrics; nothing here infers."""
+"""Entities, counts and metrics, from predictions. Nothing here runs inference."""

@@ -1,4 +1,4 @@
-"""From stored predictions to counts against one annotation, and from counts to numbers; nothing here infers."""
+"""From stored predictions to counts against one annotation, and from counts to scores, without inference."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -22,7 +22,7 @@ from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_table, counts_to_table
-from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Row, select
+from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 from nerbench.tasks.scoring.slices import slices_for
@@ -30,36 +30,32 @@ from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
 
-HEADLINE = "f1"
-"""The metric that says for all of them why a slice has none."""
-
-
 _reading = Lock()
 
 
 class CountedPredictions(Section):
-    """Predictions counted against one annotation: what the scoring of single labels starts from."""
+    """The counts of predictions against one annotation, from which single labels are scored."""
 
     corpus: CorpusRef
     counts: str
     """Path of the counts below the results."""
     sha256: str
-    """Digest of that file."""
+    """Digest of the file."""
     labels: tuple[str, ...]
-    """What is scored: `overall` and entity types."""
+    """The labels to score: `overall` and entity types."""
     predictions_digest: str
-    """Of the predicted tags as the corpus names them."""
+    """Digest of the predicted tags in the corpus's names."""
     unavailable: dict[str, str]
     """Slices that cannot be counted, and why."""
 
 
 class NamedPredictions(NamedTuple):
-    """Predictions with the corpus's names for the model's tags."""
+    """Predictions whose tags have the corpus's names."""
 
     table: pa.Table
-    """document, sentence, word, pred (as the model names it), score."""
+    """document, sentence, word, pred (in the model's names), score."""
     tags: pa.ChunkedArray
-    """One a word, as the corpus names it, in IOB2; a dictionary of strings."""
+    """One tag per word, in the corpus's names, in IOB2; a dictionary of strings."""
     digest: str
     corpus: Corpus
     types: tuple[str, ...]
@@ -72,16 +68,16 @@ class NamedPredictions(NamedTuple):
 def name_predictions(
     results: str, model: str, record: EvaluationRecord, ref: CorpusRef, benchmark: BenchmarkConfig
 ) -> NamedPredictions:
-    """Read stored predictions of a model and name their tags as the corpus does.
+    """Read stored predictions of a model and rename their tags to those of the corpus.
 
     Raises:
-        CorruptArtifactError: the stored file is not the one that was written.
-        LabelError: the model's labels and the corpus's do not fit together.
+        CorruptArtifactError: The stored file is not the one that was written.
+        LabelError: The labels of model and corpus do not match.
     """
     reading = match_labels(model, record.labels, ref.types, benchmark)
     table = _read(results, record.path, record.sha256)
     corpus = open_corpus(ref)
-    pred = table["pred"].dictionary_encode()  # what may take much memory is read as plain strings
+    pred = table["pred"].dictionary_encode()  # columns that may take much memory are read as plain strings
     parts = _per_part(pred.unify_dictionaries(), corpus)
     tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
     return NamedPredictions(table, tags, digest_of(corpus, tags), corpus, ref.types)
@@ -92,7 +88,7 @@ def count_predictions(
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
-    Raises like `name_predictions`, and InputError for a slice of the user's own that fails.
+    Raises like `name_predictions`, and InputError if a custom slice fails.
     """
     named = name_predictions(results, artifact.name, record, corpus, config.benchmark)
     training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
@@ -117,11 +113,11 @@ def count_predictions(
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:
-    """Every metric of counts of one label, or of `overall`, in every slice, level and mode, with its interval.
+    """Rows of all metrics over counts for one label, or `overall`, in every slice, level and mode, with intervals.
 
-    `overall` brings a row for each slice that cannot be counted, which says why.
+    `overall` includes a row for each slice that cannot be counted, with the reason.
     """
-    with _reading:  # labels are scored side by side: the first one reads for all
+    with _reading:  # labels are scored in parallel: the first one reads for all
         counts = _counts(results, counted.counts, counted.sha256)
     metrics = selected_metrics(config)
     rows = score(counts, label, metrics=metrics, intervals=JackknifeIntervals(config.benchmark.confidence))
@@ -130,7 +126,7 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
 
 
 def selected_metrics(config: Config) -> list[Metric]:
-    """The built-in metrics and those of the user's files that have one of the wanted tags.
+    """The built-in and custom metrics that have one of the wanted tags.
 
     Raises InputError for a file or a tag that cannot be used.
     """
@@ -138,7 +134,7 @@ def selected_metrics(config: Config) -> list[Metric]:
 
 
 def selected_functions(config: Config) -> list[BenchmarkFunction]:
-    """The benchmark functions of the user's files that have one of the wanted tags; raises like `selected_metrics`."""
+    """The custom benchmark functions that have one of the wanted tags. Raises like `selected_metrics`."""
     return [one for one in _selected(config) if isinstance(one, BenchmarkFunction)]
 
 
@@ -148,18 +144,17 @@ def _selected(config: Config) -> list[Metric | BenchmarkFunction]:
 
 
 def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) -> list[Row]:
-    """A row of F1 for each slice that cannot be counted, with the reason; none where F1 is not asked for."""
-    headline = {"level": "entity", "mode": "strict", "label": OVERALL, "average": "micro", "metric": HEADLINE}
-    if not any(one.name == HEADLINE for one in metrics):
+    """A headline row for each slice that cannot be counted, with the reason; none if `metrics` lack F1."""
+    if not any(one.name == HEADLINE["metric"] for one in metrics):
         return []
     return [
-        ROW | headline | {"slice": name, "status": "unavailable", "reason": reason}
+        ROW | HEADLINE | {"slice": name, "status": "unavailable", "reason": reason}
         for name, reason in unavailable.items()
     ]
 
 
 def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus, pa.ChunkedArray]]:
-    """The parts of a corpus, each with the elements of its words."""
+    """The parts of a corpus, each with the elements of the column for its words."""
     done = 0
     for part in corpus.parts():
         yield part, column.slice(done, part.n_words)

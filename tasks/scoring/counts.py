@@ -1,29 +1,30 @@
-"""The counts behind every metric: gold, predicted and correct entities or tags, for each document, label and slice.
+"""The counts behind every metric: gold, predicted and correct entities or tags, by document, label and slice.
 
-Entities are read off the tags in the ways of `entities.extract`. Exact matching, one row set for each of them:
+Entities are decoded from tags by `entities.extract`. Each exact-match mode has its own counts:
 
-- `strict`, `conlleval`, `discard`: a prediction is right if the gold has an entity of the same words and type. For
-  IOB2 tags `discard` has the entities of `strict`.
+- `strict`, `conlleval`, `discard`: a prediction is right if a gold entity has the same words and type. For IOB2 tags,
+  `discard` has the entities of `strict`.
 
-Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) reads entities
-as `strict` does and first pairs those that share a word, each with at most one other (`entities.pair_entities`): in
-`type` by its `type` preference, in the other modes by `span`. Then a pair is
+Inexact matching (SemEval-2013 task 9, Segura-Bedmar et al. 2013, after MUC-5, Chinchor & Sundheim 1993) decodes
+entities as `strict` does. It first pairs entities that share a word, each with at most one other
+(`entities.pair_entities`): in the mode `type` with the preference `type`, in the other modes with `span`. Then a pair
+is
 
 - `exact`: right if both have the same words, whatever their types;
-- `partial`: right if both have the same words, half right (`n_partial`) if not, whatever their types;
+- `partial`: right if both have the same words, otherwise half right (`n_partial`), whatever their types;
 - `type`: right if both have the same type, whatever their other words;
-- `span`: as `exact`, but nothing asks for types: there are no labels but `overall`, whose numbers are those of `exact`.
+- `span`: like `exact`, but without types: the only label is `overall`, with the numbers of `exact`.
 
-The modes `discard` and `span` repeat numbers of other modes, so they are counted only where they are asked for.
+The modes `discard` and `span` repeat numbers of other modes, so they are counted only on request.
 
-Gold entities are counted by their type (MUC's possible), predictions by the type of the gold entity that they are
-paired with, or by their own if with none (MUC's actual). So nothing counts twice, and labels sum to the overall.
-Pairs depend on positions and types alone, not on the order of any list.
+Gold entities are counted by their type (MUC's possible). Predictions are counted by the type of the gold entity that
+they are paired with, otherwise by their own (MUC's actual). Therefore, nothing counts twice, and the counts of labels
+add up to the overall ones. Pairs depend only on positions and types, not on the order of a list.
 
-Tokens, mode `tag`: a word is right if its tag is; all tags are labels, `O` included.
+At token level, in the mode `tag`, a word is right if its tag is right; all tags are labels, including `O`.
 
-An entity, and an invalid transition (an `I-` word that continues no entity of its type: `n_invalid`, by that type),
-lies in the unit of its first word.
+An entity belongs to the unit of its first word. So does an invalid transition: an `I-` word that continues no entity of
+its type (`n_invalid`, counted by that type).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -49,26 +50,196 @@ from nerbench.tasks.scoring.entities import (
 from nerbench.tasks.scoring.slices import EVERYTHING, Slice
 from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
 
+Level = Literal["entity", "token"]
+COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")
+OVERALL = "overall"
+"""The label for all entity types together."""
+COUNTS_SCHEMA = pa.schema(
+    {
+        "level": pa.string(),
+        "mode": pa.string(),
+        "slice": pa.string(),
+        "labels": pa.list_(pa.string()),
+        "unit": pa.string(),
+        "unit_size": pa.int64(),
+        "n_documents": pa.int64(),
+        "values": pa.list_(pa.int64()),
+        "n_words": pa.list_(pa.int64()),
+    }
+)
 _INEXACT: tuple[tuple[Preference, tuple[str, ...]], ...] = (("span", ("exact", "partial", "span")), ("type", ("type",)))
-"""Modes, by how they pair entities."""
+"""Modes by their preference for pairing entities."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counts:
+    """Counts of one level, mode and slice."""
+
+    level: Level
+    mode: str
+    slice: str
+    """`all`, or the name of a slice."""
+    labels: tuple[str, ...]
+    """Entity level: types, in `span` only `overall`. Token level: tags, `O` first."""
+    units: Units
+    values: Indices
+    """(units, labels, COLUMNS)"""
+    n_words: Indices
+    """(units,) number of words in each, whatever the slice."""
+    documents: Indices | None = None
+    """(units,) the document of each unit, if units are sentences of a corpus with documents."""
+
+    def column(self, name: str) -> Indices:
+        """(units, labels) one of the COLUMNS."""
+        numbers: Indices = self.values[:, :, COLUMNS.index(name)]
+        return numbers
+
+
+def count(
+    parts: Iterable[TaggedWords], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
+) -> list[Counts]:
+    """Count the consecutive parts of a corpus in some modes, and within each slice in the exact-match modes.
+
+    `strict` and the token level are always included.
+
+    A right prediction has the words and the type of its gold entity, so both are in the same slices. The entities of an
+    inexact pair may be in different slices, so the other modes have no slices. Whether an entity is in a slice must not
+    depend on other entities.
+
+    Raises:
+        ValueError: There is no part.
+    """
+    totals: dict[tuple[str, str], Counts] = {}
+    for part in parts:
+        if not totals:
+            every = _zeros(part, [one.name for one in slices])
+            totals = {(one.mode, one.slice): one for one in every if one.mode in {"strict", "tag", *modes}}
+        if len(part.gold):
+            _add(totals, part, slices)
+    if not totals:
+        raise ValueError("there are no words to count")
+    return list(totals.values())
+
+
+def count_both_ways(
+    parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
+) -> list[Counts]:
+    """Count the parts of a corpus by document and by sentence; only by sentence if it has no documents.
+
+    Args:
+        parts: Returns the consecutive parts, again at each call.
+        slices, modes: As in `count`.
+    """
+    whole = count(parts(), slices, modes)
+    if whole[0].units.kind == "sentence":
+        return whole
+    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
+    documents = np.concatenate(starts)
+    units = Units.of(n_sentences=len(documents), n_documents=None)
+    by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
+    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
+
+
+def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
+    """One row per level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
+    columns = {
+        "level": [one.level for one in counts],
+        "mode": [one.mode for one in counts],
+        "slice": [one.slice for one in counts],
+        "labels": [one.labels for one in counts],
+        "unit": [one.units.kind for one in counts],
+        "unit_size": [one.units.size for one in counts],
+        "n_documents": [one.units.n_documents for one in counts],
+        "values": _lists([one.values.ravel() for one in counts]),
+        "n_words": _lists([one.n_words for one in counts]),
+    }
+    return pa.table(columns, schema=COUNTS_SCHEMA)
+
+
+def counts_from_table(table: pa.Table) -> list[Counts]:
+    """The counts that `counts_to_table` was given."""
+    return [_from_row(table.slice(row, 1)) for row in range(len(table))]
+
+
+def _lists(arrays: Sequence[Indices]) -> pa.ListArray:
+    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, np.concatenate(arrays))
+
+
+def _from_row(row: pa.Table) -> Counts:
+    (known,) = row.drop_columns(["values", "n_words"]).to_pylist()
+    values, n_words = (row[name][0].values.to_numpy() for name in ("values", "n_words"))
+    return Counts(
+        level=known["level"],
+        mode=known["mode"],
+        slice=known["slice"],
+        labels=tuple(known["labels"]),
+        units=Units(known["unit"], known["unit_size"], len(n_words), known["n_documents"]),
+        values=values.reshape(len(n_words), len(known["labels"]), len(COLUMNS)),
+        n_words=n_words,
+    )
+
+
+def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
+    """Zeros to which the parts are added."""
+    n_words = np.zeros(part.units.n, np.int64)
+
+    def zeros(level: Level, mode: str, labels: Sequence[str], slice_: str = EVERYTHING) -> Counts:
+        return Counts(
+            level=level,
+            mode=mode,
+            slice=slice_,
+            labels=tuple(labels),
+            units=part.units,
+            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.int64),
+            n_words=n_words,
+        )
+
+    def exact_match(slice_: str) -> list[Counts]:
+        strict, conlleval = (zeros("entity", mode, part.types, slice_) for mode in ("strict", "conlleval"))
+        # Both have the same entities, and therefore the same arrays.
+        return [strict, conlleval, replace(strict, mode="discard")]
+
+    return [
+        *exact_match(EVERYTHING),
+        *(zeros("entity", mode, part.types) for mode in ("exact", "partial", "type")),
+        zeros("entity", "span", [OVERALL]),
+        zeros("token", "tag", tag_vocabulary(part.types)),
+        *(one for name in slices for one in exact_match(name)),
+    ]
+
+
+def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Sequence[Slice]) -> None:
+    unit = part.unit_of
+    first, n_units = unit[0], int(unit[-1] - unit[0]) + 1
+    unit -= first
+    units = np.s_[first : first + n_units]
+    totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
+    for marks in match_events_of(part, slices):
+        total = totals.get((marks.mode, marks.slice))
+        if total is None:
+            continue
+        n_labels = len(total.labels)
+        found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
+        total.column(marks.column)[units] += found.reshape(n_units, n_labels)
 
 
 class MatchEvents(NamedTuple):
-    """What one part adds to one column."""
+    """What one part of a corpus adds to one column."""
 
     mode: str
     slice: str
     column: str
     at: Indices
-    """The words where it lies."""
+    """The words at which it counts."""
     label: npt.NDArray[np.integer]
-    """The number of each one's label."""
+    """The number of the label for each word."""
 
 
 def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[MatchEvents]:
-    """All that is to be counted, in every mode, and within each slice in the exact-match modes.
+    """Everything to count in every mode, and within each slice in the exact-match modes.
 
-    `discard` is left out: its entities, and so its counts, are those of `strict`.
+    `discard` is left out: its entities and counts are those of `strict`.
     """
     gold, predicted = (_read(codes, part.sentence_starts) for codes in (part.gold, part.predicted))
     yield from _exact_match(part, gold, predicted, slices)
@@ -78,9 +249,9 @@ def match_events_of(part: TaggedWords, slices: Sequence[Slice]) -> Iterator[Matc
 
 class _Reading(NamedTuple):
     entities: Entities
-    """As `conlleval` reads them."""
+    """Entities decoded as in `conlleval`."""
     is_strict: Flags
-    """(entities,) whether `strict` has them too."""
+    """(entities,) whether the entity is also in `strict`."""
 
 
 def _read(codes: Codes, sentence_starts: Flags) -> _Reading:
@@ -110,7 +281,7 @@ def _exact_match(
 
 
 def _inexact_match(gold: Entities, predicted: Entities) -> Iterator[MatchEvents]:
-    """Of entities as `strict` reads them."""
+    """Inexact matches of entities decoded as in `strict`."""
     for prefer, modes in _INEXACT:
         pairs = pair_entities(gold, predicted, prefer=prefer)
         ours, theirs = gold.at(pairs.gold), predicted.at(pairs.predicted)
@@ -135,174 +306,3 @@ def _tokens(part: TaggedWords) -> Iterator[MatchEvents]:
     yield MatchEvents("tag", EVERYTHING, "tp", right, part.gold[right])
     yield MatchEvents("tag", EVERYTHING, "n_pred", every, part.predicted)
     yield MatchEvents("tag", EVERYTHING, "n_gold", every, part.gold)
-
-
-Level = Literal["entity", "token"]
-COLUMNS = ("tp", "n_partial", "n_pred", "n_gold", "n_invalid")
-OVERALL = "overall"
-"""The label that stands for all of them."""
-COUNTS_SCHEMA = pa.schema(
-    {
-        "level": pa.string(),
-        "mode": pa.string(),
-        "slice": pa.string(),
-        "labels": pa.list_(pa.string()),
-        "unit": pa.string(),
-        "unit_size": pa.int64(),
-        "n_documents": pa.int64(),
-        "values": pa.list_(pa.int64()),
-        "n_words": pa.list_(pa.int64()),
-    }
-)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Counts:
-    """Counts of one level, mode and slice."""
-
-    level: Level
-    mode: str
-    slice: str
-    """`all`, or the name of a slice."""
-    labels: tuple[str, ...]
-    """entity: types, in `span` only `overall`; token: tags, `O` first."""
-    units: Units
-    values: Indices
-    """(units, labels, COLUMNS)"""
-    n_words: Indices
-    """(units,) words in each, whatever the slice."""
-    documents: Indices | None = None
-    """(units,) the document of each unit, where units are sentences of a corpus that has documents."""
-
-    def column(self, name: str) -> Indices:
-        """(units, labels) one of COLUMNS."""
-        numbers: Indices = self.values[:, :, COLUMNS.index(name)]
-        return numbers
-
-
-def count(
-    parts: Iterable[TaggedWords], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
-) -> list[Counts]:
-    """Count the consecutive parts of a corpus in some modes, and within each slice in the exact-match modes of these.
-
-    `strict` is always among them, and so is the token level.
-    A right prediction has the words and type of its gold entity, so that both lie in the same slices. Those of an
-    inexact pair may not: so there are no slices of the other modes. Whether an entity lies in a slice must depend on
-    no other entity.
-
-    Raises:
-        ValueError: there is no part.
-    """
-    totals: dict[tuple[str, str], Counts] = {}
-    for part in parts:
-        if not totals:
-            every = _zeros(part, [one.name for one in slices])
-            totals = {(one.mode, one.slice): one for one in every if one.mode in {"strict", "tag", *modes}}
-        if len(part.gold):
-            _add(totals, part, slices)
-    if not totals:
-        raise ValueError("there are no words to count")
-    return list(totals.values())
-
-
-def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
-    """One row a level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
-    columns = {
-        "level": [one.level for one in counts],
-        "mode": [one.mode for one in counts],
-        "slice": [one.slice for one in counts],
-        "labels": [one.labels for one in counts],
-        "unit": [one.units.kind for one in counts],
-        "unit_size": [one.units.size for one in counts],
-        "n_documents": [one.units.n_documents for one in counts],
-        "values": _lists([one.values.ravel() for one in counts]),
-        "n_words": _lists([one.n_words for one in counts]),
-    }
-    return pa.table(columns, schema=COUNTS_SCHEMA)
-
-
-def counts_from_table(table: pa.Table) -> list[Counts]:
-    """What `counts_to_table` was given."""
-    return [_from_row(table.slice(row, 1)) for row in range(len(table))]
-
-
-def _lists(arrays: Sequence[Indices]) -> pa.ListArray:
-    offsets = np.cumsum([0, *map(len, arrays)], dtype=np.int32)
-    return pa.ListArray.from_arrays(offsets, np.concatenate(arrays))
-
-
-def _from_row(row: pa.Table) -> Counts:
-    (known,) = row.drop_columns(["values", "n_words"]).to_pylist()
-    values, n_words = (row[name][0].values.to_numpy() for name in ("values", "n_words"))
-    return Counts(
-        level=known["level"],
-        mode=known["mode"],
-        slice=known["slice"],
-        labels=tuple(known["labels"]),
-        units=Units(known["unit"], known["unit_size"], len(n_words), known["n_documents"]),
-        values=values.reshape(len(n_words), len(known["labels"]), len(COLUMNS)),
-        n_words=n_words,
-    )
-
-
-def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
-    """Where the parts add up."""
-    n_words = np.zeros(part.units.n, np.int64)
-
-    def zeros(level: Level, mode: str, labels: Sequence[str], slice_: str = EVERYTHING) -> Counts:
-        return Counts(
-            level=level,
-            mode=mode,
-            slice=slice_,
-            labels=tuple(labels),
-            units=part.units,
-            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.int64),
-            n_words=n_words,
-        )
-
-    def exact_match(slice_: str) -> list[Counts]:
-        strict, conlleval = (zeros("entity", mode, part.types, slice_) for mode in ("strict", "conlleval"))
-        # The entities of both are the same, and so are the arrays.
-        return [strict, conlleval, replace(strict, mode="discard")]
-
-    return [
-        *exact_match(EVERYTHING),
-        *(zeros("entity", mode, part.types) for mode in ("exact", "partial", "type")),
-        zeros("entity", "span", [OVERALL]),
-        zeros("token", "tag", tag_vocabulary(part.types)),
-        *(one for name in slices for one in exact_match(name)),
-    ]
-
-
-def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Sequence[Slice]) -> None:
-    unit = part.unit_of
-    first, n_units = unit[0], int(unit[-1] - unit[0]) + 1
-    unit -= first
-    units = np.s_[first : first + n_units]
-    totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
-    for marks in match_events_of(part, slices):
-        total = totals.get((marks.mode, marks.slice))
-        if total is None:
-            continue
-        n_labels = len(total.labels)
-        found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
-        total.column(marks.column)[units] += found.reshape(n_units, n_labels)
-
-
-def count_both_ways(
-    parts: Callable[[], Iterable[TaggedWords]], slices: Sequence[Slice] = (), modes: Collection[Mode] = DEFAULT_MODES
-) -> list[Counts]:
-    """Count the parts of a corpus by document, then by sentence; by sentence alone where it has no documents.
-
-    Args:
-        parts: gives the consecutive parts, anew at each call.
-        slices, modes: as in `counts.count`.
-    """
-    whole = count(parts(), slices, modes)
-    if whole[0].units.kind == "sentence":
-        return whole
-    starts = [part.document[part.sentence_starts] for part in parts() if part.document is not None]
-    documents = np.concatenate(starts)
-    units = Units.of(n_sentences=len(documents), n_documents=None)
-    by_sentence = count((replace(part, units=units) for part in parts()), slices, modes)
-    return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]

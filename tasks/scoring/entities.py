@@ -1,11 +1,10 @@
 """Tags as numbers, the entities in them, and the optimal pairing of predicted with gold entities.
 
-There is no Python loop over words.
+There is no Python loop over words. A word's code is its tag's position in `tag_vocabulary(types)`: 0 is `O`, 1 + 2t is
+`B-` and 2 + 2t is `I-` of type t.
 
-A word's code is its tag's position in `tag_vocabulary(types)`: 0 is `O`, 1 + 2t is `B-` and 2 + 2t is `I-` of type t.
-
-Neither gold nor predicted entities overlap their own kind. So the overlaps, read left to right, form chains in which
-each shares one of its two entities with the next, and one pass over a chain finds its best pairs.
+Gold entities do not overlap each other, nor do predicted ones. Therefore, the overlaps, from left to right, form chains
+in which each shares one of its two entities with the next, and one pass over a chain finds its best pairs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,34 +18,34 @@ from nerbench.tasks.data.tag_schemes import tag_vocabulary
 
 Mode = Literal["strict", "conlleval", "discard"]
 MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
-"""What is made of tags that are not valid IOB2: see `extract`."""
+"""How invalid IOB2 tags are decoded: see `extract`."""
 Codes = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
 
 class Entities(NamedTuple):
-    """Entities in order; the arrays have one element an entity."""
+    """Entities in order; the arrays have one element per entity."""
 
     start: Indices
     """Position of the first word over all sentences."""
     end: Indices
     """Position after the last word."""
     type: Indices
-    """Index of the entity type."""
+    """Number of the entity type."""
     n_invalid: int
-    """Words tagged `I-` that continue no entity of their type, whatever the mode makes of them."""
+    """Words tagged `I-` that continue no entity of their type, in all modes."""
 
     def at(self, which: Flags | Indices) -> "Entities":
-        """Some of the entities, by a mask or by their numbers; `n_invalid` stays that of the words."""
+        """Some of the entities, by a mask or by their numbers; `n_invalid` stays that of all words."""
         return Entities(self.start[which], self.end[which], self.type[which], self.n_invalid)
 
 
 def encode(tags: Iterable[str] | pa.Array | pa.ChunkedArray, types: Sequence[str]) -> Codes:
-    """Codes, one a word, of IOB2 tags or of a column of them (strings or a dictionary of strings).
+    """One code per word, from IOB2 tags or from a column of them (strings or a dictionary of strings).
 
     Raises:
-        ValueError: a tag belongs to none of `types`, or is null.
+        ValueError: A tag belongs to none of `types`, or is null.
     """
     codes = {tag: code for code, tag in enumerate(tag_vocabulary(types))}
     try:
@@ -58,16 +57,16 @@ def encode(tags: Iterable[str] | pa.Array | pa.ChunkedArray, types: Sequence[str
 
 
 def extract(codes: Codes, sentence_starts: Flags, mode: Mode) -> Entities:
-    """The entities of a sequence of words.
+    """The entities in a sequence of words.
 
     - `conlleval` (Tjong Kim Sang's script; seqeval's default): an entity begins at `B-`, and at an `I-` after `O`,
-      after another type or at a sentence's start; the `I-` of its type that follow belong to it.
-    - `strict` (seqeval's `mode="strict", scheme=IOB2`): those of them that begin with `B-`.
+      after another type or at the start of a sentence; the following `I-` of its type belong to it.
+    - `strict` (seqeval's `mode="strict", scheme=IOB2`): the entities of `conlleval` that begin with `B-`.
     - `discard` (SeqScore's repair, Palen-Michel et al. 2021): an `I-` that continues no entity of its type is read as
-      `O`, and so are those that continue it. What remains begins with `B-`: the same entities as in `strict`.
+      `O`, and so are the `I-` that continue it. All remaining entities begin with `B-`: they are those of `strict`.
 
     Args:
-        codes: (words,) as of `encode`.
+        codes: (words,) from `encode`.
         sentence_starts: (words,) true at the first word of each sentence.
     """
     types = (codes - 1) >> 1  # -1 for O
@@ -87,7 +86,7 @@ def extract(codes: Codes, sentence_starts: Flags, mode: Mode) -> Entities:
 
 
 def identical(gold: Entities, predicted: Entities, n_words: int) -> Indices:
-    """For each gold entity the number of the predicted one of the same words and type, -1 where there is none."""
+    """For each gold entity, the number of the predicted one with the same words and type, or -1."""
     number = np.full(n_words, -1, np.int64)
     number[predicted.start] = np.arange(len(predicted.start))
     found = number[gold.start]
@@ -112,13 +111,13 @@ def _encode_column(column: pa.Array | pa.ChunkedArray, codes: dict[str, int]) ->
 
 Preference = Literal["span", "type"]
 _BASE = 1 << 31
-"""More than the words, and so the pairs, that any corpus can have."""
+"""More than the number of words, and thus of pairs, in any corpus."""
 _FREE, _GOLD, _PREDICTED = 0, 1, 2
-"""What an overlap shares with the next: nothing, its gold entity or its predicted one."""
+"""What an overlap shares with the next one: nothing, its gold entity or its predicted entity."""
 
 
 class Pairs(NamedTuple):
-    """One-to-one pairs, in the order of the text; the arrays have one element a pair."""
+    """One-to-one pairs in text order; the arrays have one element per pair."""
 
     gold: Indices
     """Number of the gold entity."""
@@ -129,15 +128,16 @@ class Pairs(NamedTuple):
 def pair_entities(gold: Entities, predicted: Entities, *, prefer: Preference) -> Pairs:
     """Pair entities that share a word, each with at most one other.
 
-    Of all such pairings, `span` takes one with the most pairs; among those, with the most of the same type; then with
-    the most shared words. `type` takes one with the most pairs of the same type; then the most pairs; then the most
-    shared words. Of several that are still equal, it is the one that has the leftmost overlap in which they differ.
-    Entities of the same boundaries overlap nothing else, so that they are always paired.
+    `span` maximises the number of pairs, then the pairs of the same type, then the shared words. `type` maximises the
+    pairs of the same type, then the number of pairs, then the shared words. Among equal pairings, the one with the
+    leftmost overlap at the first difference wins.
+
+    Entities with the same boundaries overlap nothing else, so they are always paired.
     """
     overlaps, shared_words = _overlaps(gold, predicted)
     same_type = gold.type[overlaps.gold] == predicted.type[overlaps.predicted]
     many, few = (1, same_type) if prefer == "span" else (same_type, 1)
-    # Python's numbers do not overflow where those of a chain are added up; numpy's do not for a single overlap.
+    # Python's integers do not overflow in sums over a chain; numpy's do not overflow for a single overlap.
     weights = (np.asarray(many, np.int64) * _BASE + few) * _BASE + shared_words
     shares = _shared_with_next(overlaps)
     chosen = np.ones(len(shares), np.bool_)
@@ -148,7 +148,7 @@ def pair_entities(gold: Entities, predicted: Entities, *, prefer: Preference) ->
 
 
 def _overlaps(gold: Entities, predicted: Entities) -> tuple[Pairs, Indices]:
-    """All pairs of entities that share words, in the order of these words, and how many they share."""
+    """All pairs of entities that share words, in the order of these words, and the number of shared words."""
     first = np.searchsorted(predicted.end, gold.start, side="right")
     n = np.searchsorted(predicted.start, gold.end, side="left") - first
     in_gold = np.repeat(np.arange(len(n)), n)
@@ -166,10 +166,11 @@ def _shared_with_next(overlaps: Pairs) -> npt.NDArray[np.int8]:
 
 
 def _best_of_chains(weights: list[int], shares: list[int]) -> Flags:
-    """Which overlaps make the greatest sum of weights, no entity twice; of equal choices the leftmost.
+    """The overlaps with the greatest sum of weights, no entity twice; among equal choices, the leftmost.
 
-    Backwards, `best` holds what the overlaps from here to the end of their chain are worth: if both entities of the
-    first are free, if its gold one is taken, if its predicted one is. Forwards, the choices are then read off.
+    Backwards, `best` has the values of the overlaps from here to the end of their chain: if both entities of the first
+    one are free, if its gold entity is taken, and if its predicted entity is taken. Forwards, the choices are then read
+    off.
     """
     worth_it = np.zeros(len(weights), np.bool_)
     best = [0, 0, 0]

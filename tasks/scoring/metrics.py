@@ -1,30 +1,31 @@
-"""Metrics: how one is registered, built-in or custom, and the definition of every built-in one.
+"""Metrics: registration of built-in and custom ones, and the definition of every built-in one.
 
-from nerbench import metric
+  from nerbench import metric
 
-    @metric("long_f1", tags=["shape"], labels="all", parameters={"words": [2, 3]})
-    def long_f1(predictions, *, label, words): ...
+  @metric("long_f1", tags=["shape"], labels="all", parameters={"words": [2, 3]})
+  def long_f1(predictions, *, label, words): ...
 
-A metric is noted in the file that defines it and nowhere else, so that files do not see each other's.
+A metric is registered only in the file that defines it, so that files do not see each other's metrics.
 
-Of one label, an entity type or a tag, from counts summed over all documents:
+For one label, an entity type or a tag, from counts summed over all documents:
 
-- credit = tp + n_partial / 2: what is right. Only the mode `partial` knows half right ones;
-- precision = credit / n_pred, undefined where nothing is predicted;
-- recall = credit / n_gold, undefined where the gold has none;
-- f1 = 2 credit / (n_pred + n_gold), undefined where both are zero;
-- accuracy (tokens only) = words rightly given or denied the label / words, one label against the rest.
+- credit = tp + n_partial / 2, the number of right predictions; only the mode `partial` has half-right ones;
+- precision = credit / n_pred, undefined if nothing is predicted;
+- recall = credit / n_gold, undefined if there is no gold;
+- f1 = 2 credit / (n_pred + n_gold), undefined if both are zero;
+- accuracy (tokens only) = words for which the label is rightly given or denied / words, one label against the rest.
 
-Overall (`overall`), precision, recall and f1 are averaged over the entity types, or over the tags other than `O`:
+For `overall`, precision, recall and f1 are averaged over the entity types, or over the tags other than `O`:
 
 - micro: the definitions above on counts summed over the labels;
-- macro: the mean over the labels that occur in gold or predictions, undefined values counting 0;
-- weighted: the mean over labels weighted by n_gold, undefined values counting 0; undefined where the gold has none.
+- macro: the mean over the labels that occur in gold or predictions; undefined values count as 0;
+- weighted: the mean over labels weighted by n_gold; undefined values count as 0; undefined if there is no gold.
 
-The mode `span`, which ignores types, has micro alone. At token level the label `overall_with_O` has the same averages
-over all tags, `O` included (micro ones equal the accuracy then), and overall accuracy (micro) is the share of all words
-whose tag is right, those tagged `O` included. Undefined numbers are None with a reason. The averages are seqeval's and
-scikit-learn's with `zero_division=0`. A perfect prediction scores 1 wherever a number is defined.
+The mode `span`, which ignores types, has only micro averages. At token level, the label `overall_with_O` has the same
+averages over all tags, including `O` (its micro averages equal the accuracy), and overall accuracy (micro) is the share
+of all words with the right tag, including words tagged `O`. Undefined numbers are None with a reason. The averages
+equal those of seqeval and of scikit-learn with `zero_division=0`. A perfect prediction scores 1 wherever a number is
+defined.
 """
 
 import inspect
@@ -41,6 +42,7 @@ import numpy.typing as npt
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.data.tag_schemes import OUTSIDE, type_of
 from nerbench.tasks.scoring.counts import OVERALL, Counts
+from nerbench.tasks.scoring.slices import EVERYTHING
 
 Needs = Literal["counts", "predictions", "model"]
 Average = Literal["micro", "macro", "weighted"]
@@ -56,7 +58,7 @@ _NOTED = "__nerbench__"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Metric:
-    """A function that gives a number, and what it is called with."""
+    """A function that computes a number, and the arguments that it is called with."""
 
     name: str
     compute: Callable[..., Any]
@@ -64,23 +66,23 @@ class Metric:
     """`counts`: called with `metrics.Sums`, for every slice, level, mode, label and average; `predictions`: with
     `user_metrics.Predictions`; `model`: with these and the loaded model."""
     tags: tuple[str, ...] = ()
-    """What it is selected by."""
+    """Tags for selection."""
     labels: Labels = None
-    """Labels it is called for, each as the keyword `label`: some, or all entity types; None: once, without one."""
+    """Labels to call it for, each as the keyword `label`: some, or all entity types; None: one call without a label."""
     parameters: Mapping[str, Sequence[Any]] = dataclass_field(default_factory=dict)
     """Values of further keywords; it is called for every combination."""
     levels: tuple[str, ...] = LEVELS
-    """Of counts."""
+    """Only for `counts`."""
     averages: tuple[Average, ...] = AVERAGES
-    """Of counts."""
+    """Only for `counts`."""
     all_tags: bool = False
-    """Of counts: whether the overall value at token level counts words tagged `O` too."""
+    """Only for `counts`: whether the overall value at token level counts words tagged `O`, too."""
     share: bool = False
-    """Of counts: whether it is a share of entities or words, which lies in 0…1; the interval then keeps within it."""
+    """Only for `counts`: whether it is a share of entities or words in 0…1; the interval then stays in 0…1."""
     undefined: str = "the metric has no value here"
-    """Why there is no value, where there is none."""
+    """The reason to give if there is no value."""
     source: str | None = None
-    """File and digest of a user's own; None for a built-in one."""
+    """File and digest of a custom metric; None for a built-in one."""
 
     def __post_init__(self) -> None:
         """Raise InputError for a property that cannot be used."""
@@ -88,12 +90,13 @@ class Metric:
 
     @property
     def combinations(self) -> list[dict[str, Any]]:
-        """Every combination of the parameters, the last one changing fastest; one empty one without parameters."""
+        """Every combination of the parameters, the last one changing fastest; without parameters, one empty
+        combination."""
         return [dict(zip(self.parameters, values, strict=True)) for values in product(*self.parameters.values())]
 
     @property
     def place(self) -> str:
-        """`file.py:3`, where it is defined."""
+        """Where it is defined, as `file.py:3`."""
         return defined_at(self.compute)
 
 
@@ -110,10 +113,10 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
     share: bool = False,
     undefined: str = "the metric has no value here",
 ) -> Callable[[Function], Function]:
-    """Register a function as a metric; what the properties mean is said at `Metric`. The function stays as it is.
+    """Register a function as a metric. `Metric` documents the properties. Returns the function unchanged.
 
     Raises:
-        InputError: a property cannot be used.
+        InputError: A property cannot be used.
     """
 
     def register(function: Function) -> Function:
@@ -137,23 +140,23 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
 
 
 def note(function: Callable[..., Any], made: Any) -> None:
-    """Note what was made of a function in the module that defines it."""
+    """Store an object made from a function in the module that defines the function."""
     inspect.unwrap(function).__globals__.setdefault(_NOTED, []).append(made)
 
 
 def registered(namespace: Mapping[str, Any], kind: type[Noted]) -> tuple[Noted, ...]:
-    """What a module defines of a kind, in its order; `namespace` is its `vars()`."""
+    """The objects of a kind that a module defines, in order; `namespace` is its `vars()`."""
     return tuple(one for one in namespace.get(_NOTED, ()) if isinstance(one, kind))
 
 
 def defined_at(function: Callable[..., Any]) -> str:
-    """`file.py:3`, where a function is defined."""
+    """Where a function is defined, as `file.py:3`."""
     code = inspect.unwrap(function).__code__
     return f"{code.co_filename}:{code.co_firstlineno}"
 
 
 class Tagged(Protocol):
-    """What is selected by tags."""
+    """Something that is selected by tags."""
 
     @property
     def tags(self) -> tuple[str, ...]: ...
@@ -163,7 +166,7 @@ Chosen = TypeVar("Chosen", bound=Tagged)
 
 
 def select(every: Sequence[Chosen], tags: Iterable[str], field: str = "--tags") -> list[Chosen]:
-    """Those that have any of the tags; all where no tag is given. Raises InputError for an unknown tag."""
+    """The items that have any of the tags; all items if no tag is given. Raises InputError for an unknown tag."""
     wanted = set(tags)
     known = {tag for one in every for tag in one.tags}
     if unknown := sorted(wanted - known):
@@ -173,7 +176,7 @@ def select(every: Sequence[Chosen], tags: Iterable[str], field: str = "--tags") 
 
 
 def texts(owner: str, field: str, given: Iterable[str]) -> tuple[str, ...]:
-    """A property that is a list of names; raises InputError where it is something else."""
+    """A property that is a list of names. Raises InputError for anything else."""
     if isinstance(given, str) or not all(isinstance(text, str) and text for text in given):
         raise InputError(owner, f"{field} are {given!r}", f'give a list of names, as {field}=["a", "b"]')
     return tuple(given)
@@ -211,7 +214,8 @@ Row = dict[str, Any]
 
 
 class Sums(NamedTuple):
-    """Counts of one label, or summed over several: arrays of one shape, one element for all documents or a resample."""
+    """Counts of one label, or summed over several: arrays of one shape, with one element for all documents or for a
+    resample."""
 
     credit: Numbers
     """tp + n_partial / 2"""
@@ -221,12 +225,24 @@ class Sums(NamedTuple):
     n_invalid: Numbers
     """Words predicted `I-` that continue no entity of their type."""
     n_right: Numbers
-    """Token level: words rightly given or denied the label; overall, words whose tag is right. NaN for entities."""
+    """Token level: words for which the label is rightly given or denied; overall, words with the right tag. NaN for
+    entities."""
     n_words: Numbers
 
 
+HEADLINE: Row = {
+    "level": "entity",
+    "mode": "strict",
+    "slice": EVERYTHING,
+    "label": OVERALL,
+    "metric": "f1",
+    "average": "micro",
+}
+"""The number that tables, gates and reports show first: strict, micro-averaged F1 of all entities."""
+
+
 class Quantity(NamedTuple):
-    """One number: of a slice, level, mode, label and average, by one metric with one choice of its parameters."""
+    """One number: its slice, level, mode, label and average, its metric, and one choice of the metric's parameters."""
 
     slice: str
     level: str
@@ -238,7 +254,7 @@ class Quantity(NamedTuple):
 
 
 def ratio(part: Numbers, whole: Numbers) -> Numbers:
-    """part / whole; NaN, which means undefined, where `whole` is zero."""
+    """part / whole; NaN, which means undefined, if `whole` is zero."""
     part, whole = np.broadcast_arrays(part, whole)
     result: Numbers = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
     return result
@@ -279,7 +295,7 @@ BUILTIN = registered(globals(), Metric)
 def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) -> list[Quantity]:
     """Every number of one label, or of `overall`, that counts give.
 
-    An entity type brings the numbers of its tags, `B-` and `I-`, with it; `overall` those with and of the tag `O`.
+    An entity type includes the numbers of its tags `B-` and `I-`; `overall` includes `overall_with_O` and the tag `O`.
     """
     return [
         Quantity(counts.slice, counts.level, counts.mode, name, average, one, arguments)
@@ -292,14 +308,16 @@ def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) 
 
 
 def evaluate(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Numbers:
-    """The numbers that sums over documents give, NaN where undefined.
+    """The numbers for sums over documents; NaN if undefined.
 
     Args:
-        labels: of the counts that were summed; a label that is not among them has zero counts.
-        sums: (..., labels, 5) of `counts.COLUMNS`; n_words: (...)
+        labels: The labels of the summed counts; other labels have zero counts.
+        sums: (..., labels, 5) of `counts.COLUMNS`.
+        n_words: (...)
 
     Returns: (...)
-    Raises: whatever a metric of a user's own raises, and ValueError where it gives another shape.
+
+    Raises what a custom metric raises, and ValueError if its result has another shape.
     """
     each = quantity.average in {"macro", "weighted"}
     summed = _sums(quantity, labels, sums, n_words, each=each)
@@ -334,7 +352,7 @@ def summed_columns(quantity: Quantity, labels: Sequence[str]) -> list[int]:
 
 
 def _sums(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers, *, each: bool) -> Sums:
-    """Of each label, (..., labels), or summed over the labels, (...)."""
+    """The sums of each label, (..., labels), or over the labels, (...)."""
     chosen = sums[..., summed_columns(quantity, labels), :]
     chosen, words = (chosen, n_words[..., None]) if each else (chosen.sum(-2), n_words)
     tp, n_partial, n_pred, n_gold, n_invalid = np.moveaxis(chosen, -1, 0)

@@ -1,4 +1,4 @@
-"""Rows of the `metrics` table from counts; what their numbers mean is said in `nerbench.tasks.scoring.metrics`."""
+"""Rows of the `metrics` table from counts; `nerbench.tasks.scoring.metrics` defines their numbers."""
 
 import logging
 import math
@@ -24,12 +24,12 @@ ROW: Row = dict.fromkeys(
 """The columns of the `metrics` table that scoring fills."""
 LONGEST_REASON = 300
 ROUNDING = 1e-9
-"""How far a share may lie outside 0…1."""
+"""Tolerance for a share outside 0…1."""
 _log = logging.getLogger(__name__)
 
 
 class Interval(Protocol):
-    """A confidence interval and its method, or why there is none."""
+    """A confidence interval and its method, or the reason why there is none."""
 
     @property
     def low(self) -> float | None: ...
@@ -42,7 +42,7 @@ class Interval(Protocol):
 
 
 class Intervals(Protocol):
-    """Finds confidence intervals of quantities, one for each. It is called several times with the same counts."""
+    """Computes one confidence interval per quantity. It is called several times with the same counts."""
 
     @property
     def confidence(self) -> float: ...
@@ -56,13 +56,16 @@ def score(
     metrics: Sequence[Metric] = BUILTIN,
     intervals: Intervals | None = None,
 ) -> list[Row]:
-    """All rows (the columns of ROW) of one label, or of `overall`, as of `quantities`.
+    """All rows (the columns of ROW) of one label, or of `overall`, as listed by `quantities`.
 
-    A metric of a user's own that raises, or gives what is no number, has rows that say so. The counts of macro and
-    weighted rows are the sums over their labels.
+    If a custom metric raises or returns something other than a number, its rows have the reason. The counts of macro
+    and weighted rows are the sums over their labels.
     """
     built_in = [one for one in metrics if one.source is None]
-    groups = [built_in, *([one] for one in metrics if one.source is not None)]  # one that fails stops no other
+    groups = [
+        built_in,
+        *([one] for one in metrics if one.source is not None),
+    ]  # a failing metric does not stop the others
     rows = [row for one in counts for group in groups for row in _rows(one, quantities(one, label, group), intervals)]
     warn_of_failures(rows)
     return rows
@@ -74,14 +77,14 @@ def parameters_of(arguments: dict[str, Any]) -> str | None:
 
 
 def valued(value: float, undefined: str) -> Row:
-    """What a row says of a number: NaN is undefined, for the reason given; an infinite one is a failure."""
+    """The columns of a row for a number: NaN is undefined, with the given reason; infinity is a failure."""
     if math.isnan(value):
         return {"value": None, "status": "undefined", "reason": undefined}
     return failed(f"it gave {value}") if math.isinf(value) else {"value": value, "status": "ok", "reason": None}
 
 
 def reason_of(error: BaseException, place: str) -> str:
-    """`ValueError: what it says (my_metrics.py:7)`, with the last line that it passed of the file of `place`."""
+    """`ValueError: message (my_metrics.py:7)`, with the last executed line in the file of `place`."""
     file = place.rpartition(":")[0]
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     at = f" ({Path(file).name}:{lines[-1]})" if lines else ""
@@ -96,12 +99,12 @@ def warn_of_failures(rows: Iterable[Row]) -> None:
 
 
 def failed(reason: str) -> Row:
-    """What a row says where there should be a number."""
+    """The columns of a row whose number could not be computed."""
     return {"value": None, "status": "failed", "reason": reason[:LONGEST_REASON]}
 
 
 def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | None) -> list[Row]:
-    # Two sums: a function that takes single numbers only fails here, not first where intervals are asked for.
+    # With two sums, a function that only takes single numbers fails here, and not only when intervals are computed.
     total = counts.values.sum(0)
     sums, n_words = np.stack([total, np.zeros_like(total)]), np.array([counts.n_words.sum(), 0])
     rows = [_row(counts, one, sums) | _value(one, counts.labels, sums, n_words) for one in wanted]
@@ -137,7 +140,7 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
             raise
         return failed(reason_of(error, quantity.metric.place))
     if quantity.metric.share and not -ROUNDING <= value <= 1 + ROUNDING and not math.isnan(value):
-        return failed(f"it gave {value:g}, and share=True says that it lies in 0…1; leave share out")
+        return failed(f"it gave {value:g}, but share=True requires 0…1; leave share out")
     return valued(value, quantity.metric.undefined)
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of numbers made of counts: the methods of `nerbench.tasks.statistics` over documents."""
+"""Confidence intervals of numbers from counts, by the methods of `nerbench.tasks.statistics` over documents."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,13 +12,13 @@ from nerbench.tasks.statistics.bootstrap import Floats, left_out
 from nerbench.tasks.statistics.intervals import symmetric, too_small, wilson
 
 WILSON, SYMMETRIC = "wilson-jackknife", "jackknife-t"
-"""What the methods are called in result tables: of shares, and of metrics that are not declared to be one."""
+"""The names of the methods in result tables: for shares, and for metrics that are not declared as shares."""
 RESAMPLES = 1000
 UNSTABLE = "undefined in too many resamples for an interval"
 
 
 class Found(NamedTuple):
-    """An interval and its method, or why there is none."""
+    """An interval and its method, or the reason why there is none."""
 
     low: float | None
     high: float | None
@@ -33,7 +33,7 @@ class JackknifeIntervals:
         self.confidence = confidence
 
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
-        """One interval a quantity, which must have a value."""
+        """One interval per quantity, which must have a value."""
         columns = columns_of(counts)
         point, without = (statistics(quantities, counts, sums) for sums in (columns.sum(0), left_out(columns)))
         shares = np.stack([unit_shares(one, counts) for one in quantities], axis=-1)
@@ -46,7 +46,7 @@ class JackknifeIntervals:
 
 
 def columns_of(counts: Counts) -> Numbers:
-    """(units, labels × 5 + 1): all counts of a unit in one row, its words last."""
+    """(units, labels × 5 + 1): all counts of a unit in one row, its number of words last."""
     return np.column_stack([counts.values.reshape(len(counts.values), -1), counts.n_words])
 
 
@@ -59,7 +59,7 @@ def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) ->
 def unit_shares(quantity: Quantity, counts: Counts) -> Floats:
     """(units,) the weight of each unit in a number: its share of the gold and predicted entities.
 
-    An average over labels takes the same average of the shares of its labels.
+    An average over labels averages the shares of its labels.
     """
     chosen = summed_columns(quantity, counts.labels)
     gold, predicted = (counts.column(name)[:, chosen] for name in ("n_gold", "n_pred"))
@@ -77,7 +77,7 @@ def unit_shares(quantity: Quantity, counts: Counts) -> Floats:
 
 
 def too_few(counts: Counts, quantity: Quantity) -> str | None:
-    """Why a number rests on too little for an interval; None where it does not."""
+    """Why a number has too few entities or units for an interval; None if it has enough."""
     at = [i for i, label in enumerate(counts.labels) if label == quantity.label]
     n_gold = counts.column("n_gold")[:, at or slice(None)].sum(1)
     n_units = int(np.count_nonzero(n_gold))

@@ -1,4 +1,4 @@
-"""One model trained with several seeds: mean and standard deviation of every number."""
+"""Scores over several seeds of one model: mean and standard deviation of every number."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,20 +9,20 @@ from nerbench.tasks.config import ModelConfig
 from nerbench.tasks.scoring.metrics import Row
 
 SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric", "parameters")
-"""What rows of different seeds must share to be one number; a row may lack columns that are null."""
+"""Columns in which rows of different seeds agree if they are about one number; a row may lack null columns."""
 KEPT = (
     *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "dtype"),
     *("slice", "level", "mode", "label", "average", "metric", "parameters", "source"),
     *("n_gold", "n_repaired", "support", "n_documents"),
 )
-"""Columns that the mean's row takes from theirs."""
+"""Columns that the row of the mean copies."""
 
 
 def seed_rows(model: ModelConfig, metrics: Iterable[Row]) -> list[Row]:
-    """A row a number under the model's own name: its mean over the seeds, and their standard deviation (n - 1).
+    """One row per number under the model's own name: mean over the seeds and standard deviation (n - 1).
 
-    Nothing where the model has one seed, or where not every seed was scored. A number that is undefined for a seed is
-    undefined. The row's digests are those of its members' digests.
+    No rows if the model has one seed or not every seed was scored. A number that is undefined for one seed is
+    undefined. The digests of a row are digests of its members' digests.
     """
     members = {one.name for one in model.each_seed}
     groups: dict[tuple[str | None, ...], list[Row]] = defaultdict(list)

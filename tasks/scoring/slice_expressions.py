@@ -1,11 +1,12 @@
-"""What the expressions of `expression` are made of, and how it is computed from columns of words.
+"""The language of slice expressions, and their evaluation on columns of words.
 
-Numbers are arrays of doubles (numpy), texts are Arrow arrays, truths are arrays of booleans (numpy); or single values.
+Numbers are arrays of doubles (numpy), texts are Arrow arrays, conditions are arrays of booleans (numpy), or they are
+single values.
 
-It has Python's syntax and is checked before anything is computed, so that nothing of Python but the following can run:
-comparisons, also chained; `and`, `or`, `not`; `in` and `not in` with a list of numbers or texts; `+ - * / %` of
-numbers; numbers and texts; the columns and functions of `language`. Numbers are doubles, and a division by zero gives
-an infinity or NaN, as in numpy; a score that is unknown is NaN too, which nothing but `!=` holds for.
+The syntax is Python's. An expression is checked before anything is computed, and can only contain: comparisons, also
+chained; `and`, `or`, `not`; `in` and `not in` with a list of numbers or texts; `+ - * / %` on numbers; numbers and
+texts; and the COLUMNS and FUNCTIONS of this module. Numbers are doubles; as in numpy, a division by zero gives infinity
+or NaN. An unknown score is NaN, too, for which only `!=` holds.
 """
 
 import ast
@@ -35,11 +36,11 @@ COLUMNS: dict[str, Kind] = {
     "sentence_length": "number",
     "position": "number",
 }
-"""What an expression may name."""
+"""The columns that an expression may name."""
 
 
 class Function(NamedTuple):
-    """A function of a text, and perhaps of a second one that is written out."""
+    """A function of a text, perhaps with a literal as second argument."""
 
     gives: Kind
     apply: Callable[..., Any]
@@ -54,7 +55,7 @@ FUNCTIONS = {
     "startswith": Function("truth", lambda text, part: _plain(pc.starts_with(text, part)), 2),
     "endswith": Function("truth", lambda text, part: _plain(pc.ends_with(text, part)), 2),
 }
-"""Letters as Arrow knows them: `lower` and `upper` never change the number of characters."""
+"""Letters as in Arrow: `lower` and `upper` never change the number of characters."""
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,
@@ -82,7 +83,7 @@ _OF_TEXTS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 def read_columns(words: pa.Table, names: frozenset[str]) -> Values:
-    """Columns of a table; a number that is null becomes NaN."""
+    """The columns of a table; a null number becomes NaN."""
     values = {name: words[name].combine_chunks() for name in names}
     return {
         name: column.to_numpy(zero_copy_only=False).astype(np.float64) if COLUMNS[name] == "number" else column
@@ -91,19 +92,19 @@ def read_columns(words: pa.Table, names: frozenset[str]) -> Values:
 
 
 def compare(kind: Kind, op: type[ast.cmpop], left: Any, right: Any) -> Any:
-    """A comparison of numbers or texts; texts in the order of their code points."""
+    """Compare numbers or texts; texts are ordered by code point."""
     return COMPARISONS[op](left, right) if kind == "number" else _plain(_OF_TEXTS[op](left, right))
 
 
 def is_among(kind: Kind, values: Any, choices: Sequence[Any]) -> Any:
-    """Whether each number or text is one of those."""
+    """Whether each number or text is in the list."""
     if kind == "number":
         return np.isin(values, choices)
     return _plain(pc.is_in(values, pa.array([text.as_py() for text in choices], pa.string())))
 
 
 def _plain(result: Any) -> Any:
-    """What Arrow computed as numpy."""
+    """An Arrow result as a numpy array."""
     return np.asarray(result.as_py()) if isinstance(result, pa.Scalar) else result.to_numpy(zero_copy_only=False)
 
 
@@ -119,14 +120,14 @@ Compute = Callable[[Values], Any]
 
 
 class Expression(NamedTuple):
-    """A condition that was checked."""
+    """A checked condition."""
 
     columns: frozenset[str]
-    """Those it names."""
+    """The columns that it names."""
     truth: Compute
 
     def evaluate(self, words: pa.Table) -> Flags:
-        """(words,) whether each word satisfies it; `words` has its columns, no text of them null."""
+        """(words,) whether each word satisfies it. `words` has its columns, and no text is null."""
         with np.errstate(all="ignore"):
             flags = np.asarray(self.truth(read_columns(words, self.columns)), np.bool_)
         return np.broadcast_to(flags, words.num_rows)
@@ -138,15 +139,15 @@ class _Term(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """What is wrong with an expression."""
+    """Why an expression is invalid."""
 
 
 def parse(where: str, owner: str) -> Expression:
-    """Check an expression; nothing of it runs.
+    """Check an expression without evaluating it.
 
     Raises:
-        InputError: it uses what the language lacks, mixes numbers, texts and conditions, or is no condition. Names
-            `owner`, the expression, and what is allowed.
+        InputError: It uses something outside the language, mixes numbers, texts and conditions, or is not a condition.
+            The message names `owner`, the expression and what is allowed.
     """
     try:
         tree = _tree(where)
@@ -227,7 +228,7 @@ def _boolean(node: ast.BoolOp, depth: int) -> _Term:
 
 
 def _chain(node: ast.Compare, depth: int) -> _Term:
-    """`a < b < c` is `a < b and b < c`."""
+    """`a < b < c` as `a < b and b < c`."""
     sides = [node.left, *node.comparators]
     pairs = [_comparison(op, sides[at], sides[at + 1], depth) for at, op in enumerate(node.ops)]
     return _combined(np.logical_and, pairs)
@@ -257,7 +258,7 @@ def _comparison(op: ast.cmpop, first: ast.expr, second: ast.expr, depth: int) ->
 
 
 def _choices(kind: Kind, node: ast.expr) -> list[Any]:
-    """The elements of a list that is written out."""
+    """The elements of a literal list."""
     if not isinstance(node, ast.Tuple | ast.List):
         raise _RefusedError(f"`in` needs a list that is written out, and {_shown(node)} is none")
     for choice in node.elts:

@@ -1,7 +1,7 @@
-"""Slices: parts of the entities that are scored separately, standard and custom ones, each named in the `slice` column.
+"""Slices: groups of entities that are scored separately, standard and custom ones, named in the column `slice`.
 
-A gold entity and a predicted one count in a slice if they lie in it, each for itself; a right prediction has the words
-and the type of its gold entity, so both do or neither. An entity lies in a slice of words if its first word does.
+Gold and predicted entities are assigned to slices separately; a right prediction has the words and the type of its gold
+entity, so it is in the same slices. An entity is in a slice of words if its first word is.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 class _Column(NamedTuple):
     type: pa.DataType
     of: Callable[[TaggedWords], Any]
-    """An array of numpy or Arrow; None where it is not known."""
+    """A numpy or Arrow array; None if it is unknown."""
 
 
 def word_table(tagged: TaggedWords, columns: Iterable[str] | None = None) -> pa.Table:
-    """One row a word, all columns by default; what is not known (text, document, score) is null.
+    """One row per word, by default with all columns; unknown values (text, document, score) are null.
 
-    Beside those of `predictions` there are `sentence_length`, in words, and `position`, the 0-based one of the word in
-    its sentence.
+    Besides the columns of `predictions`, there are `sentence_length`, in words, and `position`, the number of the word
+    in its sentence, from 0.
     """
     n_words = len(tagged.gold)
     table = {}
@@ -52,12 +52,12 @@ def word_table(tagged: TaggedWords, columns: Iterable[str] | None = None) -> pa.
 
 
 def sentence_lengths(tagged: TaggedWords) -> Indices:
-    """(sentences,) words in each."""
+    """(sentences,) number of words."""
     return np.diff(np.flatnonzero(tagged.sentence_starts), append=len(tagged.sentence))
 
 
 def per_word(values: npt.NDArray[Scalar], tagged: TaggedWords) -> npt.NDArray[Scalar]:
-    """(words,) of `values`, (sentences,), that of each word's sentence."""
+    """(words,) the element of `values` (sentences,) for each word's sentence."""
     return np.repeat(values, sentence_lengths(tagged))
 
 
@@ -92,19 +92,19 @@ EntityMask = Callable[[TaggedWords, Entities], Flags]
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """Some of the entities; either `words` or `mentions` says which."""
+    """A group of entities, defined by either `words` or `mentions`."""
 
     name: str
-    """In the `slice` column."""
+    """Its name in the column `slice`."""
     needs: frozenset[str] = frozenset()
-    """What must be known: `text`, `documents`, `score`, `training`."""
+    """What it requires: `text`, `documents`, `score`, `training`."""
     words: WordMask | None = None
-    """(words,) of a part of the corpus; an entity lies in the slice if its first word does."""
+    """(words,) of a part of the corpus; an entity is in the slice if its first word is."""
     mentions: EntityMask | None = None
-    """(entities,) directly."""
+    """(entities,) of a part of the corpus."""
 
     def of(self, tagged: TaggedWords, entities: Entities) -> Flags:
-        """(entities,) which of the entities in a part of the corpus lie in the slice."""
+        """(entities,) whether each entity in a part of the corpus is in the slice."""
         if self.mentions:
             return self.mentions(tagged, entities)
         assert self.words
@@ -112,33 +112,33 @@ class Slice:
 
 
 class Survey(NamedTuple):
-    """What takes a look at the whole split to know."""
+    """Facts that require a pass over the whole split."""
 
     has: frozenset[str]
-    """`text`, `documents`, `score`: what is there."""
+    """Which of `text`, `documents` and `score` the split has."""
     repeats: Flags
-    """(sentences,) whether its words stand in an earlier sentence; empty without text."""
+    """(sentences,) whether an earlier sentence has the same words; empty without text."""
     opens_document: Flags
     """(sentences,) whether it is the first of its document; empty without documents."""
 
 
 def word_slice(name: str, mask: WordMask, *needs: str) -> Slice:
-    """A slice of words; its mask is kept while one part of the corpus is counted in several modes."""
+    """A slice of words. Its mask is kept while one part of the corpus is counted in several modes."""
     return Slice(name=name, needs=frozenset(needs), words=lru_cache(maxsize=1)(mask))
 
 
 def standard_slices(survey: Survey, training: Mentions) -> list[Slice]:
-    """The slices of every benchmark, whether what they need is there or not.
+    """The slices of every benchmark, whether or not their requirements are met.
 
-    - `seen`, `unseen`: a mention with the same words, case included, and the same type is in the training corpus; or
-      none is. (Of CoNLLpp's test entities 48 % are unseen in its train split.)
-    - `length_1`, `length_2`, `length_3`, `length_4+`: words of the entity.
-    - `sentence_length_1-10`, `…11-20`, `…21-30`, `…31+`: words of its sentence.
-    - `all_caps`: its sentence has no lower-case letter, and a word that is made of upper-case letters; so `NATO 1996`
-      is one, and neither `1996` nor a table's `1,250M 6.25` is. (563 of CoNLLpp's 3,453 test sentences.)
-    - `duplicated`: the words of its sentence, case included, stand in an earlier sentence of the split; the first of
-      several equal ones is none. (269 of them.)
-    - `first_sentence`, `later_sentence`: of its document.
+    - `seen`, `unseen`: whether the training corpus has a mention with the same words, case included, and the same type.
+      (48 % of the entities in CoNLLpp's test split are unseen in its train split.)
+    - `length_1`, `length_2`, `length_3`, `length_4+`: number of words of the entity.
+    - `sentence_length_1-10`, `…11-20`, `…21-30`, `…31+`: number of words of its sentence.
+    - `all_caps`: its sentence has no lower-case letter and has a word of upper-case letters; `NATO 1996` is in it,
+      `1996` and a table row such as `1,250M 6.25` are not. (563 of CoNLLpp's 3,453 test sentences.)
+    - `duplicated`: an earlier sentence of the split has the same words, case included; the first of several equal
+      sentences is not in it. (269 of CoNLLpp's test sentences.)
+    - `first_sentence`, `later_sentence`: in its document.
     """
     return [
         Slice(name="seen", needs=_MENTIONS, mentions=partial(_seen, training)),
@@ -199,11 +199,11 @@ _NEEDED_BY_COLUMN = {"text": "text", "document": "documents", "score": "score"}
 
 
 class Slices(NamedTuple):
-    """What can be scored on its own."""
+    """The slices that can be scored."""
 
     ready: list[Slice]
     unavailable: dict[str, str]
-    """By name of the slice, why it cannot."""
+    """By name of a slice, why it cannot be scored."""
 
 
 def slices_for(
@@ -215,11 +215,11 @@ def slices_for(
     """The standard slices and the configured ones.
 
     Args:
-        parts: begins a pass over the whole split; one is made here.
-        training: what the model saw, as of `find_training`.
+        parts: Starts a pass over the whole split; this function makes one.
+        training: The mentions in training, from `find_training`.
 
     Raises:
-        InputError: as of `user_slices`.
+        InputError: As in `user_slices`.
     """
     own = user_slices(configured)
     survey = survey_of(parts())
@@ -238,11 +238,11 @@ def slices_for(
 
 
 def user_slices(configured: Sequence[SliceConfig]) -> list[Slice]:
-    """The slices of a configuration; needs no corpus, so that mistakes are found before anything is computed.
+    """The slices of a configuration. They need no corpus, so that mistakes are found before anything is computed.
 
     Raises:
-        InputError: a name is that of a standard slice, an expression is none (see `expression`), or a function cannot
-            be loaded.
+        InputError: A name is that of a standard slice, an expression is invalid (see `slice_expressions`), or a
+            function cannot be loaded.
     """
     taken = [EVERYTHING, *(one.name for one in standard_slices(_NOTHING, frozenset()))]
     for config in configured:
@@ -252,10 +252,10 @@ def user_slices(configured: Sequence[SliceConfig]) -> list[Slice]:
 
 
 def survey_of(parts: Iterable[TaggedWords]) -> Survey:
-    """Look at every sentence of a split once; 9 bytes a sentence are kept.
+    """Survey every sentence of a split once; keeps 9 bytes per sentence.
 
-    Sentences are compared by digests of 8 bytes. Two different ones with the same digest would make the second a
-    repetition; among a million sentences, the probability that there are any is 3e-8.
+    Sentences are compared by digests of 8 bytes. If two different sentences had the same digest, the second would count
+    as a repetition; among a million sentences, the probability of any such pair is 3e-8.
     """
     digests, opens = [np.array([], np.uint64)], [np.array([], np.bool_)]
     last = -1
@@ -300,7 +300,7 @@ def _user_slice(config: SliceConfig) -> Slice:
 
 
 def _function_mask(name: str, owner: str) -> WordMask:
-    """Calls the user's function with the table of each part: whole sentences, not all of the split at once."""
+    """Calls the user's function with the table of each part: whole sentences, but not the whole split at once."""
     function = load_function(name)
 
     def mask(tagged: TaggedWords) -> Flags:

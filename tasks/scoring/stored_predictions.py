@@ -1,4 +1,4 @@
-"""Stored predictions: a reference to them, the checked and streamed `predictions` file, and the counts from it."""
+"""Stored predictions: a reference to them, the checked and streamed `predictions` file, and counts from it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -30,12 +30,12 @@ from nerbench.tasks.scoring.training_mentions import Mentions, Unavailable, find
 
 
 class Predicted(Section):
-    """Which predictions, of which model, on which words and beside which gold; a file of the `predictions` table."""
+    """The identity of predictions: model, words and gold; and their file in the table `predictions`."""
 
     artifact_id: str
     model_sha256: str
     model: str
-    """The name it was known by."""
+    """The name of the model in the run."""
     dataset: str
     split: str
     gold: str
@@ -45,21 +45,21 @@ class Predicted(Section):
     predictions_digest: str
     dtype: str
     uri: str
-    """Of the file."""
+    """Location of the file."""
 
     @property
     def identity(self) -> dict[str, str]:
-        """The columns that the rows of every table about these predictions begin with."""
+        """The columns that identify these predictions in every table."""
         return self.model_dump(exclude={"uri", "model_sha256"})
 
 
 def predictions_key(row: Mapping[str, Any]) -> str:
-    """The name of the files about these predictions: the same for the same model, words, gold and predicted tags."""
+    """The name of files about these predictions: equal for the same model, words, gold and predicted tags."""
     return table_key(*(row[name] for name in ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest")))
 
 
 def stored(results: str, row: Mapping[str, Any]) -> Predicted:
-    """The predictions behind a row of `metrics`. Raises InputError where their file is gone."""
+    """The predictions behind a row of `metrics`. Raises InputError if their file is gone."""
     uri = find_table_file(results, "predictions", predictions_key(row))
     if uri is None:
         problem = f"the predictions of {row['model']} on {row['dataset']} ({row['gold']}) are gone"
@@ -69,13 +69,13 @@ def stored(results: str, row: Mapping[str, Any]) -> Predicted:
 
 Numbers = npt.NDArray[np.int32]
 PART = 100_000
-"""Words a part, about: parts are whole sentences."""
+"""Approximate number of words per part; parts are whole sentences."""
 _POSITIONS = ("document", "sentence", "word")
 _TAGS = ("gold_tag", "pred_tag")
 
 
 class PredictionsIdentity(NamedTuple):
-    """What stands in every row of a file: columns of the `predictions` table."""
+    """The columns that are equal in all rows of a file of the table `predictions`."""
 
     model: str
     artifact_id: str
@@ -94,20 +94,20 @@ _READ = {*_NEEDED, "text", "score"}
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionsFile:
-    """A file of the `predictions` table whose rows are complete and in order."""
+    """A file of the table `predictions` whose rows are complete and in order."""
 
     uri: str
     identity: PredictionsIdentity
     types: tuple[str, ...]
-    """Entity types of its gold and predicted tags, sorted."""
+    """The entity types of its gold and predicted tags, sorted."""
     units: Units
     n_words: int
     _source: "_Source"
 
     def parts(self, *, text: bool = True, score: bool = True) -> Iterator[TaggedWords]:
-        """Its words, part by part, with their text and scores if these are wanted and were kept.
+        """The words, part by part, with text and scores if they are wanted and were kept.
 
-        Raises CorruptArtifactError where the file cannot be read.
+        Raises CorruptArtifactError if the file cannot be read.
         """
         wanted = [*_POSITIONS, *_TAGS, *(name for name, is_wanted in (("text", text), ("score", score)) if is_wanted)]
         with self._source.opened() as file:
@@ -132,15 +132,15 @@ class PredictionsFile:
 
 
 def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
-    """Check a stored predictions file, in one pass, and learn what is in it.
+    """Check a stored predictions file in one pass.
 
-    A local file stays on disk; of any other store its bytes are held.
+    A local file stays on disk; the bytes of a remote one are held in memory.
 
     Args:
-        uri_or_path: of the file, as `nerbench.artifacts.tables.tables` gives it, or below the results.
+        uri_or_path: The location from `nerbench.artifacts.tables.tables`, or a path below the results.
 
     Raises:
-        CorruptArtifactError: it is missing or damaged; rows are missing, out of order or not those of its
+        CorruptArtifactError: The file is missing or damaged; rows are missing, out of order or do not match
             `predictions_digest`; or a tag is null or not IOB2.
     """
     root = open_root(results_url)
@@ -171,7 +171,7 @@ def _surveyed(source: "_Source", file: pq.ParquetFile) -> PredictionsFile:
 
 
 class _Survey:
-    """What all rows of a file tell together, batch by batch."""
+    """Facts about all rows of a file, collected batch by batch."""
 
     def __init__(self) -> None:
         self.n_words = 0
@@ -181,7 +181,7 @@ class _Survey:
         self.digest = PredictionsDigest()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in the next rows; raises ValueError for what no complete file can hold."""
+        """Add the next rows. Raises ValueError for rows that no complete file can have."""
         for name in ("sentence", "word", *_TAGS):
             if batch[name].null_count:
                 raise ValueError(f"a {name} is null")
@@ -209,14 +209,14 @@ class _Survey:
             )
 
     def units(self) -> Units:
-        """The units of the corpus, once all rows are there; raises ValueError where only some have a document."""
+        """The units of the corpus, after all rows were added. Raises ValueError if only some rows have a document."""
         if self.n_without_document not in (0, self.n_words):
             raise ValueError("only some words have a document")
         n_documents = None if self.n_without_document else self.last_document + 1
         return Units.of(n_sentences=self.last_sentence + 1, n_documents=n_documents)
 
     def types(self) -> tuple[str, ...]:
-        """The entity types; raises ValueError for a tag that is not IOB2."""
+        """The entity types. Raises ValueError for a tag that is not IOB2."""
         types = tuple(entity_types(self.tags))
         if strange := sorted(self.tags - set(tag_vocabulary(types)) | ({"B-", "I-"} & self.tags)):
             raise ValueError(f"{strange[0]!r} is not an IOB2 tag")
@@ -224,13 +224,13 @@ class _Survey:
 
 
 def _distinct(column: pa.DictionaryArray) -> set[str]:
-    """The texts that occur: a file's dictionary may hold more."""
+    """The texts that occur; a file's dictionary may have more."""
     used = np.flatnonzero(np.bincount(column.indices.to_numpy()))
     return set(column.dictionary.take(pa.array(used)).to_pylist())
 
 
 def _whole_sentences(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The same rows, cut where a sentence ends."""
+    """The same rows, cut at the ends of sentences."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         last = held[-1]["sentence"][-1].as_py() if held else -1
@@ -244,7 +244,7 @@ def _whole_sentences(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 class _Source(NamedTuple):
-    """Where the bytes of a file are: on this disk, or held."""
+    """Where the bytes of a file are: on this disk or in memory."""
 
     root: Root
     path: str
@@ -252,7 +252,7 @@ class _Source(NamedTuple):
 
     @contextmanager
     def opened(self) -> Iterator[pq.ParquetFile]:
-        """The file; raises CorruptArtifactError for whatever its bytes or rows are not."""
+        """The open file. Raises CorruptArtifactError if its bytes or rows are invalid."""
         uri = self.root.uri(self.path)
         opened = self.root.opened(self.path) if self.held is None else nullcontext(BytesIO(self.held))
         try:
@@ -270,16 +270,16 @@ class _Source(NamedTuple):
 
 
 def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Slices]:
-    """Counts in the modes of the configuration and in every slice that can be had, and the slices.
+    """The counts in the configured modes and in every available slice, and the slices.
 
-    Raises CorruptArtifactError where the file is damaged, InputError for a slice of the user's own that fails.
+    Raises CorruptArtifactError if the file is damaged, and InputError if a custom slice fails.
     """
     file, slices = _read(predicted, config)
     return count(file.parts(), slices.ready, config.modes), slices
 
 
 def count_to_compare(predicted: Predicted, config: Config) -> list[Counts]:
-    """The same counts by document, then by sentence. Raises like `count_stored`."""
+    """The same counts by document and by sentence. Raises like `count_stored`."""
     file, slices = _read(predicted, config)
     return count_both_ways(file.parts, slices.ready, config.modes)
 

@@ -1,4 +1,4 @@
-"""Words with their gold and predicted tags: what all scoring starts from, part by part, however large the corpus."""
+"""Words with their gold and predicted tags, part by part: the input of all scoring."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,23 +14,24 @@ from nerbench.tasks.scoring.entities import Codes, Flags, Indices, encode
 
 Unit = Literal["document", "sentence"]
 MAX_UNITS = 4096
-"""More documents (or sentences) than this are resampled in runs of neighbours, so that counts stay small."""
+"""Maximum number of units; more documents (or sentences) are grouped with their neighbours, so that counts stay
+small."""
 
 
 class Units(NamedTuple):
-    """What counts are kept by, and intervals resample: documents, or sentences where the corpus has no documents."""
+    """The units of counting and resampling: documents, or sentences if the corpus has no documents."""
 
     kind: Unit
     size: int
-    """Consecutive documents or sentences that make one unit."""
+    """Number of consecutive documents or sentences per unit."""
     n: int
-    """Units of the whole corpus."""
+    """Number of units in the whole corpus."""
     n_documents: int | None
-    """Documents of the whole corpus; None where it has none."""
+    """Number of documents in the whole corpus; None if it has none."""
 
     @classmethod
     def of(cls, *, n_sentences: int, n_documents: int | None) -> "Units":
-        """The units of a corpus: one a document or sentence, unless there are more than MAX_UNITS."""
+        """The units of a corpus: one per document or sentence, unless there are more than MAX_UNITS."""
         total = n_sentences if n_documents is None else n_documents
         size = max(1, -(-total // MAX_UNITS))
         return cls("sentence" if n_documents is None else "document", size, -(-total // size), n_documents)
@@ -38,25 +39,25 @@ class Units(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TaggedWords:
-    """Consecutive words of a corpus, whole sentences, in their order."""
+    """Consecutive words of a corpus in order; whole sentences."""
 
     types: tuple[str, ...]
-    """Entity types, sorted; the codes of tags are those of `entities.encode`."""
+    """Entity types, sorted; tags are encoded as by `entities.encode`."""
     units: Units
     gold: Codes
     """(words,)"""
     predicted: Codes
     """(words,)"""
     sentence: Indices
-    """(words,) 0-based number of the sentence in the split."""
+    """(words,) number of the sentence in the split, from 0."""
     document: Indices | None
-    """(words,) 0-based number of the document in the split; None where there are no boundaries."""
+    """(words,) number of the document in the split, from 0; None if there are no boundaries."""
     first_word: int = 0
-    """0-based number of the first word in the split."""
+    """Number of the first word in the split, from 0."""
     text: pa.ChunkedArray | None = None
-    """(words,) the words; None where they were not kept."""
+    """(words,) the words; None if they were not kept."""
     score: npt.NDArray[np.float32] | None = None
-    """(words,) probability of the predicted tag, NaN where it is unknown; None where none is known."""
+    """(words,) probability of the predicted tag, NaN if it is unknown; None if all are unknown."""
 
     @property
     def sentence_starts(self) -> Flags:
@@ -65,7 +66,7 @@ class TaggedWords:
 
     @property
     def unit_of(self) -> Indices:
-        """(words,) 0-based unit of each word."""
+        """(words,) number of each word's unit, from 0."""
         number = self.sentence if self.document is None or self.units.kind == "sentence" else self.document
         return number // self.units.size
 
@@ -78,15 +79,15 @@ def from_tags(
     sentences: npt.ArrayLike,
     documents: npt.ArrayLike | None = None,
 ) -> TaggedWords:
-    """A whole corpus from its tags, one a word, with the sentence and document numbers of the words.
+    """A whole corpus from one tag per word and the sentence and document numbers of the words.
 
     Args:
         gold, predicted: IOB2 tags of `types`, or columns of them.
-        sentences, documents: (words,) each; a new number begins a new sentence or document. So does a new document a
-            new sentence.
+        sentences, documents: (words,) each; a new number begins a new sentence or document. A new document also begins
+            a new sentence.
 
     Raises:
-        ValueError: a tag of another type, or arrays of different lengths.
+        ValueError: A tag has another type, or arrays differ in length.
     """
     kinds = tuple(sorted(set(types)))
     codes = encode(gold, kinds), encode(predicted, kinds)
@@ -109,15 +110,15 @@ def from_corpus(
     types: Iterable[str],
     scores: pa.ChunkedArray | None = None,
 ) -> Iterator[TaggedWords]:
-    """The parts of a corpus with its words, its tags and predicted ones.
+    """The parts of a corpus with its words, its tags and predicted tags.
 
     Args:
-        corpus: the split under the annotation that is scored against.
+        corpus: The split with the annotation to score against.
         predicted: (words,) IOB2 tags of `types`.
-        scores: (words,) float32 probabilities of the predicted tags; null where one is unknown.
+        scores: (words,) float32 probabilities of the predicted tags; null if unknown.
 
     Raises:
-        ValueError: a tag of another type, or columns of other lengths than the corpus.
+        ValueError: A tag has another type, or the columns differ in length from the corpus.
     """
     kinds = tuple(sorted(set(types)))
     n_documents = None if corpus.documents is None else corpus.documents[-1] + 1
@@ -142,7 +143,7 @@ def from_corpus(
 
 
 def known_scores(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
-    """(words,) numbers of a column, NaN for null; None where all are null."""
+    """(words,) numbers of a column, NaN for null; None if all are null."""
     if column.null_count == len(column):
         return None
     numbers: npt.NDArray[np.float32] = column.to_numpy().astype(np.float32, copy=False)

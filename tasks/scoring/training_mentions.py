@@ -1,4 +1,4 @@
-"""Which mentions a model saw in training: those of the `train` split that its manifest names, where that is at hand."""
+"""The mentions that a model saw in training: those of the `train` split in its manifest, if that split is available."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,14 +17,14 @@ from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.scoring.entities import Entities, Indices, encode, extract
 
 Mentions = frozenset[bytes]
-"""Keys of mentions as of `mention_keys`."""
+"""Keys of mentions, from `mention_keys`."""
 
-_SEPARATOR = b"\xff"  # no byte of UTF-8, so no word contains it
+_SEPARATOR = b"\xff"  # not a byte of UTF-8, so no word contains it
 _finding = Lock()
 
 
 class Unavailable(NamedTuple):
-    """Why something cannot be had."""
+    """Why something is unavailable."""
 
     reason: str
 
@@ -32,7 +32,7 @@ class Unavailable(NamedTuple):
 def training_mentions(corpus: Corpus) -> Mentions:
     """The distinct mentions of a corpus.
 
-    They are read as conlleval does, so that an entity which an annotator began with `I-` was seen too.
+    They are decoded as in `conlleval`, so that an entity whose annotation begins with `I-` counts as seen, too.
     """
     found: set[bytes] = set()
     for part in corpus.parts():
@@ -43,10 +43,10 @@ def training_mentions(corpus: Corpus) -> Mentions:
 
 
 def find_training(corpora: Sequence[CorpusDigest], datasets: Sequence[DatasetConfig]) -> Mentions | Unavailable:
-    """The mentions of the corpora a model was trained on, as its manifest names them.
+    """The mentions of the corpora on which a model was trained, by its manifest.
 
-    A corpus is the `train` split of one of `datasets` with the same words and tags, whatever its name. Such a split is
-    read once a process, however many models were trained on it.
+    A corpus is the `train` split of one of `datasets` with the same words and tags, whatever its name. Each process
+    reads such a split once, for all models that were trained on it.
     """
     seen = [corpus for corpus in corpora if corpus.split == "train"]
     if not seen:
@@ -54,7 +54,7 @@ def find_training(corpora: Sequence[CorpusDigest], datasets: Sequence[DatasetCon
     configured = tuple(dataset.model_dump_json() for dataset in datasets)
     mentions: set[bytes] = set()
     for corpus in seen:
-        with _finding:  # models are scored at the same time: the first one reads for all
+        with _finding:  # models are scored in parallel: the first one reads for all
             found = _find(corpus.dataset, corpus.words_sha256, corpus.gold_sha256, configured)
         if isinstance(found, Unavailable):
             return found
@@ -63,7 +63,8 @@ def find_training(corpora: Sequence[CorpusDigest], datasets: Sequence[DatasetCon
 
 
 def mention_keys(text: pa.ChunkedArray, entities: Entities, types: Sequence[str]) -> list[bytes]:
-    """One key an entity: mentions have the same if and only if their words, case included, and their types are.
+    """One key per entity. Two mentions have the same key if and only if their words, case included, and their types
+    agree.
 
     Args:
         text: (words,)
@@ -74,7 +75,8 @@ def mention_keys(text: pa.ChunkedArray, entities: Entities, types: Sequence[str]
 
 
 def join_words(text: pa.ChunkedArray, start: Indices, end: Indices) -> list[bytes]:
-    """The words of each span from `start` up to `end` as bytes that no other words give; spans are never empty."""
+    """The words of each span from `start` up to `end`, as bytes that are unique for these words. Spans are never
+    empty."""
     lengths = end - start
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     positions = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
@@ -86,7 +88,7 @@ def join_words(text: pa.ChunkedArray, start: Indices, end: Indices) -> list[byte
 
 @lru_cache(maxsize=8)
 def _find(name: str, words_sha256: str, gold_sha256: str, datasets: tuple[str, ...]) -> Mentions | Unavailable:
-    """Known by the digests it is wanted for, so that a file that changes meanwhile cannot make it wrong."""
+    """Cached by the wanted digests, so that a file that changes in the meantime cannot make the cache wrong."""
     configs = [DatasetConfig.model_validate_json(dataset) for dataset in datasets]
     reason = f"its training corpus ({name} train) is not among the data sets"
     for config in sorted(configs, key=lambda config: config.name != name):

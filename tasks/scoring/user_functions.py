@@ -36,26 +36,28 @@ OF_CORPUS = ("corpus", "predictions")
 """Arguments that make a function run for each annotation of each data set."""
 HANDLES = tuple(sorted({*OF_MODEL, *OF_CORPUS}))
 """Names of the arguments that nerbench supplies."""
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_collecting = Lock()
 
 
 class State(NamedTuple):
-    """What `setUp` and `tearDown` get of a call beside its parameters, as in nnbench."""
+    """What `setUp` and `tearDown` get about a call besides its parameters, as in nnbench."""
 
     name: str
     """The function, with its parameters if it has any."""
     family: str
-    """The function."""
+    """The name of the function."""
     family_size: int
-    """How many calls it has."""
+    """The number of calls of the function."""
     family_index: int
-    """Which of them this is, from 0."""
+    """The number of this call, from 0."""
 
 
 Hook = Callable[[State, Mapping[str, Any]], object]
 
 
 def nothing(state: State, parameters: Mapping[str, Any]) -> None:
-    """What is done before and after a call by default."""
+    """The default before and after a call: do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,9 +73,9 @@ class BenchmarkFunction:
     parameters: Sequence[Mapping[str, Any]] = ({},)
     """The keyword arguments of each call."""
     setUp: Hook = nothing
-    """Done before each call, and not timed."""
+    """Called before each call, and not timed."""
     tearDown: Hook = nothing
-    """Done after each call, also one that failed."""
+    """Called after each call, even after a failed one."""
     source: str | None = None
     """File, with its digest."""
 
@@ -104,6 +106,8 @@ class BenchmarkFunction:
 
 @overload
 def benchmark_function(function: Function, /) -> Function: ...
+
+
 @overload
 def benchmark_function(
     *,
@@ -113,14 +117,16 @@ def benchmark_function(
     tags: Sequence[str] = (),
     unit: str | None = None,
 ) -> Callable[[Function], Function]: ...
-def benchmark_function(function: Any = None, /, **properties: Any) -> Any:
-    """Register a function to be called once. Its arguments are handles by name: `artifact_path` (a folder), `corpus`,
-    `model` and `tokenizer` (of transformers), `predictions` (as metrics get them). It stays as it is.
 
-    `setUp(state, parameters)` and `tearDown(state, parameters)` are called before and after it, untimed.
+
+def benchmark_function(function: Any = None, /, **properties: Any) -> Any:
+    """Register a function to be called once. Returns it unchanged. Its arguments are handles by name: `artifact_path`
+    (a folder), `corpus`, `model` and `tokenizer` (of transformers), `predictions` (as for metrics).
+
+    `setUp(state, parameters)` and `tearDown(state, parameters)` are called before and after it and are not timed.
 
     Raises:
-        InputError: a property, or an argument of the function, cannot be used.
+        InputError: A property or an argument of the function cannot be used.
     """
     register = parametrize([{}], **properties)
     return register if function is None else register(function)
@@ -135,7 +141,7 @@ def parametrize(  # noqa: PLR0913 - nnbench's properties, and a unit
     tags: Sequence[str] = (),
     unit: str | None = None,
 ) -> Callable[[Function], Function]:
-    """As `benchmark_function`, called with each of these mappings of keywords to plain values (as JSON has them)."""
+    """Like `benchmark_function`, called with each of these mappings from keywords to plain values (as in JSON)."""
     every = [dict(one) for one in parameters]
 
     def register(function: Function) -> Function:
@@ -166,7 +172,7 @@ def product(
     unit: str | None = None,
     **values: Iterable[Any],
 ) -> Callable[[Function], Function]:
-    """As `parametrize`, with every combination of these values, the last keyword changing fastest."""
+    """Like `parametrize`, with every combination of these values; the last keyword changes fastest."""
     every = [dict(zip(values, one, strict=True)) for one in cartesian(*values.values())]
     return parametrize(every, name=name, setUp=setUp, tearDown=tearDown, tags=tags, unit=unit)
 
@@ -191,23 +197,19 @@ def _check(made: BenchmarkFunction) -> None:
             raise wrong(f"does not take its parameter {unknown[0]!r}", "add it to the function's arguments")
         if missing := sorted(needed - set(given) - set(HANDLES)):
             remedy = f"give it by parametrize or product, or name one of {', '.join(HANDLES)}"
-            raise wrong(f"takes {missing[0]!r}, which nothing gives", remedy)
+            raise wrong(f"takes {missing[0]!r}, which has no value", remedy)
         try:
             json.dumps(given, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise wrong(f"has the parameters {given} ({error})", "give text, numbers, lists and mappings") from None
 
 
-_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
 Source = str | Path | EvaluateMetric
 Own = TypeVar("Own", Metric, BenchmarkFunction)
-_collecting = Lock()
 
 
 class _Found(NamedTuple):
-    """What a file defines."""
+    """The definitions in a file."""
 
     path: Path
     metrics: tuple[Metric, ...] = ()
@@ -218,8 +220,8 @@ def collect(sources: Iterable[Source]) -> tuple[Metric, ...]:
     """The metrics that files and scripts define, in order, each with its `source`: `mine.py@<sha256, 12 digits>`.
 
     Raises:
-        InputError: a file is missing, fails, or defines neither a metric nor a benchmark function; two metrics have one
-            name, or one has the name of a built-in one; something is declared wrongly.
+        InputError: A file is missing, fails, or defines neither a metric nor a benchmark function; two metrics have one
+            name; one has the name of a built-in metric; or a declaration is invalid.
     """
     known = {one.name for one in BUILTIN}
     found = [(file.path, one) for file in _files(sources) for one in file.metrics]
@@ -231,7 +233,7 @@ def collect(sources: Iterable[Source]) -> tuple[Metric, ...]:
 
 
 def collect_functions(sources: Iterable[Source]) -> tuple[BenchmarkFunction, ...]:
-    """The benchmark functions that files define, as `collect` gives their metrics; raises like it."""
+    """The benchmark functions that files define, like the metrics of `collect`. Raises like `collect`."""
     return _distinct("benchmark functions", [(file.path, one) for file in _files(sources) for one in file.functions])
 
 
@@ -272,12 +274,13 @@ def _defined(path: Path) -> _Found:
 
 
 def _loaded(path: Path) -> tuple[ModuleType, str]:
-    """The module and its `source`. Every label that is scored asks: a file runs once as long as it stays as it is."""
+    """The module and its `source`. It is requested for every scored label: a file runs once as long as it does not
+    change."""
     try:
         digest = sha256_file(path)[:12]
-    except OSError:  # which `load_file` explains
+    except OSError:  # `load_file` raises the error
         digest = ""
-    with _collecting:  # labels are scored side by side
+    with _collecting:  # labels are scored in parallel
         return _run(path, digest), f"{path.name}@{digest}"
 
 
@@ -286,6 +289,6 @@ def _run(path: Path, digest: str) -> ModuleType:
     try:
         return load_file(path)
     except InputError as error:
-        if isinstance(cause := error.__cause__, InputError):  # of the decorator: says itself what is wrong
+        if isinstance(cause := error.__cause__, InputError):  # a decorator's error is complete
             raise InputError(f"{path}: {cause.field}", cause.problem, cause.remedy) from error
         raise

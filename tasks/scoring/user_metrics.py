@@ -1,8 +1,7 @@
-"""Custom metrics: the predictions that they get, how they are called, and those of the library `evaluate`.
+"""Custom metrics: the predictions that they get, how they are called, and metrics of the library `evaluate`.
 
-Metrics of counts are computed beside the built-in ones, by `nerbench.tasks.scoring.score`.
-
-nerbench loads the script like other custom code, not by `evaluate.load`, which downloads missing files from the Hub and
+`nerbench.tasks.scoring.score` computes custom metrics over counts together with the built-in ones. nerbench loads
+`evaluate` scripts like other custom code, not by `evaluate.load`, which downloads missing files from the Hub and
 imports from URLs that a script names. `import evaluate` takes 6 to 9 s and 500 MB.
 """
 
@@ -59,16 +58,17 @@ class TaggedEntity(NamedTuple):
     """Number of the word after its last one."""
     type: str
     text: str | None
-    """Its words, with spaces between them; None where text was not kept."""
+    """Its words, with spaces between them; None if text was not kept."""
     score: float | None
-    """The least of its words' scores, as it is no surer than that word; None if unknown, and in the annotation."""
+    """The lowest score of its words, because the entity is no more certain than that word; None if unknown, and in the
+    annotation."""
 
 
 class Identity(NamedTuple):
-    """What predictions are of."""
+    """The identity of predictions."""
 
     model: str
-    """The name the model is known by."""
+    """The name of the model in the run."""
     artifact_id: str
     """sha256 of the model's manifest."""
     dataset: str
@@ -79,18 +79,18 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
-    """One model's predictions on one split, beside one annotation. Everything is read when it is first asked for."""
+    """One model's predictions on one split against one annotation. Everything is read on first use."""
 
     identity: Identity
     types: tuple[str, ...]
     """Entity types of annotation and predictions, sorted."""
     parts: Callable[[], Iterable[TaggedWords]]
-    """The same words part by part, for a metric that must not hold a large corpus at once."""
+    """The same words part by part, for a metric that must not hold a large corpus in memory."""
 
     @cached_property
     def table(self) -> pa.Table:
-        """One row a word (SCHEMA): document (null without boundaries), sentence and word count from 0 over the split;
-        text is null where it was not kept, score (probability of the predicted tag) where it is unknown."""
+        """One row per word (SCHEMA): document (null without boundaries), sentence and word, numbered from 0 over the
+        split; text is null if it was not kept, and score (probability of the predicted tag) if it is unknown."""
         return pa.concat_tables([_table(part) for part in self.parts()] or [SCHEMA.empty_table()]).unify_dictionaries()
 
     def to_pandas(self) -> Any:
@@ -99,12 +99,12 @@ class Predictions:
 
     @cached_property
     def gold(self) -> tuple[TaggedEntity, ...]:
-        """The annotation's entities in order, read as in the mode `strict`."""
+        """The annotation's entities in order, decoded as in the mode `strict`."""
         return tuple(entity for part in self.parts() for entity in _entities(part, part.gold, scored=False))
 
     @cached_property
     def predicted(self) -> tuple[TaggedEntity, ...]:
-        """The predicted entities in order, read as in the mode `strict`."""
+        """The predicted entities in order, decoded as in the mode `strict`."""
         return tuple(entity for part in self.parts() for entity in _entities(part, part.predicted, scored=True))
 
 
@@ -139,7 +139,7 @@ def _entities(part: TaggedWords, codes: Codes, *, scored: bool) -> Iterator[Tagg
 
 
 def _least(part: TaggedWords, start: int, end: int) -> float | None:
-    """A word that the tokenizer makes no pieces of has no score; the others speak for its entity."""
+    """A word without tokens has no score; the score of its entity comes from the other words."""
     least = np.nan if part.score is None else np.fmin.reduce(part.score[start:end])
     return None if np.isnan(least) else float(least)
 
@@ -152,16 +152,17 @@ NO_MODEL = "it needs the model, which is not loaded for scoring stored predictio
 def run_custom(
     metrics: Iterable[Metric], predictions: Predictions, load_model: "Callable[[], Tagger] | None" = None
 ) -> list[Row]:
-    """Rows (the columns of `score.ROW`) of the metrics that need predictions or the model; others are left alone.
+    """Rows (the columns of `score.ROW`) of the metrics that need predictions or the model; other metrics are ignored.
 
     Such a metric is called as `f(predictions, **keywords)`, or `f(predictions, model, **keywords)`, for every label
-    that it declares (keyword `label`) and every combination of its parameters. It gives a number, None or NaN where it
-    is undefined, or several numbers by name: a mapping, each a row `metric.name`. In a mapping of mappings, the names
-    are joined, but for those of entity types, which are the rows' labels. If a metric raises or returns anything
-    else, its row has the reason, and the other metrics still run. KeyboardInterrupt passes through.
+    that it declares (keyword `label`) and every combination of its parameters. It returns a number; None or NaN if it
+    is undefined; or several numbers by name: a mapping, in which each gives a row `metric.name`. In a mapping of
+    mappings, the names are joined, except names of entity types, which become the labels of the rows. If a metric
+    raises or returns anything else, its row has the reason, and the other metrics still run. KeyboardInterrupt passes
+    through.
 
     Args:
-        load_model: called once, and only if a metric needs the model; without it such metrics have failed rows.
+        load_model: Called once, and only if a metric needs the model. Without it, such metrics have failed rows.
     """
     chosen = [one for one in metrics if one.needs != "counts"]
     model = _load(load_model) if any(one.needs == "model" for one in chosen) else _Model()
@@ -179,7 +180,7 @@ def run_custom(
 class _Model(NamedTuple):
     tagger: "Tagger | None" = None
     trouble: str | None = None
-    """Why there is none."""
+    """Why there is no model."""
 
 
 def _load(load_model: "Callable[[], Tagger] | None") -> _Model:
@@ -226,7 +227,7 @@ def _values(one: Metric, keywords: dict[str, Any], predictions: Predictions, mod
 def numbers(
     given: Any, name: str, types: Sequence[str] = (), label: str | None = None
 ) -> Iterator[tuple[str, str | None, Any]]:
-    """What a function gives, as name, label and number: those of a mapping one by one, as `run_custom` says."""
+    """The result of a function as name, label and number; a mapping has several, as `run_custom` describes."""
     if not isinstance(given, Mapping) or not given:
         yield name, label, given
         return
@@ -238,10 +239,10 @@ def numbers(
 
 
 def as_row(given: Any, undefined: str) -> Row:
-    """What a row says of what a user's function gave: a number, or None where it is undefined."""
+    """The columns of a row for the result of a custom function: a number, or None if it is undefined."""
     if isinstance(given, Mapping):
         return failed("it gave an empty mapping")
-    if getattr(given, "ndim", None) == 0:  # a number of numpy's or torch's
+    if getattr(given, "ndim", None) == 0:  # a number of numpy or torch
         given = given.item()
     if not isinstance(given, Real | None):
         return failed(f"it gave {type(given).__name__}, which is no number")

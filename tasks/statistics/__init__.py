@@ -1,1 +1,1 @@
-"""Resampling statistics over sums: intervals, paired tests and verdicts; nothing here knows what was counted."""
+"""Resampling statistics over sums: intervals, paired tests and verdicts, independent of what the sums count."""

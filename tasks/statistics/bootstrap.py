@@ -1,7 +1,7 @@
-"""Sums over resampled units: what every interval and paired test is made of.
+"""Sums over resampled units, on which all intervals and paired tests are based.
 
 A unit is what errors cluster by: a document. `values` are (units, k): k counts of every unit. A statistic is any
-vectorised function of sums, (..., k) -> (...), so that one product of matrices resamples all of them alike.
+vectorised function of sums, (..., k) -> (...), so one matrix product resamples all of them alike.
 """
 
 from hashlib import sha256
@@ -11,22 +11,22 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 CHUNK_BYTES = 2**26
-"""Of the largest matrix of weights in memory."""
+"""Size limit of a matrix of weights in memory."""
 
 
 def seed_of(words_sha256: str, gold_sha256: str) -> int:
-    """The seed of a corpus: whatever is computed on it, in whichever process, shares its resamples."""
+    """The seed of a corpus. Everything that is computed on the corpus, in any process, shares its resamples."""
     return int.from_bytes(sha256(f"{words_sha256} {gold_sha256}".encode()).digest()[:8], "big")
 
 
 def resampled(values: npt.ArrayLike, *, seed: int, n: int = 1000) -> Floats:
     """Sums over n bootstrap resamples of the units: (units, k) -> (n, k).
 
-    A resample draws as many units as there are, with replacement. Which ones depends on the seed and the number of
-    units alone, so calls with other columns share their resamples. Sums of counts are exact.
+    A resample draws as many units as there are, with replacement. It depends only on the seed and the number of units,
+    so calls with other columns share their resamples. Sums of counts are exact.
 
     Raises:
-        ValueError: no units.
+        ValueError: There are no units.
     """
     counts = np.asarray(values, np.float64)
     n_units = len(counts)

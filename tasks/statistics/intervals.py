@@ -1,27 +1,26 @@
-"""Confidence intervals: from bootstrap resamples, and of shares when errors cluster by document.
+"""Confidence intervals: BCa from bootstrap resamples, and Wilson intervals for shares when errors cluster by document.
 
-The interval is BCa (bias-corrected and accelerated; Efron 1987, Efron & Tibshirani 1993 §14.3), with one change: where
-the textbook has the normal quantile z, this has t · √(u / (u − 1)) for u units (Hesterberg 2015 expands percentile
-intervals so), and t has as many degrees of freedom as the spread of the units' influences allows,
-2u / (kurtosis − 1) (Satterthwaite), between 1 and u − 1. Few documents with most of the errors make it wider.
+`interval` is BCa (bias-corrected and accelerated; Efron 1987, Efron & Tibshirani 1993 §14.3) with one change: instead
+of the normal quantile z, it uses t · √(u / (u − 1)) for u units (Hesterberg 2015 expands percentile intervals in this
+way). t has as many degrees of freedom as the spread of the units' influences allows, 2u / (kurtosis − 1)
+(Satterthwaite), between 1 and u − 1. The interval is wider if few documents have most of the errors. Differences
+between two models have these intervals; the shares of one model have those of `wilson`.
 
-Differences of two models have these intervals; the shares of one model have those of `tasks/statistics/intervals.py`.
-
-Each end is that of Wilson's score interval (1927) for as many independent answers as the documents are worth: it
-follows the variance that the end itself implies, and exists where no error is seen. Nothing is resampled: same counts,
-same bits.
+Each end of `wilson` is that of Wilson's score interval (1927) for as many independent answers as the documents are
+worth. It follows the variance that the end itself implies, and exists even if no error is seen. Nothing is resampled:
+the same counts give the same bits.
 
 The effective number of answers n comes from the variance v of the share p: n = p (1 − p) / v. The delete-one jackknife
-over the units (documents) gives v for every function of the counts. With few erroneous documents v is itself uncertain,
-and mostly too small: the worst documents are rare, so few corpora show one. Therefore 1 / n is a weighted mean of
+over the units (documents) gives v for every function of the counts. With few erroneous documents, v is itself uncertain
+and mostly too small: the worst documents are rare, so few corpora have one. Therefore, 1 / n is a weighted mean of
 
 - v / (p (1 − p)), with the degrees of freedom k of v (Satterthwaite: 2 / (Σ influence⁴ / (Σ influence²)² − 1 / u)), and
-- for the low end p Σ s², for the high end (1 − p) Σ s²: where each of u units is all right or all wrong and s is its
-  share of the entities, the share has the variance p (1 − p) Σ s², of which the part p lies below the mean and the
-  part 1 − p above it. It has the weight PRIOR, of one degree of freedom.
+- p Σ s² for the low end, (1 − p) Σ s² for the high end: if each of u units is all right or all wrong and s is its share
+  of the entities, the share has the variance p (1 − p) Σ s², of which the part p is below the mean and the part 1 − p
+  above it. This term has the weight PRIOR, one degree of freedom.
 
-So a share close to 1 may be much lower elsewhere, where a document goes wrong as a whole, but hardly higher.
-`docs/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
+Thus a share close to 1 may be much lower elsewhere, where a document goes wrong as a whole, but hardly higher.
+`docs/explanation/scores.md` has the measured coverage, and `tests/tasks/statistics/test_simulations.py` the simulation.
 """
 
 from statistics import NormalDist
@@ -35,13 +34,13 @@ from nerbench.tasks.statistics.bootstrap import Floats
 MIN_SUPPORT = 30
 MIN_UNITS = 20
 MIN_DEFINED = 0.9
-"""Share of the resamples in which a statistic must be defined to have an interval."""
+"""Minimum share of the resamples in which a statistic must be defined to have an interval."""
 TIE = 1e-12
-"""Relative difference below which two values are the same: sums of other shapes round otherwise."""
+"""Relative difference below which two values are equal: sums of other shapes are rounded differently."""
 
 
 class Interval(NamedTuple):
-    """Ends of the confidence intervals of m statistics; NaN where there is none."""
+    """Ends of the confidence intervals of m statistics; NaN if there is none."""
 
     low: Floats
     """(m,)"""
@@ -50,18 +49,17 @@ class Interval(NamedTuple):
 
 
 def interval(estimate: Floats, resampled: Floats, left_out: Floats, confidence: float = 0.95) -> Interval:
-    """Confidence intervals of m statistics, as this module's docstring defines them.
+    """Confidence intervals of m statistics, as defined in this module's docstring.
 
     Args:
-        estimate: (m,) the statistics on all units; NaN where undefined.
-        resampled: (n, m) the same on resamples; those where a statistic is undefined are left out of its interval.
-        left_out: (units, m) the same on all units but one.
-        confidence: probability to cover the true value.
+        estimate: (m,) the statistics on all units; NaN if undefined.
+        resampled: (n, m) the statistics on resamples; undefined ones are left out of their interval.
+        left_out: (units, m) the statistics on all units but one.
+        confidence: Probability to cover the true value.
 
     Returns:
-        NaN where the estimate is undefined, or is without one of the units or in more than a tenth of the resamples,
-        and for fewer than two units; the estimate itself twice where no resample differs. Ends lie within the
-        resampled values.
+        Ends within the resampled values. NaN if the estimate is undefined, also without one of the units or in more
+        than a tenth of the resamples, and for fewer than two units. If all resamples agree, both ends are the estimate.
     """
     from scipy.special import stdtrit
 
@@ -73,9 +71,10 @@ def interval(estimate: Floats, resampled: Floats, left_out: Floats, confidence: 
 
 
 def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.ArrayLike) -> Interval:
-    """BCa intervals that reach `quantile`, a scalar or (m,), to both sides: the textbook's for that of the normal.
+    """BCa intervals that extend to `quantile`, a scalar or (m,), on both sides; the normal quantile gives the
+    textbook's.
 
-    Other arguments, and where there is none, as of `interval`.
+    The other arguments and the conditions for NaN are those of `interval`.
     """
     from scipy.special import ndtr
 
@@ -87,26 +86,26 @@ def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.Arr
     for z in (-np.asarray(quantile), np.asarray(quantile)):
         shift = bias + z
         scale = 1 - acceleration * shift
-        # From scale 0 on the formula turns round; its limit is the last resample.
+        # From scale 0 on, the formula reverses; its limit is the last resample.
         moved = np.where(scale > 0, bias + shift / np.where(scale > 0, scale, 1), np.copysign(np.inf, shift))
         ends.append(np.where(defined, _quantile(ordered, n_defined, ndtr(moved)), np.nan))
     return Interval(*ends)
 
 
 def too_small(support: int, units: int, *, unit: str = "document") -> str | None:
-    """Why no interval is shown, or None if one is.
+    """Why there is no interval, or None if there is one.
 
-    There is none for fewer than 30 entities (`support`), or for fewer than 20 units that hold one.
+    There is none for fewer than 30 entities (`support`), or for fewer than 20 units that contain one.
     """
     if support < MIN_SUPPORT:
         return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
     if units < MIN_UNITS:
-        return f"no interval: they stand in {units} {unit}s, fewer than {MIN_UNITS}"
+        return f"no interval: they occur in {units} {unit}s, fewer than {MIN_UNITS}"
     return None
 
 
 def _degrees_of_freedom(left_out: Floats) -> Floats:
-    """(m,) of the t quantile."""
+    """(m,) degrees of freedom of the t quantile."""
     units = len(left_out)
     squares = (left_out - left_out.mean(axis=0)) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -116,7 +115,7 @@ def _degrees_of_freedom(left_out: Floats) -> Floats:
 
 
 def _bias(estimate: Floats, ordered: Floats, n_defined: npt.NDArray[np.intp]) -> Floats:
-    """(m,) normal quantile of the share of resamples below the estimate, equal ones counting half."""
+    """(m,) normal quantile of the share of resamples below the estimate; equal ones count half."""
     from scipy.special import ndtri
 
     tie = TIE * np.abs(estimate)
@@ -129,7 +128,7 @@ def _bias(estimate: Floats, ordered: Floats, n_defined: npt.NDArray[np.intp]) ->
 
 
 def _acceleration(left_out: Floats) -> Floats:
-    """(m,) from the skewness of the units' influences; 0 where there is none."""
+    """(m,) from the skewness of the units' influences; 0 if there is none."""
     influence = left_out.mean(axis=0) - left_out
     with np.errstate(divide="ignore", invalid="ignore"):
         acceleration: Floats = (influence**3).sum(axis=0) / (6 * (influence**2).sum(axis=0) ** 1.5)
@@ -137,7 +136,7 @@ def _acceleration(left_out: Floats) -> Floats:
 
 
 def _quantile(ordered: Floats, n_defined: npt.NDArray[np.intp], q: Floats) -> Floats:
-    """(m,) quantiles q of the first n_defined values of each row, between two of them linearly."""
+    """(m,) quantiles q of the first n_defined values of each row, interpolated linearly."""
     last = np.maximum(n_defined - 1, 0)
     at = np.nan_to_num(q) * last
     below = np.floor(at).astype(np.intp)
@@ -148,23 +147,23 @@ def _quantile(ordered: Floats, n_defined: npt.NDArray[np.intp], q: Floats) -> Fl
 
 
 PRIOR = 1.0
-"""Degrees of freedom of the prior, in which all entities of a unit are right or wrong together."""
+"""Degrees of freedom of the prior, under which all entities of a unit are right or wrong together."""
 NO_INFLUENCE = 1e-12
-"""A difference up to this is rounding."""
+"""Differences up to this size are rounding errors."""
 
 
 def wilson(estimate: Floats, left_out: Floats, shares: Floats, confidence: float = 0.95) -> Interval:
-    """Confidence intervals of m shares, as this module's docstring defines them.
+    """Confidence intervals of m shares, as defined in this module's docstring.
 
     Args:
-        estimate: (m,) in 0…1, on all units; NaN where undefined.
-        left_out: (units, m) the same on all units but one.
-        shares: (units, m) of the entities in each unit; each column sums to 1.
-        confidence: probability to cover the true value.
+        estimate: (m,) in 0…1, on all units; NaN if undefined.
+        left_out: (units, m) the shares on all units but one.
+        shares: (units, m) share of the entities in each unit; each column sums to 1.
+        confidence: Probability to cover the true value.
 
     Returns:
-        Ends within 0…1, the estimate between them; NaN where it is undefined, or is without one of the units, or where
-        fewer than two units hold an entity.
+        Ends within 0…1 that enclose the estimate. NaN if it is undefined, also without one of the units, or if fewer
+        than two units have an entity.
     """
     p = np.clip(estimate, 0, 1)
     variance, freedom = _jackknife(estimate, left_out, shares)
@@ -178,7 +177,8 @@ def wilson(estimate: Floats, left_out: Floats, shares: Floats, confidence: float
 
 
 def symmetric(estimate: Floats, left_out: Floats, shares: Floats, confidence: float = 0.95) -> Interval:
-    """The estimate ± t standard errors of the jackknife, for numbers that may lie outside 0…1. As of `wilson`."""
+    """The estimate ± t standard errors of the jackknife, for numbers that may be outside 0…1. Arguments as in
+    `wilson`."""
     from scipy.special import stdtrit
 
     variance, _ = _jackknife(estimate, left_out, shares)
@@ -188,14 +188,15 @@ def symmetric(estimate: Floats, left_out: Floats, shares: Floats, confidence: fl
 
 
 def _end(p: Floats, per_answer: Floats, z: float) -> Floats:
-    """(m,) the shares that p is z of their own standard errors below (z < 0) or above, for 1 / per_answer answers."""
+    """(m,) the shares from which p is z of their own standard errors away, below (z < 0) or above, for 1 / per_answer
+    answers."""
     z2 = z * z * per_answer
     end: Floats = (p + z2 / 2 + np.copysign(np.sqrt(z2 * p * (1 - p) + z2 * z2 / 4), z)) / (1 + z2)
     return end
 
 
 def _jackknife(estimate: Floats, left_out: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """(m,) variance of each estimate, and (m,) degrees of freedom of that; NaN where either has none."""
+    """(m,) variance of each estimate, and (m,) degrees of freedom of that variance; NaN if undefined."""
     units = np.count_nonzero(shares, axis=0)
     influence = left_out - estimate
     squares = np.where(np.abs(influence) <= NO_INFLUENCE, 0, influence**2)
@@ -207,6 +208,6 @@ def _jackknife(estimate: Floats, left_out: Floats, shares: Floats) -> tuple[Floa
 
 
 def _sums(values: Floats) -> Floats:
-    """(m,) sums over the units, added in the same order, and so to the same bits, whatever m is."""
+    """(m,) sums over the units, always added in the same order, so that they have the same bits for every m."""
     sums: Floats = np.ascontiguousarray(values.T).sum(axis=1)
     return sums

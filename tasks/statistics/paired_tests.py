@@ -1,24 +1,21 @@
 """Paired tests of two models on the same units, and the interval and p-value of their difference.
 
-Whole units are resampled or swapped, never single entities: errors within a document hang together.
+Whole units are resampled or swapped, never single entities, because errors within a document are correlated. The units
+are documents if at least 20 of them have entities. The interval is that of the paired bootstrap
+(`nerbench.tasks.statistics.intervals`), the p-value that of the permutation test (`p_value`).
 
-Resampled and swapped are documents where 20 of them hold entities; the interval is that of the paired bootstrap
-(`nerbench.tasks.statistics.intervals`), the p-value that of the permutation test
-(`nerbench.tasks.statistics.paired_tests`).
-
-Fewer documents say little about how documents differ, so sentences are resampled instead, and how strongly those of a
-document hang together is assumed, not estimated: as strongly as correlation CORRELATION between two entities of one
-document makes them. The variance of a sum over documents of N₁, N₂, … entities is then that of independent sentences
-times the design effect (Kish 1965, § 5.4 and 8.2)
+Fewer documents say little about how documents differ. Therefore, sentences are resampled instead, and the correlation
+within a document is assumed, not estimated: CORRELATION between two entities of one document. The variance of a sum
+over documents with N₁, N₂, … entities is then that of independent sentences times the design effect (Kish 1965, § 5.4
+and 8.2)
 
     deff = (1 + (m − 1) ρ) / (1 − ρ),    m = Σ N² / Σ N,
 
-where the denominator makes up for what resampling sentences within few documents does not see. It stretches the
-interval by √deff. The p-value is the larger one of the permutation test of sentences and a normal test with the
-variance deff · (s² + (2 δ / n)²): s is the jackknife's standard error, and the second term what one sentence more
-that says the opposite would change, so that a few sentences that all agree are not taken for certainty.
-
-Where p > 1 − confidence, the interval is extended to 0.
+where the denominator corrects for the correlation that resampled sentences of few documents do not show. It stretches
+the interval by √deff. The p-value is the larger one of the permutation test over sentences and of a normal test with
+the variance deff · (s² + (2 δ / n)²). Here s is the jackknife's standard error, and the second term is the change that
+one more sentence with the opposite result would cause, so that a few sentences that all agree do not count as
+certainty. If p > 1 − confidence, the interval is extended to 0.
 """
 
 import math
@@ -33,11 +30,15 @@ from nerbench.tasks.statistics.bootstrap import Floats, chunks, left_out, resamp
 from nerbench.tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval, interval
 
 TIE = 1e-9
-"""Relative difference below which a permuted statistic is as extreme as the observed one: both are rounded."""
+"""Relative difference below which a permuted statistic counts as equal to the observed one, because both are
+rounded."""
+CORRELATION = 0.4
+"""Assumed correlation between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12
+overall). With 0.4, even one or two documents, whose effects are far from normal, cause few false alarms."""
 
 
 class PairedSums(NamedTuple):
-    """Sums over the same resamples, or after the same swaps, of both models' units."""
+    """Sums over the same resamples, or after the same swaps, of the units of both models."""
 
     base: Floats
     """(n, k)"""
@@ -49,19 +50,19 @@ def paired_bootstrap(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int
     """Sums of both models, (units, k) each, over the same resamples: those of `bootstrap.resampled`.
 
     Raises:
-        ValueError: no units, or other units or columns in the two.
+        ValueError: There are no units, or the two differ in units or columns.
     """
     both = np.concatenate(_same_shape(base, candidate), axis=1)
     return PairedSums(*np.hsplit(resampled(both, seed=seed, n=n), 2))
 
 
 def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 10_000) -> PairedSums:
-    """Sums of both models, (units, k) each, after swapping them in every unit with a chance of one half, n times.
+    """Sums of both models, (units, k) each, after swapping them in every unit with a probability of one half, n times.
 
-    If both models are equally good, and in the same way, no swap makes any difference to how likely the counts are.
+    If both models are equally good, and in the same way, swaps do not change how likely the counts are.
 
     Raises:
-        ValueError: other units or columns in the two.
+        ValueError: The two differ in units or columns.
     """
     first, second = _same_shape(base, candidate)
     difference = second - first
@@ -74,13 +75,13 @@ def permuted(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int
 
 
 def permutations(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n: int = 10_000) -> PairedSums:
-    """Sums of both models after swapping them: for `p_value`, which then is exact where there are few units.
+    """Sums of both models after swaps, for `p_value`; the test is exact if there are few units.
 
-    Swapping a unit in which both have the same counts changes nothing, so only the others are swapped: in every way but
-    the observed one where there are at most n, else in n random ways.
+    Swapping a unit in which both have the same counts changes nothing, so only the others are swapped: in every way
+    except the observed one if there are at most n, otherwise in n random ways.
 
     Raises:
-        ValueError: other units or columns in the two.
+        ValueError: The two differ in units or columns.
     """
     first, second = _same_shape(base, candidate)
     differs = (first != second).any(axis=1)
@@ -97,8 +98,8 @@ def permutations(base: npt.ArrayLike, candidate: npt.ArrayLike, *, seed: int, n:
 def p_value(observed: Floats, permuted: Floats) -> Floats:
     """Two-sided p-values of m differences: (b + 1) / (n + 1), where b of n permuted ones are at least as large.
 
-    Large means far from 0. An undefined permuted difference counts as large (that makes p larger); p is NaN where the
-    observed one is undefined. Never 0 (Phipson & Smyth 2010).
+    Large means far from 0. An undefined permuted difference counts as large, which increases p. p is NaN if the
+    observed difference is undefined. It is never 0 (Phipson & Smyth 2010).
 
     Args:
         observed: (m,)
@@ -112,7 +113,8 @@ def p_value(observed: Floats, permuted: Floats) -> Floats:
 def holm(p: npt.ArrayLike) -> Floats:
     """Adjusted p-values (m,) of one family of tests (Holm 1979); NaN stays NaN and does not count.
 
-    Rejecting what is at most α makes one false alarm or more in the family with a probability of at most α.
+    If everything with an adjusted p of at most α is rejected, the probability of any false alarm in the family is at
+    most α.
     """
     values = np.asarray(p, np.float64)
     adjusted = np.full_like(values, np.nan)
@@ -125,7 +127,7 @@ def holm(p: npt.ArrayLike) -> Floats:
 def detectable(resampled_deltas: Floats, confidence: float = 0.95, power: float = 0.8) -> Floats:
     """The smallest true differences (m,) that a comparison of this pair on this corpus would find with this power.
 
-    (z₁₋α⸝₂ + z_power) standard errors, those of the differences over n resamples, (n, m); NaN where one is undefined.
+    (z₁₋α⸝₂ + z_power) standard errors of the differences over n resamples, (n, m); NaN if one is undefined.
     """
     normal = NormalDist()
     quantiles = normal.inv_cdf(0.5 + confidence / 2) + normal.inv_cdf(power)
@@ -140,13 +142,8 @@ def _same_shape(base: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[Floats, 
     return first, second
 
 
-CORRELATION = 0.4
-"""Assumed between two entities of one document. At most 0.3 was measured (MiniLM's labels on CoNLLpp; 0.12 overall).
-With 0.4, one or two documents, whose effects are far from normal, raise few false alarms too."""
-
-
 class Resampling(NamedTuple):
-    """How differences are tested."""
+    """The parameters of the tests."""
 
     seed: int
     resamples: int
@@ -155,16 +152,16 @@ class Resampling(NamedTuple):
 
 
 class Clusters(NamedTuple):
-    """What resampled sentences hang together by."""
+    """The correlation of resampled sentences."""
 
     effect: Floats
     """(m,) design effects."""
     units: npt.ArrayLike
-    """(m,) sentences that hold entities."""
+    """(m,) number of sentences with entities."""
 
 
 class Assessed(NamedTuple):
-    """What is known of m differences, (m,) each."""
+    """The results for m differences, (m,) each."""
 
     delta: Floats
     low: Floats
@@ -180,12 +177,12 @@ def assess(
     how: Resampling,
     clusters: Clusters | None = None,
 ) -> Assessed:
-    """Test m differences, as this module's docstring says.
+    """Test m differences, as defined in this module's docstring.
 
     Args:
         base, candidate: (units, k) counts of both models.
-        delta: differences (…, m) from sums (…, k) of both.
-        clusters: given where the units are sentences of documents.
+        delta: Computes differences (…, m) from sums (…, k) of both.
+        clusters: Given if the units are sentences of documents.
     """
     point = delta((base.sum(0), candidate.sum(0)))
     drawn = delta(paired_bootstrap(base, candidate, seed=how.seed, n=how.resamples))
@@ -202,20 +199,20 @@ def assess(
 
 
 def too_little(support: int, units: int, unit: str) -> str | None:
-    """Why a difference has no interval: fewer than 30 entities, or fewer than 20 units that hold one."""
+    """Why a difference has no interval: fewer than 30 entities, or fewer than 20 units that contain one."""
     if support < MIN_SUPPORT:
         return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
     if units < MIN_UNITS:
-        return f"no interval: they stand in {units} {unit}s, fewer than {MIN_UNITS}"
+        return f"no interval: they occur in {units} {unit}s, fewer than {MIN_UNITS}"
     return None
 
 
 def design_effect(sizes: npt.ArrayLike, correlation: float = CORRELATION) -> float:
-    """How many times the variance of independent sentences that of clustered ones is.
+    """The ratio of the variance of clustered sentences to that of independent ones.
 
     Args:
-        sizes: (documents,) entities in each.
-        correlation: between the errors in two entities of one document.
+        sizes: (documents,) number of entities.
+        correlation: Between the errors in two entities of one document.
     """
     n = np.asarray(sizes, np.float64)
     if not n.any():
@@ -225,18 +222,18 @@ def design_effect(sizes: npt.ArrayLike, correlation: float = CORRELATION) -> flo
 
 
 def stretched(found: Interval, point: Floats, effect: Floats) -> Interval:
-    """Intervals (m,) of independent sentences, made those of clustered ones; differences lie within −1 … 1."""
+    """Intervals (m,) of independent sentences, stretched to those of clustered ones; differences stay within −1 … 1."""
     root = np.sqrt(effect)
     low, high = (np.clip(point + root * (end - point), -1, 1) for end in found)
     return Interval(low, high)
 
 
 def clustered_p(point: Floats, without: Floats, clusters: Clusters) -> Floats:
-    """Two-sided p-values (m,) of the normal test with a design effect; 1 where the jackknife is undefined.
+    """Two-sided p-values (m,) of the normal test with a design effect; 1 if the jackknife is undefined.
 
     Args:
         point: (m,) the differences.
-        without: (sentences, m) the same on all sentences but one.
+        without: (sentences, m) the differences on all sentences but one.
     """
     n = len(without)
     variance = (n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
@@ -247,7 +244,7 @@ def clustered_p(point: Floats, without: Floats, clusters: Clusters) -> Floats:
 
 
 def consistent(found: Interval, point: Floats, p: Floats, confidence: float) -> Interval:
-    """Intervals (m,) that hold the observed difference, and 0 where the test does not exclude it."""
+    """Intervals (m,) that include the observed difference, and also 0 if the test does not exclude it."""
     least, most = np.minimum(point, 0), np.maximum(point, 0)
     is_open = p > 1 - confidence
     return Interval(

@@ -1,13 +1,15 @@
-"""Is tonight slower than the nights before, beyond their own noise?
+"""Is a duration longer than those of earlier runs, beyond their noise?
 
-Durations are compared as logarithms, so that a difference is a ratio. The reference is a window of nights on the same
-kind of host; its centre is their median and its spread their median absolute deviation (MAD), so that one busy night
-in the window neither hides a slowdown nor is one. Tonight is suspicious above the one-sided prediction limit
+Durations are compared as logarithms, so that a difference is a ratio. The reference is the durations of earlier runs on
+the same kind of host: their median, and their median absolute deviation (MAD) as the spread, so that a single busy run
+neither hides a slowdown nor causes one. A duration is suspicious if it exceeds both the margin and the one-sided
+prediction limit
 
-    median + t(confidence, n - 1) · MAD′ · √(1 + 1/n)        and above the margin,
+    median + t(confidence, n - 1) · MAD′ · √(1 + 1/n)
 
-with MAD′ the MAD scaled to a normal deviation, for n nights (Hahn & Meeker, Statistical Intervals, 1991, ch. 4;
-Rousseeuw & Croux 1993 for the scaling). Whoever measures then measures once more: a slowdown is what both show.
+for n runs, where MAD′ is the MAD scaled to a normal deviation (Hahn & Meeker, Statistical Intervals, 1991, ch. 4;
+Rousseeuw & Croux 1993 for the scaling). The caller then measures once more; only a duration that is suspicious both
+times is a slowdown.
 """
 
 import math
@@ -17,52 +19,52 @@ from typing import NamedTuple
 import numpy as np
 
 FEWEST_RUNS = 5
-"""Below this, there is no window to judge by."""
+"""With fewer earlier runs, there is no limit."""
 NORMAL_MAD = 1.4826
-"""Standard deviations of a normal distribution in its MAD."""
+"""Standard deviations of a normal distribution per MAD."""
 LEAST_SPREAD = 0.01
-"""No host repeats a duration better than this, whatever a few nights say."""
+"""Lower bound of the spread. No host repeats a duration more exactly, even if a few runs agree by chance."""
 
 
 class Slowdown(NamedTuple):
-    """What one duration is beside the window of nights before it."""
+    """One duration compared with those of earlier runs."""
 
     reference_s: float
-    """Median of the window, seconds."""
+    """Median of the earlier durations, in seconds."""
     ratio: float
-    """Tonight over that."""
+    """The duration divided by `reference_s`."""
     limit: float
-    """The ratio above which tonight is suspicious; what is smaller cannot be told from noise."""
-    nights: int
-    """In the window."""
+    """The ratio above which the duration is suspicious. Smaller ratios are indistinguishable from noise."""
+    runs: int
+    """Number of earlier durations."""
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether tonight is slower than the limit."""
+        """Whether the duration exceeds the limit."""
         return self.ratio > self.limit
 
 
-def slowdown(window: Sequence[float], tonight: float, *, margin: float, confidence: float) -> Slowdown | None:
-    """Compare a duration with those of the nights before, all in seconds; None for fewer than FEWEST_NIGHTS.
+def slowdown(earlier: Sequence[float], duration: float, *, margin: float, confidence: float) -> Slowdown | None:
+    """Compare a duration with those of earlier runs, all in seconds; None if there are fewer than FEWEST_RUNS.
 
     Args:
-        window: Durations of comparable nights, in any order.
-        tonight: The duration to be judged.
-        margin: What a duration may grow without being a slowdown, e.g. 0.1 for a tenth.
-        confidence: One-sided, of the prediction limit.
+        earlier: Durations of comparable runs, in any order.
+        duration: The duration to judge.
+        margin: The largest acceptable increase, e.g. 0.1 for a tenth.
+        confidence: One-sided confidence level of the prediction limit.
     """
     from scipy.stats import t
 
-    nights = len(window)
-    if nights < FEWEST_RUNS:
+    runs = len(earlier)
+    if runs < FEWEST_RUNS:
         return None
-    logs = np.log(window)
+    logs = np.log(earlier)
     centre = float(np.median(logs))
     spread = max(NORMAL_MAD * float(np.median(np.abs(logs - centre))), LEAST_SPREAD)
-    above = float(t.ppf(confidence, nights - 1)) * spread * math.sqrt(1 + 1 / nights)
+    above = float(t.ppf(confidence, runs - 1)) * spread * math.sqrt(1 + 1 / runs)
     return Slowdown(
         reference_s=math.exp(centre),
-        ratio=tonight / math.exp(centre),
+        ratio=duration / math.exp(centre),
         limit=max(math.exp(above), 1 + margin),
-        nights=nights,
+        runs=runs,
     )

@@ -1,13 +1,13 @@
-"""The rule by which the gate and `compare` decide about a difference: the only one, and a pure function.
+"""The only rule by which the gate and `compare` judge a difference; a pure function.
 
-A difference is candidate − base, in fractions of 1. Known of it are its observed value, its confidence interval where
-there is enough to show one, and the p-value of a test that there is no difference, adjusted by Holm's method where
-several numbers are decided about together. The margin is the loss that does not matter.
+A difference is candidate − base, in fractions of 1. The rule uses its observed value; its confidence interval, if there
+are enough data for one; and the p-value of a test that there is no difference, adjusted by Holm's method if several
+numbers are judged together. The margin is the loss that does not matter.
 
-- `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies wholly
-  below 0. (`difference` gives no interval that excludes 0 where p > 1 − confidence: for a number that
-  is decided about alone, an interval below 0 and a drop beyond the margin are enough.)
-- `pass`: the low end of the interval is above −margin; called `improvement` where the interval lies wholly above 0.
+- `regression`: the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, is wholly
+  below 0. (The interval includes 0 if p > 1 − confidence. Therefore, for a number that is judged alone, an interval
+  below 0 and a drop beyond the margin are sufficient.)
+- `pass`: the low end of the interval is above −margin; called `improvement` if the interval is wholly above 0.
 - `undecided`: everything else.
 """
 
@@ -21,15 +21,15 @@ MARGIN = 0.005
 
 
 class Difference(NamedTuple):
-    """What is known of a difference."""
+    """The statistics of a difference."""
 
     delta: float
     """Candidate − base, as observed."""
     low: float | None
-    """End of the interval; None where there is none."""
+    """End of the interval; None if there is none."""
     high: float | None
     p: float
-    """Adjusted, where several are decided about together."""
+    """Adjusted if several differences are judged together."""
 
 
 def verdict(found: Difference, *, margin: float = MARGIN, confidence: float = 0.95) -> Verdict:
@@ -50,5 +50,5 @@ def exceeds(delta: float, margin: float) -> bool:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of some verdicts. Raises ValueError where there are none: nothing compared is nothing passed."""
+    """The worst verdict. Raises ValueError if there is none, because comparing nothing is not passing."""
     return max(verdicts, key=get_args(Verdict).index)

@@ -1,1 +1,1 @@
-"""Fine-tuning in a child process, and what the parent does with it."""
+"""Fine-tuning in a child process, and the parent's part of it."""

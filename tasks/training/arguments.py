@@ -30,7 +30,7 @@ KEYS = {
 """Fields of TrainingArguments that a key of the model sets."""
 _BATCHES = "batches are made by batch_tokens, of similar lengths"
 _IN_MEMORY = "the examples are in memory"
-_WORK = "checkpoints lie in the working folder, from which an interrupted training goes on"
+_WORK = "checkpoints are in the working folder, from which an interrupted training resumes"
 _VALIDATION = "the validation split is scored by whole entities in one piece"
 WITHOUT_EFFECT = {
     **dict.fromkeys(("auto_find_batch_size", "train_sampling_strategy", "length_column_name"), _BATCHES),
@@ -66,7 +66,7 @@ def check_training_args(model: ModelConfig) -> None:
 
 
 def resolve_precision(model: ModelConfig) -> str:
-    """`auto` is bf16 where the hardware computes it natively. Raises InputError for fp16 without a GPU."""
+    """`auto` is bf16 if the hardware computes it natively. Raises InputError for fp16 without a GPU."""
     on_gpu = training_device(model).type == "cuda"
     if model.precision == "fp16" and not on_gpu:
         field = f"models: {model.name}: precision"
@@ -92,7 +92,7 @@ def arguments(model: ModelConfig, work: Path) -> TrainingArguments:
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
         "use_cpu": training_device(model).type == "cpu",
-        "ddp_broadcast_buffers": False,  # positions and the like, the same everywhere
+        "ddp_broadcast_buffers": False,  # positions and similar modules, the same everywhere
         "seed": model.seed,
         "data_seed": model.seed,
         "eval_strategy": "epoch",

@@ -1,4 +1,4 @@
-"""A corpus for training: windows with one label for each predicted word, in batches by token budget."""
+"""Training data: windows with one label per predicted word, in batches by token budget."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,17 +15,19 @@ from nerbench.tasks.training.distributed import ALONE, Ranks
 from nerbench.tasks.training.tokenized import IGNORED, tokenized
 
 BLANK = -1
-"""The index of an item from which nothing is learnt: for a process that a batch has no sentence for."""
-
-
+"""The index of an item without labels, for a process without a sentence in a batch."""
+LENGTH_NOISE = 0.1
+"""Relative noise on lengths before sorting, so that batches differ between epochs. A third of it would avoid most of
+the padding, but lost 0.4 points of F1 (one epoch of a third of CoNLLpp, seven seeds)."""
 Item = dict[str, Any]
 """`input_ids` and `labels` of a window, each a list or an array."""
 Collator = Callable[[Sequence[Item]], dict[str, torch.Tensor]]
-"""Makes a batch of items."""
+"""Makes a batch from items."""
 
 
 class Examples(torch.utils.data.Dataset[Item]):  # type: ignore[misc]
-    """Windows as model inputs, ascending in length; the first piece of each predicted word carries the word's tag."""
+    """Windows as model inputs, in ascending order of length; the first token of each predicted word has the word's
+    tag."""
 
     def __init__(self, corpus: Corpus, tokenizer: LoadedTokenizer, window: int, tags: Sequence[str]) -> None:
         self.corpus = corpus
@@ -50,24 +52,24 @@ class Examples(torch.utils.data.Dataset[Item]):  # type: ignore[misc]
 
     @property
     def lengths(self) -> list[int]:
-        """Pieces of each item, ascending."""
+        """The number of tokens of each item, ascending."""
         lengths: list[int] = self._sizes.tolist()
         return lengths
 
     @property
     def occurring(self) -> set[int]:
-        """The ids of all pieces, special tokens included."""
+        """The ids of all tokens in the data, including special tokens."""
         return set(np.unique(self._ids).tolist())
 
     @property
     def gold(self) -> np.ndarray:
-        """(words,) label indexes of all items' words, one after the other."""
+        """(words,) label indexes of the words of all items."""
         labels: np.ndarray = self._labels[runs_of(self._starts, self._sizes)]
         words: np.ndarray = labels[labels != IGNORED]
         return words
 
     def tagged(self, predicted: np.ndarray) -> list[list[str]]:
-        """Predicted tags (label indexes of all items' words, one after the other) put back into the sentences."""
+        """Assign predicted tags (label indexes of the words of all items) to the sentences."""
         numbers = np.full(self.corpus.n_words, -1)
         numbers[self._words[self._word_runs]] = predicted
         tags = np.array([*self.tags, "O"], object)[numbers].tolist()
@@ -84,7 +86,7 @@ def _sizes(lists: pa.ChunkedArray) -> np.ndarray:
 
 
 def collate(items: Sequence[Item], *, pad: int) -> dict[str, torch.Tensor]:
-    """Pad a batch to its longest item; one that needs no padding needs no mask, and attention is faster without."""
+    """Pad a batch to its longest item. Without padding there is no mask, and attention is faster."""
     lengths = np.array([len(item["input_ids"]) for item in items])
     mask = np.arange(lengths.max()) < lengths[:, None]
     batch = {}
@@ -95,19 +97,12 @@ def collate(items: Sequence[Item], *, pad: int) -> dict[str, torch.Tensor]:
     return batch if mask.all() else batch | {"attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 
-LENGTH_NOISE = 0.1
-"""Relative noise on lengths before sorting, so that batches differ from epoch to epoch.
-
-A third of it would save most of the padding, and lost 0.4 points of F1 (one epoch of a third of CoNLLpp, seven seeds).
-"""
-
-
 class TokenBatches:
-    """A batch sampler: every item once an epoch, batches of about `budget` padded pieces, in random order.
+    """A batch sampler: every item once per epoch, batches of about `budget` tokens with padding, in random order.
 
-    The batch sizes are fixed by the sorted lengths alone, so that every epoch has the same number of steps and the
-    learning-rate schedule is known beforehand. Order and composition depend on (seed, epoch) and nothing else. Of
-    several processes, each takes its part of every batch; a blank item, where there are fewer items than processes.
+    Only the sorted lengths determine the batch sizes, so that every epoch has the same number of steps and the
+    learning-rate schedule is known in advance. Order and composition depend only on (seed, epoch). With several
+    processes, each takes its part of every batch, or a blank item if there are fewer items than processes.
     """
 
     def __init__(self, lengths: Sequence[int], budget: int, seed: int, ranks: Ranks = ALONE) -> None:
@@ -134,7 +129,7 @@ class TokenBatches:
 
 
 class Batches(DataLoader[Any]):  # type: ignore[misc]
-    """The batches of an epoch as tensors on the device; the host does not wait for their copies to a GPU."""
+    """The batches of an epoch as tensors on the device; the host does not wait for copies to a GPU."""
 
     def __init__(self, examples: Examples, sampler: TokenBatches, collate: Collator, device: torch.device) -> None:
         super().__init__(examples, batch_sampler=sampler, collate_fn=collate, pin_memory=device.type == "cuda")

@@ -1,4 +1,4 @@
-"""The processes that train one model together, and what they tell each other."""
+"""The processes that train one model together, and their communication."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ class Ranks:
     """This process among those that train a model together."""
 
     number: int
-    """0 is the one that writes."""
+    """Rank; process 0 writes."""
     count: int
     control: Any = None
-    """The group for messages between the hosts, which wait for no accelerator."""
+    """The group for messages between hosts, which do not wait for an accelerator."""
 
     def broadcast(self, value: int) -> int:
-        """The value of process 0."""
+        """The value of process 0, in all processes."""
         if self.count == 1:
             return value
         message = torch.tensor(value)
@@ -32,7 +32,7 @@ class Ranks:
         return int(message)
 
     def all_gather(self, mine: Any) -> list[Any]:
-        """What each process has, in their order, for all of them."""
+        """The values of all processes, in order, in all processes."""
         if self.count == 1:
             return [mine]
         each: list[Any] = [None] * self.count
@@ -40,7 +40,7 @@ class Ranks:
         return each
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes get here."""
         if self.count > 1:
             distributed.barrier(group=self.control)
 
@@ -49,13 +49,13 @@ ALONE = Ranks(0, 1)
 
 
 def training_device(model: ModelConfig) -> torch.device:
-    """Where a model trains; of several GPUs its processes were shown the chosen ones only. Raises InputError."""
+    """The device for training. A process only sees the GPUs that were chosen for it. Raises InputError."""
     return resolve_device("cuda" if model.device.startswith("cuda") else model.device, f"models: {model.name}: device")
 
 
 @contextmanager
 def ranks(model: ModelConfig) -> Iterator[Ranks]:
-    """Meet the other processes that train a model, if there are any."""
+    """Connect to the other processes that train a model, if there are any."""
     if model.processes == 1:
         yield ALONE
         return

@@ -1,10 +1,10 @@
-"""Layers that train faster: embeddings of the tokens that occur, and dropout from sixteen random bits a number.
+"""Layers that train faster: embeddings of the tokens that occur, and dropout from sixteen random bits per number.
 
-An embedding that no sentence uses has no gradient. AdamW does nothing to it but decay it, in every step by the same
-factor for all of them. So one row stands for them all, and neither the optimizer nor the gradient's norm nor
-checkpoints go through a large vocabulary again and again.
+An embedding that no sentence uses has no gradient. AdamW only decays it, in every step by the same factor for all
+unused embeddings. Therefore, one row represents all of them, and neither the optimizer nor the gradient's norm nor
+checkpoints process a large vocabulary again and again.
 
-It takes them from torch's own generator, whose state checkpoints hold.
+Dropout takes its bits from torch's own generator, whose state checkpoints hold.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,10 +15,10 @@ from transformers import PreTrainedModel
 
 
 class OccurringEmbedding(nn.Embedding):  # type: ignore[misc]
-    """The rows of an embedding that occur, under the ids they have in it, and a row of ones that nothing uses."""
+    """The rows of an embedding that occur, addressed by their ids in the whole embedding, and an unused row of ones."""
 
     def __init__(self, whole: nn.Embedding, occurring: torch.Tensor) -> None:
-        """`occurring`: ids, ascending, the padding's among them if there is one."""
+        """`occurring`: ascending ids, including that of the padding if there is one."""
         number = torch.full((whole.num_embeddings,), -1)
         number[occurring] = torch.arange(len(occurring))
         padding = None if whole.padding_idx is None else int(number[whole.padding_idx])
@@ -29,15 +29,16 @@ class OccurringEmbedding(nn.Embedding):  # type: ignore[misc]
             self.weight[-1] = 1
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """(…) ids of the whole vocabulary to (…, size). Raises IndexError for one that was said not to occur."""
+        """(…) ids of the whole vocabulary to (…, size). Raises IndexError for an id that is not in `occurring`."""
         embedded: torch.Tensor = super().forward(self.number[ids])
         return embedded
 
 
 def shrink_embeddings(network: PreTrainedModel, ids: Iterable[int]) -> Callable[[], None]:
-    """Let `network` learn the embeddings of `ids` only; gives back what makes its vocabulary whole again, once it has.
+    """Make `network` learn only the embeddings of `ids`. Returns a function that restores the whole vocabulary after
+    training.
 
-    An embedding of another kind than torch's, or one whose weights are used elsewhere too, is left as it is.
+    An embedding that is not torch's, or whose weights are shared with other modules, does not change.
     """
     whole = network.get_input_embeddings()
     users = sum(weight is whole.weight for _, weight in network.named_parameters(remove_duplicate=False))
@@ -49,25 +50,25 @@ def shrink_embeddings(network: PreTrainedModel, ids: Iterable[int]) -> Callable[
     learning = OccurringEmbedding(whole, occurring)
     network.set_input_embeddings(learning)
 
-    def widen() -> None:
+    def restore() -> None:
         with torch.no_grad():
             trained = learning.weight.to(whole.weight.device)
-            whole.weight *= trained[-1]  # decayed as the row of ones was
+            whole.weight *= trained[-1]  # decayed like the row of ones
             whole.weight[occurring] = trained[:-1]
         network.set_input_embeddings(whole.to(learning.weight.device))
 
-    return widen
+    return restore
 
 
 STEPS = 1 << 16
-"""A probability is rounded to one of so many."""
+"""Probabilities are rounded to multiples of 1 / STEPS."""
 
 
 class FrugalDropout(nn.Dropout):  # type: ignore[misc]
-    """What nn.Dropout does, at a third of its price on a CPU; its very self on other devices."""
+    """nn.Dropout at a third of its cost on a CPU; on other devices, nn.Dropout itself."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Numbers of any shape, some of them zero and the others scaled up while training."""
+        """The same shape; in training, some numbers are zero and the others scaled up."""
         dropped = round(self.p * STEPS)
         if not self.training or x.device.type != "cpu" or not 0 < dropped < STEPS:
             unchanged: torch.Tensor = super().forward(x)

@@ -1,7 +1,7 @@
 """Fine-tune a token classifier with Trainer. Run as a child: `python -m nerbench.tasks.training.finetune < job.json`.
 
-The job names a ModelConfig, a DatasetConfig, an output folder and a folder of checkpoints, from the newest of which
-training goes on; the events are training steps and evaluations; the result holds what the artifact's manifest records.
+The job names a ModelConfig, a DatasetConfig, an output folder and a folder of checkpoints; training continues from the
+newest checkpoint. The events are training steps and evaluations. The result has what the artifact's manifest records.
 """
 
 import math
@@ -69,12 +69,12 @@ def _what_fits(model: ModelConfig, job: Job, emit: Emit) -> Job:
 def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
     work, output = Path(job["work"]), Path(job["output"])
     with ranks(model) as together:
-        newest = newest_checkpoint(work) if together.number == 0 else None  # it removes torn ones
+        newest = newest_checkpoint(work) if together.number == 0 else None  # this removes torn ones
         resumed_from = together.broadcast(step_of(newest) if newest else 0)
-        lesson = prepare(model, DatasetConfig(**job["dataset"]))
+        setup = prepare(model, DatasetConfig(**job["dataset"]))
         _refuse_another_base(model, job.get("base_sha256"))
         stopping, *others = callbacks(model, emit, together)
-        trainer = make_trainer(model, lesson, work, [stopping, *others], together)
+        trainer = make_trainer(model, setup, work, [stopping, *others], together)
         started = time.perf_counter()
         with room_for(work):
             trainer.train(resume_from_checkpoint=str(work / f"checkpoint-{resumed_from}") if resumed_from else None)
@@ -82,16 +82,16 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
             return {}
         if stopping.reason == "terminated":
             raise RunFailedError(f"stopped at step {trainer.state.global_step}; run again to go on from there")
-        lesson.widen()
+        setup.restore_embeddings()
         with room_for(output):
-            _save(trainer.model, lesson.base.tokenizer, output)
-        return _summary(trainer, sum(lesson.train.lengths)) | {
+            _save(trainer.model, setup.base.tokenizer, output)
+        return _summary(trainer, sum(setup.train.lengths)) | {
             "train_s": stopping.earlier_s + (run_train_s := time.perf_counter() - started),
             "run_train_s": run_train_s,
             "golden": _golden(output, model.name),
             "resumed_from": resumed_from or None,
             "stopped_by": stopping.reason or _stopped_early(trainer),
-            "window": lesson.base.window,
+            "window": setup.base.window,
             "precision": resolve_precision(model),
             "world_size": together.count,
             "batch_tokens": model.batch_tokens,
@@ -100,7 +100,7 @@ def _finetune(model: ModelConfig, job: Job, emit: Emit) -> Job:
 
 
 def _refuse_another_base(model: ModelConfig, expected: str | None) -> None:
-    """Raise RunFailedError where the base is no longer the one that the training was planned for, and is named by."""
+    """Raise RunFailedError if the base has changed since the training was planned and identified."""
     if expected and folder_sha256(str(model.base)) != expected:
         raise RunFailedError(f"the base {model.base} changed while {model.name} was prepared; run again")
 
@@ -112,13 +112,11 @@ def _memory_errors(model: ModelConfig) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if "no executable batch size" in text:
-            remedy = "give a smaller window, or a smaller base"
+            remedy = "give a smaller max_length, or a smaller base"
             raise RunFailedError(f"out of memory even with batch_tokens {SMALLEST_BATCH}; {remedy}") from error
         if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-            problem = (
-                f"out of memory with batch_tokens {model.batch_tokens} and window {model.window or 'of the model'}"
-            )
-            raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller window") from error
+            problem = f"out of memory with batch_tokens {model.batch_tokens} and max_length {model.max_length}"
+            raise RunFailedError(f"{problem}; halve batch_tokens, or give a smaller max_length") from error
         raise
 
 
@@ -131,7 +129,7 @@ def _save(network: PreTrainedModel, tokenizer: LoadedTokenizer, output: Path) ->
 
 
 def _golden(output: Path, name: str) -> Job:
-    """What the saved model says, loaded as a stranger would load it."""
+    """The golden outputs of the saved model, which is loaded like any other model."""
     return record(load_tagger(output, device=torch.device("cpu"), name=name)).model_dump(mode="json")
 
 

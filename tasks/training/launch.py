@@ -1,6 +1,6 @@
-"""The parent's side of training: identify the base, start the child process, keep its folder, record the origin.
+"""The parent's side of training: identify the training, run the child process, and record the provenance.
 
-`plan_training` identifies a training, `reserved` keeps others out of its folder, while `train` and `publish` use it.
+`plan_training` identifies a training. `reserved` locks its working folder while `train` and `publish` use it.
 """
 
 import fcntl
@@ -35,12 +35,20 @@ from nerbench.tasks.environment import code_version, environment, library_versio
 from nerbench.tasks.inference.processes import run_processes, visible_gpus
 from nerbench.tasks.runs import utc_now
 
+log = logging.getLogger(__name__)
+KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})
+"""Results of the child that have their own field."""
+FINISHED = "trained.json"
+"""The record of a finished training, in its working folder."""
+SEEN = ("train", "validation")
+"""The splits that training reads: one to learn from, one to select the best epoch."""
+
 
 def base_source(model: ModelConfig) -> BaseSource | None:
-    """The model that is fine-tuned, with its digest or commit; None for one that begins with random weights.
+    """The base model with its digest or commit; None if training starts from random weights.
 
-    Raises UnsafeArtifactError for a folder that must not be loaded, and like `hub_models.resolve` for a model of the
-    Hub.
+    Raises UnsafeArtifactError for a folder that must not be loaded, and for a model of the Hub like
+    `hub_models.resolve`.
     """
     if not isinstance(model.base, str):
         return None
@@ -51,49 +59,39 @@ def base_source(model: ModelConfig) -> BaseSource | None:
 
 
 def folder_sha256(folder: str) -> str:
-    """The `model_sha256` that a folder has if it is published, also of one that lacks what a published model needs."""
+    """The `model_sha256` that a folder gets when it is published, even if it is not publishable yet."""
     root = open_root(folder)
     return sha256_hex(
         canonical_json(sorted([file, root.sha256(file)] for file in root.files() if hub_models.is_safe(file)))
     )
 
 
-log = logging.getLogger(__name__)
-
-KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})
-"""What the child tells that has a field of its own."""
-FINISHED = "trained.json"
-"""The record of a training that came to its end, in its working folder."""
-SEEN = ("train", "validation")
-"""The splits that training reads: one to learn from, one to choose the best epoch by."""
-
-
 class TrainingPlan(Section):
-    """What is trained on which words, and where: the same in every process that means the same."""
+    """What to train on which words, and where; equal plans are equal in all processes."""
 
     model: ModelConfig
     dataset: DatasetConfig
     corpora: tuple[CorpusDigest, ...]
     base: BaseSource | None
     work: str
-    """The working folder, named by all of these."""
+    """The working folder, named by all other fields."""
 
 
 class TrainedModel(Section):
-    """A fine-tuned model in a local folder, ready to be published."""
+    """A fine-tuned model in a local folder, ready for publication."""
 
     name: str
     folder: str
     provenance: Provenance
     golden: Golden | None = None
     train_s: float
-    """Seconds of training in the run that made this; the provenance has those of all runs that it took."""
+    """Seconds of training in the run that made it; the provenance has those of all runs that it took."""
 
 
 def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
     """Identify a training by its configuration, its words and tags, and the content of its base.
 
-    Where the model is pushed to does not matter. Raises CorpusError, InputError for `training_args` that cannot be, and
+    The target of a push to the Hub does not matter. Raises CorpusError, InputError for invalid `training_args`, and
     like `base_source`.
     """
     if model.training_args:
@@ -102,19 +100,19 @@ def plan_training(model: ModelConfig, dataset: DatasetConfig) -> TrainingPlan:
         check_training_args(model)
     model = model.model_copy(update={"push_to_hub": False, "hub_model_id": None})
     base, corpora = base_source(model), _corpora(dataset)
-    parts = [model, *corpora, *([base] if base else [])]
-    identity = sha256_hex(canonical_json([part.model_dump(mode="json") for part in parts]))
+    seen = [part.model_dump(mode="json") for part in (*corpora, *([base] if base else []))]
+    identity = sha256_hex(canonical_json([model.as_recorded(), *seen]))
     work = cache_folder() / "training" / identity[:32]
     return TrainingPlan(model=model, dataset=dataset, corpora=corpora, base=base, work=str(work))
 
 
 @contextmanager
 def reserved(plan: TrainingPlan) -> Iterator[None]:
-    """Hold the working folder, from before training until after publication; whoever else wants it waits.
+    """Lock the working folder from before training until after publication; other processes wait.
 
-    Two processes in one folder would tear each other's checkpoints, or remove what the other publishes.
+    Two processes in one folder would damage each other's checkpoints, or remove what the other one publishes.
     """
-    lock = Path(f"{plan.work}.lock")  # beside the folder, which the publication removes
+    lock = Path(f"{plan.work}.lock")  # beside the folder, because publication removes the folder
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:
         try:
@@ -126,10 +124,10 @@ def reserved(plan: TrainingPlan) -> Iterator[None]:
 
 
 def train(plan: TrainingPlan, on_event: Callable[[Job], None]) -> TrainedModel:
-    """Fine-tune in a child process; `on_event` hears its steps and evaluations. Raises like `run_child`.
+    """Fine-tune in a child process; `on_event` gets its steps and evaluations. Raises like `run_child`.
 
-    Training goes on from the newest checkpoint that an interrupted run left in the working folder. A model that a run
-    finished there, but could not publish, is not trained again.
+    Training continues from the newest checkpoint that an interrupted run left in the working folder. A model that a run
+    finished, but could not publish, is not trained again.
     """
     model, work = plan.model, Path(plan.work)
     output = work / "model"
@@ -172,7 +170,7 @@ def _finetune(plan: TrainingPlan, on_event: Callable[[Job], None]) -> Job:
 
 
 def _finished(work: Path) -> TrainedModel | None:
-    """The model of a training that came to its end; its folder is whole, as the record is written last."""
+    """The model of a finished training. Its folder is complete, because the record is written last."""
     try:
         return TrainedModel.model_validate_json((work / FINISHED).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -180,7 +178,7 @@ def _finished(work: Path) -> TrainedModel | None:
 
 
 def _job(plan: TrainingPlan) -> Job:
-    """What the child is told; a base of the Hub as the commit that the plan names, though its branch may move."""
+    """The job of the child. A base on the Hub is named by the commit in the plan, because its branch may move."""
     pinned = {"revision": plan.base.revision} if plan.base and plan.base.revision else {}
     return {
         "model": plan.model.model_copy(update=pinned).model_dump(mode="json"),
@@ -192,11 +190,11 @@ def _job(plan: TrainingPlan) -> Job:
 
 
 def publish(trained: TrainedModel, store: str, run_id: str | None = None) -> ArtifactRef:
-    """Publish a trained model, as what that run made, and remove its working folder."""
+    """Publish a trained model as a result of that run, and remove its working folder."""
     folder = Path(trained.folder)
     provenance = trained.provenance.model_copy(update={"run_id": run_id} if run_id else {})
     artifact = Store(store).publish(folder, trained.name, provenance, trained.golden)
-    (folder.parent / FINISHED).unlink(missing_ok=True)  # first: it says that the rest is whole
+    (folder.parent / FINISHED).unlink(missing_ok=True)  # first, because it means that the rest is complete
     shutil.rmtree(folder.parent, ignore_errors=True)
     return artifact
 
@@ -229,12 +227,12 @@ def _files(dataset: DatasetConfig, split: str) -> tuple[CorpusFile, ...]:
 def _provenance(plan: TrainingPlan, result: Job) -> Provenance:
     here, model = environment(), plan.model
     facts = {key: value for key, value in result.items() if key not in KEPT_ELSEWHERE}
-    configuration = [model.model_dump(mode="json"), plan.dataset.model_dump(mode="json")]
+    configuration = [model.as_recorded(), plan.dataset.model_dump(mode="json")]
     return Provenance(
         created_at=utc_now(),
         base_model=plan.base,
         corpora=plan.corpora,
-        training=model.model_dump(mode="json") | facts,
+        training=model.as_recorded() | facts,
         configuration_sha256=sha256_hex(canonical_json(configuration)),
         train_s=result["train_s"],
         seed=model.seed,

@@ -46,9 +46,9 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def train_tokenizer(sentences: Iterable[Iterable[str]], vocabulary: int, window: int) -> PreTrainedTokenizerFast:
     """Train a cased WordPiece tokenizer of at most `vocabulary` entries; the same words give the same tokenizer.
 
-    The trainer numbers the continuation characters in a hash order that differs between processes. Naming them
-    in sorted order beforehand, as special tokens, takes that freedom away; a tokenizer built anew from the vocabulary
-    then treats them as ordinary pieces.
+    The trainer numbers the continuation characters in a hash order that differs between processes. Adding them
+    beforehand as special tokens, in sorted order, makes the order deterministic. A new tokenizer with that vocabulary
+    then treats them as ordinary tokens.
     """
     words = [word for sentence in sentences for word in sentence]
     draft = _tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -82,18 +82,18 @@ def _tokenizer(model: models.Model) -> Tokenizer:
 
 
 class Base(NamedTuple):
-    """A model that has not learnt its labels yet."""
+    """A model with a head that has not been trained."""
 
     network: PreTrainedModel
     tokenizer: LoadedTokenizer
     window: int
-    """Pieces a window, special tokens included."""
+    """Maximum number of tokens per window, including special tokens."""
 
 
 def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> Base:
-    """The model with a fresh head for `tags`; a tokenizer that must be trained learns from `train`.
+    """The model with a new head for `tags`; a new tokenizer is trained on `train`.
 
-    Raises InputError where the base cannot be loaded, or has no such setting as is given.
+    Raises InputError if the base cannot be loaded or lacks one of the given settings.
     """
     labels = {"id2label": dict(enumerate(tags)), "label2id": {tag: i for i, tag in enumerate(tags)}}
     with one_line(f"models: {model.name}: base", REACHABLE):
@@ -102,7 +102,7 @@ def build(model: ModelConfig, train: Corpus, tags: Sequence[str]) -> Base:
         else:
             network, tokenizer = _from_checkpoint(model, model.base, labels)
     limit = tokenizer.wrapper.model_max_length
-    return Base(network, tokenizer, usable_window(network.config.to_dict(), limit, model.window))
+    return Base(network, tokenizer, usable_window(network.config.to_dict(), limit, model.max_length))
 
 
 def _from_configuration(
@@ -142,7 +142,7 @@ def _from_checkpoint(model: ModelConfig, base: str, labels: dict[str, Any]) -> t
     misfits = {key for key, *_ in loading["mismatched_keys"]}
     if of_body := sorted(key for key in misfits if key.startswith(body)):
         problem = f"the weights of {base} have another shape ({of_body[0]})"
-        raise InputError(f"models: {model.name}: config_overrides", problem, "override nothing that they depend on")
+        raise InputError(f"models: {model.name}: config_overrides", problem, "do not override what they depend on")
     taken_over = all(key.startswith(body) for key in misfits | loading["missing_keys"])
     if taken_over and known.id2label != config.id2label:
         _renew_head(network)
@@ -150,7 +150,7 @@ def _from_checkpoint(model: ModelConfig, base: str, labels: dict[str, Any]) -> t
 
 
 def _renew_head(network: PreTrainedModel) -> None:
-    """Replace the head of a classifier of just as many labels, but other ones, or in another order."""
+    """Replace the head of a classifier that has as many labels, but other ones, or in another order."""
     fresh = AutoModelForTokenClassification.from_config(network.config, dtype=torch.float32)
     for name, module in fresh.named_children():
         if name != network.base_model_prefix:
@@ -158,23 +158,23 @@ def _renew_head(network: PreTrainedModel) -> None:
 
 
 def _check_settings(field: str, settings: Iterable[str], known: PreTrainedConfig) -> None:
-    # transformers would keep an unknown one beside the others, and never read it
+    # transformers would keep an unknown setting beside the others, and never read it
     if unknown := [key for key in settings if not hasattr(known, key)]:
         raise InputError(field, f"a {known.model_type} model has no setting {unknown[0]}", "check its spelling")
 
 
 class TrainingSetup(NamedTuple):
-    """A model, the examples it learns from, and those it is judged by."""
+    """A model, the examples to train on, and those to validate on."""
 
     base: Base
     train: Examples
     held_out: Examples
-    widen: Callable[[], None]
-    """Gives the network its whole vocabulary back, once it has learnt."""
+    restore_embeddings: Callable[[], None]
+    """Restores the network's whole vocabulary after training."""
 
     @property
     def pad(self) -> int:
-        """The id of padding."""
+        """The padding id."""
         return self.base.tokenizer.special.pad
 
 
@@ -191,23 +191,23 @@ def prepare(model: ModelConfig, dataset: DatasetConfig) -> TrainingSetup:
 
 
 def make_trainer(
-    model: ModelConfig, lesson: TrainingSetup, work: Path, callbacks: Sequence[TrainerCallback], ranks: Ranks = ALONE
+    model: ModelConfig, setup: TrainingSetup, work: Path, callbacks: Sequence[TrainerCallback], ranks: Ranks = ALONE
 ) -> TaggerTrainer:
-    """The Trainer of a lesson; checkpoints go to `work`. It changes settings of torch for the whole process."""
+    """The Trainer of a setup, with checkpoints in `work`. It changes settings of torch for the whole process."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
-    # Attention with dropout has no kernel of its own on a CPU; what stands in would compute bf16 in fp32, slowly.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that takes time
+    # On a CPU, attention with dropout has no kernel of its own; its replacement would compute bf16 slowly, in fp32.
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(training_device(model).type == "cpu")
-    use_frugal_dropout(lesson.base.network)
+    use_frugal_dropout(setup.base.network)
     trainer = TaggerTrainer(
         model_config=model,
-        validation=Validation(lesson.held_out, lesson.pad, ranks),
-        model=lesson.base.network,
+        validation=Validation(setup.held_out, setup.pad, ranks),
+        model=setup.base.network,
         args=arguments(model, work),
-        train_dataset=lesson.train,
-        data_collator=partial(collate, pad=lesson.pad),
-        processing_class=lesson.base.tokenizer.wrapper,
-        compute_metrics=metrics_of(model.compute_metrics, lesson.held_out),
+        train_dataset=setup.train,
+        data_collator=partial(collate, pad=setup.pad),
+        processing_class=setup.base.tokenizer.wrapper,
+        compute_metrics=metrics_of(model.compute_metrics, setup.held_out),
         callbacks=[*callbacks],
     )
     if ranks.number:

@@ -1,4 +1,4 @@
-"""Training that tells how far it is, stops in good order, and goes on from where it stopped."""
+"""Callbacks for training that reports progress, stops in an orderly way, and resumes from where it stopped."""
 
 import math
 import shutil
@@ -19,17 +19,17 @@ from nerbench.tasks.config.user_code import explain, load_function
 from nerbench.tasks.training.distributed import ALONE, Ranks
 
 STATE_FILE = "trainer_state.json"
-"""What the Trainer writes last: a checkpoint without it is torn."""
+"""The Trainer writes it last: a checkpoint without it is torn."""
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Tells the parent about steps and evaluations, and stops at a loss that is no number."""
+    """Reports steps and evaluations to the parent, and stops at a loss that is not finite."""
 
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-        """The first process forwards what the Trainer logs; raises RunFailedError for a loss that is not finite."""
+        """Forward the Trainer's log from the first process. Raises RunFailedError for a loss that is not finite."""
         broadcast = logs or {}
         refuse_no_number(broadcast.get("loss", 0.0), state.global_step)
         if state.is_world_process_zero:
@@ -38,13 +38,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
 
 def refuse_no_number(loss: float, step: int) -> None:
-    """Raise RunFailedError for a loss that is no finite number."""
+    """Raise RunFailedError for a loss that is not finite."""
     if not math.isfinite(loss):
         raise RunFailedError(f"the loss is {loss} at step {step}; lower learning_rate, or train in fp32")
 
 
 class ControlFlags(IntFlag):
-    """What is to be done after a step."""
+    """What to do after a step."""
 
     EVALUATE = auto()
     SAVE = auto()
@@ -52,28 +52,27 @@ class ControlFlags(IntFlag):
 
 
 def kept(callback: TrainerCallback, state: Any, name: str) -> Any:
-    """An attribute of a callback as the checkpoint has it that training goes on from; its first value at the start.
+    """An attribute of a callback from the checkpoint from which training resumes; at the start, its first value.
 
-    Trainer can restore callbacks by itself, but then makes new ones, and restores the order to stop too.
+    Trainer can restore callbacks itself, but then makes new ones, and also restores the instruction to stop.
     """
     return state.stateful_callbacks[type(callback).__name__]["attributes"][name]
 
 
 class Patience(EarlyStoppingCallback):  # type: ignore[misc]
-    """Early stopping that a resumption does not give new patience."""
+    """Early stopping whose count of epochs survives a resumption."""
 
     def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
-        """Go on counting."""
+        """Continue the count."""
         super().on_train_begin(args, state, control)
         self.early_stopping_patience_counter = kept(self, state, "early_stopping_patience_counter")
 
 
 class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
-    """Saves now and then within an epoch, and ends training in good order at SIGTERM or when time is up.
+    """Saves regularly within an epoch, and ends training in an orderly way at SIGTERM or when the time is up.
 
-    The time limit is of the training as a whole: a checkpoint holds the seconds that led to it.
-
-    Of several processes the first decides: all do the same after the same step.
+    The time limit applies to the whole training: a checkpoint has the seconds up to it. Of several processes, the first
+    one decides, and all do the same after the same step.
     """
 
     def __init__(self, checkpoint_s: float, time_limit_s: float | None, ranks: Ranks = ALONE) -> None:
@@ -81,7 +80,7 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
         self.ranks = ranks
         self.time_limit_s = time_limit_s or math.inf
         self.earlier_s = 0.0
-        """Seconds of training up to the checkpoint that this run goes on from."""
+        """Seconds of training up to the checkpoint from which this run resumes."""
         self.started: float | None = None
         self.saved = time.monotonic()
         self.reason: str | None = None
@@ -97,15 +96,15 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
         return self.earlier_s + (0.0 if self.started is None else time.monotonic() - self.started)
 
     def state(self) -> dict[str, Any]:
-        """What checkpoints hold."""
+        """The state to save in checkpoints."""
         return {"args": {}, "attributes": {"spent_s": self.spent_s}}
 
     def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
-        """Start the clock, or go on with it."""
+        """Start or continue the clock."""
         self.earlier_s, self.started = kept(self, state, "spent_s"), time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
-        """Between two steps is the only place to stop at."""
+        """Training can only stop between two steps."""
         orders = ControlFlags(self.ranks.broadcast(self._decide() if self.ranks.number == 0 else 0))
         if float(state.epoch).is_integer() and args.eval_strategy == "epoch" and args.save_strategy == "epoch":
             orders &= (
@@ -129,7 +128,7 @@ class Stopping(TrainerCallback, ExportableState):  # type: ignore[misc]
 
 
 def callbacks(model: ModelConfig, emit: Emit, ranks: Ranks = ALONE) -> list[TrainerCallback]:
-    """What accompanies the training of a model; the first is a Stopping. Raises InputError like `load_function`."""
+    """The callbacks of a training; the first one is a Stopping. Raises InputError like `load_function`."""
     patience = [Patience(model.early_stopping)] if model.early_stopping else []
     own = [_user_callback(name) for name in model.callbacks]
     return [Stopping(model.checkpoint_s, model.time_limit_s, ranks), Progress(emit), *patience, *own]
@@ -146,7 +145,7 @@ def _user_callback(name: str) -> TrainerCallback:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; torn ones, of which a kill leaves one at most, are removed."""
+    """The newest complete checkpoint. Removes torn ones, of which a kill leaves at most one."""
     complete = []
     for checkpoint in folder.glob("checkpoint-*"):
         if (checkpoint / STATE_FILE).exists():

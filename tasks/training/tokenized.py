@@ -1,13 +1,13 @@
-"""A corpus cut into windows of tokens with their labels, by `Dataset.map`: kept on disk for the next model like it.
+"""A corpus cut into windows of tokens with labels, by `Dataset.map`, and kept on disk for other models.
 
-The file is named by a digest of all that it depends on, so models with the same tokenizer, window and labels share it,
-in whatever process they are trained. Measured by `tests/benchmarks/corpus_datasets.py`, one core, 46 thousand and 4.6
-million words: 0.21 s and 23.5 s the first time, where lists in memory took 0.21 s and 22.7 s; 0.03 s and 2.9 s after
-that, digests and the check of the file included, where lists took as long again. The peak for 4.6 million words fell
-from 1,191 to 562 MB.
+The file is named by a digest of everything that it depends on, so models with the same tokenizer, window and labels
+share it, whatever process trains them. Measured by `tests/benchmarks/corpus_datasets.py`, on one core, with 46 thousand
+and 4.6 million words: 0.21 s and 23.5 s the first time (lists in memory: 0.21 s and 22.7 s); 0.03 s and 2.9 s after
+that, including digests and the check of the file (lists: as before). The peak for 4.6 million words fell from 1,191 to
+562 MB.
 
-Inference keeps its own (`tokenize_once`): importing `datasets` costs 0.9 s and 77 MB, which a training needs anyway
-for Trainer, but a run that finds its predictions in the cache does not.
+Inference has its own cache (`tokenize_once`): importing `datasets` takes 0.9 s and 77 MB, which training needs anyway
+for Trainer, but not a run whose predictions are cached.
 """
 
 import logging
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 IGNORED = -100
-"""The label of pieces that the loss leaves out: special tokens, later pieces, words of another window."""
+"""The label of tokens without loss: special tokens, later tokens of a word, words of another window."""
 KEPT = 8
-"""Files, of those that were used last."""
+"""Number of files to keep, those used last."""
 _VERSION = 1
-"""Of what `map` computes; a change makes other files."""
+"""The version of the computation in `map`; another version makes other files."""
 _SENTENCES = 8192
-"""Sentences a batch: words that come again in it are tokenized once."""
+"""Sentences per batch: words that recur in it are tokenized once."""
 
 
 def tokenized(corpus: Corpus, tokenizer: LoadedTokenizer, window: int, tags: Sequence[str]) -> "Dataset":
-    """A row a window, in the order of the sentences, memory-mapped.
+    """One row per window, in the order of the sentences, memory-mapped.
 
-    Columns: `input_ids`; `labels`, the number in `tags` at the first piece of each word that the window predicts (0 for
-    a tag that is not in `tags`), else IGNORED; `words`, the positions of these words in the corpus.
+    Columns: `input_ids`; `labels`, the number in `tags` at the first token of each word that the window predicts (0 for
+    a tag that is not in `tags`), otherwise IGNORED; `words`, the positions of these words in the corpus.
     """
     from datasets import Dataset, Features, List, Value
 
@@ -134,7 +134,7 @@ def _lists(values: np.ndarray, sizes: Sequence[int] | np.ndarray) -> pa.ListArra
 
 
 def _drop_old(folder: Path) -> None:
-    """Remove all but the files that were used last; who has one mapped keeps it."""
+    """Remove all but the files used last. Processes that have one mapped keep it."""
     for file in sorted(folder.glob("*.arrow"), key=_used, reverse=True)[KEPT:]:
         file.unlink(missing_ok=True)
 

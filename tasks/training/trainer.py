@@ -16,9 +16,10 @@ from nerbench.tasks.training.validation import Validation
 def token_loss(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Cross-entropy, summed, over the number of labels in the whole step's batches, on all processes.
+    """Cross-entropy, summed, divided by the number of labels in the whole step's batches on all processes.
 
-    By default every label of these outputs counts. So neither accumulation nor processes change what a step learns.
+    By default, every label of these outputs counts. Therefore, neither accumulation nor the number of processes changes
+    a step.
     """
     logits = outputs.logits.flatten(0, -2).float()
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
@@ -26,10 +27,11 @@ def token_loss(
 
 
 class TaggerTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose batches are made by token budget, and which stops at a loss that is no number.
+    """A Trainer with batches by token budget that stops at a loss that is not finite.
 
-    Each override has a comment with what it gains. Those of `_prepare_inputs`, `training_step`, `log`, `store_flos` and
-    `_finalize_training` gained nothing; that of `floating_point_ops` 0.4 ms of a step's 270 (AMD EPYC, two cores).
+    Each override has a comment with its measured gain. Overrides of `_prepare_inputs`, `training_step`, `log`,
+    `store_flos` and `_finalize_training` would gain nothing, and one of `floating_point_ops` 0.4 ms of a step's 270
+    (AMD EPYC, two cores).
     """
 
     control: TrainerControl
@@ -48,12 +50,12 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     def _loss(self, *arguments: Any, **options: Any) -> torch.Tensor:
         loss = token_loss(*arguments, **options)
-        if loss.device.type == "cpu":  # elsewhere a look would wait for the device; Progress looks when it is told
+        if loss.device.type == "cpu":  # reading would wait for a GPU; Progress checks the logged loss
             refuse_no_number(loss.item(), self.state.global_step + 1)
         return loss
 
     def evaluate(self, *_: Any, metric_key_prefix: str = "eval", **__: Any) -> dict[str, float]:
-        """Judge the model by the validation split, as Trainer would, but by whole entities and on all processes."""
+        """Evaluate the model on the validation split, as Trainer would, but by whole entities and on all processes."""
         # 600 sentences of CoNLLpp, MiniLM-L6, AMD EPYC, batches of 32: 16 s of CPU by length, 22 s as they come → 9 s.
         predicted, loss = self.validation.predict(self.model, self.args.device)
         gold = self.validation.examples.gold
@@ -64,7 +66,8 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
     def _save_rng_state(self, output_dir: str) -> None:
-        """Every process's own; the checkpoint's last file is written when all of them are there."""
-        # No gain in speed: without it, a kill could leave a checkpoint that looks complete and lacks a process's state.
+        """Each process saves its own state; the checkpoint's last file is written when all states exist."""
+        # No gain in speed: without it, a kill could leave a checkpoint that looks complete and lacks the state of a
+        # process.
         super()._save_rng_state(output_dir)
         self.ranks.wait()

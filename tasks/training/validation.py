@@ -22,11 +22,11 @@ from nerbench.tasks.training.distributed import Ranks
 from nerbench.tasks.training.tokenized import IGNORED
 
 Sentences = Sequence[Sequence[str]]
-"""Tags, sentence by sentence."""
+"""Tags by sentence."""
 
 
 def entity_scores(predictions: Sentences, references: Sentences) -> dict[str, float]:
-    """Micro-averaged entity scores of IOB2 tags and token accuracy; what is undefined is 0, as in seqeval."""
+    """Micro-averaged entity scores of IOB2 tags and token accuracy; undefined numbers are 0, as in seqeval."""
     predicted, gold = ([tag for sentence in tags for tag in sentence] for tags in (predictions, references))
     words = from_tags(
         gold,
@@ -77,11 +77,11 @@ def metrics_of(scorer: str, examples: Examples) -> Callable[[EvalPrediction], di
 
 
 class Validation(NamedTuple):
-    """A held-out corpus, and the processes that share it."""
+    """A validation corpus, and the processes that share it."""
 
     examples: Examples
     pad: int
-    """The id of padding."""
+    """The padding id."""
     ranks: Ranks
 
     def predict(self, network: nn.Module, device: torch.device) -> tuple[np.ndarray, float]:
@@ -103,7 +103,7 @@ class Validation(NamedTuple):
     def _forward(
         self, network: nn.Module, device: torch.device, runs: Sequence[range]
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Labels of the words, and the sum of their losses, of each batch; nothing waits for the device."""
+        """Labels of the words and the sum of their losses, for each batch; does not wait for the device."""
         pinned = device.type == "cuda"
         loader = DataLoader(
             self.examples, batch_sampler=runs, collate_fn=partial(collate, pad=self.pad), pin_memory=pinned
@@ -117,7 +117,7 @@ class Validation(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a model says of a batch."""
+    """A model's outputs for a batch."""
 
     labels: np.ndarray
     """(words,) label indexes."""

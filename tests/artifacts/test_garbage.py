@@ -111,7 +111,7 @@ def test_a_manifest_that_cannot_be_read_protects_everything(
     found = find_garbage(store, now=LATER)
     flip(root, f"models/toy/manifests/{ref.artifact_id}.json")
     for collect in (lambda: find_garbage(store, now=LATER), lambda: remove_garbage(store, found)):
-        with pytest.raises(CorruptArtifactError, match="needs is not known, so nothing is removed"):
+        with pytest.raises(CorruptArtifactError, match="needs is unknown, so nothing is removed"):
             collect()
     assert root.exists(found[0].path)
 

@@ -66,7 +66,7 @@ LIES = {
     "true for one": ({"a": tensor(shape=(True,))}, bytes(4), None, "can be read"),
     "overlapping": ({"a": tensor(), "b": tensor()}, bytes(4), None, "overlap"),
     "a gap": ({"a": tensor(offsets=(4, 8))}, bytes(8), None, "leave gaps"),
-    "truncated": ({"a": tensor()}, bytes(3), None, "3 bytes of tensors, and its header tells of 4"),
+    "truncated": ({"a": tensor()}, bytes(3), None, "3 bytes of tensors, but its header describes 4"),
     "longer": ({"a": tensor()}, bytes(5), None, "5 bytes of tensors"),
 }
 

@@ -52,7 +52,7 @@ def use(location: str, site: Path, **environment: str) -> subprocess.CompletedPr
 
 
 def example() -> str:
-    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/stores.md").read_text(), re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", (ROOT / "docs/reference/stores.md").read_text(), re.DOTALL)
     assert found
     return found[1]
 

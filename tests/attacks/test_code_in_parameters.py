@@ -223,10 +223,10 @@ def test_a_models_settings_load_no_code(settings: dict[str, object]) -> None:
 
 TRAINING = frozenset(
     "batch_tokens callbacks checkpoint_s compute_metrics device early_stopping epochs gradient_accumulation "
-    "learning_rate precision processes seed seeds time_limit_s training_args vocabulary warmup weight_decay "
-    "window".split()
+    "learning_rate max_length precision processes seed seeds time_limit_s training_args vocabulary warmup "
+    "weight_decay".split()
 )
-"""What parameters may say of how a model is trained; deployments/README.md says the same."""
+"""What parameters may say of how a model is trained; docs/how-to/operate.md says the same."""
 
 
 def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
@@ -253,13 +253,13 @@ def test_a_run_sets_no_path_host_or_plugin_of_the_trainer(
     name: str, value: object, folder: Path, started_by_api: None
 ) -> None:
     model = ModelConfig(name="m", base={"model_type": "bert"}, training_args={name: value})
-    with pytest.raises(InputError, match=f"training_args.{name}: is nothing that the parameters of a run may set"):
+    with pytest.raises(InputError, match=f"training_args.{name}: cannot be set in the parameters of a run"):
         configuration(Config(models=(model,)), ())
 
 
 def test_a_run_pushes_no_model_with_the_worker_s_token(folder: Path, started_by_api: None) -> None:
     model = ModelConfig(name="m", base={"model_type": "bert"}, push_to_hub=True, hub_model_id="evil/x")
-    with pytest.raises(InputError, match="m: push_to_hub: is nothing that the parameters of a run may set"):
+    with pytest.raises(InputError, match="m: push_to_hub: cannot be set in the parameters of a run"):
         configuration(Config(models=(model,)), ())
 
 

@@ -92,7 +92,7 @@ def test_a_location_that_the_worker_does_not_name(folder: Path, location: str) -
         {"gate": {"baseline": f"{location}/x"}},
     ):
         config = Config.model_validate(data)
-        with pytest.raises(InputError, match="is nothing that the parameters of a run may name"):
+        with pytest.raises(InputError, match="cannot be named in the parameters of a run"):
             configuration(config, ())
 
 

@@ -196,5 +196,5 @@ def test_what_was_looked_through_is_what_was_meant(places: dict[str, bytes]) -> 
         assert b"password" in places[shared]
     assert b"subprocess.py, outside the code that may be loaded" in database
     assert b"${AWS_SECRET_ACCESS_KEY} may not be used in the parameters of a run" in database
-    assert b"'/etc/passwd' is nothing that the parameters of a run may name" in database
+    assert b"'/etc/passwd' cannot be named in the parameters of a run" in database
     assert any("prefect.engine" in arguments for arguments in places["process arguments"].decode().split("\n"))

@@ -79,8 +79,9 @@ class Products:
 
     @torch.inference_mode()
     def floors(self) -> dict[str, Seconds]:
-        """Seconds for the whole work by each kernel that this processor has: every shape at its own rate, attention at
-        their mean.
+        """Seconds for the whole work by each kernel that this processor has.
+
+        Every shape counts at its own rate, attention at their mean.
         """
         kernels: dict[str, Callable[[tuple[int, int]], object]] = {
             "torch": lambda shape: nn.functional.linear(*self._shapes[shape])

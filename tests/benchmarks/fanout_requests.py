@@ -2,7 +2,8 @@
 
 `python tests/benchmarks/fanout_requests.py [--models 10,20,40]` benchmarks so many models from cached predictions, a
 first night and a second one, against an S3 of our own (moto), without Prefect, and prints the requests a model by kind.
-Comparing with earlier nights (`benchmark.frozen`) is counted apart: it reads the scores of every model for each.
+Comparing with earlier runs (`benchmark.check_reproducibility`) is counted apart: it reads the scores of every
+model for each.
 """
 
 import argparse

@@ -63,7 +63,7 @@ def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
             "store": f"{where}/store",
             "results": f"{where}/results",
             "datasets": [{"name": "own", "files": {"test": str(test)}}],
-            "benchmark": {"speed": False, "report": False, "frozen": False, "device": "cpu"},
+            "benchmark": {"speed": False, "report": False, "check_reproducibility": False, "device": "cpu"},
         }
     )
     (folder / "config.json").write_text(config.model_dump_json())

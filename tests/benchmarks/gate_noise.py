@@ -17,7 +17,7 @@ from statistics import median, quantiles
 import numpy as np
 
 from nerbench.artifacts.references import resolve_one
-from nerbench.tasks.comparison.speed_gate import RATE, UNDISTURBED, same_rate
+from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, same_rate
 from nerbench.tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.measuring.latency_sample import PASSES, measure
@@ -36,14 +36,14 @@ def collect(model: Path, words: str, number: int, keep: Path) -> None:
     for _ in range(number):
         (row,) = measure(artifact, corpus, BenchmarkConfig(device="cpu"), PASSES)["speed"]
         with keep.open("a") as lines:
-            print(json.dumps({name: row[name] for name in (UNDISTURBED, RATE, "background_cores")}), file=lines)
+            print(json.dumps({name: row[name] for name in (LATENCY, RATE, "background_cores")}), file=lines)
 
 
 def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:
     """Whether the gate says no to a night; None where it cannot say. `again` is measured where it must be."""
-    seconds = [tonight[UNDISTURBED] * factor, again[UNDISTURBED] * factor]
-    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one[UNDISTURBED]), seconds)):
-        comparable = [one[UNDISTURBED] for one in window if same_rate(one, night)][-GATE.nights :]
+    seconds = [tonight[LATENCY] * factor, again[LATENCY] * factor]
+    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one[LATENCY]), seconds)):
+        comparable = [one[LATENCY] for one in window if same_rate(one, night)][-GATE.runs :]
         found = slowdown(comparable, min(looks), margin=GATE.slowdown / 100, confidence=GATE.confidence)
         if found is None or not found.is_suspicious:
             return None if found is None else False
@@ -53,7 +53,7 @@ def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float 
 def simulate(nights: Sequence[Night], random: np.random.Generator) -> dict[str, float]:
     """Shares over many histories."""
     alarms = caught = silent = 0
-    before = 3 * GATE.nights
+    before = 3 * GATE.runs
     for _ in range(HISTORIES):
         at = random.integers(0, len(nights) - 1, before + NIGHTS)
         drawn, following = [nights[i] for i in at], [nights[i + 1] for i in at]
@@ -83,7 +83,7 @@ def main() -> None:
     if arguments.model:
         collect(arguments.model, arguments.words, arguments.measurements, arguments.keep)
     nights = [json.loads(line) for line in arguments.keep.read_text().splitlines()]
-    for name, unit in ((UNDISTURBED, 1e3), (RATE, 1e-9)):
+    for name, unit in ((LATENCY, 1e3), (RATE, 1e-9)):
         values = sorted(unit * night[name] for night in nights)
         low, high = quantiles(values, n=20)[0], quantiles(values, n=20)[-1]
         print(f"{name}: median {median(values):.2f}, 5 to 95 %: {low:.2f} … {high:.2f} ({len(values)} measurements)")

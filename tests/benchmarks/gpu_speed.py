@@ -6,6 +6,7 @@ different sentences. It needs a CUDA device.
 
 - *tokenize*: words to windows on the CPU; *forward*: the windows' forward passes, waited for at the end
 - *end to end*: words in memory to tags in memory; best is the larger of the two before
+- *peak memory*: what torch allocated on the device at most, end to end, the weights included
 - *MFU*: FLOPs of the pieces without padding, over the forward time, over the peak: the given one (of a data sheet),
   else the rate of a large product measured here
 """
@@ -36,27 +37,33 @@ PIPELINE_SHARE = 20
 """pipeline() gets every twentieth sentence; its time is scaled up."""
 
 
-def save_random(folder: Path, family: str) -> Path:
-    """A random token classifier of a family's default size, with a tokenizer for the made-up words."""
+def save_random(folder: Path, family: str, **changes: Any) -> Path:
+    """A random token classifier of a family's default size, with changes, and a tokenizer for the made-up words."""
     import transformers
 
     from nerbench.tasks.training.setup import train_tokenizer
 
     tokenizer = train_tokenizer(sentences(2_000), 3_000, 512)
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
-    config = getattr(transformers, f"{family}Config")(vocab_size=30_522, **names)
+    config = getattr(transformers, f"{family}Config")(**{"vocab_size": 30_522, **names, **changes})
     torch.manual_seed(0)
     transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
+def synchronize() -> None:
+    """Wait for the device, if there is one: a test runs this file without."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def seconds(run: Callable[[], object]) -> float:
     """Until the device is done, too."""
-    torch.cuda.synchronize()
+    synchronize()
     started = time.perf_counter()
     run()
-    torch.cuda.synchronize()
+    synchronize()
     return time.perf_counter() - started
 
 
@@ -76,9 +83,11 @@ def forward_all(tagger: Tagger, cut: Sequence[Window]) -> None:
             logits_of(tagger, [window.ids for window in block[batch.start : batch.stop]])
 
 
-def measure(folder: Path, words: list[list[str]], precision: str, peak: float) -> dict[str, Any]:
+def measure(
+    folder: Path, words: list[list[str]], precision: str, peak: float, *, device: str = "cuda"
+) -> dict[str, Any]:
     """One model's figures."""
-    tagger = optimize_for_inference(load_tagger(folder, device=torch.device("cuda"), precision=precision))
+    tagger = optimize_for_inference(load_tagger(folder, device=torch.device(device), precision=precision))
     list(prediction.predict(tagger, words[: prediction.BLOCK]))
     cut: list[Window] = []
 
@@ -90,8 +99,11 @@ def measure(folder: Path, words: list[list[str]], precision: str, peak: float) -
     tokenize_s = seconds(cut_all)
     lengths = [len(window.ids) for window in cut]
     forward_s = min(seconds(lambda: forward_all(tagger, cut)) for _ in range(3))
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     whole_s = min(seconds(lambda: list(prediction.predict(tagger, words))) for _ in range(3))
-    pipeline_s = pipeline_seconds(folder, words[::PIPELINE_SHARE]) * PIPELINE_SHARE
+    peak_bytes = torch.cuda.max_memory_allocated() if device == "cuda" else None
+    pipeline_s = pipeline_seconds(folder, words[::PIPELINE_SHARE], device) * PIPELINE_SHARE
     return {
         "batching": tagger.batching,
         "sentences": len(words),
@@ -103,16 +115,18 @@ def measure(folder: Path, words: list[list[str]], precision: str, peak: float) -
         "mfu": work_of(tagger.model, lengths).total / forward_s / peak,
         "sentences_per_s": len(words) / whole_s,
         "pieces_per_s": sum(lengths) / whole_s,
+        "peak_device_bytes": peak_bytes,
         "pipeline_s": pipeline_s,
         "times_pipeline": pipeline_s / whole_s,
     }
 
 
-def pipeline_seconds(folder: Path, words: list[list[str]]) -> float:
-    """transformers' pipeline in fp16, 64 texts a batch."""
+def pipeline_seconds(folder: Path, words: list[list[str]], device: str) -> float:
+    """transformers' pipeline in fp16 (on a CPU, fp32), 64 texts a batch."""
     from transformers import pipeline
 
-    tag = pipeline("token-classification", model=str(folder), device=0, batch_size=64, dtype=torch.float16)
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    tag = pipeline("token-classification", model=str(folder), device=device, batch_size=64, dtype=dtype)
     texts = [" ".join(of_one) for of_one in words]
     tag(texts[:64], ignore_labels=[])
     return seconds(lambda: tag(texts, ignore_labels=[]))

@@ -96,10 +96,10 @@ def guide(
     model: ModelConfig, dataset: DatasetConfig, work: Path, kind: type[Trainer], callbacks: list[TrainerCallback]
 ) -> Trainer:
     """nnbench's recipe, as its guide and the course behind it write it: Trainer, batch 8, fp32, padded, 2e-5."""
-    lesson = prepare(model, dataset)  # for the same labels and windows; its network is not used
-    tokenizer = AutoTokenizer.from_pretrained(model.base, model_max_length=lesson.base.window)
+    setup = prepare(model, dataset)  # for the same labels and windows; its network is not used
+    tokenizer = AutoTokenizer.from_pretrained(model.base, model_max_length=setup.base.window)
     tokenizer.backend_tokenizer.no_padding()
-    tags = lesson.train.tags
+    tags = setup.train.tags
     network = AutoModelForTokenClassification.from_pretrained(
         model.base, id2label=dict(enumerate(tags)), label2id={tag: i for i, tag in enumerate(tags)}, dtype=torch.float32
     )
@@ -118,7 +118,7 @@ def guide(
     return kind(
         model=network,
         args=arguments,
-        train_dataset=guide_items(lesson.train.corpus, tokenizer, list(tags)),
+        train_dataset=guide_items(setup.train.corpus, tokenizer, list(tags)),
         data_collator=DataCollatorForTokenClassification(tokenizer),
         callbacks=callbacks,
     )
@@ -140,31 +140,31 @@ def ours(model: ModelConfig, dataset: DatasetConfig, work: Path, turns: Turns) -
 def guide_by_ours(model: ModelConfig, dataset: DatasetConfig, work: Path, turns: Turns) -> Trainer:
     """The guide's recipe on nerbench's engine."""
     recipe = model.model_copy(update={"learning_rate": GUIDE_RATE, "precision": "fp32", "warmup": 0.0})
-    lesson = prepare(recipe, dataset)
+    setup = prepare(recipe, dataset)
 
     class InEights(TaggerTrainer):
         def get_train_dataloader(self) -> Batches:
-            sampler = Eights(lesson.train.lengths, recipe.seed)
+            sampler = Eights(setup.train.lengths, recipe.seed)
             return Batches(self.train_dataset, sampler, self.data_collator, self.args.device)
 
-    return _paced_lesson(recipe, lesson, work, paced(InEights, turns))
+    return _paced_lesson(recipe, setup, work, paced(InEights, turns))
 
 
-def _paced_lesson(model: ModelConfig, lesson: TrainingSetup, work: Path, kind: type[Trainer]) -> Trainer:
-    trainer = make_trainer(model, lesson, work, [])
+def _paced_lesson(model: ModelConfig, setup: TrainingSetup, work: Path, kind: type[Trainer]) -> Trainer:
+    trainer = make_trainer(model, setup, work, [])
     trainer.__class__ = kind
     return trainer
 
 
 def simple_loop(model: ModelConfig, dataset: DatasetConfig, turns: Turns) -> None:
     """What one writes by hand: length groups of 32, bf16 autocast, AdamW."""
-    lesson = prepare(model, dataset)
-    lesson.widen()
-    device, network = training_device(model), lesson.base.network.train()
+    setup = prepare(model, dataset)
+    setup.restore_embeddings()
+    device, network = training_device(model), setup.base.network.train()
     network.to(device)
-    items = list(lesson.train)
+    items = list(setup.train)
     batches = [items[at : at + SIMPLE_BATCH] for at in range(0, len(items), SIMPLE_BATCH)]  # they come by length
-    loader = DataLoader(batches, batch_size=None, shuffle=True, collate_fn=lambda batch: collate(batch, pad=lesson.pad))
+    loader = DataLoader(batches, batch_size=None, shuffle=True, collate_fn=lambda batch: collate(batch, pad=setup.pad))
     optimizer = torch.optim.AdamW(network.parameters(), lr=SIMPLE_RATE, fused=True)
     total = round(model.epochs * len(batches))
     schedule = get_linear_schedule_with_warmup(optimizer, int(0.06 * total), total)

@@ -168,13 +168,13 @@ def f1(judge: Validation, network: torch.nn.Module, device: torch.device) -> flo
     return entity_scores(predicted, judge.examples.corpus.tags)["f1"]
 
 
-def judges(lesson: TrainingSetup, dataset: DatasetConfig) -> dict[str, Validation]:
+def judges(setup: TrainingSetup, dataset: DatasetConfig) -> dict[str, Validation]:
     """The validation and the test split."""
-    base = lesson.base
-    test = Examples(load_splits(dataset)["test"], base.tokenizer, base.window, lesson.train.tags)
+    base = setup.base
+    test = Examples(load_splits(dataset)["test"], base.tokenizer, base.window, setup.train.tags)
     return {
-        "validation": Validation(lesson.held_out, lesson.pad, ALONE),
-        "test": Validation(test, lesson.pad, ALONE),
+        "validation": Validation(setup.held_out, setup.pad, ALONE),
+        "test": Validation(test, setup.pad, ALONE),
     }
 
 
@@ -182,20 +182,20 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
     """F1 against seconds of training, of nnbench's recipe (`guide`) and of `ours`, one after the other."""
     curves = {}
     for name in names:
-        lesson = prepare(model, dataset)
-        judged_by = judges(lesson, dataset)
+        setup = prepare(model, dataset)
+        judged_by = judges(setup, dataset)
         if name == "ours":  # the test split has pieces of its own
-            lesson.widen()
+            setup.restore_embeddings()
             pieces = set[int]().union(
-                lesson.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
+                setup.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
             )
-            shrink_embeddings(lesson.base.network, pieces | {lesson.pad})
+            shrink_embeddings(setup.base.network, pieces | {setup.pad})
         watch = Watch(name, judged_by, FULL_EVERY)
         with tempfile.TemporaryDirectory() as work:
             if name == "guide":
                 trainer = guide(model, dataset, Path(work), Trainer, [watch])
             else:
-                trainer = make_trainer(model, lesson, Path(work), [watch])
+                trainer = make_trainer(model, setup, Path(work), [watch])
             trainer.train()
         curves[name] = watch.curve
     if len(curves) < 2:

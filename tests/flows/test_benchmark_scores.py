@@ -187,7 +187,7 @@ def test_the_command_takes_files_and_tags(
     shown = capsys.readouterr().out
     assert "custom metrics" in shown
     assert {"words", "found", "halved"} <= set(shown.split())
-    assert "functions of your own" in shown
+    assert "custom functions" in shown
     assert "F1" not in shown
 
 

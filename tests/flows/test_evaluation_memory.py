@@ -39,18 +39,18 @@ def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: p
     from nerbench.flows.benchmark import benchmark
 
     states: list[str] = []
-    honest = benchmark_steps.begin
+    honest = benchmark_steps.submit
 
-    def begin(*arguments: Any) -> Any:
+    def submit(*arguments: Any) -> Any:
         state = honest(*arguments)
         states.append(state.name)
         return state
 
-    monkeypatch.setattr(benchmark_steps, "begin", begin)
+    monkeypatch.setattr(benchmark_steps, "submit", submit)
     monkeypatch.setattr("nerbench.tasks.inference.prediction.BLOCK", 4)  # so that the corpus has several
 
     def run(name: str, refresh: bool = False, **changes: Any) -> Outcome:
-        changed = config.benchmark.model_copy(update={"frozen": False} | changes)
+        changed = config.benchmark.model_copy(update={"check_reproducibility": False} | changes)
         here = config.model_copy(update={"results": str(tmp_path / "results"), "benchmark": changed})
         states.clear()
         with machine(tmp_path / name):

@@ -63,7 +63,7 @@ GONE = {"pid": 2**22 + 1}
 REFUSED = [
     ({"user": "alice"}, False, "belongs to alice on"),
     ({"host": "elsewhere"}, False, "belongs to .* on elsewhere, in "),
-    (None, False, "belongs to somebody else, who does not say who"),
+    (None, False, "belongs to an unknown owner"),
     ({"pid": os.getppid()}, False, f"process {os.getppid()} serves it in"),
     ({"pid": os.getppid()}, True, f"process {os.getppid()} serves it in"),
 ]

@@ -50,8 +50,8 @@ def test_a_failed_gate_has_a_report_too_which_prefect_shows(
         benchmark(failing)
     assert failed.value.summary is not None
     path = failed.value.summary["report"]
-    assert "The gate says no to tiny. The run failed." in Path(path).read_text()
-    assert "**The gate says no to tiny. The run failed.**" in newest_shown("nerbench-report")
+    assert "The gate rejects tiny. The run failed." in Path(path).read_text()
+    assert "**The gate rejects tiny. The run failed.**" in newest_shown("nerbench-report")
     assert f"file://{path}" in newest_shown("nerbench-report")
     assert newest_shown("nerbench-report-page") == f"[the whole report](file://{path})"
 

@@ -14,6 +14,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.commands.run import print_summary
 from nerbench.flows.request import returned
 from nerbench.flows.run_context import RunRecorder, recorded
+from nerbench.flows.verbosity import Verbosity, set_verbosity
 from nerbench.tasks.config import Config
 from nerbench.tasks.runs import Run
 
@@ -148,6 +149,31 @@ def test_what_the_gate_leaves_undecided_is_said_where_a_run_fails() -> None:
     found = failed(ValueError("no"))
     found.judged = [undecided(), undecided(failed=True)]
     assert str(found.failure()) == f"1 failed: m0: ValueError: no; {IN_WORDS}"
+
+
+WHERE = "results in /r, page at /r/reports/1.html"
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "expected"),
+    [
+        ("normal", ["model tiny@sha256:abcdef012345", WHERE]),
+        ("verbose", ["model tiny@sha256:abcdef012345: /s/1", "table metrics: /r/metrics/schema=2/1 and 1 more", WHERE]),
+        ("quiet", []),
+    ],
+)
+def test_the_terminal_names_the_place_of_the_results(
+    verbosity: Verbosity, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_verbosity(verbosity)
+    artifact = {"name": "tiny", "artifact_id": "abcdef0123456789", "uri": "/s/1"}
+    tables = {"metrics": ["/r/metrics/schema=2/1", "/r/metrics/schema=2/2"]}
+    found = {"artifacts": [artifact], "tables": tables, "report": "/r/reports/1.html"}
+    try:
+        print_summary(recorder().summary() | found, json=False)
+    finally:
+        set_verbosity("normal")
+    assert capsys.readouterr().err.splitlines() == expected
 
 
 def test_the_terminal_begins_with_what_is_undecided(capsys: pytest.CaptureFixture[str]) -> None:

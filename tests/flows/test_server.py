@@ -15,11 +15,11 @@ from prefect_site import make_home
 
 SCRIPT = """
 from nerbench.flows import server
-server.begin()
+server.start()
 with server.ready():
     from prefect.client.orchestration import get_client
     with get_client(sync_client=True) as client:
-        print(client.read_flows(), server._own().process.pid, flush=True)
+        print(client.read_flows(), server._started().process.pid, flush=True)
     input()
 """
 GONE_WITHIN_S = 30.0

@@ -42,7 +42,7 @@ def test_a_sweep_writes_rows_of_speed_and_memory_and_its_circumstances(config: C
 
 
 def test_a_sweep_without_a_single_number_fails_and_leaves_its_rows(config: Config) -> None:
-    with pytest.raises(RunFailedError, match="nothing could be measured: unavailable: int8 does not train"):
+    with pytest.raises(RunFailedError, match="no cell could be measured: unavailable: int8 does not train"):
         speed(quick(config, workloads=("training",), backends=("int8",)), models=[TINY])
     statuses = read_results(config.results, "speed", columns=["status"])["status"].to_pylist()
     assert "unavailable: int8 does not train" in statuses

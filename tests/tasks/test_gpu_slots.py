@@ -59,9 +59,9 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
         return SimpleNamespace(model_dump=lambda mode: {})
 
     monkeypatch.setattr(tasks.launch, "train", worked)
-    monkeypatch.setattr(tasks.evaluation, "carry_out", worked)
+    monkeypatch.setattr(tasks.evaluation_cache, "carry_out", worked)
     monkeypatch.setattr(tasks.canary, "check", worked)
-    monkeypatch.setattr(tasks.measurement, "measure_and_write", worked)
+    monkeypatch.setattr(tasks.latency_sample, "measure_and_write", worked)
     monkeypatch.setattr(tasks, "create_progress_artifact", lambda *_, **__: None)
     monkeypatch.setattr(
         "nerbench.tasks.data.corpus_refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])

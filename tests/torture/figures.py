@@ -1,4 +1,4 @@
-"""What the torture suite counted, printed as the table that the README shows."""
+"""What the torture suite counted, printed as the table of docs/explanation/performance.md."""
 
 import os
 from dataclasses import dataclass, field

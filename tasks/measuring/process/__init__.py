@@ -1,4 +1,4 @@
-"""What happens inside a measuring process: loading, calls, clocks, and accounts of memory and of the machine.
+"""The code of measuring processes: loading, calls, clocks, and the state of memory and machine.
 
-Read `child` first (a sweep's process); `measure` is the latency sample's, `export` ONNX Runtime's preparation.
+Read `child` first (a process of a sweep); `measure` is for the latency sample, and `export` prepares ONNX Runtime.
 """

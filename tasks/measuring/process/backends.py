@@ -1,4 +1,4 @@
-"""What computes a model in a measuring process (PyTorch as it is, compiled, quantized; ONNX Runtime), and its FLOPs."""
+"""Backends in a measuring process (PyTorch eager, compiled or quantized; ONNX Runtime), and FLOPs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,17 +18,17 @@ from nerbench.tasks.measuring.process.machine_state import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
 
 CLASSES: dict[str, Any] = {"token": AutoModelForTokenClassification, "none": AutoModel}
-"""By head. The first output of such a model is (sentences, pieces, labels), or (sentences, pieces, hidden size)."""
+"""By head. The first output of such a model is (sentences, tokens, labels), or (sentences, tokens, hidden size)."""
 
 
 def flops_per_token(
     config: PreTrainedConfig, batch_size: int, sequence_length: int, *, training: bool, head: str = "token"
 ) -> float:
-    """Operations for each piece of a forward pass, or of a forward and a backward pass, at a sequence length.
+    """Operations per token of a forward pass, or of a forward and a backward pass, at a sequence length.
 
-    A multiplication and an addition are two. Matrix products alone count, as is usual; padding is none.
+    A multiplication and an addition are two operations. Only matrix products count, as is usual; padding does not.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # a second, which only the processes for memory need
+    from torch.utils.flop_counter import FlopCounterMode  # takes a second, and only the processes for memory need it
 
     model = empty_model(config, head)
     with torch.device("meta"):
@@ -41,39 +41,40 @@ def flops_per_token(
 
 
 def empty_model(config: PreTrainedConfig, head: str = "token") -> Any:
-    """A model whose weights have shapes, and take no memory."""
+    """A model whose weights have shapes, but use no memory."""
     with torch.device("meta"):
         return CLASSES[head].from_config(config, attn_implementation="eager")
 
 
 SEED = 0
-"""Of the weights of a configuration alone, and of random pieces."""
+"""Seed of the weights of a configuration, and of random tokens."""
 
 
 class Logits(NamedTuple):
-    """What a model outside PyTorch gives."""
+    """The output of a model outside PyTorch."""
 
     logits: torch.Tensor
-    """(sentences, pieces, labels), or the encoder's (sentences, pieces, hidden size); float32."""
+    """(sentences, tokens, labels), or the encoder's (sentences, tokens, hidden size); float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model that is ready to compute."""
+    """A loaded model."""
 
     config: PreTrainedConfig
     model: Any
-    """Called with `input_ids` and maybe `attention_mask`, (sentences, pieces); see CLASSES for its first output."""
+    """Called with `input_ids` and perhaps `attention_mask`, (sentences, tokens); see CLASSES for its first output."""
     tagger: Tagger | None
-    """With that model; None for an encoder alone, and a configuration alone, which has no tokenizer."""
+    """The tagger with that model; None for an encoder, and for a configuration without weights, which has no
+    tokenizer."""
     device: torch.device
     parameters: int
     loaded_bytes: int | None
-    """Of the weights in memory; None where the backend does not tell."""
+    """Size of the weights in memory; None if the backend does not report it."""
 
 
 def load(job: Job, device: torch.device) -> Loaded:
-    """The model of a job by its backend and precision; what is trained stays fp32, and is computed by autocast."""
+    """The model of a job, by its backend and precision. A model for training stays fp32 and uses autocast."""
     if job["backend"] == "onnx":
         return _load_onnx(job, device)
     loaded = load_eager(job, device, "fp32" if job["workload"] == "training" else job["precision"])
@@ -81,7 +82,7 @@ def load(job: Job, device: torch.device) -> Loaded:
 
 
 def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
-    """The model of a job in PyTorch as it is; that of a configuration alone has seeded random weights."""
+    """The model of a job in PyTorch eager mode; a configuration without weights gets seeded random weights."""
     tagger, dtype = None, dtype_of(precision, device)
     if job["folder"] and job["head"] == "token":
         tagger = load_tagger(Path(job["folder"]), device=device, precision=precision, window=job["window"])
@@ -106,8 +107,8 @@ def load_eager(job: Job, device: torch.device, precision: str) -> Loaded:
 def load_encoder(folder: Path, dtype: torch.dtype) -> Any:
     """The encoder of a checkpoint with any head, or none.
 
-    Raises InputError where the folder cannot be loaded, CorruptArtifactError where weights are missing; a pooler's may
-    be, as pretraining without sentence pairs leaves none.
+    Raises InputError if the folder cannot be loaded, and CorruptArtifactError if weights are missing, except a
+    pooler's, because pretraining without sentence pairs has none.
     """
     model, loading = load_network(AutoModel, folder, str(folder), dtype=dtype)
     if lacking := sorted(key for key in loading["missing_keys"] if not key.startswith("pooler.")):
@@ -123,18 +124,18 @@ def config_of(job: Job) -> PreTrainedConfig:
 
 
 def import_code(config: PreTrainedConfig, head: str = "token") -> None:
-    """Import what such a model is made of: that is neither its memory nor its loading time."""
+    """Import the code of such a model, which is neither part of its memory nor of its loading time."""
     empty_model(config, head)
 
 
 def compiled(loaded: Loaded, *, dynamic: bool) -> Loaded:
-    """The same by torch.compile, which forgets what it compiled for other shapes."""
+    """The same model with torch.compile, without code compiled for other shapes."""
     torch.compiler.reset()
     return with_model(loaded, torch.compile(loaded.model, dynamic=dynamic))
 
 
 def with_model(loaded: Loaded, model: Any) -> Loaded:
-    """The same with another model in its place."""
+    """The same with another model."""
     tagger = replace(loaded.tagger, model=model) if loaded.tagger else None
     return replace(loaded, model=model, tagger=tagger)
 
@@ -163,7 +164,7 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
 def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Logits]:
     """A model in ONNX Runtime, whose tensors stay on the device.
 
-    Raises RunFailedError where ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
+    Raises RunFailedError if ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
     """
     import onnxruntime
 
@@ -184,7 +185,7 @@ def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Lo
         binding.bind_input("attention_mask", **_place(mask, device))
         binding.bind_output("outputs", **_place(outputs, device))
         if device.type == "cuda":
-            torch.cuda.synchronize(device)  # ONNX Runtime has a stream of its own, which it waits for at the end
+            torch.cuda.synchronize(device)  # ONNX Runtime has its own stream, for which it waits at the end
         session.run_with_iobinding(binding)
         return Logits(outputs)
 
@@ -192,7 +193,7 @@ def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Lo
 
 
 def _place(tensor: torch.Tensor, device: torch.device) -> dict[str, Any]:
-    """Where ONNX Runtime finds, or puts, the numbers of a contiguous tensor."""
+    """The address at which ONNX Runtime reads or writes the numbers of a contiguous tensor."""
     element = np.float32 if tensor.dtype == torch.float32 else np.int64
     where = {"device_type": device.type, "device_id": device.index or 0}
     return where | {"element_type": element, "shape": tuple(tensor.shape), "buffer_ptr": tensor.data_ptr()}

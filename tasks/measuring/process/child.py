@@ -1,7 +1,7 @@
-"""What one measuring process does. Run as a child: `python -m nerbench.tasks.measuring.process.child < job.json`.
+"""A measuring process. Run as a child: `python -m nerbench.tasks.measuring.process.child < job.json`.
 
-A process loads one model in one way. It times all its cells, in an order of its own, or takes their memory.
-It says which cell it is at before anything can go wrong there; a timer of the kernel ends it where that takes too long.
+A process loads one model in one way. It times all its cells, in its own order, or measures their memory. It reports the
+current cell before anything can fail there; a timer of the kernel ends it if a cell takes too long.
 """
 
 import random
@@ -31,26 +31,26 @@ from nerbench.tasks.measuring.process.machine_state import (
 from nerbench.tasks.measuring.process.work import random_batch, work_of
 
 WARM_UP_CALLS = 20
-"""Of the calls on real lengths, those that the warm-up repeats."""
+"""Number of calls on real lengths that the warm-up repeats."""
 MEMORY_CALLS = 3
-"""Calls of one shape whose peak is taken: the optimizer's state is there from the second on."""
+"""Calls of one shape for measuring the peak; the optimizer's state exists from the second call on."""
 COMPARED = (8, 128)
-"""Sentences and pieces of random text on which predictions are compared, where there is no real one."""
+"""Sentences and tokens of random text for comparing predictions without a corpus."""
 
 
 def measure(job: Job, emit: Emit) -> Job:
-    """Do what `take` of the job says: `time` or `memory`."""
+    """Carry out the job: `take` is `time` or `memory`."""
     device = resolve_device(job["device"])
     return _time(job, device, emit) if job["take"] == "time" else _memory(job, device, emit)
 
 
 def _time(job: Job, device: torch.device, emit: Emit) -> Job:
-    """Calibrate, load, time every cell, and compare predictions if that is asked for."""
+    """Calibrate, load, time every cell, and compare predictions if the job says so."""
     emit({"event": "host", "device": name_of(device), "threads": torch.get_num_threads()} | calibrate(device))
     with _within(job["timeout_s"]):
         loaded = load(job, device)
     order = list(range(len(job["cells"])))
-    random.Random(job["round"]).shuffle(order)  # what a cell leaves behind must not always meet the same next one
+    random.Random(job["round"]).shuffle(order)  # what a cell leaves behind must not always affect the same cell
     for number in order:
         emit({"event": "cell", "cell": number})
         with _within(job["timeout_s"]):
@@ -71,7 +71,7 @@ def _timed(cell: Cell, loaded: Loaded, job: Job) -> Job:
 
 
 def _failed(error: Exception, job: Job) -> Job:
-    """The status of a cell that failed. Where that is no lack of memory, the debugger's user wants the error itself."""
+    """The status of a cell that failed. When debugging, errors other than missing memory are raised."""
     status = failure(f"{type(error).__name__}: {error}")
     if status != OUT_OF_MEMORY and not job["multi_process"]:
         raise error
@@ -79,7 +79,7 @@ def _failed(error: Exception, job: Job) -> Job:
 
 
 def _memory(job: Job, device: torch.device, emit: Emit) -> Job:
-    """Load the model and call it a few times in each cell; the peak is that of the calls, weights included."""
+    """Load the model and call it a few times in each cell; the peak includes the weights."""
     import_code(config_of(job), job["head"])
     settle()
     baseline = resident_bytes()
@@ -99,7 +99,7 @@ def _memory(job: Job, device: torch.device, emit: Emit) -> Job:
             used = _used(Cell(*cell), loaded, job)
         status = used.pop("status")
         if number and status == "ok":
-            used["first_call_s"] = None  # the calls of other cells were before it
+            used["first_call_s"] = None  # the calls of other cells came before
         emit({"event": "used", "cell": number, "status": status, "used": known | used if used else {}})
     return {}
 
@@ -114,24 +114,25 @@ def _used(cell: Cell, loaded: Loaded, job: Job) -> Job:
     except (MemoryError, RuntimeError) as error:
         return _failed(error, job)
     peaks = {"peak_rss_bytes": peak_bytes(), **device_peaks(loaded.device)}
-    if job["backend"] == "onnx":  # whose memory on an accelerator PyTorch knows nothing of
+    if job["backend"] == "onnx":  # PyTorch does not know its memory on an accelerator
         peaks |= {"peak_device_bytes": None, "peak_reserved_bytes": None}
     return {"status": "ok", "first_call_s": first_call_s, **peaks}
 
 
 def _agreement(loaded: Loaded, job: Job) -> float | None:
-    """The share of words (without a corpus: of random pieces) with the same tag as eager fp32's; None without room."""
+    """The share of words (without a corpus: of random tokens) with the same tag as in eager fp32; None if memory is
+    lacking."""
     try:
         if job["backend"] == "compile":
             loaded = compiled(loaded, dynamic=True)
         reference = load_eager(job, loaded.device, "fp32")
         return float(np.mean(_predicted(loaded, job) == _predicted(reference, job)))
-    except (MemoryError, RuntimeError):  # what was timed is not to be lost for it
+    except (MemoryError, RuntimeError):  # the timings must not be lost because of it
         return None
 
 
 def name_of(device: torch.device) -> str:
-    """What the `device` column says."""
+    """The value of the column `device`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
 
 
@@ -146,7 +147,7 @@ def _predicted(loaded: Loaded, job: Job) -> Any:
 
 @contextmanager
 def _within(seconds: float | None) -> Iterator[None]:
-    """The kernel ends this process where the block takes longer, whatever it is at; None: never."""
+    """Let the kernel end this process if the block takes longer; None: never."""
     if seconds is None:
         yield
         return

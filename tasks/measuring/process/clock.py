@@ -1,4 +1,4 @@
-"""How long a call takes, when it has become steady, and how fast the device is on two fixed pieces of work."""
+"""Timing of calls: the duration of a call, the warm-up, and the speed of the device on two fixed tasks."""
 
 import statistics
 import time
@@ -9,26 +9,27 @@ import torch
 
 Call = Callable[[], Any]
 Stopwatch = Callable[[Call], float]
-"""The seconds that a call takes on its device."""
+"""Measures the seconds that a call takes on its device."""
 
 WINDOW = 5
-"""Calls whose median is compared with that of the calls before them; rounds of several calls are compared singly."""
+"""Number of calls whose median is compared with that of the calls before; rounds of several calls are compared
+singly."""
 TOLERANCE = 0.05
 WARM_UP_LIMIT_S = 5.0
-"""Seconds after which a call that goes on getting faster is measured all the same."""
+"""Maximum seconds of warm-up; a call that is still getting faster is measured anyway."""
 
 
 class Limits(NamedTuple):
-    """How much is measured."""
+    """Minimum extent of a measurement."""
 
     iterations: int
-    """Calls at least."""
+    """Minimum number of calls."""
     minimum_s: float
-    """Seconds at least."""
+    """Minimum seconds."""
 
 
 def stopwatch(device: torch.device) -> Stopwatch:
-    """A clock for work on a device: events on CUDA, else the host's clock, which waits for the device."""
+    """A clock for work on a device: events on CUDA, otherwise the host's clock, which waits for the device."""
     if device.type == "cuda":
         return _cuda_seconds
 
@@ -43,7 +44,7 @@ def stopwatch(device: torch.device) -> Stopwatch:
 
 
 def host_seconds(call: Call) -> float:
-    """The host's clock, for calls that bring their result to the host and so wait for the device."""
+    """The host's clock, for calls that copy their result to the host and therefore wait for the device."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
@@ -59,10 +60,10 @@ def _cuda_seconds(call: Call) -> float:
 
 
 def warm_up(calls: Sequence[Call], seconds: Stopwatch, limit_s: float = WARM_UP_LIMIT_S) -> int:
-    """Call until it is steady; returns how many rounds over `calls` that took.
+    """Call until the times are steady. Returns the number of rounds over `calls`.
 
-    Steady is: the median of the last WINDOW rounds is no more than TOLERANCE below that of the WINDOW before them. A
-    single round is compared with a single one where there are several calls, whose lengths differ.
+    Steady means that the median of the last WINDOW rounds is no more than TOLERANCE below that of the WINDOW rounds
+    before. If there are several calls, whose lengths differ, single rounds are compared.
     """
     window = WINDOW if len(calls) == 1 else 1
     rounds: list[float] = []
@@ -77,7 +78,7 @@ def warm_up(calls: Sequence[Call], seconds: Stopwatch, limit_s: float = WARM_UP_
 
 
 def sample(calls: Sequence[Call], seconds: Stopwatch, limits: Limits) -> list[float]:
-    """Seconds of each call, in whole rounds over `calls`, until there are enough samples and seconds."""
+    """Seconds of each call, in whole rounds over `calls`, until the limits are reached."""
     taken: list[float] = []
     while len(taken) < limits.iterations or sum(taken) < limits.minimum_s:
         taken += [seconds(call) for call in calls]
@@ -85,13 +86,14 @@ def sample(calls: Sequence[Call], seconds: Stopwatch, limits: Limits) -> list[fl
 
 
 SIZE = 1024
-"""Rows and columns of the matrices: large enough for full speed, small enough for a moment."""
+"""Rows and columns of the matrices: large enough for full speed, small enough to be fast."""
 COPIED_BYTES = 1 << 26
 REPEATS = 7
 
 
 def calibrate(device: torch.device) -> dict[str, float]:
-    """Floating-point operations a second of an fp32 matrix product, and bytes a second read and written by a copy."""
+    """Floating-point operations per second of an fp32 matrix product, and bytes per second of a copy, read and
+    written."""
     seconds = stopwatch(device)
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.rand(SIZE, SIZE, generator=generator).to(device) for _ in range(2))

@@ -1,6 +1,6 @@
-"""Export a model to ONNX. Run as a child: `python -m nerbench.tasks.measuring.process.export < job.json`.
+"""Exports a model to ONNX. Run as a child: `python -m nerbench.tasks.measuring.process.export < job.json`.
 
-In a process of its own, so that what the exporter needs is not counted as ONNX Runtime's.
+It has its own process, so that the exporter's memory does not count as that of ONNX Runtime.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ LARGEST = 1 << 20
 
 
 def export(job: Job, emit: Emit) -> Job:
-    """Write the model of a job to the file `onnx`, with free numbers of sentences and pieces."""
+    """Write the model of a job to the file `onnx`, with variable numbers of sentences and tokens."""
     loaded = load_eager(job, torch.device("cpu"), "fp32")
     ids = torch.arange(32).reshape(2, 16) % loaded.config.vocab_size
     mask = torch.ones_like(ids)

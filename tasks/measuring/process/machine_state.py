@@ -1,6 +1,6 @@
-"""Memory of the process, its accelerator and a model's weights, and how busy other processes keep the machine.
+"""Memory of the process, its accelerator and a model's weights, and the load by other processes.
 
-The kernel and the driver give these numbers; where neither does, they are unknown.
+The kernel and the driver provide these numbers; otherwise, they are unknown.
 """
 
 import ctypes
@@ -20,9 +20,10 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def settle() -> None:
-    """Give freed memory back to the system, and let the peaks count from now on (Linux; elsewhere from the start)."""
+    """Return freed memory to the system, and reset the peaks (on Linux; on other systems, peaks count from the
+    start)."""
     gc.collect()
-    # glibc keeps freed memory for itself; elsewhere there is no such call
+    # glibc keeps freed memory; other C libraries have no such call
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
     if resets_peaks():
@@ -32,17 +33,17 @@ def settle() -> None:
 
 
 def resets_peaks() -> bool:
-    """Whether `settle` lets the peaks of a process count from then on."""
+    """Whether `settle` resets the peaks of a process."""
     return CLEAR_REFS.exists() and os.access(CLEAR_REFS, os.W_OK)
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process now."""
+    """The current memory of this process."""
     return _status_bytes("VmRSS")
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process had since `settle`."""
+    """The peak memory of this process since `settle`."""
     return _status_bytes("VmHWM")
 
 
@@ -54,18 +55,19 @@ def _status_bytes(field: str) -> int | None:
 
 
 def device_peaks(device: torch.device) -> dict[str, int | None]:
-    """The most memory on the accelerator since `settle`: by tensors, by PyTorch's allocator, by this process in all."""
+    """The peak memory on the accelerator since `settle`: of tensors, of PyTorch's allocator, and of this process."""
     if device.type != "cuda":
         return dict.fromkeys(("peak_device_bytes", "peak_reserved_bytes", "peak_process_bytes"))
     return {
         "peak_device_bytes": torch.cuda.max_memory_allocated(device),
         "peak_reserved_bytes": torch.cuda.max_memory_reserved(device),
-        "peak_process_bytes": _process_bytes(),  # the allocator gives nothing back, so it is at its peak now
+        "peak_process_bytes": _process_bytes(),  # it never shrinks, so this is its peak
     }
 
 
 def _process_bytes() -> int | None:
-    """What the driver says this process uses; None where it does not know it, as in most containers."""
+    """The memory of this process according to the driver; None if the driver does not know it, as in most
+    containers."""
     query = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
@@ -76,7 +78,7 @@ def _process_bytes() -> int | None:
 
 
 def weights_bytes(model: torch.nn.Module) -> int:
-    """Bytes of a model's parameters in memory, those that were quantized dynamically included."""
+    """Bytes of a model's parameters in memory, including dynamically quantized ones."""
     from torch.ao.nn.quantized.dynamic import Linear
 
     packed: Any = (module for module in model.modules() if isinstance(module, Linear))
@@ -86,23 +88,23 @@ def weights_bytes(model: torch.nn.Module) -> int:
 
 STAT = Path("/proc/stat")
 IDLE = (3, 4)
-"""Columns of a `cpu` line in which nothing is computed: idle, and waiting for a disk."""
+"""Columns of a `cpu` line without computation: idle, and waiting for a disk."""
 COUNTED = 8
-"""Columns from user to steal, which is other machines' work on these cores; guests' are in user already."""
+"""Columns from user to steal, which is the work of other machines on these cores; user includes that of guests."""
 
 
 class Moment(NamedTuple):
-    """The accounts at one time."""
+    """Processor seconds at one time."""
 
     wall_s: float
     own_s: float
     """Processor seconds of this process."""
     busy_s: float | None
-    """Processor seconds of everything; None where the kernel does not tell."""
+    """Processor seconds of all processes; None if the kernel does not report them."""
 
 
 def moment() -> Moment:
-    """The accounts now."""
+    """The current processor seconds."""
     return Moment(time.perf_counter(), time.process_time(), busy_seconds())
 
 
@@ -115,7 +117,7 @@ def busy_seconds() -> float | None:
 
 
 def foreign_cores(before: Moment, after: Moment) -> float | None:
-    """Cores that other processes kept busy between two moments, on average; 0.5 is half of one core's time."""
+    """Average number of cores that other processes used between two moments; 0.5 is half of one core's time."""
     if before.busy_s is None or after.busy_s is None or after.wall_s <= before.wall_s:
         return None
     foreign = (after.busy_s - before.busy_s) - (after.own_s - before.own_s)

@@ -1,8 +1,7 @@
 """Latency, load time and memory of one model.
 
-Run as a child: `python -m nerbench.tasks.measuring.process.measure < job.json`.
-
-A fresh process for each model, so that neither memory nor warm caches of another one are counted. Never cached.
+Run as a child: `python -m nerbench.tasks.measuring.process.measure < job.json`. Each model has a new process, so that
+neither the memory nor warm caches of another one count. Results are never cached.
 """
 
 import time
@@ -33,10 +32,10 @@ from nerbench.tasks.measuring.samples import fewest_samples, summarise
 
 
 def measure(job: Job, emit: Emit) -> Job:
-    """Load the model in `folder`, then time the sentences one by one, in the order given, tokenization included.
+    """Load the model in `folder`, then time the sentences one by one, in the given order, including tokenization.
 
-    All of them in as many passes as asked for, or as a 90th percentile needs. Memory is that of the calls, weights
-    included.
+    The number of passes over all sentences is the configured one, or that needed for a 90th percentile. Memory is the
+    peak of the calls, including weights.
     """
     device = resolve_device(job["device"])
     import_code(config_of(job))

@@ -1,4 +1,4 @@
-"""The calls that a cell consists of: a fixed shape again and again, or the sentences of a corpus in their order."""
+"""The calls of a cell: a fixed shape repeatedly, or the sentences of a corpus in order."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +23,7 @@ LEARNING_RATE = 1e-5
 
 
 class Work(NamedTuple):
-    """A round of calls, what each works on, and the clock for them."""
+    """A round of calls, the input of each, and the clock for them."""
 
     calls: list[Call]
     amounts: list[Amount]
@@ -33,8 +33,8 @@ class Work(NamedTuple):
 def work_of(cell: Cell, loaded: Loaded, job: Job) -> Work:
     """The calls of a cell.
 
-    On a fixed shape a call is the model's alone, on random pieces without padding. On real lengths an inference goes
-    from words to tags, tokenization included, and a training step takes a padded batch.
+    At a fixed shape, a call runs only the model, on random tokens without padding. At real lengths, inference goes from
+    words to tags, including tokenization, and a training step takes a padded batch.
     """
     real = cell.sequence_length is None
     if job["backend"] == "compile":
@@ -53,7 +53,7 @@ def work_of(cell: Cell, loaded: Loaded, job: Job) -> Work:
 
 
 def random_batch(loaded: Loaded, batch_size: int, sequence_length: int) -> Batch:
-    """Seeded random pieces, never the padding, whose positions some models count differently; with labels."""
+    """Seeded random tokens without the padding token, whose positions some models count differently; with labels."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (batch_size, sequence_length)
     ids = torch.randint(loaded.config.vocab_size, shape, generator=generator)
@@ -66,7 +66,7 @@ def random_batch(loaded: Loaded, batch_size: int, sequence_length: int) -> Batch
 def real_chunks(
     tagger: Tagger, sentences: Sequence[list[str]], batch_size: int
 ) -> tuple[list[Sequence[list[str]]], list[Amount]]:
-    """Sentences in their order, `batch_size` at a time, and what each such batch amounts to."""
+    """The sentences in order, `batch_size` at a time, and the amount of input in each batch."""
     chunks = [sentences[start : start + batch_size] for start in range(0, len(sentences), batch_size)]
     amounts = [
         Amount(
@@ -91,9 +91,9 @@ def _forward(loaded: Loaded, batch: Batch) -> torch.Tensor:
 
 
 def _training_step(loaded: Loaded, job: Job) -> Callable[[Batch], None]:
-    """Forward, backward, optimizer step. The weights drift a little, which costs the same.
+    """Forward, backward, optimizer step. The weights drift a little, which does not change the time.
 
-    The loss of an encoder alone is the mean square of what it gives.
+    The loss of an encoder is the mean square of its output.
     """
     model: Any = loaded.model
     model.train()

@@ -1,4 +1,4 @@
-// Scores and latencies over the nights, with the gate's bands and changes of the environment.
+// Scores and latencies over all runs, with the gate's bands and changes of the environment.
 nb.history = (() => {
   const { color, dashes, safe, style } = nb.charts;
   const MOST = 8;

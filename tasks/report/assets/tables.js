@@ -27,6 +27,7 @@
     const table = nb.byId(input.dataset.filters);
     const output = document.querySelector(`output[data-count="${input.dataset.filters}"]`);
     const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+    const noun = rows.length === 1 ? "row" : "rows";
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -34,7 +35,7 @@
         row.hidden = !words.every((word) => text.includes(word));
         shown += !row.hidden;
       }
-      output.textContent = shown === rows.length ? `${shown} rows` : `${shown} of ${rows.length} rows`;
+      output.textContent = shown === rows.length ? `${shown} ${noun}` : `${shown} of ${rows.length} ${noun}`;
     });
   }
 })();

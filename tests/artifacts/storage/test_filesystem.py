@@ -198,8 +198,8 @@ def test_uris_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("url", "message"),
     [
         ("nonsense://x", "nonsense"),
-        ("hf://org/model", "nothing can be kept there"),
-        ("simplecache::s3://bucket", "nothing can be kept there"),
+        ("hf://org/model", "cannot be written to"),
+        ("simplecache::s3://bucket", "cannot be written to"),
         ("s3://key:geheim@bucket/x", "credential"),
     ],
 )

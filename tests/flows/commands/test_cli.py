@@ -1,6 +1,7 @@
 """The command line in process: what it prints where, and the statuses it ends with."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,23 @@ def test_artifacts_are_listed_shown_verified_pulled_and_pushed(
     pushed = json.loads(run("push", str(tmp_path / "copy"), "--name", "imported", "--store", other, "--json"))
     assert pushed["name"] == "imported"
     run("show", "imported", "--store", other)
+
+
+@pytest.mark.e2e
+def test_an_artifact_is_shown_in_80_columns_or_as_a_whole(
+    config_file: str, finished: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["artifacts", "show", "tiny", "-c", config_file]) == 0
+    shown = capsys.readouterr()
+    keys = [line.split()[0] for line in shown.out.splitlines()]
+    assert "metrics.validation_f1" in keys
+    assert "versions.accelerate" not in keys
+    assert max(map(len, keys)) + 2 + max(map(len, shown.out.split())) <= 80, "no word of the values is broken"
+    assert re.fullmatch(r"--all shows all \d+ keys, and the digests of the files\n", shown.err)
+    assert status_of(["artifacts", "show", "tiny", "-c", config_file, "--all"]) == 0
+    everything = capsys.readouterr().out
+    assert "versions.accelerate" in everything
+    assert re.search(r"config\.json +\d+ +[0-9a-f]{64}", everything)
 
 
 @pytest.mark.e2e

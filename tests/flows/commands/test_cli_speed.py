@@ -12,7 +12,7 @@ import nerbench
 from nerbench.artifacts.errors import ConfigError
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.base import warn_renamed
+from nerbench.tasks.config.base import warn_deprecated
 
 ROW = {
     "artifact_id": "a",
@@ -62,10 +62,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
 def test_the_option_from_before_this_release_is_read_with_a_warning(
     asked: list[tuple[Config, list[str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    warn_renamed.cache_clear()
+    warn_deprecated.cache_clear()
     assert status_of(["speed", "bert-base", "--precisions", "fp32,bf16"]) == 0
     assert asked[0][0].speed.dtypes == ("fp32", "bf16")
-    assert [record.getMessage() for record in caplog.records] == ["--precisions will go: write --dtypes"]
+    assert [record.getMessage() for record in caplog.records] == ["--precisions is deprecated: write --dtypes"]
 
 
 def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[Config, list[str]]]) -> None:

@@ -1,4 +1,4 @@
-"""The README's commands after the first run, executed: they end with 0 and print what they are said to print."""
+"""The commands after the first run and the README's example in Python, executed: they print what they promise."""
 
 import re
 import shlex
@@ -11,7 +11,8 @@ import yaml
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = re.compile(r"<!-- python -->\n```python\n(.*?)```", re.DOTALL)
 pytestmark = pytest.mark.e2e
 PRINTS = {
     "artifacts ls": r"name +artifact +created +MB +aliases\n.*\btiny-bert +[0-9a-f]{12} +\d{4}-\d\d-\d\d",
@@ -29,7 +30,7 @@ ELSEWHERE = ("nerbench doctor", "nerbench compare", "nerbench speed")
 
 def commands() -> list[str]:
     """The nerbench commands of the section on what the first run made."""
-    section = README.read_text().split("## What you just made")[1].split("\n## ")[0]
+    section = (ROOT / "docs/tutorials/first-run.md").read_text().split("## What you just made")[1].split("\n## ")[0]
     lines = re.findall(r"^(nerbench [^#\n]+)", section, re.MULTILINE)
     return [line.strip() for line in lines if not line.startswith(ELSEWHERE)]
 
@@ -45,7 +46,7 @@ def folder(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch
     return tmp_path
 
 
-def test_the_commands_do_what_the_readme_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_and_the_example_do_what_they_promise(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = commands()
     assert len(found) == len(PRINTS)
     for command in found:
@@ -53,6 +54,12 @@ def test_the_commands_do_what_the_readme_says(folder: Path, capsys: pytest.Captu
         assert status_of(shlex.split(command)[1:]) == 0, command
         pattern = next(pattern for start, pattern in PRINTS.items() if command.startswith(f"nerbench {start}"))
         assert re.search(pattern, capsys.readouterr().out, re.MULTILINE | re.DOTALL), command
+    [example] = EXAMPLE.findall((ROOT / "README.md").read_text())
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert re.search(r"^\['.*'\] \[\d.*tiny-bert +[01]\.\d+ .*\['tiny-bert'\]", printed, re.MULTILINE | re.DOTALL), (
+        printed
+    )
 
 
 @pytest.mark.slow

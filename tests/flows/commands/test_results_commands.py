@@ -75,6 +75,8 @@ def test_the_newest_run_is_shown_from_the_files_of_its_date_alone(
     for night in NIGHTS:
         for path in results.glob(f"metrics/*/date={night}/*"):
             path.write_bytes(b"not read")
+    today = datetime.now(UTC).date().isoformat()
+    write_table("results", "runs", [fill("runs", today)], date=today, key="r")
     assert command("show") == 0
     assert f"run {datetime.now(UTC).date()}" in capsys.readouterr().err
 
@@ -142,7 +144,7 @@ def test_a_run_is_shown_with_what_benchmark_functions_gave(results: Path, capsys
     gave = fill("custom", NIGHTS[1], name="size", value=90345123.0, unit="bytes", status="ok", model="a")
     write_table("results", "custom", [gave], date=NIGHTS[1], key="k")
     assert command("show", "--run", NIGHTS[1]) == 0
-    assert re.search(r"functions of your own *\n.*\na +size +9.03451e\+07 +bytes", capsys.readouterr().out)
+    assert re.search(r"custom functions *\n.*\na +size +9.03451e\+07 +bytes", capsys.readouterr().out)
     for night, names in ((NIGHTS[0], []), (NIGHTS[1], ["size"])):
         assert command("show", "--run", night, "--json") == 0
         assert [row["name"] for row in json.loads(capsys.readouterr().out)["custom"]] == names

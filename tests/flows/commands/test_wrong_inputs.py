@@ -59,8 +59,10 @@ CONFIGURATIONS = {
     "unknown split": Row({"benchmark.split": "dev"}, ("benchmark.split", "'dev'", "validation")),
     "unknown mode": Row({"benchmark.modes": ["strict", "loose"]}, ("benchmark.modes[1]", "'loose'", "partial")),
     "without the headline's mode": Row({"benchmark.modes": ["type"]}, ("benchmark.modes", "strict", "add it")),
-    "unknown vote": Row({"benchmark.vote": "last"}, ("benchmark.vote", "'last'", "first")),
-    "tiny window": Row({"benchmark.window": 2}, ("benchmark.window", "2", "8")),
+    "unknown strategy": Row(
+        {"benchmark.aggregation_strategy": "last"}, ("benchmark.aggregation_strategy", "'last'", "first")
+    ),
+    "tiny window": Row({"benchmark.max_length": 2}, ("benchmark.max_length", "2", "8")),
     "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
     "training on an absent accelerator": Row({"models.0.device": "cuda:9"}, ("models: tiny: device", "cuda:9", "cpu")),
     "more processes than cores": Row(
@@ -180,7 +182,7 @@ COMMANDS = {
     "an alias of nobody": Row({}, ("'nobody'",), ("artifacts", "alias", "nobody", "champion", "--expect", "none")),
     "the lineage of nobody": Row({}, ("'nobody'",), ("artifacts", "show", "nobody", "--lineage")),
     "pushing under a bad name": Row({}, ("a/b",), ("artifacts", "push", ".", "--name", "a/b")),
-    "no results": Row({}, ("hold no metrics",), ("results", "show")),
+    "no results": Row({}, ("hold no scores",), ("results", "show")),
     "compacting predictions": Row({}, ("'predictions'", "runs"), ("results", "compact", "--table", "predictions")),
     "less than no grace": Row({}, ("--grace", "0"), ("results", "compact", "--grace", "-1")),
     "exporting nowhere": Row({}, ("--bundle", "--to"), ("results", "export")),
@@ -278,7 +280,7 @@ COMMANDS = {
     "predicting in an unknown format": Row({}, ("--format", "'xml'"), ("predict", "tiny", "a b", "--format", "xml")),
     "predicting bytes": Row({}, ("broken.txt:1", "0xff"), ("predict", "tiny", "broken.txt"), broken=b"a\xff"),
     "predicting a NUL byte": Row({}, ("broken.txt:1", "NUL"), ("predict", "tiny", "broken.txt"), broken=b"a\0"),
-    "history without results": Row({}, ("hold no metrics",), ("history", "tiny")),
+    "history without results": Row({}, ("hold no scores",), ("history", "tiny")),
     "history of a version": Row({}, ("'tiny@latest'", "write tiny"), ("history", "tiny@latest")),
     "history of a folder": Row({}, ("./tiny", "write tiny"), ("history", "./tiny")),
     "history since no date": Row({}, ("'monday'", "YYYY-MM-DD"), ("history", "tiny", "--since", "monday")),

@@ -108,11 +108,11 @@ def test_an_unchanged_model_may_not_flip_whatever_its_f1(tmp_path: Path, now: Se
 
 def test_one_model_with_other_settings_is_compared_like_two(tmp_path: Path) -> None:
     scored(tmp_path, 1, BASE, version=1)
-    scored(tmp_path, 2, BETTER, version=1, benchmark={"window": 64})
+    scored(tmp_path, 2, BETTER, version=1, benchmark={"max_length": 64})
     found = compared(tmp_path)
     assert (found.verdict, found.frozen) == ("improvement", False)
     assert found.compared.startswith("one model with other settings")
-    assert found.environment.keys() == {"window"}
+    assert found.environment.keys() == {"max_length"}
 
 
 def test_a_run_is_itself(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from nerbench.tasks.comparison import deltas
 from nerbench.tasks.comparison.quality_gate import (
     absent_models,
     decide,
+    describe,
     find_baseline,
     first_promotion,
     in_words,
@@ -26,9 +27,9 @@ from nerbench.tasks.comparison.quality_gate import (
     missing,
     promotion,
     refuse,
-    said,
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
+from nerbench.tasks.config.base import warn_deprecated
 from nerbench.tasks.scoring.counts import Counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
@@ -152,10 +153,11 @@ def test_several_rules_are_corrected_together() -> None:
 
 
 def test_the_old_key_strict_means_fail_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    warn_deprecated.cache_clear()
     gate = GateConfig.model_validate({"strict": True})
     assert gate.on_undecided == "fail"
-    assert GateConfig.model_validate(gate.model_dump()) == gate
-    assert [record.getMessage() for record in caplog.records] == ["gate.strict will go: write on_undecided: fail"]
+    assert GateConfig.model_validate(gate.model_dump()) == GateConfig.model_validate({"strict": True}) == gate
+    assert [record.getMessage() for record in caplog.records] == ["gate.strict is deprecated: write on_undecided: fail"]
     assert GateConfig.model_validate({"strict": False}).on_undecided is None
     with pytest.raises(ValidationError, match="contradict each other"):
         GateConfig.model_validate({"strict": True, "on_undecided": "warn"})
@@ -334,12 +336,12 @@ def test_a_promotion_says_where_it_was_decided(tmp_path: Path, on_reported: bool
     (found,) = promotion(config, config.gate, [row], is_promoted=True)
     assert (found["kind"], found["promoted"], found["failed"]) == ("promotion", True, False)
     assert found["reason"] == ("decided on the reported split" if on_reported else None)
-    assert said(found).startswith("tagger on own: became champion: overall strict F1 rose")
-    assert "did not become champion" in said(found | {"promoted": False})
+    assert describe(found).startswith("tagger on own: became champion: overall strict F1 rose")
+    assert "did not become champion" in describe(found | {"promoted": False})
 
 
 def test_the_first_one_is_said() -> None:
-    assert said(first_promotion(GateConfig(), reference("tagger"))) == (
+    assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
         "tagger: became champion: the first one with this alias"
     )
 

@@ -70,8 +70,8 @@ def test_without_an_earlier_run_there_is_nothing_to_say(tmp_path: Path) -> None:
     [
         {"version": 2},
         {"dataset": "other"},
-        {"benchmark": {"window": 64}},
-        {"benchmark": {"vote": "mean"}},
+        {"benchmark": {"max_length": 64}},
+        {"benchmark": {"aggregation_strategy": "average"}},
         {"run": False},
     ],
 )
@@ -89,11 +89,11 @@ def test_other_words_or_gold_are_no_finding(tmp_path: Path) -> None:
 def test_the_newest_run_with_these_settings_counts(tmp_path: Path) -> None:
     scored(tmp_path, 1)
     scored(tmp_path, 2, NOW)
-    scored(tmp_path, 3, BEFORE, benchmark={"window": 64})
+    scored(tmp_path, 3, BEFORE, benchmark={"max_length": 64})
     scored(tmp_path, 4, BEFORE, run=False)
     now = scored(tmp_path, 9, NOW)
     assert tonight(tmp_path, now) == []
-    (row,) = tonight(tmp_path, now, benchmark={"window": 64})
+    (row,) = tonight(tmp_path, now, benchmark={"max_length": 64})
     assert "in the run night-3" in row["reason"]
 
 

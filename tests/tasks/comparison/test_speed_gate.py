@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.tables.tables import write_table
-from nerbench.tasks.comparison.speed_gate import RATE, SERIES, UNDISTURBED, comparable_runs, compare_runs, judged
+from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, SERIES, comparable_runs, compare_runs, judged
 from nerbench.tasks.config import SpeedGateConfig
 
 GATE = SpeedGateConfig()
@@ -15,7 +15,7 @@ NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 
 def row(seconds: float | None, **changes: Any) -> dict[str, Any]:
     texts = {name: name for name in SERIES if name not in {*NUMBERS, "sequence_length"}}
-    known = {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, UNDISTURBED: seconds}
+    known = {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, LATENCY: seconds}
     return texts | NUMBERS | known | changes
 
 
@@ -44,7 +44,7 @@ def test_a_fifth_slower_fails_in_words(results: str) -> None:
     verdict = judged(slow, compare_runs(results, slow, GATE, before=TONIGHT), GATE)
     assert verdict["failed"]
     assert verdict["reason"] == (
-        "undisturbed latency 12.0 ms, 1.20 times that of 8 nights (10.0 ms; limit 1.10 times), measured twice"
+        "minimum latency 12.0 ms, 1.20 times that of 8 earlier runs (10.0 ms; limit 1.10 times), measured twice"
     )
 
 
@@ -74,5 +74,5 @@ def test_the_newest_nights_are_the_window(results: str) -> None:
 def test_too_few_nights_say_so_and_fail_nothing(results: str) -> None:
     write(results, [row(0.01)] * 4)
     verdict = judged(row(0.05), compare_runs(results, row(0.05), GATE, before=TONIGHT), GATE)
-    assert (verdict["verdict"], verdict["failed"]) == ("inconclusive", False)
-    assert "fewer than 5 earlier nights" in verdict["reason"]
+    assert (verdict["verdict"], verdict["failed"]) == ("undecided", False)
+    assert "fewer than 5 earlier runs" in verdict["reason"]

@@ -1,16 +1,19 @@
 """Configuration files: where values come from, what becomes of paths, and one line for each mistake."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
+from prefect.utilities.schema_tools.validation import validate
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.base import warn_renamed
-from nerbench.tasks.config.loading import absolute_reference, load_config
+from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.config.loading import absolute_reference, expanded_config, load_config
 from nerbench.tasks.config.variables import expand_options
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -210,7 +213,9 @@ WRONG = {
     "infinity": Wrong(MODEL % "epochs: .inf", "models[0].epochs", ("inf", "finite")),
     "not a number": Wrong(MODEL % "learning_rate: .nan", "models[0].learning_rate", ("nan",)),
     "neither true nor false": Wrong("benchmark: {speed: maybe}", "benchmark.speed", ("'maybe'", "true or false")),
-    "none of the choices": Wrong("benchmark: {vote: last}", "benchmark.vote", ("'last'", "first, max or mean")),
+    "none of the choices": Wrong(
+        "benchmark: {aggregation_strategy: last}", "benchmark.aggregation_strategy", ("'last'", "first, average or max")
+    ),
     "no list of labels": Wrong("benchmark: {labels: PER}", "benchmark.labels", ("'PER'", "all", "write a list")),
     "a label that is a number": Wrong("benchmark: {labels: [PER, 1]}", "benchmark.labels[1]", ("1", "quotes")),
     "a base that is a number": Wrong("models: [{name: a, base: 3}]", "models[0].base", ("3", "quotes", "keys")),
@@ -318,7 +323,7 @@ def test_a_file_that_cannot_be_read_is_one_line(make: Callable[[Path], object], 
         "models: [{name: a, base: {model_type: 1, token: hunter2}}]",
         "store: [s3://me:hunter2@host]",
         "benchmark: {device: {password: hunter2}}",
-        "benchmark: {vote: s3://me:hunter2@host/x}",
+        "benchmark: {aggregation_strategy: s3://me:hunter2@host/x}",
     ],
 )
 def test_secrets_are_not_printed(text: str) -> None:
@@ -336,7 +341,7 @@ def test_secrets_of_overrides_are_not_printed() -> None:
 @pytest.fixture
 def renamed(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """The log, in a process that has not warned yet."""
-    warn_renamed.cache_clear()
+    warn_deprecated.cache_clear()
     return caplog
 
 
@@ -346,9 +351,48 @@ def test_keys_from_before_this_release_are_read_with_one_warning(renamed: pytest
         assert (config.benchmark.dtype, config.speed.dtypes) == ("bf16", ("fp32", "bf16"))
         assert not {"precision", "precisions"} & {*config.model_dump()["benchmark"], *config.model_dump()["speed"]}
     assert [record.getMessage() for record in renamed.records] == [
-        "benchmark.precision will go: write dtype",
-        "speed.precisions will go: write dtypes",
+        "benchmark.precision is deprecated: write dtype",
+        "speed.precisions is deprecated: write dtypes",
     ]
+
+
+def test_deprecated_keys_and_values_mean_the_current_ones(renamed: pytest.LogCaptureFixture) -> None:
+    old = (
+        "benchmark: {vote: mean, window: 64, frozen: false}\n"
+        "speed: {gate: {nights: 14}}\ngate: {strict: true}\n"
+        "dataset: {name: own, files: {train: a.txt}}\nmodels: [{name: m, base: b, window: 32}]"
+    )
+    new = (
+        "benchmark: {aggregation_strategy: average, max_length: 64, check_reproducibility: false}\n"
+        "speed: {gate: {runs: 14}}\ngate: {on_undecided: fail}\n"
+        "dataset: {name: own, files: {train: a.txt}}\nmodels: [{name: m, base: b, max_length: 32}]"
+    )
+    for _ in range(2):
+        assert expanded_config(yaml.safe_load(old)) == expanded_config(yaml.safe_load(new))
+        assert Config.model_validate(yaml.safe_load(old)) == Config.model_validate(yaml.safe_load(new))
+    assert sorted(record.getMessage() for record in renamed.records) == [
+        "benchmark.aggregation_strategy: mean is deprecated: write average",
+        "benchmark.frozen is deprecated: write check_reproducibility",
+        "benchmark.vote is deprecated: write aggregation_strategy",
+        "benchmark.window is deprecated: write max_length",
+        "gate.strict is deprecated: write on_undecided: fail",
+        "models.window is deprecated: write max_length",
+        "speed.gate.nights is deprecated: write runs",
+    ]
+
+
+def test_prefect_passes_deprecated_keys_on() -> None:
+    schema = {"title": "Parameters", "type": "object", "properties": {"config": Config.model_json_schema()}}
+    schema |= {"definitions": schema["properties"]["config"].pop("$defs")}
+    text = json.dumps(schema).replace("#/$defs/", "#/definitions/")
+    for section in (
+        {"benchmark": {"vote": "mean", "window": 64, "frozen": False, "precision": "fp32"}},
+        {"speed": {"gate": {"nights": 14}, "precisions": ["fp32"]}},
+        {"gate": {"strict": True}},
+    ):
+        assert not validate({"config": section}, json.loads(text))
+        assert Config.model_validate(section)
+    assert validate({"config": {"stores": "x"}}, json.loads(text))
 
 
 @pytest.mark.parametrize(
@@ -357,6 +401,9 @@ def test_keys_from_before_this_release_are_read_with_one_warning(renamed: pytest
         ("benchmark: {precision: bf16, dtype: fp32}", "precision and dtype are the same key; leave precision out"),
         ("speed: {precisions: [bf16], dtypes: [fp32]}", "precisions and dtypes are the same key; leave precisions out"),
         ("benchmark: {precision: fp8}", "benchmark.precision: 'fp8'"),
+        ("benchmark: {vote: last}", "benchmark.vote: 'last'"),
+        ("benchmark: {vote: [mean]}", "benchmark.vote: a list"),
+        ("speed: {gate: {nights: 2}}", "speed.gate.nights: 2"),
     ],
 )
 def test_a_key_is_given_once_and_checked_under_its_new_name(text: str, told: str) -> None:

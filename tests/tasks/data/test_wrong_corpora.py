@@ -156,14 +156,14 @@ MISTAKES = [
     ),
     Mistake("no module:function", {"loader": "wrong_corpus.load"}, {}, ("datasets[0].loader: 'wrong_corpus.load'",)),
     Mistake(
-        "two sources", LOADER | CONLL, {}, ("`files` says nothing about a loader data set, which has loader, options",)
+        "two sources", LOADER | CONLL, {}, ("`files` has no effect on a loader data set, which has loader, options",)
     ),
     Mistake("no source", {"format": "json"}, {}, ("a json data set needs `files`", "{test: data/test.txt}")),
     Mistake(
         "an idle field",
         CONLL | {"labels": ["O"]},
         {"a.txt": "a O\n"},
-        ("`labels` says nothing about a conll data set",),
+        ("`labels` has no effect on a conll data set",),
     ),
     Mistake(
         "a scheme and another",

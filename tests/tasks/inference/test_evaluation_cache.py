@@ -32,7 +32,7 @@ from nerbench.tasks.inference.evaluation_cache import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-SETTINGS = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
+SETTINGS = EvaluationSettings(device="cpu", precision="fp32", max_length=None, aggregation_strategy="first")
 KEYED: dict[str, str] = {"model_sha256": "1" * 64, "words_sha256": "2" * 64}
 
 
@@ -86,7 +86,18 @@ def test_the_key_is_the_same_in_every_process() -> None:
     assert done.stdout.strip() == key()
 
 
-@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"window": 64}, {"vote": "max"}, {"vote": "mean"}])
+def test_a_key_has_the_names_and_values_of_earlier_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(evaluation_cache, "canonical_json", lambda parts: seen.append(parts) or b"")
+    changes = {"aggregation_strategy": "average", "max_length": 64}
+    evaluation_cache.evaluation_key("m", "w", SETTINGS.model_copy(update=changes))
+    assert seen[0].items() >= {"vote": "mean", "window": "64", "precision": "fp32"}.items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"precision": "bf16"}, {"max_length": 64}, {"aggregation_strategy": "max"}, {"aggregation_strategy": "average"}],
+)
 def test_the_key_covers_every_setting(change: dict[str, Any]) -> None:
     assert key(**change) != key()
 
@@ -142,7 +153,9 @@ def test_what_only_torchs_word_on_the_machine_finds_is_found(
 
 
 def test_settings_that_change_predictions_miss(case: Case, record: EvaluationRecord) -> None:
-    assert {case.plan(**c).state for c in ({"vote": "max"}, {"window": 32}, {"dtype": "bf16"})} == {"missing"}
+    assert {case.plan(**c).state for c in ({"aggregation_strategy": "max"}, {"max_length": 32}, {"dtype": "bf16"})} == {
+        "missing"
+    }
 
 
 def test_another_model_or_other_words_miss(case: Case, record: EvaluationRecord, tmp_path: Path) -> None:

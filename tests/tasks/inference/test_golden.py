@@ -104,7 +104,7 @@ SPOILT = {
     "no numbers": (change_weights(lambda w: w["classifier.bias"].mul_(float("nan"))), "logits differ by nan"),
     "an activation": (change_json("config.json", lambda c: c.update(hidden_act="relu")), "logits differ"),
     "a norm": (change_json("config.json", lambda c: c.update(layer_norm_eps=0.5)), "logits differ"),
-    "pieces swapped": (change_json("tokenizer.json", swap_pieces), "cuts '.*' into other pieces"),
+    "pieces swapped": (change_json("tokenizer.json", swap_pieces), "cuts '.*' into other tokens"),
 }
 
 
@@ -121,7 +121,7 @@ def test_a_model_that_says_something_else_is_refused(
 
 def test_fewer_labels_are_refused(folder: Path, golden: Golden, tmp_path: Path) -> None:
     other = save_bert(tmp_path / "other", labels=("O", "B-LOC"))
-    with pytest.raises(CorruptArtifactError, match="gives 2 logits a piece"):
+    with pytest.raises(CorruptArtifactError, match="gives 2 logits per token"):
         load_tagger(other, device=CPU, golden=golden)
 
 
@@ -138,7 +138,7 @@ def test_evaluation_compares(folder: Path, golden: Golden, tmp_path: Path, monke
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     other = golden.model_copy(update={"logits": golden.logits[::-1]})
     store = Store(str(tmp_path / "store"))
-    settings = EvaluationSettings(device="cpu", precision="fp32", window=None, vote="first")
+    settings = EvaluationSettings(device="cpu", precision="fp32", max_length=None, aggregation_strategy="first")
     good, bad = (store.publish(folder, "tiny", Provenance(), said) for said in (golden, other))
     with tagger_handle(good, settings) as handle:
         assert handle.value.labels

@@ -24,7 +24,7 @@ import json, sys
 from nerbench.tasks.inference.evaluation_cache import EvaluationSettings, evaluation_key
 from nerbench.tasks.inference.hardware import derived_processor, device_type
 
-settings = EvaluationSettings(device="auto", precision="fp32", window=None, vote="first")
+settings = EvaluationSettings(device="auto", precision="fp32", max_length=None, aggregation_strategy="first")
 ours = [derived_processor(), device_type("auto"), evaluation_key("1" * 64, "2" * 64, settings)]
 loaded = "torch" in sys.modules
 import torch

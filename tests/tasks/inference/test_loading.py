@@ -96,7 +96,7 @@ def test_a_tokenizer_larger_than_the_embeddings_is_refused(folder: Path) -> None
     tokenizer = load_tokenizer(folder).wrapper
     tokenizer.add_tokens(["unheard-of"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(CorruptArtifactError, match="numbers pieces up to 130, and there are 130 embeddings"):
+    with pytest.raises(CorruptArtifactError, match="numbers tokens up to 130, and there are 130 embeddings"):
         load_tagger(folder, device=CPU)
 
 
@@ -106,7 +106,7 @@ def test_a_tokenizer_with_gaps_in_its_numbers_is_refused(folder: Path) -> None:
         vocabulary[max(vocabulary, key=vocabulary.get)] = 4000
 
     change_json(folder / "tokenizer.json", renumber)
-    with pytest.raises(CorruptArtifactError, match="numbers pieces up to 4000"):
+    with pytest.raises(CorruptArtifactError, match="numbers tokens up to 4000"):
         load_tagger(folder, device=CPU)
 
 
@@ -161,7 +161,7 @@ def test_pickled_weights_are_not_loaded(folder: Path) -> None:
 
 def test_a_window_is_at_most_the_models(folder: Path) -> None:
     assert load_tagger(folder, device=CPU, window=32).window == 32
-    with pytest.raises(InputError, match="window: 65 pieces are more than the model's 64"):
+    with pytest.raises(InputError, match="max_length: 65 tokens are more than the model's 64"):
         load_tagger(folder, device=CPU, window=65)
 
 

@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from nerbench.tasks.inference.malloc import give_back, keep_freed
+from nerbench.tasks.inference.malloc import trim_malloc, tune_malloc
 
 def faults(n):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -20,12 +20,12 @@ def faults(n):
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
-keep_freed()
-keep_freed()
+tune_malloc()
+tune_malloc()
 faults(1)
 print(faults(10))
 held = resident()
-give_back()
+trim_malloc()
 print(held - resident())
 """
 

@@ -227,7 +227,7 @@ def test_a_packed_layer_computes_what_the_layer_does(shape: tuple[int, ...]) -> 
         torch.testing.assert_close(PackedLinear(layer, gelu=True)(x), gelu, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("what", ["_may_pack", "pieces_of", "together", "keep_freed"])
+@pytest.mark.parametrize("what", ["_may_pack", "pieces_of", "together", "tune_malloc"])
 def test_nothing_about_speed_stops_a_model_from_loading(
     what: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,30 +51,35 @@ def test_tags_are_those_of_one_sentence_at_a_time(tagger: Tagger) -> None:
     assert len(set(block.labels.tolist())) == 5, "a model with one answer would prove nothing"
 
 
-@pytest.mark.parametrize("vote", ["first", "max", "mean"])
-def test_votes_follow_their_definitions(tagger: Tagger, vote: str) -> None:
+@pytest.mark.parametrize("strategy", ["first", "max", "average"])
+def test_aggregation_strategies_follow_their_definitions(tagger: Tagger, strategy: str) -> None:
     sentences = random_sentences(60, seed=1)
-    block = predict_block(tagger, sentences, vote=vote)
+    block = predict_block(tagger, sentences, aggregation_strategy=strategy)
     for found, score, pieces in zip(
         block.labels,
         block.scores,
         (pieces for words in sentences for pieces in word_probabilities(tagger, words)),
         strict=True,
     ):
-        decided = {"first": pieces[0], "mean": pieces.mean(axis=0), "max": pieces[pieces.max(axis=1).argmax()]}[vote]
+        decided = {"first": pieces[0], "average": pieces.mean(axis=0), "max": pieces[pieces.max(axis=1).argmax()]}[
+            strategy
+        ]
         assert found == decided.argmax()
         assert score == pytest.approx(decided.max(), rel=1e-4)
 
 
 def test_votes_differ_on_words_of_several_pieces(tagger: Tagger) -> None:
-    first, most, mean = (predict_block(tagger, random_sentences(60), vote=vote) for vote in ("first", "max", "mean"))
+    first, most, mean = (
+        predict_block(tagger, random_sentences(60), aggregation_strategy=strategy)
+        for strategy in ("first", "max", "average")
+    )
     assert len({block.labels.tobytes() for block in (first, most, mean)}) == 3
 
 
-@pytest.mark.parametrize("vote", ["first", "max", "mean"])
-def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: Tagger, vote: str) -> None:
+@pytest.mark.parametrize("strategy", ["first", "max", "average"])
+def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: Tagger, strategy: str) -> None:
     sentences = [["\u200b"], ["Ada", "\u200b", "", "Bob"], ["Bob"]]
-    block = predict_block(tagger, sentences, vote=vote)
+    block = predict_block(tagger, sentences, aggregation_strategy=strategy)
     assert (block.labels >= 0).tolist() == [False, True, False, False, True, True]
     assert np.isnan(block.scores).tolist() == [True, False, True, True, False, False]
     assert set(block.labels[[0, 2, 3]]) == {-1}
@@ -147,8 +152,8 @@ def test_a_word_longer_than_the_window_is_judged_by_its_first_pieces_and_counted
     ids = tagger.tokenizer.backend.encode(word, add_special_tokens=False).ids
     assert len(ids) > 14
     seen = np.bincount([piece % 5 for piece in ids[:14]], minlength=5) / 14
-    for vote, label in {"first": ids[0] % 5, "mean": seen.argmax()}.items():
-        block = predict_block(tagger, [["Ada", word, "Bob"]], vote=vote)
+    for strategy, label in {"first": ids[0] % 5, "average": seen.argmax()}.items():
+        block = predict_block(tagger, [["Ada", word, "Bob"]], aggregation_strategy=strategy)
         assert block.truncated == 1
         assert block.labels[1] == label
 

@@ -172,7 +172,7 @@ def test_blocks_in_any_chunk_of_the_corpus_get_their_sentences(tmp_path: Path, m
     tagger: Any = SimpleNamespace(labels=("O",))
     rows: list[int] = []
     for run in split_corpus(corpus, 3):
-        infer(tmp_path / "shard", tagger, corpus, vote="first", blocks=run, on_progress=str)
+        infer(tmp_path / "shard", tagger, corpus, aggregation_strategy="first", blocks=run, on_progress=str)
         rows += pq.read_table(tmp_path / "shard")["sentence"].to_pylist()
     assert seen == words
     assert rows == [number for number, sentence in enumerate(words) for _ in sentence]

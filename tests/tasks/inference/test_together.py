@@ -22,7 +22,7 @@ from nerbench.tasks.inference.evaluation_cache import (
 from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.prediction_files import n_blocks
 
-SETTINGS = EvaluationSettings(device="auto", precision="fp32", window=None, vote="first")
+SETTINGS = EvaluationSettings(device="auto", precision="fp32", max_length=None, aggregation_strategy="first")
 GPUS = 4
 
 

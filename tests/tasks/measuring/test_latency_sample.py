@@ -8,7 +8,7 @@ import pytest
 from test_measure import own_run
 
 from nerbench.artifacts.tables.tables import write_table
-from nerbench.tasks.comparison.speed_gate import RATE, SERIES, UNDISTURBED
+from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, SERIES
 from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig
 from nerbench.tasks.measuring import latency_sample
 from nerbench.tasks.measuring.latency_sample import Measurement, measure_and_write
@@ -18,11 +18,7 @@ NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 
 def speed_row(seconds: float) -> dict[str, Any]:
     texts = {name: name for name in SERIES if name not in {*NUMBERS, "sequence_length"}}
-    return (
-        texts
-        | NUMBERS
-        | {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, UNDISTURBED: seconds}
-    )
+    return texts | NUMBERS | {"artifact_id": "a", "status": "ok", "sequence_length": None, RATE: 1e11, LATENCY: seconds}
 
 
 @pytest.fixture
@@ -73,4 +69,4 @@ def test_what_is_slow_twice_fails(measured: Any) -> None:
 
 def test_a_first_night_fails_nothing(measured: Any) -> None:
     found, times = measured(0.02, nights=0)
-    assert (verdict(found), times) == ("inconclusive", 1)
+    assert (verdict(found), times) == ("undecided", 1)

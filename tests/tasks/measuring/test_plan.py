@@ -82,7 +82,7 @@ def test_an_encoder_alone_tags_no_words() -> None:
 
 
 def test_a_length_beyond_the_positions_is_a_wrong_request() -> None:
-    with pytest.raises(InputError, match=r"65 pieces are more than the 64 that bert-L1.*give at most 64"):
+    with pytest.raises(InputError, match=r"65 tokens are more than the 64 that bert-L1.*give at most 64"):
         planned(STORED, tiny(), sequence_lengths=(8, 65))
 
 

@@ -44,7 +44,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tagged(tagger: Tagger, path: Path, format: str | None = None) -> list[TaggedSentence]:
     reader = reader_of("tagger", tagger.labels, BENCHMARK, "strict")
     sentences = open_source(str(path), format, "utf-8").sentences  # type: ignore[arg-type]
-    return list(tag_sentences(tagger, reader, sentences, vote="first"))
+    return list(tag_sentences(tagger, reader, sentences, aggregation_strategy="first"))
 
 
 def test_tags_are_those_of_the_benchmark(tagger: Tagger, model: Path, corpus: Path, tmp_path: Path) -> None:
@@ -80,7 +80,9 @@ def test_entities_are_read_off_the_tags(tagger: Tagger, corpus: Path, mode: str)
     from tagging import textbook
 
     reader = reader_of("tagger", tagger.labels, BENCHMARK, mode)  # type: ignore[arg-type]
-    found = list(tag_sentences(tagger, reader, open_source(str(corpus), None, "utf-8").sentences, vote="first"))
+    found = list(
+        tag_sentences(tagger, reader, open_source(str(corpus), None, "utf-8").sentences, aggregation_strategy="first")
+    )
     expected = [(one.sentence, one.start, one.end, one.type) for one in textbook([one.tags for one in found], mode)]
     assert [(n, e.first, e.last, e.label) for n, one in enumerate(found) for e in one.entities] == expected
     for one in found[:100]:

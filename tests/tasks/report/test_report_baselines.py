@@ -79,6 +79,14 @@ def test_without_a_gate_the_run_before_is_compared(ungated: str) -> None:
     assert build(ungated, ["night-1"]).verdict.lines[0].text.startswith("F1 ")
 
 
+def test_an_incomplete_run_is_no_baseline(ungated: str, tmp_path: Path) -> None:
+    results = str(shutil.copytree(ungated, tmp_path / "copy"))
+    for path in Path(results).glob("runs/*/date=2030-01-02/*.parquet"):
+        path.unlink()
+    line, _ = build(results, ["night-3"]).verdict.lines
+    assert " since the run of 2030-01-01, " in line.text
+
+
 def test_what_cannot_be_read_is_said(ungated: str, tmp_path: Path) -> None:
     results = str(shutil.copytree(ungated, tmp_path / "copy"))
     for path in Path(results).glob("predictions/*/date=2030-01-0[12]/*.parquet"):

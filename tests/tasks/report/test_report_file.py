@@ -64,7 +64,7 @@ def test_markdown_says_the_same_and_runs_no_markup(nights: str) -> None:
     report = build(nights)
     said = markdown(report, "file:///a/b.html")
     lines = said.splitlines()
-    assert lines[0] == r"**The gate says no to \<b\>worse\</b\>. The run failed.**"
+    assert lines[0] == r"**The gate rejects \<b\>worse\</b\>. The run failed.**"
     assert r"- **good** on own: no change" in lines
     assert "<b>" not in said
     table = [line for line in lines if line.startswith("|")]

@@ -78,7 +78,7 @@ def test_secrets_folders_and_hosts_stay_out(nights: str, report: Report, page: P
 
 def test_the_first_screen_says_the_verdict_and_the_numbers(nights: str, page: Page) -> None:
     said = plain(page.said)
-    assert "The gate says no to <b>worse</b>. The run failed." in said
+    assert "The gate rejects <b>worse</b>. The run failed." in said
     assert re.search(r"<b>worse</b> on own : PER recall fell \d+\.\d points \(95 % CI \d+\.\d…\d+\.\d\)", said)
     assert "good on own : no change" in said
     filters = [("run_id", "=", "night-2"), ("model", "=", "good"), ("gold", "=", "own"), ("slice", "=", "all")]

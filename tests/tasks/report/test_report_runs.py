@@ -31,5 +31,5 @@ def test_an_unknown_run_is_refused_with_those_there_are(tmp_path: Path, wanted: 
 
 
 def test_no_results_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="hold no scores yet"):
+    with pytest.raises(InputError, match="hold no scores of a complete run"):
         select_runs(str(tmp_path / "nothing"))

@@ -44,7 +44,7 @@ def test_the_example_of_the_first_screen() -> None:
         rule("minilm-l6"),
         fell(1.9, 0.8, 3.1, model="minilm-l3", label="ORG", metric="recall", lost=41),
     )
-    assert found.headline == "The gate says no to minilm-l3."
+    assert found.headline == "The gate rejects minilm-l3."
     assert [(line.model, line.status, plain(line.text)) for line in found.lines] == [
         ("minilm-l3", "bad", "ORG recall fell 1.9 points (95 % CI 0.8…3.1), 41 entities lost"),
         ("minilm-l6", "same", "no change"),
@@ -80,13 +80,13 @@ def test_a_number_in_words(row: dict[str, Any], words: str) -> None:
             "no change beyond the margin, 2 entities lost, 3 gained",
         ),
         (
-            [fell(0.4, -0.1, 1.2, verdict="inconclusive", failed=False, changed=1)],
+            [fell(0.4, -0.1, 1.2, verdict="undecided", failed=False, changed=1)],
             "The gate passes, but is undecided about l3.",
             "undecided: F1 fell 0.4 points (95 % CI −0.1…1.2), 1 entity predicted otherwise",
         ),
         (
             [fell(0.9, -0.1, 1.9, verdict="undecided", failed=True, changed=1)],
-            "The gate says no to l3. It is undecided about l3.",
+            "The gate rejects l3. It is undecided about l3.",
             "undecided: F1 fell 0.9 points (95 % CI −0.1…1.9), 1 entity predicted otherwise",
         ),
         (
@@ -96,12 +96,12 @@ def test_a_number_in_words(row: dict[str, Any], words: str) -> None:
         ),
         (
             [rule(verdict="missing", failed=True, delta=None, reason="there are no scores to be judged")],
-            "The gate says no to l3.",
+            "The gate rejects l3.",
             "no number: there are no scores to be judged",
         ),
         (
             [rule(kind="frozen", verdict="regression", failed=True, reason="it changed its mind")],
-            "The gate says no to l3.",
+            "The gate rejects l3.",
             "it changed its mind",
         ),
         ([rule(kind="promotion", promoted=True)], "The gate passes, with an improvement.", "became champion"),
@@ -126,14 +126,14 @@ def test_the_worst_fall_is_said_first_and_two_versions_are_told_apart() -> None:
 
 def test_many_models_are_counted_in_the_headline() -> None:
     found = verdict(*(fell(1, 0.5, 2, model=f"m{n}", artifact_id=str(n)) for n in range(6)))
-    assert found.headline == "The gate says no to m0, m1, m2, m3 and 2 more."
+    assert found.headline == "The gate rejects m0, m1, m2, m3 and 2 more."
 
 
 def test_without_a_gate_it_is_said_that_nothing_can_be_compared() -> None:
     assert verdict(has_gate=False).headline == "No gate is configured. There is no earlier run to compare with."
     failed = RUN._replace(row={"outcome": "failed"})
     found = verdict(run=failed)
-    assert found.headline == "The gate judged nothing. There is no earlier run to compare with. The run failed."
+    assert found.headline == "The gate compared no model. There is no earlier run to compare with. The run failed."
     assert found.status == "bad"
 
 

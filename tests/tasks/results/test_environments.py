@@ -23,13 +23,13 @@ def test_equal_runs_differ_in_nothing() -> None:
 
 
 def test_only_what_differs_is_said() -> None:
-    other = run("two", {"vote": "mean"}, torch="2.14.0", gpu="H200", cpu_flags="avx avx2 amx avx512")
+    other = run("two", {"aggregation_strategy": "average"}, torch="2.14.0", gpu="H200", cpu_flags="avx avx2 amx avx512")
     assert difference(run(), other, "fp32", "bf16") == {
         "dtype": {"base": "fp32", "candidate": "bf16"},
         "gpu": {"base": None, "candidate": "H200"},
         "torch": {"base": "2.13.0", "candidate": "2.14.0"},
         "cpu_flags": {"base": "bf16", "candidate": "amx avx512"},
-        "vote": {"base": "first", "candidate": "mean"},
+        "aggregation_strategy": {"base": "first", "candidate": "average"},
     }
 
 
@@ -51,8 +51,8 @@ def test_a_run_without_a_row_is_said() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"window": 64},
-        {"vote": "max"},
+        {"max_length": 64},
+        {"aggregation_strategy": "max"},
         {"label_map": {"PERSON": "PER"}},
         {"ignore_labels": ["MISC"]},
         {"labels_of": {"m": ["O", "B-PER"]}},
@@ -72,10 +72,10 @@ def test_other_settings_do_not_count() -> None:
 def test_a_setting_that_an_older_run_did_not_know_had_its_default() -> None:
     older = run()
     configuration = json.loads(older["configuration"])
-    del configuration["benchmark"]["vote"]
+    del configuration["benchmark"]["aggregation_strategy"]
     older["configuration"] = json.dumps(configuration)
     assert same_settings(older, run("two"), "fp32", "fp32")
-    assert not same_settings(older, run("two", {"vote": "max"}), "fp32", "fp32")
+    assert not same_settings(older, run("two", {"aggregation_strategy": "max"}), "fp32", "fp32")
 
 
 def test_every_recorded_column_is_compared() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import table_key, write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.history import MOST_SINCE, Point, Query, deployment_of, history, missing_nights
+from nerbench.tasks.results.history import MOST_SINCE, Point, Query, deployment_of, history, missing_dates
 
 NIGHTLY = "benchmark-nightly@2030-01-{:02}T02:00:00.000000+00:00"
 
@@ -173,7 +173,7 @@ def test_what_is_unknown_is_named(results: str, model: str, asked: dict[str, str
 
 
 def test_empty_results_say_so(results: str) -> None:
-    with pytest.raises(InputError, match="hold no metrics yet"):
+    with pytest.raises(InputError, match="hold no scores yet"):
         history(results, "tagger", Query())
 
 
@@ -191,9 +191,9 @@ def test_empty_results_say_so(results: str) -> None:
         ([1, 3, 6], [5]),
     ],
 )
-def test_missing_nights(days: list[int], missing: list[int]) -> None:
+def test_missing_dates(days: list[int], missing: list[int]) -> None:
     dates = [f"2030-01-{day:02}" for day in days]
-    assert missing_nights(dates) == [f"2030-01-{day:02}" for day in missing]
+    assert missing_dates(dates) == [f"2030-01-{day:02}" for day in missing]
 
 
 @pytest.mark.parametrize(
@@ -202,18 +202,18 @@ def test_missing_nights(days: list[int], missing: list[int]) -> None:
 )
 def test_nights_since_the_last_run_are_missing_too(days: list[int], until: int, missing: list[int]) -> None:
     dates = [f"2030-01-{day:02}" for day in days]
-    assert missing_nights(dates, f"2030-01-{until:02}") == [f"2030-01-{day:02}" for day in missing]
+    assert missing_dates(dates, f"2030-01-{until:02}") == [f"2030-01-{day:02}" for day in missing]
 
 
 def test_what_was_given_up_is_not_missed_for_ever() -> None:
-    assert len(missing_nights(["2030-01-01", "2030-01-02", "2030-01-03"], "2031-01-01")) == MOST_SINCE
+    assert len(missing_dates(["2030-01-01", "2030-01-02", "2030-01-03"], "2031-01-01")) == MOST_SINCE
 
 
 @given(st.sets(st.integers(1, 28), min_size=20))
 def test_nights_that_are_mostly_there_and_those_that_are_missing_make_up_all(days: set[int]) -> None:
     dates = sorted(f"2030-01-{day:02}" for day in days)
     expected = [f"2030-01-{day:02}" for day in range(min(days), max(days)) if day not in days]
-    assert missing_nights(dates) == expected
+    assert missing_dates(dates) == expected
 
 
 def test_a_deployment_is_told_from_a_run_by_hand() -> None:

@@ -21,7 +21,7 @@ from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_out, plan
 from nerbench.tasks.results import rows
-from nerbench.tasks.results.summary import newest_run
+from nerbench.tasks.results.summary import read_run
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
@@ -327,19 +327,22 @@ def test_the_runs_row_holds_configuration_and_environment(bench: Callable[..., B
     assert row["total_s"] is not None
 
 
-def test_the_newest_run_is_shown(bench: Callable[..., Bench]) -> None:
+def test_the_newest_complete_run_is_read_and_others_by_their_id(bench: Callable[..., Bench]) -> None:
     own = bench()
-    with pytest.raises(InputError, match="hold no metrics yet"):
-        newest_run(own.results)
+    with pytest.raises(InputError, match="hold no scores of a complete run"):
+        read_run(own.results)
     (ref,) = own.refs()
-    own.write_metrics(ref, run_id="late", day=4)
-    own.write_metrics(ref, run_id="early", day=3)
-    assert newest_run(own.results).run_id == "late"
-    early = newest_run(own.results, "early")
-    assert {row["run_id"] for row in early.metrics} == {"early"}
-    assert early.speed == early.memory == []
-    with pytest.raises(InputError, match="nothing has no metrics; choose among early, late"):
-        newest_run(own.results, "nothing")
+    for run_id, day in (("late", 4), ("early", 3), ("killed", 5)):
+        own.write_metrics(ref, run_id=run_id, day=day)
+        if run_id != "killed":
+            rows.write_run(own.run(run_id=run_id, day=day), own.config, {}, "ok")
+    assert read_run(own.results).run_id == "late"
+    for run_id in ("early", "killed"):
+        found = read_run(own.results, run_id)
+        assert {row["run_id"] for row in found.metrics} == {run_id}
+        assert found.speed == found.memory == []
+    with pytest.raises(InputError, match="run 'nothing': has no scores; choose among late, early"):
+        read_run(own.results, "nothing")
 
 
 def test_measured_rows_say_which_attempt_wrote_them(tmp_path: Path) -> None:

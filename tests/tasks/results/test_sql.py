@@ -14,7 +14,7 @@ from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.tables import read_newest_first, read_results, write_table
 from nerbench.flows.cli import status_of
 from nerbench.tasks.results.history import Query, history
-from nerbench.tasks.results.query import newest_ended
+from nerbench.tasks.results.query import newest_run
 from nerbench.tasks.results.sql import views
 
 OLD = Path(__file__).resolve().parents[2] / "data/c32070f.tar.xz"
@@ -70,8 +70,7 @@ def test_trend_is_the_history_of_every_model(both: str) -> None:
 
 def test_headline_is_of_the_newest_complete_run(both: str) -> None:
     rows = ask(both, "FROM headline")
-    dated = next(one for one in read_newest_first(both, "metrics") if newest_ended(both, one))
-    newest = newest_ended(both, dated)
+    newest = newest_run(both, read_newest_first(both, "metrics"))
     assert newest is not None
     strict = {"level": "entity", "mode": "strict", "slice": "all", "label": "overall", "average": "micro"}
     numbers = {

@@ -1,4 +1,4 @@
-"""Benchmark functions of a user's own, as `docs/scores.md` shows them."""
+"""Benchmark functions of a user's own, as `docs/explanation/scores.md` shows them."""
 
 import time
 

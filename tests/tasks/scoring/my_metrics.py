@@ -1,4 +1,4 @@
-"""Metrics of a user's own, as `docs/scores.md` shows them."""
+"""Metrics of a user's own, as `docs/explanation/scores.md` shows them."""
 
 from nerbench import metric
 from nerbench.tasks.scoring.metrics import Sums, ratio

@@ -146,7 +146,7 @@ def test_intervals_are_asked_for_where_there_is_a_value() -> None:
 def test_a_share_outside_its_range_fails() -> None:
     (row,) = (one for one in score(EVERY[:1], "PER", metrics=[own(lambda sums: sums.n_gold + 2.0, share=True)]))
     assert (row["value"], row["status"]) == (None, "failed")
-    assert row["reason"].endswith("and share=True says that it lies in 0…1; leave share out")
+    assert row["reason"].endswith("but share=True requires 0…1; leave share out")
 
 
 def test_a_metric_of_ones_own_stands_beside_the_built_in_ones() -> None:

@@ -209,7 +209,7 @@ def test_an_interruption_of_a_function_passes(write: Write) -> None:
 
 
 def test_the_example_is_the_one_of_the_page() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs/scores.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs/explanation/scores.md").read_text()
     block = re.search(r"```python\n# my_functions.py\n(.*?)```", page, re.DOTALL)
     assert block
     assert ast.unparse(ast.parse(block[1])) == ast.unparse(ast.Module(ast.parse(EXAMPLE.read_text()).body[1:], []))

@@ -74,7 +74,7 @@ def test_the_example_of_the_documents() -> None:
 
 
 def test_the_example_is_the_one_of_the_documents() -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs/scores.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs/explanation/scores.md").read_text()
     block = re.search(r"```python\n# my_metrics.py\n(.*?)```", page, re.DOTALL)
     assert block
     tested = {ast.unparse(node) for node in ast.parse(EXAMPLE.read_text()).body}

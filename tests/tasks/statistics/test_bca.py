@@ -103,4 +103,4 @@ def test_statistics_do_not_disturb_each_other() -> None:
 def test_the_rule_of_too_small() -> None:
     assert too_small(30, 20) is None
     assert too_small(29, 100) == "no interval: 29 in the gold, fewer than 30"
-    assert too_small(1000, 19, unit="sentence") == "no interval: they stand in 19 sentences, fewer than 20"
+    assert too_small(1000, 19, unit="sentence") == "no interval: they occur in 19 sentences, fewer than 20"

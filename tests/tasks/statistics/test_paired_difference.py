@@ -74,7 +74,7 @@ def test_sentences_that_all_agree_are_not_certain() -> None:
 def test_when_there_is_too_little() -> None:
     assert too_little(30, 20, "document") is None
     assert too_little(29, 100, "document") == "no interval: 29 in the gold, fewer than 30"
-    assert too_little(1000, 19, "sentence") == "no interval: they stand in 19 sentences, fewer than 20"
+    assert too_little(1000, 19, "sentence") == "no interval: they occur in 19 sentences, fewer than 20"
 
 
 def test_few_units_are_swapped_in_every_way() -> None:

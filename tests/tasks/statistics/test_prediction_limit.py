@@ -21,7 +21,7 @@ def test_a_fifth_slower_is_suspicious() -> None:
     found = slowdown(QUIET, 0.12, margin=0.1, confidence=0.99)
     assert found
     assert found.is_suspicious
-    assert found.nights == len(QUIET)
+    assert found.runs == len(QUIET)
 
 
 def test_faster_is_never_suspicious() -> None:

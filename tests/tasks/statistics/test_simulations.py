@@ -132,7 +132,7 @@ LEAST, MOST, NOISE = 0.93, 0.98, 0.006
 @pytest.mark.parametrize("documents", [20, 50, 231])
 @pytest.mark.parametrize("f1", [0.6, 0.9, 0.97, 0.99])
 def test_intervals_cover(capsys: pytest.CaptureFixture[str], f1: float, documents: int, correlation: float) -> None:
-    """Nominal 95 % covers 93 % or more, and where it covers more than 97 %, little more: see `docs/scores.md`."""
+    """Nominal 95 % covers 93 % or more, and where more than 97 %, little more: see `docs/explanation/scores.md`."""
     for support in (100, 1000, 5700):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
         show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", coverage_text(found))

@@ -36,16 +36,16 @@ def test_the_rule(low: float, high: float, expected: str) -> None:
     assert judged(low, high) == expected
 
 
-def test_readme_documents_and_code_state_the_same_rule() -> None:
+def test_documents_and_code_state_the_same_rule() -> None:
     root = Path(verdicts.__file__).parents[2]
-    readme, scores = (" ".join((root / name).read_text().split()) for name in ("README.md", "docs/scores.md"))
+    pages = [" ".join((root / f"docs/explanation/{name}.md").read_text().split()) for name in ("numbers", "scores")]
     code = " ".join(str(verdicts.__doc__).split())
     parts = (
         "the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies",
         "the low end of the interval is above −margin",
         "verything else",
     )
-    for text in (readme, scores, code):
+    for text in (*pages, code):
         assert [part for part in parts if part not in text] == []
 
 

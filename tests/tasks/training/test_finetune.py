@@ -123,7 +123,7 @@ def test_part_of_an_epoch_is_enough(train: Train) -> None:
 
 @pytest.mark.slow
 def test_a_small_window_trains_on_every_word(train: Train) -> None:
-    assert train(window=8)[1]["window"] == 8
+    assert train(max_length=8)[1]["window"] == 8
 
 
 def test_the_result_is_plain_json_with_every_number(train: Train) -> None:
@@ -147,7 +147,7 @@ def test_the_result_is_plain_json_with_every_number(train: Train) -> None:
         ({"base": "no/such/folder"}, "no/such/folder"),
         ({"config_overrides": {"num_hiden_layers": 1}}, "a bert model has no setting num_hiden_layers"),
         ({"config_overrides": {"hidden_size": 64}}, r"config_overrides: the weights .* another shape \(bert\."),
-        ({"window": 500}, "window: 500 pieces are more than the model's 64"),
+        ({"max_length": 500}, "max_length: 500 tokens are more than the model's 64"),
     ],
 )
 def test_a_base_that_cannot_be_used_is_one_line(

@@ -97,6 +97,7 @@ def test_the_provenance_is_complete(finished: Training) -> None:
     assert known.configuration_sha256
     assert known.seed == 0
     assert known.training.items() >= ({**SETTINGS, "base": TINY, "window": 64}).items()
+    assert "max_length" not in known.training
     assert {"steps", "parameters", "threads", "device", "train_s"} <= set(known.training)
     assert known.loss_curve
     assert all("step" in entry and ("loss" in entry or "eval_f1" in entry) for entry in known.loss_curve)

@@ -242,7 +242,7 @@ def test_memory_that_is_never_enough_is_one_line_with_the_remedy(job: Any, monke
         raise OUT_OF_MEMORY
 
     monkeypatch.setattr(training.TaggerTrainer, "training_step", exhausted)
-    with pytest.raises(RunFailedError, match=r"^out of memory even with batch_tokens 8; give a smaller window"):
+    with pytest.raises(RunFailedError, match=r"^out of memory even with batch_tokens 8; give a smaller max_length"):
         finetune(job("memory"), ignore)
 
 
