@@ -6,9 +6,10 @@ for which there is a loader (`nerbench.artifacts.loaders`).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from nerbench.artifacts import hub_models, loaders, local_copies
 from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError, report_or_warn
@@ -17,11 +18,14 @@ from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store, Verification
 from nerbench.artifacts.store_layout import alias_path, manifest_path
+from nerbench.artifacts.tables.table_files import in_parallel
 
 _PUBLISHED = re.compile(
     r"(?P<store>.+)/models/(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)/manifests/(?P<artifact_id>[0-9a-f]{64})\.json"
 )
 _DIGEST = "sha256:"
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
@@ -36,15 +40,25 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
     store, keys = _locate(reference, store_url)
     if reference.partition("@")[0] != "*":
         return [store.ref(key) for key in keys]
-    return [ref for key in keys if (ref := _sound_ref(store, key))]
+    return _sound(store.ref, keys, lambda key: f"{store.url}/{manifest_path(key)}")
 
 
-def _sound_ref(store: Store, key: ArtifactKey) -> ArtifactRef | None:
-    try:
-        return store.ref(key)
-    except DAMAGED as error:
-        report_or_warn(f"{store.url}/{manifest_path(key)}", error)
-        return None
+def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callable[[Item], str]) -> list[Result]:
+    """What is read of several items at once, in their order; one that cannot be trusted is left out and reported."""
+
+    def attempt(item: Item) -> Result | Exception:
+        try:
+            return read(item)
+        except DAMAGED as error:
+            return error
+
+    found = []
+    for item, one in zip(items, in_parallel(attempt, items), strict=True):
+        if isinstance(one, Exception):
+            report_or_warn(where(item), one)
+        else:
+            found.append(one)
+    return found
 
 
 def resolve_one(reference: str, store_url: str) -> ArtifactRef:
@@ -156,6 +170,8 @@ def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
     store = Store(store_url)
     name, _, selector = reference.partition("@")
     selector = selector or LATEST
+    if name != "*" and store.has_alias(name, selector):
+        return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
     ids, aliases_of, _ = store.published()
     if name == "*":
         return store, _all_with_alias(store, aliases_of, selector, reference)
@@ -163,10 +179,7 @@ def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
         raise _not_found(reference, f"is not in the store {store.url}; it holds {_listed(ids)}", name)
     if selector.startswith(_DIGEST):
         return store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))]
-    aliases = aliases_of.get(name, [])
-    if selector not in aliases:
-        raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases)}", name)
-    return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
+    raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases_of.get(name, []))}", name)
 
 
 def _all_with_alias(
@@ -175,13 +188,11 @@ def _all_with_alias(
     having = [name for name, of_name in aliases.items() if alias in of_name]
     if not having:
         raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(aliases)}", "*")
-    keys = []
-    for name in having:
-        try:
-            keys.append(ArtifactKey(name=name, artifact_id=store.target(name, alias)))
-        except DAMAGED as error:
-            report_or_warn(f"{store.url}/{alias_path(name, alias)}", error)
-    return keys
+    return _sound(
+        lambda name: ArtifactKey(name=name, artifact_id=store.target(name, alias)),
+        having,
+        lambda name: f"{store.url}/{alias_path(name, alias)}",
+    )
 
 
 def _by_digest(reference: str, name: str, ids: list[str], prefix: str) -> ArtifactKey:

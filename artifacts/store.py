@@ -190,6 +190,10 @@ class Store:
         check_name("name", name)
         return read_aliases(self._root, name)
 
+    def has_alias(self, name: str, alias: str) -> bool:
+        """Whether a model has an alias, whatever that points to. Nothing is listed: a store may hold many models."""
+        return all(map(is_name, (name, alias))) and self._root.exists(alias_path(name, alias))
+
     def target(self, name: str, alias: str) -> str:
         """The artifact id that an alias points to; no other alias is looked at. Raises CorruptArtifactError."""
         return read_alias(self._root, name, alias)
@@ -345,10 +349,17 @@ def _dated(provenance: Provenance) -> Provenance:
     return provenance.model_copy(update={"created_at": provenance.created_at or datetime.now(UTC)})
 
 
-def check_name(field: str, name: str) -> None:
-    """Raise InputError for what cannot be the name of a model or an alias."""
+def is_name(name: str) -> bool:
+    """Whether this can be the name of a model or an alias."""
     try:
         _NAME.validate_python(name)
     except ValidationError:
+        return False
+    return True
+
+
+def check_name(field: str, name: str) -> None:
+    """Raise InputError for what cannot be the name of a model or an alias."""
+    if not is_name(name):
         remedy = "use at most 96 letters, digits, `.`, `_` and `-`, the first a letter or digit"
-        raise InputError(f"{field} {name!r}", "cannot be used", remedy) from None
+        raise InputError(f"{field} {name!r}", "cannot be used", remedy)

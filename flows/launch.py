@@ -1,5 +1,6 @@
 """Run flows from the command line or from Python: quiet Prefect, progress on stderr."""
 
+import gc
 import logging
 import os
 import sys
@@ -36,10 +37,14 @@ def start_prefect() -> None:
 
 
 def quiet() -> None:
-    """Silence the libraries; call this before importing them. With `-v`, Prefect's log stays on."""
+    """Silence the libraries and collect garbage less often; call this before importing them.
+
+    With `-v`, Prefect's log stays on.
+    """
     if verbosity() == "verbose":
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL", "INFO")
+    gc.set_threshold(*server.FEW_COLLECTIONS)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module="prefect")

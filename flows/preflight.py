@@ -100,7 +100,7 @@ def what_next(config: Config) -> str:
 
 
 def _check_training(config: Config) -> None:
-    from nerbench.tasks.inference.loading import resolve_device
+    from nerbench.tasks.inference.hardware import device_type
     from nerbench.tasks.inference.processes import check_processes
 
     if not config.models:
@@ -108,7 +108,7 @@ def _check_training(config: Config) -> None:
         raise ConfigError("models", "there is no model to train", remedy)
     for model in config.base_models:
         field = f"models: {model.name}: "
-        check_processes(model.processes, resolve_device(model.device, f"{field}device"), field)
+        check_processes(model.processes, device_type(model.device, f"{field}device"), field)
         dataset = config.dataset_of(model)
         for split in ("train", "validation"):
             if dataset.format == "conll" and dataset.file_of(split) is None:
@@ -157,7 +157,8 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     """Check what a benchmark needs, and return the entity types of each corpus."""
     from nerbench.flows.task_runners import check_runner
     from nerbench.tasks.data.corpus_refs import describe
-    from nerbench.tasks.inference.loading import dtype_of, resolve_device
+    from nerbench.tasks.inference.hardware import device_type
+    from nerbench.tasks.inference.loading import check_precision
     from nerbench.tasks.inference.processes import check_processes
     from nerbench.tasks.scoring.counting import selected_functions
 
@@ -167,8 +168,8 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
             "datasets", "there is no corpus to benchmark on", "add one, e.g. {name: mine, files: {test: test.txt}}"
         )
     check_runner(config.runner)
-    device = resolve_device(config.benchmark.device)
-    dtype_of(config.benchmark.dtype, device)
+    device = device_type(config.benchmark.device)
+    check_precision(config.benchmark.dtype, device)
     if config.benchmark.processes != "auto":
         check_processes(config.benchmark.processes, device, "benchmark.")
     found = [describe(config, dataset)[0].types for dataset in config.datasets]

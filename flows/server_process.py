@@ -1,6 +1,6 @@
 """The child process of `nerbench.flows.server`: a Prefect server on a listening socket, until SIGTERM.
 
-Run as `python -P -m nerbench.flows.server_process FD [pages]`; FD is the file descriptor of the socket. The environment
+Run with the arguments `FD [pages]`; FD is the file descriptor of the socket. The environment
 contains the credential of allowed clients.
 """
 

@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
         "code_dirty": code["dirty"],
         "host": platform.node(),
         "cpu": _cpu_name(),
-        "cpu_flags": " ".join(sorted(_cpu_flags())) or None,
+        "cpu_flags": " ".join(sorted(cpu_flags())) or None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "ram_bytes": _ram_bytes(),
         **gpu,
@@ -108,7 +108,7 @@ def installed(package: str) -> str | None:
 
 def cpu_has_bf16() -> bool:
     """Whether the processor computes bf16 natively."""
-    return bool(NATIVE_BF16 & _cpu_flags())
+    return bool(NATIVE_BF16 & cpu_flags())
 
 
 def _gpu() -> dict[str, str | None]:
@@ -133,7 +133,8 @@ def _cuda() -> str | None:
     return number
 
 
-def _cpu_flags() -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, as Linux names it; nothing where that is not known."""
     return frozenset((_cpu_field("flags") or _cpu_field("Features") or "").split())
 
 

@@ -24,7 +24,8 @@ from nerbench.artifacts.tables.tables import find_table_file, read_results, writ
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.config.base import warn_deprecated
 from nerbench.tasks.config.loading import load_config
-from nerbench.tasks.inference import evaluation_cache, evaluation_key
+from nerbench.tasks.inference import evaluation_cache, evaluation_key, processes
+from nerbench.tasks.inference.hardware import Processor
 from nerbench.tasks.results.export import Selection, export_bundle
 from nerbench.tasks.results.history import Query, history
 from nerbench.tasks.results.summary import leaderboard, read_run
@@ -214,7 +215,10 @@ def test_stored_predictions_are_scored_again(results: str) -> None:
 def test_cached_evaluations_still_hit(old: Path, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the machine, and with the versions, of the old results."""
     monkeypatch.setattr(evaluation_key, "version", VERSIONS.__getitem__)
-    monkeypatch.setattr(evaluation_key, "_hardware", lambda *_: HARDWARE)
+    hardware = Processor(HARDWARE["cpu_capability"], int(HARDWARE["threads"]))
+    monkeypatch.setattr(evaluation_key, "device_name", lambda device: HARDWARE["device"])
+    monkeypatch.setattr(evaluation_key, "processor", lambda: hardware)
+    monkeypatch.setattr(processes, "processor", lambda: hardware)
     (words,) = set(read_results(results, "predictions", columns=["words_sha256"])["words_sha256"].to_pylist())
     store = Store(str(old / "store"))
     for key in store.list():

@@ -33,7 +33,7 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
     no model or several.
     """
     reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
-    if gate.is_alias and gate.baseline not in Store(store).aliases(artifact.name):
+    if gate.is_alias and not Store(store).has_alias(artifact.name, gate.baseline):
         if gate.promote:
             return None
         remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"

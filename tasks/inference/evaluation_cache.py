@@ -30,6 +30,7 @@ from nerbench.tasks.config import BenchmarkConfig, Section, TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
+from nerbench.tasks.inference.hardware import is_torch_loaded
 from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
@@ -205,6 +206,11 @@ def plan(
             report_lost_predictions(record, artifact.name)
     if record is None and artifact.kind == "predictions":
         require_same_words(artifact, words_sha256)
+    if record is None and artifact.kind == "model" and not is_torch_loaded():
+        import torch  # noqa: F401 - it will infer, and its word on the machine counts
+
+        if key_of(artifact, words_sha256, settings) != key:
+            return plan(artifact, words_sha256, benchmark, results, taggers)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
     return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
 

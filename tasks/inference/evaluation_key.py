@@ -2,11 +2,12 @@
 
 import platform
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.inference.hardware import device_name, device_type, processor
 from nerbench.tasks.inference.processes import threads_of_each
 
 CODE_VERSION = "2"
@@ -36,10 +37,8 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
     """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
-    from nerbench.tasks.inference.loading import resolve_device
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
-    device = resolve_device(settings.device)
     parts = {
         "model_sha256": model_sha256,
         "words_sha256": words_sha256,
@@ -48,10 +47,10 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "window": str(settings.max_length or "model"),
         "vote": {"average": "mean"}.get(settings.aggregation_strategy, settings.aggregation_strategy),
         "block": str(BLOCK),
-        "batch_pieces": str(BATCH_PIECES[device.type]),
+        "batch_pieces": str(BATCH_PIECES[device_type(settings.device)]),
         "code": CODE_VERSION,
         **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
-        **_hardware(device, settings.processes),
+        **_hardware(settings.device, settings.processes),
     }
     return sha256_hex(canonical_json(parts))
 
@@ -62,16 +61,10 @@ def key_of(artifact: ArtifactRef, words_sha256: str, settings: EvaluationSetting
         return evaluation_key(artifact.model_sha256, words_sha256, settings)
     parts = {"model_sha256": artifact.model_sha256, "words_sha256": words_sha256}
     if artifact.kind == "tagger":
-        from nerbench.tasks.inference.loading import resolve_device
-
-        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware(resolve_device("cpu"), 1)}
+        parts |= {"code": TAGGER_CODE_VERSION, "machine": platform.machine(), **_hardware("cpu", 1)}
     return sha256_hex(canonical_json(parts))
 
 
-def _hardware(device: Any, processes: int | Literal["auto"]) -> dict[str, str]:
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    capability = torch.backends.cpu.get_cpu_capability()
-    threads = threads_of_each(processes if device.type == "cpu" and processes != "auto" else 1)
-    return {"device": name, "cpu_capability": capability, "threads": str(threads)}
+def _hardware(device: str, processes: int | Literal["auto"]) -> dict[str, str]:
+    threads = threads_of_each(processes if device_type(device) == "cpu" and processes != "auto" else 1)
+    return {"device": device_name(device), "cpu_capability": processor().capability, "threads": str(threads)}

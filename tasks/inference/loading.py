@@ -120,12 +120,17 @@ def resolve_device(device: str, field: str = "benchmark.device") -> "torch.devic
     return chosen
 
 
+def check_precision(precision: str, device_type: str) -> None:
+    """Raise InputError for an inference precision that a type of device does not compute."""
+    if precision == "fp16" and device_type == "cpu":
+        raise InputError("benchmark.dtype", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
+
+
 def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
-    """The torch dtype of an inference precision."""
+    """The torch dtype of an inference precision. Raises like `check_precision`."""
     import torch
 
-    if precision == "fp16" and device.type == "cpu":
-        raise InputError("benchmark.dtype", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
+    check_precision(precision, device.type)
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 

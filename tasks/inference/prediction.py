@@ -12,9 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 
-from nerbench.tasks.inference.packing import logits_of, on_device
 from nerbench.tasks.inference.tagger import Batching, Tagger
 from nerbench.tasks.inference.tokenization import Pieces, Window, tokenize, truncated_words, windows
 
@@ -126,6 +124,10 @@ def batches(lengths: Sequence[int], budget: int, batching: Batching = "padded") 
 
 def _probabilities(tagger: Tagger, cut: Sequence[Window], strategy: str) -> np.ndarray:
     """(deciding tokens, labels) of windows in length order, copied to the host all at once."""
+    import torch  # only here: a run that infers nothing does without
+
+    from nerbench.tasks.inference.packing import logits_of, on_device
+
     found = []
     lengths = [len(window.ids) for window in cut]
     for batch in batches(lengths, BATCH_PIECES[tagger.device.type], tagger.batching):

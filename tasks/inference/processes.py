@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from nerbench.artifacts.errors import InputError, NerbenchError, RunFailedError, pass_interrupts
 from nerbench.tasks.child_process import GRACE_S, PARENT, Emit, Job, die_with_parent, ending, event_of, run_child, serve
+from nerbench.tasks.inference.hardware import device_type, processor
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import PartialState
 
 NEWS_S = 5.0
@@ -65,13 +65,14 @@ def visible_gpus(device: str, processes: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, wanted))}
 
 
-def check_processes(processes: int, device: "torch.device", field: str) -> None:
+def check_processes(processes: int, device_type: str, field: str) -> None:
     """Raise InputError if this machine has fewer GPUs or cores than processes are wanted."""
-    import torch
+    if device_type == "cuda":
+        import torch
 
-    kind, present = {"cuda": ("GPUs", torch.cuda.device_count()), "cpu": ("cores", _cores())}.get(
-        device.type, (f"{device.type} device", 1)
-    )
+        kind, present = "GPUs", torch.cuda.device_count()
+    else:
+        kind, present = ("cores", _cores()) if device_type == "cpu" else (f"{device_type} device", 1)
     if processes > present:
         problem = f"{processes} processes are more than the {present} {kind} here"
         raise InputError(f"{field}processes", problem, f"give at most {present}")
@@ -79,10 +80,7 @@ def check_processes(processes: int, device: "torch.device", field: str) -> None:
 
 def threads_of_each(processes: int) -> int:
     """The number of threads of each of so many processes that share the threads of this one."""
-    import torch
-
-    threads: int = torch.get_num_threads()
-    return max(1, threads // processes)
+    return max(1, processor().threads // processes)
 
 
 def _cores() -> int:
@@ -111,10 +109,8 @@ def _agent(job: Job, emit: Emit) -> Job:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from nerbench.tasks.inference.loading import resolve_device
-
     count = job["processes"]
-    check_processes(count, resolve_device(job["device"].partition(":")[0], f"{job['field']}device"), job["field"])
+    check_processes(count, device_type(job["device"].partition(":")[0], f"{job['field']}device"), job["field"])
     with TemporaryDirectory(prefix="nerbench-") as folder, _forwarded(count, emit) as writers:
         os.environ |= {
             PARENT: str(os.getpid()),

@@ -67,20 +67,29 @@ class Products:
             )
             for inputs, outputs in work.linear
         }
-        onednn = torch.ops.mkldnn
-        self._packed = {
-            shape: onednn._reorder_linear_weight(weight, ROWS) for shape, (_, weight, _) in self._shapes.items()
-        }
+        self._packed = self._pack() if torch.backends.mkldnn.is_available() else None
+
+    def _pack(self) -> dict[tuple[int, int], torch.Tensor] | None:
+        """The weights as oneDNN wants them; None where it does not compute this precision on this processor."""
+        reorder = torch.ops.mkldnn._reorder_linear_weight
+        try:
+            return {shape: reorder(weight, ROWS) for shape, (_, weight, _) in self._shapes.items()}
+        except RuntimeError:
+            return None
 
     @torch.inference_mode()
     def floors(self) -> dict[str, Seconds]:
-        """Seconds for the whole work by each kernel: every shape at its own rate, attention at their mean."""
+        """Seconds for the whole work by each kernel that this processor has.
+
+        Every shape counts at its own rate, attention at their mean.
+        """
         kernels: dict[str, Callable[[tuple[int, int]], object]] = {
-            "torch": lambda shape: nn.functional.linear(*self._shapes[shape]),
-            "onednn": lambda shape: torch.ops.mkldnn._linear_pointwise(
-                self._shapes[shape][0], self._packed[shape], self._shapes[shape][2], "none", [], "none"
-            ),
+            "torch": lambda shape: nn.functional.linear(*self._shapes[shape])
         }
+        if packed := self._packed:
+            kernels["onednn"] = lambda shape: torch.ops.mkldnn._linear_pointwise(
+                self._shapes[shape][0], packed[shape], self._shapes[shape][2], "none", [], "none"
+            )
         return {name: self._floor(kernel) for name, kernel in kernels.items()}
 
     def _floor(self, kernel: Callable[[tuple[int, int]], object]) -> Seconds:

@@ -7,13 +7,15 @@ CoNLL's; without it, CoNLLpp's test split is looked for in ../shared. One proces
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
 every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' pieces,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`
-by the fastest known here. `make bench` runs it; OMP_NUM_THREADS sets the threads.
+by oneDNN
+with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -71,7 +73,7 @@ def contenders(folder: Path) -> dict[str, Contender]:
     cpu = torch.device("cpu")
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
     peers = Peers(model, AutoTokenizer.from_pretrained(folder))
-    return {
+    everyone = {
         "ours, fp32": Contender(ours(optimize_for_inference(load_tagger(folder, device=cpu)))),
         "ours, bf16": Contender(
             ours(optimize_for_inference(load_tagger(folder, device=cpu, precision="bf16"))), "bf16"
@@ -84,6 +86,8 @@ def contenders(folder: Path) -> dict[str, Contender]:
         "evaluate's evaluator": Contender(peers.evaluator, every=SLOW_SHARE),
         "Trainer.predict": Contender(peers.trainer),
     }
+    needs = {"evaluate's evaluator": "evaluate", "Trainer.predict": "accelerate"}
+    return {name: one for name, one in everyone.items() if find_spec(needs.get(name, "torch"))}
 
 
 def compare(folder: Path, sentences: Words, rounds: int, only: str) -> dict[str, Result]:
@@ -158,14 +162,10 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
             "wall_s": result.seconds.wall,
             "cpu_s": result.seconds.cpu,
             "times_ours": result.seconds.cpu / reference.seconds.cpu,
-            "floor_torch_cpu_s": result.floors["torch"].cpu,
-            "floor_onednn_cpu_s": result.floors["onednn"].cpu,
-            "floor_torch_wall_s": result.floors["torch"].wall,
-            "floor_onednn_wall_s": result.floors["onednn"].wall,
-            "of_floor_torch": result.floors["torch"].wall / result.seconds.wall,
-            "of_floor_onednn": result.floors["onednn"].wall / result.seconds.wall,
-            "of_floor_torch_cpu": result.floors["torch"].cpu / result.seconds.cpu,
-            "of_floor_onednn_cpu": result.floors["onednn"].cpu / result.seconds.cpu,
+            **{f"floor_{kernel}_cpu_s": floor.cpu for kernel, floor in result.floors.items()},
+            **{f"floor_{kernel}_wall_s": floor.wall for kernel, floor in result.floors.items()},
+            **{f"of_floor_{kernel}": floor.wall / result.seconds.wall for kernel, floor in result.floors.items()},
+            **{f"of_floor_{kernel}_cpu": floor.cpu / result.seconds.cpu for kernel, floor in result.floors.items()},
             "agreement": result.agreement,
         }
         for name, result in results.items()
@@ -177,7 +177,10 @@ def show(table: list[dict[str, Any]]) -> None:
     print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'× ours':>9}{'floor/torch':>16}{'floor/oneDNN':>16}{'agreement':>12}")
     for row in table:
         shares = [
-            f"{row[f'of_floor_{kernel}']:.2f} ({row[f'of_floor_{kernel}_cpu']:.2f})" for kernel in ("torch", "onednn")
+            f"{row[f'of_floor_{kernel}']:.2f} ({row[f'of_floor_{kernel}_cpu']:.2f})"
+            if f"of_floor_{kernel}" in row
+            else "-"
+            for kernel in ("torch", "onednn")
         ]
         print(
             f"{row['contender']:28}{row['wall_s']:9.2f}{row['cpu_s']:9.2f}{row['times_ours']:9.2f}"

@@ -19,6 +19,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.inference import evaluation_cache, hardware
 from nerbench.tasks.inference import evaluation_key as key_module
 from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference import prediction as inference
@@ -137,6 +138,18 @@ def test_nothing_is_found_at_first(case: Case) -> None:
 def test_what_was_inferred_is_found_again(case: Case, record: EvaluationRecord) -> None:
     found = case.plan()
     assert (found.state, found.record) == ("cached", record)
+
+
+def test_what_only_torchs_word_on_the_machine_finds_is_found(
+    case: Case, record: EvaluationRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if this process had not loaded torch yet, and took the machine for another one."""
+    answers = iter([False, False])
+    monkeypatch.setattr(hardware, "derived_processor", lambda: hardware.Processor("ABACUS", 99))
+    for module in (hardware, evaluation_cache):
+        monkeypatch.setattr(module, "is_torch_loaded", lambda: next(answers, True))
+    found = case.plan()
+    assert (found.state, found.key, found.record) == ("cached", record.key, record)
 
 
 def test_settings_that_change_predictions_miss(case: Case, record: EvaluationRecord) -> None:

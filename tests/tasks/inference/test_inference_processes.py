@@ -91,8 +91,8 @@ def test_more_processes_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="2 processes are more than the 1 GPUs here; give at most 1"):
-        check_processes(2, torch.device("cuda"), "models: tiny: ")
-    check_processes(1, torch.device("cuda"), "models: tiny: ")
+        check_processes(2, "cuda", "models: tiny: ")
+    check_processes(1, "cuda", "models: tiny: ")
 
 
 @pytest.mark.parametrize(
