@@ -126,6 +126,16 @@ def print_error(text: str) -> None:
     print(escaped(text), file=sys.stderr)
 
 
+def ask(question: str, answers: Sequence[str]) -> str | None:
+    """The answer that the user chooses on a terminal, by default the first; None if there is no terminal."""
+    from rich.prompt import Prompt
+    from rich.text import Text
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return Prompt.ask(Text(question), choices=[*answers], default=answers[0], console=escaping(Console(stderr=True)))
+
+
 def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
     """Rows with these columns only."""
     return [{name: row.get(name) for name in names} for row in rows]
@@ -133,8 +143,6 @@ def columns(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
 
 def console() -> "Console":
     """The console at stdout. If stdout is not a terminal, the width cuts nothing. Colours follow NO_COLOR and TERM."""
-    from rich.console import Console
-
     screen = Console()
     return escaping(screen if screen.is_terminal else Console(width=max(screen.width, PIPE_WIDTH)))
 

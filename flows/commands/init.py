@@ -1,7 +1,5 @@
 """`nerbench init`: inspect a data set and write a commented configuration for it."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +49,7 @@ def init(  # noqa: PLR0913 - one parameter an option
     from nerbench.tasks.inspection.holdout import hold_out
     from nerbench.tasks.inspection.inspection import inspect_dataset
 
-    guessed = guess(sources or [], _ask, _default())
+    guessed = guess(sources or [], ask, _default())
     with show_progress("reading"):
         held_out = hold_out(guessed.dataset)
         facts = inspect_dataset(held_out.dataset)
@@ -75,16 +73,6 @@ def _check_output(output: Path, force: bool) -> None:
         raise InputError(f"-o {output}", "exists already", "choose another name, or overwrite it with --force")
     if not output.parent.is_dir():
         raise InputError(f"-o {output}", f"there is no folder {output.parent}", "make it first")
-
-
-def _ask(question: str, answers: Sequence[str]) -> str | None:
-    """The answer on a terminal; None elsewhere."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    from rich.console import Console
-    from rich.prompt import Prompt
-
-    return Prompt.ask(question, choices=[*answers], default=answers[0], console=Console(stderr=True))
 
 
 def _default() -> str:

@@ -109,6 +109,7 @@ def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.
     """A tagger starts an interpreter by its path, and may send the words to any server."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "of a worker")
+    monkeypatch.delenv("NERBENCH_DATA", raising=False)
     named = {"name": "mine", "tagger": "nerbench.taggers:spacy", "python": "/bin/true"}
     config = Config.model_validate({"models": [named], "store": "./a", "results": "./b"})
     with pytest.raises(Exception, match="models: mine: is a tagger that the worker's own file does not name"):

@@ -144,7 +144,7 @@ def test_a_card_is_shown(arguments: list[str], capsys: pytest.CaptureFixture[str
     [
         (["tiny", "--to", TO], "Hub: there is no token to publish with; set HF_TOKEN, or run `hf auth login`"),
         (["tiny", "--to", "tiny"], "--to 'tiny': is no repository on the Hub; write org/name"),
-        (["*@latest", "--to", TO, "--dry-run"], "means 2 artifacts; name one of them"),
+        (["*@latest", "--to", TO, "--dry-run"], "artifacts; name one of them"),
         (["nothing", "--to", TO, "--dry-run"], "model 'nothing': is not in the store"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(question)
         return str(answers[0])
 
-    monkeypatch.setattr("nerbench.flows.commands.init._ask", answer)
+    monkeypatch.setattr("nerbench.flows.commands.init.ask", answer)
     assert status_of(["init", "data/one.txt"]) == 0
     assert asked == ["data/one.txt is the split"]
     assert list(load_config(folder / "nerbench.yaml").datasets[0].files) == ["all"]

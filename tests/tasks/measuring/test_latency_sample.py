@@ -33,7 +33,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         clock = iter(seconds)
         monkeypatch.setattr(latency_sample, "measure", lambda *_: {"speed": [speed_row(next(clock))]})
         run = run.model_copy(update={"date": "2030-02-01"})
-        artifact: Any = SimpleNamespace(artifact_id="a")
+        artifact: Any = SimpleNamespace(artifact_id="a", kind="model")
         corpus: Any = None
         return measure_and_write(run, artifact, corpus, BenchmarkConfig(), gate), len(seconds) - len(list(clock))
 

@@ -41,7 +41,7 @@ def test_documents_and_code_state_the_same_rule() -> None:
     pages = [" ".join((root / f"docs/explanation/{name}.md").read_text().split()) for name in ("numbers", "scores")]
     code = " ".join(str(verdicts.__doc__).split())
     parts = (
-        "the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, lies",
+        "the observed drop exceeds the margin, p ≤ 1 − confidence, and the interval, if there is one, is wholly",
         "the low end of the interval is above −margin",
         "verything else",
     )
