@@ -7,7 +7,7 @@ import typer
 
 from nerbench.flows.commands.options import Quiet, Verbose, tell
 from nerbench.flows.launch import quiet, show_progress
-from nerbench.flows.terminal import print_note, print_table
+from nerbench.flows.terminal import ask, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import DatasetConfig
