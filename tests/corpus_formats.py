@@ -290,7 +290,7 @@ class Form(NamedTuple):
     """`{}` is the split."""
     write: Write
     answers: tuple[str, ...] = ()
-    """What `init` is told besides."""
+    """Answers that `init` needs in addition."""
 
 
 WHITESPACE = ("tokenizer=whitespace",)

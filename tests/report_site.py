@@ -30,7 +30,7 @@ DOCUMENTS = 24
 SENTENCES = 5
 """Of each document."""
 REPAIRED = 2
-"""Tags of the second annotation, it is said."""
+"""Tags of the second annotation that the report calls repaired."""
 
 
 def digest(*parts: Any) -> str:

@@ -97,14 +97,14 @@ def _row(run: Run, now: Predicted, before: Earlier, here: Mapping[str, Any]) -> 
 
 def _repeatability(run: Run, now: Predicted, before: Earlier) -> Row:
     share = _agreement(run.results, before.row, now)
-    told = "the earlier predictions are gone" if share is None else f"{share:.1%} of the entities agree"
+    agreement = "the earlier predictions are gone" if share is None else f"{share:.1%} of the entities agree"
     return _about(now, before) | {
         "kind": "repeatability",
         "verdict": "pass",
         "failed": False,
         "candidate": share,
         "unit": "share",
-        "reason": f"{told} with the run {before.run['run_id']}; the tagger is not pinned",
+        "reason": f"{agreement} with the run {before.run['run_id']}; the tagger is not pinned",
     }
 
 

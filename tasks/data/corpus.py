@@ -132,18 +132,18 @@ def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
     ):
         return None
     try:
-        told = [Path(path).stat() for path in config.files.values()]
+        states = [Path(path).stat() for path in config.files.values()]
     except (OSError, ValueError):  # who reads them says why
         return None
-    return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in told)
+    return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in states)
 
 
 def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
     evidence = SchemeEvidence(config.scheme, config.invalid)
     sources = read_divided(config)
-    spooled = {split: read_whole(source, evidence) for split, source in sources.items()}
+    cached = {split: read_whole(source, evidence) for split, source in sources.items()}
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
-    _check_named_types(config, (split_tag(label, scheme) for read in spooled.values() for label in read.labels))
+    _check_named_types(config, (split_tag(label, scheme) for read in cached.values() for label in read.labels))
     return {
         split: Corpus(
             name=config.name,
@@ -154,7 +154,7 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
             tokenizer=read.tokenizer,
             **annotation(read, scheme, config, evidence.first_invalid(scheme), sources[split]),
         )
-        for split, read in spooled.items()
+        for split, read in cached.items()
     }
 
 

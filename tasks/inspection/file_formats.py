@@ -50,7 +50,7 @@ class FileFormat(NamedTuple):
 
     format: Format
     says: str
-    """What is told about it."""
+    """What `init` prints about it."""
     matches: Callable[[Sample], bool]
 
 
@@ -117,7 +117,7 @@ def format_of(sample: Sample) -> Format:
 
 
 def encoding_of(files: Iterable[str], assumptions: list[str]) -> str:
-    """UTF-8 if all files are; else UTF-16 by its mark, or Windows-1252, which is a guess and told."""
+    """UTF-8 if all files are; else UTF-16 by its mark, or Windows-1252, which is a guess and is reported."""
     for file in files:
         with closing(open_file(file)) as opened:
             if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):

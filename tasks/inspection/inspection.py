@@ -22,7 +22,7 @@ from nerbench.tasks.inspection.tag_transitions import SCHEMES, Neighbours, neigh
 from nerbench.tasks.inspection.tokenizer_fit import TokenCounter, Tokenization
 
 _SHOWN = 5
-"""Kinds of invalid neighbours that are told."""
+"""Number of kinds of invalid neighbours that are listed."""
 
 
 def inspect(config: Config, cutter: Tokenization | None = None) -> Inspection:
@@ -77,14 +77,14 @@ class _Read(NamedTuple):
     """A split as it was read."""
 
     source: Source
-    spooled: ArrowCache
+    cached: ArrowCache
 
     def place(self, word: int) -> str:
         """Where a word stands, by its position over all sentences."""
-        ends = np.cumsum(self.spooled.words.lengths)
+        ends = np.cumsum(self.cached.words.lengths)
         sentence = int(np.searchsorted(ends, word, side="right"))
         return self.source.place(
-            self.spooled.at[sentence], word - int(ends[sentence] - self.spooled.words.lengths[sentence])
+            self.cached.at[sentence], word - int(ends[sentence] - self.cached.words.lengths[sentence])
         )
 
 
@@ -99,8 +99,7 @@ class _Verdict(NamedTuple):
 
 def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, _Read]) -> _Verdict:
     pairs = {
-        split: neighbours(one.spooled.labels, one.spooled.codes, one.spooled.words.lengths)
-        for split, one in read.items()
+        split: neighbours(one.cached.labels, one.cached.codes, one.cached.words.lengths) for split, one in read.items()
     }
 
     def invalid(scheme: Scheme) -> dict[str, list[Neighbours]]:
@@ -117,14 +116,14 @@ def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, 
 
 def _corpus(read: _Read, split: str, config: DatasetConfig, scheme: Scheme) -> Corpus:
     reading = read_tags(
-        {label: tag for label in read.spooled.labels if (tag := split_tag(label, config.scheme))},
+        {label: tag for label in read.cached.labels if (tag := split_tag(label, config.scheme))},
         inside_begins=True,
         label_map=config.label_map,
         ignore_labels=frozenset(config.ignore_labels),
     )
-    spooled = read.spooled
+    cached = read.cached
     return Corpus(
-        name=config.name, split=split, words=spooled.words, tags=spooled.tags(reading), documents=spooled.documents
+        name=config.name, split=split, words=cached.words, tags=cached.tags(reading), documents=cached.documents
     )
 
 
@@ -148,9 +147,9 @@ def _faults(
     return {
         "n_invalid": sum(pair.times for pair in invalid),
         "invalid": tuple(_invalid(pair, read) for pair in invalid[:_SHOWN]),
-        "tokenizer": read.spooled.tokenizer,
-        "cut_spans": sum(repairs.cut for repairs in read.spooled.repairs.values()),
-        "dropped_spans": sum(repairs.dropped for repairs in read.spooled.repairs.values()),
+        "tokenizer": read.cached.tokenizer,
+        "cut_spans": sum(repairs.cut for repairs in read.cached.repairs.values()),
+        "dropped_spans": sum(repairs.dropped for repairs in read.cached.repairs.values()),
         "duplicates": own.duplicates,
         "contradictions": own.contradictions,
         "odd": suspicious_bytes([file] if file and config.format != "parquet" else []) + suspicious_in_words(own.words),

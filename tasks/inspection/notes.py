@@ -10,7 +10,7 @@ FEW = 30
 RARE = 0.01
 """Share of the entities below which a type is rare."""
 SHARED = 0.01
-"""Share of a split's sentences in an earlier one from which it is told."""
+"""Share of a split's sentences in an earlier split from which the overlap is reported."""
 
 
 def notes(facts: DatasetFacts) -> tuple[str, ...]:

@@ -42,11 +42,11 @@ def neighbours(labels: Sequence[str], codes: npt.NDArray[np.intc], lengths: npt.
     keys = (pairs[0] + 1) * (len(labels) + 1) + pairs[1] + 1
     found, first, counts = np.unique(keys, return_index=True, return_counts=True)
     names = [None, *labels]
-    told = [
+    listed = [
         Neighbours(names[key // (len(labels) + 1)], names[key % (len(labels) + 1)], count, int(positions[at]))
         for key, at, count in zip(found.tolist(), first.tolist(), counts.tolist(), strict=True)
     ]
-    return sorted(told, key=lambda pair: -pair.times)
+    return sorted(listed, key=lambda pair: -pair.times)
 
 
 def violations(pairs: Sequence[Neighbours], scheme: Scheme, declared: Declared) -> list[Neighbours]:

@@ -1,4 +1,4 @@
-"""A hostile tagger: whatever it writes to its pipe costs bounded memory and time, and is told in one harmless line."""
+"""A hostile tagger: whatever it writes to its pipe costs bounded memory and time, and one harmless line."""
 
 import json
 import re
@@ -98,11 +98,11 @@ def test_what_it_prints_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_tagger_gets_no_descriptors_of_ours(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    listed = tmp_path / "listed"
     links = "[os.readlink(f'/proc/self/fd/{n}') for n in range(200) if os.path.islink(f'/proc/self/fd/{n}')]"
-    listing = f"open({str(told)!r}, 'w').write(json.dumps({links}))"
+    listing = f"open({str(listed)!r}, 'w').write(json.dumps({links}))"
     with (tmp_path / "secret").open("w") as held, running_tagger(tiny_tagger(tmp_path, init=listing)):
-        assert held.name not in json.loads(told.read_text())
+        assert held.name not in json.loads(listed.read_text())
 
 
 def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_manifest_of_a_store_starts_nothing(tmp_path: Path) -> None:
-    """Which code and which interpreter run is said by the configuration alone."""
+    """Which code and which interpreter run is decided by the configuration alone."""
     source = TaggerSource(adapter=f"{tmp_path}/mine.py:Mine", options={"python": "/bin/true"}, pinned=True)
     manifest = Manifest(
         format_version=1,

@@ -4,7 +4,7 @@
 split in size and `--times` that, and does each of these in a process of its own, on one core:
 
 - *parse*: goes through the sentences of the file; what the next two need too
-- *spool*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
+- *ours*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
 - *walk*, *walk dataset*: every word as a Python string, from the corpus and from its `Dataset`
 - *windows*: tokenizes, cuts and labels in memory, as lists; *map*: by `tokenized`, the first time; *again*: the second
 
@@ -87,14 +87,14 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
             len(chunk.values) for chunk in tokenized(own, tokenizer, 512, names).data["input_ids"].chunks
         )
 
-    def spool() -> Callable[[], int]:
+    def ours() -> Callable[[], int]:
         import datasets  # noqa: F401 - so that the memory of both begins alike
 
         return lambda: len(corpus().words)
 
     return {
         "parse": lambda: lambda: sum(1 for _ in read_splits(config)["test"].sentences),
-        "spool": spool,
+        "ours": ours,
         "generator": generator,
         "walk": walk,
         "walk dataset": walk_dataset,

@@ -63,8 +63,8 @@ def test_rows_say_what_was_scored(own: Config, failure: RunFailedError) -> None:
 
 def test_there_is_no_speed_of_predictions(own: Config, failure: RunFailedError) -> None:
     assert {row["model"] for row in read_results(own.results, "speed").to_pylist()} == {"tiny"}
-    told = build(own.results).html
-    assert "imported predictions: no speed; COMPANY → O, PLACE → LOC; 2 types of the corpus without a label" in told
+    html = build(own.results).html
+    assert "imported predictions: no speed; COMPANY → O, PLACE → LOC; 2 types of the corpus without a label" in html
 
 
 def test_the_sides_of_a_comparison_may_be_of_two_kinds(own: Config, failure: RunFailedError) -> None:

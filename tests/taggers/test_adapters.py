@@ -46,7 +46,7 @@ def test_a_stored_model_says_in_its_process_what_it_says_here(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_pipeline_of_transformers_gives_spans_of_words(tmp_path: Path) -> None:
-    """Its grouping of sub-word tokens is its own; the first word of an entity that has one token is told the same."""
+    """Its grouping of sub-word tokens is its own; the first word of an entity that has one token has the same type."""
     folder = save_bert(tmp_path / "model")
     with running_tagger(configured("transformers_pipeline", model=str(folder), aggregation="first")) as running:
         found = [tagged.tags for tagged in running.predict(SENTENCES)]
@@ -117,8 +117,8 @@ def test_gliner_itself_with_random_weights(tmp_path: Path) -> None:
         assert running.ready.versions["gliner"]
     assert sum(map(len, expected)) > 0
     spans = [entities([tag[2:] for tag in tags], tags) for tags in found]
-    told = [[[" ".join(words[a:b]), kind] for a, b, kind in one] for words, one in zip(SENTENCES, spans, strict=True)]
-    assert told == [
+    texts = [[[" ".join(words[a:b]), kind] for a, b, kind in one] for words, one in zip(SENTENCES, spans, strict=True)]
+    assert expected == [
         sorted(one, key=lambda span: " ".join(words).find(span[0]))
         for words, one in zip(SENTENCES, expected, strict=True)
     ]

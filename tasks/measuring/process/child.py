@@ -45,7 +45,7 @@ def measure(job: Job, emit: Emit) -> Job:
 
 
 def _time(job: Job, device: torch.device, emit: Emit) -> Job:
-    """Calibrate, load, time every cell, and compare predictions if the job says so."""
+    """Calibrate, load, time every cell, and compare predictions if the job asks for it."""
     emit({"event": "host", "device": name_of(device), "threads": torch.get_num_threads()} | calibrate(device))
     with _within(job["timeout_s"]):
         loaded = load(job, device)

@@ -72,8 +72,8 @@ def _latency(tagger: Tagger, sentences: list[list[str]], passes: int) -> Job:
     foreign = foreign_cores(before, moment())
     rounds = len(samples) // len(calls)
     least = np.reshape(samples, (rounds, len(calls))).min(axis=0)
-    undisturbed = float(np.median(least)) if passes > 1 else None
-    return summarise([samples], [amounts * rounds]) | {"background_cores": foreign, "min_latency_s": undisturbed}
+    fastest = float(np.median(least)) if passes > 1 else None
+    return summarise([samples], [amounts * rounds]) | {"background_cores": foreign, "min_latency_s": fastest}
 
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ def run(*arguments: str) -> int:
 
 def test_what_was_stored_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("test.txt", "--model", "vendor", "--dataset", "own", "--label-map", "PER=PER,MISC=O") == 0
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.splitlines()[0] == "66 words of own, test, tags read as IOB2; entity types: LOC, MISC, ORG, PER"
-    assert "next: nerbench benchmark vendor" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[0] == "66 words of own, test, tags read as IOB2; entity types: LOC, MISC, ORG, PER"
+    assert "next: nerbench benchmark vendor" in captured.err
     assert status_of(["artifacts", "ls", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)["artifacts"]
     assert (listed["name"], listed["kind"], listed["aliases"]) == ("vendor", "predictions", ["latest"])

@@ -57,9 +57,9 @@ def rows(folder: Path) -> list[str]:
         found = guess([str(data), *answers])
         file = "folder" if form.file == "{}" else f"`{form.file.format('train')}`"
         printed = "; ".join(line.replace(f"{data}/", "") for line in found.assumptions) or "nothing"
-        told = f" (with `{' '.join(answers)}`)" if answers else ""
+        given = f" (with `{' '.join(answers)}`)" if answers else ""
         lines.append(
-            f"| {form.name} | {file} | `{found.dataset.format}`{told} | {printed} |".replace("word|TAG", "word\\|TAG")
+            f"| {form.name} | {file} | `{found.dataset.format}`{given} | {printed} |".replace("word|TAG", "word\\|TAG")
         )
     return lines
 

@@ -399,7 +399,7 @@ def test_prefect_passes_deprecated_keys_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("benchmark: {precision: bf16, dtype: fp32}", "precision and dtype are the same key; leave precision out"),
         ("speed: {precisions: [bf16], dtypes: [fp32]}", "precisions and dtypes are the same key; leave precisions out"),
@@ -409,6 +409,6 @@ def test_prefect_passes_deprecated_keys_on() -> None:
         ("speed: {gate: {nights: 2}}", "speed.gate.nights: 2"),
     ],
 )
-def test_a_key_is_given_once_and_checked_under_its_new_name(text: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(told)):
+def test_a_key_is_given_once_and_checked_under_its_new_name(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
         load(text)

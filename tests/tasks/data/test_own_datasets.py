@@ -143,9 +143,9 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
     dataset("test").save_to_disk(tmp_path / "secret")
     dataset("test").save_to_disk(tmp_path / "links")
     state = tmp_path / "links" / "state.json"
-    told = json.loads(state.read_text())
-    told["_data_files"] = [{"filename": "../secret/data-00000-of-00001.arrow"}]
-    state.write_text(json.dumps(told))
+    state_of = json.loads(state.read_text())
+    state_of["_data_files"] = [{"filename": "../secret/data-00000-of-00001.arrow"}]
+    state.write_text(json.dumps(state_of))
     with pytest.raises(CorpusError, match="names Arrow files outside itself"):
         load_splits(saved(tmp_path / "links"))
 

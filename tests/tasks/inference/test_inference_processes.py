@@ -1,4 +1,4 @@
-"""Several processes that do one job: their results and events, and what is said when one of them fails."""
+"""Several processes that do one job: their results and events, and the error if one of them fails."""
 
 import os
 import signal

@@ -127,10 +127,10 @@ def test_the_environment_has_no_secrets_and_options_only_those_that_are_named(
     secrets = {"AWS_SECRET_ACCESS_KEY": "geheim1", "MY_TOKEN": "geheim2", "https_proxy": "http://user:geheim3@proxy"}
     for name, text in (secrets | {"VISIBLE": "x", "LANG": "C.UTF-8"}).items():
         monkeypatch.setenv(name, text)
-    told = tmp_path / "told"
-    init = f"open({str(told)!r}, 'w').write(json.dumps([dict(os.environ), options]))"
+    seen = tmp_path / "seen"
+    init = f"open({str(seen)!r}, 'w').write(json.dumps([dict(os.environ), options]))"
     tags(tiny_tagger(tmp_path, init=init, options={"api_key": "${MY_TOKEN}"}))
-    environment, options = ast.literal_eval(told.read_text())
+    environment, options = ast.literal_eval(seen.read_text())
     assert not {*secrets, "VISIBLE"} & set(environment)
     assert not [text for text in environment.values() if "geheim" in text]
     assert environment["LANG"] == "C.UTF-8"

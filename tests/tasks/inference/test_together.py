@@ -48,14 +48,14 @@ def test_two_processes_predict_what_one_does_to_the_byte(
     corpus, artifact = open_corpus(ref), resolve(str(tiny_model_folder), "")[0]
     assert n_blocks(corpus) == 3
     found: list[EvaluationRecord] = []
-    told: list[int] = []
+    seen: list[int] = []
     for processes in (1, 2):
         results = str(tmp_path / str(processes))
         planned = plan(artifact, corpus.words_sha256, BenchmarkConfig(device="cpu", processes=processes), results)
-        record = carry_out(planned, artifact, corpus, results, told.append, ref=ref)
+        record = carry_out(planned, artifact, corpus, results, seen.append, ref=ref)
         found.append(record.model_copy(update={"evaluate_s": 0.0}))
     assert found[0] == found[1], "the digest of the predictions, and that of their file"
-    assert told[-1] == corpus.n_words
+    assert seen[-1] == corpus.n_words
 
 
 def test_processes_that_share_a_cpu_have_a_key_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

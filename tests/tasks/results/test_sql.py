@@ -106,7 +106,7 @@ def test_a_quote_in_a_folder(old: str) -> None:
     assert ask(str(renamed), "SELECT count(*) AS n FROM runs") == [{"n": 4}]
 
 
-@pytest.mark.parametrize(("name", "told"), [("empty", "no metrics yet"), ("a[b]", r"have \[")])
-def test_what_has_no_views(tmp_path: Path, name: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+@pytest.mark.parametrize(("name", "message"), [("empty", "no metrics yet"), ("a[b]", r"have \[")])
+def test_what_has_no_views(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         views(str(tmp_path / name))
