@@ -69,9 +69,9 @@ def import_file(  # noqa: PLR0913 - one parameter an option
     label_map: LabelMap = None,
     json: Json = False,
 ) -> None:
-    """Store predictions as a model, for `benchmark`, `compare`, gates and reports. The words must be the corpus's.
+    """Store predictions as a model for `benchmark`, `compare`, gates and reports.
 
-    There is no speed of imported predictions. Tags are stored as they are: an invalid `I-` tag is not repaired.
+    The words must be those of the corpus. Imported predictions have no speed. Tags are stored unchanged: an invalid `I-` tag is not repaired.
     """
     from nerbench.artifacts.store import Store
     from nerbench.tasks.data.corpus import load_splits, pick_split
