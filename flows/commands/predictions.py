@@ -71,7 +71,8 @@ def import_file(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Store predictions as a model for `benchmark`, `compare`, gates and reports.
 
-    The words must be those of the corpus. Imported predictions have no speed. Tags are stored unchanged: an invalid `I-` tag is not repaired.
+    The words must be those of the corpus. Imported predictions have no speed. Tags are stored unchanged: an invalid
+    `I-` tag is not repaired.
     """
     from nerbench.artifacts.store import Store
     from nerbench.tasks.data.corpus import load_splits, pick_split
