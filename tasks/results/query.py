@@ -158,6 +158,14 @@ def index_numbers(rows: Iterable[Row]) -> dict[NumberKey, Row]:
     return found
 
 
+def used_memory(row: Row) -> int | None:
+    """The bytes that a row of `memory` adds to its baseline: on the accelerator, otherwise resident. None: unknown."""
+    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
+    resident = peak - baseline if peak and baseline else None
+    on_device: int | None = row.get("peak_device_bytes")
+    return resident if on_device is None else on_device
+
+
 def latency_samples(rows: Iterable[Row]) -> list[Row]:
     """The rows of the latency sample among rows of sweeps: the first per model, device and dtype of a run.
 
