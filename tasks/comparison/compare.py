@@ -127,8 +127,8 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
     is_changed = frozen and not all(pair.is_identical for pair in deciding)
     decision = "regression" if is_changed else worst(row["verdict"] for row in rows if row["primary"])
-    found = {"verdict": decision, "frozen": frozen, "deltas": tuple(rows), "flipped": flipped}
-    return _comparison(sides, reasons, costs=cost, **found)
+    outcome = {"verdict": decision, "deltas": tuple(rows), "flipped": flipped}
+    return _comparison(sides, reasons, costs=cost, frozen=frozen, **outcome)
 
 
 def _find(reference: str, config: Config, query: Query) -> ScoredRun:
