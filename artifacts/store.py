@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -112,6 +113,22 @@ class Store:
             raise ValueError(f"{manifest.name} is a {manifest.kind}, and its folder is {folder}")
         dated = manifest.model_copy(update={"provenance": _dated(manifest.provenance)})
         return self._publish(dated, folder or Path())
+
+    def adopt(self, manifest: Manifest) -> bool:
+        """Publish an artifact of another store, whose files this one holds already; False if it has the artifact.
+
+        No alias moves. Raises CorruptArtifactError if a file is missing or has another size.
+        """
+        for entry in manifest.files:
+            if self._stored(entry, self._root.size) != entry.size:
+                raise CorruptArtifactError(f"{manifest.name}: {entry.path} does not have {entry.size} bytes")
+        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
+        if self._root.exists(manifest_path(key)):
+            self.manifest(key)  # it must be intact
+            return False
+        with suppress(FileExistsError):
+            self._root.create(manifest_path(key), manifest.to_bytes())
+        return True
 
     def _publish(self, manifest: Manifest, folder: Path) -> ArtifactRef:
         self._upload(folder, manifest)

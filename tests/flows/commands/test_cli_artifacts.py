@@ -181,3 +181,13 @@ def test_old_versions_go_when_it_is_asked_for(
     assert [one["kind"] for one in found] == ["manifest", "blob"]
     assert [path.stem for path in folder.iterdir()] == [second.artifact_id]
     assert store.verify(second).ok
+
+
+def test_a_store_moves_by_an_archive(run: Any, store: Store, first: ArtifactRef, second: ArtifactRef) -> None:
+    run("export", "all.tar")
+    exported = json.loads(run("export", "one.tar", f"tiny@sha256:{first.artifact_id}", "--json"))
+    assert exported["artifacts"] == {"tiny": [first.artifact_id]}
+    other = f"{store.url}-2"
+    assert status_of(["artifacts", "import", "all.tar", "--store", other]) == 0
+    assert Store(other).keys() == {"tiny": sorted((first.artifact_id, second.artifact_id))}
+    assert Store(other).aliases("tiny") == store.aliases("tiny")
