@@ -1,8 +1,8 @@
 """Artifacts of a store in one archive, for a backup or for another store.
 
-An archive is an uncompressed tar file with the paths of a store: for each artifact its blobs, then its manifest, and at
-the end `index.json` with the aliases. Nothing is unpacked by the names in it: every file is checked against the digest
-that names it before the store gets it, and an artifact is published only after all its files.
+An archive is an uncompressed tar file with the paths of a store: for each artifact its blobs, its manifest and its
+signatures, and at the end `index.json` with the aliases. Nothing is unpacked by the names in it: every file is checked
+against the digest that names it before the store gets it, and an artifact is published only after all its files.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import MAX_MANIFEST_BYTES, ArtifactKey, Manifest, Record
+from nerbench.artifacts.signatures import MAX_SIGNATURE_BYTES, is_signature
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Expected, Store
-from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path
+from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path, signature_paths
 
 INDEX = "index.json"
 _MAX_INDEX = 64 << 20
@@ -56,6 +57,7 @@ def write_archive(store: Store, keys: Sequence[ArtifactKey], path: Path) -> Inde
     """
     if path.exists():
         raise InputError(str(path), "exists", "choose another name, or remove it")
+    root = open_root(store.url)
     unfinished = path.with_name(f"{path.name}.part")
     written: set[str] = set()
     manifests: list[Manifest] = []
@@ -71,6 +73,9 @@ def write_archive(store: Store, keys: Sequence[ArtifactKey], path: Path) -> Inde
                         written.add(blob)
                     (folder / entry.path).unlink()
                 _add(archive, manifest_path(key), manifest.to_bytes())
+                for name in sorted(signature_paths(root, key)):
+                    if is_signature(name, data := root.read_record(name, MAX_SIGNATURE_BYTES)):
+                        _add(archive, name, data)
                 manifests.append(manifest)
             index = _index(store, manifests)
             _add(archive, INDEX, canonical_json(index.model_dump(mode="json")))
@@ -103,8 +108,13 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
                 blob.unlink()
             elif kind == "manifest":
                 done.append(_publish(store, member.name, stream.read(MAX_MANIFEST_BYTES + 1), path))
+            elif kind == "signature":
+                if not is_signature(member.name, data := stream.read(MAX_SIGNATURE_BYTES)):
+                    raise CorruptArtifactError(f"{path}: {member.name} is not a valid signature")
+                with suppress(FileExistsError):
+                    root.create(member.name, data)
             else:
-                raise InputError(f"{path}", f"has {member.name!r}, which no archive of nerbench has", "export it again")
+                raise InputError(str(path), f"has {member.name!r}, which no archive of nerbench has", "export it again")
     keys = {key for key, _ in done}
     if index is None or keys != {ArtifactKey(name=n, artifact_id=i) for n, ids in index.artifacts.items() for i in ids}:
         raise CorruptArtifactError(f"{path} is cut off; it gave {len(done)} artifacts")

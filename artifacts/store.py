@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from nerbench.artifacts import local_copies
+from nerbench.artifacts import local_copies, signatures
 from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
@@ -250,13 +250,19 @@ class Store:
 
         move_alias(self._root, name, alias, artifact_id, as_expected)
 
-    def verify(self, key: ArtifactKey) -> Verification:
-        """Read every byte of an artifact where it is stored, never a local copy, and compare digests."""
+    def verify(self, key: ArtifactKey, public_key: Path | None = None) -> Verification:
+        """Read every byte of an artifact where it is stored, never a local copy, and compare digests.
+
+        With a public key (a PEM file), its signature must exist and be valid. Raises InputError for another file.
+        """
+        signer = None if public_key is None else signatures.public_key(public_key)
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
         except DAMAGED as error:
             files, problems = (), [str(error)]
+        if signer and not signatures.is_signed(self._root, key, signer):
+            problems.append(f"has no valid signature of the key {signatures.fingerprint(signer)}")
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
     def materialise(self, key: ArtifactKey) -> Path:
@@ -265,12 +271,15 @@ class Store:
         Raises like `manifest`, and InputError for an artifact without weights.
         """
         manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
         self._ref(manifest).require_weights()
         return local_copies.materialise(manifest, self._fetch)
 
     def pull(self, key: ArtifactKey, folder: Path) -> None:
         """Write the files and `manifest.json` to a new or empty folder. Raises like `manifest`, and InputError."""
-        local_copies.export(self.manifest(key), self._fetch, folder)
+        manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
+        local_copies.export(manifest, self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
         key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
