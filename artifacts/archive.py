@@ -154,7 +154,7 @@ def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, "r:")
     except (OSError, tarfile.TarError) as error:
-        remedy = "give a file that `nerbench artifacts export` wrote"
+        remedy = "give a file that `nerbench artifacts export` writes"
         raise InputError(str(path), f"cannot be read as an archive ({error})", remedy) from error
 
 
