@@ -92,7 +92,7 @@ def find_foreign(store: Store) -> list[Foreign]:
 
 
 def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
-    """Remove what was found, unless it is needed, renewed or aliased by now. Returns what was removed.
+    """Remove the garbage that is not needed, renewed or aliased by now. Returns the removed files.
 
     Raises like `find_garbage`.
     """

@@ -44,7 +44,7 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
 
 
 def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callable[[Item], str]) -> list[Result]:
-    """What is read of several items at once, in their order; one that cannot be trusted is left out and reported."""
+    """The results of reading several items concurrently, in order. An invalid item is left out and reported."""
 
     def attempt(item: Item) -> Result | Exception:
         try:

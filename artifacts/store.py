@@ -47,19 +47,19 @@ class ArtifactSummary(ArtifactKey):
     created_at: AwareDatetime | None
     """When it was published."""
     aliases: tuple[str, ...]
-    """Those that point to it now."""
+    """The aliases that point to it now."""
     bytes: int
-    """Of all its files."""
+    """The total size of its files."""
     labels: tuple[str, ...]
     """The tags the model can give."""
     uri: str
     """Where its manifest is."""
     kind: Kind = "model"
-    """What makes its predictions."""
+    """The kind of artifact."""
 
 
 class Verification(Record):
-    """What was found when every stored byte of an artifact was read again."""
+    """The result of reading every stored byte of an artifact again."""
 
     artifact_id: str
     """The sha256 its manifest should have."""
@@ -80,7 +80,7 @@ T = TypeVar("T")
 
 
 class Expected(Enum):
-    """What an alias may point to before it is moved, where it is no artifact."""
+    """Expected targets of an alias before a move that are not artifacts."""
 
     ANYTHING = "anything"
     NOTHING = "none"
@@ -96,9 +96,9 @@ class Store:
     def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
         """Store a folder that `save_pretrained` made; dated now unless it has a date.
 
-        `latest` then points to it, unless it points to what was published later by the store's time, which is logged.
-        What an interrupted publication left is completed by the next one. Raises InputError and UnsafeArtifactError
-        for what cannot be published (see `describe_folder`).
+        `latest` then points to it, unless the store dates its target later, which is logged. The next publication
+        completes an interrupted one. Raises InputError and UnsafeArtifactError for a folder that cannot be published
+        (see `describe_folder`).
         """
         check_name("name", name)
         return self._publish(describe_folder(folder, name, _dated(provenance), golden), folder)

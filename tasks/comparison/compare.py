@@ -20,7 +20,7 @@ from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
 class Query(NamedTuple):
-    """What to compare, and how to judge it."""
+    """The options of a comparison."""
 
     dataset: str | None = None
     """By default, every data set."""
@@ -66,7 +66,7 @@ class Comparison:
 
     @property
     def compared(self) -> str:
-        """What a difference means here."""
+        """The meaning of a difference."""
         if self.frozen:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:

@@ -130,7 +130,7 @@ def is_headline(row: Row) -> bool:
 
 
 class NumberKey(NamedTuple):
-    """What a number in `metrics`, of one model and annotation, is about."""
+    """The key of a number in `metrics` for one model and annotation."""
 
     level: str
     mode: str
