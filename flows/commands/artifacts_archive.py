@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
 NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="The new archive, a tar file.")]
-Archive = Annotated[Path, typer.Argument(metavar="FILE", help="An archive, as `nerbench artifacts export FILE` writes it.")]
+Archive = Annotated[
+    Path, typer.Argument(metavar="FILE", help="An archive, as `nerbench artifacts export FILE` writes it.")
+]
 References = Annotated[
     list[str] | None, typer.Argument(metavar="REF", help="The artifacts. Default: all artifacts of the store.")
 ]

@@ -81,7 +81,7 @@ def test_an_export_that_fails_leaves_no_file(filled: Store, tmp_path: Path) -> N
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(data=st.data())
-def test_damage_never_publishes_what_is_not_intact(archive: Path, tmp_path: Path, data: st.DataObject) -> None:
+def test_damage_publishes_intact_artifacts_only(archive: Path, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(archive.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
@@ -158,7 +158,7 @@ def test_a_missing_file_is_noticed(archive: Path, target: Store, left_out: str) 
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b" * 600])
-def test_what_is_no_archive_is_named(tmp_path: Path, target: Store, content: bytes) -> None:
+def test_another_file_is_named_in_the_error(tmp_path: Path, target: Store, content: bytes) -> None:
     path = tmp_path / "some.tar"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"some\.tar.*archive"):
