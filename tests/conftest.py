@@ -1,5 +1,6 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: three)."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -41,6 +42,13 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             return super().remove_node(node)
 
     return ByServer(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_collections() -> None:
+    """Leave out of later garbage collections what is imported by now: every model that is evicted needs one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
