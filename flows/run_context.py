@@ -23,6 +23,7 @@ from nerbench.artifacts.errors import (
 )
 from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.secrets import redact
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
@@ -188,15 +189,22 @@ class RunRecorder:
         wrong = [error for error in errors if isinstance(error, InputError)]
         if wrong and not (self.artifacts or self.tables or self.problems) and len(wrong) == len(errors):
             return wrong[0]
-        failed = [f"{model}: {_reason(error)}" for model, error in self.failures.items()]
-        failed += map(str, self.problems.values())
+        failed = self.failed
         named = undecided(row for row in self.judged if not row["failed"])
         also = f"; undecided: {named}" if named else ""
         return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}{also}", self.summary())
 
+    @property
+    def failed(self) -> list[str]:
+        """What failed and why, one line for each model or step, then for each damaged object."""
+        return [f"{name}: {_reason(error)}" for name, error in self.failures.items()] + [
+            " ".join(str(one).split()) for one in self.problems.values()
+        ]
+
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row and prune the caches."""
-        totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        totals: dict[str, Any] = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        totals |= {"failures": redact("\n".join(self.failed)) or None}
         self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
         if pruned := prune_after_run(config.results, config.cache):
             self.pruned = pruned

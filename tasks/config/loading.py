@@ -92,7 +92,7 @@ SECTIONS = frozenset({"datasets", "golds", "models", "benchmark", "metrics", "sl
 
 
 def load_config(
-    path: Path | None,
+    path: Path | str | None = None,
     overrides: Sequence[str] = (),
     *,
     store: str | None = None,
@@ -103,8 +103,13 @@ def load_config(
 
     `overrides` are `a.b=value` with YAML values. Relative paths become absolute. In sections that are not needed, files
     may be missing and variables unset: whoever benchmarks needs no base model. Raises ConfigError.
+
+    >>> import nerbench
+    >>> config = nerbench.load_config(overrides=["benchmark.split=validation"])
+    >>> config.benchmark.split
+    'validation'
     """
-    data = _read(path)
+    data = _read(None if path is None else Path(path))
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
