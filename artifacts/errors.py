@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 class NerbenchError(Exception):
-    """A run, a verification or a gate failed (exit status 1). All errors that a user can mend are of this kind.
+    """A run, a verification or a gate failed (exit status 1). Its subclasses are the errors that a user can correct.
 
     >>> import nerbench
     >>> try:

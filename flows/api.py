@@ -177,7 +177,7 @@ def results(*runs: str, config: Given = None) -> Results:
 
     Args:
         runs: Run ids, or dates for the newest run of each day. Default: the newest complete run.
-        config: As for `run`; it says where the tables are.
+        config: As for `run`; its `results` are read.
 
     Raises InputError if there is no such run.
 

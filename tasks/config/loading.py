@@ -102,7 +102,7 @@ def load_config(
     """The configuration of a file (`nerbench.yaml` here, else the embedded demonstration), changed by flags.
 
     `overrides` are `a.b=value` with YAML values. Relative paths become absolute. In sections that are not needed, files
-    may be missing and variables unset: whoever benchmarks needs no base model. Raises ConfigError.
+    may be missing and variables unset: a benchmark needs no base model. Raises ConfigError.
 
     >>> import nerbench
     >>> config = nerbench.load_config(overrides=["benchmark.split=validation"])

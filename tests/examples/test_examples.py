@@ -14,7 +14,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
-LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("first-night", "your-own-data-and-model")]
 LIMIT_S = 240
 
 
@@ -33,7 +32,8 @@ def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", [*LONG, "is-this-regression-real"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
 def test_a_notebook_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any Prefect server or setting, in the kernel's event loop."""
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
