@@ -182,8 +182,8 @@ def results(*runs: str, config: Given = None) -> Results:
     Raises InputError if there is no such run.
 
     >>> import nerbench
-    >>> sorted(nerbench.results().headline()["model"])
-    ['tiny-bert', 'tiny-bert-1layer']
+    >>> "tiny-bert" in nerbench.results().headline()["model"].tolist()
+    True
     """
     return Results(given_config(config, ()).results, runs)
 

@@ -40,7 +40,7 @@ class Results:
 
         >>> import nerbench
         >>> metrics = nerbench.results().to_pandas("metrics")
-        >>> metrics.query("slice == 'all' and label == 'overall' and metric == 'f1'")["mode"].unique().tolist()
+        >>> metrics.query("level == 'entity' and metric == 'f1'")["mode"].unique().tolist()
         ['strict', 'conlleval', 'exact', 'partial', 'type']
         """
         if table in TABLES and "run_id" not in schema(table).names:
