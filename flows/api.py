@@ -35,7 +35,7 @@ def run(config: Given = None) -> Results:
     ['tiny-bert', 'tiny-bert-1layer']
     """
     config = given_config(config, SECTIONS)
-    return _results_of(preflight.run(config), config.results)
+    return Results(config.results, [preflight.run(config)["run_id"]])
 
 
 def train(config: Given = None) -> list[str]:
@@ -75,7 +75,7 @@ def benchmark(
     """
     config = given_config(config, ("datasets", "golds", "benchmark", "metrics", "slices", "gate"))
     summary = preflight.benchmark(config, _listed(models), refresh=refresh, speed=speed)
-    return _results_of(summary, config.results)
+    return Results(config.results, [summary["run_id"]])
 
 
 def score(config: Given = None, *, since: str | None = None) -> list[Row]:
@@ -186,10 +186,6 @@ def results(*runs: str, config: Given = None) -> Results:
     True
     """
     return Results(given_config(config, ()).results, runs)
-
-
-def _results_of(summary: Row, url: str) -> Results:
-    return Results(url, [summary["run_id"]])
 
 
 def _listed(given: str | Sequence[str] | None) -> Any:

@@ -5,26 +5,29 @@ package, so that two versions would run together.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from nerbench import __version__
 from nerbench.artifacts.errors import InputError
 
+REMEDY = "install nerbench from the commit of the clone"
 PACKAGES = ("artifacts", "flows", "tasks")
 
 
 def require_installed(module: str, file: str) -> None:
-    """Raise InputError if a flow's file, loaded as `module`, belongs to a clone that is not the installed nerbench."""
-    if module.startswith("nerbench."):
-        return
-    clone = Path(file).resolve().parents[1]
-    remedy = f"install the clone that the worker loads: pip install {clone}"
-    try:
-        installed = version("nerbench")
-    except PackageNotFoundError:
-        raise InputError(f"the flow in {file}", "needs nerbench, which is not installed", remedy) from None
-    if name := differing_file(clone):
-        raise InputError(f"the flow in {file}", f"{name} differs from the installed nerbench {installed}", remedy)
+    """Raise InputError if a flow's file, loaded as `module`, is in a clone that differs from the installed nerbench."""
+    if not module.startswith("nerbench.") and (name := differing_file(Path(file).resolve().parents[1])):
+        raise InputError(f"the flow in {file}", f"{name} differs from the installed nerbench {__version__}", REMEDY)
+
+
+def require_imported(file: str) -> None:
+    """Raise InputError if a flow's function is not from an imported file.
+
+    If importing a clone fails, Prefect takes the function alone from the source, and names its file `<ast>`.
+    """
+    if file == "<ast>":
+        problem = f"cannot be imported; its clone differs from the installed nerbench {__version__}"
+        raise InputError("the flow", problem, REMEDY)
 
 
 def differing_file(clone: Path) -> str | None:

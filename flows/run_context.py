@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
+from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
 from nerbench.artifacts.errors import (
@@ -24,6 +25,7 @@ from nerbench.artifacts.errors import (
 from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.secrets import redact
+from nerbench.flows.clones import require_imported
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
@@ -223,6 +225,8 @@ def recorded(config: Config) -> Iterator[RunRecorder]:
     An invalid request that stops the flow at once writes nothing.
     """
     escape_logs()
+    if (context := FlowRunContext.get()) and context.flow:
+        require_imported(context.flow.fn.__code__.co_filename)
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
     recorder = RunRecorder(run=current_run(config.results), needed=needed)
     try:

@@ -2,11 +2,14 @@
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module, invalidate_caches
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,6 @@ from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
 
 pytestmark = pytest.mark.e2e
-Code = dict[str, Any]
 TAGGER = """
 class Tagger:
     def __init__(self, known):
@@ -33,10 +35,20 @@ class Tagger:
 """
 
 
-def executed(code: str, name: str = "page") -> Code:
-    names: Code = {"__name__": name}
-    exec(compile(code, name, "exec"), names)
-    return names
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Imports code as a module of a file."""
+    monkeypatch.syspath_prepend(tmp_path)
+    names = (f"page{number}" for number in count())
+
+    def imported(code: str) -> Any:
+        name = next(names)
+        (tmp_path / f"{name}.py").write_text(code)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        invalidate_caches()
+        return import_module(name)
+
+    return imported
 
 
 @pytest.fixture
@@ -55,13 +67,11 @@ def tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
     return write
 
 
-def test_a_flow_of_your_own_calls_ours(tagged: Callable[..., None]) -> None:
+def test_a_flow_of_your_own_calls_ours(tagged: Callable[..., None], load: Callable[[str], Any]) -> None:
     tagged("Oslo", "Paris")
     assert status_of(["train"]) == 0
-    subflow = executed(blocks("own-prefect-project", "python")[0])
-    assert 0.0 < subflow["weekly"]()["minilm"] <= 1.0
-    script = executed((ROOT / "examples" / "own_flow.py").read_text(), "own_flow")
-    assert script["choose"]() == "minilm"
+    assert 0.0 < load(blocks("own-prefect-project", "python")[0]).weekly()["minilm"] <= 1.0
+    assert load((ROOT / "examples" / "own_flow.py").read_text()).choose() == "minilm"
 
 
 @pytest.fixture(scope="module")
@@ -80,27 +90,37 @@ def commit(folder: Path) -> None:
         subprocess.run(["git", "-C", str(folder), *command], check=True)
 
 
-def test_a_flow_from_a_clone_is_that_of_the_installed_package(clone: Path, prefect_server: None) -> None:
+def test_a_flow_from_a_clone_is_that_of_the_installed_package(
+    clone: Path,
+    prefect_server: None,
+    load: Callable[[str], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     [_, _, _, code, _] = blocks("own-prefect-project", "python")
     code = code.replace("https://example.org/nerbench.git", clone.as_uri())
-    assert executed(code)["benchmark"].name == "benchmark"
+    assert load(code).benchmark.name == "benchmark"
     (clone / "tasks" / "runs.py").write_text("changed = True\n")
     commit(clone)
-    with pytest.raises(InputError, match=r"tasks/runs\.py differs from the installed nerbench .*; install the clone"):
-        executed(code)
+    (tmp_path / "nerbench.yaml").write_text("datasets: []")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"its clone differs from the installed nerbench .*; install nerbench from"):
+        load(code).benchmark()
+    with pytest.raises(InputError, match=r"benchmark\.py: tasks/runs\.py differs from the installed nerbench"):
+        runpy.run_path(str(clone / "flows" / "benchmark.py"))
 
 
-def test_deployments_made_in_python_name_the_module(prefect_server: None) -> None:
+def test_deployments_made_in_python_name_the_module(prefect_server: None, load: Callable[[str], Any]) -> None:
     from prefect.client.orchestration import get_client
 
     _, serve, deploy, _, subscribe = blocks("own-prefect-project", "python")
-    nightly, pooled = executed(serve)["nightly"], executed(deploy)["pooled"]
+    nightly, pooled = load(serve).nightly, load(deploy).pooled
     assert nightly.entrypoint == pooled.entrypoint == "nerbench.flows.benchmark.benchmark"
     assert [str(one.schedule.cron) for one in nightly.schedules] == ["0 2 * * *"]
     applied = nightly.apply()
     with get_client(sync_client=True) as client:
         assert client.read_deployment(applied).entrypoint == "nerbench.flows.benchmark.benchmark"
-    [trigger] = executed(subscribe)["subscribed"].triggers
+    [trigger] = load(subscribe).subscribed.triggers
     assert trigger.expect == {"ner.artifact.stored"}
 
 
