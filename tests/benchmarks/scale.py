@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -31,6 +31,7 @@ NIGHTLY = "benchmark-nightly@{}T02:00:00.000000+00:00"
 PER_RUN = ("metrics", "runs", "gate")
 """Tables of which every run writes a part."""
 LABELS = 5
+PARTS = ("night", "tables", "labels")
 Row = dict[str, Any]
 
 
@@ -270,13 +271,9 @@ def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> N
         score(counts, label, intervals=JackknifeIntervals(0.95))
 
 
-def parts_of(arguments: argparse.Namespace) -> Iterator[str]:
-    yield from arguments.parts or ("night", "tables", "labels")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=["night", "tables", "labels"])
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}")
     for option, default in (("--models", 1000), ("--nights", 60), ("--tonight", 20), ("--rounds", 3)):
         parser.add_argument(option, type=int, default=default)
     parser.add_argument("--score", type=int, help=argparse.SUPPRESS)
@@ -285,7 +282,9 @@ def main() -> None:
     if arguments.score:
         score_labels(arguments.score)
         return
-    wanted = set(parts_of(arguments))
+    wanted = set(arguments.parts or PARTS)
+    if unknown := wanted - {*PARTS}:
+        parser.error(f"{', '.join(unknown)} is none of {', '.join(PARTS)}")
     history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
     if wanted & {"night", "tables"}:
         with tempfile.TemporaryDirectory() as name:

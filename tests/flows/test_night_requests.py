@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tiny_models import SENTENCES, save_bag
@@ -57,14 +58,14 @@ def requests_of(config: Config) -> Counter[str]:
 
 
 def test_a_cached_model_costs_a_dozen_requests_however_many_nights_there_were(
-    prefect_server: None, tmp_path: Path, memory_url: str
+    prefect_server: None, tmp_path: Path
 ) -> None:
     from nerbench.flows.benchmark import benchmark
 
     found = {}
     for models in (FEW, MANY):
         (tmp_path / f"{models}").mkdir()
-        config = night_of(models, tmp_path / f"{models}", f"{memory_url}/{models}")
+        config = night_of(models, tmp_path / f"{models}", f"memory://{uuid4().hex}")
         benchmark(config)
         found[models] = [requests_of(config) for _ in range(3)]
     print(found)
