@@ -161,9 +161,8 @@ def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> 
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with recorder.guard(artifact.name):
         for corpus in evaluated.annotations:
-            predicted = tasks.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            predicted, counted = tasks.count(run, artifact, evaluated.record, corpus, config)
             recorder.note_predictions(predicted)
-            counted = tasks.count(config.results, artifact, evaluated.record, corpus, config)
             scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]

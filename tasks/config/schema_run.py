@@ -262,8 +262,9 @@ class RunnerConfig(Section):
     evaluations: int | None = Field(default=None, ge=1)
     """Maximum number of concurrent inferences (model × data set, or a shard of it). Default: one with `threads`,
     because each holds a model and uses all processors; otherwise the number of workers."""
-    cells_per_task: int = Field(default=1, ge=1)
-    """Labels per scoring task. Larger tasks have less Prefect overhead: with 20 labels, about a tenth."""
+    cells_per_task: int = Field(default=20, ge=1)
+    """Labels per scoring task. Smaller tasks spread the labels of a model over more workers, with more Prefect
+    overhead: with one label each, about ten times as much as with 20."""
 
     @property
     def in_threads(self) -> bool:

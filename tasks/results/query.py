@@ -119,9 +119,10 @@ def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list
     return found.rows.to_pylist() if found else []
 
 
-def row_of_run(results: str, run_id: str, date: str) -> Row | None:
-    """A run's row in `runs`, of its last attempt; None if it is not complete."""
-    return max(rows_of_run(results, "runs", run_id, date), key=start_order, default=None)
+def runs_of_date(results: str, date: str) -> dict[str, Row]:
+    """The rows in `runs` of the complete runs of a logical date, of their last attempts, by id."""
+    runs = next(read_newest_first(results, "runs", date=date), None)
+    return {row["run_id"]: row for row in sorted(runs.rows.to_pylist() if runs else [], key=start_order)}
 
 
 def is_headline(row: Row) -> bool:
