@@ -84,7 +84,7 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
 
 
 def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
-    """What the cache holds, looked up where inference would run, because the key includes the kind of machine."""
+    """The cached record. The lookup runs where inference would run, because the key includes the kind of machine."""
     planned = []
     looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
@@ -161,9 +161,8 @@ def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> 
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with recorder.guard(artifact.name):
         for corpus in evaluated.annotations:
-            predicted = tasks.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            predicted, counted = tasks.count(run, artifact, evaluated.record, corpus, config)
             recorder.note_predictions(predicted)
-            counted = tasks.count(config.results, artifact, evaluated.record, corpus, config)
             scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]

@@ -1,4 +1,4 @@
-"""What surrounds the steps of a flow: the run's identity and name, the run recorder, the report, events and tracking.
+"""The context of a flow's steps: the run's identity and name, the run recorder, the report, events and tracking.
 
 At the end of a run, the recorder writes the row of `runs` and decides whether the run failed.
 """
@@ -23,6 +23,8 @@ from nerbench.artifacts.errors import (
 )
 from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.once import read_once
+from nerbench.artifacts.tables.compaction import pack_run
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
@@ -198,9 +200,18 @@ class RunRecorder:
         """Write the `runs` row and prune the caches."""
         totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
         self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
+        if outcome == "ok":
+            self._pack()
         if pruned := prune_after_run(config.results, config.cache):
             self.pruned = pruned
             log.info("%s", pruned)
+
+    def _pack(self) -> None:
+        """Pack the tables of the run, which is complete; failures are only logged."""
+        try:
+            pack_run(self.run.results, self.tables, now=utc_now())
+        except Exception as error:
+            log.warning("the tables of the run are not packed: %s", _reason(error))
 
 
 def _reason(error: BaseException) -> str:
@@ -218,7 +229,7 @@ def recorded(config: Config) -> Iterator[RunRecorder]:
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
     recorder = RunRecorder(run=current_run(config.results), needed=needed)
     try:
-        with collected() as recorder.problems:
+        with read_once(), collected() as recorder.problems:
             yield recorder
         if failure := recorder.failure():
             raise failure

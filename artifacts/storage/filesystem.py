@@ -21,7 +21,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.storage.paths import relative_path, temporary_name, write_whole
 
 MAX_VALUES = 1 << 18
-"""Of a JSON record. Each value takes hundreds of bytes while it is validated."""
+"""Limits of a JSON record. Each value takes hundreds of bytes during validation."""
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it, so that garbage collection treats it as new."""
 ProgressCallback = Callable[[int], None]
@@ -115,6 +115,10 @@ class Root(ABC):
 
         Follows links to folders.
         """
+
+    @abstractmethod
+    def folders(self, folder: str) -> list[str]:
+        """The sorted paths of the folders in a folder; empty if there is no such folder. Follows links."""
 
     @abstractmethod
     def inventory(self, folder: str) -> Inventory:
@@ -232,13 +236,14 @@ def walk(
     if identity in above:
         return
     for entry in entries:
-        if not _is_folder(entry, follow):
+        if not is_folder(entry, follow):
             yield entry
         elif recursive:
             yield from walk(entry.path, recursive=True, follow=follow, above=above | {identity})
 
 
-def _is_folder(entry: "os.DirEntry[str]", follow: bool) -> bool:
+def is_folder(entry: "os.DirEntry[str]", follow: bool) -> bool:
+    """Whether an entry is a folder, or with `follow` a link to one. Raises OSError if that is unknown."""
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError as error:

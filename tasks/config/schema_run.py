@@ -149,7 +149,7 @@ class GateConfig(Section):
 
     @property
     def is_alias(self) -> bool:
-        """Whether `baseline` is an alias rather than a reference."""
+        """Whether `baseline` is an alias rather than a reference to an artifact."""
         return not {"@", "/"} & set(self.baseline)
 
     @model_validator(mode="before")
@@ -213,7 +213,7 @@ class SpeedConfig(Section):
     backends: tuple[Backend, ...] = Field(default=("eager",), min_length=1)
     """`eager`, `compile` (torch.compile), `int8` (dynamic quantization), `onnx` (ONNX Runtime)."""
     head: Head | None = None
-    """What is on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
+    """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
     `token`, and `none` for a checkpoint that is no token classifier."""
     dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
@@ -264,8 +264,9 @@ class RunnerConfig(Section):
     evaluations: int | None = Field(default=None, ge=1)
     """Maximum number of concurrent inferences (model × data set, or a shard of it). Default: one with `threads`,
     because each holds a model and uses all processors; otherwise the number of workers."""
-    cells_per_task: int = Field(default=1, ge=1)
-    """Labels per scoring task. Larger tasks have less Prefect overhead: with 20 labels, about a tenth."""
+    cells_per_task: int = Field(default=20, ge=1)
+    """Labels per scoring task. Smaller tasks spread the labels of a model over more workers, with more Prefect
+    overhead: with one label each, about ten times as much as with 20."""
 
     @property
     def in_threads(self) -> bool:

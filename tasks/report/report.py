@@ -61,7 +61,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
     judged = _rows_of(results, "gate", runs)
     baselines = find_baselines(results, entries, judged)
     compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
-    history = read_history(results, max(run.date for run in runs))
+    history = read_history(results, max(run.date for run in runs), models=[entry.name for entry in entries])
     measured = costs.read_costs(results, runs)
     found = _Found(
         runs=runs,

@@ -119,9 +119,10 @@ def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list
     return found.rows.to_pylist() if found else []
 
 
-def row_of_run(results: str, run_id: str, date: str) -> Row | None:
-    """A run's row in `runs`, of its last attempt; None if it is not complete."""
-    return max(rows_of_run(results, "runs", run_id, date), key=start_order, default=None)
+def runs_of_date(results: str, date: str) -> dict[str, Row]:
+    """The rows in `runs` of the complete runs of a logical date, of their last attempts, by id."""
+    runs = next(read_newest_first(results, "runs", date=date), None)
+    return {row["run_id"]: row for row in sorted(runs.rows.to_pylist() if runs else [], key=start_order)}
 
 
 def is_headline(row: Row) -> bool:
@@ -130,7 +131,7 @@ def is_headline(row: Row) -> bool:
 
 
 class NumberKey(NamedTuple):
-    """What a number in `metrics`, of one model and annotation, is about."""
+    """The key of a number in `metrics` for one model and annotation."""
 
     level: str
     mode: str
@@ -156,6 +157,14 @@ def index_numbers(rows: Iterable[Row]) -> dict[NumberKey, Row]:
         if key not in found or found[key]["value"] is None:
             found[key] = row
     return found
+
+
+def used_memory(row: Row) -> int | None:
+    """The bytes that a row of `memory` adds to its baseline: on the accelerator, otherwise resident. None: unknown."""
+    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
+    resident = peak - baseline if peak and baseline else None
+    on_device: int | None = row.get("peak_device_bytes")
+    return resident if on_device is None else on_device
 
 
 def latency_samples(rows: Iterable[Row]) -> list[Row]:

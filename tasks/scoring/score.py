@@ -11,7 +11,7 @@ import numpy as np
 
 from nerbench.artifacts.errors import pass_interrupts
 from nerbench.tasks.config.user_code import explain
-from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from nerbench.tasks.scoring.entities import MODES
 from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Numbers, Quantity, Row, evaluate, quantities, summed_columns
 
@@ -104,6 +104,7 @@ def failed(reason: str) -> Row:
 
 
 def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | None) -> list[Row]:
+    counts = _of_labels(counts, wanted)
     # With two sums, a function that only takes single numbers fails here, and not only when intervals are computed.
     total = counts.values.sum(0)
     sums, n_words = np.stack([total, np.zeros_like(total)]), np.array([counts.n_words.sum(), 0])
@@ -114,6 +115,12 @@ def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | Non
         for at, interval in zip(defined, found, strict=True):
             rows[at] |= interval
     return rows
+
+
+def _of_labels(counts: Counts, wanted: Sequence[Quantity]) -> Counts:
+    """The counts of the labels that the numbers are about, unless one is about all: the others would only cost time."""
+    labels = dict.fromkeys(one.label for one in wanted)
+    return counts if not labels.keys() <= {*counts.labels} - {OVERALL} else counts.of_labels(list(labels))
 
 
 def _row(counts: Counts, quantity: Quantity, sums: Numbers) -> Row:

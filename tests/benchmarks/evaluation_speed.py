@@ -1,11 +1,11 @@
-"""How fast words become tags, beside what others do with the same model and beside the arithmetic's own time.
+"""Measures the time from words to tags, against peers with the same model and the arithmetic floor.
 
     python tests/benchmarks/evaluation_speed.py --model FOLDER [--words FILE] [--rounds 3] [--sentences N] [--json]
 
 FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE has a word a line, as
 CoNLL's; without it, CoNLLpp's test split is looked for in ../shared. One process, all contenders in turn, several
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
-every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' pieces,
+every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' tokens,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`
 by oneDNN
 with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
@@ -46,7 +46,7 @@ SLOW_SHARE = 8
 
 
 class Contender(NamedTuple):
-    """A way to tag."""
+    """A way to tag a corpus."""
 
     prepare: Callable[[], Tag]
     """Loads the model, and returns what is timed."""
@@ -68,7 +68,7 @@ class Result(NamedTuple):
 
 
 def ours(folder: Path, precision: str = "fp32", *, as_saved: bool = False) -> Tag:
-    """What the benchmark flow does between words and tags."""
+    """The work of the benchmark flow between words and tags."""
     tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision)
     tagger = tagger if as_saved else optimize_for_inference(tagger)
     names = [*tagger.labels, "O"]
@@ -81,7 +81,7 @@ def ours(folder: Path, precision: str = "fp32", *, as_saved: bool = False) -> Ta
 
 
 def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
-    """Ours, and the peers on a model of their own."""
+    """nerbench, and the peers with a separate model."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
@@ -197,7 +197,7 @@ def model_folder(given: Path, scratch: Path) -> Path:
 
 
 def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
-    """What is printed, as plain values."""
+    """The printed values as plain data."""
     reference = next(iter(results.values()))
     return [
         {

@@ -1,4 +1,4 @@
-"""Compaction changes no row that anybody reads."""
+"""Compaction does not change the rows that readers get."""
 
 import errno
 import json
@@ -9,11 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import table_rows
 from run_files import DAY, NEXT_DAY, NOW, WEEK, at_once, compact_runs, prepared, read, read_by_glob, write
 
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.compaction import COMPACTABLE, Compacted, compact
+from nerbench.artifacts.tables import compaction
+from nerbench.artifacts.tables.compaction import Compacted, compact, pack_run
+from nerbench.artifacts.tables.schemas import COMPACTABLE
 from nerbench.artifacts.tables.tables import find_table_file, read_newest_first, read_results, write_table
 
 
@@ -25,7 +28,7 @@ def three(root_url: str) -> list[str]:
     return [f"{DAY}/{key}" for key in "abc"]
 
 
-def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url: str, three: list[str]) -> None:
+def test_a_day_is_packed_and_small_files_stay_for_the_grace_period(root_url: str, three: list[str]) -> None:
     assert compact_runs(root_url) == Compacted("runs", days=1, packed=3, deleted=0)
     for now in (NOW, NOW + WEEK - timedelta(seconds=1)):
         assert compact_runs(root_url, now=now) == Compacted("runs", days=0, packed=0, deleted=0)
@@ -41,7 +44,7 @@ def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url
     assert compact_runs(root_url, now=NOW + 2 * WEEK) == Compacted("runs", days=0, packed=0, deleted=0)
 
 
-def test_the_packed_file_alone_is_read(root_url: str, three: list[str]) -> None:
+def test_only_the_packed_file_is_read(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = open_root(root_url)
     for path in root.files(f"runs/schema=2/date={DAY}"):
@@ -110,7 +113,7 @@ def test_files_are_found_by_key_before_and_after(root_url: str, three: list[str]
         compact_runs(root_url, timedelta(0))
 
 
-def test_small_files_with_different_columns_are_told_apart_again(root_url: str) -> None:
+def test_small_files_with_different_columns_are_restored(root_url: str) -> None:
     write(root_url, "a", host="here")
     root = open_root(root_url)
     folder = f"runs/schema=2/date={DAY}"
@@ -156,7 +159,7 @@ def test_nothing_is_deleted_for_a_damaged_file(root_url: str, three: list[str], 
     assert {f"runs/schema=2/date={DAY}/{key}.parquet" for key in "abc"} <= set(root.files("runs", recursive=True))
 
 
-def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, three: list[str]) -> None:
+def test_a_missing_packed_file_and_a_broken_manifest_are_reported(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = open_root(root_url)
     (packed,) = [path for path in root.files("_compacted", recursive=True) if path.endswith(".packed")]
@@ -168,13 +171,13 @@ def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, thr
         read(root_url)
 
 
-def test_what_cannot_be_compacted(root_url: str) -> None:
+def test_tables_that_cannot_be_compacted(root_url: str) -> None:
     assert {"metrics", "speed", "memory", "custom", "runs", "gate", "training"} == set(COMPACTABLE)
     with pytest.raises(InputError, match="table 'predictions': is not compacted; choose one of metrics"):
         compact(root_url, ["predictions"], grace=WEEK, now=NOW)
 
 
-def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path)
     expected = prepared(url, at_once)
 
@@ -188,3 +191,55 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path, monkeypatch: pyte
     assert read(url) == read_by_glob(url) == expected
     assert not list(tmp_path.rglob("*.tmp"))
     assert compact_runs(url).packed == 1
+
+
+def packed_by(url: str, keys: str) -> int:
+    """What a complete run packs that wrote these files."""
+    uris = [f"{open_root(url).url}/runs/schema=2/date={DAY}/{key}.parquet" for key in keys]
+    return pack_run(url, {"runs": uris}, now=NOW)
+
+
+def test_a_complete_run_packs_its_day_today(root_url: str) -> None:
+    for key in "abcdefgh":
+        write(root_url, key)
+    assert packed_by(root_url, "abc") == 0, "few files are read fast"
+    before = read(root_url)
+    assert packed_by(root_url, "abcdefgh") == 8
+    assert packed_by(root_url, "abcdefgh") == 0
+    assert read(root_url) == read_by_glob(root_url) == before
+    assert write(root_url, "a", threads=8) == find_table_file(root_url, "runs", "a", DAY)
+    for key in "ijklmnop":
+        write(root_url, key)
+    assert packed_by(root_url, "ijklmnop") == 8
+    assert read(root_url) == read_by_glob(root_url) == sorted([*before, *(f"{DAY}/{key}" for key in "ijklmnop")])
+    assert compact_runs(root_url, now=NOW + WEEK).deleted == 19, "and two hidden files, and a manifest"
+    assert len(read(root_url)) == len(read_by_glob(root_url)) == 16
+
+
+def test_a_day_is_not_packed_again_for_every_run(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    for number in range(20):
+        write(root_url, f"first{number}")
+    assert pack_run(root_url, {"runs": uris_of(root_url)}, now=NOW) == 20
+    packed = []
+    for number in range(3):
+        uris = [write(root_url, f"{key}{number}") for key in "ab"]
+        packed.append(pack_run(root_url, {"runs": uris}, now=NOW))
+    assert packed == [0, 0, 6], "once they are a quarter of what was packed"
+    assert len(read(root_url)) == 26
+
+
+def uris_of(url: str) -> list[str]:
+    root = open_root(url)
+    return [root.uri(path) for path in root.files("runs", recursive=True)]
+
+
+def test_rows_are_packed_by_model(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of one model skips the row groups of the others."""
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    uris = [
+        table_rows.write(root_url, table_rows.metric(model=name), key=key)
+        for key, name in zip("abc", "zyx", strict=True)
+    ]
+    assert pack_run(root_url, {"metrics": uris}, now=NOW) == 3
+    assert read_results(root_url, "metrics")["model"].to_pylist() == ["x", "y", "z"]

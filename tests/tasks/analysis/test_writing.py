@@ -1,4 +1,4 @@
-"""The analyses in their tables: written once, about the predictions they name."""
+"""The tables of analyses: written once for the predictions they name."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,11 +25,16 @@ WORDS = described(GOLD, PREDICTED)
 TABLES = ("confusion", "errors", "calibration")
 
 
+def run_on(folder: Path, date: str) -> Run:
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    return Run(run_id=date, flow="benchmark", date=date, started_at=started, attempt=1, results=str(folder))
+
+
 def write(folder: Path, words: TaggedWords = WORDS, date: str = "2026-01-02", **identity: str) -> dict[str, str]:
-    return write_analysis(str(folder), date, IDENTITY | identity, lambda: [words])
+    return write_analysis(run_on(folder, date), IDENTITY | identity, lambda: [words], found_at=date)
 
 
-def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
+def test_the_tables_contain_the_results(tmp_path: Path) -> None:
     assert set(write(tmp_path)) == set(TABLES)
     found = {table: read_results(str(tmp_path), table) for table in TABLES}
     for table, rows in found.items():
@@ -45,22 +50,24 @@ def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
     ]
 
 
-def test_a_later_night_finds_them_without_reading_a_word(tmp_path: Path) -> None:
+def test_a_later_run_finds_them_without_reading_words(tmp_path: Path) -> None:
     def unread() -> Iterator[TaggedWords]:
         raise AssertionError("read again")
 
     first = write(tmp_path)
-    assert write_analysis(str(tmp_path), "2026-01-03", IDENTITY, unread) == first
+    night = run_on(tmp_path, "2026-01-03")
+    for found_at in ("2026-01-02", "2026-01-01"):
+        assert write_analysis(night, IDENTITY, unread, found_at=found_at) == first
 
 
 @pytest.mark.parametrize("column", ["artifact_id", "words_sha256", "gold_sha256", "predictions_digest"])
-def test_other_predictions_have_files_of_their_own(tmp_path: Path, column: str) -> None:
+def test_other_predictions_have_other_files(tmp_path: Path, column: str) -> None:
     assert not set(write(tmp_path).values()) & set(write(tmp_path, **{column: "other"}).values())
 
 
 def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if none had found the file of the other yet."""
-    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_table_file", lambda *_: None)
+    """As if neither had found the file of the other."""
+    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_once", lambda *_, **__: None)
     assert WORDS.score is not None
     first = write(tmp_path)
     assert write(tmp_path, replace(WORDS, score=WORDS.score**2, text=None), model="renamed") == first
