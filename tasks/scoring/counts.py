@@ -245,7 +245,7 @@ def _widen(totals: dict[tuple[str, str], Counts]) -> None:
 
 
 class MatchEvents(NamedTuple):
-    """What one part of a corpus adds to one column."""
+    """The counts that one part of a corpus adds to one column."""
 
     mode: str
     slice: str

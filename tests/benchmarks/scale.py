@@ -234,7 +234,7 @@ def tables(folder: Path, results: Path) -> None:
 
 
 def labels(sizes: Sequence[int]) -> None:
-    """Scoring with intervals, each number of labels in a process of its own."""
+    """Scoring with intervals, each number of labels in a separate process."""
     heading("labels", "seconds", "CPU seconds", "peak MB")
     for n_labels in sizes:
         line(n_labels, *spent(sys.executable, __file__, "--score", str(n_labels)))

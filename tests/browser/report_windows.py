@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headless import new_context
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -24,14 +26,13 @@ STEADY = """(frames) => new Promise((done) => {
 
 
 class Opened:
-    """A report in a window, and what went wrong in it."""
+    """A report in a window, and its errors."""
 
     def __init__(self, browser: "Browser", path: Path, size: tuple[int, int], theme: str) -> None:
         self.problems: list[str] = []
         self.requests: list[str] = []
-        viewport: Any = {"width": size[0], "height": size[1]}
-        scheme: Any = theme
-        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        viewport = {"width": size[0], "height": size[1]}
+        self.context = new_context(browser, viewport=viewport, color_scheme=theme)
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda said: self.problems.append(said.text) if said.type != "log" else None)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
@@ -40,7 +41,7 @@ class Opened:
         self.page.wait_for_selector("html[data-ready]")
 
     def walk(self) -> None:
-        """Scroll to every section, as a reader does, so that everything is drawn."""
+        """Scroll to every section, so that all charts are drawn."""
         for section in self.page.query_selector_all("section"):
             section.evaluate("(one) => one.scrollIntoView({ behavior: 'instant' })")
             self.settle(frames=3)
@@ -54,5 +55,5 @@ class Opened:
         self.page.evaluate(STEADY, frames)
 
     def evaluate(self, script: str) -> Any:
-        """What a script in the page gives."""
+        """The result of a script in the page."""
         return self.page.evaluate(script)

@@ -1,9 +1,8 @@
-"""A store that gives no answer: asked again for more than a minute, then said; nothing is silently inferred again."""
+"""An unreachable store: requests are retried for over a minute, then reported; nothing is silently inferred again."""
 
 import os
 from collections.abc import Iterator
 from email.message import Message
-from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ OUTAGE_S = 60.0
 
 
 class Clock:
-    """Time passes only where somebody waits, and then at once."""
+    """A clock on which only waiting takes time, and ends at once."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -36,7 +35,7 @@ class Clock:
 
 
 class Outage(FaultProxy):
-    """A way to the store that hangs up on whoever asks for something of `what`, until a time."""
+    """A proxy to the store that closes connections for objects of `what` until a time."""
 
     def __init__(self, upstream: str, clock: Clock) -> None:
         super().__init__(upstream)
@@ -48,7 +47,7 @@ class Outage(FaultProxy):
 
 
 class OnS3(NamedTuple):
-    """A model that was benchmarked on S3, and the way to it."""
+    """A model that was benchmarked on S3, and the proxy to the store."""
 
     config: Config
     way: Outage
@@ -63,34 +62,32 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    with running_s3() as url:
-        yield url
+def benchmarked(config: Config, finished: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    """A model on S3 that has been benchmarked there once."""
+    from nerbench.flows.benchmark import benchmark
+
+    folder = tmp_path_factory.mktemp("moved") / "tiny"
+    with running_s3() as bucket:
+        moved = config.model_copy(update={"store": f"{bucket}/store", "results": f"{bucket}/results"})
+        pull(resolve("tiny", config.store)[0], folder)
+        (folder / "manifest.json").unlink()
+        Store(moved.store).publish(folder, "tiny", Provenance())
+        assert benchmark(moved)["evaluated"] == 1
+        yield moved
 
 
 @pytest.fixture
-def on_s3(
-    bucket: str, config: Config, finished: dict[str, Any], clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[OnS3]:
-    from nerbench.flows.benchmark import benchmark
-
+def on_s3(benchmarked: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnS3]:
     with Outage(os.environ["AWS_ENDPOINT_URL"], clock) as way:
         Thread(target=way.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
-        place = f"{bucket}/{tmp_path.name}"
-        moved = config.model_copy(update={"store": f"{place}/store", "results": f"{place}/results"})
-        pull(resolve("tiny", config.store)[0], tmp_path / "tiny")
-        (tmp_path / "tiny" / "manifest.json").unlink()
-        Store(moved.store).publish(tmp_path / "tiny", "tiny", Provenance())
-        assert benchmark(moved)["evaluated"] == 1
-        clock.pauses.clear()
-        yield OnS3(moved, way)
+        yield OnS3(benchmarked, way)
         way.shutdown()
 
 
 @pytest.fixture
 def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was inferred, though nothing should be."""
+    """The inferences, of which there should be none."""
     seen: list[str] = []
 
     def predict(tagger: Any, *_: Any, **__: Any) -> None:
@@ -101,7 +98,7 @@ def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
+def test_an_outage_of_a_minute_is_survived(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
     from nerbench.flows.benchmark import benchmark
 
     on_s3.way.until = clock.now + OUTAGE_S
@@ -111,7 +108,7 @@ def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred
 
 
 @pytest.mark.parametrize("what", ["/store/", "/results/"])
-def test_what_stays_away_is_said_and_nothing_is_inferred(
+def test_a_longer_outage_is_reported_and_nothing_is_inferred(
     on_s3: OnS3, clock: Clock, inferred: list[str], what: str
 ) -> None:
     from nerbench.flows.benchmark import benchmark

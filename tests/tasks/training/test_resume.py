@@ -1,4 +1,4 @@
-"""Training that is interrupted goes on where it stopped, and ends with the very weights of an uninterrupted one."""
+"""An interrupted training resumes, and ends with the same weights as an uninterrupted one."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from small_corpus import TINY, write_corpus
@@ -21,15 +21,14 @@ from nerbench.tasks.training.stop_and_resume import newest_checkpoint
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
+    """Simulates a kill: no code may catch it."""
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Makes a training job with changed model settings, in a folder of its own."""
+def jobs_in(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Make training jobs of 2 × 9 steps with changed model settings, each in a folder of its own."""
     corpus = write_corpus(tmp_path / "corpus.txt", 12)
     dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
-    settings = {"name": "tiny", "base": TINY, "epochs": 3, "learning_rate": 5e-3, "batch_tokens": 64}
+    settings = {"name": "tiny", "base": TINY, "epochs": 2, "learning_rate": 5e-3, "batch_tokens": 64}
 
     def make(folder: str, **changes: Any) -> dict[str, Any]:
         model = ModelConfig.model_validate(settings | {"vocabulary": 200, "precision": "fp32"} | changes)
@@ -45,16 +44,35 @@ def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return make
 
 
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    return jobs_in(tmp_path)
+
+
 def weights(job: dict[str, Any]) -> str:
     return sha256_file(Path(job["output"]) / "model.safetensors")
 
 
 def ignore(event: dict[str, Any]) -> None:
-    """Hears nothing."""
+    """A listener that ignores events."""
+
+
+class Finished(NamedTuple):
+    """A training that nothing interrupted."""
+
+    result: dict[str, Any]
+    weights: str
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """With checkpoints at the ends of epochs alone: how often there is one changes no weight."""
+    job = jobs_in(tmp_path_factory.mktemp("uninterrupted"))("whole", checkpoint_s=1e9)
+    return Finished(finetune(job, ignore), weights(job))
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """End the training, like a kill, right after a step."""
+    """End the training right after a step, like a kill."""
     original = stop_and_resume.Stopping.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **options: Any) -> None:
@@ -69,34 +87,32 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     ("checkpoint_s", "step", "resumed"), [(1e-9, 13, 12), (1e9, 13, 9)], ids=["mid-epoch", "epoch"]
 )
 def test_a_killed_training_ends_with_the_same_weights(
-    job: Any, monkeypatch: pytest.MonkeyPatch, checkpoint_s: float, step: int, resumed: int
+    job: Any, whole: Finished, monkeypatch: pytest.MonkeyPatch, checkpoint_s: float, step: int, resumed: int
 ) -> None:
-    whole, killed = job("whole", checkpoint_s=checkpoint_s), job("killed", checkpoint_s=checkpoint_s)
-    result = finetune(whole, ignore)
+    killed = job("killed", checkpoint_s=checkpoint_s)
     with monkeypatch.context() as patch:
         kill_at(patch, step)
         with pytest.raises(Killed):
             finetune(killed, ignore)
     again = finetune(killed, ignore)
-    assert result["resumed_from"] is None
+    assert whole.result["resumed_from"] is None
     assert again["resumed_from"] == resumed
-    assert again["steps"] == result["steps"]
-    assert weights(killed) == weights(whole)
+    assert again["steps"] == whole.result["steps"] == 18
+    assert weights(killed) == whole.weights
 
 
-def test_a_training_killed_while_it_evaluates_an_epoch_ends_with_the_same_weights(job: Any) -> None:
-    whole, killed = job("whole", checkpoint_s=1e-9), job("killed", checkpoint_s=1e-9)
-    finetune(whole, ignore)
+def test_a_training_killed_while_it_evaluates_an_epoch_ends_with_the_same_weights(job: Any, whole: Finished) -> None:
+    killed = job("killed", checkpoint_s=1e-9)
 
     def kill(event: dict[str, Any]) -> None:
-        if "eval_f1" in event and event["step"] == 18:
+        if "eval_f1" in event and event["step"] == 9:
             raise Killed
 
     with pytest.raises(Killed):
         finetune(killed, kill)
     again = finetune(killed, ignore)
-    assert again["resumed_from"] == 17, "a checkpoint of step 18 would lack the evaluation"
-    assert weights(killed) == weights(whole)
+    assert again["resumed_from"] == 8, "a checkpoint of step 9 would lack the evaluation"
+    assert weights(killed) == whole.weights
 
 
 def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -> None:
@@ -136,7 +152,7 @@ def test_a_time_limit_keeps_the_best_so_far(job: Any) -> None:
 
 
 class Clock:
-    """A second passes whenever somebody looks."""
+    """A clock that advances by a second at each reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -147,7 +163,7 @@ class Clock:
 
 
 @pytest.mark.slow
-def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_covers_all_runs_of_a_training(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop_and_resume, "time", Clock())
     settings = {"time_limit_s": 60, "epochs": 50, "checkpoint_s": 1e-9}
     whole, killed = finetune(job("whole", **settings), ignore), job("killed", **settings)
@@ -178,7 +194,7 @@ def test_a_resumed_training_counts_its_seconds_together(job: Any, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_early_stopping_has_no_new_patience_when_it_goes_on(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_does_not_reset_early_stopping(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"early_stopping": 2, "learning_rate": 1e-12, "epochs": 30}
     whole, killed = finetune(job("patient", **settings), ignore), job("stopped", **settings)
     with monkeypatch.context() as patch:
@@ -201,7 +217,7 @@ def test_early_stopping_ends_training_without_progress(job: Any) -> None:
     assert result["steps"] < 30 * 9
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_number_stops_the_training(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     original = setup.build
 
     def poisoned(*arguments: Any) -> Any:
@@ -233,11 +249,11 @@ def test_batches_that_do_not_fit_are_halved_and_steps_learn_from_as_much(
     result = finetune(made, ignore)
     assert (result["batch_tokens"], result["gradient_accumulation"]) == (32, 2)
     monkeypatch.setattr(training.TaggerTrainer, "training_step", original)
-    assert finetune(made, ignore)["batch_tokens"] == 32  # as an interrupted training would go on
+    assert finetune(made, ignore)["batch_tokens"] == 32  # like a resumed training
 
 
 @pytest.mark.slow
-def test_memory_that_is_never_enough_is_one_line_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_memory_is_one_line_with_a_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
         raise OUT_OF_MEMORY
 
