@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from nerbench.artifacts import local_copies
-from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
+from nerbench.artifacts import local_copies, signatures
+from nerbench.artifacts.aliases import find_alias, move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
     DAMAGED,
@@ -33,6 +34,7 @@ from nerbench.artifacts.manifest import (
     Record,
 )
 from nerbench.artifacts.model_folder import describe_folder
+from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.filesystem import ProgressCallback
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import no_room
@@ -86,7 +88,12 @@ class Expected(Enum):
 
 
 class Store:
-    """Published models. They never change; aliases move."""
+    """Published models. They never change; aliases move.
+
+    >>> import nerbench
+    >>> nerbench.Store("./var/artifacts").names()
+    ['tiny-bert', 'tiny-bert-1layer']
+    """
 
     def __init__(self, url: str) -> None:
         self._root = open_root(url)
@@ -113,6 +120,22 @@ class Store:
         dated = manifest.model_copy(update={"provenance": _dated(manifest.provenance)})
         return self._publish(dated, folder or Path())
 
+    def adopt(self, manifest: Manifest) -> bool:
+        """Publish an artifact of another store, whose files this one holds already; False if it has the artifact.
+
+        No alias moves. Raises CorruptArtifactError if a file is missing or has another size.
+        """
+        for entry in manifest.files:
+            if self._stored(entry, self._root.size) != entry.size:
+                raise CorruptArtifactError(f"{manifest.name}: {entry.path} does not have {entry.size} bytes")
+        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
+        if self._root.exists(manifest_path(key)):
+            self.manifest(key)  # it must be intact
+            return False
+        with suppress(FileExistsError):
+            self._root.create(manifest_path(key), manifest.to_bytes())
+        return True
+
     def _publish(self, manifest: Manifest, folder: Path) -> ArtifactRef:
         self._upload(folder, manifest)
         key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
@@ -135,6 +158,9 @@ class Store:
 
         Raises ArtifactNotFoundError, CorruptArtifactError where they differ, UnsafeArtifactError.
         """
+        return once("manifest", (self.url, key.name, key.artifact_id), lambda: self._read_manifest(key))
+
+    def _read_manifest(self, key: ArtifactKey) -> Manifest:
         path = manifest_path(key)
         try:
             data = self._root.read_record(path, MAX_MANIFEST_BYTES)
@@ -190,9 +216,12 @@ class Store:
         check_name("name", name)
         return read_aliases(self._root, name)
 
-    def has_alias(self, name: str, alias: str) -> bool:
-        """Whether a model has an alias, whatever that points to. Nothing is listed: a store may hold many models."""
-        return all(map(is_name, (name, alias))) and self._root.exists(alias_path(name, alias))
+    def find_target(self, name: str, alias: str) -> str | None:
+        """The artifact id that an alias points to; None if there is no such alias. Raises CorruptArtifactError.
+
+        Nothing is listed: a store may hold many models.
+        """
+        return find_alias(self._root, name, alias) if is_name(name) and is_name(alias) else None
 
     def target(self, name: str, alias: str) -> str:
         """The artifact id that an alias points to; no other alias is looked at. Raises CorruptArtifactError."""
@@ -233,13 +262,19 @@ class Store:
 
         move_alias(self._root, name, alias, artifact_id, as_expected)
 
-    def verify(self, key: ArtifactKey) -> Verification:
-        """Read every byte of an artifact where it is stored, never a local copy, and compare digests."""
+    def verify(self, key: ArtifactKey, public_key: Path | None = None) -> Verification:
+        """Read every byte of an artifact where it is stored, never a local copy, and compare digests.
+
+        With a public key (a PEM file), its signature must exist and be valid. Raises InputError for another file.
+        """
+        signer = None if public_key is None else signatures.public_key(public_key)
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
         except DAMAGED as error:
             files, problems = (), [str(error)]
+        if signer and not signatures.is_signed(self._root, key, signer):
+            problems.append(f"has no valid signature of the key {signatures.fingerprint(signer)}")
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
     def materialise(self, key: ArtifactKey) -> Path:
@@ -248,12 +283,15 @@ class Store:
         Raises like `manifest`, and InputError for an artifact without weights.
         """
         manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
         self._ref(manifest).require_weights()
         return local_copies.materialise(manifest, self._fetch)
 
     def pull(self, key: ArtifactKey, folder: Path) -> None:
         """Write the files and `manifest.json` to a new or empty folder. Raises like `manifest`, and InputError."""
-        local_copies.export(self.manifest(key), self._fetch, folder)
+        manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
+        local_copies.export(manifest, self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
         key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)

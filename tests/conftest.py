@@ -1,5 +1,6 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: three)."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -8,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow machine is no failure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # Users' code of tests lies beside them and in temporary folders; tests/attacks/ looks at what is allowed by default.
 os.environ["NERBENCH_CODE"] = f".,{Path(__file__).parent},{Path(tempfile.gettempdir())}"
@@ -41,6 +47,13 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             return super().remove_node(node)
 
     return ByServer(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fast_collections() -> None:
+    """Leave out of later garbage collections what is imported by now: every model that is evicted needs one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,11 @@
 flipped."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.comparison.costs import costs
 from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_scored_run
@@ -16,6 +17,9 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.verdicts import Verdict, worst
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Query(NamedTuple):
@@ -51,10 +55,12 @@ class Comparison:
     """Whether both are one model with the same settings, so that every flip is real."""
     reasons: tuple[str, ...]
     """Why all or parts of the two are not comparable, and what decided instead of an interval."""
-    deltas: tuple[Row, ...]
-    flipped: tuple[FlippedOn, ...]
+    deltas: tuple[Row, ...] = field(repr=False)
+    flipped: tuple[FlippedOn, ...] = field(repr=False)
     """Against the annotation that decides."""
-    environment: dict[str, dict[str, Any]]
+    costs: tuple[Row, ...] = field(repr=False)
+    """Speed, memory and price of both (see `costs.costs`)."""
+    environment: dict[str, dict[str, Any]] = field(repr=False)
 
     @property
     def is_one_model(self) -> bool:
@@ -75,6 +81,12 @@ class Comparison:
         """The rows that decide: overall strict F1."""
         return [row for row in self.deltas if row["primary"]]
 
+    def to_pandas(self) -> "DataFrame":
+        """The differences, one row per number."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.deltas))
+
     def to_json(self) -> dict[str, Any]:
         """The output of `compare --json`."""
         found: dict[str, list[Row]] = {"gained": [], "lost": [], "changed": []}
@@ -91,6 +103,7 @@ class Comparison:
             "compared": self.compared,
             "deltas": self.deltas,
             "flips": found,
+            "costs": self.costs,
             "environment": self.environment,
         }
 
@@ -106,8 +119,9 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     pairs = common(*sides)
     deciding = _deciding(pairs, query.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
+    cost = tuple(costs(config.results, *sides))
     if any(pair.reasons for pair in deciding):
-        return _comparison(sides, reasons)
+        return _comparison(sides, reasons, costs=cost)
     decisions = {(pair.dataset, pair.gold) for pair in deciding}
     rows: list[Row] = []
     for pair in pairs:
@@ -122,7 +136,8 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
     is_changed = frozen and not all(pair.is_identical for pair in deciding)
     decision = "regression" if is_changed else worst(row["verdict"] for row in rows if row["primary"])
-    return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
+    outcome = {"verdict": decision, "deltas": tuple(rows), "flipped": flipped}
+    return _comparison(sides, reasons, costs=cost, frozen=frozen, **outcome)
 
 
 def _find(reference: str, config: Config, query: Query) -> ScoredRun:

@@ -6,6 +6,7 @@ from nerbench.artifacts.manifest import Manifest
 from nerbench.tasks.config.base import MODES
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
 from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
+from nerbench.tasks.results.query import used_memory
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -240,8 +241,8 @@ def _milliseconds(seconds: float | None) -> str:
 def _memory(row: Row | None) -> tuple[str, str]:
     if row is None:
         return "", ""
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
-    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
+    used = used_memory(row)
+    above = "" if used is None else f"{used / 1e6:,.0f}"
     return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
 
 

@@ -183,3 +183,27 @@ def test_old_versions_are_removed_on_request(
     assert [one["kind"] for one in found] == ["manifest", "blob"]
     assert [path.stem for path in folder.iterdir()] == [second.artifact_id]
     assert store.verify(second).ok
+
+
+def test_a_store_moves_by_an_archive(run: Any, store: Store, first: ArtifactRef, second: ArtifactRef) -> None:
+    run("export", "all.tar")
+    exported = json.loads(run("export", "one.tar", f"tiny@sha256:{first.artifact_id}", "--json"))
+    assert exported["artifacts"] == {"tiny": [first.artifact_id]}
+    other = f"{store.url}-2"
+    assert status_of(["artifacts", "import", "all.tar", "--store", other]) == 0
+    assert Store(other).keys() == {"tiny": sorted((first.artifact_id, second.artifact_id))}
+    assert Store(other).aliases("tiny") == store.aliases("tiny")
+
+
+def test_an_artifact_is_signed_and_its_signature_required(run: Any, first: ArtifactRef, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key = Ed25519PrivateKey.generate()
+    Path("private.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    Path("public.pem").write_bytes(public)
+    run("verify", "tiny", "--key", "public.pem", status=1)
+    run("sign", "tiny", "--key", "private.pem")
+    assert "ok" in run("verify", "tiny", "--key", "public.pem")
+    assert "Ed25519 private key" in run("sign", "tiny", "--key", "public.pem", status=2)

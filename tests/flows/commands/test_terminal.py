@@ -121,6 +121,20 @@ def test_progress_without_a_terminal(
     assert (printed.out, printed.err) == ("", expected)
 
 
+@pytest.mark.parametrize(("verbosity", "expected"), [("quiet", ""), ("normal", "30 of 90\n60 of 90\n")])
+def test_a_log_gets_a_line_of_progress_every_half_minute(
+    verbosity: Any, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("nerbench.tasks.progress.time.monotonic", lambda: now)
+    set_verbosity(verbosity)
+    with show_progress():
+        for done in range(0, 90, 10):
+            now = float(done)
+            logging.getLogger("nerbench.progress").info("%d of 90", done)
+    assert capsys.readouterr().err == expected
+
+
 def test_a_failure_is_printed_even_with_q(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert status_of(["artifacts", "show", "nobody", "-q"]) == 2
