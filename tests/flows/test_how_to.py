@@ -67,7 +67,7 @@ def tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
     return write
 
 
-def test_a_flow_of_your_own_calls_ours(tagged: Callable[..., None], load: Callable[[str], Any]) -> None:
+def test_your_flow_calls_ours(tagged: Callable[..., None], load: Callable[[str], Any]) -> None:
     tagged("Oslo", "Paris")
     assert status_of(["train"]) == 0
     assert 0.0 < load(blocks("own-prefect-project", "python")[0]).weekly()["minilm"] <= 1.0
