@@ -15,7 +15,7 @@ def text(shown: object) -> str:
     return capture.get().rstrip()
 
 
-def test_a_bar_has_the_length_of_what_is_done() -> None:
+def test_the_length_of_the_bar_is_the_share() -> None:
     assert text(_drawn("working", None)) == "working"
     half = text(_drawn("half", 0.5))
     assert half.endswith(" half")
