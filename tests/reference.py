@@ -40,7 +40,7 @@ def regions() -> dict[str, str]:
 
 
 def public(name: str) -> str:
-    """The text about a public name: its signature, its docstring, and those of its methods."""
+    """The description of a public name: its signature, its docstring, and those of its methods."""
     found = getattr(nerbench, name)
     parts = [f"### `{name}{_signature(found) if inspect.isfunction(found) else ''}`\n", documented(found)]
     methods = vars(found).items() if inspect.isclass(found) else ()
@@ -54,7 +54,7 @@ def _signature(function: Any) -> str:
     """Names and defaults, without types."""
     parameters = inspect.signature(function).parameters.values()
     plain = [one.replace(annotation=one.empty) for one in parameters if one.name != "self"]
-    return re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", str(inspect.Signature(plain))).replace("(/, ", "(")
+    return str(inspect.Signature(plain)).replace("(/, ", "(")
 
 
 def documented(found: Any) -> str:
