@@ -9,7 +9,7 @@ from small_corpus import TINY
 
 from nerbench.tasks.config import Config
 
-SENTENCES = 120
+SENTENCES = 300
 pytestmark = pytest.mark.e2e
 
 
@@ -30,7 +30,7 @@ def test_real_sentences_are_scored_against_both_annotations(shared: Path, prefec
         "test": head(data / "conllpp" / "test.txt", tmp_path / "test.txt"),
     }
     gold = head(data / "conll2003" / "test.txt", tmp_path / "gold.txt")
-    model = {"name": "real", "base": TINY, "epochs": 25, "learning_rate": 5e-3, "batch_tokens": 256, "vocabulary": 800}
+    model = {"name": "real", "base": TINY, "epochs": 25, "learning_rate": 5e-3, "batch_tokens": 512, "vocabulary": 800}
     summary: dict[str, Any] = pipeline(
         Config.model_validate(
             {
