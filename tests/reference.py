@@ -54,7 +54,7 @@ def _signature(function: Any) -> str:
     """Names and defaults, without types."""
     parameters = inspect.signature(function).parameters.values()
     plain = [one.replace(annotation=one.empty) for one in parameters if one.name != "self"]
-    return str(inspect.Signature(plain)).replace("(/, ", "(")
+    return re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", str(inspect.Signature(plain))).replace("(/, ", "(")
 
 
 def documented(found: Any) -> str:

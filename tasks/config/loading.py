@@ -87,7 +87,7 @@ def _named(at: Location, text: Any, *, hub: bool = False) -> Iterator[Named]:
 
 DEFAULT_FILE = Path("nerbench.yaml")
 _PATH_FIELDS = ("store", "results")
-SECTIONS = frozenset({"datasets", "golds", "models", "benchmark", "metrics", "slices", "gate"})
+SECTIONS = ("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 """The keys of a configuration that not every command needs."""
 
 
@@ -113,7 +113,7 @@ def load_config(
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
-    config = expanded_config(data, optional=SECTIONS - set(needs))
+    config = expanded_config(data, optional={*SECTIONS} - {*needs})
     absolute = Config.model_validate(_absolute(config.model_dump()))
     _check_files(absolute, needs)
     return absolute.with_written(_written(absolute, data))
