@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
 """The result tables by name."""
+CLEAN_BY_DEFAULT: tuple[str, ...] = ("metrics", "predictions")
+"""Tables whose readers get no rows about perturbed words, unless they ask for them."""
 IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
 """The first columns of `predictions`, `confusion`, `errors` and `calibration`, which identify the predictions and the
 annotation."""

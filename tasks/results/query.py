@@ -125,8 +125,10 @@ def row_of_run(results: str, run_id: str, date: str) -> Row | None:
 
 
 def is_headline(row: Row) -> bool:
-    """Whether a row is about the headline number; rules of a gate have neither level nor average."""
-    return all(row[name] == value for name, value in HEADLINE.items() if name in row)
+    """Whether a row is about the headline number of the clean split; differences have no perturbation."""
+    return row.get("perturbation") is None and all(
+        row[name] == value for name, value in HEADLINE.items() if name in row
+    )
 
 
 class NumberKey(NamedTuple):

@@ -169,7 +169,7 @@ def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, thr
 
 
 def test_what_cannot_be_compacted(root_url: str) -> None:
-    assert {"metrics", "speed", "memory", "custom", "runs", "gate", "training"} == set(COMPACTABLE)
+    assert {"metrics", "speed", "memory", "custom", "runs", "gate", "robustness", "training"} == set(COMPACTABLE)
     with pytest.raises(InputError, match="table 'predictions': is not compacted; choose one of metrics"):
         compact(root_url, ["predictions"], grace=WEEK, now=NOW)
 
