@@ -26,7 +26,7 @@ from nerbench.tasks.scoring.counts import OVERALL, Counts, count, counts_from_ta
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
-from nerbench.tasks.scoring.slices import slices_for
+from nerbench.tasks.scoring.slices import Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
@@ -105,14 +105,15 @@ def count_predictions(
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
+    Perturbed words are not sliced, because slices are about the words: `lower` leaves no entity in capitals.
+
     Raises like `name_predictions`, and InputError if a custom slice fails.
     """
     named = name_predictions(results, artifact, record, corpus, config.benchmark)
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
-    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
-    slices = slices_for(config.slices, parts=named.parts, training=training)
+    slices = Slices([], {}) if corpus.perturbation else _slices(named, artifact, config)
     sink = pa.BufferOutputStream()
     counts = counts_to_table(count(named.parts(), slices.ready, config.modes))
     pq.write_table(counts, sink, compression="zstd", write_page_checksum=True)
@@ -130,6 +131,11 @@ def count_predictions(
         predictions_digest=named.digest,
         unavailable=slices.unavailable,
     )
+
+
+def _slices(named: NamedPredictions, artifact: ArtifactRef, config: Config) -> Slices:
+    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
+    return slices_for(config.slices, parts=named.parts, training=training)
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:
