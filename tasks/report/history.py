@@ -24,7 +24,10 @@ FEWEST = 60
 """Minimum number of points that every series keeps."""
 _SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
-_GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
+_GATE = (
+    *("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed"),
+    "perturbation",
+)
 _RULE = ("mode", "slice", "label", "metric")
 _SPEED = ("run_id", "artifact_id", "backend", "workload", "batch_size", "sequence_length", "p50_s", "status")
 _DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")

@@ -15,6 +15,7 @@ from nerbench.tasks.report.history import History, plain_history, read_history
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
+from nerbench.tasks.report.robustness import Robustness, read_robustness
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
 from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
@@ -46,6 +47,7 @@ class _Found(NamedTuple):
     verdict: Verdict
     board: Leaderboard
     functions: list[Value]
+    robustness: Robustness
 
 
 def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
@@ -72,6 +74,7 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
         verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
         board=leaderboard.build(entries, compared, judged, measured, history),
         functions=compare_values(results, _rows_of(results, "custom", runs)),
+        robustness=read_robustness(_rows_of(results, "robustness", runs), runs),
     )
     content = _content(results, found)._replace(inspection=inspection)
     return Report(render(content), runs, found.verdict, found.board)
@@ -133,6 +136,7 @@ def _content(results: str, found: _Found) -> Content:
         board=found.board,
         own=user_metric_rows([row for entry in found.entries for row in entry.own]),
         functions=found.functions,
+        robustness=found.robustness,
         repairs=provenance.repairs(found.entries),
         digests=provenance.digests(found.entries),
         changes=provenance.changes(found.history.changes),

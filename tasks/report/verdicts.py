@@ -115,7 +115,7 @@ def _signed(points: float) -> str:
 def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in judged:
-        key = tuple(row[name] for name in ("kind", "run_id", "artifact_id", "dataset", "gold"))
+        key = tuple(row.get(name) for name in ("kind", "run_id", "artifact_id", "dataset", "gold", "perturbation"))
         groups.setdefault(key, []).append(row)
     names: dict[str, set[str]] = {}
     for row in judged:
@@ -177,7 +177,8 @@ def _name(row: Row, names: Mapping[str, set[str]]) -> str:
 
 def _place(row: Row) -> str:
     dataset, gold = row["dataset"] or "", row["gold"] or ""
-    return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
+    perturbed = f" ({row['perturbation']})" if row.get("perturbation") else ""
+    return f"{dataset}{perturbed}" if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
 def _compared_line(entry: ModelScores, found: Compared) -> Line:
