@@ -61,7 +61,8 @@ class _Query(NamedTuple):
     @property
     def is_clean(self) -> bool:
         """Whether rows about perturbed words are left out."""
-        return self.table in CLEAN_BY_DEFAULT and not self.perturbed
+        has_column = "perturbation" in schema(self.table).names
+        return has_column and self.table in CLEAN_BY_DEFAULT and not self.perturbed
 
     @property
     def wanted(self) -> set[str] | None:
