@@ -1,4 +1,4 @@
-"""Which words and which annotation a step works on, as a small reference, and the corpus behind it."""
+"""Small references to the words and the annotation that a step works on, and the corpora that they refer to."""
 
 from collections import OrderedDict
 from collections.abc import Collection
@@ -15,12 +15,12 @@ KEPT_IN_MEMORY = 16
 
 
 class CorpusRef(Section):
-    """One annotation of one split of a data set, with the digests that it must have when it is opened."""
+    """One annotation of one split of a data set, with the digests that `open_corpus` checks."""
 
     dataset: DatasetConfig
     split: Split
     gold: GoldConfig | None = None
-    """A further annotation of the words; the data set's own where None."""
+    """An additional annotation of the words; None for that of the data set."""
     perturbation: Perturbation | None = None
     """What changed the words; None for those of the data set."""
     changed_words: int = 0
@@ -32,7 +32,7 @@ class CorpusRef(Section):
     types: tuple[str, ...]
     """The entity types of all splits and golds, which a model must know by name."""
     n_repaired: int = 0
-    """Tags of the annotation that were repaired."""
+    """Number of tags of the annotation that were repaired."""
 
     @property
     def gold_name(self) -> str:
@@ -46,7 +46,7 @@ class CorpusRef(Section):
 
 
 class Digests(NamedTuple):
-    """What identifies a corpus."""
+    """The digests that identify a corpus."""
 
     words_sha256: str
     gold_sha256: str
@@ -57,10 +57,10 @@ _lock = Lock()
 
 
 def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """References to the benchmark split of a data set: its own annotation first, then each further gold.
+    """References to the benchmark split of a data set: its own annotation first, then each additional gold.
 
-    Raises CorpusError where the files cannot be read, or where `robustness` needs a train split and there is none;
-    LabelError where `benchmark.labels` or `robustness.mentions` names a type they lack.
+    Raises CorpusError if a file cannot be read, or if `robustness` needs a train split that is missing; and LabelError
+    if `benchmark.labels` or `robustness.mentions` names a type that is missing.
     """
     splits = load_splits(dataset)
     words = pick_split(splits, config.benchmark.split, dataset)
@@ -88,7 +88,7 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 
 
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """As `describe`, with a warning where tags were repaired."""
+    """Like `describe`, with a warning if tags were repaired."""
     found = describe(config, dataset)
     for ref in found:
         kind = "gold" if ref.gold else "data set"
@@ -99,7 +99,7 @@ def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 def perturb_corpus(config: Config, clean: CorpusRef) -> list[CorpusRef]:
     """References to the perturbed copies of a data set under its own annotation; none without `robustness`.
 
-    Raises CorpusError where there is no mention for `entity_swap`.
+    Raises CorpusError if there is no mention for `entity_swap`.
     """
     if config.robustness is None:
         return []
@@ -114,7 +114,7 @@ def perturb_corpus(config: Config, clean: CorpusRef) -> list[CorpusRef]:
 
 
 def open_corpus(ref: CorpusRef) -> Corpus:
-    """The corpus behind a reference, from memory or read again; raises CorpusError where it is no longer the same."""
+    """The corpus of a reference, from memory or read again. Raises CorpusError if it has changed."""
     wanted = Digests(ref.words_sha256, ref.gold_sha256)
     with _lock:
         if wanted in _open:

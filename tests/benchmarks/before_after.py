@@ -46,7 +46,7 @@ class Commit:
 
     def run(self, *command: str) -> str:
         """Run a command of the environment in the scratch folder; return its standard output."""
-        # A database that a newer Prefect has migrated is one that an older Prefect cannot start with.
+        # An older Prefect cannot start with a database that a newer Prefect has migrated.
         homes = {"NERBENCH_CACHE": str(self.scratch / "cache"), "PREFECT_HOME": str(self.scratch / "prefect")}
         places: dict[str, Any] = {"cwd": self.scratch, "env": os.environ | homes}
         full = [str(self.bin / command[0]), *command[1:]]
