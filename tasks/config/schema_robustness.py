@@ -17,7 +17,7 @@ PerturbationName = Literal[
     "accents",
     "entity_swap",
 ]
-"""What is changed in a corpus: see `nerbench.tasks.data.perturbations`."""
+"""The names of the perturbations: see `nerbench.tasks.data.perturbations`."""
 PERTURBATIONS: tuple[PerturbationName, ...] = get_args(PerturbationName)
 
 
@@ -25,7 +25,7 @@ class Perturbation(Section):
     """One perturbation with everything that decides on the derived words."""
 
     name: PerturbationName
-    """What is changed."""
+    """The kind of change."""
     seed: int
     """Seed of the random choices."""
     share: float

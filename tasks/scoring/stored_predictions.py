@@ -55,7 +55,7 @@ class Predicted(Section):
     n_unparsed: int | None = None
     """Answers of a language model that could not be parsed, which count as no entities; None if there are none."""
     perturbation: str | None = None
-    """What was changed in the words; None for the clean split."""
+    """The perturbation of the words; None for the clean split."""
     uri: str
     """Location of the file."""
 

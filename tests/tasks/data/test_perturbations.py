@@ -172,7 +172,7 @@ def test_mentions_come_from_the_train_split_but_not_those_that_are_here() -> Non
         ({"share": 0}, "greater than 0"),
     ],
 )
-def test_what_is_wrong_with_a_section_is_said(section: dict[str, Any], message: str) -> None:
+def test_a_wrong_section_is_refused_with_the_reason(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         RobustnessConfig.model_validate(section)
 
@@ -186,7 +186,7 @@ def test_what_is_wrong_with_a_section_is_said(section: dict[str, Any], message: 
         ({"rules": [{"perturbation": "lower"}], "promote": True}, "put another rule first"),
     ],
 )
-def test_rules_may_name_only_what_is_measured(gate: dict[str, Any], message: str) -> None:
+def test_rules_name_only_perturbations_of_the_section(gate: dict[str, Any], message: str) -> None:
     data = {"datasets": [{"name": "own", "files": {"test": "x"}}], "gate": gate}
     with pytest.raises(ValidationError, match=message):
         Config.model_validate(data | {"robustness": {"perturbations": ["lower"]}})

@@ -1,4 +1,4 @@
-"""The drops on a page: the table and the chart say what the table `robustness` says, and nothing runs."""
+"""The drops on a page: the table and the chart have the numbers of the table `robustness`, and nothing runs."""
 
 import shutil
 from pathlib import Path
