@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict
 
+SENTENCES = 500
 pytestmark = pytest.mark.slow
 
 
@@ -36,12 +38,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_uncased_model_loses_exactly_nothing_without_case_and_accents(shared: Path, model: Path) -> None:
-    corpus = load_splits(DatasetConfig(name="c", files={"test": str(shared / "data/conllpp/test.txt")}))["test"]
+    whole = load_splits(DatasetConfig(name="c", files={"test": str(shared / "data/conllpp/test.txt")}))["test"]
+    corpus = replace(whole, words=whole.words[:SENTENCES], tags=whole.tags[:SENTENCES], documents=None)
     tagger = load_tagger(model, device=torch.device("cpu"))
 
     def tags(name: PerturbationName | None) -> list[int]:
         changed = perturb(corpus, Perturbation(name=name, seed=0, share=0.2), None) if name else corpus
-        assert name is None or count_changes(corpus, changed).words > 1000
+        assert name is None or count_changes(corpus, changed).words > 500
         return [int(label) for block in predict(tagger, changed.words) for label in block.labels]
 
     clean = tags(None)
