@@ -17,6 +17,11 @@ TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
 """The result tables by name."""
 CLEAN_BY_DEFAULT: tuple[str, ...] = ("metrics", "predictions")
 """Tables whose readers get no rows about perturbed words, unless they ask for them."""
+COMPACTABLE: tuple[str, ...] = tuple(
+    name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
+)
+"""Tables with files for every run. The others have one file for all runs with the same predictions, which is read as a
+whole."""
 IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
 """The first columns of `predictions`, `confusion`, `errors` and `calibration`, which identify the predictions and the
 annotation."""

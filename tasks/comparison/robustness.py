@@ -4,7 +4,7 @@ Both have the same number of words and, word by word, the same gold tags, so tha
 of two models on the same words (`nerbench.tasks.comparison.deltas`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.results.rows import metric_rows, write_perturbed_metrics, write_predictions, write_robustness
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.counting import count_predictions, score_counts
+from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
 from nerbench.tasks.scoring.metrics import Quantity, Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -55,8 +55,11 @@ def score_perturbed(
     predicted: list[Predicted] = []
     rows: list[Row] = []
     for corpus, record in perturbed:
-        predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark))
-        rows += metric_rows(run, predicted[-1], _score(run, artifact, record, corpus, config))
+        named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
+        predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark, named))
+        counted = count_predictions(run.results, artifact, record, corpus, config, named)
+        scored = (row for label in counted.labels for row in score_counts(run.results, counted, label, config))
+        rows += metric_rows(run, predicted[-1], scored)
     tables = {"metrics": write_perturbed_metrics(run, artifact, clean.dataset, rows)}
     found = measure_drops(config, clean, perturbed, predicted)
     tables["robustness"] = write_robustness(run, artifact, clean.dataset, found)
@@ -85,14 +88,6 @@ def measure_drops(
     ]
     overall = _adjusted([row for row in rows if row["label"] == OVERALL])
     return overall + _adjusted([row for row in rows if row["label"] != OVERALL])
-
-
-def _score(
-    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
-) -> Iterator[Row]:
-    counted = count_predictions(run.results, artifact, record, corpus, config)
-    for label in counted.labels:
-        yield from score_counts(run.results, counted, label, config)
 
 
 def _count(results: str, predicted: Predicted) -> list[Counts]:
