@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from nerbench.artifacts.tables.columns import INSTANT, TableSchema
 from nerbench.artifacts.tables.quality_tables import JUDGING, PREDICTED, QUALITY
 from nerbench.artifacts.tables.run_tables import RUNNING
+from nerbench.artifacts.tables.suspect_tables import SUSPECTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
+TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **SUSPECTS, **RUNNING}
 """The result tables by name."""
 IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
 """The first columns of `predictions`, `confusion`, `errors` and `calibration`, which identify the predictions and the
