@@ -36,7 +36,7 @@ SUSPECTS: dict[str, TableSchema] = {
         value("sentence_text", "words of the sentence, joined by spaces; null with `text: drop`", "string"),
         *_entities("gold", "of the annotation in the region"),
         *_entities("proposed", "of the proposed correction"),
-        value("votes", "of each model: `proposal`, `gold` or `other`, what it predicts there", "list<string>"),
+        value("opinions", "what each model predicts there: `proposal`, `gold` or `other`", "list<string>"),
         value("confidences", "lowest score of each model in the region; null if unknown", "list<double>"),
         *(
             value(

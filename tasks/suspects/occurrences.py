@@ -98,9 +98,8 @@ class _Labels:
     """The labels of strings by position."""
 
     def __init__(self, annotation: Annotation) -> None:
-        entities = annotation.entities
-        names = (annotation.types[kind] for kind in entities.type.tolist())
-        self._type = dict(zip(zip(entities.start.tolist(), entities.end.tolist(), strict=True), names, strict=True))
+        names = [annotation.types[kind] for kind in annotation.entities.type.tolist()]
+        self._type: dict[tuple[int, int], str] = dict(zip(_spans(annotation), names, strict=True))
         self._before = [0, *np.cumsum(annotation.codes != 0).tolist()]
 
     def __call__(self, start: int, end: int) -> str:

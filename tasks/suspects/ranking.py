@@ -73,7 +73,7 @@ RANKING = "1"
 """The version of features and weights; a change of either makes another table."""
 
 
-class Vote(NamedTuple):
+class Opinion(NamedTuple):
     """The prediction of one model in a region."""
 
     reading: Literal["proposal", "gold", "other"]
@@ -103,7 +103,7 @@ class Suspect:
     gold: tuple[Entity, ...]
     """By words of the sentence, as `proposed`."""
     proposed: tuple[Entity, ...]
-    votes: tuple[Vote, ...]
+    opinions: tuple[Opinion, ...]
     """One for each model."""
     evidence: Evidence
     in_document: Occurrences
@@ -207,7 +207,7 @@ class _Counts(NamedTuple):
 _UNKNOWN = 0.8
 """Confidence of a model that gives none."""
 _LEAST = 0.02
-"""Added to the shares of confidence, so that no single vote decides."""
+"""Added to the shares of confidence, so that no single opinion decides."""
 _REST = 0.5
 """Share of a model's doubt in its own reading that goes to the annotation."""
 _SMOOTHING = 0.5
@@ -223,21 +223,21 @@ class _Weigher(NamedTuple):
     counts: _Counts
 
     def suspect(self, region: _Region, proposed: Reading) -> Suspect:
-        votes = tuple(
-            _vote(region, reading, proposed, one) for reading, one in zip(region.read, self.predictions, strict=True)
+        opinions = tuple(
+            _opinion(region, reading, proposed, one) for reading, one in zip(region.read, self.predictions, strict=True)
         )
         document = _document(self.gold, region.start)
         changes = _changes(region.gold, proposed)
         scopes = self._occurrences(changes, document)
         kind = _kind(region.gold, proposed)
         evidence = Evidence(
-            models=self._models(votes),
+            models=self._models(opinions),
             document=_log_ratio(scopes["document"]),
             split=_log_ratio(scopes["split"]),
             train=_log_ratio(scopes["train"]),
             context=self._context(changes, document),
             agreement=sum(
-                weight for vote, weight in zip(votes, self.weights, strict=True) if vote.reading == "proposal"
+                weight for opinion, weight in zip(opinions, self.weights, strict=True) if opinion.reading == "proposal"
             )
             / sum(self.weights),
         )
@@ -253,20 +253,20 @@ class _Weigher(NamedTuple):
             end=max(end for _, end, _ in changed) - first,
             gold=_entities(region.gold, first),
             proposed=_entities(proposed, first),
-            votes=votes,
+            opinions=opinions,
             evidence=evidence,
             in_document=_total(scopes["document"]),
             in_split=_total(scopes["split"]),
             in_train=_total(scopes["train"]),
         )
 
-    def _models(self, votes: Sequence[Vote]) -> float:
+    def _models(self, opinions: Sequence[Opinion]) -> float:
         total, proposal, gold = sum(self.weights), 0.0, 0.0
-        for vote, weight in zip(votes, self.weights, strict=True):
-            confidence = _UNKNOWN if vote.confidence is None else vote.confidence
-            if vote.reading == "proposal":
+        for opinion, weight in zip(opinions, self.weights, strict=True):
+            confidence = _UNKNOWN if opinion.confidence is None else opinion.confidence
+            if opinion.reading == "proposal":
                 proposal += weight * confidence
-            gold += weight * (confidence if vote.reading == "gold" else _REST * (1 - confidence))
+            gold += weight * (confidence if opinion.reading == "gold" else _REST * (1 - confidence))
         return log(proposal / total + _LEAST) - log(gold / total + _LEAST)
 
     def _occurrences(self, changes: Sequence["_Change"], document: int | None) -> dict[str, list[Occurrences]]:
@@ -326,14 +326,14 @@ def _kind(gold: Reading, proposed: Reading) -> Kind:
     return "boundary" if {span[2] for span in gold} == {span[2] for span in proposed} else "type+boundary"
 
 
-def _vote(region: _Region, reading: Reading, proposed: Reading, prediction: Prediction) -> Vote:
+def _opinion(region: _Region, reading: Reading, proposed: Reading, prediction: Prediction) -> Opinion:
     confidence = None
     if prediction.score is not None:
         lowest = float(np.fmin.reduce(prediction.score[region.start : region.end]))
         confidence = None if np.isnan(lowest) else lowest
     if reading == proposed:
-        return Vote("proposal", confidence)
-    return Vote("gold" if reading == region.gold else "other", confidence)
+        return Opinion("proposal", confidence)
+    return Opinion("gold" if reading == region.gold else "other", confidence)
 
 
 def _entities(reading: Reading, first: int) -> tuple[Entity, ...]:

@@ -78,9 +78,8 @@ def rank_corpus(corpus: Corpus, files: Sequence[PredictionsFile], train: Corpus 
     """The suspects of a corpus by stored predictions of its words."""
     types = {*corpus.types, *(train.types if train else ()), *(kind for file in files for kind in file.types)}
     known = tuple(sorted(types))
-    gold, trained = (one and annotation_of(one, known) for one in (corpus, train))
-    assert gold is not None
-    return rank(gold, [_prediction(file, known, corpus) for file in files], trained)
+    predictions = [_prediction(file, known, corpus) for file in files]
+    return rank(annotation_of(corpus, known), predictions, annotation_of(train, known) if train else None)
 
 
 def _prediction(file: PredictionsFile, types: tuple[str, ...], corpus: Corpus) -> Prediction:
@@ -162,8 +161,8 @@ def _row(position: int, suspect: Suspect, corpus: Corpus, *, text: bool) -> Row:
         "sentence_text": " ".join(words) if text else None,
         **_columns("gold", suspect.gold),
         **_columns("proposed", suspect.proposed),
-        "votes": [vote.reading for vote in suspect.votes],
-        "confidences": [vote.confidence for vote in suspect.votes],
+        "opinions": [opinion.reading for opinion in suspect.opinions],
+        "confidences": [opinion.confidence for opinion in suspect.opinions],
         **{f"{name}_gold": found.gold for name, found in scopes.items()},
         **{f"{name}_proposed": found.proposed for name, found in scopes.items()},
         "prior": INTERCEPT[suspect.kind],

@@ -33,10 +33,10 @@ def evidence(row: Row) -> str:
     """The models and the strings that speak for a proposal: `3 of 4 models (0.91); train 0 : 12`."""
     agreeing = [
         (model, seed, confidence)
-        for model, seed, vote, confidence in zip(
-            row["models"], row["seeds"], row["votes"], row["confidences"], strict=True
+        for model, seed, opinion, confidence in zip(
+            row["models"], row["seeds"], row["opinions"], row["confidences"], strict=True
         )
-        if vote == "proposal"
+        if opinion == "proposal"
     ]
     named = ", ".join(
         f"{model}{'' if seed is None else f' (seed {seed})'}{'' if confidence is None else f' {confidence:.2f}'}"

@@ -25,9 +25,9 @@ def row(position: int, hour: int, **changes: Any) -> dict[str, Any]:
     text = {"start": 1, "end": 2, "text": words[sentence][1], "sentence_text": " ".join(words[sentence])}
     sides = {f"{side}_{name}": [value] for side, label in (("gold", "LOC"), ("proposed", "ORG"))
              for name, value in (("start", 1), ("end", 2), ("label", label))}  # fmt: skip
-    votes = {"models": ["good"], "seeds": [None], "votes": ["proposal"], "confidences": [0.75]}
+    opinions = {"models": ["good"], "seeds": [None], "opinions": ["proposal"], "confidences": [0.75]}
     counts = {f"{scope}_{side}": 0 for scope in ("document", "split", "train") for side in ("gold", "proposed")}
-    return shared | place | text | sides | votes | counts | changes
+    return shared | place | text | sides | opinions | counts | changes
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def row(sentence: int, score: float, proposed: tuple[int, int, str], region: tup
     columns = {f"proposed_{name}": [value] for name, value in zip(("start", "end", "label"), proposed, strict=True)}
     gold = {f"gold_{name}": [] for name in ("start", "end", "label")}
     counts = {f"{scope}_{side}": 2 for scope in ("document", "split", "train") for side in ("gold", "proposed")}
-    about = {"models": ["m"], "seeds": [3], "votes": ["proposal"], "confidences": [0.9]}
+    about = {"models": ["m"], "seeds": [3], "opinions": ["proposal"], "confidences": [0.9]}
     words = CORPUS.words[sentence]
     texts = {"text": " ".join(words[slice(*region)]), "sentence_text": " ".join(words)}
     place = {"sentence": sentence, "score": score, "start": region[0], "end": region[1]}

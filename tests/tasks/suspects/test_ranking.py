@@ -7,7 +7,7 @@ import pytest
 from annotations import annotated, predicted
 
 from nerbench.tasks.comparison.flips import Entity
-from nerbench.tasks.suspects.ranking import INTERCEPT, WEIGHTS, Occurrences, Suspect, Vote, rank
+from nerbench.tasks.suspects.ranking import INTERCEPT, WEIGHTS, Occurrences, Opinion, Suspect, rank
 
 CITIES = ("Oslo", "Rome", "Paris", "Berlin", "Madrid", "Vienna", "Prague", "Lisbon", "Dublin", "Athens")
 CLUBS = ("Ajax", "Arsenal", "Benfica", "Celtic", "Chelsea", "Everton", "Juventus", "Lazio", "Porto", "Rangers")
@@ -31,7 +31,7 @@ def test_where_all_agree_nothing_is_suspect() -> None:
 def test_a_kind_is_what_seems_wrong(gold: str, model: str, kind: str, span: tuple[int, int]) -> None:
     (found,) = rank(annotated([gold]), [predicted([model])])
     assert (found.kind, (found.start, found.end), found.sentence) == (kind, span, 0)
-    assert found.votes == (Vote("proposal", pytest.approx(0.9)),)
+    assert found.opinions == (Opinion("proposal", pytest.approx(0.9)),)
 
 
 def test_a_score_is_the_sum_of_its_terms() -> None:
@@ -42,7 +42,7 @@ def test_a_score_is_the_sum_of_its_terms() -> None:
     one = next(suspect for suspect in found if suspect.sentence == 0)
     assert one.gold == (Entity(0, 1, "LOC"),)
     assert one.proposed == (Entity(0, 1, "ORG"),)
-    assert [vote.reading for vote in one.votes] == ["proposal", "proposal", "gold"]
+    assert [opinion.reading for opinion in one.opinions] == ["proposal", "proposal", "gold"]
     assert (one.in_document, one.in_split, one.in_train) == (Occurrences(0, 1), Occurrences(1, 1), Occurrences(1, 2))
     assert one.evidence.train == pytest.approx(log(2.5 / 1.5))
     terms = [WEIGHTS[name] * value for name, value in one.evidence._asdict().items()]
@@ -62,12 +62,12 @@ def test_strings_alone_can_be_suspect() -> None:
     """Models that repeat the annotation do not hide that it contradicts itself."""
     gold = ["Ajax|B-ORG won|O"] * 5 + ["Ajax|O won|O"]
     found = rank(annotated(gold), [predicted(gold)])
-    assert [(one.sentence, one.kind, one.votes[0].reading) for one in found] == [(5, "missing", "gold")]
+    assert [(one.sentence, one.kind, one.opinions[0].reading) for one in found] == [(5, "missing", "gold")]
 
 
 def test_a_model_without_scores_and_a_split_without_documents_count() -> None:
     (found,) = rank(annotated(["Ajax|B-LOC won|O"]), [predicted(["Ajax|B-ORG won|O"], None)])
-    assert (found.document, found.votes[0].confidence, found.in_document) == (None, None, Occurrences(0, 0))
+    assert (found.document, found.opinions[0].confidence, found.in_document) == (None, None, Occurrences(0, 0))
 
 
 def ranked(seed: int, order: list[int]) -> tuple[list[Suspect], set[int]]:
