@@ -18,6 +18,8 @@ from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
     artifacts,
+    artifacts_archive,  # noqa: F401 - adds commands to `artifacts`
+    artifacts_sign,  # noqa: F401
     cache,
     compare,
     doctor,

@@ -51,7 +51,6 @@ SUSPECTS: dict[str, TableSchema] = {
         ),
         value("prior", "log-odds of the kind before any evidence"),
         value("term_models", "weighted log-ratio of the models' confidence in the proposal and in the annotation"),
-        value("term_agreement", "weighted share of the models that predict the proposal"),
         *(
             value(f"term_{scope}", f"weighted log-ratio of `{scope}_proposed` and `{scope}_gold`, mean over strings")
             for scope in ("document", "split", "train")

@@ -15,7 +15,7 @@ app = typer.Typer(help="Import predictions that were made elsewhere.", no_args_i
 
 
 class Format(StrEnum):
-    """What a file of predictions can be."""
+    """The formats of a file of predictions."""
 
     conll = "conll"
     parquet = "parquet"

@@ -225,7 +225,7 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
 
 
 class MatchEvents(NamedTuple):
-    """What one part of a corpus adds to one column."""
+    """The counts that one part of a corpus adds to one column."""
 
     mode: str
     slice: str

@@ -48,25 +48,22 @@ class Evidence(NamedTuple):
     """The same in the train split."""
     context: float
     """Entities of the document with the same words before and after: types as proposed and as here."""
-    agreement: float
-    """Share of the models that predict exactly the proposal."""
 
 
 WEIGHTS: Mapping[str, float] = {
-    "models": 0.5,
+    "models": 0.4,
     "document": 0.5,
-    "split": 0.3,
+    "split": 0.1,
     "train": 0.4,
-    "context": 0.3,
-    "agreement": 1.0,
+    "context": 1.3,
 }
 """The weight of each term of `Evidence`."""
 INTERCEPT: Mapping[Kind, float] = {
-    "missing": -2.5,
-    "spurious": -2.5,
-    "type": -2.5,
-    "boundary": -2.5,
-    "type+boundary": -2.5,
+    "missing": -1.7,
+    "spurious": -3.1,
+    "type": -2.4,
+    "boundary": -2.4,
+    "type+boundary": -2.4,
 }
 """The log-odds before any evidence, by kind."""
 RANKING = "1"
@@ -236,10 +233,6 @@ class _Weigher(NamedTuple):
             split=_log_ratio(scopes["split"]),
             train=_log_ratio(scopes["train"]),
             context=self._context(changes, document),
-            agreement=sum(
-                weight for opinion, weight in zip(opinions, self.weights, strict=True) if opinion.reading == "proposal"
-            )
-            / sum(self.weights),
         )
         score = INTERCEPT[kind] + sum(WEIGHTS[name] * value for name, value in evidence._asdict().items())
         first = int(np.searchsorted(self.gold.sentence, self.gold.sentence[region.start]))
