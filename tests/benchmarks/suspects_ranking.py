@@ -1,6 +1,6 @@
 """How well suspect annotations are ranked, beside plain confidence and cleanlab's token classification ranking.
 
-An annotation of a benchmark's results is ranked, and a correction of the same words says which sentences are wrong:
+An annotation of a benchmark's results is ranked, and a correction of the same words gives the wrong sentences:
 
     python tests/benchmarks/suspects_ranking.py -c nerbench.yaml --gold conll2003 --truth conllpp/test.txt \\
         --models minilm-l6 --models minilm-l6-s1 --models minilm-l6-s2 --models minilm-l3
@@ -37,7 +37,7 @@ RESAMPLES = 2000
 
 
 class Truth(NamedTuple):
-    """What a correction says of each sentence."""
+    """The sentences that a correction changes."""
 
     known: np.ndarray[Any, np.dtype[np.bool_]]
     """(sentences,) whether it has the same words."""

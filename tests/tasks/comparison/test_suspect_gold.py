@@ -1,4 +1,4 @@
-"""Flips split by what the annotation says of them."""
+"""Flips, split by the side that the annotation supports."""
 
 import pytest
 from tagging import Sentences, paired, random_sentences
@@ -28,7 +28,7 @@ def test_a_neighbouring_region_is_not_suspect() -> None:
 
 
 def test_f1_without_suspect_regions() -> None:
-    """Worked out by hand: base has 2 of 3 predicted and 4 gold entities right, the candidate 2 of 4."""
+    """Expected values: base has 2 of 3 predicted and 4 gold entities right, the candidate 2 of 4."""
     found = support([(1, 0, 1), (4, 0, 1)])
     assert found.delta == pytest.approx(2 * 2 / (4 + 4) - 2 * 2 / (3 + 4))
     assert found.delta_without_suspects == pytest.approx(2 * 2 / (2 + 3) - 2 * 1 / (1 + 3))

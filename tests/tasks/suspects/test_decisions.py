@@ -70,7 +70,7 @@ def test_accepted_corrections_come_back_as_a_gold(tool: Tool, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_what_was_not_accepted_changes_nothing(tool: Tool, tmp_path: Path) -> None:
+def test_rejected_and_open_tasks_change_no_tag(tool: Tool, tmp_path: Path) -> None:
     tasks = exported(tool)
     if tool == "prodigy":
         left = [task | {"answer": answer} for task, answer in zip(tasks, ("reject", "ignore"), strict=True)]
