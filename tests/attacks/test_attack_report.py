@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headless import chromium
-from report_site import two_nights
+from headless import chromium, new_context
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.tables.schemas import TABLES
@@ -63,12 +62,10 @@ USE = """async () => {
 """Scrolls to and chooses every element; returns the elements that only a text of a table can have created."""
 
 
-@pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def honest(nights: str) -> Path:
     """Tables of two runs."""
-    folder = tmp_path_factory.mktemp("honest")
-    two_nights(str(folder))
-    return folder
+    return Path(nights)
 
 
 def spoiled(honest: Path, folder: Path, payload: str) -> str:
@@ -116,7 +113,7 @@ def watched(page: "Page") -> list[str]:
 def test_texts_of_tables_run_nothing_in_a_page(browser: "Browser", honest: Path, tmp_path: Path, payload: str) -> None:
     page_file = tmp_path / "report.html"
     page_file.write_text(build(spoiled(honest, tmp_path / "results", payload), ["night-2", payload]).html)
-    context = browser.new_context()
+    context = new_context(browser)
     page = context.new_page()
     happened = watched(page)
     page.goto(page_file.as_uri())
