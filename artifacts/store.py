@@ -88,7 +88,12 @@ class Expected(Enum):
 
 
 class Store:
-    """Published models. They never change; aliases move."""
+    """Published models. They never change; aliases move.
+
+    >>> import nerbench
+    >>> nerbench.Store("./var/artifacts").names()
+    ['tiny-bert', 'tiny-bert-1layer']
+    """
 
     def __init__(self, url: str) -> None:
         self._root = open_root(url)

@@ -207,6 +207,12 @@ def read_results(
     `since`: the first date to read. All `filters` must hold. A table that was never written has no rows. A damaged file
     is left out if reports are collected (`artifacts/errors.py`); otherwise, raises CorruptArtifactError. Raises
     InputError for an unknown table or column or an invalid date.
+
+    >>> import nerbench
+    >>> config = nerbench.load_config()
+    >>> runs = nerbench.read_results(config.results, "runs", columns=["run_id", "outcome"])
+    >>> set(runs["outcome"].to_pylist())
+    {'ok'}
     """
     first = _checked_date(since) if since else ""
     _declared(table)

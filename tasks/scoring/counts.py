@@ -201,7 +201,7 @@ def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
             slice=slice_,
             labels=tuple(labels),
             units=part.units,
-            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.int32),
+            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.uint16),
             n_words=n_words,
         )
 
@@ -224,14 +224,24 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
     first, n_units = unit[0], int(unit[-1] - unit[0]) + 1
     unit -= first
     units = np.s_[first : first + n_units]
-    totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
+    n_words = totals["tag", EVERYTHING].n_words
+    n_words[units] += np.bincount(unit)
+    if n_words[units].max() >= 1 << 16:  # no count exceeds the number of words of its unit
+        _widen(totals)
     for marks in match_events_of(part, slices):
         total = totals.get((marks.mode, marks.slice))
         if total is None:
             continue
         n_labels = len(total.labels)
         found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
-        total.values[units, :, COLUMNS.index(marks.column)] += found.reshape(n_units, n_labels).astype(np.int32)
+        more = found.reshape(n_units, n_labels).astype(total.values.dtype)
+        total.values[units, :, COLUMNS.index(marks.column)] += more
+
+
+def _widen(totals: dict[tuple[str, str], Counts]) -> None:
+    """Make room for large counts; modes that have the same array keep it in common."""
+    wide = {id(one.values): one.values.astype(np.int64, copy=False) for one in totals.values()}
+    totals |= {key: replace(one, values=wide[id(one.values)]) for key, one in totals.items()}
 
 
 class MatchEvents(NamedTuple):
