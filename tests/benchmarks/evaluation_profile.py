@@ -1,9 +1,9 @@
 """Where an evaluation's CPU time goes, by kind of operation.
 
-    python tests/benchmarks/evaluation_profile.py --model FOLDER [--precisions fp32,bf16,int8] [--words FILE]
+    python tests/benchmarks/evaluation_profile.py --model FOLDER [--precisions bf16,int8] [--sentences N] [--words FILE]
 
 FOLDER holds a token classifier, or an encoder, which gets a random head. The shares are those of torch's profiler over
-the first block of 2,048 sentences; `outside torch` is tokenization, batches and Python. OMP_NUM_THREADS sets the
+the first sentences; `outside torch` is tokenization, batches and Python. OMP_NUM_THREADS sets the
 threads; with one, a busy machine changes little.
 """
 
@@ -62,13 +62,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--words", default=CORPUS)
+    parser.add_argument("--sentences", type=int, default=BLOCK, help="the first so many, at most 2,048")
     parser.add_argument("--precisions", default="fp32,bf16,int8")
     arguments = parser.parse_args()
     corpus = load_splits(DatasetConfig(name="words", files={"test": arguments.words}))["test"]
     with tempfile.TemporaryDirectory() as scratch:
         folder = model_folder(arguments.model, Path(scratch))
         for precision in arguments.precisions.split(","):
-            plain, found = shares(folder, precision, list(corpus.words[:BLOCK]))
+            plain, found = shares(folder, precision, list(corpus.words[: min(arguments.sentences, BLOCK)]))
             print(f"{precision}: {plain:.2f} CPU s", flush=True)
             for kind, seconds in found.most_common():
                 print(f"  {kind:20}{seconds / found.total():7.1%}")
