@@ -33,6 +33,8 @@ from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, co
 
 log = logging.getLogger(__name__)
 _reading = Lock()
+MAX_COUNTS = 1 << 20
+"""Numbers in a row group of counts."""
 
 
 class CountedPredictions(Section):
@@ -187,11 +189,16 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
 
 
 def _written(counts: Iterable[Counts]) -> bytes:
-    """The bytes of a Parquet file with one row group for each of the counts, so that each is read by itself."""
+    """The bytes of a Parquet file with row groups of about MAX_COUNTS numbers, so that few are decoded at a time."""
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, COUNTS_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        group: list[Counts] = []
         for one in counts:
-            writer.write_table(counts_to_table([one]))
+            if group and sum(other.values.size for other in [*group, one]) > MAX_COUNTS:
+                writer.write_table(counts_to_table(group))
+                group = []
+            group.append(one)
+        writer.write_table(counts_to_table(group))
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

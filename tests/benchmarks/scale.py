@@ -240,20 +240,30 @@ def labels(sizes: Sequence[int]) -> None:
         line(n_labels, *spent(sys.executable, __file__, "--score", str(n_labels)))
 
 
-def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> None:
+def score_labels(n_labels: int) -> None:
     """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
+    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring.counts import OVERALL
+    from nerbench.tasks.scoring.score import score
+    from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+
+    types = tuple(f"T{number:02}" for number in range(n_labels))
+    counts = list(counting._counted(count_labels(types)))
+    for label in (OVERALL, *types):
+        score(counts, label, intervals=JackknifeIntervals(0.95))
+
+
+def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int = 14) -> bytes:
+    """The file of the counts of a random corpus."""
     import numpy as np
 
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.scoring import counting
-    from nerbench.tasks.scoring.counts import OVERALL, count
-    from nerbench.tasks.scoring.score import score
-    from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+    from nerbench.tasks.scoring.counts import count
     from nerbench.tasks.scoring.slices import Slice
     from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
 
     rng = np.random.default_rng(0)
-    types = tuple(f"T{number:02}" for number in range(n_labels))
     n_tags = len(tag_vocabulary(types))
     gold = np.where(rng.random(n_words) < 0.2, rng.integers(1, n_tags, n_words), 0).astype(np.int32)
     predicted = np.where(rng.random(n_words) < 0.1, rng.integers(0, n_tags, n_words), gold).astype(np.int32)
@@ -265,10 +275,7 @@ def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> N
         return lambda part, found: found.start % (step + 2) == 0
 
     slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
-    data = counting._written(count([words], slices))
-    counts = list(counting._counted(data))
-    for label in (OVERALL, *types):
-        score(counts, label, intervals=JackknifeIntervals(0.95))
+    return counting._written(count([words], slices))
 
 
 def main() -> None:
