@@ -257,7 +257,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     if shard.record:
         return shard.record
     _check_machine(plan, artifact, corpus)
-    blocks = shard.blocks(corpus)
+    blocks, settings = shard.blocks(corpus), plan.settings
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
@@ -266,13 +266,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
             elif artifact.kind == "tagger":
                 done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
-            elif (
-                ref is not None
-                and (processes := processes_for(plan.settings.processes, plan.settings.device, len(blocks))) > 1
-            ):
-                done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
+            elif ref and (n := processes_for(settings.processes, settings.device, len(blocks))) > 1:
+                done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
-                done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
+                done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
         record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
     trim_malloc()
