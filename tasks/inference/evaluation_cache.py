@@ -64,7 +64,7 @@ class EvaluationRecord(Section):
     """The block after the last one of a shard."""
     predictions_digest: str
     sha256: Digest
-    """The location of the predictions: a Parquet file with document, sentence, word, pred, score."""
+    """The digest of the predictions file: Parquet with document, sentence, word, pred, score."""
     labels: tuple[str, ...]
     """The model's label names by output index."""
     words: int
