@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from nerbench.artifacts import local_copies, signatures
-from nerbench.artifacts.aliases import find_alias, move_alias, read_alias, read_aliases
+from nerbench.artifacts.aliases import Expected, find_alias, move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
     DAMAGED,
@@ -80,15 +79,13 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Expected(Enum):
-    """Expected targets of an alias before a move that are not artifacts."""
-
-    ANYTHING = "anything"
-    NOTHING = "none"
-
-
 class Store:
-    """Published models. They never change; aliases move."""
+    """Published models. They never change; aliases move.
+
+    >>> import nerbench
+    >>> nerbench.Store("./var/artifacts").names()
+    ['tiny-bert', 'tiny-bert-1layer']
+    """
 
     def __init__(self, url: str) -> None:
         self._root = open_root(url)
@@ -289,10 +286,8 @@ class Store:
         local_copies.export(manifest, self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
-        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
         return ArtifactRef(
-            name=key.name,
-            artifact_id=key.artifact_id,
+            **dict(key := ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)),
             model_sha256=manifest.model_sha256,
             uri=self._root.uri(manifest_path(key)),
             labels=manifest.labels,
@@ -304,8 +299,7 @@ class Store:
     def _summary(self, key: ArtifactKey, aliases: tuple[str, ...]) -> ArtifactSummary:
         manifest = self.manifest(key)
         return ArtifactSummary(
-            name=key.name,
-            artifact_id=key.artifact_id,
+            **dict(key),
             created_at=manifest.provenance.created_at,
             aliases=aliases,
             bytes=manifest.total_bytes,

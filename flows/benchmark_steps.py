@@ -16,6 +16,8 @@ from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.progress import milestones
+from nerbench.tasks.results.query import is_headline, place_of, score_in_words
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
 
@@ -127,7 +129,8 @@ def end_evaluation(
         records = [EvaluationRecord.model_validate(piece.result()) for piece in own]
         record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
         seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
-        recorder.note_evaluation(artifact, None if plan.record else seconds)
+        if annotations[0].perturbation is None:
+            recorder.note_evaluation(artifact, None if plan.record else seconds)
         return Evaluated(artifact, annotations, record)
     return None
 
@@ -180,6 +183,8 @@ def write_scores(recorder: RunRecorder, scored: Scored) -> None:
             rows += analysed.metrics
         recorder.note({"metrics": tasks.write_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
         recorder.metrics += rows
+        for row in (row for row in rows if is_headline(row) and row["value"] is not None):
+            milestones.info("%s: %s on %s", scored.artifact.name, score_in_words(row), place_of(row))
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:

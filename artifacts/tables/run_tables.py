@@ -182,7 +182,7 @@ RUNNING: dict[str, TableSchema] = {
         value("evaluated", "number of models × data sets that were inferred", "int32"),
         value("cached", "number of models × data sets with cached predictions", "int32"),
         value("train_s", "seconds of training"),
-        value("evaluate_s", "seconds from words in memory to tags in memory, over all models"),
+        value("evaluate_s", "seconds from words in memory to tags in memory, over all models; clean words only"),
         value("score_s", "seconds of scoring"),
         value("total_s", "seconds of the run"),
         key("outcome", "`ok` or `failed`"),
@@ -202,13 +202,15 @@ RUNNING: dict[str, TableSchema] = {
         value("onnxruntime", "version of onnxruntime, if installed", "string"),
         value("code_repository", "URL of the repository", "string"),
         value("code_tag", "nearest tag before the commit", "string"),
+        value("failures", "what failed: one line `NAME: reason` for each; null if nothing failed", "string"),
+        value("robustness_s", "seconds for perturbed words: inference, scoring and tests; null without `robustness`"),
         identity=("run_id", "started_at"),
         # A second attempt may run on another machine, with corrected code, and with predictions already cached.
         nondeterministic=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),
             *("code_commit", "code_dirty", "evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
             *("cpu_mhz", "cpu_mhz_min", "cpu_mhz_max", "governor"),
-            *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state"),
+            *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state", "failures"),
         ),
     ),
 }

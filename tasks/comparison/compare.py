@@ -2,21 +2,26 @@
 flipped."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.costs import costs
 from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_scored_run
+from nerbench.tasks.comparison.suspect_gold import SuspectGold, split_by_support
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.environments import difference, same_settings
 from nerbench.tasks.results.query import is_headline
+from nerbench.tasks.results.suspect_rows import PROBABLE, newest_suspects
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.verdicts import Verdict, worst
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Query(NamedTuple):
@@ -38,6 +43,8 @@ class FlippedOn:
     dataset: str
     gold: str
     flips: tuple[Flip, ...]
+    suspect_gold: SuspectGold | None = None
+    """None without a ranking of the annotation (`nerbench suspects`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +59,12 @@ class Comparison:
     """Whether both are one model with the same settings, so that every flip is real."""
     reasons: tuple[str, ...]
     """Why all or parts of the two are not comparable, and what decided instead of an interval."""
-    deltas: tuple[Row, ...]
-    flipped: tuple[FlippedOn, ...]
+    deltas: tuple[Row, ...] = field(repr=False)
+    flipped: tuple[FlippedOn, ...] = field(repr=False)
     """Against the annotation that decides."""
-    costs: tuple[Row, ...]
+    costs: tuple[Row, ...] = field(repr=False)
     """Speed, memory and price of both (see `costs.costs`)."""
-    environment: dict[str, dict[str, Any]]
+    environment: dict[str, dict[str, Any]] = field(repr=False)
 
     @property
     def is_one_model(self) -> bool:
@@ -78,6 +85,12 @@ class Comparison:
         """The rows that decide: overall strict F1."""
         return [row for row in self.deltas if row["primary"]]
 
+    def to_pandas(self) -> "DataFrame":
+        """The differences, one row per number."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.deltas))
+
     def to_json(self) -> dict[str, Any]:
         """The output of `compare --json`."""
         found: dict[str, list[Row]] = {"gained": [], "lost": [], "changed": []}
@@ -94,6 +107,11 @@ class Comparison:
             "compared": self.compared,
             "deltas": self.deltas,
             "flips": found,
+            "suspect_gold": [
+                {"dataset": one.dataset, "gold_name": one.gold, **one.suspect_gold._asdict()}
+                for one in self.flipped
+                if one.suspect_gold
+            ],
             "costs": self.costs,
             "environment": self.environment,
         }
@@ -181,8 +199,14 @@ def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
 
 
 def _flipped(pair: ComparedRuns, results: str) -> FlippedOn:
-    parts = [read_predictions(results, one.uri).parts() for one in pair.both]
-    return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=tuple(flips(*parts)))
+    files = [read_predictions(results, one.uri) for one in pair.both]
+    found = tuple(flips(*(file.parts() for file in files)))
+    base, _ = pair.both
+    ranked = newest_suspects(results, base.words_sha256, base.gold_sha256)
+    suspects = [row for row in ranked if row["score"] >= PROBABLE]
+    parts = (file.parts(text=False, score=False) for file in files)
+    support = split_by_support(found, suspects, *parts) if ranked else None
+    return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=found, suspect_gold=support)
 
 
 def _is_frozen(sides: Sequence[ScoredRun], deciding: Iterable[ComparedRuns]) -> bool:

@@ -3,7 +3,7 @@
 `nerbench.tasks.config.loading` loads the YAML file and turns validation errors into one-line messages.
 """
 
-from nerbench.tasks.config.base import Dtype, Name, Section, SourceName, Split, Text
+from nerbench.tasks.config.base import Dtype, InferenceDtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.schema import Config
 from nerbench.tasks.config.schema_data import (
     FIELDS_OF,
@@ -15,6 +15,7 @@ from nerbench.tasks.config.schema_data import (
     SliceConfig,
 )
 from nerbench.tasks.config.schema_models import ModelConfig
+from nerbench.tasks.config.schema_robustness import Perturbation, RobustnessConfig
 from nerbench.tasks.config.schema_run import (
     BenchmarkConfig,
     CacheConfig,
@@ -42,8 +43,11 @@ __all__ = [
     "GateConfig",
     "GateRule",
     "GoldConfig",
+    "InferenceDtype",
     "ModelConfig",
     "Name",
+    "Perturbation",
+    "RobustnessConfig",
     "RunnerConfig",
     "Section",
     "SliceConfig",

@@ -11,6 +11,7 @@ from nerbench.tasks.config.base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
+    InferenceDtype,
     Mode,
     Name,
     Section,
@@ -19,6 +20,7 @@ from nerbench.tasks.config.base import (
     warn_deprecated,
     with_current_names,
 )
+from nerbench.tasks.config.schema_robustness import PerturbationName
 
 
 class BenchmarkConfig(Section):
@@ -37,8 +39,9 @@ class BenchmarkConfig(Section):
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Processes that infer a corpus together, each on its own GPU or its share of the cores. `auto`: one per GPU if the
     corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
-    dtype: Dtype = "fp32"
-    """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
+    dtype: InferenceDtype = "fp32"
+    """Type of the numbers in inference: `fp32`, `bf16`, `fp16`, or `int8`, which quantizes the linear layers on a CPU
+    and changes some tags. Deprecated name: `precision`."""
     max_length: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
     Deprecated name: `window`."""
@@ -112,11 +115,16 @@ class GateRule(Section):
     """The data set to compare on; by default, every data set."""
     gold: Name | None = None
     """The annotation to compare against; by default, the data set's own."""
+    perturbation: PerturbationName | None = None
+    """The perturbed corpus to compare on, one of `robustness.perturbations`; by default, the data set as it is."""
     margin: float | None = Field(default=None, ge=0, le=100)
     """Largest acceptable drop, in points; by default, the margin of the gate."""
 
     @model_validator(mode="after")
     def _is_counted(self) -> Self:
+        if self.perturbation and (self.slice != "all" or self.gold):
+            field = "slice" if self.slice != "all" else "gold"
+            raise ValueError(f"perturbed corpora are scored without slices and further golds; leave {field} out")
         if self.slice != "all" and self.mode not in EXACT_MODES:
             raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MODES)} only, not in {self.mode}")
         if self.mode == "span" and self.label != "overall":
@@ -167,6 +175,8 @@ class GateConfig(Section):
     def _has_one_baseline(self) -> Self:
         if "*" in self.baseline:
             raise ValueError(f"baseline is {self.baseline}, which means several models; give an alias, e.g. champion")
+        if self.promote and self.rules[0].perturbation:
+            raise ValueError("promote decides by the first rule, which names a perturbation; put another rule first")
         if self.promote and not self.is_alias:
             raise ValueError(f"promote moves an alias, and baseline is {self.baseline}; give one, e.g. champion")
         return self

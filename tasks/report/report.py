@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
+from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance, suspect_list
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
 from nerbench.tasks.report.functions import Value, compare_values
@@ -15,6 +15,7 @@ from nerbench.tasks.report.history import History, plain_history, read_history
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
+from nerbench.tasks.report.robustness import Robustness, read_robustness
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
 from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
@@ -34,8 +35,8 @@ class Report(NamedTuple):
     board: Leaderboard
 
 
-class _Found(NamedTuple):
-    """The results that the page shows."""
+class Found(NamedTuple):
+    """The results that a page shows."""
 
     runs: list[SelectedRun]
     entries: list[ModelScores]
@@ -46,6 +47,7 @@ class _Found(NamedTuple):
     verdict: Verdict
     board: Leaderboard
     functions: list[Value]
+    robustness: Robustness
 
 
 def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
@@ -56,14 +58,20 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
 
     Raises InputError if there is no such run, and CorruptArtifactError for a damaged table.
     """
-    runs = select_runs(results, wanted)
+    found = find(results, select_runs(results, wanted))
+    content = _content(results, found)._replace(inspection=inspection)
+    return Report(render(content), found.runs, found.verdict, found.board)
+
+
+def find(results: str, runs: list[SelectedRun]) -> Found:
+    """The results of some runs, and what earlier runs say about them. Raises CorruptArtifactError."""
     entries = read_model_scores(results, runs)
     judged = _rows_of(results, "gate", runs)
     baselines = find_baselines(results, entries, judged)
     compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
     history = read_history(results, max(run.date for run in runs), models=[entry.name for entry in entries])
     measured = costs.read_costs(results, runs)
-    found = _Found(
+    return Found(
         runs=runs,
         entries=entries,
         compared=compared,
@@ -72,9 +80,8 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
         verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
         board=leaderboard.build(entries, compared, judged, measured, history),
         functions=compare_values(results, _rows_of(results, "custom", runs)),
+        robustness=read_robustness(_rows_of(results, "robustness", runs), runs),
     )
-    content = _content(results, found)._replace(inspection=inspection)
-    return Report(render(content), runs, found.verdict, found.board)
 
 
 def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple[str, Report]:
@@ -126,22 +133,24 @@ def _rows_of(results: str, table: str, runs: Sequence[SelectedRun]) -> list[Row]
     return found
 
 
-def _content(results: str, found: _Found) -> Content:
+def _content(results: str, found: Found) -> Content:
     return Content(
         runs=[provenance.provenance(run) for run in found.runs],
         verdict=found.verdict,
         board=found.board,
         own=user_metric_rows([row for entry in found.entries for row in entry.own]),
         functions=found.functions,
+        robustness=found.robustness,
         repairs=provenance.repairs(found.entries),
         digests=provenance.digests(found.entries),
         changes=provenance.changes(found.history.changes),
         inspection=None,
+        suspects=suspect_list.ranked(results, found.entries, text=provenance.keeps_text(found.runs)),
         packed=_packed(results, found),
     )
 
 
-def _packed(results: str, found: _Found) -> Packed:
+def _packed(results: str, found: Found) -> Packed:
     tables = {table: StoredTable(results, table) for table in ("confusion", "calibration", "errors")}
     text = provenance.keeps_text(found.runs)
     of_entries = [

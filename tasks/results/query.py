@@ -126,8 +126,26 @@ def runs_of_date(results: str, date: str) -> dict[str, Row]:
 
 
 def is_headline(row: Row) -> bool:
-    """Whether a row is about the headline number; rules of a gate have neither level nor average."""
-    return all(row[name] == value for name, value in HEADLINE.items() if name in row)
+    """Whether a row is about the headline number of the clean split; differences have no perturbation."""
+    return row.get("perturbation") is None and all(
+        row[name] == value for name, value in HEADLINE.items() if name in row
+    )
+
+
+def score_in_words(row: Row) -> str:
+    """`F1 84.2 (95\u00a0%\u00a0CI 81.0…87.1)`: the headline number in points, with its interval if it has one."""
+    score = f"F1 {100 * row['value']:.1f}"
+    if row["ci_low"] is None:
+        return score
+    ends = f"{100 * row['ci_low']:.1f}…{100 * row['ci_high']:.1f}"
+    return f"{score} ({100 * row['confidence']:.0f}\u00a0%\u00a0CI {ends})"
+
+
+def place_of(row: Row) -> str:
+    """The data set, with the perturbation if there is one, and the annotation if it is not the data set's own."""
+    dataset, gold = row["dataset"] or "", row["gold"] or ""
+    perturbed = f" ({row['perturbation']})" if row.get("perturbation") else ""
+    return f"{dataset}{perturbed}" if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
 class NumberKey(NamedTuple):

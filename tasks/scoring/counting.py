@@ -26,7 +26,7 @@ from nerbench.tasks.scoring.counts import COUNTS_SCHEMA, OVERALL, Counts, count,
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
-from nerbench.tasks.scoring.slices import slices_for
+from nerbench.tasks.scoring.slices import Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
@@ -114,6 +114,8 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
+    Perturbed words are not sliced, because slices are about the words: `lower` leaves no entity in capitals.
+
     `named`: what `name_predictions` returns, if it has been called already. Raises like `name_predictions`, and
     InputError if a custom slice fails.
     """
@@ -121,8 +123,7 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
-    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
-    slices = slices_for(config.slices, parts=named.parts, training=training)
+    slices = Slices([], {}) if corpus.perturbation else _slices(named, artifact, config)
     data = _written(count(named.parts(), slices.ready, config.modes))
     sha256 = sha256_hex(data)
     path = f".cache/counts/{sha256}.parquet"
@@ -137,6 +138,11 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
         predictions_digest=named.digest,
         unavailable=slices.unavailable,
     )
+
+
+def _slices(named: NamedPredictions, artifact: ArtifactRef, config: Config) -> Slices:
+    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
+    return slices_for(config.slices, parts=named.parts, training=training)
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:

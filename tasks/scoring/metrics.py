@@ -117,6 +117,11 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
 
     Raises:
         InputError: A property cannot be used.
+
+    >>> import nerbench
+    >>> @nerbench.metric("n_entities", labels="all")  # in a file that `metrics` of the configuration names
+    ... def n_entities(predictions, *, label):
+    ...     return sum(entity.type == label for entity in predictions.predicted)
     """
 
     def register(function: Function) -> Function:
