@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **SUSPECTS, **RUNNING}
 """The result tables by name."""
+CLEAN_BY_DEFAULT: tuple[str, ...] = ("metrics", "predictions")
+"""Tables whose readers get no rows about perturbed words, unless they ask for them."""
 COMPACTABLE: tuple[str, ...] = tuple(
     name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
 )

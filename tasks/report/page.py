@@ -17,6 +17,7 @@ from nerbench.tasks.report.formats import PackedRows, packed, packed_text, scrip
 from nerbench.tasks.report.functions import MOST, Value
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.provenance import Provenance
+from nerbench.tasks.report.robustness import Robustness, plain_drops
 from nerbench.tasks.report.suspect_list import Ranked
 from nerbench.tasks.report.verdicts import Verdict
 from nerbench.tasks.runs import utc_now
@@ -37,6 +38,7 @@ SCRIPTS = (
     "quality",
     "confusion_and_calibration",
     "costs",
+    "robustness",
     "history",
     "sentences",
     "errors",
@@ -74,6 +76,7 @@ class Content(NamedTuple):
     """Values of custom metrics."""
     functions: Sequence[Value]
     """Values of custom benchmark functions."""
+    robustness: Robustness
     repairs: Mapping[str, str]
     """The number of repaired tags, by corpus and annotation."""
     digests: Sequence[Mapping[str, str]]
@@ -95,6 +98,7 @@ def render(content: Content) -> str:
         "slices": packed(SLICES),
         **{name: getattr(content.packed, name) for name in ("details", "costs", "history")},
         **{name: getattr(content.packed, name).text for name in ("errors", "flips")},
+        **({"robustness": packed(plain_drops(content.robustness))} if content.robustness.drops else {}),
         "plotly": _packed_plotly(),
     }
     page: str = (

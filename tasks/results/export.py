@@ -32,6 +32,7 @@ ROW_OF: dict[str, str] = {
     "errors": "one row per entity that is missed, spurious, or has a wrong type or wrong boundaries (`strict`)",
     "calibration": "one row per confidence bin or point of the risk–coverage curve (`strict` entities)",
     "gate": "one row per gate rule and model, per unchanged model that predicts differently, and per promotion",
+    "robustness": "one row per model, perturbation and label: the paired difference from the clean split (`strict` F1)",
     "suspects": "one row per region of an annotation that is probably wrong, with the proposed correction",
     "training": "one row per logged training step, and one, without `loss`, per validation",
     "speed": "one row per measurement of latency and throughput",
@@ -111,7 +112,7 @@ def _since(selection: Selection) -> str:
 
 
 def _read(results: str, table: str, selection: Selection) -> pa.Table:
-    return shareable(read_results(results, table, since=selection.since), text=selection.text)
+    return shareable(read_results(results, table, since=selection.since, perturbed=True), text=selection.text)
 
 
 def _parquet(rows: pa.Table) -> bytes:

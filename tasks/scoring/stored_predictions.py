@@ -54,13 +54,15 @@ class Predicted(Section):
     """False if a tagger's manifest does not identify its predictions, as for an endpoint; None for all others."""
     n_unparsed: int | None = None
     """Answers of a language model that could not be parsed, which count as no entities; None if there are none."""
+    perturbation: str | None = None
+    """The perturbation of the words; None for the clean split."""
     uri: str
     """Location of the file."""
 
     @property
     def identity(self) -> dict[str, str]:
         """The columns that identify these predictions in every table."""
-        return self.model_dump(exclude={"uri", "model_sha256", *READ_AS})
+        return self.model_dump(exclude={"uri", "model_sha256", "perturbation", *READ_AS})
 
 
 READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed")
