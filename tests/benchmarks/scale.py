@@ -124,13 +124,16 @@ def keys_of(rows: Any) -> list[str]:
 
 def write_packed(results: Path, rows: Any, n_tonight: int, others: int) -> None:
     """As the compaction leaves a day after its grace."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from nerbench.artifacts.digests import canonical_json, sha256_hex
-    from nerbench.artifacts.tables.parquet import serialised
+    from nerbench.artifacts.tables.parquet import as_parquet, serialised
     from nerbench.artifacts.tables.table_files import Day
 
     day = Day("metrics", 2, rows["run_date"][0].as_py().isoformat())
     rows = rows.sort_by("model")
-    data = serialised("metrics", rows)
+    data = as_parquet(pq.read_table(pa.BufferReader(serialised("metrics", rows))))
     manifest = {
         "format": "nerbench-compaction/1",
         "number": 1,
