@@ -54,8 +54,8 @@ from nerbench.artifacts.tables.table_files import (
 )
 from nerbench.artifacts.tables.upgrading import is_known
 
-MANY_FILES = 500
-"""Small files, each read in about a millisecond, up to which the dates of a search are read as a whole."""
+MANY_FILES = 50
+"""Small files, each read in one or two milliseconds, up to which the dates of a search are read as a whole."""
 Filter = tuple[str, str, Any]
 """Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
 T = TypeVar("T")

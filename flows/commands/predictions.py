@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, configured, pick_dataset
 from nerbench.flows.terminal import print_json, print_note
 
 if TYPE_CHECKING:
-    from nerbench.tasks.config import Config, DatasetConfig
+    from nerbench.tasks.config import Config
 
 app = typer.Typer(help="Import predictions that were made elsewhere.", no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def import_file(  # noqa: PLR0913 - one parameter an option
 
     renamed = _mapping(label_map)
     prepare_demo(config)
-    chosen = _dataset(config, dataset)
+    chosen = pick_dataset(config, dataset)
     corpus = pick_split(load_splits(chosen), split or config.benchmark.split, chosen)
     found = import_predictions(
         file,
@@ -104,19 +104,6 @@ def import_file(  # noqa: PLR0913 - one parameter an option
     if found.n_invalid:
         print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")
     print_note(f"stored as {ref.name}@sha256:{ref.artifact_id[:12]}; next: nerbench benchmark {ref.name}")
-
-
-def _dataset(config: "Config", name: str | None) -> "DatasetConfig":
-    from nerbench.artifacts.errors import ConfigError
-
-    known = [one.name for one in config.datasets]
-    if not known:
-        raise ConfigError("datasets", "there is no corpus", "add the one that was predicted")
-    if name is None and len(known) > 1:
-        raise ConfigError("--dataset", "is missing, and there are several", f"name one of {', '.join(known)}")
-    if name is not None and name not in known:
-        raise ConfigError("--dataset", f"there is no data set {name}", f"name one of {', '.join(known)}")
-    return next(one for one in config.datasets if name in (None, one.name))
 
 
 def _mapping(text: str | None) -> dict[str, str]:

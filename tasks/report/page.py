@@ -18,6 +18,7 @@ from nerbench.tasks.report.functions import MOST, Value
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.provenance import Provenance
 from nerbench.tasks.report.robustness import Robustness, plain_drops
+from nerbench.tasks.report.suspect_list import Ranked
 from nerbench.tasks.report.verdicts import Verdict
 from nerbench.tasks.runs import utc_now
 from nerbench.tasks.scoring.metrics import Row
@@ -83,6 +84,8 @@ class Content(NamedTuple):
     """Changes of the environment in the history."""
     inspection: Mapping[str, Any] | None
     """Facts about the corpora: by heading, a list of rows (dictionaries with the same keys), each shown as a table."""
+    suspects: Sequence[Ranked]
+    """The suspect annotations, by annotation."""
     packed: Packed
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
+from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance, suspect_list
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
 from nerbench.tasks.report.functions import Value, compare_values
@@ -145,6 +145,7 @@ def _content(results: str, found: Found) -> Content:
         digests=provenance.digests(found.entries),
         changes=provenance.changes(found.history.changes),
         inspection=None,
+        suspects=suspect_list.ranked(results, found.entries, text=provenance.keeps_text(found.runs)),
         packed=_packed(results, found),
     )
 

@@ -20,7 +20,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import entity_types
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, take_predictions
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import COUNTS_SCHEMA, OVERALL, Counts, count, counts_from_table, counts_to_table
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
@@ -33,6 +33,8 @@ from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, co
 
 log = logging.getLogger(__name__)
 _reading = Lock()
+MAX_COUNTS = 1 << 20
+"""Numbers in a row group of counts."""
 
 
 class CountedPredictions(Section):
@@ -84,7 +86,7 @@ def name_predictions(
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
     renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
-    data = _read(results, record.path, record.sha256)
+    data = take_predictions(results, record)
     with corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
@@ -193,11 +195,16 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
 
 
 def _written(counts: Iterable[Counts]) -> bytes:
-    """The bytes of a Parquet file with one row group for each of the counts, so that each is read by itself."""
+    """The bytes of a Parquet file with row groups of about MAX_COUNTS numbers, so that few are decoded at a time."""
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, COUNTS_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        group: list[Counts] = []
         for one in counts:
-            writer.write_table(counts_to_table([one]))
+            if group and sum(other.values.size for other in [*group, one]) > MAX_COUNTS:
+                writer.write_table(counts_to_table(group))
+                group = []
+            group.append(one)
+        writer.write_table(counts_to_table(group))
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
