@@ -115,8 +115,8 @@ def print_robustness(robustness: Iterable[Row]) -> None:
     print_table(rows, title="robustness: F1 on perturbed words and its change, in points", optional=("low", "high"))
 
 
-def _short(number: float | None) -> float | None:
-    return None if number is None else float(f"{number:.2g}")
+def _short(number: float | None) -> str | None:
+    return None if number is None else f"{number:.2g}"
 
 
 def print_custom(custom: list[dict[str, Any]]) -> None:

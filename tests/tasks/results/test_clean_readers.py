@@ -20,7 +20,7 @@ from nerbench.tasks.comparison.compare import compare
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.comparison.scored_runs import find_scored_run
 from nerbench.tasks.publishing.card_evidence import find_evidence
-from nerbench.tasks.report.history import predecessors, read_history
+from nerbench.tasks.report.history import Window, predecessors, read_history
 from nerbench.tasks.report.model_scores import read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.results.history import Query, history
@@ -109,7 +109,9 @@ READERS: dict[str, Callable[[str], Any]] = {
     "report: history": lambda results: read_history(results, "2030-01-02"),
     "report: scores": lambda results: read_model_scores(results, select_runs(results)),
     "report: leaderboard": lambda results: build(results).board,
-    "report: predecessors": lambda results: list(predecessors(results, UNTIL, ["value", "run_id", "started_at"])),
+    "report: predecessors": lambda results: list(
+        predecessors(results, UNTIL, ["value", "run_id", "started_at"], Window("2030-02-01", 9), [])
+    ),
     "mlflow": lambda results: metrics_of(read_run(results), artifact(results)),
     "rescoring": lambda results: scored_predictions(results, None),
     "reproducibility": unchanged_models,
