@@ -28,7 +28,7 @@ from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
 from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference import canary, evaluation_cache, sharding, tagger_evaluation
+from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency_sample, subjects, tables
@@ -103,7 +103,8 @@ def _evaluate(
     words = corpus_refs.open_corpus(corpus)
     name = f"{artifact.name} on {corpus.place}{shard.place}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots(plan.settings.device, gpus=evaluation_cache.processes_for(plan.settings, len(shard.blocks(words)))):
+    device, blocks = plan.settings.device, len(shard.blocks(words))
+    with gpu_slots(device, gpus=processes.processes_for(plan.settings.processes, device, blocks)):
         return evaluation_cache.carry_out(plan, artifact, words, results, progress, shard, corpus).model_dump(
             mode="json"
         )

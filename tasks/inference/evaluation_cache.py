@@ -36,7 +36,7 @@ from nerbench.tasks.inference.hardware import is_torch_loaded
 from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
-from nerbench.tasks.inference.processes import meeting, run_processes
+from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
 from nerbench.tasks.runs import utc_now
 
@@ -64,7 +64,7 @@ class EvaluationRecord(Section):
     """The block after the last one of a shard."""
     predictions_digest: str
     sha256: Digest
-    """The location of the predictions: a Parquet file with document, sentence, word, pred, score."""
+    """The digest of the predictions file: Parquet with document, sentence, word, pred, score."""
     labels: tuple[str, ...]
     """The model's label names by output index."""
     words: int
@@ -148,11 +148,6 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
     return "cached", record
 
 
-BLOCKS_PER_GPU = 64
-"""With `processes: auto`, a GPU gets a process for at least this many blocks (1.8 million words of news), because its
-process takes about ten seconds to start. Not measured on several GPUs."""
-
-
 class EvaluationPlan(Section):
     """An evaluation to carry out, and the state of the cache."""
 
@@ -187,19 +182,6 @@ class Shard(Section):
     def blocks(self, corpus: Corpus) -> range:
         """The blocks to infer."""
         return range(n_blocks(corpus))[self.first : self.stop]
-
-
-def processes_for(settings: EvaluationSettings, blocks: int) -> int:
-    """The number of processes for so many blocks: as configured. `auto` is one, or one per GPU if that is worth it."""
-    import torch
-
-    from nerbench.tasks.inference.loading import resolve_device
-
-    if settings.processes != "auto":
-        return settings.processes
-    device = resolve_device(settings.device)
-    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
-    return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
 
 
 def plan(
@@ -251,7 +233,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     if shard.record:
         return shard.record
     _check_machine(plan, artifact, corpus)
-    blocks = shard.blocks(corpus)
+    blocks, settings = shard.blocks(corpus), plan.settings
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
@@ -260,10 +242,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
             elif artifact.kind == "tagger":
                 done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
-            elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
-                done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
+            elif ref and (n := processes_for(settings.processes, settings.device, len(blocks))) > 1:
+                done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
-                done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
+                done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
         record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
     trim_malloc()
