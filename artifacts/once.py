@@ -7,10 +7,14 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from nerbench.artifacts.digests import sha256_hex
+from nerbench.artifacts.storage.filesystem import Root
+
 _MOST = 2_000
 """Number of answers of a kind to remember; a manifest takes about 20 KB."""
 _MOST_BYTES = 1 << 26
 """Size of the files that are held at a time."""
+_SMALL = 1 << 22
 _BYTES = "bytes"
 _lock = Lock()
 _known: ContextVar[defaultdict[str, dict[Hashable, Any]] | None] = ContextVar("read once", default=None)
@@ -47,13 +51,18 @@ def once(kind: str, key: Hashable, read: Callable[[], T], *, keep: Callable[[T],
     return found
 
 
-def hold(sha256: str, data: bytes) -> None:
-    """Within `read_once`, keep verified bytes of a file until `take` gets them, if there is room."""
-    kinds = _known.get()
+def sha256_and_hold(root: Root, path: str) -> str:
+    """The digest of a file. Within `read_once`, the bytes of a small one are kept until `take` gets them, if there is
+    room. Raises FileNotFoundError."""
+    data = root.part(path, 0, _SMALL)
+    if len(data) == _SMALL:
+        return root.sha256(path)
+    sha256, kinds = sha256_hex(data), _known.get()
     if kinds is not None:
         with _lock:
             if len(data) + sum(map(len, kinds[_BYTES].values())) <= _MOST_BYTES:
                 kinds[_BYTES][sha256] = data
+    return sha256
 
 
 def take(sha256: str) -> bytes | None:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
+from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.handle import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef, Digest
-from nerbench.artifacts.once import hold, take
+from nerbench.artifacts.once import sha256_and_hold
 from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
@@ -112,7 +112,9 @@ def keep_date(root: Root, record: EvaluationRecord, name: str, date: calendar_da
     """Add to a kept record the date of a file of the table `predictions`, so that no later run lists that table."""
     path = f"{record.folder}/record.json"
     try:
-        kept = EvaluationRecord.model_validate_json(root.read_record(path, _MAX_BYTES))
+        kept = EvaluationRecord.model_validate_json(
+            root.read_record(path := f"{record.folder}/record.json", _MAX_BYTES)
+        )
     except (FileNotFoundError, ValidationError, CorruptArtifactError):
         return  # pruned or damaged in the meantime: the next run infers again
     if kept.sha256 == record.sha256:
@@ -137,39 +139,13 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
             root.replace(path, data)
-        intact = record.folder == folder and _sha256(root, record) == record.sha256
+        intact = record.folder == folder and sha256_and_hold(root, record.path) == record.sha256
     except FileNotFoundError:
         intact = False
     if not intact:
         log.warning("%s: its cached predictions in %s are missing or altered; inferring again", name, root.uri(folder))
         return "altered", None
     return "cached", record
-
-
-_SMALL = 1 << 22
-
-
-def _sha256(root: Root, record: EvaluationRecord) -> str:
-    """The digest of the predictions of a record; small ones are held until they are scored, to be read once."""
-    data = root.part(record.path, 0, _SMALL)
-    if len(data) == _SMALL:
-        return root.sha256(record.path)
-    found = sha256_hex(data)
-    hold(found, data)
-    return found
-
-
-def take_predictions(results: str, record: EvaluationRecord) -> bytes:
-    """The bytes of the predictions of a record, perhaps those that `look_up` has verified.
-
-    Raises CorruptArtifactError if they differ from what was written.
-    """
-    if held := take(record.sha256):
-        return held
-    data = open_root(results).read(record.path)
-    if sha256_hex(data) != record.sha256:
-        raise CorruptArtifactError(f"{record.path} below {results} is not what was written there; run again")
-    return data
 
 
 class EvaluationPlan(Section):

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.once import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable, read_table
@@ -20,7 +21,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import entity_types
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, take_predictions
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import COUNTS_SCHEMA, OVERALL, Counts, count, counts_from_table, counts_to_table
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
@@ -86,7 +87,7 @@ def name_predictions(
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
     renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
-    data = take_predictions(results, record)
+    data = take(record.sha256) or _read(results, record.path, record.sha256)
     with corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
