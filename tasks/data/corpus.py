@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
+from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
 from nerbench.tasks.data.division import read_divided, undivided
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
@@ -61,6 +64,8 @@ class Corpus:
     """What split the texts of the source into words; None for words that it has as such."""
     rows: Sequence[int] | None = None
     """Positions of the sentences in the source that `split` divided; None for a source read whole."""
+    alignment: Alignment | None = None
+    """How the words come from those of the data set, for a further gold with other words; None for the same words."""
 
     def parts(self) -> Iterator["Corpus"]:
         """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
@@ -217,6 +222,18 @@ def warn_of_repairs(name: str, corpus: Corpus) -> None:
         _warn(f"{name}: spans that overlap another one, left out by `flatten`: {n_dropped:,}")
 
 
+def warn_of_alignment(name: str, corpus: Corpus) -> None:
+    """Warn once a process of what an annotation with other words lacks; `name` says which it is."""
+    if corpus.alignment:
+        n_entities = pc.sum(pc.starts_with(Column.of(corpus.tags).flat.cast(pa.string()), "B-")).as_py()
+        _warn(
+            f"{name}: has other words than the data set, and is aligned by characters: {corpus.alignment.n_cut:,} "
+            f"words are cut where an entity begins or ends; {corpus.alignment.n_unaligned:,} of {n_entities:,} "
+            f"entities are not in the text of the data set and count as missed; {corpus.alignment.n_left_out:,} words "
+            "of the data set are not annotated and are left out"
+        )
+
+
 @lru_cache(maxsize=128)
 def _warn(text: str) -> None:
     log.warning("%s", text)
@@ -242,15 +259,16 @@ def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> 
 
 
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
-    """A further annotation of the sentences of `words`, whose documents it takes: only sentences are compared.
+    """A further annotation of the sentences of `words`, whose documents it takes.
 
-    Where `words` is a part of a divided source, it annotates that whole source, and the same part of it is taken.
+    If its sentences or words are others, it is aligned by characters (`nerbench.tasks.data.alignment`). Where `words`
+    is a part of a divided source, it annotates that whole source in the same words, and the same part of it is taken.
 
     Its scheme is its own: declared, or recognised (`io` where the data set's is declared so). Its types are renamed and
     ignored, and its invalid tags repaired or refused, as the data set's.
 
     Raises:
-        CorpusError: it cannot be read, its words are not those of `words` (names the first that differs), or a tag is
+        CorpusError: it cannot be read, it annotates another text (names the first word that differs), or a tag is
             invalid and to be refused.
     """
     its = _as_dataset(config, dataset, words.split)
@@ -262,10 +280,24 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
     source = sources[split]
     if words.rows is not None:  # it annotates the whole source
         source = source._replace(sentences=_at(words.rows, source.sentences))
+        source = source._replace(sentences=_with_same_words(source, words))
     evidence = SchemeEvidence(its.scheme, dataset.invalid)
-    read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
+    read = read_whole(source, evidence)
     scheme = evidence.scheme("write the whole annotation in one scheme")
-    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme), source))
+    gold = replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme), source))
+    return gold if read.words == words.words else _aligned(gold, words, read, source)
+
+
+def _aligned(gold: Corpus, words: Corpus, read: ArrowCache, source: Source) -> Corpus:
+    """A gold with other words, on those of `words`. Raises CorpusError where it annotates another text."""
+    try:
+        found = align_annotation(words.words, words.documents, read.words, gold.tags, read.documents)
+    except ValueError as error:
+        remedy = f"a gold annotates the text of {words.name}'s {words.split} split"
+        raise CorpusError(source.name, f"{error} of {words.name}", remedy) from error
+    if found.words == words.words:  # its words are others, but its entities fit
+        return replace(gold, tags=found.tags)
+    return replace(gold, **found._asdict())
 
 
 def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
@@ -297,7 +329,7 @@ def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence
 
 def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
     """The sentences of a gold, whose words must be those of `corpus`."""
-    remedy = f"a gold annotates the very words of {corpus.name}'s {corpus.split} split"
+    remedy = f"a gold of a divided source has the very words of {corpus.name}'s {corpus.split} split"
     words = iter(corpus.words)
     count = 0
     for theirs in source.sentences:

@@ -4,9 +4,10 @@ from collections import OrderedDict
 from threading import Lock
 from typing import NamedTuple
 
+from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorpusError, LabelError
 from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
-from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_repairs
+from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_alignment, warn_of_repairs
 
 KEPT_IN_MEMORY = 8
 
@@ -20,10 +21,16 @@ class CorpusRef(Section):
     """A further annotation of the words; the data set's own where None."""
     words_sha256: str
     gold_sha256: str
+    source_sha256: str = ""
+    """As in `Digests`."""
     types: tuple[str, ...]
     """The entity types of all splits and golds, which a model must know by name."""
     n_repaired: int = 0
     """Tags of the annotation that were repaired."""
+    n_unaligned: int | None = None
+    """Entities of an annotation with other words that the data set does not have; None for the same words."""
+    n_left_out: int | None = None
+    """Words of the data set that such an annotation does not have."""
 
     @property
     def gold_name(self) -> str:
@@ -36,6 +43,8 @@ class Digests(NamedTuple):
 
     words_sha256: str
     gold_sha256: str
+    source_sha256: str
+    """Of the words of the data set that its words come from; empty for the same words."""
 
 
 _open: OrderedDict[Digests, Corpus] = OrderedDict()
@@ -61,6 +70,8 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
             gold=gold,
             types=types,
             n_repaired=corpus.n_repaired,
+            n_unaligned=corpus.alignment and corpus.alignment.n_unaligned,
+            n_left_out=corpus.alignment and corpus.alignment.n_left_out,
             **_keep(corpus)._asdict(),
         )
         for gold, corpus in annotations
@@ -68,17 +79,18 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 
 
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """As `describe`, with a warning where tags were repaired."""
+    """As `describe`, with a warning where tags were repaired, or an annotation has other words."""
     found = describe(config, dataset)
     for ref in found:
         kind = "gold" if ref.gold else "data set"
-        warn_of_repairs(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
+        for warn in (warn_of_repairs, warn_of_alignment):
+            warn(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
     return found
 
 
 def open_corpus(ref: CorpusRef) -> Corpus:
     """The corpus behind a reference, from memory or read again; raises CorpusError where it is no longer the same."""
-    wanted = Digests(ref.words_sha256, ref.gold_sha256)
+    wanted = Digests(ref.words_sha256, ref.gold_sha256, ref.source_sha256)
     with _lock:
         if wanted in _open:
             _open.move_to_end(wanted)
@@ -98,7 +110,8 @@ def _check_labels(benchmark: BenchmarkConfig, dataset: str, types: tuple[str, ..
 
 
 def _keep(corpus: Corpus) -> Digests:
-    digests = Digests(corpus.words_sha256, corpus.gold_sha256)
+    source = sha256_hex(corpus.alignment.source.tobytes()) if corpus.alignment else ""
+    digests = Digests(corpus.words_sha256, corpus.gold_sha256, source)
     with _lock:
         _open[digests] = corpus
         while len(_open) > KEPT_IN_MEMORY:

@@ -140,6 +140,11 @@ def count_both_ways(
     return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
 
 
+def without_tokens(counts: Iterable[Counts]) -> list[Counts]:
+    """The counts of entities. Those of words mean nothing for an annotation with other words, which is aligned."""
+    return [one for one in counts if one.level == "entity"]
+
+
 def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
     """One row per level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
     columns = {
