@@ -17,6 +17,7 @@ from nerbench.artifacts.errors import NerbenchError, RunFailedError
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
+    agree,
     artifacts,
     cache,
     compare,
@@ -75,6 +76,7 @@ app.add_typer(results.app, name="results")
 app.add_typer(predictions.app, name="predictions")
 app.add_typer(cache.app, name="cache")
 app.command()(compare.compare)
+app.command()(agree.agree)
 app.command()(history.history)
 app.command()(init.init)
 app.command()(inspect_data.inspect_data)
