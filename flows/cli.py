@@ -21,6 +21,7 @@ from nerbench.flows.commands import (
     artifacts,
     cache,
     compare,
+    curve,
     doctor,
     history,
     init,
@@ -77,6 +78,7 @@ app.add_typer(predictions.app, name="predictions")
 app.add_typer(cache.app, name="cache")
 app.command()(compare.compare)
 app.command()(agree.agree)
+app.command()(curve.curve)
 app.command()(history.history)
 app.command()(init.init)
 app.command()(inspect_data.inspect_data)

@@ -29,6 +29,19 @@ def run(config: Config) -> dict[str, Any]:
         return pipeline(config)
 
 
+def curve(config: Config, shares: tuple[int, ...]) -> dict[str, Any]:
+    """Train on shares of the data, save and benchmark."""
+    start_prefect()
+    _check_user_code(config)
+    prepare_demo(config)
+    _check_training(config)
+    _check_benchmark(config)
+    from nerbench.flows.curve import curve
+
+    with prefect_running():
+        return curve(config, shares)
+
+
 def train(config: Config) -> dict[str, Any]:
     """Train and save."""
     start_prefect()

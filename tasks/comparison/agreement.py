@@ -125,8 +125,8 @@ def agreement(ratings: Ratings) -> Agreement:
             "label": OVERALL if number is None else ratings.types[number],
             "kappa": fleiss_kappa(_votes(ratings, number)),
             "support": int(chosen.sum()),
-            "any": _mean(hits.any(0)[chosen]),
-            "all": _mean(hits.all(0)[chosen]),
+            "any": _mean(np.any(hits[:, chosen], axis=0)),
+            "all": _mean(np.all(hits[:, chosen], axis=0)),
         }
         for number in (None, *range(len(ratings.types)))
         for chosen in [np.isin(gold.type, range(len(ratings.types)) if number is None else [number])]
