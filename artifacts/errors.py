@@ -77,7 +77,7 @@ class CorruptArtifactError(NerbenchError):
 
 
 DAMAGED = (InputError, CorruptArtifactError)
-"""What reading one object of a store may raise. If a store gives no answer, the exception is another one."""
+"""Exceptions of reading one object of a store. A store without an answer raises another exception."""
 
 
 class StoreUnreachableError(NerbenchError):

@@ -21,7 +21,7 @@ from nerbench.artifacts.manifest import ArtifactKey, Manifest
 from nerbench.artifacts.storage.filesystem import FRESH, Inventory, Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
-from nerbench.artifacts.store_layout import BLOBS, MODELS, blob_path, kind_of, manifest_path
+from nerbench.artifacts.store_layout import BLOBS, MODELS, blob_path, kind_of, manifest_path, signed_key
 
 GRACE = timedelta(days=7)
 Clock = Callable[[str], datetime]
@@ -36,7 +36,7 @@ class Garbage(BaseModel):
     path: str
     """Path in the store."""
     kind: str
-    """`manifest`, `blob` or `unfinished write`."""
+    """`manifest`, `blob`, `signature` or `unfinished write`."""
     bytes: int
     """Its size."""
     modified: datetime
@@ -74,7 +74,11 @@ def find_garbage(
     old = [] if unaliased is None else _unaliased(root, removable, clock, unaliased)
     needed = {blob_path(entry) for key, manifest in manifests.items() if key not in old for entry in manifest.files}
     unneeded = [
-        path for path, kind in there.items() if kind == "unfinished write" or (kind == "blob" and path not in needed)
+        path
+        for path, kind in there.items()
+        if kind == "unfinished write"
+        or (kind == "blob" and path not in needed)
+        or (kind == "signature" and (signed_key(path) not in manifests or signed_key(path) in old))
     ]
     return _older([*map(manifest_path, old), *unneeded], there, root, clock, grace)
 
@@ -88,7 +92,7 @@ def find_foreign(store: Store) -> list[Foreign]:
 
 
 def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
-    """Remove what was found, unless it is needed, renewed or aliased by now. Returns what was removed.
+    """Remove the garbage that is not needed, renewed or aliased by now. Returns the removed files.
 
     Raises like `find_garbage`.
     """
@@ -97,7 +101,9 @@ def remove_garbage(store: Store, garbage: Sequence[Garbage]) -> list[Garbage]:
     garbage = [one for one in garbage if there.get(one.path) == one.kind]
     manifests = [one for one in garbage if one.kind == "manifest"]
     removed = [one for one in manifests if not _has_alias(root, one.path) and _remove(root, one)]
-    needed = {blob_path(entry) for manifest in _manifests(store).values() for entry in manifest.files}
+    kept = _manifests(store)
+    needed = {blob_path(entry) for manifest in kept.values() for entry in manifest.files}
+    needed |= {one.path for one in garbage if signed_key(one.path) in kept}
     others = [one for one in garbage if one.kind != "manifest" and one.path not in needed]
     return [*removed, *(one for one in others if _remove(root, one))]
 

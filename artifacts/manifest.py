@@ -1,4 +1,4 @@
-"""What an artifact is: its manifest, the digests that identify it, and the small reference that is passed around.
+"""The manifest of an artifact, the digests that identify it, and the small reference that tasks exchange.
 
 `artifact_id` is the sha256 of the manifest's canonical bytes. `model_sha256` covers weights, configuration and
 tokenizer files alone, so that the same model published twice is one model.
@@ -62,7 +62,7 @@ class FileEntry(Record):
     size: int = Field(ge=0)
     """Bytes."""
     sha256: Digest
-    """Of its content."""
+    """The digest of its content."""
 
 
 class BaseSource(Record):
@@ -82,7 +82,7 @@ class NamedFile(Record):
     name: str
     """Without its folder, which says more of a machine than of the file."""
     sha256: Digest
-    """Of its content."""
+    """The digest of its content."""
 
 
 class CorpusDigest(Record):
@@ -93,22 +93,22 @@ class CorpusDigest(Record):
     split: str
     """`train`, `validation`, …"""
     words_sha256: str
-    """Of the words with sentence and document boundaries."""
+    """The digest of the words with sentence and document boundaries."""
     gold_sha256: str
-    """Of the tags."""
+    """The digest of the tags."""
     files: tuple[NamedFile, ...] = ()
-    """What was read, where it was files."""
+    """The files that were read, if it was read from files."""
     divided: str | None = None
     """The rule and the seed by which the split was taken from a larger source; None if it was read whole."""
     tokenizer: str | None = None
-    """What split texts into words; None if the source has words."""
+    """The tokenizer that split texts into words; None if the source has words."""
 
 
 class CodeVersion(Record):
     """The code that trained the model."""
 
     commit: str | None = None
-    """Of the repository, if there was one."""
+    """The commit of the repository, if there was one."""
     dirty: bool | None = None
     """Whether it had uncommitted changes."""
 
@@ -119,27 +119,27 @@ class Provenance(Record):
     created_at: AwareDatetime | None = None
     """When it was published."""
     base_model: BaseSource | None = None
-    """What was fine-tuned."""
+    """The model that was fine-tuned."""
     corpora: tuple[CorpusDigest, ...] = ()
-    """What it was trained and validated on."""
+    """The data that it was trained and validated on."""
     training: dict[str, Any] = Field(default_factory=dict)
     """The training configuration as plain JSON values."""
     configuration_sha256: Digest | None = None
-    """Of the canonical JSON of the model's and the data set's configuration."""
+    """The digest of the canonical JSON of the model's and the data set's configuration."""
     run_id: str | None = None
     """The run that made it."""
     train_s: float | None = Field(default=None, allow_inf_nan=False)
     """Seconds that its training took, without loading and saving."""
     seed: int | None = None
-    """Of initialisation, order and dropout."""
+    """The seed of initialisation, order and dropout."""
     metrics: dict[str, _Finite] = Field(default_factory=dict)
-    """On the validation split."""
+    """Scores on the validation split."""
     loss_curve: tuple[dict[str, int | _Finite], ...] = ()
     """One entry an observation: `step`, `epoch`, `loss`, …"""
     code: CodeVersion = CodeVersion()
-    """What trained it."""
+    """The code that trained it."""
     versions: dict[str, str] = Field(default_factory=dict)
-    """Of Python and the libraries."""
+    """The versions of Python and the libraries."""
     hardware: dict[str, Any] = Field(default_factory=dict)
     """Processor, memory, accelerator."""
 
@@ -163,15 +163,15 @@ class TaggerSource(Record):
     adapter: str
     """Its name, e.g. `package.module:function`."""
     sha256: Digest | None = None
-    """Of the adapter's source file; None if there is none."""
+    """The digest of the adapter's source file; None if there is none."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The adapter's options as plain JSON values."""
     versions: dict[str, str] = Field(default_factory=dict)
-    """Of Python and the packages that it uses."""
+    """The versions of Python and the packages that it uses."""
     files: tuple[NamedFile, ...] = ()
     """Files that its predictions depend on."""
     prompt_sha256: Digest | None = None
-    """Of the prompt, for a language model."""
+    """The digest of the prompt of a language model."""
     pinned: bool
     """Whether all of this identifies its predictions; false for an endpoint, which may change at any time."""
 
@@ -180,20 +180,20 @@ class ImportSource(NamedFile):
     """The file that predictions were imported from."""
 
     format: str
-    """What it was read as: `conll`, `parquet`, …"""
+    """The format that it was read in: `conll`, `parquet`, …"""
     corpus: CorpusDigest
-    """The words and the annotation that the predictions were imported beside."""
+    """The words and the annotation that the predictions were imported for."""
 
 
 class Manifest(Record):
     """Everything known about an artifact but its weights."""
 
     format_version: Literal[1]
-    """Of this document."""
+    """The version of this document's schema."""
     name: _Named
-    """What the model is published as; `org/model` for one of the Hub."""
+    """The name that the model is published under; `org/model` for a model of the Hub."""
     kind: Kind = "model"
-    """What makes its predictions; manifests of models leave it out."""
+    """The kind of artifact; manifests of models leave it out."""
     files: Annotated[tuple[FileEntry, ...], Field(max_length=MAX_FILES)]
     """In the order of their paths; none for a tagger."""
     labels: tuple[str, ...]
@@ -201,7 +201,7 @@ class Manifest(Record):
     provenance: Provenance
     """Where it comes from."""
     golden: Golden | None = None
-    """What it said when it was published."""
+    """Its outputs for fixed sentences at the time of publication."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Entity types of a tagger or of imported predictions, renamed when they are scored."""
     tagger: TaggerSource | None = None
@@ -233,7 +233,7 @@ class Manifest(Record):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a manifest that nothing is known about yet; raises UnsafeArtifactError."""
+        """Read an unchecked manifest. Raises UnsafeArtifactError."""
         remedy = "publish the model again"
         if len(data) > MAX_MANIFEST_BYTES:
             raise UnsafeArtifactError("manifest", f"has {len(data)} bytes, more than {MAX_MANIFEST_BYTES}", remedy)
@@ -257,7 +257,7 @@ class Manifest(Record):
 
     @property
     def model_sha256(self) -> str:
-        """What identifies its predictions: the sha256 of the files' paths and digests, or of a tagger's source.
+        """The identity of its predictions: the sha256 of the files' paths and digests, or of a tagger's source.
 
         Name, date and origin do not count, nor does a label map.
         """
@@ -267,12 +267,12 @@ class Manifest(Record):
 
     @property
     def total_bytes(self) -> int:
-        """Of all files together."""
+        """The total size of all files."""
         return sum(entry.size for entry in self.files)
 
 
 class ArtifactKey(Record):
-    """What tells an artifact from the others of a store."""
+    """The identity of an artifact in a store."""
 
     name: str
     """The name it is published under."""
@@ -284,7 +284,7 @@ class ArtifactRef(ArtifactKey):
     """An artifact that was found: small enough to be passed between tasks, enough to load it anywhere."""
 
     model_sha256: Digest
-    """What identifies its predictions: the digest of its files alone, or of a tagger's source."""
+    """The identity of its predictions: the digest of its files, or of a tagger's source."""
     uri: str
     """Where its manifest is, or the folder's location."""
     labels: tuple[str, ...]
@@ -294,7 +294,7 @@ class ArtifactRef(ArtifactKey):
     folder: str | None = None
     """Path, URL or `hf://org/model@commit` of a folder that is not published; None for a published one."""
     kind: Kind = "model"
-    """What makes its predictions."""
+    """The kind of artifact."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """As in its manifest."""
 

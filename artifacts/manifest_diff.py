@@ -1,4 +1,4 @@
-"""What differs between two manifests: files, labels, origin, training, environment, metrics."""
+"""Lists the differences of two manifests: files, labels, origin, training, environment, metrics."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

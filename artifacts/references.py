@@ -44,7 +44,7 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
 
 
 def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callable[[Item], str]) -> list[Result]:
-    """What is read of several items at once, in their order; one that cannot be trusted is left out and reported."""
+    """The results of reading several items concurrently, in order. An invalid item is left out and reported."""
 
     def attempt(item: Item) -> Result | Exception:
         try:
@@ -69,13 +69,14 @@ def resolve_one(reference: str, store_url: str) -> ArtifactRef:
     return refs[0]
 
 
-def verify(reference: str, store_url: str) -> list[Verification]:
-    """Read every stored byte of the published artifacts that the references name. Raises like `resolve`."""
+def verify(reference: str, store_url: str, public_key: Path | None = None) -> list[Verification]:
+    """Read every stored byte of the published artifacts that the references name, and require a signature if a public
+    key is given. Raises like `resolve`, and InputError for a file without such a key."""
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
         remedy = "verify what is published: name, name@alias, or the uri shown by `nerbench artifacts ls --json`"
         raise InputError(f"model {reference!r}", "has no manifest to be verified against", remedy)
     store, keys = _locate(reference, store_url)
-    return [store.verify(key) for key in keys]
+    return [store.verify(key, public_key) for key in keys]
 
 
 def load_manifest(ref: ArtifactRef) -> Manifest:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from nerbench.artifacts import local_copies
+from nerbench.artifacts import local_copies, signatures
 from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
@@ -46,19 +47,19 @@ class ArtifactSummary(ArtifactKey):
     created_at: AwareDatetime | None
     """When it was published."""
     aliases: tuple[str, ...]
-    """Those that point to it now."""
+    """The aliases that point to it now."""
     bytes: int
-    """Of all its files."""
+    """The total size of its files."""
     labels: tuple[str, ...]
     """The tags the model can give."""
     uri: str
     """Where its manifest is."""
     kind: Kind = "model"
-    """What makes its predictions."""
+    """The kind of artifact."""
 
 
 class Verification(Record):
-    """What was found when every stored byte of an artifact was read again."""
+    """The result of reading every stored byte of an artifact again."""
 
     artifact_id: str
     """The sha256 its manifest should have."""
@@ -79,7 +80,7 @@ T = TypeVar("T")
 
 
 class Expected(Enum):
-    """What an alias may point to before it is moved, where it is no artifact."""
+    """Expected targets of an alias before a move that are not artifacts."""
 
     ANYTHING = "anything"
     NOTHING = "none"
@@ -95,9 +96,9 @@ class Store:
     def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
         """Store a folder that `save_pretrained` made; dated now unless it has a date.
 
-        `latest` then points to it, unless it points to what was published later by the store's time, which is logged.
-        What an interrupted publication left is completed by the next one. Raises InputError and UnsafeArtifactError
-        for what cannot be published (see `describe_folder`).
+        `latest` then points to it, unless the store dates its target later, which is logged. The next publication
+        completes an interrupted one. Raises InputError and UnsafeArtifactError for a folder that cannot be published
+        (see `describe_folder`).
         """
         check_name("name", name)
         return self._publish(describe_folder(folder, name, _dated(provenance), golden), folder)
@@ -112,6 +113,22 @@ class Store:
             raise ValueError(f"{manifest.name} is a {manifest.kind}, and its folder is {folder}")
         dated = manifest.model_copy(update={"provenance": _dated(manifest.provenance)})
         return self._publish(dated, folder or Path())
+
+    def adopt(self, manifest: Manifest) -> bool:
+        """Publish an artifact of another store, whose files this one holds already; False if it has the artifact.
+
+        No alias moves. Raises CorruptArtifactError if a file is missing or has another size.
+        """
+        for entry in manifest.files:
+            if self._stored(entry, self._root.size) != entry.size:
+                raise CorruptArtifactError(f"{manifest.name}: {entry.path} does not have {entry.size} bytes")
+        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
+        if self._root.exists(manifest_path(key)):
+            self.manifest(key)  # it must be intact
+            return False
+        with suppress(FileExistsError):
+            self._root.create(manifest_path(key), manifest.to_bytes())
+        return True
 
     def _publish(self, manifest: Manifest, folder: Path) -> ArtifactRef:
         self._upload(folder, manifest)
@@ -233,13 +250,19 @@ class Store:
 
         move_alias(self._root, name, alias, artifact_id, as_expected)
 
-    def verify(self, key: ArtifactKey) -> Verification:
-        """Read every byte of an artifact where it is stored, never a local copy, and compare digests."""
+    def verify(self, key: ArtifactKey, public_key: Path | None = None) -> Verification:
+        """Read every byte of an artifact where it is stored, never a local copy, and compare digests.
+
+        With a public key (a PEM file), its signature must exist and be valid. Raises InputError for another file.
+        """
+        signer = None if public_key is None else signatures.public_key(public_key)
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
         except DAMAGED as error:
             files, problems = (), [str(error)]
+        if signer and not signatures.is_signed(self._root, key, signer):
+            problems.append(f"has no valid signature of the key {signatures.fingerprint(signer)}")
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
     def materialise(self, key: ArtifactKey) -> Path:
@@ -248,12 +271,15 @@ class Store:
         Raises like `manifest`, and InputError for an artifact without weights.
         """
         manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
         self._ref(manifest).require_weights()
         return local_copies.materialise(manifest, self._fetch)
 
     def pull(self, key: ArtifactKey, folder: Path) -> None:
         """Write the files and `manifest.json` to a new or empty folder. Raises like `manifest`, and InputError."""
-        local_copies.export(self.manifest(key), self._fetch, folder)
+        manifest = self.manifest(key)
+        signatures.require_signature(self._root, key)
+        local_copies.export(manifest, self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
         key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)

@@ -3,6 +3,7 @@
 blobs/sha256/<ab>/<hex>                      the files
 models/<name>/manifests/<artifact_id>.json   written last; without it there is no artifact
 models/<name>/aliases/<alias>.json           the current target of each alias
+models/<name>/signatures/<artifact_id>.<fingerprint>.json    a signature, see `signatures.py`
 """
 
 import re
@@ -19,7 +20,8 @@ _NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _MANIFEST = re.compile(rf"models/({_NAME})/manifests/([0-9a-f]{{64}})\.json")
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}")
 _ALIAS = re.compile(rf"models/({_NAME})/aliases/({_NAME})\.json")
-_FOLDER = re.compile(rf"blobs/sha256/[0-9a-f]{{2}}|models/{_NAME}/(manifests|aliases)")
+_SIGNATURE = re.compile(rf"models/({_NAME})/signatures/([0-9a-f]{{64}})\.[0-9a-f]{{16}}\.json")
+_FOLDER = re.compile(rf"blobs/sha256/[0-9a-f]{{2}}|models/{_NAME}/(manifests|aliases|signatures)")
 _LIKE_OURS = re.compile(r"models/[^/]+/(?:manifests|aliases)/[^/]*\.json")
 
 
@@ -44,14 +46,33 @@ def manifest_path(key: ArtifactKey) -> str:
     return f"models/{key.name}/manifests/{key.artifact_id}.json"
 
 
+def signature_path(key: ArtifactKey, fingerprint: str) -> str:
+    """The path of the signature of an artifact by a key."""
+    return f"models/{key.name}/signatures/{key.artifact_id}.{fingerprint}.json"
+
+
+def signed_key(path: str) -> ArtifactKey | None:
+    """The artifact whose signature lies at a path; None if that is no path of a signature."""
+    match = _SIGNATURE.fullmatch(path)
+    return ArtifactKey(name=match[1], artifact_id=match[2]) if match else None
+
+
+def signature_paths(root: Root, key: ArtifactKey) -> list[str]:
+    """The paths of all signatures of an artifact."""
+    paths = root.files(folder := f"models/{key.name}/signatures")
+    return [path for path in paths if signed_key(path) and path.startswith(f"{folder}/{key.artifact_id}.")]
+
+
 def kind_of(path: str) -> str | None:
-    """The kind of object at this path: `blob`, `manifest`, `alias`, `lock` or `unfinished write`; None if a store has
-    no such path."""
+    """The kind of object at this path: `blob`, `manifest`, `signature`, `alias`, `lock` or `unfinished write`; None if
+    a store has no such path."""
     folder, _, name = path.rpartition("/")
     if _BLOB.fullmatch(path):
         return "blob"
     if _MANIFEST.fullmatch(path):
         return "manifest"
+    if _SIGNATURE.fullmatch(path):
+        return "signature"
     if _FOLDER.fullmatch(folder) and (name == LOCK or is_leftover(name)):
         return "lock" if name == LOCK else "unfinished write"
     return "alias" if _ALIAS.fullmatch(path) else None

@@ -2,8 +2,8 @@
 
     cd /where/nerbench.yaml/lies && python /path/to/deployments/serve.py
 
-Runs read `nerbench.yaml` here, each time anew. `nerbench serve` brings the server along. As there, a deployment of the
-same name that belongs to somebody else is refused.
+Runs read `nerbench.yaml` here, at each start. `nerbench serve` brings the server along. As there, a deployment of the
+same name that belongs to another ownse is refused.
 """
 
 import sys

@@ -84,7 +84,7 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
 
 
 def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
-    """What the cache holds, looked up where inference would run, because the key includes the kind of machine."""
+    """The cached record. The lookup runs where inference would run, because the key includes the kind of machine."""
     planned = []
     looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config) for one in cells]
     for cell, found in zip(cells, looking, strict=True):

@@ -19,6 +19,8 @@ from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
     agree,
     artifacts,
+    artifacts_archive,  # noqa: F401 - adds commands to `artifacts`
+    artifacts_sign,  # noqa: F401
     cache,
     compare,
     curve,

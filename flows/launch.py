@@ -12,6 +12,7 @@ from nerbench.artifacts.escaping import escaped
 from nerbench.flows import server
 from nerbench.flows.verbosity import verbosity
 from nerbench.tasks.child_process import CALM
+from nerbench.tasks.progress import at_most_every
 
 # Prefect and transformers read these on import. Values that the user has set take precedence.
 QUIET = {
@@ -28,6 +29,8 @@ QUIET = {
     **CALM,
 }
 OURS = ("nerbench.tasks", "nerbench.artifacts")
+LOG_EVERY_S = 30.0
+"""How often progress is written to a log file."""
 
 
 def start_prefect() -> None:
@@ -63,7 +66,8 @@ def prefect_running(*, live: bool = True) -> Iterator[None]:
 
 @contextmanager
 def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None]:
-    """Show nerbench's warnings as lines on stderr, and progress as one `live` line if stderr is a terminal.
+    """Show nerbench's warnings as lines on stderr, and progress: one `live` line if stderr is a terminal, otherwise a
+    line every LOG_EVERY_S seconds.
 
     With `-v`, every message is a line; with `-q`, none is shown.
     """
@@ -84,7 +88,10 @@ def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None
     warner = _Lines(logging.WARNING, lambda text: line(f"warning: {text}", "yellow"))
     with _listening(OURS, warner):
         if not (live and sys.stderr.isatty()) or verbosity() == "quiet":
-            yield
+            with _listening(
+                ("nerbench.progress",), _Lines(logging.INFO, at_most_every(LOG_EVERY_S, line, at_once=False))
+            ):
+                yield
             return
         with (
             console.status(first) as status,

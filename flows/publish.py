@@ -14,7 +14,7 @@ from nerbench.tasks.publishing.hub import Visibility
 def publish(
     model: str, to: str, config: Request = None, visibility: Visibility | None = None, message: str | None = None
 ) -> dict[str, Any]:
-    """Publish one model on the Hugging Face Hub, in one commit; the same content again is none.
+    """Publish one model on the Hugging Face Hub, in one commit; the same content makes no commit.
 
     The token is that of the worker's environment or login.
 

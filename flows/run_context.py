@@ -1,4 +1,4 @@
-"""What surrounds the steps of a flow: the run's identity and name, the run recorder, the report, events and tracking.
+"""The context of a flow's steps: the run's identity and name, the run recorder, the report, events and tracking.
 
 At the end of a run, the recorder writes the row of `runs` and decides whether the run failed.
 """

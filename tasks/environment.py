@@ -134,7 +134,7 @@ def _cuda() -> str | None:
 
 
 def cpu_flags() -> frozenset[str]:
-    """What the processor can do, as Linux names it; nothing where that is not known."""
+    """The capabilities of the processor as Linux names them; empty if they are unknown."""
     return frozenset((_cpu_field("flags") or _cpu_field("Features") or "").split())
 
 

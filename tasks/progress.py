@@ -49,9 +49,9 @@ def inference_progress(name: str, words: int) -> Callable[[int], None]:
     return at_most_every(EVERY_S, listen)
 
 
-def at_most_every(seconds: float, listen: Callable[[T], None]) -> Callable[[T], None]:
-    """A callback that passes on the first event, and then at most one every so many seconds."""
-    last = float("-inf")
+def at_most_every(seconds: float, listen: Callable[[T], None], *, at_once: bool = True) -> Callable[[T], None]:
+    """A callback that passes on at most one event every so many seconds; the first one if `at_once`."""
+    last = float("-inf") if at_once else time.monotonic()
 
     def throttled(event: T) -> None:
         nonlocal last

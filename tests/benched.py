@@ -1,4 +1,4 @@
-"""A published model whose predictions are what a test says, as an evaluation leaves them: scoring begins here."""
+"""A published model with stored predictions that the test chooses, as input of scoring."""
 
 import io
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def run_of(results: str, run_id: str = "first", day: int = 2, attempt: int = 1) 
 
 
 def valid(sentences: Sentences) -> Sentences:
-    """The same tags, where an `I-` that continues nothing begins an entity."""
+    """The same tags, with `B-` for each `I-` that does not continue an entity."""
     found = []
     for sentence in sentences:
         tags: list[str] = []

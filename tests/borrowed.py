@@ -1,7 +1,7 @@
-"""What we use of other packages beyond their documented interface, and every method of theirs that we override.
+"""Lists undocumented names of other packages that nerbench uses, and their methods that it overrides.
 
-An upgrade may change any of it without notice. `test_borrowed` compares the list with the packages that are installed,
-and finds what our code uses and the list lacks. Prefer a public way; where there is none, add a line here.
+An upgrade may change any of them without notice. `test_borrowed` compares the list with the installed packages, and
+finds names that the code uses and the list lacks. Prefer a public interface; if there is none, add a line here.
 """
 
 from typing import NamedTuple
@@ -23,20 +23,20 @@ INTERNAL = (
     "huggingface_hub.repocard",
     "s3fs.core",
 )
-"""Modules of which everything that we import is listed, whatever its name."""
+"""Modules whose names are always listed, even public ones."""
 
 
 class Borrowed(NamedTuple):
-    """Something of another package."""
+    """A name in another package."""
 
     name: str
-    """Dotted, from the package on."""
+    """The full dotted name."""
     takes: str | None = None
-    """The names of its parameters, or the schema of an operator of torch; None if we neither call nor override it."""
+    """The names of its parameters, or the schema of an operator of torch; None if nerbench does not call it."""
 
 
 BORROWED = (
-    # Methods that we override: Trainer
+    # Overridden methods: Trainer
     Borrowed("transformers.Trainer.get_train_dataloader", "self"),
     Borrowed("transformers.Trainer.evaluate", "self eval_dataset ignore_keys metric_key_prefix"),
     Borrowed("transformers.Trainer._save_rng_state", "self output_dir"),
@@ -73,7 +73,7 @@ BORROWED = (
     Borrowed("yaml.SafeLoader.compose_node", "self parent index"),
     Borrowed("yaml.SafeLoader.flatten_mapping", "self node"),
     Borrowed("rich.console.RenderHook.process_renderables", "self renderables"),
-    # What we read and call: attention and linear layers
+    # Read and called: attention and linear layers
     Borrowed("transformers.PreTrainedConfig._attn_implementation"),
     Borrowed("transformers.PreTrainedModel.set_attn_implementation", "self attn_implementation allow_all_kernels"),
     Borrowed(

@@ -1,5 +1,6 @@
 """Fixtures that several test files use, and how the tests are shared out among processes (`make test`: three)."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -27,7 +28,7 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
             folder = Path(path).parts[1]
-            # beside the others: it has a server of its own, and mostly waits
+            # in parallel with the others: it has its own server, and mostly waits
             alone = path.endswith("test_operations.py")
             return folder if folder in SERVERS and not alone else path
 
@@ -43,9 +44,16 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
     return ByServer(config, log)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def fast_collections() -> None:
+    """Leave out of later garbage collections what is imported by now: every model that is evicted needs one."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder of a user's file stays on the search path for good; here only as long as the test."""
+    """Restore the search path, to which the folder of a user's file is added permanently."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 

@@ -19,7 +19,7 @@ ARGUMENTS = [
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator["Browser"]:
-    """A browser until the context ends; its event loop is in the way of others for as long. Skips without one."""
+    """A browser until the context ends. Its event loop disturbs others until then. Skips the test without a browser."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not executable:
         pytest.skip("no chromium; install it, or name one in CHROMIUM")

@@ -1,4 +1,4 @@
-"""Leads the Hub's client, which reads its environment once when it is imported, to a Hub of our own."""
+"""Redirects the Hub's client, which reads its environment only on import, to a fake Hub."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from hub_server import TOKEN, FakeHub
 
 
 def use_hub(patch: pytest.MonkeyPatch, hub: FakeHub, home: Path, token: str | None = TOKEN) -> None:
-    """For this test: that Hub, a cache of its own, no login, and no pauses."""
+    """Use this Hub in the test, with a separate cache, no login, and no pauses."""
     for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
         patch.delenv(name)
     patch.setenv("HF_ENDPOINT", hub.url)

@@ -1,4 +1,4 @@
-"""The repositories of a Hub of our own, with content named as Git and the Hub name it."""
+"""The repositories of a fake Hub, with the content identifiers of Git and the Hub."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Repo:
 
 
 def is_large(path: str) -> bool:
-    """Whether Git keeps a file by LFS."""
+    """Whether Git stores a file by LFS."""
     return path.endswith(".safetensors")
 
 

@@ -1,6 +1,6 @@
-"""A Hugging Face Hub of our own on loopback: what the real client needs of its protocol to publish and load models.
+"""A fake Hugging Face Hub on loopback, with the parts of the protocol for publishing and loading models.
 
-The real Hub was never reached from these tests. What the answers look like was read from the client that parses them.
+These tests never reach the real Hub. The format of the answers was derived from the client that parses them.
 """
 
 import base64
@@ -24,17 +24,17 @@ _REPO = r"(?P<repo>([\w.-]+/)?[\w.-]+)"
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """The answer to a request."""
 
     status: int = 200
     body: Any = b""
-    """Bytes, or what becomes JSON."""
+    """Bytes, or values that are sent as JSON."""
     headers: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
 class FakeHub:
-    """What the server holds, was asked, and will do wrong."""
+    """The repositories, requests and planned faults of the server."""
 
     url: str = ""
     repos: dict[str, Repo] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class FakeHub:
     """Large files that were uploaded, by sha256."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[str, Callable[[Callable[[], Reply]], Reply]]] = field(default_factory=list)
-    """Each serves one request whose `METHOD path` matches the pattern, instead of the server, which it may call."""
+    """Each one serves one request whose `METHOD path` matches the pattern; it may call the server."""
     tampered: dict[str, bytes] = field(default_factory=dict)
-    """Files that are served with other bytes than the Hub says, by path."""
+    """Files that are served with other bytes than their digests, by path."""
     lock: RLock = field(default_factory=RLock)
 
     def fail(self, pattern: str, status: int) -> None:

@@ -1,4 +1,4 @@
-"""A working folder for deployments: two models that need no training, one always right and one always wrong."""
+"""A working folder for deployments: two untrained models, one always right and one always wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def prepare(folder: Path) -> None:
         store.publish(save_bag(folder / "made" / name, lambda _, label=label: label), name, Provenance())
     save_bag(folder / "new", lambda piece: piece % 2)
     config: dict[str, Any] = {"datasets": [{"name": "own", "files": {"test": "test.txt"}}]}
-    both = {"benchmark": SETTINGS | {"models": ["right", "wrong"]}}  # whatever is published meanwhile
+    both = {"benchmark": SETTINGS | {"models": ["right", "wrong"]}}  # whatever is published concurrently
     (folder / "nerbench.yaml").write_text(yaml.safe_dump(config | both))
     gate = {"gate": {"baseline": "right@latest"}, "benchmark": SETTINGS | {"models": ["wrong"]}}
     (folder / "gate.yaml").write_text(yaml.safe_dump(config | gate))

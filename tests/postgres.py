@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, from the system's package."""
+"""A PostgreSQL for tests, from the system's package."""
 
 import getpass
 import os
@@ -14,7 +14,7 @@ from prefect_site import free_port
 
 
 def _programs() -> Path:
-    """Where `initdb` and `pg_ctl` are; Debian keeps them off the PATH."""
+    """The folder of `initdb` and `pg_ctl`, which Debian does not put on the PATH."""
     found = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1:]), None)
     if found is None:
         pytest.skip("no PostgreSQL: install the system's package, e.g. apt-get install postgresql")

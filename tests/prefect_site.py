@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def until(look: Callable[[], T], what: str, said: Callable[[], str] = str) -> T:
-    """The first true thing that `look` finds; `said` is part of the message where it finds none."""
+    """The first true result of `look`; `said` is part of the message if there is none."""
     deadline = time.monotonic() + PATIENCE_S
     while not (found := look()):
         assert time.monotonic() < deadline, f"waited in vain for {what} {said()}"
@@ -51,11 +51,11 @@ def until(look: Callable[[], T], what: str, said: Callable[[], str] = str) -> T:
 
 _session = os.environ.get("PYTEST_XDIST_TESTRUNUID", os.getpid())
 _migrated = Path(tempfile.gettempdir()) / f"nerbench-tests-{_session}.db"
-"""The database of this session's first server, as it was when that had made its tables, which takes half of a start."""
+"""A copy of the first server's database with its tables: creating them takes half of the start."""
 
 
 def keep_database(database: Path) -> None:
-    """Let later servers of this session begin with a copy of the database of one that has just started."""
+    """Keep the database of a new server, so that later servers of this session start with a copy."""
     if not _migrated.exists():
         unfinished = _migrated.with_suffix(f".{os.getpid()}")
         with closing(sqlite3.connect(database)) as ours, closing(sqlite3.connect(unfinished)) as copy:
@@ -65,7 +65,7 @@ def keep_database(database: Path) -> None:
 
 
 def make_home(home: Path) -> None:
-    """Make a home for a Prefect, with the tables of this session's first server if there was one."""
+    """Make a home for a Prefect, with a copy of the kept database if there is one."""
     home.mkdir(exist_ok=True)
     with suppress(FileNotFoundError):
         shutil.copy(_migrated, home / "prefect.db")
@@ -78,7 +78,7 @@ def free_port() -> int:
 
 
 def environment(home: Path, cache: Path) -> dict[str, str]:
-    """What a process sees that uses a Prefect of its own, and nothing that was configured outside."""
+    """The environment of a process with a separate Prefect, without settings from outside."""
     if not home.exists():
         make_home(home)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -86,10 +86,10 @@ def environment(home: Path, cache: Path) -> dict[str, str]:
 
 
 class Site:
-    """A server and its worker; the worker's folder holds `nerbench.yaml`, store and results.
+    """A server and its worker; the worker's folder contains `nerbench.yaml`, store and results.
 
-    `server` adds to the environment of everything. The server lets nobody in without a credential: `auth`, with all
-    other settings those of `server`, or else one of its own, with the protection of `nerbench serve`.
+    `server` adds to the environment of all processes. The server requires a credential: `auth` with the settings in
+    `server`, or else a generated one with the protection of `nerbench serve`.
     """
 
     def __init__(self, folder: Path, *, server: Mapping[str, str], auth: str | None = None) -> None:
@@ -102,13 +102,13 @@ class Site:
         self.env["PREFECT_API_AUTH_STRING"] = self.auth
         self.logs = folder / "logs"
         self.running: dict[str, subprocess.Popen[Any]] = {}
-        """What runs until the site ends, by name: `server`, `worker`."""
+        """The processes that run until the site ends, by name: `server`, `worker`."""
         self._started: list[subprocess.Popen[Any]] = []
         for made in (self.work, self.logs):
             made.mkdir()
 
     def start(self, name: str, *command: str, cwd: Path = ROOT, pass_fds: Sequence[int] = ()) -> None:
-        """Start something that runs until the site ends; what it says goes to a log of that name."""
+        """Start a process that runs until the site ends, with a log of that name."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *command], cwd=cwd, env=self.env, stdout=log, stderr=log, pass_fds=pass_fds
@@ -117,7 +117,7 @@ class Site:
         self._started.append(process)
 
     def start_server(self) -> None:
-        """Start it; `await_server` says when it is there. On SQLite it is that of `nerbench serve`."""
+        """Start the server; `await_server` waits for it. On SQLite, it is the server of `nerbench serve`."""
         port = self.api.split(":")[2].removesuffix("/api")
         if DATABASE in self.env:
             self.start("server", "-m", "prefect", "server", "start", "--host", HOST, "--port", port, "--no-ui")
@@ -139,12 +139,12 @@ class Site:
         self.env["PREFECT_API_URL"] = self.api
 
     def deploy(self) -> None:
-        """What `deployments/prefect.yaml` says to type."""
+        """Deploy with the command in `deployments/prefect.yaml`."""
         self.prefect("work-pool", "create", "local", "--type", "process")
         self.prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
 
     def start_worker(self, *command: str) -> None:
-        """Start one, by default for two runs at once."""
+        """Start a worker, by default for two concurrent runs."""
         command = command or ("prefect", "worker", "start", "--pool", "local", "--limit", "2")
         self.start("worker", "-m", *command, cwd=self.work)
 
@@ -153,7 +153,7 @@ class Site:
         return self.ended(self.begin("-m", "prefect", *arguments), status)
 
     def begin(self, *command: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
-        """Start a command; `ended` says what became of it."""
+        """Start a command; `ended` returns its output."""
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [sys.executable, *command], cwd=cwd, env=self.env, text=True, stdout=pipe, stderr=pipe
@@ -162,7 +162,7 @@ class Site:
         return process
 
     def ended(self, process: "subprocess.Popen[str]", status: int = 0) -> str:
-        """What a command printed, when it has ended with this status."""
+        """The output of a command. Waits for its end, which must have this status."""
         said = "".join(process.communicate(timeout=PATIENCE_S))
         assert process.returncode == status, f"{said}\n{self.log('worker')[-4000:]}"
         return said
@@ -173,7 +173,7 @@ class Site:
 
     @contextmanager
     def client(self) -> Iterator[Any]:
-        """Prefect's own client of this server."""
+        """Prefect's client of this server."""
         with client_of(self.api, self.auth) as client:
             yield client
 
@@ -185,7 +185,7 @@ class Site:
 
 @contextmanager
 def client_of(api: str, auth: str) -> Iterator[Any]:
-    """Prefect's own client of a server; meanwhile its settings are those of everything in this process."""
+    """Prefect's client of a server, whose settings apply to this process within the context."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -195,7 +195,7 @@ def client_of(api: str, auth: str) -> Iterator[Any]:
 
 
 class Serving:
-    """A `nerbench serve` in a folder, whose `home` Prefect keeps."""
+    """A `nerbench serve` in a folder, with Prefect's data in `home`."""
 
     def __init__(self, folder: Path, *arguments: str, **more: str) -> None:
         self.folder, self.home = folder, folder / "home"
@@ -212,7 +212,7 @@ class Serving:
 
     @property
     def file(self) -> Path:
-        """What a shell reads to use it."""
+        """The file that a shell reads to use the server."""
         return self.home / f"nerbench-{self.port}.env"
 
     @property
@@ -221,7 +221,7 @@ class Serving:
 
     @property
     def link(self) -> str:
-        """What opens its pages."""
+        """The link that opens its pages."""
         return self.file.read_text().splitlines()[0].removeprefix("# ")
 
     def text(self) -> str:
@@ -235,7 +235,7 @@ class Serving:
         until(welcome, "nerbench serve", self.text)
 
     def shell(self, command: str) -> "subprocess.Popen[str]":
-        """Begin a command in another terminal, after the line that the welcome says to type."""
+        """Start a command in another terminal, after the line that `nerbench serve` prints."""
         line = next(line for line in self.text().splitlines() if line.startswith("  . "))
         script = f"{line}\nexec {shlex.quote(sys.executable)} -m {command}"
         pipe = subprocess.PIPE
@@ -244,7 +244,7 @@ class Serving:
         )
 
     def client(self) -> AbstractContextManager[Any]:
-        """Prefect's own client of it."""
+        """Prefect's client of the server."""
         return client_of(f"{self.origin}/api", self.auth)
 
     def flow_runs(self) -> list[Any]:

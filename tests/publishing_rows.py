@@ -1,4 +1,4 @@
-"""What a trained model's manifest and result rows look like."""
+"""A manifest and result rows like those of a trained model."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +40,7 @@ TRAINED = Provenance(
 
 
 def metric(value: float | None, **changes: Any) -> dict[str, Any]:
-    """One row of `metrics`: strict micro F1 of everything, unless told otherwise."""
+    """One row of `metrics`; by default, overall strict micro F1."""
     row = {
         "run_id": "monday",
         "started_at": datetime(2026, 1, 3, tzinfo=UTC),

@@ -1,6 +1,6 @@
-"""The reference pages of `docs/`, made from what they describe: commands, keys, columns, and what stores keep.
+"""Generates the reference pages of `docs/` from commands, keys, columns and capabilities of stores.
 
-`UPDATE_DOCS=1 pytest tests/test_documents.py` writes them anew.
+`UPDATE_DOCS=1 pytest tests/test_documents.py` writes them again.
 """
 
 import builtins
@@ -38,7 +38,7 @@ def regions() -> dict[str, str]:
 
 
 def columns(table: str) -> str:
-    """What a page says of a table, from its declaration."""
+    """The description of a table, from its declaration."""
     rows = [f"| {c.name} | {c.type} | {cell(c.meaning)} |" for c in TABLES[table].columns]
     identity = ", ".join(f"`{name}`" for name in TABLES[table].identity)
     about = f"**{table}**: {ROW_OF[table]}. A row is identified by {identity}."
@@ -46,7 +46,7 @@ def columns(table: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Text as it may stand in a table of Markdown."""
+    """Text for a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", r"\|")
 
 
@@ -55,7 +55,7 @@ def _command(group: Any) -> Any:
 
 
 def commands(found: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command that does something, by its words."""
+    """Every command that is not a group, by its words."""
     for name, command in sorted((found or _command(app)).commands.items()):
         if hasattr(command, "commands"):
             yield from commands(command, f"{prefix}{name} ")
@@ -64,12 +64,12 @@ def commands(found: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_shared(parameter: Any) -> bool:
-    """Whether it is described once for all commands."""
+    """Whether an option is described once for all commands."""
     return bool(SHARED_OPTIONS & set(parameter.opts))
 
 
 def command(name: str, found: Any) -> str:
-    """What a page says of a command."""
+    """The description of a command."""
     own = [p for p in found.params if not is_shared(p) and p.name != "help"]
     needed = (p for p in own if p.required or p.param_type_name == "argument")
     usage = " ".join(["nerbench", name, *map(placeholder, needed)])
@@ -79,7 +79,7 @@ def command(name: str, found: Any) -> str:
 
 
 def placeholder(argument: Any) -> str:
-    """How an argument, or an option that must be given, stands in the usage line."""
+    """An argument or a required option for the usage line."""
     text = (argument.metavar or argument.name.upper()).strip("[]")
     if argument.param_type_name == "option":
         return f"{argument.opts[0]} {text}"
@@ -97,7 +97,7 @@ def options(parameters: list[Any]) -> str:
 
 
 def sections(model: type[Section]) -> Iterator[type[Section]]:
-    """A section and all that stand in it, each once, in their order."""
+    """A section and its nested sections, each once, in order."""
     seen: dict[type[Section], None] = {}
 
     def visit(one: type[Section]) -> None:
@@ -130,7 +130,7 @@ def keys(model: type[Section]) -> str:
 
 
 def kind(annotation: Any) -> str:
-    """A type as a user would write about it."""
+    """A description of a type for users."""
     arguments = typing.get_args(annotation)
     match typing.get_origin(annotation):
         case typing.Annotated:
@@ -151,7 +151,7 @@ def kind(annotation: Any) -> str:
 
 
 def default(field: FieldInfo) -> str:
-    """The value of a key that is not given."""
+    """The default value of a key."""
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined:
         return "**required**"
@@ -163,7 +163,7 @@ def default(field: FieldInfo) -> str:
 
 
 def refreshed(text: str) -> str:
-    """A page whose generated parts say what is so now; a part that is new follows the last one of its kind."""
+    """A page with its generated parts updated; a new part follows the last one of its kind."""
     now = regions()
     kinds = dict.fromkeys(name.partition(":")[0] for name, _ in REGION.findall(text))
     for kind_ in kinds:

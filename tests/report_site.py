@@ -1,4 +1,4 @@
-"""Results of a few nights, scored for real from predictions of our own making, as reports are made of."""
+"""Results of a few runs for reports, scored from generated predictions."""
 
 import json
 import random
@@ -23,14 +23,14 @@ from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key, read_predictions
 
 EVIL = ("<script>alert(1)</script>", "</script><img/src=x/onerror=alert(1)>", "&lt;b&gt;", "{{7*7}}", "a'b\"c`d")
-"""Words that a careless page would run, or change."""
+"""Words that a careless page would run or change."""
 EVIL_TYPE = "</script><b>T"
 TYPES = ("LOC", "ORG", "PER")
 DOCUMENTS = 24
 SENTENCES = 5
-"""Of each document."""
+"""The number of sentences in each document."""
 REPAIRED = 2
-"""Tags of the second annotation that the report calls repaired."""
+"""The number of tags of the second annotation that are marked as repaired."""
 
 
 def digest(*parts: Any) -> str:
@@ -38,7 +38,7 @@ def digest(*parts: Any) -> str:
 
 
 def corpus(seed: int = 0, documents: int = DOCUMENTS) -> tuple[list[list[str]], list[list[str]]]:
-    """Words and gold tags: names in a frame of other words, some of them evil."""
+    """Words and gold tags: names between other words, some of them hostile."""
     rng = random.Random(seed)
     words, tags = [], []
     for number in range(documents * SENTENCES):
@@ -52,7 +52,7 @@ def corpus(seed: int = 0, documents: int = DOCUMENTS) -> tuple[list[list[str]], 
 
 
 def noisy(tags: Sequence[Sequence[str]], share: float, seed: int = 1) -> list[list[str]]:
-    """Tags of which a share of the sentences lost its first entity, or got another type for it."""
+    """Tags in which a share of the sentences lost its first entity, or has another type for it."""
     rng = random.Random(seed)
     found = []
     for sentence in tags:
@@ -96,7 +96,7 @@ def predict(
     *,
     text: bool = True,
 ) -> Predicted:
-    """Write the predictions of a version of a model; one score a word, lower where it is wrong."""
+    """Write the predictions of a version of a model, with one score per word, lower for wrong tags."""
     lengths = [len(sentence) for sentence in gold]
     sentence = np.repeat(np.arange(len(gold), dtype=np.int32), lengths)
     word, document = np.arange(len(sentence), dtype=np.int32), sentence // SENTENCES
@@ -128,7 +128,7 @@ def predict(
 
 
 def score(run: Run, predicted: Predicted, config: Config) -> None:
-    """Write what a benchmark writes of predictions: `metrics`, `confusion`, `errors`, `calibration`."""
+    """Write the tables that a benchmark derives from predictions: `metrics`, `confusion`, `errors`, `calibration`."""
     repaired = {"n_repaired": REPAIRED if predicted.gold == "second" else 0}
     rows = [row | repaired for row in metric_rows(run, predicted, score_stored(predicted, config))]
     key = f"{predicted.dataset}-{predicted.gold}"
@@ -142,7 +142,7 @@ def score(run: Run, predicted: Predicted, config: Config) -> None:
 
 
 def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> list[dict[str, Any]]:
-    """Write what the gate says."""
+    """Write the rows of the gate."""
     gate = config.gate or GateConfig()
     rows = decide(gate, measure_stored(config, gate.rules, candidate, base))
     write_gate(run, candidate.model, rows)
@@ -150,7 +150,7 @@ def judge(run: Run, config: Config, candidate: Predicted, base: Predicted) -> li
 
 
 def measure(run: Run, model: str, version: int, p50_s: float, *, sweep: bool = False) -> None:
-    """Write speed and memory of a model, one sentence at a time; and of a sweep."""
+    """Write speed and memory of a model for single sentences and for a sweep."""
     known = {"run_id": run.run_id, "artifact_id": digest(model, version), "model": model, "device": "cpu"}
     known |= {"dtype": "fp32", "workload": "inference"}
     cells = [(1, None), *([(b, n) for b in (1, 2, 4, 8) for n in (32, 128)] if sweep else [])]
@@ -169,7 +169,7 @@ def measure(run: Run, model: str, version: int, p50_s: float, *, sweep: bool = F
 
 
 def call(run: Run, versions: Mapping[str, int], value: float) -> None:
-    """Write what functions of the user's own gave: one over every model, and two over none, one of which fails."""
+    """Write values of benchmark functions: one for every model, and two without a model, one of which fails."""
     shared = {**run.columns, "tags": [], "status": "ok", "source": "mine.py@0"}
     evil = shared | {"name": "fails", "parameters": json.dumps({"k": EVIL_TYPE}), "status": "failed", "reason": EVIL[2]}
     write_custom(run, None, [shared | {"name": "answer", "parameters": "{}", "value": 42.0}, evil])
@@ -193,9 +193,9 @@ def record(run: Run, config: Config, **columns: Any) -> None:
 
 
 def two_nights(results: str, **sections: Any) -> Mapping[str, Predicted]:
-    """`good` stays as it is, `<b>worse</b>` gets worse on the second night; a gate holds both to the first night.
+    """`good` does not change, and `<b>worse</b>` is worse in the second run; a gate compares both with the first run.
 
-    Both are scored beside two annotations; of the second night there is a sweep, and another version of torch.
+    Both are scored against two annotations; the second run has a sweep and another version of torch.
     """
     words, gold = corpus()
     second = noisy(gold, 0.04, seed=7)
@@ -216,7 +216,7 @@ def two_nights(results: str, **sections: Any) -> Mapping[str, Predicted]:
             measure(run, model, version, 0.002 if model == "good" else 0.001, sweep=night == 2)
         call(run, {"good": 1, "<b>worse</b>": night}, 0.25 * night)
         record(run, config, torch=f"2.{11 + night}.0", outcome="failed" if night == 2 else "ok")
-    for model in tags:  # the baseline is scored in the run too, as a benchmark does
+    for model in tags:  # the baseline is scored in the run too, as in a benchmark
         base, run = found[f"{model} 1 own"], run_of(results, 2)
         if base.artifact_id != found[f"{model} 2 own"].artifact_id:
             score(run, base, config)

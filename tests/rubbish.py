@@ -1,4 +1,4 @@
-"""Everything that may lie where an object of a store or of a results folder should."""
+"""Invalid content in place of an object in a store or a results folder."""
 
 import io
 import os
@@ -45,7 +45,7 @@ PLACES: dict[str, Callable[[Path], None]] = {
     "device": lambda path: path.symlink_to("/dev/zero"),
 }
 KINDS = (*CONTENTS, *PLACES)
-"""What an object may be replaced by."""
+"""Replacements of an object."""
 NAMES = tuple(
     os.fsdecode(name)
     for name in (
@@ -53,11 +53,11 @@ NAMES = tuple(
         *(b".hidden", b"._apple", b"_low", b"..x", b"latest~", b"%2e%2e", b"CON"),
     )
 )
-"""Beginnings of names that no object of ours has."""
+"""Prefixes of names that no object of nerbench has."""
 
 
 def replace(path: Path, kind: str) -> None:
-    """Let rubbish of a kind lie where a file does."""
+    """Replace a file by invalid content of a kind."""
     old = path.read_bytes()
     path.unlink()
     if kind in CONTENTS:

@@ -1,4 +1,4 @@
-"""An S3 of our own on loopback: a server in a process, and the environment that leads to it."""
+"""An S3 server on loopback for tests: its process, and the environment variables for clients."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _START_S = 60
 
 
 class Server(NamedTuple):
-    """How a server is started; `PORT` stands for its port."""
+    """The command that starts a server; `PORT` stands for its port."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -26,19 +26,19 @@ class Server(NamedTuple):
 
 MOTO = Server(
     (sys.executable, str(Path(__file__).with_name("serial_moto.py")), "PORT"),
-    {"MOTO_S3_DEFAULT_MAX_KEYS": "10"},  # so that every longer listing is one of several pages
+    {"MOTO_S3_DEFAULT_MAX_KEYS": "10"},  # so that every longer listing has several pages
 )
 
 
 def ministack(python: Path) -> Server:
-    """Another server, which compares digests; `python` is of an environment of its own."""
+    """Another server, which checks digests; `python` is the interpreter of its environment."""
     environment = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": "PORT", "LOG_LEVEL": "ERROR"}
     return Server((str(python), "-m", "ministack"), environment)
 
 
 @contextmanager
 def running_s3(server: Server = MOTO) -> Iterator[str]:
-    """The URL of a bucket; meanwhile credentials and endpoint are in the environment, for child processes too."""
+    """The URL of a bucket. Within the context, credentials and endpoint are in the environment of all processes."""
     port = _free_port()
     command = [part.replace("PORT", str(port)) for part in server.command]
     environment = os.environ | {name: value.replace("PORT", str(port)) for name, value in server.environment.items()}

@@ -1,4 +1,4 @@
-"""Results as benchmarks of earlier nights left them: predictions, their headline score and the row of the run."""
+"""Results like those of earlier benchmarks: predictions, their headline score and the row of the run."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def score(
     run: bool = True,
     **environment: Any,
 ) -> Predicted:
-    """What the run `night-3` of 2030-01-03 left of one version of a model; at 5 o'clock it is `night-3-5`."""
+    """Write the results of the run `night-3` of 2030-01-03 for one version of a model; at 5:00, it is `night-3-5`."""
     table = predictions_table(gold, predicted, documents)
     about = {
         "model": model,
@@ -69,7 +69,7 @@ def score(
 def write_run(
     results: str, night: int, benchmark: dict[str, Any], *, hour: int = 0, attempt: int = 0, **environment: Any
 ) -> None:
-    """The row of a night's run, of one attempt."""
+    """Write the row of one attempt of a run."""
     row = _identity(night, hour)
     row |= {"started_at": row["started_at"] + timedelta(minutes=attempt)}
     row |= {"configuration": Config.model_validate({"benchmark": benchmark}).model_dump_json(), **environment}
@@ -77,7 +77,7 @@ def write_run(
 
 
 def end_run(results: str, date: str, **row: Any) -> None:
-    """The row of a run that ended: its `run_id`, `started_at`, and what else is given."""
+    """Write the row of a complete run: `run_id`, `started_at`, and the given columns."""
     required = {one.name: "x" for one in TABLES["runs"].columns if one.type == "string" and not one.nullable}
     write_table(results, "runs", [required | row], date=date, key=table_key(row["run_id"], str(row["started_at"])))
 

@@ -1,8 +1,8 @@
 """moto's S3 server, one write at a time: `python serial_moto.py PORT`.
 
-moto answers each request in a thread of its own. It compares If-None-Match or If-Match first and stores later, without
-a lock between, so that now and then two of several conditional writes succeed: a race that S3 decides. Whoever asks
-whether our writes exclude each other needs a server that excludes them.
+moto answers each request in a separate thread. It compares If-None-Match or If-Match first and stores later, without a
+lock, so that sometimes two of several conditional writes succeed. S3 lets only one succeed, and tests of exclusive
+writes need the same from their server.
 """
 
 import sys
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class OneWriteAtATime:
-    """A WSGI application that answers writes one after another, and reads meanwhile."""
+    """A WSGI application that answers writes one after another, and reads concurrently."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
         self._lock = Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """As of WSGI; moto has stored what it was sent when this returns."""
+        """The WSGI interface. When it returns, moto has stored the data."""
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._application(environ, start_response)
         with self._lock:

@@ -1,4 +1,4 @@
-"""A corpus of six sentences of our own, which a tiny model learns in seconds."""
+"""A corpus of six sentences, which a tiny model learns in seconds."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ TINY = {
 
 
 def write_corpus(path: Path, repeats: int) -> str:
-    """A CoNLL file of our sentences, each repetition a document."""
+    """A CoNLL file of the sentences; each repetition is a document."""
     document = ["-DOCSTART- O\n"]
     for line in SENTENCES:
         words, tags = (part.split() for part in line.split("|"))

@@ -1,7 +1,7 @@
-"""What each kind of store keeps of nerbench's promises by itself, what nerbench adds, and what is missing.
+"""The table of capabilities: what each kind of store provides itself, what nerbench adds, and what is missing.
 
-`docs/reference/stores.md` shows this table, and `tests/artifacts/storage/test_capabilities.py` compares it with what
-the filesystems really do: `pytest -s -k capabilities` prints it.
+`docs/reference/stores.md` shows this table, and `tests/artifacts/storage/test_capabilities.py` compares it with the
+behaviour of the filesystems. `pytest -s -k capabilities` prints it.
 """
 
 from typing import NamedTuple
@@ -12,12 +12,12 @@ ADDED = "nerbench"
 """fsspec's filesystem does not, but nerbench does on top of it."""
 MISSING = "no"
 UNPROBED = "*"
-"""Ends a cell that is taken from the store's documents, because no test here can tell."""
+"""The end of a cell that is taken from the store's documentation, because no test can check it."""
 STORES = ("file", "memory", "s3", "http", "hf")
 
 
 class Capability(NamedTuple):
-    """One promise, and who keeps it: a cell for each of STORES."""
+    """One capability, with a cell for each of STORES."""
 
     name: str
     meaning: str
@@ -73,6 +73,6 @@ TABLE = (
 
 
 def markdown() -> str:
-    """The table as a page shows it."""
+    """The table in Markdown."""
     rows = [f"| {' | '.join(one)} |" for one in TABLE]
     return "\n".join([f"| promise | meaning | {' | '.join(STORES)} |", f"|{' --- |' * (len(STORES) + 2)}", *rows, ""])

@@ -1,4 +1,4 @@
-"""Models to sweep, and the job of a measuring process, for tests."""
+"""Models for sweeps, and the job of a measuring process."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ TINY = "{model_type: bert, num_hidden_layers: 1, hidden_size: 32, num_attention_
 
 
 def tiny() -> Subject:
-    """A configuration alone."""
+    """A model configuration without weights."""
     (subject,) = find_subjects([TINY], "unused")
     return subject
 
 
 def job(subject: Subject, folder: Path | None = None, **changes: Any) -> dict[str, Any]:
-    """What a process is asked for: one cell of 2 × 8, eager fp32 inference."""
+    """The job of a process: one cell of 2 × 8, eager fp32 inference."""
     return {
         "take": "time",
         "folder": str(folder) if folder else None,

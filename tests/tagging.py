@@ -1,4 +1,4 @@
-"""Random tags, and entities by the textbook: what the scoring is compared with."""
+"""Random tags, and entities by the textbook definition, as an oracle for scoring."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ TYPES = ("LOC", "ORG", "PER")
 EVERY_MODE = get_args(Mode)
 Sentences = list[list[str]]
 Found = dict[tuple[int, str], int]
-"""(unit, label) → number, without the zeros."""
+"""Number by (unit, label), without zeros."""
 
 
 class Entity(NamedTuple):
@@ -31,7 +31,7 @@ class Entity(NamedTuple):
 
 
 def random_sentences(seed: int, n: int, *, longest: int = 12) -> tuple[Sentences, Sentences]:
-    """Gold and predictions, any transition in both; predictions keep about two thirds of the gold's tags."""
+    """Gold and predictions with any transition; predictions keep about two thirds of the gold tags."""
     rng = random.Random(seed)
     vocabulary = tag_vocabulary(rng.sample(TYPES, rng.randint(1, 3)))
     weights = [rng.choice([1, 6]), *[1] * (len(vocabulary) - 1)]
@@ -41,7 +41,7 @@ def random_sentences(seed: int, n: int, *, longest: int = 12) -> tuple[Sentences
 
 
 def textbook(sentences: Sentences, mode: str) -> Iterator[Entity]:
-    """Every span of words that reads as one entity and cannot be made longer, straight from the definitions."""
+    """Every maximal span of words that is one entity, by the definitions."""
     for number, tags in enumerate(sentences):
         for start, tag in enumerate(tags):
             kind = tag[2:]
@@ -101,7 +101,7 @@ def one_to_one(possible: Sequence[A]) -> Iterator[list[A]]:
 
 
 def cut(tagged: TaggedWords, firsts: Sequence[int]) -> list[TaggedWords]:
-    """The same words in parts that begin at these sentences, besides the first."""
+    """The same words in parts that begin at the first and at these sentences."""
     bounds = [0, *np.searchsorted(tagged.sentence, sorted(firsts)).tolist(), len(tagged.gold)]
     return [
         replace(

@@ -1,4 +1,4 @@
-"""Guards on what we borrow: an upgrade that changes it fails here, by name."""
+"""Checks undocumented names of other packages: an upgrade that changes one fails here by name."""
 
 import ast
 import importlib
@@ -14,13 +14,13 @@ from borrowed import BORROWED, INTERNAL, Borrowed
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("artifacts", "deployments", "flows", "nerbench", "tasks")
 DOCUMENTED = {"_asdict", "_exit", "_fields", "_make", "_replace"}
-"""Of named tuples and of os: public in spite of their names."""
+"""Public names of named tuples and os that look private."""
 REFLECTION = {"delattr", "getattr", "hasattr", "setattr"}
 TREES = {path: ast.parse(path.read_text()) for folder in OURS for path in sorted((ROOT / folder).rglob("*.py"))}
 
 
 def resolve(name: str) -> Any:
-    """What a dotted name means; raises ImportError or AttributeError."""
+    """The object with a dotted name. Raises ImportError or AttributeError."""
     parts = name.split(".")
     found = importlib.import_module(parts[0])
     for end, part in enumerate(parts[1:], start=2):
@@ -32,20 +32,20 @@ def resolve(name: str) -> Any:
 
 
 def taken(borrowed: Any) -> str:
-    """The names of its parameters, or its schema."""
+    """The names of the parameters, or the schema."""
     if schema := getattr(getattr(borrowed, "default", None), "_schema", None):
         return str(schema)
     return " ".join(inspect.signature(borrowed).parameters)
 
 
 @pytest.mark.parametrize("borrowed", BORROWED, ids=lambda borrowed: borrowed.name)
-def test_it_exists_and_takes_what_we_rely_on(borrowed: Borrowed) -> None:
+def test_borrowed_names_exist_with_their_parameters(borrowed: Borrowed) -> None:
     found = resolve(borrowed.name)
     assert borrowed.takes is None or taken(found) == borrowed.takes
 
 
 def test_the_runner_asks_for_a_starter_of_each_run() -> None:
-    """What `flows/serve.py` replaces is an attribute of an instance, which no signature shows."""
+    """`flows/serve.py` replaces an attribute of an instance, which no signature shows."""
     source = inspect.getsource(resolve("prefect.runner._scheduled_run_poller.ScheduledRunPoller"))
     assert "self._resolve_starter = resolve_starter" in source
     assert "self._resolve_starter(flow_run)" in source
@@ -56,7 +56,7 @@ def is_private(name: str) -> bool:
 
 
 def defined_in(trees: "list[ast.Module]") -> set[str]:
-    """The names that code defines, attributes included."""
+    """The names that code defines, including attributes."""
     names = set()
     for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
@@ -71,7 +71,7 @@ OWN_NAMES = defined_in([*TREES.values()]) - DOCUMENTED
 
 
 def foreign_names(tree: ast.Module) -> dict[str, str]:
-    """What the names mean in full that a file imports from other packages; the standard library is none."""
+    """Full names of the imports of a file from other packages, without the standard library."""
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -83,9 +83,9 @@ def foreign_names(tree: ast.Module) -> dict[str, str]:
 
 
 def uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
-    """What a file borrows: full names of imports and overrides; `._name` of private attributes, whose owner is unknown.
+    """Borrowed names of a file: full names of imports and overrides; `._name` for private attributes of unknown owners.
 
-    An attribute that our code defines too (`ours`) is taken for ours.
+    An attribute that nerbench also defines (`ours`) is not borrowed.
     """
     foreign = foreign_names(tree)
     yield from (
@@ -107,7 +107,7 @@ def uses(tree: ast.Module, ours: set[str]) -> Iterator[str]:
 
 
 def overrides(node: ast.ClassDef, base: ast.expr, foreign: dict[str, str]) -> Iterator[str]:
-    """The methods of a foreign base that a class defines anew. Pydantic's models are made to be subclassed."""
+    """The methods of a foreign base that a class overrides. Pydantic's models do not count."""
     first, _, rest = ast.unparse(base).partition(".")
     if first not in foreign or foreign[first].startswith("pydantic."):
         return
@@ -125,16 +125,16 @@ def unlisted(tree: ast.Module, ours: set[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("path", TREES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_whatever_a_file_borrows_is_listed(path: Path) -> None:
+def test_borrowed_names_are_listed(path: Path) -> None:
     assert unlisted(TREES[path], OWN_NAMES) == []
 
 
-def test_the_list_holds_nothing_that_is_no_longer_used() -> None:
+def test_listed_names_are_used() -> None:
     text = "\n".join(path.read_text() for path in TREES)
     assert [one.name for one in BORROWED if one.name.rpartition(".")[2] not in text] == []
 
 
-def test_the_scan_would_notice() -> None:
+def test_the_scan_finds_borrowed_names() -> None:
     code = """
 import torch
 from prefect._internal import concurrency

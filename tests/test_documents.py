@@ -1,7 +1,7 @@
-"""What the documents say is there: commands, options, keys, columns, files and make's targets.
+"""Commands, options, keys, columns, files and make targets in the documents exist.
 
-After a change of a command, a configuration key or a column, `UPDATE_DOCS=1 pytest tests/test_documents.py` writes the
-pages of `docs/` anew.
+After a change of a command, a configuration key or a column, `UPDATE_DOCS=1 pytest tests/test_documents.py` updates the
+pages of `docs/`.
 """
 
 import os
@@ -35,7 +35,7 @@ def shell_lines(text: str) -> list[str]:
 
 
 def nerbench_commands(text: str) -> Iterator[list[str]]:
-    """The arguments of every `nerbench` that a document runs or mentions, with whatever is set before it."""
+    """The arguments of every `nerbench` that a document runs or mentions, also after variable assignments."""
     for line in [*shell_lines(text), *INLINE.findall(text)]:
         words = shlex.split(re.sub(r"(^|\s)#.*", "", line.replace("…", "")))
         for number, word in enumerate(words):
@@ -45,7 +45,7 @@ def nerbench_commands(text: str) -> Iterator[list[str]]:
 
 
 def parse(arguments: list[str]) -> None:
-    """Read a command line as `nerbench` does, without running it; raises LookupError or typer's usage errors."""
+    """Parse a command line like `nerbench`, without running it. Raises LookupError or typer's usage errors."""
     command: Any = typer.main.get_command(app)
     arguments = [argument for argument in arguments if argument != "--help"]
     while arguments and (known := getattr(command, "commands", None)):
@@ -61,7 +61,7 @@ def documents() -> list[Path]:
 
 
 def commands() -> list[str]:
-    """Of all documents but the changelog, which names commands without their arguments."""
+    """The commands in all documents except the changelog, which names commands without their arguments."""
     pages = [path for path in documents() if path.name != "CHANGELOG.md"]
     return sorted({shlex.join(found) for path in pages for found in nerbench_commands(path.read_text())})
 
@@ -72,7 +72,7 @@ def test_a_command_of_the_documents_exists_with_its_options(command: str) -> Non
 
 
 @pytest.mark.parametrize("wrong", ["bench", "run --fast", "artifacts list", "artifacts show", "results show --run"])
-def test_a_command_that_does_not_exist_would_be_noticed(wrong: str) -> None:
+def test_unknown_commands_are_noticed(wrong: str) -> None:
     with pytest.raises(Exception, match=r"(?i)no such|missing|requires"):
         parse(shlex.split(wrong))
 
@@ -97,7 +97,7 @@ def test_the_files_that_documents_name_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_reference_pages_describe_what_there_is(path: Path) -> None:
+def test_reference_pages_are_current(path: Path) -> None:
     text = path.read_text()
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(text := reference.refreshed(text))
@@ -110,12 +110,12 @@ def test_every_command_option_key_and_column_is_on_some_page() -> None:
 
 
 def links(text: str) -> list[tuple[str, str]]:
-    """The file and the anchor of every link that stays in the repository."""
+    """The file and the anchor of every link within the repository."""
     return LINK.findall(CODE.sub("", text))
 
 
 def anchors(text: str) -> set[str]:
-    """The names that headings get, as GitHub and mkdocs.yml make them."""
+    """The anchors of headings, as GitHub and mkdocs.yml generate them."""
     headings = re.findall(r"^#+ (.+)$", CODE_BLOCK.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
 
@@ -127,7 +127,7 @@ def test_a_link_to_a_missing_heading_would_be_noticed() -> None:
     assert anchors(page) == {"scores", "the-gate-in-short"}
 
 
-def test_pages_link_only_to_what_the_site_contains() -> None:
+def test_pages_link_only_within_the_site() -> None:
     """`mkdocs build --strict` refuses links that leave `docs/`."""
     outside = {
         f"{path.name}: {target}"
@@ -146,7 +146,7 @@ def test_every_page_is_on_the_first_page_and_in_the_menu() -> None:
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
-def test_links_between_documents_lead_somewhere(path: Path) -> None:
+def test_links_between_documents_have_a_target(path: Path) -> None:
     for target, anchor in links(path.read_text()):
         found = path.parent / target if target else path
         assert found.exists(), target
@@ -160,7 +160,7 @@ def test_whole_configurations_of_the_documents_are_valid() -> None:
         Config.model_validate(yaml.safe_load(block))
 
 
-def test_nothing_is_offered_without_a_word_about_it() -> None:
+def test_every_command_option_and_key_has_a_description() -> None:
     for name, command in reference.commands():
         assert command.help, name
         assert all(p.help for p in command.params), f"{name}: {[p.name for p in command.params if not p.help]}"

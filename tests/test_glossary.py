@@ -53,7 +53,7 @@ def functions() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("names", [options, columns])
-def test_users_type_the_terms_of_the_field(names: type[Iterator[str]]) -> None:
+def test_options_use_the_terms_of_the_field(names: type[Iterator[str]]) -> None:
     assert found(names(), TERMS) == {}
 
 

@@ -1,4 +1,4 @@
-"""Imports point one way: deployments → flows → tasks.prefect_tasks → (tasks.*, artifacts), all below `nerbench`."""
+"""Imports have one direction: deployments → flows → tasks.prefect_tasks → (tasks.*, artifacts), below `nerbench`."""
 
 import ast
 import subprocess
@@ -17,7 +17,7 @@ def files(package: str) -> list[Path]:
 
 
 def imported(path: Path) -> set[str]:
-    """Every module that a file imports anywhere in it, dotted."""
+    """The dotted name of every module that a file imports, also inside of functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -29,7 +29,7 @@ def imported(path: Path) -> set[str]:
 
 
 def roots(path: Path) -> set[str]:
-    """What a file imports from: our folders by their own name, everything else by its package."""
+    """The top-level folder of each import of nerbench, and the package of every other import."""
     return {name.removeprefix("nerbench.").partition(".")[0] for name in imported(path)}
 
 
@@ -64,7 +64,7 @@ ROOMS = (
     "runs environment child_process progress metrics statistics config data inference doctor scoring training results "
     "inspection predicting as_task analysis comparison publishing measuring audit report prefect_tasks"
 ).split()
-"""Folders and modules at the top of `tasks/`, each after all that it imports."""
+"""Folders and modules at the top of `tasks/`, each after those that it imports."""
 LONGEST_FILE = 400
 
 
@@ -74,13 +74,13 @@ def module(path: Path) -> str:
 
 
 def graph() -> dict[str, set[str]]:
-    """Which modules each module imports anywhere, in functions and for type checks too."""
+    """The modules that each module imports, also in functions and for type checks."""
     paths = {module(path): path for folder in ("artifacts", "flows", "tasks", "deployments") for path in files(folder)}
     return {name: (imported(path) & {*paths}) - {name} for name, path in paths.items()}
 
 
 def room(name: str) -> str:
-    """The folder of a module below its top-level folder, or the module itself where it lies in none."""
+    """The folder of a module below its top-level folder, or the module itself if it is in none."""
     return ".".join(name.split(".")[1:3])
 
 
@@ -92,7 +92,7 @@ def rooms(modules: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def circle(imports: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a circle; empty if none do."""
+    """Modules that import each other in a circle; empty if there is none."""
     try:
         TopologicalSorter(imports).prepare()
     except CycleError as error:

@@ -1,4 +1,4 @@
-"""The queries of `docs/reference/tables.md` give the right numbers in three readers that do not know nerbench."""
+"""The queries of `docs/reference/tables.md` give the correct numbers in three readers without nerbench."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def rows(night: str, model: str) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Two nights of two models, the first file from a version without some of the columns."""
+    """Two runs of two models; the first file is from a version without some of the columns."""
     monkeypatch.chdir(tmp_path)
     for night in NIGHTS:
         for model in "ab":
@@ -59,7 +59,7 @@ def expected(results: str) -> list[tuple[str, str, float]]:
 
 
 def answered(query: str) -> tuple[list[tuple[str, str, float]], set[str]]:
-    """What a query leaves in `f1`, and the columns of `metrics`."""
+    """The value of `f1` after a query, and the columns of `metrics`."""
     names: dict[str, Any] = {}
     exec(query, names)
     f1, metrics = names["f1"], names["metrics"]

@@ -1,4 +1,4 @@
-"""The files around the code parse, name what exists, and agree on the version."""
+"""The files around the code are valid, name existing things, and have the same version."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def test_the_file_is_a_mapping(path: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_calls_what_exists(workflow: Path) -> None:
+def test_workflows_call_existing_targets(workflow: Path) -> None:
     runs = "\n".join(step["run"] for step in steps(workflow) if "run" in step)
     matrices = [job.get("strategy", {}).get("matrix", {}) for job in load(workflow)["jobs"].values()]
     named = {target for matrix in matrices for target in matrix.get("target", ())}
@@ -47,7 +47,7 @@ def test_a_workflow_calls_what_exists(workflow: Path) -> None:
         assert (ROOT / script).stat().st_mode & 0o100, script
 
 
-def test_ci_runs_what_ci_runs_here() -> None:
+def test_the_workflow_runs_the_local_ci_script() -> None:
     assert ".ci/run" in [step.get("run") for step in steps(ROOT / ".github/workflows/ci.yml")]
 
 

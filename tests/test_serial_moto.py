@@ -1,4 +1,4 @@
-"""The S3 server of the tests decides races as S3 does: of conditional writes of one key, one succeeds."""
+"""The S3 server of the tests decides races like S3: one of several conditional writes of a key succeeds."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from s3_server import BUCKET, Server, running_s3
 WRITERS, RACES = 8, 150
 SERVER = Path(__file__).with_name("serial_moto.py")
 OFTEN = "import runpy, sys; sys.setswitchinterval(1e-5); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-"""Its threads take turns so often that moto by itself lets two writers win one of about 40 races."""
+"""The switch interval of threads with which plain moto lets two writers win about one of 40 races."""
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request"}
 
 

@@ -1,4 +1,4 @@
-"""Readers of Parquet that do not know nerbench open the folder of each table at their defaults."""
+"""Readers of Parquet without nerbench open the folder of each table with their defaults."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta

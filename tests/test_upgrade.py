@@ -1,8 +1,8 @@
-"""What nerbench made at c32070f, with its tables in schema 1, is read by the version of today.
+"""The current version reads the files of nerbench at c32070f, with tables in schema 1.
 
-`data/c32070f.tar.xz` holds a configuration, a corpus, a store and results of that commit: `nerbench run` on one day,
-`nerbench benchmark` on two more and `nerbench speed`. The first day is compacted, the second is so within the time of
-grace, and the third is not.
+`data/c32070f.tar.xz` contains a configuration, a corpus, a store and results of that commit: `nerbench run` on one day,
+`nerbench benchmark` on two more and `nerbench speed`. The first day is compacted, the second is compacted within the
+grace period, and the third is not compacted.
 """
 
 import logging
@@ -53,7 +53,7 @@ def results(old: Path) -> str:
 
 
 def as_written(old: Path, table: str) -> list[dict[str, Any]]:
-    """The rows in schema 1, as another reader finds them."""
+    """The rows in schema 1, by another reader."""
     files = sorted((old / "results" / table).glob("schema=1/date=*/*.parquet"))
     return [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
 
@@ -62,7 +62,7 @@ def in_order(rows: pa.Table) -> list[str]:
     return sorted(map(str, rows.to_pylist()))
 
 
-def test_the_configuration_is_read_with_one_warning_for_each_old_key(
+def test_the_configuration_is_read_with_one_warning_per_deprecated_key(
     old: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_deprecated.cache_clear()
@@ -81,7 +81,7 @@ def test_the_configuration_is_read_with_one_warning_for_each_old_key(
     assert {message.split(" ")[0] for message in said} == {"benchmark.precision", "speed.precisions", "gate.strict"}
 
 
-def test_the_store_is_whole(old: Path) -> None:
+def test_the_store_is_complete(old: Path) -> None:
     store = Store(str(old / "store"))
     found = {one.name: sorted(one.aliases) for one in store.list()}
     assert found == {name: ["champion", "latest"] for name in ("tiny-seed0", "tiny-seed1")}
@@ -94,7 +94,7 @@ def test_a_table_is_read_in_schema_2(old: Path, results: str, table: str) -> Non
     assert rows.column_names == schema(table).names
     assert rows.num_rows == len(before) > 0
     assert all(rows[field.name].null_count == 0 for field in schema(table) if not field.nullable)
-    identity = (*TABLES[table].identity, *(["label"] if table == "gate" else []))  # rules had no number then
+    identity = (*TABLES[table].identity, *(["label"] if table == "gate" else []))  # rules had no number in schema 1
     identities = Counter(tuple(row[name] for name in identity) for row in rows.to_pylist())
     assert set(identities.values()) == {1}
     renamed = {"precision": "dtype", "undisturbed_s": "min_latency_s", "foreign_cores": "background_cores"}
@@ -104,7 +104,7 @@ def test_a_table_is_read_in_schema_2(old: Path, results: str, table: str) -> Non
             assert Counter(map(str, rows[name].to_pylist())) == Counter(str(row[column]) for row in before), column
 
 
-def test_what_is_new_in_schema_2_is_derived(old: Path, results: str) -> None:
+def test_new_columns_of_schema_2_are_derived(old: Path, results: str) -> None:
     metrics = read_results(results, "metrics").to_pylist()
     assert Counter(row["run_date"] for row in metrics) == dict.fromkeys(DAYS, len(metrics) // 3)
     assert {(row["aggregation"], row["n_models"]) for row in metrics} == {("model", None), ("seed_mean", 2)}
@@ -159,7 +159,7 @@ def test_compaction_writes_schema_2(old: Path, results: str, table: str) -> None
         assert sorted(set(plain["run_date"])) == sorted(set(before["run_date"].to_pylist()))
 
 
-def test_compaction_keeps_where_the_rows_of_a_file_are(old: Path, results: str) -> None:
+def test_compaction_keeps_the_positions_of_rows(old: Path, results: str) -> None:
     keys = [
         file.stem
         for file in sorted((old / "results/metrics/schema=1").rglob("*.parquet"))
@@ -213,7 +213,7 @@ def test_stored_predictions_are_scored_again(results: str) -> None:
 
 
 def test_cached_evaluations_still_hit(old: Path, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the machine, and with the versions, of the old results."""
+    """With the machine and the versions of the old results."""
     monkeypatch.setattr(evaluation_key, "version", VERSIONS.__getitem__)
     hardware = Processor(HARDWARE["cpu_capability"], int(HARDWARE["threads"]))
     monkeypatch.setattr(evaluation_key, "device_name", lambda device: HARDWARE["device"])
@@ -235,7 +235,7 @@ def test_the_results_are_exported_in_schema_2(old: Path, results: str) -> None:
     assert set(rows) == set(WRITTEN)
 
 
-def test_an_old_deployment_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_deployment_gets_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.flows import load_flow_from_entrypoint
 
     monkeypatch.syspath_prepend(str(ROOT))

@@ -1,4 +1,4 @@
-"""Random token classifiers of a few thousand numbers, one for each architecture that is met in the wild."""
+"""Random token classifiers of a few thousand parameters, one for each common architecture."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ NAMES = tuple(_OPTIONS)
 
 
 def save_architecture(folder: Path, name: str, *, seed: int = 0) -> Path:
-    """A random model of the transformers class family `name`, whose labels vary with the context."""
+    """A random model of the transformers family `name`, whose labels depend on the context."""
     tokenizer = train_tokenizer(SENTENCES, VOCABULARY, POSITIONS)
     config = getattr(transformers, f"{name}Config")(
         vocab_size=len(tokenizer),

@@ -1,4 +1,4 @@
-"""Token classifiers of a few thousand numbers, made in a moment, and the words that they know."""
+"""Token classifiers of a few thousand parameters, and their words."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ SENTENCES = [
 ]
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 VOCABULARY = 130
-"""Small enough that words have several pieces."""
+"""A vocabulary so small that words have several tokens."""
 WORDS = sorted({word for sentence in SENTENCES for word in sentence})
 
 
 def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, positions: int = 64) -> Path:
-    """A random BERT whose labels vary with every word of the context."""
+    """A random BERT whose labels depend on every word of the context."""
     tokenizer = train_tokenizer(SENTENCES, VOCABULARY, positions)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -46,14 +46,14 @@ def save_bert(folder: Path, *, seed: int = 0, labels: Sequence[str] = LABELS, po
 
 
 def save_masked(folder: Path) -> Path:
-    """A random BERT as pretraining leaves it: with the head of a masked language model, and without a pooler."""
+    """A random BERT after pretraining: with the head of a masked language model, and without a pooler."""
     tokenizer = train_tokenizer(SENTENCES, VOCABULARY, 64)
     config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, intermediate_size=64, **_shape(LABELS))
     return _save(BertForMaskedLM(config), tokenizer, folder)
 
 
 def let_tokenizer_panic(folder: Path, pattern: str) -> Path:
-    """Split words by a pattern; at one that backtracks for ever, the tokenizer panics."""
+    """Split words by a pattern; the tokenizer panics at a pattern that backtracks without end."""
     saved = json.loads((folder / "tokenizer.json").read_text())
     regex = {"Regex": pattern}
     saved["pre_tokenizer"] = {"type": "Split", "pattern": regex, "behavior": "Isolated", "invert": False}
@@ -62,7 +62,7 @@ def let_tokenizer_panic(folder: Path, pattern: str) -> Path:
 
 
 def save_bag(folder: Path, label_of: Callable[[int], int], *, positions: int = 512) -> Path:
-    """A BERT that gives the piece `id` the label `label_of(id)`, whatever stands around it."""
+    """A BERT that predicts the label `label_of(id)` for the token `id`, independent of the context."""
     tokenizer = train_tokenizer(SENTENCES, VOCABULARY, positions)
     config = BertConfig(
         vocab_size=len(tokenizer), max_position_embeddings=positions, intermediate_size=8, **_shape(LABELS)
@@ -79,7 +79,7 @@ def save_bag(folder: Path, label_of: Callable[[int], int], *, positions: int = 5
 
 
 def save_roberta(folder: Path, *, positions: int = 34, padding: int = 1) -> Path:
-    """A random RoBERTa with a byte-level BPE tokenizer that adds no space before words, as it was saved."""
+    """A random RoBERTa with a byte-level BPE tokenizer that was saved without `add_prefix_space`."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()

@@ -1,4 +1,4 @@
-"""Adapters of a few lines that tests write, and run in real processes."""
+"""Short adapters that tests write and run in real processes."""
 
 import textwrap
 from pathlib import Path
@@ -10,7 +10,7 @@ CAPITALS = """
 for words in sentences:
     yield ["B-PER" if word[:1].isupper() else "O" for word in words]
 """
-"""Every capitalised word is a person."""
+"""A tagger for which every capitalised word is a person."""
 
 
 def write_adapter(folder: Path, predict: str = CAPITALS, *, init: str = "pass", options: str = "") -> str:
@@ -26,6 +26,6 @@ def write_adapter(folder: Path, predict: str = CAPITALS, *, init: str = "pass", 
 
 
 def tiny_tagger(folder: Path, predict: str = CAPITALS, *, init: str = "pass", **config: Any) -> TaggerConfig:
-    """The configuration of such an adapter."""
+    """The configuration of this adapter."""
     adapter = write_adapter(folder, predict, init=init, options=", **options")
     return TaggerConfig.model_validate({"name": "mine", "tagger": adapter, **config})

@@ -1,9 +1,10 @@
-"""Simulated comparisons of two equally good models, by what the gate says of them.
+"""Simulates comparisons of two equally good models, and the verdicts of the gate.
 
-Documents hold a log-normal number of entities (σ = 0.85, as CoNLLpp's), their sentences 1.7 on average. In the accuracy
-of the models, documents differ: of two entities of one document, whether each is found has the correlation ρ. The
-documents that are hard are others for each model, so that the difference varies as much between documents as it can.
-Of the missed entities 60 % have a wrong prediction in their place; other wrong ones are as many as 40 % of the missed.
+Documents contain a log-normal number of entities (σ = 0.85, like CoNLLpp), with 1.7 entities per sentence on average.
+The accuracy of a model differs between documents: the outcomes of two entities in a document have the correlation ρ.
+Each model has different hard documents, which maximises the variance of the difference between documents. Of the
+missed entities, 60 % have a wrong prediction in their place; the number of other wrong predictions is 40 % of the
+number of missed entities.
 """
 
 from typing import NamedTuple
@@ -19,11 +20,11 @@ from nerbench.tasks.statistics.verdicts import Verdict, exceeds
 AT_ONCE = 40
 SIGMA, IN_SENTENCE = 0.85, 0.7
 TYPES = 3
-"""Of entities; a gate with several rules has one on each after the overall one."""
+"""Entity types; a gate with several rules has the overall rule and one rule per type."""
 
 
 class Cell(NamedTuple):
-    """What is simulated."""
+    """The parameters of a simulation."""
 
     documents: int
     entities: int
@@ -31,14 +32,14 @@ class Cell(NamedTuple):
     correlation: float
     rules: int = 1
     shared: float = 0.0
-    """Share of the entities on which both models do the same."""
+    """Share of the entities on which both models have the same outcome."""
     margin: float = 0.005
     resamples: int = 300
     permutations: int = 399
 
 
 class Rates(NamedTuple):
-    """Shares of the comparisons of which a rule …"""
+    """Shares of the comparisons in which a rule …"""
 
     regression: float
     """is a `regression`"""
@@ -47,7 +48,7 @@ class Rates(NamedTuple):
     passed: float
     """(all of them) passes or is an improvement"""
     failed: float
-    """lets the run fail, by the default of `on_undecided`"""
+    """fails the run, with the default of `on_undecided`"""
 
 
 def simulate(cell: Cell, n: int) -> Rates:
@@ -116,7 +117,7 @@ def _model(rng: np.random.Generator, cell: Cell, document: np.ndarray, gold: np.
 def _measured(
     cell: Cell, document: np.ndarray, gold: np.ndarray, models: list[np.ndarray], types: list[int], seed: int
 ) -> list[dict[str, object]]:
-    """What `decided` needs of one rule, by the unit that `deltas` would choose."""
+    """The input of `decided` for one rule, by the unit that `deltas` would choose."""
     n_gold = gold[:, types].sum(1)
     per_document = np.bincount(document, n_gold)
     counts = [one[:, types].sum(1) for one in models]

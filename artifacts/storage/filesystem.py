@@ -21,7 +21,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.storage.paths import relative_path, temporary_name, write_whole
 
 MAX_VALUES = 1 << 18
-"""Of a JSON record. Each value takes hundreds of bytes while it is validated."""
+"""Limits of a JSON record. Each value takes hundreds of bytes during validation."""
 FRESH = timedelta(hours=1)
 """An upload that finds its file older than this renews it, so that garbage collection treats it as new."""
 ProgressCallback = Callable[[int], None]

@@ -77,7 +77,7 @@ class Compaction(Record):
     live: str
     """The packed file, in the folder of the manifest."""
     sha256: Digest
-    """Of the packed file."""
+    """The digest of the packed file."""
     replaced: tuple[Replaced, ...]
     """The small files in the order of their rows, which together make up all rows of the packed file."""
 

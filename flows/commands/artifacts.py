@@ -138,6 +138,9 @@ Source = Annotated[
 First = Annotated[str, typer.Argument(metavar="A", help="The first model.")]
 Second = Annotated[str, typer.Argument(metavar="B", help="The second model.")]
 All = Annotated[bool, typer.Option("--all", help="Show every key of the manifest, and the digests of the files.")]
+PublicKey = Annotated[
+    Path | None, typer.Option("--key", metavar="FILE", help="Also require a signature by this public key, a PEM file.")
+]
 Lineage = Annotated[
     bool, typer.Option("--lineage", help="Show the model's ancestors: the model it was trained from, and so on.")
 ]
@@ -251,11 +254,12 @@ def _show_lineage(ref: "ArtifactRef", store: str, json: bool) -> None:
 
 @app.command()
 @configured()
-def verify(config: "Config", reference: Reference, json: Json = False) -> None:
-    """Read every stored byte of an artifact and compare digests. The exit status is 1 if a digest differs."""
+def verify(config: "Config", reference: Reference, *, key: PublicKey = None, json: Json = False) -> None:
+    """Read every stored byte of an artifact and compare digests. The exit status is 1 if a digest differs, or if the
+    artifact is not signed with the `--key`."""
     from nerbench.artifacts.references import verify as verify_all
 
-    found = verify_all(reference, config.store)
+    found = verify_all(reference, config.store, key)
     for verification in found:
         if json:
             print_json(verification.model_dump(mode="json"))

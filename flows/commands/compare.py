@@ -20,6 +20,15 @@ Row = dict[str, Any]
 OVERALL = "overall"
 SLICES = ("all", "seen", "unseen")
 """Slices in the printed table, in order."""
+COSTS = {
+    "p50_s": ("ms a sentence, one by one (median)", 1e3),
+    "words_per_s": ("words per second, one by one", 1.0),
+    "batch_words_per_s": ("words per second, together", 1.0),
+    "load_s": ("seconds to load", 1.0),
+    "peak_bytes": ("memory above baseline, MB", 1e-6),
+    "cost_per_million_words": ("price of a million words", 1.0),
+}
+"""The label of each quantity of `tasks/comparison/costs.py`, and the factor that converts it to the label's unit."""
 _DIGEST = re.compile("[0-9a-f]{40,64}")
 
 Side = "A stored model: REF for its newest run, REF#RUN_ID or REF#DATE for an earlier run."
@@ -87,6 +96,9 @@ def show(found: "Comparison", shown: int) -> None:
         shown_rows = map(_delta, sorted(filter(_is_shown, rows), key=_order))
         print_table(shown_rows, title=title, optional=("entities", "base", "candidate", "p"))
         _show_flips(one, shown)
+    if found.costs:
+        echo()
+        print_table(map(_cost, found.costs), title="cost")
     if found.environment:
         echo("\nenvironments differ")
     for name, pair in found.environment.items():
@@ -138,6 +150,13 @@ def _delta(row: Row) -> dict[str, Any]:
         "p": "" if row["p_adjusted"] is None else f"{row['p_adjusted']:.4f}",
         "entities": row["support"],
     }
+
+
+def _cost(row: Row) -> dict[str, Any]:
+    name, factor = COSTS[row["quantity"]]
+    values = {side: None if row[side] is None else f"{factor * row[side]:,.4g}" for side in ("base", "candidate")}
+    base, candidate = row["base"], row["candidate"]
+    return {"": name, **values, "ratio": f"{candidate / base:.2f}" if base and candidate is not None else ""}
 
 
 def _show_flips(one: "FlippedOn", shown: int) -> None:

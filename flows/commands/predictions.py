@@ -18,7 +18,7 @@ app = typer.Typer(help="Import predictions that were made elsewhere, or by the v
 
 
 class Format(StrEnum):
-    """What a file of predictions can be."""
+    """The formats of a file of predictions."""
 
     conll = "conll"
     parquet = "parquet"
@@ -95,7 +95,7 @@ def import_file(  # noqa: PLR0913 - one parameter an option
 
 @app.command()
 @configured("datasets")
-def vote(
+def ensemble(
     config: "Config", references: References, *, model: Model, dataset: Dataset = None, json: Json = False
 ) -> None:
     """Store the vote of several models as a model for `benchmark`, `compare`, gates and reports.
@@ -106,7 +106,7 @@ def vote(
     from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.store import Store
     from nerbench.tasks.comparison.agreement import find_predictions
-    from nerbench.tasks.comparison.voting import import_vote
+    from nerbench.tasks.comparison.ensembles import import_ensemble
     from nerbench.tasks.data.corpus import load_splits
     from nerbench.tasks.data.demo import prepare_demo
 
@@ -116,7 +116,7 @@ def vote(
     chosen = _dataset(config, dataset)
     predicted = find_predictions(references, config, chosen.name, None)
     corpus = load_splits(chosen)[predicted[0].split]
-    _finish(config, corpus, import_vote(predicted, model, corpus, Store(config.store), config.results), json)
+    _finish(config, corpus, import_ensemble(predicted, model, corpus, Store(config.store), config.results), json)
 
 
 def _finish(config: "Config", corpus: "Corpus", found: "Imported", json: bool) -> None:

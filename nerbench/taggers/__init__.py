@@ -1,6 +1,6 @@
 """Taggers that nerbench does not train: the protocol of an adapter, and adapters of common libraries and services.
 
-An adapter is named in the configuration (`tagger: file.py:Class`) and made in a process of its own from `options`, as
+An adapter is named in the configuration (`tagger: file.py:Class`) and created in a separate process from `options`, as
 `Class(**options)`. Adapters import their own package only, never nerbench.
 """
 
@@ -12,7 +12,7 @@ Span = tuple[int, int, str, float | None]
 
 
 class Tagger(Protocol):
-    """What an adapter is. The words of every sentence are given, and are not to be divided in another way.
+    """The protocol of an adapter. The words of every sentence are given; an adapter must not split them differently.
 
     Attributes that an adapter may have:
         labels (Sequence[str]): all tags, or all entity types, that it can give; others are then an error.

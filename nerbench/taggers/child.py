@@ -1,4 +1,4 @@
-"""Runs one tagger in a process of its own. Needs Python 3.9 or later and its standard library, and nothing of nerbench.
+"""Runs one tagger in a separate process. Needs Python 3.9 or later and its standard library, and nothing of nerbench.
 
 nerbench starts this file by its path, perhaps with another interpreter, and writes requests to its standard input. The
 replies go to a copy of the descriptor that was standard output. What libraries print goes to standard error.

@@ -61,7 +61,7 @@ class Http:
             yield from results
 
     def ask(self, part: Sequence[Sequence[str]]) -> tuple[Any, dict[str, int]]:
-        """The results of one call, and what is to be counted of it."""
+        """The results of one call, and its counts."""
         reply, counts = self.post({"sentences": part})
         return reply["results"], counts
 

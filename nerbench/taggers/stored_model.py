@@ -1,4 +1,4 @@
-"""A model of nerbench in a process of its own, to be measured as other taggers are, perhaps with other versions.
+"""A model of nerbench in a separate process, for measurements like those of other taggers, or with other versions.
 
 Options: `folder`; `device`; `dtype`; `max_length`.
 """

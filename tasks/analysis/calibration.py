@@ -17,7 +17,7 @@ the one doubtful word.
   of the share of wrong ones among those with at least the same confidence.
 
 Entities with the same confidence are never separated: they share a bin, and are kept or left out together. The best
-value of all numbers is 0. Only predicted entities count: no number covers the confidence that a missed entity is none.
+value of all numbers is 0. Only predicted entities count: no number covers the confidence in missed entities.
 """
 
 from collections.abc import Callable, Iterable

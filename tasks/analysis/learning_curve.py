@@ -81,7 +81,7 @@ def learning_curves(config: Config, curved: Config, metrics: Iterable[Row], conf
 
 
 def slope(gains: Sequence[float], confidence: float) -> Row:
-    """The mean of the gains per doubling, one per seed, with its t interval; None where there are too few.
+    """The mean of the gains per doubling, one per seed, with its t interval; None if there are too few.
 
     A seed chooses the training data, of which the smaller share is a part of the larger one, and the initial weights.
     The interval is about both, and not about the choice of the test split.

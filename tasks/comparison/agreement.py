@@ -98,7 +98,7 @@ def _read(file: PredictionsFile, types: tuple[str, ...]) -> dict[str, Any]:
 
 
 class Agreement(NamedTuple):
-    """Numbers in 0…1; None where undefined."""
+    """Numbers in 0…1; None if undefined."""
 
     f1: list[float | None]
     """(models,) strict F1 against the annotation."""

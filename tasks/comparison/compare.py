@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.comparison.costs import costs
 from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_on_dataset
@@ -19,7 +20,7 @@ from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 
 class Query(NamedTuple):
-    """What to compare, and how to judge it."""
+    """The options of a comparison."""
 
     dataset: str | None = None
     """By default, every data set."""
@@ -54,6 +55,8 @@ class Comparison:
     deltas: tuple[Row, ...]
     flipped: tuple[FlippedOn, ...]
     """Against the annotation that decides."""
+    costs: tuple[Row, ...]
+    """Speed, memory and price of both (see `costs.costs`)."""
     environment: dict[str, dict[str, Any]]
 
     @property
@@ -63,7 +66,7 @@ class Comparison:
 
     @property
     def compared(self) -> str:
-        """What a difference means here."""
+        """The meaning of a difference."""
         if self.frozen:
             return "one model with the same settings in two runs: every flip is real, and intervals play no part"
         if self.is_one_model:
@@ -91,6 +94,7 @@ class Comparison:
             "compared": self.compared,
             "deltas": self.deltas,
             "flips": found,
+            "costs": self.costs,
             "environment": self.environment,
         }
 
@@ -106,8 +110,9 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     pairs = common(*sides)
     deciding = _deciding(pairs, query.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
+    cost = tuple(costs(config.results, *sides))
     if any(pair.reasons for pair in deciding):
-        return _comparison(sides, reasons)
+        return _comparison(sides, reasons, costs=cost)
     decisions = {(pair.dataset, pair.gold) for pair in deciding}
     rows: list[Row] = []
     for pair in pairs:
@@ -122,7 +127,8 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     reasons += [_changed(pair) for pair in deciding if frozen and not pair.is_identical]
     is_changed = frozen and not all(pair.is_identical for pair in deciding)
     decision = "regression" if is_changed else worst(row["verdict"] for row in rows if row["primary"])
-    return _comparison(sides, reasons, verdict=decision, frozen=frozen, deltas=tuple(rows), flipped=flipped)
+    outcome = {"verdict": decision, "deltas": tuple(rows), "flipped": flipped}
+    return _comparison(sides, reasons, costs=cost, frozen=frozen, **outcome)
 
 
 def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any) -> Comparison:

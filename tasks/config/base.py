@@ -14,7 +14,7 @@ from nerbench.artifacts.secrets import is_secret_name, url_credential
 
 log = logging.getLogger(__name__)
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
-"""Words that make a name ending in `key` harmless, as in `sort_key`."""
+"""Words before `_key` that mark a harmless option, as in `sort_key`."""
 
 
 def field_name(at: Sequence[str | int]) -> str:
@@ -62,7 +62,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 EXACT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
 """The modes in which only entities with the same words and type match; slices are scored in these."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
-"""The modes whose numbers differ."""
+"""The modes that are scored by default; the others repeat their numbers."""
 OLD_NAMES = {
     "aggregation_strategy": "vote",
     "check_reproducibility": "frozen",
@@ -90,7 +90,7 @@ class Section(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
         allow_inf_nan=False,
-        hide_input_in_errors=True,  # it may be a credential, and Prefect would store and show it
+        hide_input_in_errors=True,  # the input may be a credential, and Prefect would store and show it
         json_schema_extra=_with_deprecated_keys,
     )
 

@@ -1,6 +1,6 @@
-"""From YAML, the environment and flags to a checked configuration, or to one line that names the field to correct.
+"""Loads a configuration from YAML, the environment and flags, or names in one line the field to correct.
 
-The configuration's locations (paths, URLs, Hub ids, references) are listed here too, with the meaning of each.
+This module also lists the locations in a configuration: paths, URLs, Hub ids and references.
 """
 
 import re
@@ -20,31 +20,31 @@ from nerbench.tasks.config.variables import expand_read, value_at
 from nerbench.tasks.config.yaml_file import parse_mapping, read_text
 
 DEMO_FOLDER = Path("var", "demo")
-"""Where the embedded configuration expects the corpus, relative to the working directory."""
+"""The folder of the corpus of the embedded configuration, relative to the working directory."""
 
 
 DEMO_SENTENCES: Mapping[Split, int] = {"train": 3000, "validation": 200, "test": 300}
 
 
 def is_demo_file(path: str) -> bool:
-    """Whether `path` is one of the files that `prepare_demo` makes when they are missing."""
+    """Whether `path` is one of the files that `prepare_demo` writes if they are missing."""
     return Path(path).parent == DEMO_FOLDER.absolute() and Path(path).name in {
         f"{split}.txt" for split in DEMO_SENTENCES
     }
 
 
 class Named(NamedTuple):
-    """One location."""
+    """A path, URL, Hub id or reference in a configuration."""
 
     at: Location
     text: str
-    """As it stands there."""
+    """The text in the configuration."""
     url: str
-    """What `permission` judges: the same, but `hf://…` for an id of the Hub."""
+    """The text that `permissions` checks: the same, or `hf://…` for an id of the Hub."""
 
 
 def named_locations(config: Config) -> Iterator[Named]:
-    """All locations of a configuration, of data and of servers; code is not among them."""
+    """All locations of data and servers in a configuration; `named_code` lists the locations of code."""
     for name in ("store", "results", "tracking_uri"):
         yield from _named((name,), getattr(config, name))
     yield from _named(("runner", "address"), config.runner.address)
@@ -67,13 +67,13 @@ def named_locations(config: Config) -> Iterator[Named]:
 
 
 def named_reference(at: Location, reference: str) -> Iterator[Named]:
-    """The location that a model reference is, if it is one; the name of a stored model is none."""
+    """The location that a model reference names; the name of a stored model is not a location."""
     if "/" in reference and not reference.lstrip().startswith("{"):
         yield Named(at, reference, reference)
 
 
 def is_folder(text: Any) -> bool:
-    """Whether a value means a folder rather than a Hub id, `model` or `organisation/model`."""
+    """Whether a value is a folder rather than a Hub id, `model` or `organisation/model`."""
     if not isinstance(text, str) or "://" in text:
         return False
     return text.startswith((".", "/", "~")) or text.count("/") > 1 or Path(text).is_dir()
@@ -99,10 +99,10 @@ def load_config(
     results: str | None = None,
     needs: Collection[str] = SECTIONS,
 ) -> Config:
-    """The configuration of a file (`nerbench.yaml` here, else the embedded demonstration), changed by flags.
+    """The configuration of a file, changed by flags. Default: `nerbench.yaml` here, else the embedded demonstration.
 
-    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. In sections that are not needed, files
-    may be missing and variables unset: whoever benchmarks needs no base model. Raises ConfigError.
+    `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Sections that are not in `needs` may
+    name missing files and unset variables: a benchmark needs no base model. Raises ConfigError.
     """
     data = _read(path)
     for override in overrides:
@@ -117,7 +117,7 @@ def load_config(
 def expanded_config(
     data: dict[str, Any], optional: Collection[str] = (), allowed: Collection[str] | None = None
 ) -> Config:
-    """The configuration that plain data means, as `expand_read` expands it. Raises ConfigError."""
+    """The configuration in plain data, with its variables expanded by `expand_read`. Raises ConfigError."""
     expanded = expand_read(data, optional, allowed)
     try:
         config = Config.model_validate(expanded)
@@ -127,13 +127,13 @@ def expanded_config(
 
 
 def absolute_reference(reference: str) -> str:
-    """A model reference with a relative folder made absolute; names and URLs stay as they are."""
+    """A model reference in which a relative folder is made absolute; names and URLs do not change."""
     is_folder = "/" in reference and "://" not in reference
     return _absolute_path(reference) if is_folder else reference
 
 
 def _written(config: Config, data: dict[str, Any]) -> dict[Location, tuple[str, str]]:
-    """By place, the locations of a configuration that were written with variables, and how."""
+    """By place, each location that is written with variables: expanded, and as written."""
     alone = isinstance(data.get("dataset"), dict)
     places = {place.at: place.text for place in named_locations(config) if place.at[0] != "benchmark"}
     sources = {at: ("dataset", *at[2:]) if alone and at[0] == "datasets" else at for at in places}
@@ -170,7 +170,7 @@ def _override(data: dict[str, Any], override: str) -> None:
 
 
 def _key(at: Any, part: str, name: str) -> Key:
-    """What selects `part` in a mapping or a list."""
+    """The key or index that `part` means in a mapping or a list."""
     if isinstance(at, dict) and not part.isdecimal():
         return part
     if isinstance(at, list) and part.isdecimal() and int(part) < len(at):
@@ -182,7 +182,7 @@ def _key(at: Any, part: str, name: str) -> Key:
 
 
 def _absolute(data: dict[str, Any]) -> dict[str, Any]:
-    """Relative paths resolved against the working directory; URLs, names and Hub ids as they are."""
+    """The same data with absolute paths; URLs, names and Hub ids do not change."""
     data = data | {name: _absolute_path(data[name]) for name in _PATH_FIELDS if name in data}
     data["datasets"] = [_absolute_dataset(dataset) for dataset in data.get("datasets", ())]
     formats = {dataset["name"]: dataset.get("format", "conll") for dataset in data["datasets"]}
@@ -265,7 +265,7 @@ def _check_files(config: Config, needs: Collection[str]) -> None:
 
 
 def _named_folders(config: Config) -> Iterator[tuple[Location, str, str]]:
-    """Where a local folder is named, the folder, and what to do where it is missing."""
+    """The place of each local folder in a configuration, the folder, and the remedy if it is missing."""
     for number, dataset in enumerate(config.datasets):
         for split, folder in dataset.files.items() if dataset.format == "brat" else ():
             yield ("datasets", number, "files", split), folder, "name a folder of .txt and .ann files"
@@ -301,7 +301,7 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
 
 
 def named_code(config: Config) -> Iterator[tuple[Location, str]]:
-    """Where a function or class of the user's own is named, and how: `file.py:name` or `package.module:name`."""
+    """The place of each custom function or class, and its name: `file.py:name` or `package.module:name`."""
     for number, one in enumerate(config.slices):
         if one.function:
             yield ("slices", number, "function"), one.function

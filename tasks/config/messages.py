@@ -1,4 +1,4 @@
-"""Validation errors of the configuration as one line: the field as the user writes it, its value, and the remedy."""
+"""Describes a validation error of the configuration in one line: the field as the user wrote it, value and remedy."""
 
 import datetime
 import difflib
@@ -37,19 +37,19 @@ REMEDIES = {
     "string_type": "give text",
     "tuple_type": "write a list",
 }
-"""What to write instead, by pydantic's kind of error, with its context."""
+"""The remedy for each of pydantic's kinds of errors; `{…}` is filled from the error's context."""
 
 Key = str | int
 Location = tuple[Key, ...]
 
 
 def first_problem(error: ValidationError, data: Any) -> ConfigError:
-    """The most telling validation error as one line, and how many further fields have one."""
+    """The most specific validation error in one line, and the number of other fields with errors."""
     problems = error.errors(include_url=False, include_context=True)
-    # An unknown key comes first: where it is a misspelling, the required key that seems to be missing follows from it.
+    # An unknown key comes first: if it is misspelled, the correct key is reported as missing too.
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     places = [_real_location(problem["loc"], problem["type"], data) for problem in problems]
-    # Each branch of a union complains; the one that got deepest into the value is the one that was meant.
+    # Each branch of a union reports an error; the one that got deepest into the value is the one that was meant.
     at = max((place for place in places if place[: len(places[0])] == places[0]), key=len)
     explained = [_explain(problem, at, data) for problem, place in zip(problems, places, strict=True) if place == at]
     fields = {place for place in places if place != at[: len(place)]}
@@ -62,12 +62,12 @@ def first_problem(error: ValidationError, data: Any) -> ConfigError:
 
 
 def looks_secret(at: Sequence[Key]) -> bool:
-    """Whether a value is not to be printed, by the keys that lead to it."""
+    """Whether the keys that lead to a value suggest that it is a secret, which messages must not show."""
     return any(_SECRET.search(str(key)) for key in at)
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, without what it contains, and without the credentials of a URL."""
+    """A value for a message: short, without items of lists and mappings, and without the credentials of a URL."""
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a mapping"
     text = redact(str(value) if isinstance(value, datetime.date) else repr(value))
@@ -93,7 +93,7 @@ def _real_location(location: Location, kind: str, data: Any) -> Location:
 
 
 def _explain(problem: Any, at: Location, data: Any) -> tuple[str, str]:
-    """What is wrong, and the remedy."""
+    """The problem and the remedy."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind == "extra_forbidden":
         return "unknown key", _better_key(at, data)
@@ -106,7 +106,7 @@ def _explain(problem: Any, at: Location, data: Any) -> tuple[str, str]:
 
 
 def _misfit(kind: str, context: dict[str, Any], value: Any, *, hidden: bool, name: bool) -> tuple[str, str]:
-    """A value of the wrong type, or beyond its limits."""
+    """The problem and the remedy for a value that has the wrong type or is out of range."""
     what = "its value" if hidden else shown(value)
     if kind == "invalid_key":
         return f"the key {what} is not text", "write it in quotes"
@@ -133,7 +133,7 @@ def _better_key(at: Location, data: Any) -> str:
 
 
 def _known_keys(at: Location, data: Any) -> list[str]:
-    """The keys of the section at a location; of several kinds, of the one that has most of the keys there."""
+    """The keys of the section at a location; if it can be of several kinds, of the kind that fits the keys best."""
     found: list[type[BaseModel]] = [Config]
     for key in at:
         steps: Any = data if isinstance(data, dict | list) else {}

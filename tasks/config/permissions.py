@@ -1,8 +1,8 @@
-"""What code a process may load, and what data a run may use that Prefect's API starts.
+"""Decides which code a process may load, and which data a run may use if Prefect's API starts it.
 
-Only the process's own environment decides, never a parameter: NERBENCH_CODE, NERBENCH_DATA and NERBENCH_ENV. The
-command line adds what its user names to them, for itself and for its children. Several entries are divided by commas,
-or by line feeds where there is one.
+Only the environment of the process decides, never a parameter: NERBENCH_CODE, NERBENCH_DATA and NERBENCH_ENV. The
+command line adds the files that its user names, for its own process and its children. Commas separate several entries;
+if a value contains line feeds, they do.
 """
 
 import ipaddress
@@ -22,31 +22,31 @@ from nerbench.artifacts.errors import InputError
 CODE, DATA, ENV = "NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _NO_HOST = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "hf", "memory"})
-"""Schemes whose first part names no host: a bucket, a container, an organisation."""
+"""Schemes of URLs whose first part is not a host but a bucket, a container or an organisation."""
 TRAINING_ARGS = frozenset(
     {"lr_scheduler_type", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "max_steps"}
     | {"eval_strategy", "eval_steps", "eval_delay", "save_strategy", "save_steps", "save_total_limit", "logging_steps"}
     | {"metric_for_best_model", "greater_is_better", "neftune_noise_alpha", "gradient_checkpointing"}
 )
-"""Fields of transformers' TrainingArguments that parameters of a run may set."""
+"""Fields of transformers' TrainingArguments that the parameters of a run may set."""
 _SOME_ARGS = "lr_scheduler_type, optim, max_grad_norm, max_steps, eval_steps, …"
 _TUNNELS = [ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 """IPv6 networks whose addresses lead to an IPv4 address that they contain."""
 
 
 def listed(name: str) -> list[str]:
-    """The entries of one of the variables; none if it is not set."""
+    """The entries of one of the variables; empty if it is not set."""
     text = os.environ.get(name, "")
     return [entry.strip() for entry in text.split("\n" if "\n" in text else ",") if entry.strip()]
 
 
 def grant(name: str, *entries: str) -> None:
-    """Add entries to one of the variables, for this process and its children; not for parameters to call."""
+    """Add entries to one of the variables, for this process and its children. Never pass parameters of a run to it."""
     os.environ[name] = "".join(f"{entry}\n" for entry in dict.fromkeys([*listed(name), *entries]))
 
 
 def require_file(path: str | Path) -> Path:
-    """The real path of a file of Python code that may be loaded; raises InputError where it may not."""
+    """The real path of a file of Python code. Raises InputError if it may not be loaded."""
     file = _real(str(path))
     if file is None or file.suffix != ".py":
         raise InputError(str(path), "is not a Python file", "name a file that ends in .py")
@@ -56,7 +56,7 @@ def require_file(path: str | Path) -> Path:
 
 
 def require_module(name: str, files: list[str]) -> None:
-    """Raise InputError unless a module, which was found in these files or folders, may be imported."""
+    """Raise InputError unless a module that was found in these files or folders may be imported."""
     if not _is_named(name) and not (files and all(_is_own(_real(file)) for file in files)):
         raise _refused(name, f"it is found in {files[0] if files else 'the interpreter'}, outside")
 
@@ -70,13 +70,13 @@ def require_function(name: str, function: Any) -> None:
 
 
 def require_configuration(field: str, file: Path) -> None:
-    """Raise InputError unless a YAML file lies where code may be loaded from: it is trusted as that is."""
+    """Raise InputError unless a YAML file is in a folder that code may be loaded from: both are trusted alike."""
     if file.suffix not in {".yaml", ".yml"} or not _is_own(_real(str(file))):
         raise _refused(field, f"{str(file)!r} is not a YAML file below")
 
 
 def require_location(field: str, text: str, roots: list[str]) -> None:
-    """Raise InputError unless a path or URL lies below one of the roots, and leads into no internal network.
+    """Raise InputError unless a path or URL is below one of the roots and outside of internal networks.
 
     A root is a folder, a file, a URL with a host or bucket, or a scheme alone (`https://`), which means public hosts.
     """
@@ -95,7 +95,7 @@ def require_training_args(field: str, names: Iterable[str]) -> None:
 
 
 def is_internal(host: str) -> bool:
-    """Whether a host's name or address leads, by any of its addresses, to anything but the public internet.
+    """Whether any address of a host is outside of the public internet.
 
     Raises OSError if the name cannot be resolved.
     """
@@ -104,14 +104,14 @@ def is_internal(host: str) -> bool:
 
 
 def is_internal_address(text: str) -> bool:
-    """Whether an IP address is not one of the public internet: loopback, private, link-local, reserved, a tunnel."""
+    """Whether an IP address is outside of the public internet: loopback, private, link-local, reserved or a tunnel."""
     address = ipaddress.ip_address(text.partition("%")[0])
     address = getattr(address, "ipv4_mapped", None) or address
     return not address.is_global or address.is_multicast or any(address in network for network in _TUNNELS)
 
 
 def code_folders() -> list[Path]:
-    """The folders and files of code that may be loaded; the working directory where the environment names nothing."""
+    """The folders and files of code that may be loaded; the working directory if the environment names none."""
     if not os.environ.get(CODE):
         return [Path.cwd()]
     return [Path(entry).expanduser().absolute() for entry in listed(CODE) if not _is_module_name(entry)]
@@ -137,7 +137,7 @@ def _is_own(file: Path | None) -> bool:
 
 
 def _is_library(file: Path) -> bool:
-    """Whether a file belongs to Python, to an installed package, or to this program, wherever those lie."""
+    """Whether a file belongs to Python, to an installed package or to this program, in whatever folder."""
     installed = {"site-packages", "dist-packages"} & set(file.parts)
     return bool(installed) or any(file.is_relative_to(folder) for folder in _libraries())
 
@@ -151,7 +151,7 @@ def _libraries() -> list[Path]:
 
 
 def _real(path: str) -> Path | None:
-    """A path without links; None if it can be none."""
+    """A path without links; None if it is not a valid path."""
     try:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
@@ -159,7 +159,7 @@ def _real(path: str) -> Path | None:
 
 
 def _below(path: Path, root: Path | None) -> bool:
-    """Whether a path is the root or lies below it; what is hidden there (.env, .git, .venv) does not."""
+    """Whether a path is the root or below it. Hidden files and folders (.env, .git, .venv) do not count."""
     if root is None or not path.is_relative_to(root):
         return False
     return not any(part.startswith(".") for part in path.relative_to(root).parts)
@@ -177,14 +177,14 @@ def _is_allowed_location(text: str, roots: list[str]) -> bool:
 
 
 def _local_path(text: str) -> str | None:
-    """The path of a local file; None for everything else."""
+    """The path that a text or `file://` URL names; None for other URLs."""
     if text.startswith(("file://", "local://")):
         return text.partition("://")[2]
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) else text
 
 
 def _is_plain_url(text: str) -> bool:
-    """Whether a URL means what it seems to: not chained, not climbing, without a user or what hides characters."""
+    """Whether a URL is unambiguous: not chained, without `.` and `..`, user name, blanks or escaped separators."""
     hidden = re.search(r"%2e|%2f|%5c|\\|[\x00-\x20\x7f]", text, re.IGNORECASE)
     climbs = {".", ".."} & set(re.split(r"[/?#]", text))
     return bool(_URL.match(text)) and "::" not in text and not hidden and not climbs and "@" not in _authority(text)

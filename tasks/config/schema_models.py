@@ -13,7 +13,7 @@ _NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
 
 
 def code_setting(settings: Mapping[str, Any]) -> str | None:
-    """The first setting of a model configuration, at any depth, that would make transformers load code; or None."""
+    """The first setting of a model configuration, at any depth, that would make transformers load code, or None."""
     for key, value in settings.items():
         if key.startswith(_NAMES_CODE) or key.endswith("_implementation"):
             return key

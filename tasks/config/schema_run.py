@@ -147,7 +147,7 @@ class GateConfig(Section):
 
     @property
     def is_alias(self) -> bool:
-        """Whether `baseline` is an alias rather than a reference."""
+        """Whether `baseline` is an alias rather than a reference to an artifact."""
         return not {"@", "/"} & set(self.baseline)
 
     @model_validator(mode="before")
@@ -211,7 +211,7 @@ class SpeedConfig(Section):
     backends: tuple[Backend, ...] = Field(default=("eager",), min_length=1)
     """`eager`, `compile` (torch.compile), `int8` (dynamic quantization), `onnx` (ONNX Runtime)."""
     head: Head | None = None
-    """What is on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
+    """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
     `token`, and `none` for a checkpoint that is no token classifier."""
     dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""

@@ -1,4 +1,4 @@
-"""Taggers that are not trained: adapters, what they get, and what they are allowed to do."""
+"""Configuration of taggers that are not trained: their adapter, its arguments and its permissions."""
 
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ ENDPOINTS = ("http", "openai_chat")
 
 
 class TaggerConfig(Section):
-    """A tagger to compare with, in place of a model to train. It runs in a process of its own."""
+    """A tagger to compare with, in place of a model to train. It runs in a separate process."""
 
     name: Name
     """The name of the published manifest."""

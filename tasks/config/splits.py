@@ -1,4 +1,4 @@
-"""How one source is divided into splits."""
+"""Configuration of the division of one source into splits."""
 
 from fractions import Fraction
 from typing import Any, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 from nerbench.tasks.config.base import Section, Split
 
 REST = "rest"
-"""The amount of the split that gets whatever the others leave."""
+"""The amount of the split that gets the remaining units."""
 
 
 class SplitConfig(Section):
@@ -54,15 +54,15 @@ class SplitConfig(Section):
 
     @property
     def amounts(self) -> dict[Split, int | str]:
-        """The splits that it makes, and how much each gets."""
+        """The amount of each split that is made."""
         found = {"train": self.train, "validation": self.validation, "test": self.test}
         return {split: amount for split, amount in found.items() if amount is not None}  # type: ignore[misc]
 
     def sizes(self, units: int) -> dict[Split, int]:
-        """Units of each split, of so many: percentages are rounded half up, and `rest` is what that leaves.
+        """The number of units of each split. Percentages are rounded half up, and `rest` is the remainder.
 
-        Where only percentages are given, the largest one (the first of equal ones) gets the rest. Raises ValueError
-        if a split gets nothing, or numbers do not add up to `units`.
+        If all amounts are percentages, the largest one (the first of equal ones) gets the remainder. Raises ValueError
+        if a split would be empty, or if numbers do not add up to `units`.
         """
         amounts, what = self.amounts, f"{self.by}{'' if units == 1 else 's'}"
         shares = {split: share for split, amount in amounts.items() if (share := _share(amount))}
@@ -81,13 +81,13 @@ class SplitConfig(Section):
         return {split: sizes[split] for split in amounts}
 
     def __str__(self) -> str:
-        """For people: `train 80%, validation 10%, test 10%, by document, seed 0`."""
+        """A description such as `train 80%, validation 10%, test 10%, by document, seed 0`."""
         amounts = ", ".join(f"{split} {amount}" for split, amount in self.amounts.items())
         return f"{amounts}, by {self.by}, seed {self.seed}"
 
 
 def _share(amount: Any) -> Fraction | None:
-    """The share that a percentage means, exactly; None for what is no percentage above 0."""
+    """The exact share of a percentage; None for a text that is not a percentage above 0."""
     number = amount.removesuffix("%").strip() if isinstance(amount, str) and amount.endswith("%") else ""
     is_number = number.isascii() and number.replace(".", "", 1).isdecimal() and len(number) < 16
     return Fraction(number) / 100 or None if is_number else None

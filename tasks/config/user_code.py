@@ -1,6 +1,7 @@
-"""Loads the functions of a user's own that the configuration names, and tells their mistakes in one line.
+"""Loads the custom functions that the configuration names, and describes their errors in one line.
 
-They run with the rights of whoever runs the command. Which may be loaded, `permission` decides; nothing else loads any.
+They run with the rights of the user who runs the command. `permissions` decides which ones may be loaded. No other
+module loads custom code.
 """
 
 import hashlib
@@ -22,10 +23,10 @@ from nerbench.tasks.config.permissions import code_folders, require_file, requir
 def load_function(name: str) -> Callable[..., Any]:
     """The function that `path/to/file.py:function` or `package.module:function` names.
 
-    A module is looked for where Python does, and in the folders of NERBENCH_CODE.
+    Modules are searched for on Python's path and in the folders of NERBENCH_CODE.
 
     Raises:
-        InputError: it may not be loaded, cannot be imported, has no such name, or that is no function.
+        InputError: the code may not be loaded or cannot be imported, or the name is missing or not a function.
     """
     place, _, path = name.rpartition(":")
     found: Any = load_file(place) if place.endswith(".py") else _load_module(place)
@@ -41,10 +42,12 @@ def load_function(name: str) -> Callable[..., Any]:
 
 
 def load_file(path: str | Path) -> ModuleType:
-    """Run a Python file as a module, each time anew: it may have changed since. It may import its neighbours.
+    """Run a Python file as a module. It may import modules in its folder.
+
+    Each call runs the file again, since it may have changed.
 
     Raises:
-        InputError: it may not be loaded, there is no such file, or it fails; names the exception and its line.
+        InputError: the file may not be loaded, does not exist, or fails; names the exception and its line.
     """
     file = require_file(path)
     if not file.is_file():
@@ -53,9 +56,9 @@ def load_file(path: str | Path) -> ModuleType:
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     loader = _FreshLoader(name, str(file))
     spec = ModuleSpec(name, loader, origin=str(file))
-    spec.has_location = True  # a user's file may look for data beside its __file__
+    spec.has_location = True  # custom code may read data files relative to its __file__
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while the file runs
+    sys.modules[name] = module  # dataclasses look up their module while the file runs
     try:
         loader.exec_module(module)
     except BaseException as error:
@@ -66,12 +69,15 @@ def load_file(path: str | Path) -> ModuleType:
 
 
 def explain(error: BaseException) -> str:
-    """`ValueError: what it says`, in one line."""
+    """An exception in one line, as `ValueError: message`."""
     return redact(" ".join(f"{type(error).__name__}: {error}".split()).rstrip(": "))
 
 
 def place_of(error: BaseException) -> str:
-    """`file.py:3`: the deepest line of the user's file that led to it, where it is caught by what called that file."""
+    """The deepest line in the called file that the error came from, as `file.py:3`.
+
+    To be called where the caller of that file catches the error.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
@@ -81,7 +87,7 @@ def place_of(error: BaseException) -> str:
 
 
 class _FreshLoader(SourceFileLoader):
-    """Compiles the source as it is now: bytecode kept beside it is told apart by whole seconds only."""
+    """Compiles the current source: cached bytecode is compared with it by whole seconds only."""
 
     def get_code(self, fullname: str) -> CodeType:
         code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
@@ -110,13 +116,13 @@ def _load_module(name: str) -> ModuleType:
 
 
 def _files(found: ModuleSpec) -> list[str]:
-    """Where a module is: its file, or the folders of a package without one."""
+    """The file of a module, or the folders of a package without one."""
     return [found.origin] if found.has_location and found.origin else list(found.submodule_search_locations or ())
 
 
 def _search(folder: Path) -> None:
     if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # for good: a function may import its neighbours when it is called
+        sys.path.append(str(folder))  # permanent: a function may import modules in its folder when it is called
 
 
 def _choices(module: Any) -> str:

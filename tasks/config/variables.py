@@ -1,7 +1,7 @@
-"""`${NAME}` in a configuration: what may be expanded, where, and when.
+"""Expands `${NAME}` in a configuration.
 
-Everything but `options` is expanded when the configuration is read. Credentials are expanded in `options` only, and
-there when the loader is called: until then the configuration, and so every table, log, page and database, has the name.
+Variables outside of `options` are expanded when the configuration is read. Credentials are allowed in `options` only,
+and expanded when the function is called: configuration, tables, logs, pages and databases contain the name only.
 """
 
 import os
@@ -15,15 +15,15 @@ from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.messages import Key, Location
 
 OPTIONS = "options"
-"""The key whose values are expanded only for the function that they are arguments of."""
+"""The key whose values are expanded only for the function that gets them as arguments."""
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 
 
 def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[str] | None = None) -> Any:
-    """A configuration with its variables expanded, `options` excepted, whose variables are only checked.
+    """A configuration with its variables expanded, except in `options`, whose variables are only checked.
 
-    In sections that are `optional`, variables that are not set stay as they are. Raises ConfigError for a variable that
-    is not set, is none of `allowed` (None: any), or holds a credential and stands outside `options`.
+    In `optional` sections, variables that are not set are kept. Raises ConfigError for a variable that is not set, is
+    not in `allowed` (None allows all), or contains a credential and is used outside of `options`.
     """
 
     def change(text: str, at: Location) -> str:
@@ -53,7 +53,7 @@ def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[
 
 
 def expand_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a user's own function, with all variables expanded; their values are redacted from now on."""
+    """The arguments of a custom function, with all variables expanded. From now on, logs redact their values."""
 
     def change(text: str, at: Location) -> str:
         def named(name: str) -> str:
@@ -71,7 +71,7 @@ def expand_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def map_strings(value: Any, at: Location, change: Callable[[str, Location], str]) -> Any:
-    """The same value with `change` applied to every text in it, and to where that stands; keys stay."""
+    """A copy of a value in which `change(text, location)` replaces every text; keys do not change."""
     if isinstance(value, str):
         return change(value, at)
     if isinstance(value, dict):
@@ -82,7 +82,7 @@ def map_strings(value: Any, at: Location, change: Callable[[str, Location], str]
 
 
 def value_at(data: Any, at: tuple[Key, ...]) -> Any:
-    """What stands at a place of nested mappings and lists; None if there is no such place."""
+    """The value at a place in nested mappings and lists; None if there is no such place."""
     for key in at:
         try:
             data = data[key]

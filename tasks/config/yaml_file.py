@@ -1,4 +1,4 @@
-"""A YAML file as plain keys and values; what is wrong with it is one line with the file and the line number."""
+"""Reads a YAML file as plain keys and values. An error is one line with the file and the line number."""
 
 import os
 import stat
@@ -11,14 +11,15 @@ import yaml
 from nerbench.artifacts.errors import ConfigError
 
 MAX_VALUES, MAX_DEPTH = 10_000, 20
-"""Aliases can make a small file endless; no configuration comes near these."""
+"""Limits against aliases that make a small file huge; no real configuration reaches them."""
 MAX_BYTES = 1 << 20
 
 
 def read_text(path: Path) -> str:
     """The text of a configuration file. Raises ConfigError."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # waits for no pipe
+        # O_NONBLOCK: opening a pipe does not wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise ConfigError("-c", f"{path} is not a regular file", "name a file, e.g. nerbench.yaml")
             data = stream.read(MAX_BYTES + 1)
@@ -38,7 +39,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_mapping(text: str, name: str) -> dict[str, Any]:
-    """The keys and values of a YAML text; an empty one has none. `name` is the file's. Raises ConfigError."""
+    """The keys and values of a YAML text; none for an empty text. `name` is that of the file. Raises ConfigError."""
     try:
         data = _plain(yaml.load(text, Loader=_UniqueKeys), iter(range(MAX_VALUES)))
     except yaml.MarkedYAMLError as error:
@@ -59,9 +60,9 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice, of which YAML would silently take the last.
+    """A safe loader that refuses duplicate keys, of which YAML would silently take the last.
 
-    It also stops at the first value too many or too deep, before it reads on.
+    It also stops at the first value that exceeds a limit, before it reads further.
     """
 
     def __init__(self, stream: str) -> None:
@@ -69,16 +70,16 @@ class _UniqueKeys(yaml.SafeLoader):
         self._count = self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count what is composed, an alias as much as what it repeats once."""
+        """Count the composed nodes; an alias counts as one node."""
         self._count, self._depth = self._count + 1, self._depth + 1
-        if self._count > 2 * MAX_VALUES or self._depth > 2 * MAX_DEPTH:  # keys are counted beside their values
+        if self._count > 2 * MAX_VALUES or self._depth > 2 * MAX_DEPTH:  # keys count as well as values
             raise OverflowError
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Insert what `<<` merges, as long as that is little: merges of merges grow exponentially."""
+        """Insert the keys that `<<` merges, up to a limit: merges of merges grow exponentially."""
         super().flatten_mapping(node)
         if len(node.value) > MAX_VALUES:
             raise OverflowError
@@ -97,7 +98,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _plain(value: Any, left: Iterator[int], depth: int = 0) -> Any:
-    """A copy that shares nothing, so that what changes one place leaves an alias of it alone."""
+    """A copy without shared parts, so that a change of one place does not change its aliases."""
     if next(left, None) is None or depth > MAX_DEPTH:
         raise OverflowError
     if isinstance(value, dict):

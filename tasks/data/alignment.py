@@ -1,17 +1,19 @@
-"""An annotation that has other sentences and words than a data set, brought to the data set's words by characters.
+"""Alignment of an annotation that has other sentences and words than a data set, by characters.
 
-White space is no character here, so `U.S.` and `U. S.` are the same four. Texts are compared from large to small units:
-documents (where both have them), sentences, words and characters. What is equal in a unit is not looked at again; so an
-annotation whose characters are those of the data set is aligned exactly, whatever its sentences and words.
+White space does not count, so `U.S.` and `U. S.` have the same four characters. Texts are compared in units that become
+smaller: documents (if both texts have them), sentences, words and characters. Equal units are not compared further.
+Therefore, an annotation with exactly the characters of the data set is aligned exactly, whatever its sentences and
+words.
 
 The entities of the annotation become tags of the data set's words:
 
-- A word in which an entity begins or ends is cut there.
-- Sentences are joined where an entity goes on from one to the next.
-- A boundary that falls between characters that only the data set has (`Yorks` for `York`) moves to the end of its word.
-- An entity without any character in the data set stands in a sentence of its own, of which no word was predicted. It
-  counts as missed, so every entity of the annotation counts once.
-- Words of the data set without any character in the annotation are left out: nobody annotated them.
+- If an entity begins or ends inside a word, the word is cut there.
+- If an entity continues in the next sentence, the two sentences are joined.
+- If a boundary falls between characters that only the data set has (`Yorks` for `York`), it moves to the end of the
+  word.
+- If the data set has no character of an entity, the entity is added as a sentence without predictions. It counts as
+  missed, so that each entity of the annotation counts once.
+- If the annotation has no character of a word, the word is left out, because it is not annotated.
 """
 
 from collections.abc import Iterator, Sequence
@@ -228,13 +230,13 @@ class _Projection:
         return found
 
     def _pieces(self) -> tuple[Numbers, Numbers]:
-        """The edges of words, cut where entities begin or end, and the word of each piece."""
+        """The edges of words, cut where entities begin or end, and the word of each part."""
         cuts = self.start[self.is_here], self.end[self.is_here]
         edges = np.unique(np.concatenate([[0], self.word_ends, *cuts]))
         return edges, self._word_at(edges[:-1])
 
     def _entity_of(self, edges: Numbers) -> Numbers:
-        """(pieces,) number of the entity; -1 for none."""
+        """(parts of words,) number of the entity; -1 for none."""
         found = np.full(len(edges) - 1, -1, np.int64)
         numbers = np.flatnonzero(self.is_here)
         bounds = np.searchsorted(edges, self.start[numbers]), np.searchsorted(edges, self.end[numbers])

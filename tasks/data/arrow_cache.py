@@ -1,16 +1,15 @@
-"""Sentences in Arrow columns, in memory or in a memory-mapped file, which need a tenth of the memory of Python lists.
+"""Sentences in Arrow columns, in memory or in a memory-mapped file. They need a tenth of the memory of Python lists.
 
-A source is read once, into an unnamed file on disk; in memory it takes 4 bytes a word and 8 a sentence.
+A source is read once and written to an unnamed file on disk; in memory it takes 4 bytes per word and 8 per sentence.
+The words are memory-mapped, so that the system can drop them from memory, however large the corpus is. The file is
+deleted when its words are no longer used.
 
-The words are mapped back from the file, so that the system drops them from memory when it needs room and no corpus is
-too large; the file goes with the last use of them.
-
-`Dataset.from_generator` does the same in twice the time. Measured by `tests/benchmarks/corpus_datasets.py` on 4.6
-million words, one core, one run: 17.6 s of CPU time, here 8.9 s (parsing takes 5.1 s). Its peak is lower, 215 MB
-after reading, here 234 MB; another run, which then walked through all words, had 279 and 229 MB. That walk
-takes 1.2 s from a Dataset and 0.3 s from a `Column`. Importing `datasets` costs 0.9 s and 77 MB more, which a run that
-finds all its predictions would pay for nothing. So this file is written and walked here, and `corpora.public` wraps it
-in a Dataset, without copying its words, for users and for the tokenizing before a training.
+`Dataset.from_generator` takes twice as long. `tests/benchmarks/corpus_datasets.py` measured both on 4.6 million words,
+one core, one run: 17.6 s of CPU time for the Dataset, 8.9 s for this module (of which parsing takes 5.1 s). The peak
+of the Dataset is lower after reading, 215 MB to 234 MB, and higher in a run that then iterated over all words, 279 MB
+to 229 MB. The iteration takes 1.2 s over a Dataset and 0.3 s over a `Column`. The import of `datasets` costs a further
+0.9 s and 77 MB, even in a run whose predictions are all cached. Therefore this module has its own format, and
+`load_corpus` wraps it in a Dataset for users and for tokenization before training, without copying the words.
 """
 
 import mmap
@@ -30,29 +29,29 @@ from nerbench.tasks.data.readers import Repairs, Sentence, Source
 from nerbench.tasks.data.tag_schemes import TagReading
 
 CHUNK = 2048
-"""Sentences a chunk."""
+"""Number of sentences in a chunk."""
 
 Item = TypeVar("Item")
 
 
 def chunked(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Runs of CHUNK items; the last may be shorter."""
+    """Lists of CHUNK items; the last one may be shorter."""
     iterator = iter(items)
     while run := list(islice(iterator, CHUNK)):
         yield run
 
 
 class Column(Sequence[list[str]]):
-    """Sentences of texts (words or tags), decoded where they are looked at; equal to a list of the same lists."""
+    """Sentences of texts (words or tags), decoded on access. A column equals a list of the same lists."""
 
     def __init__(self, chunks: Sequence[pa.ListArray]) -> None:
-        """`chunks` are whole list arrays of strings, or of a dictionary of strings."""
+        """`chunks`: list arrays of strings, or of dictionary-encoded strings, that are not slices of others."""
         self.chunks = chunks
         self._ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
 
     @classmethod
     def of(cls, sentences: Sequence[list[str]]) -> "Column":
-        """The sentences as a column; a column is given back as it is."""
+        """The sentences as a column; a column is returned unchanged."""
         if isinstance(sentences, cls):
             return sentences
         return cls([pa.array(part, pa.list_(pa.string())) for part in chunked(sentences)])
@@ -64,7 +63,7 @@ class Column(Sequence[list[str]]):
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """(sentences,) texts in each."""
+        """(sentences,) number of texts in each."""
         parts = [np.diff(chunk.offsets.to_numpy()) for chunk in self.chunks]
         return np.concatenate([*parts, np.array([], np.int64)], dtype=np.int64)
 
@@ -111,7 +110,7 @@ _WORDS = pa.schema({"words": pa.list_(pa.string())})
 
 
 class ArrowCache(NamedTuple):
-    """A source as it was read."""
+    """A source after reading."""
 
     words: Column
     labels: tuple[str, ...]
@@ -119,13 +118,13 @@ class ArrowCache(NamedTuple):
     codes: npt.NDArray[np.intc]
     """(words,) positions in `labels`."""
     documents: Sequence[int] | None
-    """(sentences,) 0-based numbers of the documents; None where the source has none."""
+    """(sentences,) 0-based numbers of the documents; None if the source has no documents."""
     at: Sequence[int]
-    """(sentences,) what `Source.place` takes."""
+    """(sentences,) line or row numbers, as `Source.place` expects them."""
     repairs: Mapping[int, Repairs]
-    """By sentence, where spans were changed to be tags."""
+    """Changes of spans that could not be read as tags, by sentence."""
     tokenizer: str | None
-    """What split texts into words; None for words that the source has as such."""
+    """The tokenizer that split texts into words; None if the source has words."""
 
     @property
     def starts(self) -> npt.NDArray[np.bool_]:
@@ -152,10 +151,10 @@ def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
-    """Read `sentences` of `source` to their end.
+    """Read all `sentences` of `source`.
 
     Raises:
-        CorpusError: there is no sentence, or a word is no Unicode text; or what reading raises.
+        CorpusError: there is no sentence, a word is not valid Unicode, or reading fails.
     """
     labels: dict[str, int] = {}
     codes, documents, at = array("i"), array("i"), array("q")
@@ -184,7 +183,7 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
 
 
 class _Boundaries:
-    """Numbers documents by their changes, so that one without sentences has no number."""
+    """Numbers documents consecutively; a document without sentences gets no number."""
 
     def __init__(self) -> None:
         self.any = False
@@ -215,7 +214,7 @@ def _is_text(word: str) -> bool:
 def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:  # not in /tmp, which is memory on many machines
+    with tempfile.TemporaryFile(dir=folder) as file:  # not in /tmp, which is in memory on many machines
         with pa.ipc.new_file(file, _WORDS) as writer:
             for batch in batches:
                 writer.write_batch(batch)
@@ -224,7 +223,7 @@ def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
 
 
 class _Mapped(Sequence[pa.ListArray]):
-    """The chunks of a file; who goes through them has the pages of one in memory, and not of all those before it."""
+    """The chunks of a file. During iteration, only the pages of the current chunk stay in memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -247,6 +246,6 @@ class _Mapped(Sequence[pa.ListArray]):
             self._drop_pages()
 
     def _drop_pages(self) -> None:
-        """Whoever still looks at them gets them back from the file."""
+        """Drop the pages from memory; a later access reads them from the file again."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)

@@ -1,8 +1,8 @@
-"""Reads a folder of BRAT: texts `NAME.txt`, each beside its annotations `NAME.ann`; each text is a document.
+"""Reads a BRAT folder of texts `NAME.txt` with annotations `NAME.ann`. Each text is a document.
 
-Entities (`T1<tab>PER 0 11<tab>Anna Müller`) are read; relations, events, attributes and notes are not. One of several
-parts (`0 4;9 13`) overlaps what lies between: it is refused, unless `flatten` is `outer`, which takes all of it, or
-`longest`, which takes its longest part.
+Entities (`T1<tab>PER 0 11<tab>Anna Müller`) are read; relations, events, attributes and notes are not. An entity of
+several parts (`0 4;9 13`) overlaps the text between them: it is refused, unless `flatten` is `outer`, which reads one
+span from the first part to the last, or `longest`, which reads the longest part.
 """
 
 import re
@@ -21,10 +21,10 @@ _LONGEST_TEXT = 1 << 26
 
 
 def read_brat(path: str, config: DatasetConfig) -> Source:
-    """The sentences of a local folder, by the names of its files; its documents count from 0.
+    """The sentences of a local folder, in the order of its file names; documents are numbered from 0.
 
-    Reading raises CorpusError: there is no such folder or no text in it, a text has no annotations, or an entity is not
-    in its text.
+    Raises CorpusError, also during reading: the folder or its texts are missing, a text has no annotations, or an
+    entity is not in its text.
     """
     folder = Path(path)
     if "://" in path or not folder.is_dir():

@@ -1,9 +1,10 @@
-"""Reads CoNLL text: a word with its columns a line, a blank line after a sentence, `-DOCSTART-` before a document.
+"""Reads CoNLL text: one word per line, in columns; a blank line ends a sentence, and `-DOCSTART-` begins a document.
 
-Lines of white space alone are blank. A first line `# global.columns = FORM NER` (CoNLL-U Plus) names the columns; in
-such a file, lines that begin with `# ` before a sentence's first word are comments. In CoNLL-U and its kin, the first
-column numbers the words of each sentence: the words are read from the second one by default, lines that begin with `#`
-before a sentence's first word are comments, and tokens of several words (`1-2`) and empty nodes (`1.1`) are left out.
+Lines of white space are blank. A first line `# global.columns = FORM NER` (CoNLL-U Plus) names the columns; in such a
+file, lines that begin with `# ` before the first word of a sentence are comments. In CoNLL-U and similar formats, the
+first column numbers the words of each sentence: by default, words are read from the second column; lines that begin
+with `#` before the first word of a sentence are comments; multi-word tokens (`1-2`) and empty nodes (`1.1`) are left
+out.
 
 With the delimiter `pipe`, a line is a sentence: `Oslo|B-LOC is|O` or `Oslo|NNP|B-LOC is|VBZ|O`, as in spaCy's `.iob`.
 """
@@ -22,16 +23,16 @@ from nerbench.tasks.data.text_files import read_lines
 Columns = Mapping[Column, int | str]
 HEADER = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 NOT_A_WORD = re.compile(r"\d+[-.]\d+")
-"""The number of a token of several words, or of an empty node."""
+"""The number of a multi-word token or of an empty node."""
 _LOOKED_AT = 200
-"""Lines that tell whether the words are numbered."""
+"""Number of lines that decide whether the words are numbered."""
 
 
 def read_conll(path: str, config: DatasetConfig) -> Source:
-    """The sentences of one file, local or any fsspec URL, by `config`'s columns, delimiter and encoding.
+    """The sentences of one file (a path or an fsspec URL), with the columns, delimiter and encoding of `config`.
 
-    Reading raises CorpusError: the file is missing or not in the encoding; a line has another number of columns than
-    the first, no word or no tag. Names file, line and content.
+    Reading raises CorpusError, which names file, line and content: the file is missing or not in the encoding, or a
+    line has no word, no tag or another number of columns than the first line.
     """
     lines = read_lines(path, config.encoding)
     if config.delimiter == "pipe":
@@ -42,9 +43,9 @@ def read_conll(path: str, config: DatasetConfig) -> Source:
 
 
 def word_lines(lines: Iterable[str], comment: str | None = "# ") -> Iterator[tuple[int, str, bool, int]]:
-    """Lines that hold a word: 1-based number, line, whether it is a sentence's first, and document markers so far.
+    """Each line with a word: 1-based number, line, whether it begins a sentence, and number of document markers so far.
 
-    `comment` begins lines that stand before a sentence's first word and hold none; None where no line is a comment.
+    `comment`: the beginning of comments, which are lines before the first word of a sentence; None for no comments.
     """
     inside, documents = False, 0
     for number, line in enumerate(lines, start=1):
@@ -58,15 +59,15 @@ def word_lines(lines: Iterable[str], comment: str | None = "# ") -> Iterator[tup
 
 
 def read_words(name: str, lines: Iterable[str]) -> Iterator[Sentence]:
-    """The sentences of lines whose words alone are wanted: `tags` is empty, and lines may differ in their columns.
+    """Sentences of words without tags: `tags` is empty, and the number of columns may vary.
 
-    Raises CorpusError for a line without a word, naming `name`, line and content.
+    Raises CorpusError for a line without a word; it gives `name`, line and content.
     """
     return _sentences(name, lines, {}, "auto", tagged=False)
 
 
 def words_column(first: Sequence[str]) -> int:
-    """Where the words stand by default, by the first lines of a file: 0-based."""
+    """The 0-based default column of the words, given the first lines of a file."""
     if first and (header := HEADER.match(first[0])):
         names = header[1].split()
         return names.index("FORM") if "FORM" in names else 0
@@ -74,7 +75,7 @@ def words_column(first: Sequence[str]) -> int:
 
 
 def is_numbered(lines: Iterable[str]) -> bool:
-    """Whether the first of at least three columns counts the words of every sentence from 1 on, as in CoNLL-U."""
+    """Whether the first of at least three columns numbers the words of every sentence from 1, as in CoNLL-U."""
     expected, most = 1, 0
     for _, line, begins, _ in word_lines(lines, "#"):
         expected = 1 if begins else expected
@@ -89,9 +90,9 @@ def is_numbered(lines: Iterable[str]) -> bool:
 
 
 def column_splitter(delimiter: str) -> Callable[[str], list[str]]:
-    """What divides a line into columns.
+    """A function that splits a line into columns.
 
-    Only blanks and tabs part them: other Unicode spaces are parts of words (`10\u00a0000`).
+    Only blanks and tabs separate columns: other Unicode spaces belong to words (`10\u00a0000`).
     """
     if delimiter == "tab":
         return lambda line: line.rstrip(" ").split("\t")
@@ -147,18 +148,18 @@ class _Reader:
     columns: Columns
     delimiter: str
     tagged: bool
-    """Whether tags are read beside the words."""
+    """Whether tags are read as well as words."""
     names: list[str] | None
-    """Those of the columns, by the header."""
+    """The names of the columns in the header."""
     numbered: bool
     """Whether the first column numbers the words."""
     default: int
-    """The column of the words, where none is declared."""
+    """The column of the words if none is declared."""
     words: list[str] = field(default_factory=list)
-    """Those of the sentence so far; its lines follow each other without a gap."""
+    """The words of the current sentence; its lines are consecutive."""
     tags: list[str] = field(default_factory=list)
     start: int = 0
-    """The line of its first word."""
+    """The line of the first word of the current sentence."""
     document: int | None = None
 
     def __post_init__(self) -> None:
@@ -171,19 +172,19 @@ class _Reader:
 
     @property
     def comment(self) -> str | None:
-        """How comments begin; None where the file has none."""
+        """The beginning of comments; None if the file has no comments."""
         if self._ids:
             return "#"
         return "# " if self.names is not None else None
 
     def end_sentence(self, document: int = 0) -> Sentence | None:
-        """The sentence before, if there is one; `document` is the number of markers before the next one."""
+        """Return the current sentence, if there is one; `document` is the number of markers before the next one."""
         ended = Sentence(self.words, self.tags, self.document, self.start) if self.words else None
         self.words, self.tags, self.document = [], [], document or None
         return ended
 
     def add_word(self, number: int, line: str) -> None:
-        """Read a line of the sentence."""
+        """Add the word of a line to the current sentence."""
         columns = self._split(line)
         if self._ids and NOT_A_WORD.fullmatch(columns[0]):
             return
@@ -201,7 +202,7 @@ class _Reader:
             self.tags.append(tag)
 
     def _check_width(self, number: int, line: str, width: int) -> None:
-        """The first word fixes the file's number of columns: a lost column would pass another one off as the tag."""
+        """Require the number of columns of the first word: if a column were lost, another would be read as the tag."""
         if not self.tagged:
             if width <= self._word:
                 raise self._error(number, line, "has no word", "write it in the column that the first line has it in")

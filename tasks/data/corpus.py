@@ -33,7 +33,7 @@ from nerbench.tasks.data.tag_schemes import (
 
 log = logging.getLogger(__name__)
 DATASETS_KEPT = 4
-"""Of those that were read last; their words lie on disk."""
+"""Number of data sets to keep, the most recently read ones; their words are on disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +41,35 @@ class Corpus:
     """One split under one annotation.
 
     The digests are sha256 over UTF-8 lines that end in a line feed: for each sentence one compact JSON array
-    (`["EU","rejects"]`, not escaped to ASCII) of its words or tags; and an empty line before the first sentence of each
-    document, where the source has documents. They depend on nothing else: not on names, files or original schemes.
+    (`["EU","rejects"]`, not escaped to ASCII) of its words or tags, and an empty line before the first sentence of each
+    document if the source has documents. Names, files and original tag schemes do not change them.
     """
 
     name: str
-    """The data set's name, or a further gold's."""
+    """The name of the data set or of an additional gold."""
     split: str
     """`train`, `validation` or `test`."""
     words: Sequence[list[str]]
-    """Sentences of at least one word; those of a file are read from disk as they are looked at."""
+    """Sentences of at least one word; those of a file are read from disk on access."""
     tags: Sequence[list[str]]
-    """One IOB2 tag a word."""
+    """One IOB2 tag per word."""
     documents: Sequence[int] | None
-    """The 0-based document of each sentence, never falling; None when the source has no boundaries."""
+    """The 0-based document of each sentence, in ascending order; None if the source has no document boundaries."""
     n_repaired: int = 0
-    """Tags of the source that continue no entity of their type, and begin one here; and spans that cut a word."""
+    """Number of repairs: invalid tags that were read as `B-`, and spans that cut a word."""
     first_repaired: str | None = None
-    """Where the first of those tags stands, in any split of the source, or else the first of those spans."""
+    """The place of the first such tag in any split of the source, or else of the first such span."""
     repairs: Repairs = NO_REPAIRS
-    """Spans of the source that were changed to be tags."""
+    """Numbers of spans of the source that could not be read as they are."""
     tokenizer: str | None = None
-    """What split the texts of the source into words; None for words that it has as such."""
+    """The tokenizer that split the texts of the source into words; None if the source has words."""
     rows: Sequence[int] | None = None
-    """Positions of the sentences in the source that `split` divided; None for a source read whole."""
+    """Positions of the sentences in the source that `split` divided; None if the source is not divided."""
     alignment: Alignment | None = None
-    """How the words come from those of the data set, for a further gold with other words; None for the same words."""
+    """The origin of the words, for an additional annotation with other words; None if the words are the same."""
 
     def parts(self) -> Iterator["Corpus"]:
-        """The corpus in runs of CHUNK sentences, for work that should not hold all of it at once."""
+        """The corpus in parts of CHUNK sentences, to limit the memory of work on it."""
         done = 0
         for words, tags in zip(Column.of(self.words).parts(), Column.of(self.tags).parts(), strict=True):
             start, done = done, done + len(words)
@@ -94,7 +94,7 @@ class Corpus:
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """(sentences,) words in each."""
+        """(sentences,) number of words in each."""
         return Column.of(self.words).lengths
 
     @property
@@ -106,19 +106,19 @@ class Corpus:
 
     @cached_property
     def n_words(self) -> int:
-        """Words in all sentences."""
+        """Number of words in all sentences."""
         return int(self.lengths.sum())
 
 
 def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
-    """All splits of a data set, normalised to IOB2, its types renamed and ignored as `config` says.
+    """All splits of a data set, with IOB2 tags, and with its types renamed and ignored as `config` declares.
 
-    The scheme is recognised over all splits together. An invalid `I-`, `E-` or `L-` begins an entity, unless
-    `config.invalid` refuses it. Local files that are still the same are read once a process.
+    The tag scheme is recognised from all splits together. An invalid `I-`, `E-` or `L-` begins an entity, unless
+    `config.invalid` refuses it. Unchanged local files are read once per process.
 
     Raises:
-        CorpusError: a split cannot be read or has no sentence, tags contradict each other's scheme, one is invalid and
-            to be refused, or label_map or ignore_labels name a type that no split has.
+        CorpusError: a split cannot be read or has no sentence, tags belong to contradictory schemes, a tag is invalid
+            and refused, or label_map or ignore_labels name a type that no split has.
     """
     versions = _versions(config)
     return dict(_read_once(config.model_dump_json(), versions)) if versions else _read_splits(config)
@@ -130,7 +130,7 @@ def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, 
 
 
 def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
-    """What a system tells of a data set's files to say that they are the same; None where only reading them does."""
+    """The state of the files of a data set, which is equal if they are unchanged; None if only their content tells."""
     if (
         config.format not in FILE_FORMATS
         or config.format == "brat"
@@ -139,7 +139,7 @@ def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
         return None
     try:
         states = [Path(path).stat() for path in config.files.values()]
-    except (OSError, ValueError):  # who reads them says why
+    except (OSError, ValueError):  # the reader reports the reason
         return None
     return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in states)
 
@@ -165,10 +165,10 @@ def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
 
 
 def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig) -> Corpus:
-    """The split of that name.
+    """The split with a name.
 
     Raises:
-        CorpusError: the data set has none; lists those it has.
+        CorpusError: the data set has no such split; lists its splits.
     """
     if split not in corpora:
         raise CorpusError(
@@ -193,16 +193,16 @@ def take_share(corpus: Corpus, share: float, seed: int) -> Corpus:
 
 
 def read_whole(source: Source, evidence: SchemeEvidence) -> ArrowCache:
-    """Read a source to its end, its tags watched by `evidence`; raises CorpusError, also where it has no sentence."""
+    """Read all of a source and pass its tags to `evidence`. Raises CorpusError, also if it has no sentence."""
     return cache_as_arrow(source, evidence.watch(source))
 
 
 def annotation(
     read: ArrowCache, scheme: Scheme, config: DatasetConfig, first_invalid: str | None, source: Source
 ) -> dict[str, Any]:
-    """The fields of a Corpus that an annotation gives: tags in IOB2, renamed and ignored as `config` says, and repairs.
+    """The fields of a Corpus that depend on the annotation: IOB2 tags, with types renamed and ignored, and repairs.
 
-    `first_invalid` is where the first invalid tag stands, if there is one.
+    `first_invalid`: the place of the first invalid tag, if there is one.
     """
     labels = {label: tag for label in read.labels if (tag := split_tag(label, scheme))}
     reading = read_tags(
@@ -223,7 +223,7 @@ def annotation(
 
 
 def warn_of_repairs(name: str, corpus: Corpus) -> None:
-    """Warn once a process of the tags and spans that were repaired in a corpus; `name` says which it is."""
+    """Warn once per process about tags and spans that were repaired in the corpus called `name`."""
     n_cut, n_dropped = corpus.repairs
     if n_tags := corpus.n_repaired - n_cut:
         _warn(
@@ -239,7 +239,7 @@ def warn_of_repairs(name: str, corpus: Corpus) -> None:
 
 
 def warn_of_alignment(name: str, corpus: Corpus) -> None:
-    """Warn once a process of what an annotation with other words lacks; `name` says which it is."""
+    """Warn once per process about what an annotation with other words lacks; `name` identifies it."""
     if corpus.alignment:
         n_entities = pc.sum(pc.starts_with(Column.of(corpus.tags).flat.cast(pa.string()), "B-")).as_py()
         _warn(
@@ -275,17 +275,17 @@ def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> 
 
 
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
-    """A further annotation of the sentences of `words`, whose documents it takes.
+    """An additional annotation of the sentences of `words`; documents are those of `words`.
 
-    If its sentences or words are others, it is aligned by characters (`nerbench.tasks.data.alignment`). Where `words`
-    is a part of a divided source, it annotates that whole source in the same words, and the same part of it is taken.
+    If its sentences or words differ, it is aligned by characters (`nerbench.tasks.data.alignment`). If `words` is a
+    part of a divided source, the annotation covers the whole source, in the same words, and the same part of it is
+    used.
 
-    Its scheme is its own: declared, or recognised (`io` where the data set's is declared so). Its types are renamed and
-    ignored, and its invalid tags repaired or refused, as the data set's.
+    The annotation has a tag scheme of its own: declared, or recognised (`io` if the data set declares `io`). Types are
+    renamed and ignored, and invalid tags are repaired or refused, as for the data set.
 
     Raises:
-        CorpusError: it cannot be read, it annotates another text (names the first word that differs), or a tag is
-            invalid and to be refused.
+        CorpusError: the annotation cannot be read, annotates another text, or a tag is invalid and refused.
     """
     its = _as_dataset(config, dataset, words.split)
     sources = read_splits(its)
@@ -294,7 +294,7 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
         problem = f"{config.file} has no {split} split"
         raise CorpusError(f"gold {config.name}", problem, f"it has {', '.join(sources)}")
     source = sources[split]
-    if words.rows is not None:  # it annotates the whole source
+    if words.rows is not None:  # the annotation covers the whole source
         source = source._replace(sentences=_at(words.rows, source.sentences))
         source = source._replace(sentences=_with_same_words(source, words))
     evidence = SchemeEvidence(its.scheme, dataset.invalid)
@@ -334,7 +334,7 @@ def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> Datas
 
 
 def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence]:
-    """The sentences at ascending positions."""
+    """The sentences at these ascending positions."""
     wanted = iter(rows)
     following = next(wanted, None)
     for number, sentence in enumerate(sentences):
@@ -344,7 +344,7 @@ def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence
 
 
 def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
-    """The sentences of a gold, whose words must be those of `corpus`."""
+    """The sentences of a gold. Raises CorpusError if its words differ from those of `corpus`."""
     remedy = f"a gold of a divided source has the very words of {corpus.name}'s {corpus.split} split"
     words = iter(corpus.words)
     count = 0

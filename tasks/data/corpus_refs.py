@@ -1,4 +1,4 @@
-"""Which words and which annotation a step works on, as a small reference, and the corpus behind it."""
+"""Small references to the words and the annotation that a step works on, and the corpora that they refer to."""
 
 from collections import OrderedDict
 from threading import Lock
@@ -13,12 +13,12 @@ KEPT_IN_MEMORY = 8
 
 
 class CorpusRef(Section):
-    """One annotation of one split of a data set, with the digests that it must have when it is opened."""
+    """One annotation of one split of a data set, with the digests that `open_corpus` checks."""
 
     dataset: DatasetConfig
     split: Split
     gold: GoldConfig | None = None
-    """A further annotation of the words; the data set's own where None."""
+    """An additional annotation of the words; None for that of the data set."""
     words_sha256: str
     gold_sha256: str
     source_sha256: str = ""
@@ -26,11 +26,11 @@ class CorpusRef(Section):
     types: tuple[str, ...]
     """The entity types of all splits and golds, which a model must know by name."""
     n_repaired: int = 0
-    """Tags of the annotation that were repaired."""
+    """Number of tags of the annotation that were repaired."""
     n_unaligned: int | None = None
-    """Entities of an annotation with other words that the data set does not have; None for the same words."""
+    """Number of entities of an annotation with other words that the data set lacks; None if the words are the same."""
     n_left_out: int | None = None
-    """Words of the data set that such an annotation does not have."""
+    """Number of words of the data set that such an annotation lacks."""
 
     @property
     def gold_name(self) -> str:
@@ -39,12 +39,12 @@ class CorpusRef(Section):
 
 
 class Digests(NamedTuple):
-    """What identifies a corpus."""
+    """The digests that identify a corpus."""
 
     words_sha256: str
     gold_sha256: str
     source_sha256: str
-    """Of the words of the data set that its words come from; empty for the same words."""
+    """Digest of the origin of each word in the data set (`Alignment.source`); empty if the words are the same."""
 
 
 _open: OrderedDict[Digests, Corpus] = OrderedDict()
@@ -52,9 +52,9 @@ _lock = Lock()
 
 
 def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """References to the benchmark split of a data set: its own annotation first, then each further gold.
+    """References to the benchmark split of a data set: its own annotation first, then each additional gold.
 
-    Raises CorpusError where the files cannot be read, LabelError where `benchmark.labels` names a type they lack.
+    Raises CorpusError if a file cannot be read, and LabelError if `benchmark.labels` names a type that is missing.
     """
     splits = load_splits(dataset)
     words = pick_split(splits, config.benchmark.split, dataset)
@@ -79,7 +79,7 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 
 
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """As `describe`, with a warning where tags were repaired, or an annotation has other words."""
+    """Like `describe`, with a warning if tags were repaired or if an annotation has other words."""
     found = describe(config, dataset)
     for ref in found:
         kind = "gold" if ref.gold else "data set"
@@ -89,7 +89,7 @@ def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 
 
 def open_corpus(ref: CorpusRef) -> Corpus:
-    """The corpus behind a reference, from memory or read again; raises CorpusError where it is no longer the same."""
+    """The corpus of a reference, from memory or read again. Raises CorpusError if it has changed."""
     wanted = Digests(ref.words_sha256, ref.gold_sha256, ref.source_sha256)
     with _lock:
         if wanted in _open:

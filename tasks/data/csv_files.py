@@ -1,7 +1,7 @@
-"""Reads CSV with a header: a word a row, or a text a row whose spans are JSON in one cell.
+"""Reads CSV with a header: one word per row, or one text per row with its spans as JSON in one cell.
 
-Columns are parted by the one of `,`, `;` and tab that the header has most often. A column of sentences tells where one
-begins: where its cell is not empty and differs from the last one. Without it, an empty row ends a sentence.
+The delimiter is the one of `,`, `;` and tab that occurs most often in the header. If there is a column of sentences, a
+cell that is not empty and differs from the last one begins a sentence. Otherwise, an empty row ends a sentence.
 """
 
 import csv
@@ -22,7 +22,7 @@ WORD_COLUMNS: dict[Column, tuple[str, ...]] = {
     "tags": ("tag", "tags", "ner_tag", "ner_tags", "ner", "label"),
     "sentence": ("sentence", "sentence #", "sentence_id", "sent_id"),
 }
-"""Their usual names, in any case."""
+"""Usual names of the columns, regardless of case."""
 _LONGEST_CELL = 1 << 23
 
 

@@ -1,9 +1,10 @@
-"""Reads the sentences that a function of the user's own returns or yields: `loader: package.module:function`.
+"""Reads the sentences that a custom function returns or yields: `loader: package.module:function`.
 
-The function is called with the name of a split and the data set's `options`. It gives sentences, one after another, as
-pairs of words and tags, or as mappings or objects with `words`, `tags` and, if it has documents, `document`; None or
-nothing for a split that it does not have. Or it returns a `datasets.Dataset`, which is the split, or a `DatasetDict` of
-all splits, with the columns `tokens` (or `words`), `ner_tags` (or `tags`) and, if it has documents, `document`.
+The function is called with the name of a split and the data set's `options`. It yields sentences as pairs of words and
+tags, or as mappings or objects with `words`, `tags` and, if there are documents, `document`. For a split that it does
+not have, it yields nothing or returns None. Alternatively, it returns a `datasets.Dataset` of the split or a
+`DatasetDict` of all splits, with the columns `tokens` (or `words`), `ner_tags` (or `tags`) and, if there are
+documents, `document`.
 """
 
 import sys
@@ -26,11 +27,11 @@ _END = object()
 
 
 def read_loader(config: DatasetConfig) -> dict[str, Source]:
-    """The splits that the loader has; at most one sentence is held at a time. Sentences count from 0.
+    """The splits of the loader, one sentence in memory at a time. Sentences are numbered from 0.
 
     Raises:
-        CorpusError: the function cannot be imported or called, or fails; or, while it is read, a sentence is none.
-            Names the loader, the sentence, and the line at which it failed.
+        CorpusError: the function cannot be imported or called, or fails; during reading, an item is not a sentence.
+            Names the loader, the sentence, and the line of the failure.
     """
     name = f"loader {config.loader}"
     function = _import(str(config.loader), name)
@@ -79,13 +80,13 @@ def _explained(at: str) -> Iterator[None]:
 
 
 def _is_dataset(given: Any, kind: str) -> bool:
-    """Whether something is of a class of `datasets`, which is not imported for it: who made one has done so."""
+    """Whether a value is of a class of `datasets`. Does not import it: if there is such a value, it is imported."""
     classes = sys.modules.get("datasets")
     return classes is not None and isinstance(given, getattr(classes, kind))
 
 
 def _guarded(items: Iterable[Any], name: str) -> Iterator[Any]:
-    """The items; what the loader raises between them becomes one line."""
+    """The items of the loader. Raises CorpusError in one line for any error of the loader."""
     iterator = iter(items)
     number = 0
     while True:

@@ -1,8 +1,8 @@
-"""The embedded demo corpus: templates × name lists, written by us, so that the first run needs no data and no network.
+"""Generates the demo corpus from templates and lists of names, so that the first run needs no data and no network.
 
-Words and tags of the four CoNLL types, `-DOCSTART-` between documents. The held-out splits mix names of the train
-split with names, and parts of names, that occur nowhere in it. Contexts and shapes give most types away; some
-sentences are ambiguous on purpose (a city's name may be its football club, a surname a firm), so nothing scores 1.
+It has tags of the four CoNLL types, and `-DOCSTART-` between documents. The held-out splits mix names of the train
+split with names, and parts of names, that do not occur there. Context and form determine most types; some sentences
+are deliberately ambiguous (a city's name may mean its football club, a surname a firm), so that no model scores 1.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from nerbench.tasks.config.loading import DEMO_FOLDER, DEMO_SENTENCES, is_demo_f
 
 SENTENCES_PER_DOCUMENT = 10
 UNSEEN_SHARE = 0.5
-"""How often a held-out split draws a name part from the words that the train split never uses."""
+"""How often a held-out split uses a name part that does not occur in the train split."""
 
 _STEMS = """
 Alder Amber Ash Birch Black Brook Cedar Clay Copper Crane Crow Dale Drift Eagle Elder Elm Falcon Fern Flint
@@ -60,7 +60,7 @@ _NAMES: dict[str, tuple[list[str], list[str]]] = {
     "country": (_COUNTRIES, [""]),
     "nation": (_NATIONS, [""]),
 }
-"""Names are a beginning and an ending; every fourth beginning is kept from training."""
+"""A name is a beginning and an ending; every fourth beginning is reserved for the held-out splits."""
 _WORDS: dict[str, list[str]] = {
     "initial": [f"{letter}." for letter in "ABCDEFGHJKLMNPRSTW"],
     "firm": "Inc Corp Ltd Group Holdings Industries Motors Airlines Bank Partners Systems Foods".split(),
@@ -79,7 +79,7 @@ _WORDS: dict[str, list[str]] = {
     "job": "minister lawyer striker engineer goalkeeper banker teacher president coach spokesman".split(),
     "group": "officials workers farmers police residents diplomats tourists voters".split(),
 }
-"""Words of no type, or parts of names that every split shares."""
+"""Words without a type, and parts of names that all splits share."""
 
 _KINDS: dict[str, tuple[str, list[str]]] = {
     "person": ("PER", ["first last", "first last", "first last", "first initial last", "last"]),
@@ -94,7 +94,7 @@ _KINDS: dict[str, tuple[str, list[str]]] = {
     "nation": ("MISC", ["nation"]),
     "event": ("MISC", ["city sport", "nation sport", "nation Grand Prix", "stem sport", "World sport"]),
 }
-"""Slots that are entities: their type and the shapes they come in; lower-case words are drawn, others stand."""
+"""The type and the forms of each entity slot. Lower-case words name lists to choose from; others are literal."""
 
 _TEMPLATES = """
 {dateline} , {month} {number}
@@ -170,7 +170,7 @@ class Token(NamedTuple):
 
 
 def write_demo_corpus(folder: Path, splits: Iterable[Split] = tuple(DEMO_SENTENCES)) -> None:
-    """Write `<split>.txt` for each of `splits` into `folder`; a file that already says the same is left alone."""
+    """Write `<split>.txt` for each of `splits` into `folder`; a file with the same content is not written again."""
     texts = _corpus()
     folder.mkdir(parents=True, exist_ok=True)
     for split in splits:
@@ -180,7 +180,7 @@ def write_demo_corpus(folder: Path, splits: Iterable[Split] = tuple(DEMO_SENTENC
 
 
 def prepare_demo(config: Config) -> None:
-    """Write those demo files that `config` names and that are missing; existing ones are the user's to edit."""
+    """Write the missing demo files that `config` names; existing files are kept, since the user may edit them."""
     named = {Path(file) for dataset in config.datasets for file in dataset.files.values() if is_demo_file(file)}
     if missing := [split for split in DEMO_SENTENCES if any(f.stem == split and not f.exists() for f in named)]:
         write_demo_corpus(DEMO_FOLDER.absolute(), missing)

@@ -1,9 +1,9 @@
-"""Divides one source into splits, by whole documents or by sentences, as `split` of the data set says.
+"""Divides one source into splits, by document or by sentence, as the key `split` of the data set declares.
 
-Which units go where depends on the seed and on the number of units alone: they are ordered by the sha256 of
-`<seed> <number>`, and each split takes a run of that order. So the choice is the same on every machine, with every
-version of every library and any number of threads; a corrected word moves nothing, and a document appended to the
-source moves few. Within a split, sentences keep the order of the source.
+Only the seed and the number of units (documents or sentences) determine the split of a unit: units are ordered by the
+sha256 of `<seed> <number>`, and each split gets a contiguous part of that order. The result is the same on every
+machine, with every version of every library and any number of threads; a corrected word changes no split, and an
+appended document changes few. Within a split, sentences keep the order of the source.
 """
 
 from array import array
@@ -22,11 +22,11 @@ _ORDER = ("train", "validation", "test")
 
 
 def read_divided(config: DatasetConfig) -> Mapping[str, Source]:
-    """The splits of a data set as `read_splits` gives them, or, where `config.split` divides one of them, its parts.
+    """The splits of a data set, including those into which `config.split` divides a source.
 
     Raises:
-        CorpusError: the data set cannot be loaded; it lacks what is to be divided, or has a split that would be made;
-            a split would be empty; or documents are to be kept whole where there are none.
+        CorpusError: the data set cannot be loaded, has no source to divide, or already has a split that `split` makes;
+            a split would be empty; or the source is to be divided by document, but has no documents.
     """
     sources = dict(read_splits(config))
     field = f"dataset {config.name}: split"
@@ -44,7 +44,7 @@ def read_divided(config: DatasetConfig) -> Mapping[str, Source]:
 
 
 def undivided(sources: Collection[str]) -> str:
-    """The source among these that `split` divides."""
+    """The one of these sources that `split` divides."""
     return "all" if "all" in sources else "train"
 
 
@@ -77,13 +77,13 @@ def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]
 
 
 def unit_order(units: int, seed: int) -> npt.NDArray[np.int64]:
-    """All units, in an order that only their number and the seed determine."""
+    """All units, in an order that only the seed and their number determine."""
     keys = np.array([sha256(f"{seed} {unit}".encode()).digest()[:8] for unit in range(units)], "S8")
     return np.argsort(keys.view(">u8"), kind="stable")
 
 
 def _chosen(read: ArrowCache, rows: npt.NDArray[np.int64]) -> Iterator[Sentence]:
-    """The sentences at ascending positions, with their tags as they were written."""
+    """The sentences at ascending positions, with their original tags."""
     ends = np.cumsum(read.words.lengths)
     wanted = np.zeros(len(ends), np.bool_)
     wanted[rows] = True

@@ -1,6 +1,6 @@
-"""Reads through Hugging Face's `datasets`: what the Hub has, folders in its layout or by `save_to_disk`, and objects.
+"""Reads through Hugging Face's `datasets`: data sets of the Hub, folders in its layout or of `save_to_disk`, objects.
 
-Only formats that hold data and nothing else are opened: a data set that needs a script or holds pickles is refused.
+Only pure data formats are opened: a data set that needs a script or contains pickles is refused.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from nerbench.tasks.data.spans import LABEL_KEYS
 
 SPLITS = ("train", "validation", "test")
 _DOCUMENT = "document"
-"""The column that names documents in what `nerbench.load_corpus` gives."""
+"""The column of documents in the result of `nerbench.load_corpus`."""
 _FORMATS = {"parquet", "json", "arrow", "csv"}
 # `conllpp` itself is a script, which `datasets` no longer runs; the Hub keeps its Parquet conversion under this name.
 _CONVERTED = {"conllpp": ("ZihanWangKi/conllpp", "refs/convert/parquet")}
 
 
 def read_hub(config: DatasetConfig) -> dict[str, Source]:
-    """Those of the splits train, validation and test that the data set has.
+    """The splits train, validation and test of a data set, as far as it has them.
 
-    Integer tags are named by `config.labels`, or else by the data set's ClassLabel.
+    `config.labels` names integer tags, or else the ClassLabel of the data set.
 
     Raises:
-        CorpusError: the data set cannot be loaded, or has none of the splits; while it is read: it lacks a column, or
-            has a row that is no sentence.
+        CorpusError: the data set cannot be loaded, or has none of the splits; during reading: a column is missing, or
+            a row is not a sentence.
     """
     loaded = _load(config)
     found = {split: loaded[split] for split in SPLITS if split in loaded}
@@ -44,10 +44,10 @@ def read_hub(config: DatasetConfig) -> dict[str, Source]:
 
 
 def read_saved(config: DatasetConfig) -> dict[str, Source]:
-    """The splits of a folder that `DatasetDict.save_to_disk` or `Dataset.save_to_disk` made.
+    """The splits of a folder written by `DatasetDict.save_to_disk` or `Dataset.save_to_disk`.
 
     Raises:
-        CorpusError: it is no such folder, or names files outside itself; and like `read_objects`.
+        CorpusError: it is not such a folder, or names files outside of itself; also as `read_objects`.
     """
     import datasets
 
@@ -66,12 +66,12 @@ def read_saved(config: DatasetConfig) -> dict[str, Source]:
 
 
 def read_objects(loaded: Any, name: str, config: DatasetConfig) -> dict[str, Source]:
-    """The splits of a `DatasetDict`; a `Dataset` is that which its `split` names, or else `all`.
+    """The splits of a `DatasetDict`. A `Dataset` is the split that its `split` names, or else `all`.
 
-    A column `document` tells the documents, unless another one is declared.
+    Documents are read from a column `document`, unless another one is declared.
 
     Raises:
-        CorpusError: it has no split train, validation or test; while it is read: like `read_hub`.
+        CorpusError: it has no split train, validation or test; during reading: as `read_hub`.
     """
     splits = loaded if isinstance(loaded, dict) else {str(loaded.split): loaded}
     found = {split: rows for split, rows in splits.items() if split in SPLITS}
@@ -96,7 +96,7 @@ def _load(config: DatasetConfig) -> Any:
         if layout in _FORMATS:
             builder.download_and_prepare()
             return builder.as_dataset()
-    except Exception as error:  # datasets raises whatever the Hub, the network and each file format raise
+    except Exception as error:  # datasets passes on errors of the Hub, the network and every file format
         reason = str(error).strip() or type(error).__name__
         raise CorpusError(
             f"dataset {config.name}",
@@ -126,7 +126,7 @@ def _sentences(rows: Any, name: str, config: DatasetConfig, document: str | None
 
 
 def _whole(tables: Iterator[pa.Table], name: str) -> Iterator[pa.Table]:
-    """The tables, none of which points outside its own memory: Arrow files are mapped as they are."""
+    """The tables, validated: Arrow files are memory-mapped unchecked, and their offsets may point out of bounds."""
     for table in tables:
         try:
             table.validate(full=True)

@@ -1,9 +1,9 @@
-"""Reads JSON: an object a line, or one array; sentences with tags, or texts with spans by character offsets.
+"""Reads JSON, one object per line or one array: sentences with tags, or texts with spans by character offsets.
 
-`json` has flat objects: Hugging Face's features, and what Doccano, Prodigy and spaCy's `Doc.to_json` write. Examples
-that Prodigy's user did not accept are left out. `label-studio` is its JSON export: a task is a document; one without
-annotation is left out, as is a cancelled annotation. `spacy` is training data: `[text, {"entities": …}]`, alone or in
-`annotations`, or the documents, paragraphs and sentences of spaCy 2.
+`json`: flat objects as in Hugging Face's features, or as written by Doccano, Prodigy and spaCy's `Doc.to_json`. Only
+examples that were accepted in Prodigy are read. `label-studio`: the JSON export of Label Studio; a task is a document.
+Tasks without an annotation and cancelled annotations are left out. `spacy`: training data of spaCy, either
+`[text, {"entities": …}]`, alone or in `annotations`, or the documents, paragraphs and sentences of spaCy 2.
 """
 
 import json
@@ -20,22 +20,22 @@ from nerbench.tasks.data.spans import Text
 from nerbench.tasks.data.text_files import open_file, read_lines, read_whole_text
 
 _MAX_ARRAY = 1 << 26
-"""Characters of a file that is parsed as a whole; Python's objects may take twenty times as many bytes."""
+"""Maximum number of characters of an array: Python's objects may take twenty times as many bytes."""
 _HEAD = 1 << 16
 Found = Iterator[Record | Text]
 
 
 def read_json(path: str, config: DatasetConfig) -> Source:
-    """The sentences of one file, local or any fsspec URL.
+    """The sentences of one file (a path or an fsspec URL).
 
-    Reading raises CorpusError: the file is missing, or a line is no JSON object, lacks a key of the first line or is no
-    sentence. Names file, line and content.
+    Reading raises CorpusError, which names file, line and content: the file is missing, or a line is not a JSON object,
+    lacks a key of the first line, or is not a sentence.
     """
     return Source(path, _sentences(path, config), lambda at, word: f"{_place(path, at)} word {word}")
 
 
 def _place(path: str, at: int) -> str:
-    """Lines count from 1, and items of an array downwards from -1."""
+    """The place of a line (numbered from 1) or of an item of an array (numbered -1, -2, …)."""
     return f"{path}:{at}" if at > 0 else f"{path} item {-1 - at}"
 
 
@@ -48,9 +48,9 @@ def _sentences(path: str, config: DatasetConfig) -> Iterator[Sentence]:
 
 
 def json_items(path: str, encoding: str) -> Iterator[tuple[int, Any]]:
-    """The values of a file and where they stand: its lines, or the items of one array.
+    """The values of a file with their numbers, as in `_place`: its lines, or the items of one array.
 
-    Raises CorpusError where one is no JSON, or an array is longer than 64 MiB.
+    Raises CorpusError if a value is not JSON, or if an array is longer than 64 MiB.
     """
     if _is_one_value(path, encoding):
         values = _parsed(read_whole_text(path, encoding, _MAX_ARRAY), path)
@@ -62,7 +62,7 @@ def json_items(path: str, encoding: str) -> Iterator[tuple[int, Any]]:
 
 
 def _is_one_value(path: str, encoding: str) -> bool:
-    """Whether a file holds an array, or one object over several lines; a line may be a pair of text and entities."""
+    """Whether a file is an array or one object over several lines, rather than lines that are objects or pairs."""
     with closing(open_file(path)) as file:
         head = file.read(_HEAD).decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")
     first, is_ended, _ = head.partition("\n")
@@ -80,7 +80,7 @@ def _parsed(text: str, at: str) -> Any:
 
 
 Layout = Callable[[Any, int, str], Found]
-"""The records of an item, by its number and place."""
+"""The records of the item with a number, at a place."""
 
 
 def _flat(config: DatasetConfig) -> Layout:
@@ -131,7 +131,7 @@ def _spacy(config: DatasetConfig) -> Layout:
     def layout(item: Any, number: int, at: str) -> Found:
         if isinstance(item, dict) and "annotations" in item:
             for document, one in enumerate(_list(item["annotations"], "annotations", at)):
-                if one is not None:  # a text that nobody annotated
+                if one is not None:  # a text without annotation
                     yield _pair(one, number, f"{at} annotation {document}", document)
         elif isinstance(item, dict):
             yield from _paragraphs(item, number, at)

@@ -1,4 +1,4 @@
-"""A model's labels and a corpus's types, compared by name, whatever the order or the scheme of the model's labels."""
+"""Matches the labels of a model with the entity types of a corpus by name, in any order and tag scheme."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -21,32 +21,32 @@ _NAMELESS = re.compile(r"LABEL_\d+")
 
 
 def benchmark_of(artifact: ArtifactRef, benchmark: BenchmarkConfig) -> BenchmarkConfig:
-    """The settings as they apply to one artifact: `label_map` has all renamed types, whatever declares them."""
+    """The settings for one artifact: `label_map` contains all renamed types, from settings and manifest."""
     own = benchmark.label_map_of.get(artifact.name, {})
     return benchmark.model_copy(update={"label_map": {**benchmark.label_map, **artifact.label_map, **own}})
 
 
 def check_labels(artifact: ArtifactRef, types: Collection[str], benchmark: BenchmarkConfig) -> None:
-    """Compare the labels that an artifact's manifest or `config.json` names; nothing is loaded. Raises LabelError."""
+    """Check the labels in the manifest or `config.json` of an artifact without loading it. Raises LabelError."""
     match_labels(artifact.name, artifact.labels, types, benchmark_of(artifact, benchmark))
 
 
 def match_labels(model: str, labels: Sequence[str], types: Collection[str], benchmark: BenchmarkConfig) -> TagReading:
-    """What the outputs of a model stand for in a corpus.
+    """The meaning of a model's outputs in a corpus.
 
-    Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. Where some type has no
-    label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that continues none begins one.
-    A model need not know all types of the corpus.
+    Letters of BIOES and BILOU are read one by one: `S-` and `U-` as `B-`, `E-` and `L-` as `I-`. If a type has no
+    label that begins an entity, as in IOB1 and IO (`I-PER`, or the bare `PER`), an `I-` that does not continue an
+    entity begins one. A model may lack types of the corpus.
 
     Args:
-        model: the name it is known by, for `labels_of` and for messages.
+        model: the model's name, for `labels_of` and messages.
         labels: the model's labels by output index (`id2label`).
-        types: the corpus's entity types, over all its splits.
-        benchmark: its `labels_of`, `label_map` and `ignore_labels`; serving several models, they may name types that
-            this one lacks. `ignore_labels` may name whole labels without a letter, such as `X`.
+        types: the entity types in all splits of the corpus.
+        benchmark: the keys `labels_of`, `label_map` and `ignore_labels`. They apply to several models, so they may name
+            types that this model lacks. `ignore_labels` may name whole labels without a letter, such as `X`.
 
     Raises:
-        LabelError: labels have no names or are no tags, or name types that the corpus lacks, after renaming.
+        LabelError: labels have no names or are not tags, or have types, after renaming, that the corpus lacks.
     """
     names = _named(model, labels, benchmark.labels_of.get(model))
     ignored = _ignored(benchmark)
@@ -88,7 +88,7 @@ def _named(model: str, labels: Sequence[str], declared: Sequence[str] | None) ->
 
 
 def _split(model: str, names: Sequence[str], ignored: Collection[str]) -> list[Tag]:
-    """Letter and type of each label; all types are bare (IO), or none is."""
+    """Letter and type of each label: either all are bare types (IO), or none is."""
     split = [split_tag(OUTSIDE if name in ignored else name, "auto") for name in names]
     if not any(tag and tag.type for tag in split):
         split = [tag or split_tag(name, "io") for tag, name in zip(split, names, strict=True)]
@@ -127,7 +127,7 @@ def _check_types(model: str, its: set[str], corpus: set[str]) -> None:
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names may mean one type: one begins like the other, in letters of either case."""
+    """Whether two names may mean one type: one is a prefix of the other, regardless of case."""
     short, long = sorted((one.casefold(), other.casefold()), key=len)
     return len(short) > 1 and long.startswith(short)
 

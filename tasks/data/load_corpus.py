@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def load_corpus(config: Config | str | Path | None = None, dataset: str | None = None) -> "DatasetDict":
-    """The splits of a data set, read and normalised to IOB2 as training and benchmark read them.
+    """The splits of a data set with IOB2 tags, as training and benchmark read them.
 
     Features: `tokens` (list of strings), `ner_tags` (list of ClassLabel with the names O, B-LOC, I-LOC, …, the same in
-    every split) and `document` (0-based int64; null where the source has no boundaries). The words of files are
+    every split) and `document` (0-based int64; null if the source has no document boundaries). The words of files are
     memory-mapped. The fingerprint of a split depends only on its words, tags and names, so that `map` finds its cache
     in a later process.
 
@@ -51,7 +51,7 @@ def load_corpus(config: Config | str | Path | None = None, dataset: str | None =
 
 
 def as_dataset(corpus: Corpus, names: list[str]) -> "Dataset":
-    """A corpus as `load_corpus` gives it, its tags numbered by `names`; the words of files stay mapped."""
+    """A corpus in the form of `load_corpus`, with tags numbered by `names`. Words of files remain memory-mapped."""
     from datasets import ClassLabel, Dataset, DatasetInfo, Features, List, NamedSplit, Value
 
     features = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)), document=Value("int64"))

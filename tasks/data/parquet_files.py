@@ -1,4 +1,4 @@
-"""Reads Parquet files: a row for each sentence, with lists of words and tags, or for each text, with its spans."""
+"""Reads Parquet files: one sentence per row, as lists of words and tags, or one text per row, with its spans."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,17 +19,17 @@ from nerbench.tasks.data.text_files import open_file
 
 _ROWS = 2048
 _AT_ONCE = 64
-"""Rows that are Python's objects at a time."""
+"""Number of rows that are Python objects at a time."""
 _MAX_BYTES = 1 << 24
-"""Of these rows, as Arrow holds them."""
+"""Maximum bytes of these rows in Arrow's format."""
 
 
 def read_parquet(path: str, config: DatasetConfig) -> Source:
-    """The sentences of one file, local or any fsspec URL; rows count from 0.
+    """The sentences of one file (a path or an fsspec URL); rows are numbered from 0.
 
-    Integer tags are named by `config.labels`, or by the ClassLabel that `datasets` keeps in the file.
+    `config.labels` names integer tags, or else the ClassLabel that `datasets` writes into the file.
 
-    Reading raises CorpusError: the file is missing or not Parquet, lacks a column, or has a row that is no sentence.
+    Reading raises CorpusError: the file is missing or not Parquet, a column is missing, or a row is not a sentence.
     """
     return Source(path, _parquet(path, config), lambda at, word: f"{path} row {at} word {word}")
 
@@ -51,7 +51,7 @@ def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
 
 
 def check_columns(schema: pa.Schema, columns: Columns | TextColumns, source: str, *, named: bool) -> None:
-    """Refuse columns of another type than lists of words and lists of tags, or texts and their spans.
+    """Refuse columns that are neither lists of words and lists of tags nor texts and spans.
 
     `named`: whether integer tags have names. Raises CorpusError.
     """
@@ -73,7 +73,7 @@ def check_columns(schema: pa.Schema, columns: Columns | TextColumns, source: str
 
 
 def arrow_records(batches: Iterable[Any], columns: Columns | TextColumns) -> Iterator[Record | Text]:
-    """A record for each row of record batches or tables with these columns."""
+    """A record for each row of these columns of record batches or tables."""
     row = 0
     for batch in batches:
         parts = [[None] * batch.num_rows if name is None else batch.column(name).to_pylist() for name in columns]
@@ -83,7 +83,7 @@ def arrow_records(batches: Iterable[Any], columns: Columns | TextColumns) -> Ite
 
 
 def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[pa.Table]:
-    # Group by group: lists of dictionaries cannot be joined across groups.
+    # Arrow cannot join lists of dictionaries across row groups.
     groups = (parquet.iter_batches(_ROWS, row_groups=[n], columns=names) for n in range(parquet.num_row_groups))
     batches = chain.from_iterable(groups)
     while True:
@@ -100,12 +100,12 @@ def _batches(parquet: pq.ParquetFile, names: list[str], path: str) -> Iterator[p
 
 @contextmanager
 def corpus_error_if_unreadable(path: str, problem: str) -> Iterator[None]:
-    """Raise CorpusError naming the file whose bytes make no sense; a connection that fails is something else."""
+    """Raise CorpusError for a file with invalid content. Connection errors are passed on."""
     try:
         yield
     except (ConnectionError, TimeoutError):
         raise
-    except (pa.ArrowException, OSError, ValueError) as error:  # Arrow says OSError of bytes that make no sense, too
+    except (pa.ArrowException, OSError, ValueError) as error:  # Arrow also raises OSError for invalid content
         raise CorpusError(path, f"{problem} ({error})", "check the `format` of the data set, or the file") from error
 
 
@@ -121,7 +121,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _class_label(schema: pa.Schema, columns: Columns | TextColumns) -> Sequence[str]:
-    """The names that `datasets` writes beside a column of ClassLabel numbers, or of spans with such a label."""
+    """The label names that `datasets` stores for a column of ClassLabel numbers, or of spans with such labels."""
     try:
         feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][columns[1]]
         feature = feature.get("feature", feature)

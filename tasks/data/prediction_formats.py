@@ -1,4 +1,4 @@
-"""Reads predictions that were made elsewhere, beside the corpus that they are about.
+"""Reads predictions that another tool made for the words of a corpus, for `nerbench predictions import`.
 
 | file | a word's tag |
 | --- | --- |
@@ -44,7 +44,7 @@ _SUFFIXES: Mapping[str, PredictionFormat] = {
     ".ndjson": "json",
 }
 _PREDICTED = ("pred_tags", "predictions", "ner_tags", "tags")
-"""Names of a list of tags; a file that holds the annotation too has the predictions under one of the first two."""
+"""Names of a list of tags. In a file that also contains the annotation, predictions have one of the first two."""
 _EXPORTED = frozenset({"model", "words_sha256", "predictions_digest", "gold", "sentence", "word", "pred_tag"})
 _WORDS, _SPANS = ("tokens", "words"), ("entities", "spans")
 _START, _END = ("start", "start_offset"), ("end", "end_offset")
@@ -53,34 +53,34 @@ _LABEL = ("label", "type", "entity_group", "entity")
 
 
 class PredictionSource(NamedTuple):
-    """Sentences with predicted tags, to be read once."""
+    """Sentences with predicted tags, which can be read once."""
 
     source: Source
     scores: "array[float]"
-    """One a word that was read, NaN where none is known; empty if the format has none."""
+    """One score per word read so far, NaN if unknown; empty if the format has no scores."""
     scheme: Declared
-    """`iob2` where a format always has it."""
+    """`iob2` for formats that always use it, otherwise `auto`."""
 
 
 class Span(NamedTuple):
-    """An entity by the positions in its sentence or text."""
+    """An entity by positions of words in its sentence, or of characters in its text."""
 
     start: int
     end: int
-    """After its last one."""
+    """The position after the last one."""
     label: str
     score: float
 
 
 def format_of(path: str) -> PredictionFormat:
-    """The format that the ending of a file's name tells; CoNLL text for any other."""
+    """The format that belongs to the suffix of a file; CoNLL text for unknown suffixes."""
     return _SUFFIXES.get(PurePosixPath(path).suffix.lower(), "conll")
 
 
 def read_predictions_of(path: str, format: PredictionFormat, model: str, corpus: Corpus) -> PredictionSource:
-    """The predictions in a file, local or any fsspec URL.
+    """The predictions in a file (a path or an fsspec URL).
 
-    `model`: whose they are, in a table with those of several models. Raises CorpusError, some of it while reading.
+    `model`: the model to select in a table of several models. Raises CorpusError, also during reading.
     """
     scores = array("f")
     if format == "parquet" and (names := _column_names(path)) >= _EXPORTED:
@@ -164,7 +164,7 @@ def _object(line: str, at: str) -> dict[str, Any]:
 
 
 def _items(row: Mapping[str, Any], *names: str) -> list[Any]:
-    """The list under the first of the names that is there; empty without one."""
+    """The list under the first of these names that the row has; empty if it has none."""
     value: Any = next((row[name] for name in names if name in row), [])
     return value if isinstance(value, list) else []
 
@@ -229,7 +229,7 @@ def _of_words(spans: Sequence[Span], places: Sequence[tuple[int, int]], text: st
 
 
 def _tags(spans: Sequence[Span], words: Sequence[Any], at: str, scores: "array[float]") -> list[str]:
-    """One IOB2 tag a word; their scores are added to `scores`."""
+    """One IOB2 tag per word. Adds the scores of the words to `scores`."""
     tags, known = [OUTSIDE] * len(words), [math.nan] * len(words)
     for span in spans:
         if span.end > len(words):
@@ -244,14 +244,14 @@ def _tags(spans: Sequence[Span], words: Sequence[Any], at: str, scores: "array[f
 
 
 class _Alignment:
-    """Finds the words of a corpus, one sentence after another, in texts."""
+    """Finds the words of a corpus in texts, sentence by sentence."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._sentences = enumerate(corpus.words)
 
     def sentences_of(self, text: str, at: str) -> Iterator[tuple[list[str], list[tuple[int, int]]]]:
-        """The sentences that a text holds, with the start and the end of each word."""
+        """The sentences in a text, with the start and the end of each word."""
         end = 0
         while rest := _VISIBLE.search(text, end):
             number, words = next(self._sentences, (-1, []))

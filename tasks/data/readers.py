@@ -1,4 +1,4 @@
-"""What a corpus reader returns, and which reader reads which format."""
+"""The result types of corpus readers, and the reader of each format."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from importlib import import_module
@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 from nerbench.tasks.config import DatasetConfig, Format
 
 MARKER = "-DOCSTART-"
-"""The word that begins a document."""
+"""The word that marks the beginning of a document."""
 
 
 class Repairs(NamedTuple):
-    """Numbers of spans."""
+    """Numbers of spans that could not be read as they are."""
 
     cut: int = 0
-    """That began or ended within a word."""
+    """Spans that began or ended within a word, or contained none."""
     dropped: int = 0
-    """That overlapped others, and were not kept."""
+    """Spans that overlapped others and were left out."""
 
     def __bool__(self) -> bool:
         return any(self)
@@ -26,31 +26,31 @@ NO_REPAIRS = Repairs()
 
 
 class Sentence(NamedTuple):
-    """A sentence as it stands in its source: at least one word, one tag a word."""
+    """A sentence of a source: at least one word, and one tag per word."""
 
     words: list[str]
     tags: list[str]
-    """As written, in the source's own scheme."""
+    """The original tags, in the scheme of the source."""
     document: Hashable
-    """What tells its document from the one before; None in a source without documents, or before its first mark."""
+    """Identifies the document; None in a source without documents, and before the first document marker."""
     at: int
-    """Line of its first word, or number of its row: what `Source.place` takes."""
+    """The line of the first word or the number of the row, as `Source.place` expects it."""
     repairs: Repairs = NO_REPAIRS
-    """What was changed to read spans by character offsets as tags."""
+    """Numbers of spans that were changed or left out to get tags."""
     tokenizer: str | None = None
-    """What split the text into words: its name; None for words that the source has as such."""
+    """The name of the tokenizer that split the text into words; None if the source has words."""
 
 
 class Source(NamedTuple):
-    """One split, or a further gold, to be read once and lazily; errors come as reading reaches them."""
+    """One split or additional gold, which can be read once. Reading is lazy and raises errors when it reaches them."""
 
     name: str
     """The file, URL, data set or function, as the user named it."""
     sentences: Iterable[Sentence]
     place: Callable[[int, int], str]
-    """Where a word stands, for messages: (`Sentence.at`, word) → `data/test.txt:17`."""
+    """The place of a word for messages: (`Sentence.at`, word) → `data/test.txt:17`."""
     rows: Sequence[int] | None = None
-    """Positions of its sentences in the source that was divided, ascending; None for a source read whole."""
+    """Ascending positions of the sentences in the source that was divided; None if the source is not divided."""
 
 
 def shortened(value: object) -> str:
@@ -61,7 +61,7 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-# Named, not imported: each brings libraries that only its own format needs.
+# Names, not imports: each module imports libraries that only its format needs.
 FILE_FORMATS: dict[Format, tuple[str, str]] = {
     "conll": ("nerbench.tasks.data.conll", "read_conll"),
     "parquet": ("nerbench.tasks.data.parquet_files", "read_parquet"),
@@ -79,7 +79,7 @@ _OF_DATASETS: dict[Format, tuple[str, str]] = {
 
 
 def read_splits(config: DatasetConfig) -> Mapping[str, Source]:
-    """The splits that are declared, or that the data set has; each is read when its sentences are asked for.
+    """The splits that the configuration declares or the data set has. A split is read when its sentences are iterated.
 
     Raises:
         CorpusError: the data set cannot be loaded.

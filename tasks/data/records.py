@@ -1,7 +1,7 @@
-"""Sentences that come as records (rows, JSON objects, what a loader yields): checked one by one.
+"""Turns records (rows, JSON objects, items of a loader) into sentences, and checks each of them.
 
 A record is a sentence with its tags, or a text with spans (`nerbench.tasks.data.spans`). A record without words is left
-out; one whose only word is `-DOCSTART-` begins a document, as in CoNLL files.
+out; a record whose only word is `-DOCSTART-` begins a document, as in CoNLL files.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,19 +23,19 @@ _DEFAULTS: dict[Column, tuple[str, ...]] = {
 
 
 class Record(NamedTuple):
-    """A sentence as somebody else wrote it: nothing of it has been looked at."""
+    """An unchecked sentence."""
 
     at: int
-    """Its row, line or sentence number."""
+    """The number of its row, line or sentence."""
     words: Any
     tags: Any
     """Strings, or numbers of the data set's `labels`."""
     document: Any
-    """What its document is called; None where there are none."""
+    """The name of its document; None if there are no documents."""
 
 
 class Columns(NamedTuple):
-    """The names under which a record holds its parts."""
+    """The names of the columns of a sentence."""
 
     words: str
     tags: str
@@ -43,7 +43,7 @@ class Columns(NamedTuple):
 
 
 class TextColumns(NamedTuple):
-    """The names under which a text holds its parts."""
+    """The names of the columns of a text."""
 
     text: str
     spans: str
@@ -52,12 +52,12 @@ class TextColumns(NamedTuple):
 
 
 def find_columns(there: Collection[str], source: str, config: DatasetConfig) -> Columns | TextColumns:
-    """The declared columns, or else `tokens` or `words`, and `ner_tags` or `tags`; documents only where declared.
+    """The declared columns, or else `tokens` or `words`, and `ner_tags` or `tags`. Documents need to be declared.
 
-    A source of `text` and spans has none of these tags, or declares its text or spans.
+    A source is read as texts with spans if it declares `text` or `spans`, or has a `text` but no tags.
 
     Raises:
-        CorpusError: a source has none of them; lists those there are.
+        CorpusError: a column is missing; lists the columns of the source.
     """
     document = None if "document" not in config.columns else _find("document", there, source, config)
     has_tags = "tags" in config.columns or any(column in there for column in _DEFAULTS["tags"])
@@ -95,12 +95,13 @@ def read_records(
     """The sentences of records.
 
     Args:
-        where: the place of a record by its number, for messages.
-        labels: what integer tags mean, where it is not `config` that says it.
+        where: a function from the number of a record to its place, for messages.
+        labels: the names of integer tags, unless `config` declares them.
 
     Raises:
-        CorpusError: words are no list of strings; tags are not one a word, neither strings nor numbers of `labels`; a
-            document is not named throughout, or comes again. Names place and content. Or what `SpanReader` raises.
+        CorpusError: words are not a list of strings; there is not one tag per word; a tag is neither a string nor a
+            number of `labels`; only some sentences name a document, or the sentences of a document are not adjacent;
+            or `SpanReader` refuses a text. Names place and content.
     """
     documents, labels = _Documents(), config.labels or labels
     texts = SpanReader(config=config, labels=labels)
@@ -159,7 +160,7 @@ def _tag(value: Any, position: int, labels: Sequence[str], at: str) -> str:
 
 @dataclass
 class _Documents:
-    """Which document a sentence belongs to: a named one, or the one after the last mark."""
+    """Finds the document of a sentence: a named one, or the one that the last marker began."""
 
     _marks: int = 0
     _named: bool | None = None

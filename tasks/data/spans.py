@@ -1,9 +1,10 @@
-"""Texts with spans by character offsets, as sentences of words with IOB2 tags.
+"""Turns texts with spans by character offsets into sentences of words with IOB2 tags.
 
-A text is divided into words by the data set's `tokenizer`; a line break ends a sentence, except in a span. White space
-at the ends of a span does not count. A span that begins or ends within a word is extended to the whole word, and one
-without a word is left out; or both are refused. Spans that overlap have no tags: they are refused, unless `flatten`
-says which ones to keep. Whatever is refused is counted to the end of the source.
+The data set's `tokenizer` splits a text into words; a line break ends a sentence, except in a span. White space at the
+ends of a span does not count. With `invalid: repair`, a span that begins or ends within a word is extended to the whole
+word, and a span without a word is left out; with `refuse`, both are errors. Overlapping spans cannot be tags: they are
+errors, unless `flatten` decides which ones to keep. An error is raised at the end of the source, with the number of
+spans.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,24 +23,24 @@ LABEL_KEYS = ("label", "labels", "type", "tag")
 
 
 class Text(NamedTuple):
-    """A text as somebody else annotated it: nothing of it has been looked at."""
+    """An unchecked text with its annotation."""
 
     at: int
-    """Its row, line or number."""
+    """The number of its row, line or item."""
     text: Any
     spans: Any
-    """`[start, end, label]`, or mappings with these and other common keys; a mapping of lists stands for these."""
+    """A list of `[start, end, label]` or of mappings with these or similar keys, or a mapping of lists."""
     tokens: Any
-    """The words, or mappings with their `start` and `end`; None where there are none."""
+    """The words, or mappings with their `start` and `end`; None if there are no tokens."""
     document: Any
-    """The name of its document; None for a text that is one."""
+    """The name of its document; None if the text is a document."""
 
 
 class Span(NamedTuple):
     """An entity of a text."""
 
     start: int
-    """The first character, and for aligned spans the first word."""
+    """The first character; for aligned spans, the first word."""
     end: int
     """The character or word after the last one."""
     label: str
@@ -47,11 +48,11 @@ class Span(NamedTuple):
 
 @dataclass(kw_only=True)
 class _Refused:
-    """Spans that cannot be read as they are."""
+    """The number of spans that cannot be read as they are, and the first one."""
 
     count: int = 0
     first: tuple[str, str] = ("", "")
-    """Place and span."""
+    """The place of the first one, and its description."""
 
     def add(self, at: str, text: str, span: Span) -> None:
         self.first = self.first if self.count else (at, f"{span.label} {span.start}-{span.end} {_shown(text, span)}")
@@ -60,11 +61,11 @@ class _Refused:
 
 @dataclass(kw_only=True)
 class SpanReader:
-    """Reads the texts of one source; `finish` raises for what they hold that is to be refused."""
+    """Reads the texts of one source. `finish` raises the errors that are counted over all texts."""
 
     config: DatasetConfig
     labels: Sequence[str] = ()
-    """What integer labels mean."""
+    """The names of integer labels."""
     _n_spans: int = 0
     _cut: _Refused = field(default_factory=_Refused)
     _overlapping: _Refused = field(default_factory=_Refused)
@@ -73,7 +74,7 @@ class SpanReader:
         """The sentences of a text.
 
         Raises:
-            CorpusError: the text is none, a span is none or lies outside of it, or tokens are not its words.
+            CorpusError: the text is not a string, a span is invalid or outside of the text, or a token is not in it.
         """
         if not isinstance(given.text, str):
             raise CorpusError(at, f"the text {shortened(given.text)} is not a string", "name another column")
@@ -93,7 +94,7 @@ class SpanReader:
             repairs = Repairs()
 
     def finish(self) -> None:
-        """Raise CorpusError where spans were cut or overlap that are to be refused."""
+        """Raise CorpusError if the configuration refuses spans that were cut or overlap."""
         for refused, problem, remedy in (
             (self._overlapping, "overlap another one", "choose which to keep: `flatten: longest` or `flatten: outer`"),
             (self._cut, "cut a word or hold none", "choose another `tokenizer`, or `invalid: repair` to extend them"),
@@ -106,7 +107,7 @@ class SpanReader:
                 raise CorpusError(at, f"{refused.count:,} of {self._n_spans:,} spans {problem}, first {span}", remedy)
 
     def _aligned(self, spans: Iterable[Span], words: Sequence[Word], text: str, at: str) -> tuple[list[Span], int]:
-        """Spans of words, and how many were no whole words."""
+        """The spans by positions of words, and the number of spans that did not match whole words."""
         starts, ends = [word.start for word in words], [word.end for word in words]
         found, n_cut = [], 0
         for span in spans:
@@ -138,7 +139,7 @@ class SpanReader:
 
 
 def _longest(spans: Sequence[Span]) -> list[Span]:
-    """The longest spans that do not overlap; the first one of equals."""
+    """The longest spans that do not overlap; of equally long ones, the first."""
     taken: set[int] = set()
     kept = []
     for span in sorted(spans, key=lambda span: span.start - span.end):
@@ -149,7 +150,7 @@ def _longest(spans: Sequence[Span]) -> list[Span]:
 
 
 def _sentences(words: Sequence[Word], text: str, tags: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """First word of each line, and the one after its last; a line that ends within an entity goes on."""
+    """The first word of each sentence, and the word after its last. A line break within an entity ends no sentence."""
     start = 0
     for number in range(1, len(words) + 1):
         is_last = number == len(words)
@@ -195,7 +196,7 @@ def _token(token: Any, text: str, end: int, at: str) -> tuple[int, int]:
 def _items(values: Any, at: str) -> list[Any]:
     if values is None:
         return []
-    if isinstance(values, Mapping):  # a column of `datasets`: a list for each key
+    if isinstance(values, Mapping):  # `datasets` may give a list for each key
         if not all(isinstance(column, list | tuple) for column in values.values()):
             raise CorpusError(at, f"{shortened(values)} is no list of spans", "name another column in columns.spans")
         lists = {key: column for key, column in values.items() if column}
@@ -208,7 +209,7 @@ def _items(values: Any, at: str) -> list[Any]:
 
 
 def _spans(item: Any, text: str, labels: Sequence[str], at: str) -> Iterator[Span]:
-    """The span of an item, once for each of its labels; without the white space at its ends."""
+    """A span for each label of an item, without white space at its ends."""
     if isinstance(item, Mapping):
         given = [_first(item, keys) for keys in (_START, _END, LABEL_KEYS)]
     elif isinstance(item, list | tuple) and len(item) == 3:

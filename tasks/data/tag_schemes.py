@@ -1,24 +1,24 @@
-"""Tag schemes: the meaning of each letter before an entity type, and the tags of every scheme as IOB2.
+"""Tag schemes: the meaning of the letter before an entity type, and the conversion of all schemes to IOB2.
 
-Everything but the readers knows tags as IOB2: `B-PER` begins a `PER`, and `I-PER` continues it.
+All code except the readers uses IOB2 tags: `B-PER` begins a `PER`, and `I-PER` continues it.
 
-A type is any text, dashes included: `B-LOC-deriv` is a tag of the type `LOC-deriv`.
+A type can be any text, including dashes: `B-LOC-deriv` is a tag of the type `LOC-deriv`.
 
-| scheme | begins an entity | continues | ends | is one alone |
+| scheme | first word of an entity | inner word | last word | single word |
 | --- | --- | --- | --- | --- |
 | IOB2 | `B-` | `I-` | `I-` | `B-` |
-| IOB1 | `I-`, but `B-` after one of its own type | `I-` | `I-` | as it begins |
+| IOB1 | `I-`, but `B-` after an entity of its type | `I-` | `I-` | as a first word |
 | BIOES | `B-` | `I-` | `E-` | `S-` |
 | BILOU | `B-` | `I-` | `L-` | `U-` |
-| IO | `I-`, or the bare type | as it begins | | |
+| IO | `I-`, or the bare type | the same | the same | the same |
 
-IOB1 is that of CoNLL-2003 as published (Tjong Kim Sang & Veenstra 1999), BILOU that of Ratinov & Roth (2009).
-IO is IOB1 without any `B-`: two entities of one type side by side are one. So a corpus of `I-` alone is recognised as
-IOB1, which reads it the same; only bare types (`PER`) must be declared as `io`, since any text could be one.
+IOB1 (Tjong Kim Sang & Veenstra 1999) is the scheme of CoNLL-2003 as published; BILOU is from Ratinov & Roth (2009).
+IO is IOB1 without `B-`: two adjacent entities of one type are one. A corpus with only `I-` is recognised as IOB1, which
+reads it in the same way. Bare types (`PER`) must be declared as `io`, since any text could be a bare type.
 
-A tag of IOB2, BIOES or BILOU that continues an entity (`I-`, `E-`, `L-`) is invalid where the word before leaves none
-of its type open. A corpus is either refused for it, or the tag is repaired: it begins an entity (`B-`), as conlleval
-reads it. Predictions are not repaired; the modes of `nerbench.tasks.scoring.counts` define what it means there.
+In IOB2, BIOES and BILOU, a tag that continues an entity (`I-`, `E-`, `L-`) is invalid if the previous word does not
+leave an entity of its type open. In a corpus, such a tag is either an error or repaired: it begins an entity (`B-`), as
+in conlleval. Predictions are not repaired; the modes of `nerbench.tasks.scoring.counts` define its meaning there.
 """
 
 import re
@@ -48,7 +48,7 @@ def entity_types(tags: Iterable[str]) -> list[str]:
 
 
 def tag_vocabulary(types: Iterable[str]) -> list[str]:
-    """`['O', 'B-LOC', 'I-LOC', …]`: the tags of `types`, ordered by type; the label order of models trained here."""
+    """The tags of `types` in the order of the labels of trained models: `['O', 'B-LOC', 'I-LOC', …]`."""
     return [OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in "BI")]
 
 
@@ -58,7 +58,7 @@ Invalid = Literal["repair", "refuse"]
 
 BEGINNING, CONTINUING = "BSU", "IEL"
 BEGINS_WITH_I: frozenset[Scheme] = frozenset({"io", "iob1"})
-"""Schemes in which an `I-` begins an entity where it continues none."""
+"""Schemes in which an `I-` that does not continue an entity begins one."""
 _LETTERS: Mapping[Declared, str] = {
     "auto": "BIESLU",
     "io": "I",
@@ -77,12 +77,12 @@ class Tag(NamedTuple):
     type: str
 
     def continues(self, before: "Tag") -> bool:
-        """Whether the tag goes on with an entity that `before` left open."""
+        """Whether the tag continues an entity that `before` leaves open."""
         return self.letter in CONTINUING and before.letter in "BI" and self.type == before.type
 
 
 def split_tag(text: str, scheme: Declared) -> Tag | None:
-    """Letter and type of a tag of the scheme, of any but bare IO for `auto`; None for what is none."""
+    """Letter and type of a tag of a scheme; None if the text is not a tag. `auto`: all schemes except bare types."""
     if text == OUTSIDE:
         return Tag(OUTSIDE, "")
     if not text.isprintable() or text != text.strip() or not text:
@@ -94,7 +94,7 @@ def split_tag(text: str, scheme: Declared) -> Tag | None:
 
 
 class _Observation(NamedTuple):
-    """Something seen in a corpus, and the schemes in which it can be."""
+    """An observation in a corpus, and the schemes that are compatible with it."""
 
     phrase: str
     schemes: frozenset[Scheme]
@@ -108,12 +108,12 @@ _BILOU = _Observation("a tag has a letter of BILOU", frozenset({"bilou"}))
 _STRAY_END = _Observation("a tag ends an entity that did not begin", frozenset())
 _ONLY_IN = {"E": _BIOES, "S": _BIOES, "L": _BILOU, "U": _BILOU}
 _INVALID = (_INSIDE_BEGINS, _STRAY_END)
-"""What is invalid where an entity begins with `B-`."""
+"""Observations that are invalid in schemes in which entities begin with `B-`."""
 _PREFERRED: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bilou")
 
 
 class SchemeEvidence:
-    """What the tags of all splits say about their scheme; each pair of neighbouring tags is judged once."""
+    """Collects evidence about the tag scheme from the tags of all splits; each pair of adjacent tags counts once."""
 
     def __init__(self, declared: Declared, invalid: Invalid = "repair") -> None:
         self._declared = declared
@@ -122,10 +122,10 @@ class SchemeEvidence:
         self._first: dict[_Observation, str] = {}
 
     def watch(self, source: Source) -> Iterator[Sentence]:
-        """The sentences of a source, looked at as they pass.
+        """The sentences of a source. Collects evidence from each of them.
 
         Raises:
-            CorpusError: a tag belongs to no scheme, or not to the declared one; names its place and its word.
+            CorpusError: a tag belongs to no scheme, or not to the declared one; names the place and the word.
         """
         for sentence in source.sentences:
             for word, pair in enumerate(pairwise((OUTSIDE, *sentence.tags, OUTSIDE))):
@@ -135,13 +135,13 @@ class SchemeEvidence:
             yield sentence
 
     def scheme(self, remedy: str) -> Scheme:
-        """The declared scheme, or else the one that everything seen allows; IOB2 where there is no entity to tell.
+        """The declared scheme, or else the one that is compatible with all evidence; IOB2 if there are no entities.
 
-        Invalid tags that are to be repaired exclude no scheme.
+        Invalid tags exclude no scheme if they are repaired.
 
         Raises:
-            CorpusError: two places exclude each other; both are named, followed by `remedy`. Or an invalid tag is to be
-                refused.
+            CorpusError: two observations contradict each other (names both places, followed by `remedy`), or an
+                invalid tag is refused.
         """
         scheme = self._recognised(remedy) if self._declared == "auto" else self._declared
         if self._invalid == "refuse" and (place := self.first_invalid(scheme)):
@@ -150,7 +150,7 @@ class SchemeEvidence:
         return scheme
 
     def first_invalid(self, scheme: Scheme) -> str | None:
-        """Where the first tag stands that continues an entity and follows none of its type; None without one."""
+        """The place of the first invalid tag in a scheme; None if there is none."""
         if scheme in BEGINS_WITH_I:
             return None
         return next((place for seen, place in self._first.items() if seen in _INVALID), None)
@@ -166,7 +166,7 @@ class SchemeEvidence:
         return next(valid, possible[0])
 
     def _judge(self, pair: tuple[str, str], word: int, sentence: Sentence, source: Source) -> None:
-        """`word` is the position of the second tag of the pair; after the last word that is the sentence's length."""
+        """`word`: the position of the second tag of the pair; the length of the sentence for the pair at its end."""
         before, tag = (split_tag(text, self._declared) for text in pair)
         if before is None or tag is None:
             raise self._no_tag(pair[1], word, sentence, source)
@@ -201,19 +201,19 @@ class SchemeEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class TagReading:
-    """What the labels of a source stand for in the corpus; a label is looked up by its text."""
+    """The IOB2 tags that the labels of a source stand for, by the text of a label."""
 
     tags: Mapping[str, str]
-    """The IOB2 tag of each label where it continues an entity, or where its letter alone decides."""
+    """The IOB2 tag of each label if it continues an entity, or if its letter is sufficient."""
     openings: Mapping[str, str]
-    """The IOB2 tag of each label where the word before it leaves no entity of its type open."""
+    """The IOB2 tag of each label if the previous word leaves no entity of its type open."""
     types: Mapping[str, str]
-    """The type as the source names it, empty for none: neighbours are compared before anything is renamed."""
+    """The original type of each label, empty for none: adjacent tags are compared before types are renamed."""
     left_open: Mapping[str, str]
-    """The type of the entity that each label leaves open for the next word, as the source names it; empty for none."""
+    """The original type of the entity that each label leaves open for the next word; empty for none."""
 
     def read(self, labels: pa.DictionaryArray, starts: npt.NDArray[np.bool_]) -> pa.DictionaryArray:
-        """IOB2 tags, one a word, of labels; `starts` is true at the first word of each sentence.
+        """The IOB2 tags of labels, one per word; `starts` is true at the first word of each sentence.
 
         Raises KeyError for an unknown label.
         """
@@ -231,13 +231,13 @@ class TagReading:
 def read_tags(
     labels: Mapping[str, Tag], *, inside_begins: bool, label_map: Mapping[str, str], ignore_labels: frozenset[str]
 ) -> TagReading:
-    """The reading of labels that are split into letter and type.
+    """The meaning of labels that are split into letter and type.
 
     Args:
-        labels: by their text.
-        inside_begins: whether an `I-` begins an entity where it continues none (IOB1, IO, and what is repaired).
-        label_map: types of the source renamed.
-        ignore_labels: types of the source, by their old name, that are read as `O`.
+        labels: letter and type, by the text of the label.
+        inside_begins: whether an `I-` that does not continue an entity begins one (IOB1, IO, and repaired corpora).
+        label_map: new names of types.
+        ignore_labels: original names of types that are read as `O`.
     """
     tags, openings = {}, {}
     for label, tag in labels.items():
@@ -255,7 +255,7 @@ def read_tags(
 
 
 def count_invalid(labels: Sequence[Tag], codes: npt.NDArray[np.intc], starts: npt.NDArray[np.bool_]) -> int:
-    """How many words continue an entity that the word before does not leave open.
+    """The number of words whose tag continues an entity that the previous word does not leave open.
 
     Args:
         labels: the distinct tags.
@@ -274,7 +274,7 @@ def _left_open(tag: Tag) -> str:
 def _continues(
     types: Sequence[str], left_open: Sequence[str], codes: npt.NDArray[np.integer], starts: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
-    """(words,) whether the word before, in the same sentence, leaves an entity of the word's type open."""
+    """(words,) whether the previous word of the sentence leaves an entity of the word's type open."""
     kinds = np.unique([*types, *left_open], return_inverse=True)[1]
     its, before = kinds[: len(types)][codes], kinds[len(types) :][codes]
     continues = ~starts

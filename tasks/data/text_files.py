@@ -1,6 +1,6 @@
-"""Files by path or fsspec URL: opened, decompressed, or read as lines of text in blocks of limited size.
+"""Opens and decompresses files by path or fsspec URL, and reads them as lines of text in blocks of limited size.
 
-The file of a public web server never leads into an internal network, by a redirection or by another address.
+A URL of a public web server cannot lead into an internal network, neither by a redirection nor by its DNS record.
 """
 
 import codecs
@@ -20,11 +20,11 @@ _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 23
 _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _MAX_BYTES, _BYTES_A_BYTE = 1 << 26, 200
-"""Of what is decompressed: so many, or so many for each compressed byte, where that is more."""
+"""Maximum of decompressed bytes: in total, or per compressed byte, whichever is more."""
 
 
 def uncompressed_name(path: str) -> str:
-    """A path without the ending of a compressed file."""
+    """A path without the suffix of a compressed file."""
     return path[: -len(ending)] if (ending := _compressed(path)) else path
 
 
@@ -33,13 +33,12 @@ def _compressed(path: str) -> str | None:
 
 
 def open_file(path: str) -> IO[bytes]:
-    """A file opened for reading; what its name says is compressed (`.gz`, `.zst`) is read as what it holds.
+    """A file opened for reading, and decompressed if its suffix is `.gz` or `.zst`.
 
     Raises:
-        CorpusError: it does not exist or cannot be opened; while it is read, it is damaged or holds too much for its
-            size.
-        InputError: it is a URL with a credential.
-        ConnectionError, TimeoutError: what may go away.
+        CorpusError: the file does not exist or cannot be opened; during reading, it is damaged or expands too much.
+        InputError: the path is a URL with a credential.
+        ConnectionError, TimeoutError: errors that may be transient.
     """
     file = _open_raw(path)
     if ending := _compressed(path):
@@ -48,7 +47,7 @@ def open_file(path: str) -> IO[bytes]:
 
 
 class _Decompressed(io.RawIOBase):
-    """What a compressed file holds, block by block."""
+    """The decompressed content of a file, block by block."""
 
     def __init__(self, path: str, file: IO[bytes], codec: str) -> None:
         import pyarrow as pa
@@ -93,7 +92,7 @@ def _open_raw(path: str) -> IO[bytes]:
         return opened
     except (CorpusError, ConnectionError, TimeoutError):
         raise
-    except Exception as error:  # every file system has exceptions of its own
+    except Exception as error:  # every fsspec file system has its own exceptions
         if "://" not in path:
             problem = getattr(error, "strerror", None) or str(error)
             raise CorpusError(path, problem, "name an existing, readable file") from error
@@ -121,17 +120,17 @@ def read_lines(path: str, encoding: str) -> Iterator[str]:
 
 
 def check_encoding(path: str, encoding: str) -> None:
-    """Raise CorpusError where a file cannot be opened or is not in the encoding."""
+    """Raise CorpusError if a file cannot be opened or is not in the encoding."""
     with closing(open_file(path)) as file:
         for _ in _decoded(path, file, encoding):
             pass
 
 
 def read_whole_text(path: str, encoding: str, most: int) -> str:
-    """A text file at once, without a byte order mark.
+    """The whole text of a file, without a byte order mark.
 
     Raises:
-        CorpusError: the file cannot be opened, is not in the encoding, or has more than so many characters.
+        CorpusError: the file cannot be opened, is not in the encoding, or has more than `most` characters.
     """
     blocks, size = [], 0
     with closing(open_file(path)) as file:
@@ -148,7 +147,7 @@ def _decoded(path: str, file: IO[bytes], encoding: str) -> Iterator[str]:
     line, offset, block = 1, 0, b"-"
     while block:
         block = file.read(_BLOCK)
-        pending = len(decoder.getstate()[0])  # the beginning of a character that the block before was cut in
+        pending = len(decoder.getstate()[0])  # the first bytes of a character that the previous block ended in
         try:
             text = decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
@@ -163,16 +162,16 @@ def _decoded(path: str, file: IO[bytes], encoding: str) -> Iterator[str]:
 
 def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     try:
-        "".encode(encoding)  # refuses codecs that are not of text, such as zip
+        "".encode(encoding)  # raises LookupError for codecs of bytes, such as zip
         return codecs.getincrementaldecoder(encoding)()
     except (LookupError, UnicodeError) as error:
         raise CorpusError("encoding", f"{encoding!r} is not known", "use a name such as utf-8 or latin-1") from error
 
 
 def web_options(url: str) -> dict[str, Any]:
-    """Options of fsspec to open an `http://` or `https://` URL with; none where the URL itself names an internal host.
+    """Options for fsspec to open an `http://` or `https://` URL; empty if the URL itself names an internal host.
 
-    Raises CorpusError where the host cannot be found.
+    Raises CorpusError if the host cannot be found.
     """
     try:
         host = urlsplit(url).hostname or ""
@@ -182,7 +181,7 @@ def web_options(url: str) -> dict[str, Any]:
 
 
 async def _public_client(**options: Any) -> Any:
-    """A client that connects to public addresses alone: what is judged is the very address that it connects to."""
+    """A client that connects to public addresses only: it checks the resolved address of each connection."""
     import aiohttp
 
     connector = aiohttp.TCPConnector(socket_factory=_public_socket)

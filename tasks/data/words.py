@@ -1,17 +1,16 @@
-"""The words of a text, and where they stand in it.
+"""Splits texts into words, by the rules `rules-1`.
 
-A tagger knows words as its corpus has them; these rules give those of most English and European corpora:
+A tagger expects words as in the corpus that it was trained on. These rules match most English and European corpora:
 
-1. White space parts words.
-2. Punctuation and symbols before and after a word are words of their own, one character each, but for the point of an
-   abbreviation that has several or a single letter (`U.N.`, `J.`), the sign of a number (`-5`, `+3`), and a leading
-   `#` or `@` of a name.
-3. A final `'s` or `’s` is a word of its own (`Germany 's`).
-4. Within a word nothing is parted: `Anglo-Dutch`, `10,000`, `AT&T`, `5.3`, `O'Brien`, `it's` but for rule 3.
+1. White space separates words.
+2. Each punctuation mark or symbol before or after a word is a word, except the point of an abbreviation with several
+   points or a single letter (`U.N.`, `J.`), the sign of a number (`-5`, `+3`), and a leading `#` or `@` of a name.
+3. A final `'s` or `’s` is a word (`Germany 's`).
+4. Words are not split elsewhere: `Anglo-Dutch`, `10,000`, `AT&T`, `5.3`, `O'Brien`; `it's` is split by rule 3.
 
-Languages without blanks between words are not split: give them as CoNLL text, or with blanks.
+Languages without blanks between words are not split: write them as CoNLL text, or with blanks.
 
-These rules are `rules-1`: they do not change, since scores are comparable only on the same words.
+The rules never change, since scores are comparable only on the same words.
 """
 
 import re
@@ -26,7 +25,7 @@ _LEADING_SIGN = re.compile(r"[+\-−]\d|[#@]\w")
 
 
 class Word(NamedTuple):
-    """A word and where it stands."""
+    """A word and its position in a text."""
 
     text: str
     start: int
@@ -36,17 +35,17 @@ class Word(NamedTuple):
 
 
 def split_words(text: str) -> list[Word]:
-    """The words of a text, by the rules above; every character but white space belongs to exactly one."""
+    """The words of a text, by the rules above. Every character except white space belongs to exactly one word."""
     return [word for chunk in _CHUNK.finditer(text) for word in _split(text, chunk.start(), chunk.end())]
 
 
 def split_blanks(text: str) -> list[Word]:
-    """What white space parts, and nothing else: for text that somebody has split already."""
+    """The words of a text that has blanks between words and punctuation: it is split at white space only."""
     return [Word(chunk[0], chunk.start(), chunk.end()) for chunk in _CHUNK.finditer(text)]
 
 
 def joined(words: list[str]) -> tuple[str, list[Word]]:
-    """Words that come without a text, with blanks between them, and where they stand in it."""
+    """A text of these words with blanks between them, and the words with their positions."""
     placed, start = [], 0
     for word in words:
         placed.append(Word(word, start, start + len(word)))
@@ -70,5 +69,5 @@ def _split(text: str, start: int, end: int) -> Iterator[Word]:
 
 
 def _is_inner(character: str) -> bool:
-    """Letters, digits, and marks such as vowel signs, which belong to the letter before them."""
+    """Whether a character is a letter, a digit, or a mark such as a vowel sign, which belongs to its letter."""
     return character == "_" or category(character)[0] in "LNM"

@@ -59,7 +59,7 @@ def check(artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: S
 def _check_tagger(
     artifact: ArtifactRef, corpus: Corpus, plan: EvaluationPlan, blocks: Sequence[int], stored: Sequence[str]
 ) -> int:
-    """The same for a tagger in a process of its own."""
+    """The same for a tagger in a separate process."""
     from nerbench.tasks.inference.prediction import BLOCK
 
     sentences = 0

@@ -62,7 +62,7 @@ class EvaluationRecord(Section):
     """The block after the last one of a shard."""
     predictions_digest: str
     sha256: Digest
-    """Of the predictions file: Parquet with document, sentence, word, pred, score."""
+    """The location of the predictions: a Parquet file with document, sentence, word, pred, score."""
     labels: tuple[str, ...]
     """The model's label names by output index."""
     words: int
@@ -75,7 +75,7 @@ class EvaluationRecord(Section):
     evaluate_s: float
     """Seconds from words in memory to tags in memory, with the model loaded."""
     counts: dict[str, float] | None = None
-    """What a tagger counted of its work, e.g. `calls`."""
+    """Counts of a tagger, e.g. `calls`."""
 
     @property
     def folder(self) -> str:

@@ -1,4 +1,4 @@
-"""What identifies an evaluation: everything that can change a prediction, and a key made of it."""
+"""The identity of an evaluation: all settings that can change a prediction, and a key made of them."""
 
 import platform
 from importlib.metadata import version
@@ -15,7 +15,7 @@ CODE_VERSION = "2"
 
 
 TAGGER_CODE_VERSION = "1"
-"""The same for predictions of taggers in processes of their own."""
+"""The same for predictions of taggers in separate processes."""
 
 
 class EvaluationSettings(Section):

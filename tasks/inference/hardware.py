@@ -1,4 +1,4 @@
-"""What of this machine can change a prediction: kind of device, instruction set, threads. Without torch, if possible.
+"""Properties of this machine that can change a prediction: device, instruction set, threads; without torch if possible.
 
 Importing torch takes seconds, and a run whose predictions are all cached needs nothing else of it. Therefore, its
 answers are derived here as torch and its MKL derive them, for Linux on x86-64 with plain settings; torch is asked
@@ -49,7 +49,7 @@ def device_type(device: str, field: str = "benchmark.device") -> str:
 
 
 def device_name(device: str) -> str:
-    """What tells a device from others: the name of a GPU, the type of anything else. Raises like `resolve_device`."""
+    """The identity of a device: the name of a GPU, or else the device type. Raises like `resolve_device`."""
     if (kind := device_type(device)) != "cuda":
         return kind
     import torch

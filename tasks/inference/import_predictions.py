@@ -50,7 +50,7 @@ from nerbench.tasks.inference.prediction_files import SCHEMA, Inferred, batch, j
 
 
 class Imported(NamedTuple):
-    """Predictions that were imported, and what there is to say about them."""
+    """Imported predictions, with their scheme and counts."""
 
     artifact: ArtifactRef
     words: int
@@ -59,7 +59,7 @@ class Imported(NamedTuple):
     n_invalid: int
     """Tags that continue no entity of their type; modes of scoring decide what they mean."""
     scheme: Scheme
-    """Of the tags in the file."""
+    """The scheme of the tags in the file."""
 
 
 def import_predictions(  # noqa: PLR0913 - what is imported, and as what
@@ -115,7 +115,7 @@ def copy_predictions(
 ) -> Inferred:
     """Write the imported predictions of some blocks of a corpus to a file, as inference does.
 
-    Raises CorruptArtifactError where the stored file is not what was imported.
+    Raises CorruptArtifactError if the stored file has changed since the import.
     """
     labels, done = np.array(artifact.labels), 0
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
@@ -149,7 +149,7 @@ def require_same_words(artifact: ArtifactRef, words_sha256: str) -> None:
 
 
 def _check_free(name: str, store: Store) -> None:
-    """Raise InputError for what is no name, or the name of a model: its `latest` would become something else."""
+    """Raise InputError for an invalid name, and for the name of a model, whose `latest` would move to predictions."""
     check_name("name", name)
     latest = store.aliases(name).get(LATEST)
     kind = store.manifest(ArtifactKey(name=name, artifact_id=latest)).kind if latest else "predictions"

@@ -164,7 +164,7 @@ def write_blocks(  # noqa: PLR0913 - as above
     blocks: range,
     on_progress: Callable[[int], None],
 ) -> Inferred:
-    """Write predictions as they come. `names`: the label of each number, which may grow meanwhile."""
+    """Write predictions as they come. `names`: the label of each number, which may grow during the call."""
     from nerbench.tasks.inference.prediction import BLOCK
 
     digest, done, truncated, vanished, seconds = PredictionsDigest(), 0, 0, 0, 0.0

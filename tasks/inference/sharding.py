@@ -63,7 +63,7 @@ def join_shards(
 ) -> EvaluationRecord:
     """Join all shards of an evaluation in order, and keep the result; holds one block of predictions in memory.
 
-    Raises CorruptArtifactError if a shard differs from what was kept, and FileNotFoundError if it is missing.
+    Raises CorruptArtifactError if a shard differs from the stored one, and FileNotFoundError if it is missing.
     """
     root = open_root(results)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
@@ -87,7 +87,7 @@ def join_shards(
 
 
 def _total(shards: Sequence[EvaluationRecord]) -> dict[str, float] | None:
-    """What a tagger counted in all shards."""
+    """The counts of a tagger over all shards."""
     names = {name for shard in shards for name in shard.counts or ()}
     return {name: sum((shard.counts or {}).get(name, 0) for shard in shards) for name in sorted(names)} or None
 

@@ -76,7 +76,7 @@ def tagger_manifest(config: TaggerConfig, run_id: str | None = None) -> Manifest
 
 
 def tagger_source(config: TaggerConfig, ready: Ready) -> TaggerSource:
-    """What identifies the predictions of a tagger. Raises InputError for a file that is not there."""
+    """The identity of a tagger's predictions. Raises InputError if a file is missing."""
     digests = {name: _digest(config, name, file) for name, file in config.files.items()}
     return TaggerSource(
         adapter=config.tagger if config.adapter else Path(config.tagger).name,

@@ -1,4 +1,4 @@
-"""A tagger in a process of its own: how it starts, what it gets, and what is checked of its replies.
+"""Runs a tagger in a separate process: its start, its environment, and the checks of its replies.
 
 The process runs `nerbench/taggers/child.py`, which describes the messages. Its environment has no secrets. The sizes of
 its replies are limited by the words that it got, and everything in them is checked.
@@ -52,9 +52,9 @@ class Ready(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """Of the adapter's source."""
+    """The digest of the adapter's source."""
     versions: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=50)]
-    """Of Python and of packages and models."""
+    """The versions of Python, packages and models."""
     labels: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=10_000)] | None
     """Tags or entity types; None if the tagger does not list them."""
     load_s: float = Field(ge=0)
@@ -85,7 +85,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _MisbehavedError(Exception):
-    """What a tagger did wrong, as the predicate of a sentence."""
+    """An error of a tagger, as the predicate of a sentence."""
 
 
 class RunningTagger:
@@ -162,7 +162,7 @@ class RunningTagger:
             raise RunFailedError(one_line(redact(message + self._pipe.printed()))) from None
 
     def _ending(self) -> str:
-        """What became of a process whose pipe is closed."""
+        """The exit status of a process with a closed pipe, in words."""
         with suppress(subprocess.TimeoutExpired):
             return ending(self._process.wait(GRACE_S))
         return "closes its pipe"

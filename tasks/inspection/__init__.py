@@ -1,1 +1,1 @@
-"""Looks at data before anybody trains on it: what it holds, what is wrong with it, and a configuration for it."""
+"""Inspects data before training: its contents, its problems, and a configuration for it."""

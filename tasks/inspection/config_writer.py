@@ -66,18 +66,18 @@ _SPLITS = ("train", "validation", "test")
 
 
 class Written(NamedTuple):
-    """A configuration."""
+    """A configuration for inspected data."""
 
     text: str
     """YAML."""
     next: str
-    """What can be done with it as it stands, and what it lacks."""
+    """The next step with this configuration, and the splits that it lacks."""
 
 
 def configuration_for(dataset: DatasetConfig, facts: DatasetFacts, base: str | None) -> Written:
-    """The configuration of one data set, with paths as `dataset` has them.
+    """The configuration for one data set, with the paths in `dataset`.
 
-    `base`: a pretrained model's folder or Hub id; a small model that starts from nothing by default.
+    `base`: the folder or Hub id of a pretrained model. Default: a small model with random weights.
     """
     there = [split.split for split in facts.splits]
     trains, split = {"train", "validation"} <= {*there}, "test" if "test" in there else there[-1]
@@ -146,7 +146,7 @@ def _layout(dataset: DatasetConfig, facts: DatasetFacts) -> str:
     if dataset.encoding != "utf-8":
         lines.append(f"    encoding: {dataset.encoding}")
     if dataset.tokenizer:
-        lines.append(f"    tokenizer: {dataset.tokenizer}          # what splits texts into words")
+        lines.append(f"    tokenizer: {dataset.tokenizer}          # splits texts into words")
     for key in ("flatten", "label_map", "ignore_labels", "labels", "config", "revision", "loader", "options"):
         if value := getattr(dataset, key):
             lines.append(f"    {key}: {json.dumps(value, ensure_ascii=False)}")
@@ -167,7 +167,7 @@ def _found(facts: DatasetFacts) -> str:
 
 
 def _scalar(text: str) -> str:
-    """A path or name as YAML writes it: plain where that is safe, else in quotes; `${` is no variable."""
+    """A path or name as a YAML scalar: plain if that is safe, otherwise quoted, with `${` escaped."""
     text = text.replace("${", "$${")
     plain = text.isascii() and not text.startswith("-") and all(c.isalnum() or c in "./_-" for c in text)
     if plain and not text.replace(".", "").replace("-", "").isdecimal() and text.lower() not in _WORDS:
@@ -179,6 +179,6 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", ".", ".."
 
 
 def shown_path(file: str) -> str:
-    """A path as seen from the working directory, where it lies below."""
+    """A path relative to the working directory if it is below it, otherwise an absolute path."""
     path, here = Path(file).absolute(), Path.cwd()
     return f"./{path.relative_to(here).as_posix()}" if path.is_relative_to(here) else str(path)

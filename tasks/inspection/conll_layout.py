@@ -1,4 +1,4 @@
-"""The columns of CoNLL text, found in its first lines: what is uncertain is reported, never settled silently."""
+"""Finds the columns of CoNLL text from its first lines, and reports every uncertain decision."""
 
 import re
 from collections import Counter
@@ -13,34 +13,34 @@ from nerbench.tasks.data.tag_schemes import split_tag
 
 Delimiter = Literal["auto", "tab", "space", "pipe"]
 _MOST_TYPES = 60
-"""Different values that a column of bare types may have."""
+"""Maximum number of different values in a column of bare types."""
 _BARE = re.compile(r"[^\W\d_][\w.-]*")
 _GERMEVAL = [2, 3]
-"""Its columns of outer and nested entities."""
+"""The columns of outer and nested entities in GermEval 2014."""
 
 
 class Layout(NamedTuple):
-    """How the lines of a file are read."""
+    """How to read the lines of a file."""
 
     columns: dict[Column, int | str]
-    """Only what is not the default."""
+    """Columns that differ from the default."""
     delimiter: Delimiter
     scheme: Literal["auto", "io"]
-    """`io` for bare types, which cannot be recognised by themselves."""
+    """`io` for bare types, which `auto` does not recognise."""
     assumptions: tuple[str, ...]
-    """What could have been decided otherwise."""
+    """Decisions that may be wrong, as sentences."""
     choices: tuple[str, ...] = ()
-    """Columns that could hold the tags, the chosen one first; empty where there is only one."""
+    """Columns that may contain the tags, the chosen one first; empty if there is only one."""
 
 
 def layout_of(file: str, lines: Iterable[str]) -> Layout:
-    """The layout of a file by its first lines; raises CorpusError where no column holds tags."""
+    """The layout of a file with these first lines. Raises CorpusError if no column contains tags."""
     lines = list(lines)
     kept = [line for _, line, _, _ in word_lines(lines)]
     if is_numbered(lines):
         kept = [line for line in kept if not NOT_A_WORD.fullmatch(line.partition("\t")[0])]
     if not kept:
-        raise CorpusError(file, "holds no word", "name a file with a word and its tag a line")
+        raise CorpusError(file, "holds no word", "name a file with one word and its tag per line")
     if _is_piped(kept):
         return Layout({}, "pipe", "auto", ())
     delimiter, rows = _split(kept)
@@ -50,7 +50,7 @@ def layout_of(file: str, lines: Iterable[str]) -> Layout:
     words = named or _words_column(columns, tags)
     if words != named:
         assumptions.append(
-            f"words are read from column {words} (from 0), beside {shortened(columns[0][0])} in the first"
+            f"words are read from column {words} (counted from 0); column 0 has e.g. {shortened(columns[0][0])}"
         )
     last = len(columns) - 1
     found: dict[Column, int | str] = {}
@@ -64,7 +64,7 @@ def layout_of(file: str, lines: Iterable[str]) -> Layout:
 
 
 def _split(lines: Sequence[str]) -> tuple[Delimiter, list[list[str]]]:
-    """The lines in columns, by the delimiter that makes them most alike; of what is left, the commonest width alone."""
+    """The lines in columns: the delimiter with the most lines of one width, and only the lines of that width."""
     by_blanks, by_tab = (list(map(column_splitter(delimiter), lines)) for delimiter in ("auto", "tab"))
     alike = {}
     for rows in (by_blanks, by_tab):
@@ -77,7 +77,7 @@ def _split(lines: Sequence[str]) -> tuple[Delimiter, list[list[str]]]:
 
 
 def _is_piped(lines: Sequence[str]) -> bool:
-    """Whether all items of all lines are words with their tags, as `Oslo|B-LOC`."""
+    """Whether all items in all lines are words with tags, such as `Oslo|B-LOC`."""
     items = [item.rpartition("|") for line in lines for item in line.split()]
     return all(word and split_tag(tag, "auto") for word, _, tag in items)
 
@@ -89,19 +89,20 @@ def _tags(file: str, columns: Sequence[Sequence[str]], line: str) -> tuple[int, 
         chosen = 2 if holding == _GERMEVAL and len(columns) == 4 and _is_counted(columns[0]) else holding[-1]
         others = [f"column {number} ({_types(values[number])})" for number in holding if number != chosen]
         assumptions = [
-            f"tags are read from column {chosen} ({_types(values[chosen])}); so could be {' or '.join(others)}: "
-            f"`columns.tags={min(set(holding) - {chosen}, default=0)}` chooses it"
+            f"tags are read from column {chosen} ({_types(values[chosen])}); to read {' or '.join(others)} instead, "
+            f"give `columns.tags={min(set(holding) - {chosen}, default=0)}`"
         ]
         return chosen, "auto", assumptions if others else []
     bare = [number for number, column in enumerate(values) if len(columns) > 1 and _are_bare(column)]
     if bare:
         shown = ", ".join(sorted(values[bare[-1]])[:6])
         assumptions = [
-            f"tags are read from column {bare[-1]} as bare types ({shown}): scheme io, neighbours of a type are one"
+            f"tags are read from column {bare[-1]} as bare types ({shown}) with the scheme io: "
+            "adjacent words of one type are one entity"
         ]
         return bare[-1], "io", assumptions
     problem = f"has no column of tags such as B-PER, I-PER and O: {shortened(line)}"
-    raise CorpusError(file, problem, "name a file with a word and its tag a line, blank lines between sentences")
+    raise CorpusError(file, problem, "name a file with one word and its tag per line, a blank line between sentences")
 
 
 def _are_tags(values: set[str]) -> bool:
@@ -119,7 +120,7 @@ def _types(values: set[str]) -> str:
 
 
 def _words_column(columns: Sequence[Sequence[str]], tags: int) -> int:
-    """The first column, but for numbers of words from 0 or 1 on, and for tags that stand first."""
+    """The column of the words: the first one, unless it contains word numbers from 0 or 1, or the tags."""
     if tags == 0:
         return len(columns) - 1
     return 1 if len(columns) > 2 and _is_counted(columns[0]) and tags != 1 else 0

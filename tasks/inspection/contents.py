@@ -1,4 +1,4 @@
-"""What stands in a split, gathered in one pass over it: words, entities, repeated sentences."""
+"""Counts the contents of a split in one pass: words, entities and repeated sentences."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,33 +16,33 @@ from nerbench.tasks.scoring.entities import Entities, encode, extract
 
 @dataclass(kw_only=True)
 class Contents:
-    """One split, as far as repetition and overlap are asked about."""
+    """The counts of one split."""
 
     words: Counter[str] = field(default_factory=Counter)
     entities: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(type, words with blanks between) → how often."""
+    """The count of each (type, words joined by blanks)."""
     entity_words: Counter[str] = field(default_factory=Counter)
-    """By type."""
+    """The number of words in entities, by type."""
     sentences: dict[bytes, bytes] = field(default_factory=dict)
-    """Digest of the words of each different sentence → digest of its first tags."""
+    """By the digest of the words of each distinct sentence, the digest of its first tags."""
     repeats: Counter[bytes] = field(default_factory=Counter)
-    """How often each stands."""
+    """The count of each sentence, by the digest of its words."""
     contradictions: int = 0
     without_entity: int = 0
 
     @property
     def duplicates(self) -> int:
-        """Sentences that stood there before."""
+        """Number of sentences whose words occurred earlier in the split."""
         return self.repeats.total() - len(self.repeats)
 
     @property
     def n_entities(self) -> int:
-        """Entities of all types."""
+        """Number of entities of all types."""
         return self.entities.total()
 
 
 def gather(corpus: Corpus, counter: TokenCounter | None) -> Contents:
-    """The contents of a split. An `I-` that continues nothing begins an entity here, as by conlleval's rules."""
+    """Count the contents of a split. An `I-` that does not continue an entity begins one, as in conlleval."""
     found, types = Contents(), corpus.types
     for part in corpus.parts():
         sentences, tags = list(part.words), list(part.tags)
@@ -56,7 +56,7 @@ def gather(corpus: Corpus, counter: TokenCounter | None) -> Contents:
 
 
 def label_facts(own: Contents, train: Contents | None, types: Sequence[str]) -> tuple[LabelFacts, ...]:
-    """One a type, those without an entity in this split too."""
+    """The facts of each type, including types without an entity in this split."""
     by_type: dict[str, list[tuple[str, int]]] = {kind: [] for kind in types}
     for (kind, text), count in own.entities.items():
         by_type[kind].append((text, count))
@@ -71,7 +71,7 @@ def label_facts(own: Contents, train: Contents | None, types: Sequence[str]) -> 
 
 
 def overlap(split: str, own: Contents, earlier_split: str, earlier: Contents) -> Overlap:
-    """What of a split stands in another."""
+    """The sentences and entities of a split that occur in an earlier one."""
     sentences = sum(count for digest, count in own.repeats.items() if digest in earlier.sentences)
     entities = sum(count for entity, count in own.entities.items() if entity in earlier.entities)
     return Overlap(

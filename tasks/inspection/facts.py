@@ -1,4 +1,4 @@
-"""What an inspection finds: plain numbers and texts, for tables, JSON and the report."""
+"""The results of an inspection as plain numbers and texts, for tables, JSON and the report."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ class Lengths:
 
     @classmethod
     def of(cls, lengths: Sequence[int] | np.ndarray) -> "Lengths":
-        """Of at least one length; percentiles are lengths that occur (the next greater one)."""
+        """The distribution of at least one length. A percentile is the next greater length that occurs."""
         values = np.asarray(lengths)
         at = [int(np.percentile(values, q, method="higher")) for q in (50, 90, 99)]
         least, greatest = int(values.min()), int(values.max())
@@ -36,11 +36,11 @@ class LabelFacts:
     entities: int
     words: int
     share: float
-    """Of the split's entities."""
+    """Share of the entities in the split."""
     distinct: int
-    """Different texts."""
+    """Number of different texts."""
     seen: int | None
-    """Entities whose very words are an entity of this type in the train split too; None without one, and in it."""
+    """Entities with the same words and type as an entity of the train split; None for or without a train split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,122 +48,122 @@ class Invalid:
     """Two tags that cannot follow each other in the scheme."""
 
     before: str
-    """`start` before the first word of a sentence."""
+    """`start` for the first word of a sentence."""
     tag: str
-    """`end` after the last one."""
+    """`end` for the last word of a sentence."""
     count: int
     place: str
-    """Where it is for the first time."""
+    """The place of the first occurrence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suspicious:
-    """Characters or bytes that seldom are meant."""
+    """Characters or bytes that are rarely intended."""
 
     what: str
     words: int
-    """Words with it; of a file 1."""
+    """Number of words that contain it; 1 for a file."""
     example: str
-    """A word with what is invisible escaped, or the file."""
+    """A word, with invisible characters escaped, or the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFacts:
-    """A split as a tokenizer cuts it."""
+    """The tokens of a split for one tokenizer."""
 
     tokenizer: str
     window: int
-    """Pieces a window, special tokens included."""
+    """Maximum number of tokens in a context window, including special tokens."""
     lengths: Lengths
-    """Pieces a sentence, without special tokens."""
+    """Tokens per sentence, without special tokens."""
     pieces_per_word: float
     longer_sentences: int
-    """Sentences that need several windows."""
+    """Sentences that need several context windows."""
     longer_words: int
-    """Words longer than a whole window: their first pieces decide."""
+    """Words longer than a context window, whose first tokens decide."""
     vanished_words: int
-    """Words that the tokenizer leaves nothing of: always predicted `O`."""
+    """Words without tokens, which are always predicted as `O`."""
     unknown_words: int
-    """Words with a piece that the vocabulary lacks."""
+    """Words with a token that is not in the vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts:
-    """One split."""
+    """The facts of one split."""
 
     split: str
     source: str
-    """The file, or whatever it is read from."""
+    """The file, data set or function that it is read from."""
     documents: int | None
-    """None without boundaries."""
+    """None if the source has no document boundaries."""
     sentences: int
     words: int
     distinct_words: int
     entities: int
     lengths: Lengths
-    """Words a sentence."""
+    """Words per sentence."""
     without_entity: int
-    """Sentences without one."""
+    """Number of sentences without an entity."""
     labels: tuple[LabelFacts, ...]
-    """By type, sorted."""
+    """The facts of each type, sorted by type."""
     n_invalid: int
-    """Neighbouring tags that the scheme does not allow."""
+    """Number of pairs of adjacent tags that the scheme does not allow."""
     invalid: tuple[Invalid, ...]
-    """The commonest of them."""
+    """The most frequent of these pairs."""
     tokenizer: str | None
-    """What split texts into words; None where the source has words."""
+    """The tokenizer that split texts into words; None if the source has words."""
     cut_spans: int
-    """Spans by character offsets that begin or end within a word, or hold none."""
+    """Number of spans by character offsets that begin or end within a word, or contain none."""
     dropped_spans: int
-    """Spans that overlap others, and that `flatten` leaves out."""
+    """Number of spans that overlap others and are left out by `flatten`."""
     duplicates: int
-    """Sentences that stood in the split before."""
+    """Number of sentences whose words occurred earlier in the split."""
     contradictions: int
-    """Of those, the ones with other tags than the first time."""
+    """Number of these sentences with other tags than at the first occurrence."""
     odd: tuple[Suspicious, ...]
     pieces: TokenFacts | None
-    """None where no tokenizer was asked for."""
+    """None if no tokenizer is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """What of one split stands in an earlier one."""
+    """The sentences and entities of one split that occur in an earlier split."""
 
     split: str
     earlier: str
     sentences: int
-    """Sentences of `split` with the very words of one of `earlier`."""
+    """Number of sentences of `split` with the same words as a sentence of `earlier`."""
     sentence_share: float
     entities: int
-    """Entities of `split` whose words and type are those of one of `earlier`."""
+    """Number of entities of `split` with the same words and type as an entity of `earlier`."""
     entity_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """One data set."""
+    """The facts of one data set."""
 
     name: str
     format: str
     division: str | None
-    """How one source is divided into splits; None where it is not."""
+    """The division of one source into splits; None if there is none."""
     scheme: str
-    """Declared, recognised, or, where tags contradict each other, that which the fewest contradict."""
+    """The declared or recognised scheme; if tags contradict each other, the scheme with the fewest contradictions."""
     contradiction: str | None
-    """Where tags contradict each other's scheme; such a data set cannot be trained or benchmarked on."""
+    """The places of two tags that belong to different schemes; training and benchmarks refuse such a data set."""
     types: tuple[str, ...]
     splits: tuple[SplitFacts, ...]
     overlaps: tuple[Overlap, ...]
     notes: tuple[str, ...]
-    """What to look at, in sentences, the most serious first."""
+    """The problems as sentences, the most serious first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """All data sets of a configuration."""
+    """The facts of all data sets of a configuration."""
 
     datasets: tuple[DatasetFacts, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as lists, dictionaries, texts and numbers."""
+        """The facts as lists, dictionaries, texts and numbers."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The table of file formats, and what tells them apart: how a file begins, and its name where that is not enough."""
+"""The table of file formats. A file's first bytes determine its format, and its name if they are not sufficient."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -25,16 +25,16 @@ class Sample:
 
     file: str
     block: bytes
-    """Decompressed; empty for a folder."""
+    """The first bytes, decompressed; empty for a folder."""
 
     @property
     def has_ending(self) -> Callable[[str | tuple[str, ...]], bool]:
-        """Whether its name ends so, but for the ending of a compressed file."""
+        """Whether its name, without the suffix of a compressed file, has one of these endings."""
         return uncompressed_name(self.file).lower().endswith
 
     @cached_property
     def item(self) -> Any:
-        """The first value of JSON; None where a file that is not called so holds none."""
+        """The first JSON value of the file; None if there is none and the file is not named as JSON."""
         if self.block.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
             return None
         try:
@@ -46,11 +46,11 @@ class Sample:
 
 
 class FileFormat(NamedTuple):
-    """A format of files."""
+    """A file format."""
 
     format: Format
     says: str
-    """What `init` prints about it."""
+    """The description that `init` prints."""
     matches: Callable[[Sample], bool]
 
 
@@ -84,11 +84,11 @@ FORMATS = (
     FileFormat("csv", "a header and a row for each word or text", _is_csv),
     FileFormat("conll", "", lambda sample: True),
 )
-"""The first one that matches is that of a file."""
+"""The first format that matches is the format of a file."""
 
 
 def sample_of(file: str) -> Sample:
-    """The beginning of a file or folder; raises CorpusError where it is empty or of no format."""
+    """The beginning of a file or folder. Raises CorpusError if it is empty or has no known format."""
     if Path(file).is_dir():
         return Sample(file, b"")
     with closing(open_file(file)) as opened:
@@ -108,7 +108,7 @@ def sample_of(file: str) -> Sample:
 
 
 def format_of(sample: Sample) -> Format:
-    """The first format of the table that matches; raises CorpusError where the file says it is JSON and is not."""
+    """The first format in the table that matches. Raises CorpusError if a file is named as JSON, but is not JSON."""
     kind = next(one.format for one in FORMATS if one.matches(sample))
     if kind == "conll" and (sample.has_ending((".json", ".jsonl"))):
         problem = "does not begin with a JSON object"
@@ -117,7 +117,7 @@ def format_of(sample: Sample) -> Format:
 
 
 def encoding_of(files: Iterable[str], assumptions: list[str]) -> str:
-    """UTF-8 if all files are; else UTF-16 by its mark, or Windows-1252, which is a guess and is reported."""
+    """UTF-8 if all files are valid; otherwise UTF-16 if a file has its mark, or Windows-1252 with a note."""
     for file in files:
         with closing(open_file(file)) as opened:
             if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
@@ -134,7 +134,7 @@ def encoding_of(files: Iterable[str], assumptions: list[str]) -> str:
 
 
 def tokenizer_of(dataset: DatasetConfig, file: str) -> str | None:
-    """What splits the texts of a data set into words; None where it has no texts with spans."""
+    """The tokenizer for the texts of a data set; None if it has no texts with spans."""
     kind = dataset.format
     if dataset.tokenizer or kind in ("label-studio", "brat"):
         return dataset.tokenizer or "rules-1"
@@ -146,7 +146,7 @@ def tokenizer_of(dataset: DatasetConfig, file: str) -> str | None:
     try:
         there = item if isinstance(item, dict) else _names(file, dataset)
         columns = find_columns(there, file, dataset)
-    except CorpusError:  # reading says why
+    except CorpusError:  # the reader reports the reason
         return None
     if not isinstance(columns, TextColumns):
         return None

@@ -1,6 +1,6 @@
-"""The format of a user's files, guessed from their content: what is uncertain is reported, never settled silently.
+"""Guesses the format of a user's files from their content, and reports every uncertain decision.
 
-What a user says as `KEY=VALUE` is not guessed.
+Keys that the user gives as `KEY=VALUE` are not guessed.
 """
 
 import re
@@ -24,7 +24,7 @@ SPLIT_NAMES: Mapping[Split, tuple[str, ...]] = {
     "validation": ("valid", "validation", "val", "dev", "devel", "development", "testa", "eval"),
     "test": ("test", "testb", "tst", "heldout", "holdout"),
 }
-"""Words of a file's name that say which split it is; more than one spelling is common."""
+"""Words in a file's name that mean a split, in their common spellings."""
 _SOURCES: Mapping[str, SourceName] = {
     "train": "train",
     "dev": "validation",
@@ -33,45 +33,45 @@ _SOURCES: Mapping[str, SourceName] = {
     "all": "all",
 }
 _LOOKED_AT = 20_000
-"""Lines of each file that tell its columns."""
+"""Number of lines of each file that decide its columns."""
 _SAVED = ("dataset_dict.json", "state.json")
-"""What `save_to_disk` of datasets leaves in a folder."""
+"""Files in a folder that `save_to_disk` of datasets wrote."""
 DIVIDED = {"train": "80%", "validation": "10%", "test": "10%", "by": "sentence"}
-"""How a file for all splits is divided, unless it has documents or the user says otherwise."""
+"""The division of a file for all splits, unless it has documents or the user gives another one."""
 _README = ("readme", "license", "licence", "requirements", "labels", "notes")
 
 
 class Guess(NamedTuple):
-    """How files are read, and what there is to say about it."""
+    """How to read files, and the decisions that may be wrong."""
 
     dataset: DatasetConfig
     assumptions: tuple[str, ...]
-    """What was found, and what was decided that could have been decided otherwise."""
+    """The findings and the decisions that may be wrong, as sentences."""
 
 
 Ask = Callable[[str, Sequence[str]], str | None]
-"""Asks a user a question with these answers; None where there is nobody to ask."""
+"""Asks the user a question with these possible answers; returns None if there is no terminal."""
 
 
 def _nobody(question: str, answers: Sequence[str]) -> None:
-    """There is nobody to ask."""
+    """Do not ask: there is no terminal."""
 
 
 def guess(sources: Sequence[str], ask: Ask = _nobody, default: str | None = None) -> Guess:
-    """The data set that files, a folder or the id of a data set of the Hub hold.
+    """The configuration of a data set that is given by files, a folder, or the id of a data set of the Hub.
 
     Args:
-        sources: these, or `train=FILE` (dev, test, all), or other keys of a data set as `columns.tags=2`.
-        default: the file or folder where none is named.
+        sources: any of these, `train=FILE` (also dev, test, all), or other keys of a data set, e.g. `columns.tags=2`.
+        default: the file or folder if none is given.
 
-    Raises InputError where there is none, or where two files could be the same split; CorpusError where one is no text
-    or has no column of tags.
+    Raises InputError if there is no file, or if two files could be the same split; CorpusError if a file is not text or
+    has no column of tags.
     """
     named, fields, free = _parsed(sources)
     found: dict[str, Any]
     free = free or ([default] if default and not named else [])
     if not free and not named:
-        raise InputError("the data", "is not named", "name a file, a folder or train=FILE")
+        raise InputError("the data", "is missing", "name a file, a folder or train=FILE")
     if len(free) == 1 and not named and not Path(free[0]).exists() and _is_hub_id(free[0]):
         found = {"name": _name(free[0]), "format": "hub", "path": free[0]}
         return Guess(_dataset(found, fields), (f"{free[0]} is read from the Hub",))
@@ -109,7 +109,7 @@ def guess(sources: Sequence[str], ask: Ask = _nobody, default: str | None = None
 
 
 def _parsed(sources: Sequence[str]) -> tuple[dict[SourceName, str], dict[str, str], list[str]]:
-    """Files of splits, other keys of the data set, and sources whose names tell what they are."""
+    """The arguments as files of splits, other keys of the data set, and sources without a key."""
     named: dict[SourceName, str] = {}
     fields: dict[str, str] = {}
     free = []
@@ -186,10 +186,10 @@ def _splits(files: Sequence[str], named: Mapping[SourceName, str], ask: Ask) -> 
             answer = ask(f"{file} is the split", ("all", "train", "validation", "test"))
             split = _SOURCES[answer] if answer else "test"
             if not answer:
-                what = f"{file} is taken for the test split: its name says none of {', '.join(SPLIT_NAMES)}"
-                assumptions.append(f"{what}; `all={file}` divides it, `train={file}` trains on it")
+                what = f"{file} is used as the test split: its name contains none of {', '.join(SPLIT_NAMES)}"
+                assumptions.append(f"{what}; to divide it or to train on it, give `all={file}` or `train={file}`")
         if split is None:
-            assumptions.append(f"{file} is left out: its name says none of {', '.join(SPLIT_NAMES)}")
+            assumptions.append(f"{file} is left out: its name contains none of {', '.join(SPLIT_NAMES)}")
         elif split in found:
             problem = f"and {file} could both be the {split} split"
             raise InputError(found[split], problem, f"name the files that are meant, e.g. {split}={file}")
@@ -197,17 +197,15 @@ def _splits(files: Sequence[str], named: Mapping[SourceName, str], ask: Ask) -> 
             found[split] = file
     if not found:
         remedy = "name one file, or train=FILE dev=FILE test=FILE"
-        raise InputError(
-            ", ".join(files[:3]), "do not say by their names which split they are (train, dev or test)", remedy
-        )
+        raise InputError(", ".join(files[:3]), "have names without train, dev or test", remedy)
     order: tuple[SourceName, ...] = ("all", *SPLIT_NAMES)
     return {split: found[split] for split in order if split in found}, assumptions
 
 
 def split_of(file: str) -> Split | None:
-    """The split that the last word of a file's name says that means one; None where no word does.
+    """The split that the last word in a file's name with such a meaning stands for; None if there is no such word.
 
-    An ending that is none of a format is a part of the name, as in `eng.testa`.
+    A suffix that belongs to no format is a part of the name, as in `eng.testa`.
     """
     path = Path(uncompressed_name(file))
     name = path.stem if path.suffix.lower() in ENDINGS else path.name
@@ -219,7 +217,7 @@ def _split_called(word: str) -> Split | None:
 
 
 def _format(files: Sequence[str], fields: Mapping[str, str]) -> Format:
-    """That of all files, unless one is declared."""
+    """The declared format, or else the one of all files. Raises InputError if they differ."""
     if "format" in fields:
         return fields["format"]  # type: ignore[return-value]
     kinds = {format_of(sample_of(file)) for file in files}
@@ -239,7 +237,7 @@ def _layout(splits: Mapping[SourceName, str], encoding: str) -> Layout:
 
 
 def _is_hub_id(source: str) -> bool:
-    """Whether this means `org/name`; where there is a folder `org` here, a file in it is meant that is missing."""
+    """Whether a source is a Hub id `org/name`. If there is a folder `org`, it is a missing file in that folder."""
     named_so = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", source)
     return bool(named_so) and Path(source).suffix not in ENDINGS and not Path(source).parent.is_dir()
 

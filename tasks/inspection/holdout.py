@@ -1,4 +1,4 @@
-"""Sets parts of the data aside where splits are missing that training and benchmarks need."""
+"""Divides data if splits are missing that training and benchmarks need."""
 
 from itertools import groupby
 from typing import NamedTuple
@@ -9,24 +9,24 @@ from nerbench.tasks.data.readers import Source, read_splits
 from nerbench.tasks.inspection.guess_format import DIVIDED
 
 _FEW = 10
-"""Documents below which a hold-out of a tenth of them says little: sentences are divided instead."""
+"""Minimum number of documents for a division by document; data with fewer documents is divided by sentence."""
 _WITH_TEST = {split: amount for split, amount in DIVIDED.items() if split != "by"}
 _WITHOUT_TEST = {"train": "90%", "validation": "10%"}
 
 
 class HeldOut(NamedTuple):
-    """A data set with its division, and what there is to say about it."""
+    """A data set with its division, and a sentence about the decision."""
 
     dataset: DatasetConfig
     assumptions: tuple[str, ...]
 
 
 def hold_out(dataset: DatasetConfig) -> HeldOut:
-    """Divide the only source, or else a train split that has no validation split beside it; otherwise do nothing.
+    """Divide the only source, or else a train split if there is no validation split; otherwise do nothing.
 
-    Whole documents are set aside where there are enough of them.
+    The division is by document if there are enough documents.
 
-    Raises CorpusError where the data set cannot be read.
+    Raises CorpusError if the data set cannot be read.
     """
     sources = read_splits(dataset)
     divided = "all" if "all" in sources else "train"
@@ -46,12 +46,12 @@ def hold_out(dataset: DatasetConfig) -> HeldOut:
     few = f" (it has {n_documents} documents)" if 0 < n_documents < _FEW else ""
     made = f"{sources[divided].name} is divided by {by}{few}: {', '.join(f'{k} {v}' for k, v in amounts.items())}"
     answer = " ".join(f"{'dev' if k == 'validation' else k}=FILE" for k in amounts if k != divided)
-    made += f"; {answer} {'name' if ' ' in answer else 'names'} other data"
+    made += f"; to use other data, give {answer}"
     return HeldOut(dataset.model_copy(update={"split": split}), (made,))
 
 
 def _sizes(source: Source) -> tuple[int, int]:
-    """Documents, 0 where they are not known, and sentences."""
+    """The numbers of documents (0 if they are unknown) and of sentences."""
     n_documents, n_sentences, is_known = 0, 0, False
     for document, sentences in groupby(source.sentences, key=lambda sentence: sentence.document):
         n_documents += 1

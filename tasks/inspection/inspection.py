@@ -1,4 +1,4 @@
-"""`inspect(config)`: every data set of a configuration, looked at; `nerbench inspect-data` and the report show it."""
+"""Inspects every data set of a configuration, for `nerbench inspect-data` and the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,22 +22,22 @@ from nerbench.tasks.inspection.tag_transitions import SCHEMES, Neighbours, neigh
 from nerbench.tasks.inspection.tokenizer_fit import TokenCounter, Tokenization
 
 _SHOWN = 5
-"""Number of kinds of invalid neighbours that are listed."""
+"""Maximum number of kinds of invalid pairs that are listed."""
 
 
 def inspect(config: Config, cutter: Tokenization | None = None) -> Inspection:
-    """All data sets of a configuration, split by split; nothing is trained, inferred or written.
+    """Inspect all data sets of a configuration. Nothing is trained, inferred or written.
 
     Args:
-        cutter: a tokenizer, by which sentences and words are measured too.
+        cutter: a tokenizer to count the tokens of sentences and words with.
 
-    Raises CorpusError where a split cannot be read. Tags that contradict each other's scheme are a finding, no error.
+    Raises CorpusError if a split cannot be read. Tags of contradictory schemes are a finding, not an error.
     """
     return Inspection(datasets=tuple(inspect_dataset(dataset, cutter) for dataset in config.datasets))
 
 
 def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -> DatasetFacts:
-    """One data set; raises like `inspect`."""
+    """Inspect one data set. Raises CorpusError as `inspect`."""
     evidence = SchemeEvidence(config.scheme, config.invalid)
     sources = read_divided(config)
     read = {split: _Read(source, read_whole(source, evidence)) for split, source in sources.items()}
@@ -74,13 +74,13 @@ def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -
 
 
 class _Read(NamedTuple):
-    """A split as it was read."""
+    """A source and its content."""
 
     source: Source
     cached: ArrowCache
 
     def place(self, word: int) -> str:
-        """Where a word stands, by its position over all sentences."""
+        """The place of the word at a position in all sentences."""
         ends = np.cumsum(self.cached.words.lengths)
         sentence = int(np.searchsorted(ends, word, side="right"))
         return self.source.place(
@@ -89,12 +89,12 @@ class _Read(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    """The scheme of a data set, and what does not fit it."""
+    """The tag scheme of a data set, and the tags that do not fit it."""
 
     scheme: Scheme
     contradiction: str | None
     invalid: Mapping[str, list[Neighbours]]
-    """By split."""
+    """The invalid pairs of each split."""
 
 
 def _scheme(config: DatasetConfig, evidence: SchemeEvidence, read: Mapping[str, _Read]) -> _Verdict:

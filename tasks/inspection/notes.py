@@ -1,4 +1,4 @@
-"""The findings of an inspection as sentences, the most serious first, and as small tables."""
+"""Writes the findings of an inspection as sentences, the most serious first, and as small tables."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Overlap, SplitFacts
 
 FEW = 30
-"""Entities of a type below which its score in a split says little."""
+"""Minimum number of entities of a type for a reliable score in a split."""
 RARE = 0.01
-"""Share of the entities below which a type is rare."""
+"""A type with a smaller share of the entities is rare."""
 SHARED = 0.01
-"""Share of a split's sentences in an earlier split from which the overlap is reported."""
+"""Minimum share of a split's sentences in an earlier split that is reported."""
 
 
 def notes(facts: DatasetFacts) -> tuple[str, ...]:
-    """The sentences about one data set."""
+    """The findings about one data set as sentences."""
     return tuple(_notes(facts))
 
 
@@ -29,11 +29,11 @@ def _notes(facts: DatasetFacts) -> Iterator[str]:
     for split in facts.splits:
         yield from _invalid(split, facts.scheme)
         if split.cut_spans:
-            yield f"{split.split}: cutting a word, and extended to all of it: {counted(split.cut_spans, 'span')}"
+            yield f"{split.split}: {counted(split.cut_spans, 'span')} cut a word; extended to the whole word"
         if split.dropped_spans:
-            yield f"{split.split}: left out by `flatten`: {counted(split.dropped_spans, 'span')}"
+            yield f"{split.split}: {counted(split.dropped_spans, 'span')} left out by `flatten`"
     if not facts.types:
-        yield "there is no entity in it"
+        yield "there are no entities"
     yield from _missing_splits(facts)
     for split in facts.splits:
         yield from _labels(split, facts)
@@ -43,49 +43,49 @@ def _notes(facts: DatasetFacts) -> Iterator[str]:
         yield from _cut(split)
         yield from (f"{split.split}: {one.what} in {one.words} ({one.example})" for one in split.odd)
     if any(split.documents is None for split in facts.splits):
-        yield "without marks of documents, intervals and tests resample sentences, which makes them too narrow"
+        yield "there are no document boundaries: intervals and tests resample sentences, so intervals are too narrow"
 
 
 def _invalid(split: SplitFacts, scheme: str) -> Iterator[str]:
     if split.n_invalid:
         first = split.invalid[0]
-        where = f"{first.before} → {first.tag}, {first.count} ×, first at {first.place}"
+        where = f"{first.before} → {first.tag} ({first.count} times, first at {first.place})"
         yield f"{split.split}: not valid in {scheme}: {counted(split.n_invalid, 'place')}, most often {where}"
 
 
 def _missing_splits(facts: DatasetFacts) -> Iterator[str]:
     there = {split.split for split in facts.splits}
     if "train" in there and "validation" not in there:
-        hint = "set a tenth of train aside for it, `split: {train: 90%, validation: 10%}`"
-        yield f"there is no validation split, by which training keeps its best epoch: {hint}"
+        hint = "to use a tenth of train, write `split: {train: 90%, validation: 10%}`"
+        yield f"there is no validation split, which training needs to choose the best epoch; {hint}"
     if "test" not in there:
-        yield "there is no test split to benchmark on, unless benchmark.split names another"
+        yield "there is no test split; to benchmark on another one, set benchmark.split"
 
 
 def _labels(split: SplitFacts, facts: DatasetFacts) -> Iterator[str]:
     in_train = {one.label: one.entities for of in facts.splits if of.split == "train" for one in of.labels}
     for label in split.labels:
         if not label.entities:
-            yield f"{split.split}: no {label.label}"
+            yield f"{split.split}: there is no {label.label}"
         elif in_train and not in_train.get(label.label):
             yield f"{split.split}: {label.label} never occurs in train"
         elif split.split == "train" and label.share < RARE:
             yield f"train: {label.label} is rare, {label.entities} of {split.entities} entities"
         elif split.split != "train" and label.entities < FEW:
-            yield f"{split.split}: only {label.entities} {label.label}, too few for a sure score"
+            yield f"{split.split}: only {label.entities} {label.label}, too few for a reliable score"
 
 
 def _shared(one: Overlap) -> str:
     share = f"{one.sentence_share:.1%}"
-    return f"{one.split}: in {one.earlier} too, word for word: {counted(one.sentences, 'sentence')} ({share})"
+    return f"{one.split}: {counted(one.sentences, 'sentence')} ({share}) also in {one.earlier}, with the same words"
 
 
 def _repeated(split: SplitFacts) -> Iterator[str]:
     if split.contradictions:
-        yield f"{split.split}: tagged in another way the second time: {counted(split.contradictions, 'sentence')}"
+        yield f"{split.split}: {counted(split.contradictions, 'sentence')} repeated with other tags"
     if split.duplicates >= SHARED * split.sentences:
         share = f"{split.duplicates / split.sentences:.1%}"
-        yield f"{split.split}: standing there before: {counted(split.duplicates, 'sentence')} ({share})"
+        yield f"{split.split}: {counted(split.duplicates, 'sentence')} ({share}) repeated within the split"
 
 
 def _cut(split: SplitFacts) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _cut(split: SplitFacts) -> Iterator[str]:
         (pieces.longer_words, f"words longer than the window of {pieces.window} tokens, whose first tokens decide"),
         (pieces.vanished_words, "words without tokens, which count as O"),
         (pieces.longer_sentences, "sentences that need several windows"),
-        (pieces.unknown_words, f"words with characters that {pieces.tokenizer} does not know"),
+        (pieces.unknown_words, f"words with characters that are unknown to the tokenizer of {pieces.tokenizer}"),
     ):
         if count:
             yield f"{split.split}: {what}: {count}"
@@ -105,7 +105,7 @@ Rows = list[dict[str, Any]]
 
 
 def sections(inspection: Inspection) -> dict[str, Rows]:
-    """Tables by their heading: splits, entity types, what splits share; no word of the data."""
+    """Tables by heading: splits, entity types, and overlaps of splits. They contain no words of the data."""
     found = {
         "Splits": [row for one in inspection.datasets for row in _split_rows(one)],
         "Entities by type": [row for one in inspection.datasets for row in _label_rows(one)],

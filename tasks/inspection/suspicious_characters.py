@@ -1,4 +1,4 @@
-"""Characters that seldom are meant in a word, and bytes that seldom are meant in a file."""
+"""Finds characters that are rarely intended in a word, and bytes that are rarely intended in a file."""
 
 import re
 from collections import Counter
@@ -11,12 +11,12 @@ from nerbench.tasks.inspection.facts import Suspicious
 
 _BLOCK = 1 << 16
 _MOJIBAKE = re.compile("[ÃÂ][\u0080-¿]|â€|ï»¿")
-"""What UTF-8 looks like when it is read as Latin-1 or its Windows kin."""
+"""Characters that appear if UTF-8 is read as Latin-1 or Windows-1252."""
 _SHOWN = 12
 
 
 def suspicious_in_words(counts: Mapping[str, int]) -> tuple[Suspicious, ...]:
-    """Kinds of odd characters among words (with how often each occurs), the commonest first."""
+    """Kinds of suspicious characters in words with their counts, the most frequent kind first."""
     found: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for word, count in counts.items():
@@ -31,7 +31,7 @@ def suspicious_in_words(counts: Mapping[str, int]) -> tuple[Suspicious, ...]:
 
 
 def suspicious_bytes(paths: Iterable[str]) -> tuple[Suspicious, ...]:
-    """A byte order mark and Windows line ends at the beginning of files; both are read, and rather not kept."""
+    """Byte order marks, and Windows line ends in the first block of a file. Both are readable, but best removed."""
     found = []
     for path in paths:
         with closing(open_file(path)) as file:

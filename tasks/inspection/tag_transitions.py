@@ -1,4 +1,4 @@
-"""Tags that cannot follow each other: what each scheme allows, counted over all neighbours of a split."""
+"""Counts adjacent tags in a split, and finds pairs that a tag scheme does not allow."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,30 +9,30 @@ import numpy.typing as npt
 from nerbench.tasks.data.tag_schemes import CONTINUING, Declared, Scheme, Tag, split_tag
 
 SCHEMES: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bilou")
-"""Those that tags can be recognised as, the commonest first."""
+"""The schemes that can be recognised from tags, the most common first."""
 _LETTERS: Mapping[Scheme, str] = {"io": "OI", "iob1": "OBI", "iob2": "OBI", "bioes": "OBIES", "bilou": "OBILU"}
 _OUTSIDE = Tag("O", "")
 
 
 class Neighbours(NamedTuple):
-    """Two tags that follow each other."""
+    """Two adjacent tags."""
 
     before: str | None
-    """None at a sentence's start."""
+    """None at the start of a sentence."""
     tag: str | None
-    """None at its end."""
+    """None at the end of a sentence."""
     times: int
     first: int
-    """Position of `tag` over all words, where they stand so for the first time; of an end, that of the last word."""
+    """The position of the first such `tag` in all words; for the end of a sentence, the position of its last word."""
 
 
 def neighbours(labels: Sequence[str], codes: npt.NDArray[np.intc], lengths: npt.NDArray[np.int64]) -> list[Neighbours]:
-    """All pairs of neighbouring tags, sentences' starts and ends included; the commonest first.
+    """All pairs of adjacent tags, including starts and ends of sentences, the most frequent first.
 
     Args:
-        labels: the distinct tags, as written.
+        labels: the distinct original tags.
         codes: (words,) positions in `labels`.
-        lengths: (sentences,) words in each, at least one.
+        lengths: (sentences,) number of words in each, at least one.
     """
     ends = np.cumsum(lengths)
     before = np.concatenate([[-1], codes[:-1]])
@@ -50,17 +50,17 @@ def neighbours(labels: Sequence[str], codes: npt.NDArray[np.intc], lengths: npt.
 
 
 def violations(pairs: Sequence[Neighbours], scheme: Scheme, declared: Declared) -> list[Neighbours]:
-    """The pairs that a scheme does not allow; tags are split as `declared` says."""
+    """The pairs that a scheme does not allow. `declared` is the scheme for splitting tags."""
     return [pair for pair in pairs if not is_allowed(_split(pair.before, declared), _split(pair.tag, declared), scheme)]
 
 
 def is_allowed(before: Tag, tag: Tag, scheme: Scheme) -> bool:
-    """Whether a scheme has `tag` after `before`; a sentence's start and end are `O`."""
+    """Whether a scheme allows `tag` after `before`. The start and the end of a sentence are `O`."""
     if before.letter not in _LETTERS[scheme] or tag.letter not in _LETTERS[scheme]:
         return False
     if scheme == "io":
         return True
-    if scheme == "iob1":  # B- only parts two entities of one type
+    if scheme == "iob1":  # B- is allowed only between two entities of one type
         return tag.letter != "B" or before.type == tag.type
     continues = tag.continues(before)
     if scheme == "iob2":

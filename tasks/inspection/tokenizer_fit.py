@@ -1,4 +1,4 @@
-"""How a model's tokenizer cuts a split: sentences and words that do not fit its window, words that it does not know."""
+"""Counts the tokens of a split: sentences and words that exceed the context window of a model, and unknown words."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenization:
-    """A tokenizer, and what fits the window of its model."""
+    """A tokenizer, and the context window of its model."""
 
     name: str
     tokenizer: "LoadedTokenizer"
     window: int
-    """Pieces a window, special tokens included."""
+    """Maximum number of tokens, including special tokens."""
 
     @property
     def room(self) -> int:
-        """Pieces of a text that fit."""
+        """Maximum number of tokens of a text, without special tokens."""
         return self.tokenizer.special.room(self.window)
 
 
 def tokenization_of(artifact: "ArtifactRef", window: int | None = None) -> Tokenization:
-    """The tokenizer and window of a stored model; its weights are not loaded."""
+    """The tokenizer and the context window of a stored model. Does not load its weights."""
     from nerbench.artifacts.references import materialise
     from nerbench.tasks.inference.loading import load_tokenizer, usable_window
 
@@ -44,7 +44,7 @@ def tokenization_of(artifact: "ArtifactRef", window: int | None = None) -> Token
 
 @dataclass(kw_only=True)
 class TokenCounter:
-    """Counts pieces, sentence by sentence."""
+    """Counts tokens sentence by sentence."""
 
     cutter: Tokenization
     lengths: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ class TokenCounter:
     unknown_words: int = 0
 
     def add(self, sentences: list[list[str]]) -> None:
-        """Take in the next sentences."""
+        """Count the tokens of the next sentences."""
         from nerbench.tasks.inference.tokenization import tokenize
 
         room, unknown = self.cutter.room, self.cutter.tokenizer.wrapper.unk_token_id
@@ -67,7 +67,7 @@ class TokenCounter:
                 self.unknown_words += unknown is not None and unknown in pieces.ids[start:end]
 
     def facts(self) -> TokenFacts:
-        """What was counted."""
+        """The counts so far."""
         return TokenFacts(
             tokenizer=self.cutter.name,
             window=self.cutter.window,

@@ -20,7 +20,7 @@ PASSES = 8
 
 
 class Measurement(NamedTuple):
-    """What was measured of one model."""
+    """The measurements of one model."""
 
     tables: dict[str, str]
     """Locations of its `speed` and `memory` rows, by table."""

@@ -1,4 +1,4 @@
-"""What a sweep measures: stored models, folders, Hub models, and architectures without weights.
+"""The subjects of a sweep: stored models, folders, Hub models, and architectures without weights.
 
 Each is what its published checkpoint's `config.json` says where that differs from transformers' defaults for the type.
 """
@@ -88,13 +88,13 @@ class Subject(Section):
     """One model to be measured."""
 
     name: str
-    """What it is called in tables."""
+    """The name in tables."""
     artifact_id: str
-    """Of a configuration alone, the digest of its settings."""
+    """The id of an artifact; for an architecture without weights, the digest of its settings."""
     artifact: ArtifactRef | None = None
     """None for a configuration alone."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Those of a configuration alone."""
+    """The settings of an architecture without weights."""
     headless: bool = False
     """Whether it is a checkpoint without the head of a token classifier."""
     positions: int
@@ -102,10 +102,10 @@ class Subject(Section):
 
 
 def located(model: str, store: str) -> str:
-    """What a user at this machine names, as the flow takes it: folders absolute, a bare id of the Hub as `hf://…`.
+    """The names that a user gives, in the form for the flow: absolute folders, and `hf://…` for a bare id of the Hub.
 
     A name means the store's model before an architecture, and that before a model of the Hub. Raises
-    ArtifactNotFoundError if it is none of them. (What the parameters of a run name is never looked for on the Hub.)
+    ArtifactNotFoundError if there is no such model. (What the parameters of a run name is never looked for on the Hub.)
     """
     if model.lstrip().startswith("{") or "://" in model:
         return model

@@ -79,7 +79,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What all processes of a sweep have in common."""
+    """The common settings of all processes of a sweep."""
 
     speed: SpeedConfig
     benchmark: BenchmarkConfig

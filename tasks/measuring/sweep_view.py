@@ -8,6 +8,7 @@ from typing import Any
 
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.measuring.plan import REFERENCE
+from nerbench.tasks.results.query import used_memory
 
 Row = dict[str, Any]
 _CELL = ("artifact_id", "backend", "dtype", "workload", "batch_size", "sequence_length")
@@ -56,10 +57,8 @@ def _percent(share: float | None) -> str:
 
 
 def _over_baseline(row: Row) -> int | None:
-    """Megabytes on the accelerator, otherwise the memory of the process beyond that before loading."""
-    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
-    over = peak - baseline if peak and baseline else None
-    used: int | None = over if row.get("peak_device_bytes") is None else row["peak_device_bytes"]
+    """Megabytes, rounded."""
+    used = used_memory(row)
     return None if used is None else round(used / 1e6)
 
 

@@ -1,1 +1,1 @@
-"""Tags a user's own text with a stored model, by the very inference and entity reading of the benchmark."""
+"""Tags a user's text with a stored model, with the same inference and entity extraction as the benchmark."""

@@ -1,4 +1,4 @@
-"""Tags and entities of sentences as the benchmark finds them: the same inference, the same reading of the tags."""
+"""Predicts tags and entities of sentences with the same inference and entity extraction as the benchmark."""
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class Entity(NamedTuple):
-    """An entity in its sentence."""
+    """An entity in a sentence."""
 
     label: str
     first: int
-    """Its first word, from 0."""
+    """The 0-based position of its first word."""
     last: int
-    """The word after its last one."""
+    """The position after its last word."""
     score: float | None
-    """The least of its words', as in the tables; None if none is known."""
+    """The lowest score of its words, as in the tables; None if no score is known."""
 
 
 class TaggedSentence(NamedTuple):
-    """A sentence with what a model says."""
+    """A sentence with the predictions of a model."""
 
     sentence: Sentence
     tags: list[str]
-    """One IOB2 tag a word."""
+    """One IOB2 tag per word."""
     scores: list[float | None]
-    """The probability of each; None for a word that the tokenizer leaves nothing of."""
+    """The probability of each tag; None for a word without tokens."""
     entities: list[Entity]
 
     def to_json(self) -> dict[str, Any]:
-        """Its words and entities, with the characters of the text at which they stand."""
+        """Words and entities with their character offsets in the text."""
         text, placed, line = self.sentence
         words = zip(placed, self.tags, self.scores, strict=True)
         return {
@@ -62,10 +62,10 @@ class TaggedSentence(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """How the outputs of one model are read."""
+    """The meaning of the outputs of one model."""
 
     names: Sequence[str]
-    """Its labels by output index, `O` among them."""
+    """The labels by output index, including `O`."""
     reading: TagReading
     types: list[str]
     """Entity types, sorted."""
@@ -73,7 +73,7 @@ class Reader(NamedTuple):
 
 
 def reader_of(model: str, labels: Sequence[str], benchmark: BenchmarkConfig, mode: Mode) -> Reader:
-    """How the labels of a model are read, renamed and ignored as the benchmark does; raises LabelError."""
+    """The reader for a model, whose labels are renamed and ignored as in the benchmark. Raises LabelError."""
     names = benchmark.labels_of.get(model, labels)
     types = _own_types(names, benchmark)
     reading = match_labels(model, labels, types, benchmark)
@@ -84,7 +84,7 @@ def reader_of(model: str, labels: Sequence[str], benchmark: BenchmarkConfig, mod
 def tag_sentences(
     tagger: "Tagger", reader: Reader, sentences: Iterable[Sentence], *, aggregation_strategy: str
 ) -> Iterator[TaggedSentence]:
-    """The sentences in their order with tags and entities, at most a block of them in memory."""
+    """The sentences in order with tags and entities. At most one block of sentences is in memory."""
     from nerbench.tasks.inference.prediction import predict
 
     pending: deque[Sentence] = deque()
@@ -99,7 +99,7 @@ def tag_sentences(
 
 
 def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[str]:
-    """The entity types of a model's labels, which may be bare; after renaming."""
+    """The entity types of a model's labels, after renaming. Labels may be bare types."""
     kept = [name for name in names if name not in benchmark.ignore_labels]
     lettered = {tag.type for name in kept if (tag := split_tag(name, "auto")) and tag.type}
     types = lettered or {tag.type for name in kept if (tag := split_tag(name, "io")) and tag.type}

@@ -1,4 +1,4 @@
-"""Text to be tagged, sentence by sentence: a sentence a line, or the words of a CoNLL file."""
+"""Reads text to tag: one sentence per line, or the words of a CoNLL file."""
 
 import io
 import sys
@@ -14,43 +14,43 @@ from nerbench.tasks.data.text_files import read_lines
 from nerbench.tasks.data.words import Word, joined, split_blanks, split_words
 
 Format = Literal["text", "words", "conll"]
-"""`text`: split into words by our rules; `words`: at blanks; `conll`: a word a line, as in a corpus."""
+"""`text`: lines are split by the rules `rules-1`; `words`: at blanks; `conll`: one word per line, as in a corpus."""
 STANDARD_INPUT = "-"
 _CONLL_ENDINGS = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".tsv")
 _LOOKED_AT = 200
-"""Lines that tell a CoNLL file from a text."""
+"""Number of lines that decide between CoNLL and plain text."""
 
 
 class Sentence(NamedTuple):
     """A sentence to tag: at least one word."""
 
     text: str
-    """As written; of a CoNLL file, its words with blanks between."""
+    """The original text; for a CoNLL file, the words joined by blanks."""
     words: list[Word]
     line: int
-    """1-based line of its first word."""
+    """The 1-based line of the first word."""
 
 
 class Opened(NamedTuple):
-    """A source of sentences, read as they are asked for."""
+    """A source of sentences, which is read lazily."""
 
     name: str
-    """As the user named it."""
+    """The name that the user gave."""
     format: Format
     sentences: Iterator[Sentence]
     n_bytes: int | None
-    """Of the file; None if that is not known before its end."""
+    """The size of the file; None if it is unknown."""
     column: int = 0
-    """Of CoNLL text, the 0-based column that the words are read from."""
+    """The 0-based column of the words in CoNLL text."""
 
 
 def open_source(path: str, format: Format | None, encoding: str) -> Opened:
-    """The sentences of a file, or of standard input for `-`; without a `format` it is found out.
+    """The sentences of a file, or of standard input for `-`. Recognises the format if it is None.
 
-    A file is CoNLL text where its name ends so, or its first lines all have a tag at their end, or number their words.
+    A file is CoNLL text if it has such a suffix, if its first lines all end in a tag, or if they number their words.
 
-    Raises InputError if there is no such file or no word in it; also while it is read, if it is no text, or not
-    in the encoding.
+    Raises InputError if there is no such file or no word in it; during reading, if the file is not text or not in the
+    encoding.
     """
     lines = _standard_input(encoding) if path == STANDARD_INPUT else read_lines(path, encoding)
     name = "standard input" if path == STANDARD_INPUT else path
@@ -61,22 +61,22 @@ def open_source(path: str, format: Format | None, encoding: str) -> Opened:
     read = {"text": text, "words": words}.get(format)
     sentences = read(printable) if read else conll(printable, name)
     if (begin := next(sentences, None)) is None:
-        raise InputError(name, "holds no word", "give a text with a sentence a line, or CoNLL text")
+        raise InputError(name, "holds no word", "give a text with one sentence per line, or CoNLL text")
     return Opened(name, format, chain([begin], sentences), n_bytes, words_column(first))
 
 
 def text(lines: Iterable[str]) -> Iterator[Sentence]:
-    """A sentence a line, split by our rules; lines without a word are left out."""
+    """One sentence per line, split by the rules `rules-1`. Lines without words are left out."""
     return _of_lines(lines, split_words)
 
 
 def words(lines: Iterable[str]) -> Iterator[Sentence]:
-    """A sentence a line, split at blanks alone."""
+    """One sentence per line, split at blanks only."""
     return _of_lines(lines, split_blanks)
 
 
 def conll(lines: Iterable[str], name: str) -> Iterator[Sentence]:
-    """A word a line, as a corpus is read: `nerbench.tasks.data.conll`."""
+    """One word per line, read in the same way as a corpus: see `nerbench.tasks.data.conll`."""
     for one in read_words(name, lines):
         yield Sentence(*joined(one.words), one.at)
 

@@ -1,6 +1,6 @@
 """The model card of an artifact: metadata for the Hub, and the sections that `card.md.jinja` joins.
 
-Everything outside nerbench's two marks in a card, and metadata that nerbench does not write, is the user's.
+Text outside of nerbench's two marks in a card, and metadata that nerbench does not write, belong to the user.
 """
 
 import re
@@ -22,39 +22,40 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
 
 
-BEGIN = "<!-- nerbench:begin; what stands between these marks is written anew by every publication -->"
+BEGIN = "<!-- nerbench:begin; each publication replaces the text between these marks -->"
 END = "<!-- nerbench:end -->"
-# A mark has a line to itself, which text from data, being one line inside of others, can never have.
+# A mark is a line of its own. Text from data is always inside of a line, so it can never be a mark.
 _MARK = re.compile(r"^<!-- nerbench:(begin|end)\b[^\n]*-->[ \t]*\r?$", re.MULTILINE)
 
 
 class _Parts(NamedTuple):
-    """A card, taken apart."""
+    """The parts of a card."""
 
     block: str
-    """The metadata as it is written."""
+    """The metadata as text."""
     data: dict[str, Any]
     text: str
 
 
 def merge(ours: str, existing: str | None) -> str:
-    """A freshly rendered card, with what a user has added to the card that is there (None: there is none).
+    """A rendered card with the user's additions to the existing card (None if there is none).
 
-    Text outside the marks stays where it is; a card without both marks keeps all its text, and ours follows it. Keys
-    of the metadata that ours lacks stay, and tags of both are kept. Metadata that is no mapping is replaced.
+    Text outside of the marks keeps its place. A card without both marks keeps all its text, and the rendered card
+    follows it. Metadata keys that the rendered card lacks are kept, as are the tags of both. Metadata that is not a
+    mapping is replaced.
     """
     if not existing:
         return ours
     new, old = _read(ours), _read(existing)
     before, after = _outside(old.text)
     data = _joined(new.data, old.data)
-    # What says the same already stays as its user wrote it, comments included.
+    # Equal metadata keeps its form, including comments.
     block = old.block if data == old.data else _written(data, [*old.data, *new.data])
     return f"---\n{block}\n---\n{before}{_marked(new.text)}{after}"
 
 
 def _read(card: str) -> _Parts:
-    """A card that anybody may have written."""
+    """The parts of any card."""
     from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     card = card.replace("\r\n", "\n").removeprefix("\ufeff")
@@ -78,7 +79,7 @@ def _written(data: dict[str, Any], order: list[str]) -> str:
 
 
 def _joined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    # An older `model-index` holds the scores of another model than this; the others mean something to the client.
+    # An older `model-index` has the scores of another model; the other keys have a meaning for the Hub's client.
     dropped = {*new, "model-index", "model_name", "eval_results", "ignore_metadata_errors"}
     kept = {str(key): value for key, value in old.items() if key not in dropped}
     tags = old.get("tags")
@@ -87,7 +88,7 @@ def _joined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outside(text: str) -> tuple[str, str]:
-    """The text before and after our part, which lies between the first two marks that are a pair; without others."""
+    """The text before and after the first pair of marks, without other marks."""
     marks = list(_MARK.finditer(text))
     for begin, end in pairwise(marks):
         if (begin[1], end[1]) == ("begin", "end"):
@@ -103,7 +104,7 @@ def _marked(text: str) -> str:
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 TAGS = ("nerbench", "named-entity-recognition", "ner")
 _WITH_PRECISION = ("strict", "conlleval")
-"""Modes whose precision and recall are in the metadata too; of the others it is F1."""
+"""Modes whose precision and recall are in the metadata; of the other modes, only F1 is."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
@@ -111,16 +112,16 @@ class Card(NamedTuple):
     """A rendered model card."""
 
     text: str
-    """The whole README.md."""
+    """The content of README.md."""
     missing: list[str]
-    """What it cannot say, one line each, with the remedy."""
+    """Missing values, one line each, with the remedy."""
 
 
 def render_card(artifact: ArtifactRef, config: Config, repository: str | None = None) -> Card:
     """The card of an artifact, from its manifest and the newest rows of the result tables.
 
     Args:
-        repository: `org/name` where it is published; without, the card shows how to use it from there all the same.
+        repository: `org/name` that it is published as; without it, the card's example of use names `your-org`.
 
     Raises:
         CorruptArtifactError: the manifest or a table is damaged.
@@ -144,7 +145,7 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
 
 
 def metadata(manifest: Manifest, evidence: Evidence, card: CardConfig, model_name: str) -> "ModelCardData":
-    """What the Hub reads of a card. What is not known is not there."""
+    """The metadata that the Hub reads. Unknown values are left out."""
     from huggingface_hub import ModelCardData
 
     results = [result for one in evidence.annotations for result in _eval_results(one)]
@@ -163,7 +164,7 @@ def metadata(manifest: Manifest, evidence: Evidence, card: CardConfig, model_nam
 
 
 def _completed(config: Config, manifest: Manifest) -> CardConfig:
-    """The configured metadata, with what manifest and data sets tell where they do."""
+    """The configured metadata, with missing values from the manifest and the data sets."""
     card, origin = config.card, manifest.provenance
     seen = {corpus.dataset for corpus in origin.corpora}
     of_hub = tuple(d.path for d in config.datasets if d.name in seen and d.format == "hub" and _is_hub_id(d.path))
@@ -181,7 +182,7 @@ def _is_hub_id(base: str | None) -> bool:
 
 
 def _eval_results(scored: Annotation) -> "list[EvalResult]":
-    """F1 overall in every mode, in 0…1; `metric_args` says which mode, and the interval."""
+    """Overall F1 in every mode, in 0…1; `metric_args` gives the mode and the interval."""
     from huggingface_hub import EvalResult
 
     found = []

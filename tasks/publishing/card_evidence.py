@@ -1,4 +1,4 @@
-"""The numbers a model card is made of: the rows of the newest run that scored, or measured, an artifact."""
+"""Finds the numbers of a model card: the rows of the newest runs that scored and measured an artifact."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ _ABOUT = ("dataset", "split", "gold", "dtype", "words_sha256", "gold_sha256")
 
 
 class Annotation(NamedTuple):
-    """A corpus under one of its annotations, and what the model scored there."""
+    """One annotation of a corpus, with the scores of the model."""
 
     dataset: str
     split: str
@@ -22,39 +22,39 @@ class Annotation(NamedTuple):
     words_sha256: str | None
     gold_sha256: str | None
     rows: list[Row]
-    """Of `metrics`; metrics of one's own and means over seeds left out."""
+    """Rows of the table `metrics`, without custom metrics and means over seeds."""
 
     def find(self, mode: str, metric: str, **wanted: str) -> Row | None:
-        """The row of a number; `number_key` has the defaults."""
+        """The row of a number; `number_key` defines the defaults."""
         return index_numbers(self.rows).get(number_key(metric, mode=mode, **wanted))
 
     def values(self, column: str) -> list[str]:
-        """What stands in a column, in order of appearance."""
+        """The distinct values of a column, in order of appearance."""
         return list(dict.fromkeys(row[column] for row in self.rows))
 
 
 class Evidence(NamedTuple):
-    """What the tables say of an artifact."""
+    """The rows of the tables about an artifact."""
 
     run_id: str | None
-    """The run that scored it; None if none did."""
+    """The newest run that scored it; None if there is none."""
     date: str | None
-    """Its logical date."""
+    """The logical date of that run."""
     annotations: list[Annotation]
-    """A corpus' own annotation before further ones."""
+    """The annotation of each corpus, followed by its additional annotations."""
     speed: list[Row]
-    """Of the newest run that measured it."""
+    """Rows of the newest run that measured it."""
     memory: list[Row]
-    """Of the same run."""
+    """Rows of the same run."""
     machine: Row | None
     """The `runs` row of that run."""
 
 
 def find_evidence(results: str, artifact_id: str) -> Evidence:
-    """The newest numbers of an artifact that a run left which ended.
+    """The numbers of an artifact from the newest complete runs.
 
-    A run that wrote nothing but metrics of the user's own (`--tags`) hides no earlier scores.
-    Raises CorruptArtifactError naming a damaged table file.
+    A run with custom metrics only (`--tags`) does not hide earlier scores.
+    Raises CorruptArtifactError, which names the table file, if a table is damaged.
     """
     scored = _newest(results, "metrics", artifact_id, _built_in)
     measured = _newest(results, "speed", artifact_id, _in_memory)
@@ -75,7 +75,7 @@ def find_evidence(results: str, artifact_id: str) -> Evidence:
 def _newest(
     results: str, table: str, artifact_id: str, choose: Callable[[Iterable[Row]], list[Row]]
 ) -> EndedRun | None:
-    """The newest complete run with rows of an artifact that `choose` keeps, and those rows."""
+    """The newest complete run with rows of an artifact that `choose` returns, and these rows."""
     dates = read_newest_first(results, table, filters=[("artifact_id", "=", artifact_id)])
 
     def chosen(dated: DatedRows) -> DatedRows:
@@ -85,7 +85,7 @@ def _newest(
 
 
 def _in_memory(rows: Iterable[Row]) -> list[Row]:
-    """The latency samples, without those that were measured beside taggers."""
+    """The latency samples, without those that were measured at the process boundary of taggers."""
     return [row for row in latency_samples(rows) if row.get("backend") != "process"]
 
 

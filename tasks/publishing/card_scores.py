@@ -6,11 +6,12 @@ from nerbench.artifacts.manifest import Manifest
 from nerbench.tasks.config.base import MODES
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
 from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
+from nerbench.tasks.results.query import used_memory
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
 
-NO_SCORES = "There are none: this model was not benchmarked, or its result tables were not at hand."
+NO_SCORES = "None: this model was not benchmarked, or its result tables were not available."
 SLICES = {
     "seen": "mentions that occur in the training data, with their type",
     "unseen": "mentions that do not",
@@ -27,17 +28,17 @@ SLICES = {
     "first_sentence": "in the first sentence of a document",
     "later_sentence": "in a later sentence",
 }
-"""What the standard slices are."""
+"""Descriptions of the standard slices."""
 _USED = {
     True: "The model was trained on these words: the scores do not apply to new text.",
-    False: "These words also chose the best epoch: on new text expect a little less.",
+    False: "The best epoch was chosen by these words: expect slightly lower scores on new text.",
 }
 FEW = 100
-"""Entities below which a group is called small."""
+"""Minimum number of entities of a group that is not small."""
 
 
 def headlines(evidence: Evidence, manifest: Manifest) -> list[str]:
-    """A sentence for each annotation: strict F1, its interval, on what, and whether the model knew it already."""
+    """A sentence for each annotation: strict F1, its interval, the corpus, and whether training used it."""
     used = {corpus.words_sha256: corpus.split == "train" for corpus in manifest.provenance.corpora}
     found = []
     for one in evidence.annotations:
@@ -52,7 +53,7 @@ def headlines(evidence: Evidence, manifest: Manifest) -> list[str]:
 
 
 def results(evidence: Evidence) -> list[str]:
-    """For each annotation a heading, the scores in every mode, those by type, and how sure the model is of itself."""
+    """For each annotation a heading, the scores by mode and by type, and the calibration."""
     if not evidence.annotations:
         return [NO_SCORES]
     found = []
@@ -60,13 +61,13 @@ def results(evidence: Evidence) -> list[str]:
         notes = repaired(one.find("tag", "accuracy")), aligned(one.find("strict", "f1"))
         found += [f"### {_about(one)}", *notes, _modes(one), _by_type(one), _beside(one)]
     if len(evidence.annotations) > 1:
-        sentence = "Several annotations are different answers to what is right; words and predictions are the same."
+        sentence = "The same predictions are scored against several annotations of the same words."
         found.insert(0, sentence)
     return [one for one in found if one]
 
 
 def repaired(tokens: Row | None) -> str:
-    """How many tags of an annotation were repaired, by its accuracy row at token level; empty if none were."""
+    """A sentence on the repaired tags of an annotation, from its row of token accuracy; empty if there are none."""
     count = (tokens or {}).get("n_repaired")
     of = f" of {tokens['n_gold']:,}" if tokens and tokens["n_gold"] is not None else ""
     return f"{count:,}{of} tags repaired (I- without B-, read as B-)." if count else ""
@@ -84,16 +85,16 @@ def aligned(entities: Row | None) -> str:
 
 
 def limitations(evidence: Evidence) -> list[str]:
-    """What the model is worse at, from the slices and types of each corpus in its own annotation."""
+    """The weak points of the model, by slice and type, for the main annotation of each corpus."""
     own = {(one.dataset, one.split, one.dtype): one for one in reversed(evidence.annotations)}
     if not own:
-        return ["Not measured: this model has no scores, so the groups on which it is worse are unknown."]
+        return ["Not measured: this model has no scores, so its weak points are unknown."]
     found = []
     for one in reversed(own.values()):
         found += [f"Strict F1 in parts of {_about(one)}:", _slices(one), *_weak_points(one), _groups(one)]
     found.append(
-        "The corpus decides what can be seen here: groups of people, places or kinds of text that it does not hold are "
-        "not measured at all."
+        "These numbers depend on the corpus: groups of people, places and kinds of text that do not occur in it "
+        "are not measured."
     )
     return [one for one in found if one]
 
@@ -122,16 +123,16 @@ def _by_type(one: Annotation) -> str:
 
 
 def _beside(one: Annotation) -> str:
-    """Averages that treat types alike, token accuracy and calibration, in a sentence each."""
+    """One sentence each for the macro average, token accuracy and calibration."""
     sentences = []
     if (row := one.find("strict", "f1", average="macro")) and row["value"] is not None:
-        sentences.append(f"Macro average of the types' strict F1: {_points(row)}.")
+        sentences.append(f"Macro average of strict F1 over the types: {_points(row)}.")
     if (row := one.find("tag", "accuracy")) and row["value"] is not None:
         sentences.append(f"Words with the right tag, `O` included: {_points(row)} %.")
     if (row := one.find("strict", "ece_equal_mass")) and row["value"] is not None:
         sentences.append(
-            f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points; so "
-            "much, on average, is the confidence in an entity (the least of its words') off from how often it is right."
+            f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points. "
+            "This is the mean difference between confidence in an entity (the lowest of its words) and accuracy."
         )
     digests = f"words {name(one.words_sha256)}, annotation {name(one.gold_sha256)}"
     return " ".join([*sentences, f"Computed in {name(one.dtype)}. sha256: {digests}."])
@@ -156,28 +157,28 @@ def _weak_points(one: Annotation) -> Iterable[str]:
     unseen, seen = (one.find("strict", "f1", slice=part) for part in ("unseen", "seen"))
     if unseen and seen and _known(unseen, seen) and unseen["value"] < seen["value"]:
         yield (
-            f"Of names that it has not seen in training it gets F1 {_short(unseen)}, of those it has {_short(seen)}: "
-            "new names, and names from other places and times than the training data's, are where to expect errors."
+            f"On mentions that do not occur in the training data, F1 is {_short(unseen)}; on those that do, "
+            f"{_short(seen)}. Expect errors on new names, and on names from other places and times."
         )
     if _known(capitals := one.find("strict", "f1", slice="all_caps"), everything):
-        yield f"In sentences without lower-case letters, as headlines have them, it gets F1 {_short(capitals)}."
+        yield f"In sentences without lower-case letters, such as headlines, F1 is {_short(capitals)}."
     by_type = (one.find("strict", "f1", label=label) for label in _types(one))
     scored = [row for row in by_type if row and row["value"] is not None]
     if len(scored) > 1:
         worst, *_, best = sorted(scored, key=lambda row: row["value"])
         weakest = f"{name(worst['label'])} with F1 {_short(worst)}"
-        yield f"Its weakest type is {weakest}, its best {name(best['label'])} with F1 {_short(best)}."
+        yield f"The weakest type is {weakest}; the best is {name(best['label'])} with F1 {_short(best)}."
     small = [
         part
         for part in one.values("slice")
         if (row := one.find("strict", "f1", slice=part)) and row["n_gold"] is not None and row["n_gold"] < FEW
     ]
     if small:
-        yield f"Fewer than {FEW} entities are the basis of {names(small)}: treat these numbers as a hint only."
+        yield f"The numbers for {names(small)} are based on fewer than {FEW} entities and are unreliable."
 
 
 def _groups(one: Annotation) -> str:
-    """F1 of every type among unseen mentions and in capitals."""
+    """F1 of every type, also for unseen mentions and in sentences of capitals."""
     parts = [part for part in ("unseen", "all_caps") if one.find("strict", "f1", slice=part)]
     if not parts:
         return ""
@@ -188,7 +189,7 @@ def _groups(one: Annotation) -> str:
         )
         for label in _types(one)
     ]
-    return "By type (entities in brackets):\n\n" + table(
+    return "By type (number of entities in parentheses):\n\n" + table(
         ("type", *map(name, (EVERYTHING, *parts))), rows, numbers_from=1
     )
 
@@ -202,7 +203,7 @@ def _known(*rows: Row | None) -> bool:
 
 
 def _points(row: Row | None) -> str:
-    """`87.8 (85.9–89.6)`; why there is no number, if there is none."""
+    """`87.8 (85.9–89.6)`, or the reason why there is no number."""
     if row is None:
         return ""
     if row["value"] is None:
@@ -220,11 +221,11 @@ def _with_support(row: Row | None) -> str:
 
 
 def _confidence(row: Row) -> str:
-    return "" if row["ci_low"] is None else f"; in brackets the {100 * row['confidence']:g} % interval"
+    return "" if row["ci_low"] is None else f"; {100 * row['confidence']:g} % interval in parentheses"
 
 
 def speed_and_memory(evidence: Evidence) -> str:
-    """One row a measurement, with the machine it was taken on."""
+    """One row per measurement, and the machine."""
     used = {row["device"]: row for row in evidence.memory}
     rows = [
         (
@@ -241,8 +242,8 @@ def speed_and_memory(evidence: Evidence) -> str:
     if not rows:
         return "Not measured."
     latency = ("p50 ms", "p90 ms", "p99 ms", "words/s")
-    header = ("device", "dtype", "sentences a batch", *latency, "load s", "peak memory above baseline MB")
-    sentence = f"Milliseconds a batch, on real sentence lengths{_machine(evidence.machine)}."
+    header = ("device", "dtype", "batch size", *latency, "load s", "peak memory above baseline MB")
+    sentence = f"Milliseconds per batch of sentences with real lengths{_machine(evidence.machine)}."
     return f"{table(header, rows, numbers_from=2)}\n\n{sentence}"
 
 
@@ -253,8 +254,8 @@ def _milliseconds(seconds: float | None) -> str:
 def _memory(row: Row | None) -> tuple[str, str]:
     if row is None:
         return "", ""
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
-    above = f"{(peak - baseline) / 1e6:,.0f}" if peak and baseline else ""
+    used = used_memory(row)
+    above = "" if used is None else f"{used / 1e6:,.0f}"
     return "" if row["load_s"] is None else f"{row['load_s']:.2f}", above
 
 

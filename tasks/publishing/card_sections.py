@@ -1,4 +1,4 @@
-"""The sections of a model card that come from the manifest: what the model is, its data, its training."""
+"""The sections of a model card that come from the manifest: description, training data and training."""
 
 import json
 import re
@@ -22,21 +22,21 @@ tagger = pipeline("token-classification", model="{model}", aggregation_strategy=
 for entity in tagger("Ada Lovelace moved from London to Ockham ."):
     print(entity["entity_group"], entity["word"], round(float(entity["score"]), 3))"""
 FACTS = {
-    "steps": "Optimizer steps done.",
-    "pieces": "Sub-word tokens trained on, in all epochs.",
-    "threads": "Of the arithmetic.",
+    "steps": "Number of optimizer steps.",
+    "pieces": "Sub-word tokens in all epochs.",
+    "threads": "Threads for arithmetic.",
     "train_s": "Seconds of training.",
-    "stopped_by": "What ended it early.",
-    "resumed_from": "The step it went on from after an interruption.",
+    "stopped_by": "The reason for ending early.",
+    "resumed_from": "The step at which training resumed after an interruption.",
 }
-"""What `training` of a manifest holds beside the configuration, and what it means."""
-# Said elsewhere (of the base, without the publisher's paths), or about files and not about the model.
+"""The meaning of values in `training` of a manifest that are not in the configuration."""
+# Shown elsewhere (the base, without the publisher's paths), or about files rather than the model.
 _NOT_SHOWN = frozenset(
     {"parameters", "base", "revision", "name", "dataset", "seeds", "checkpoint_s", "push_to_hub", "hub_model_id"}
 )
 
 
-def render(  # noqa: PLR0913, PLR0917 - what a card is made of
+def render(  # noqa: PLR0913, PLR0917 - the parts of a card
     artifact: ArtifactRef,
     manifest: Manifest,
     parameters: int,
@@ -45,13 +45,13 @@ def render(  # noqa: PLR0913, PLR0917 - what a card is made of
     card: CardConfig,
     repository: str | None,
 ) -> dict[str, Any]:
-    """What the template's sections say, as Markdown."""
+    """The values of the template, as Markdown."""
     model = repository or f"your-org/{artifact.name.rpartition('/')[2]}"
     types = _types(manifest.labels)
     return {
         "title": text(model.rpartition("/")[2]),
-        "summary": f"A named-entity tagger: it gives every word of a text one of {len(manifest.labels)} tags, "
-        f"and so finds mentions of the types {types}.",
+        "summary": f"A named-entity tagger: it assigns one of {len(manifest.labels)} tags to every word of a text, "
+        f"to find mentions of the types {types}.",
         "headlines": headlines(evidence, manifest),
         "types": types,
         "description": _bullets(_description(manifest, parameters, about)),
@@ -87,7 +87,7 @@ def _description(manifest: Manifest, parameters: int, about: "ModelCardData") ->
 def _base(manifest: Manifest, hub_id: str | None) -> str:
     base = manifest.provenance.base_model
     if _from_scratch(manifest):
-        return "nothing: its weights began at random, and its tokenizer was trained on the same data"
+        return "nothing: it started from random weights, and its tokenizer was trained on the same data"
     if base is None:
         return f"{name(hub_id)}, according to the publisher" if hub_id else "not recorded"
     sentence = (
@@ -108,7 +108,7 @@ def _licence(licence: str | None) -> str:
 def _training_data(manifest: Manifest) -> str:
     if not manifest.provenance.corpora:
         return "Not recorded: the model was trained elsewhere and imported."
-    role = {"train": "learnt from", "validation": "chose the best epoch by"}
+    role = {"train": "training", "validation": "choice of the best epoch"}
     rows = [
         (
             name(corpus.dataset),
@@ -119,10 +119,8 @@ def _training_data(manifest: Manifest) -> str:
         )
         for corpus in manifest.provenance.corpora
     ]
-    header = ("data set", "split", "what it was for", "sha256 of the words", "sha256 of the annotation")
-    sentence = (
-        "The digests show whether your corpus is the same: words with sentence and document boundaries, and tags."
-    )
+    header = ("data set", "split", "use", "sha256 of the words", "sha256 of the annotation")
+    sentence = "The digests identify a corpus: words with sentence and document boundaries, and tags."
     files = [
         f"{name(file.name)} ({name(corpus.split)}): sha256 {name(file.sha256)}"
         for corpus in manifest.provenance.corpora
@@ -140,7 +138,7 @@ def _procedure(manifest: Manifest) -> str:
     origin = manifest.provenance
     if not origin.training:
         return "Not recorded: the model was trained elsewhere and imported."
-    start = "trained from random weights" if _from_scratch(manifest) else "fine-tuned under a fresh head"
+    start = "trained from random weights" if _from_scratch(manifest) else "fine-tuned with a new head"
     sentence = (
         f"The whole network was {start}, with AdamW and a linear schedule, in batches of sentences of similar lengths."
     )
@@ -149,7 +147,7 @@ def _procedure(manifest: Manifest) -> str:
         for key, value in origin.metrics.items()
         if key.startswith("validation_") and key != "validation_loss"
     )
-    chosen = f" The epoch with the best strict F1 on validation was kept; its scores there, in points: {scores}."
+    chosen = f" The epoch with the best strict F1 on the validation split was kept; its scores, in points: {scores}."
     return sentence + (chosen if scores else "")
 
 
@@ -187,7 +185,7 @@ def _origin(artifact: ArtifactRef, manifest: Manifest, evidence: Evidence) -> st
     made = manifest.provenance
     created = made.created_at
     lines = [
-        "by nerbench, from the model's manifest and the result tables; text outside its marks is kept as it is",
+        "by nerbench, from the manifest of the model and the result tables; text outside of the marks is kept",
         f"artifact {name(artifact.artifact_id)}{f', of {created:%Y-%m-%d}' if created else ''}",
         f"weights, configuration and tokenizer together: sha256 {name(artifact.model_sha256)}",
         *([f"trained by run {name(made.run_id)}"] if made.run_id else []),
@@ -198,7 +196,7 @@ def _origin(artifact: ArtifactRef, manifest: Manifest, evidence: Evidence) -> st
 
 
 def _paragraphs(written: str | None) -> str:
-    """What the publisher wrote, literally; an empty line ends a paragraph."""
+    """The text of the publisher, literally; an empty line ends a paragraph."""
     return "\n\n".join(text(one) for one in re.split(r"\n\s*\n", written or "") if one.strip())
 
 

@@ -1,6 +1,6 @@
-"""Publishing on the Hugging Face Hub: all that changes in one commit on top of the head that was seen, or nothing.
+"""Publishes on the Hugging Face Hub: all changes in one commit on top of the head that was read, or none.
 
-The token is the client's business: it comes from the environment (`HF_TOKEN`) or from `hf auth login`.
+The Hub's client reads the token from the environment (`HF_TOKEN`) or from `hf auth login`.
 """
 
 import re
@@ -27,30 +27,30 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MOVED = (409, 412)
 _MAX_CARD_BYTES = 1 << 20
 Visibility = Literal["private", "public", "keep"]
-"""Who may see a repository; `keep` leaves one that is there as it is, and makes a private one."""
+"""Who may see a repository; `keep` does not change an existing repository, and a new one is private."""
 
 
 class Publication(BaseModel):
-    """A model that is on the Hub."""
+    """A model on the Hub."""
 
     model_config = ConfigDict(frozen=True)
 
     repository: str
     """`org/name`."""
     url: str
-    """Of the repository."""
+    """The URL of the repository."""
     commit: str
-    """That holds the model and its card."""
+    """The commit with the model and its card."""
     changed: bool
-    """Whether the commit is new; False if the same content was there."""
+    """Whether the commit is new; False if the repository had the same content."""
     private: bool
-    """Whether only members see it."""
+    """Whether the repository is private."""
     files: tuple[str, ...]
-    """What the commit added, changed or removed."""
+    """The files that the commit added, changed or removed."""
 
 
 class Head(NamedTuple):
-    """What a repository holds now."""
+    """The current state of a repository."""
 
     commit: str
     private: bool
@@ -59,11 +59,11 @@ class Head(NamedTuple):
 
 
 class _HeadMoved(Unanswered):
-    """Somebody else committed since the head was read."""
+    """Another client committed since the head was read."""
 
 
 def check_request(repository: str, field: str = "--to") -> None:
-    """Raises InputError for a name that the Hub would not take, and if there is no token; asks nobody."""
+    """Raise InputError for a name that the Hub would refuse, and if there is no token. Sends no request."""
     from huggingface_hub import get_token
 
     check_repository(repository, field)
@@ -72,7 +72,7 @@ def check_request(repository: str, field: str = "--to") -> None:
 
 
 def check_repository(repository: str, field: str = "--to") -> None:
-    """Raises InputError for a name that the Hub would not take; `field` is where it was given."""
+    """Raise InputError for a name that the Hub would refuse; `field` is the option or key that gave it."""
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository or repository.endswith(".git"):
         raise InputError(f"{field} {repository!r}", "is no repository on the Hub", "write org/name")
 
@@ -80,20 +80,21 @@ def check_repository(repository: str, field: str = "--to") -> None:
 def publish(
     artifact: ArtifactRef, card: str, repository: str, *, visibility: Visibility | None, message: str | None
 ) -> Publication:
-    """Put the files of an artifact and its card into a repository, which is made if missing, private unless `public`.
+    """Commit the files of an artifact and its card to a repository. A new repository is private unless `public`.
 
-    A repository that is there becomes `private` before the commit, or `public` after it. Without a `visibility`, a
-    public one is refused.
+    An existing repository becomes `private` before the commit, or `public` after it. Without a `visibility`, a public
+    repository is refused.
 
-    Model files of an earlier publication that this one does not have are removed, so that what is downloaded is this
-    artifact; other files stay. What a user added to the card stays too (see `regions`), if that has at most 1 MiB. The
-    same content again is no commit.
+    Model files of an earlier publication that this artifact lacks are removed, so that a download is this artifact;
+    other files are kept. The user's additions to the card are kept (see `card.merge`), up to 1 MiB. If nothing changes,
+    there is no commit.
 
     Raises:
-        InputError: no token, or one that may not do this; a public repository without a `visibility`.
-        ConflictError: others committed first, every time.
-        StoreUnreachableError: the Hub gave no answer.
-        CorruptArtifactError: the artifact is damaged; UnsafeArtifactError: it must not be loaded.
+        InputError: the token is missing or insufficient, or the repository is public and `visibility` is None.
+        ConflictError: other clients committed first at every attempt.
+        StoreUnreachableError: the Hub did not answer.
+        CorruptArtifactError: the artifact is damaged.
+        UnsafeArtifactError: the artifact must not be loaded.
     """
     check_request(repository)
     folder = materialise(artifact)
@@ -116,7 +117,7 @@ def publish(
             raise
         except Exception as error:
             raise _explained(error, repository) from error
-        # A commit whose reply was lost is found to be there already.
+        # If the reply to a commit is lost, the next attempt finds the commit.
         return Publication(
             repository=repository,
             url=f"{client().endpoint}/{repository}",
@@ -193,12 +194,12 @@ def _commit(
 
 
 def _explained(error: Exception, repository: str) -> Exception:
-    """What went wrong with the Hub: whether to try again, or what the user can mend. Other errors stay as they are."""
+    """An error of the Hub as one that is retried, or as one with a remedy for the user. Other errors do not change."""
     if is_transient(error):
         return Unanswered(f"{type(error).__name__}: {error}".partition("\n")[0])
     refusal = _refusal(error)
     if refusal is None:
-        # The client's word for metadata that the Hub rejects.
+        # the client raises ValueError if the Hub rejects metadata
         return (
             InputError("card", str(error), "correct the card there, or `card` here")
             if type(error) is ValueError
@@ -215,7 +216,7 @@ def _explained(error: Exception, repository: str) -> Exception:
 
 
 def _refusal(error: BaseException | None) -> "HfHubHTTPError | None":
-    """The Hub's answer behind an error; uploads wrap theirs."""
+    """The Hub's response in an error or its causes: uploads wrap it."""
     from huggingface_hub.errors import HfHubHTTPError
 
     while error is not None and not isinstance(error, HfHubHTTPError):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nerbench.tasks.report.history import is_in_memory, is_one_by_one
-from nerbench.tasks.results.query import SelectedRun, rows_of_run
+from nerbench.tasks.results.query import SelectedRun, rows_of_run, used_memory
 from nerbench.tasks.scoring.metrics import Row
 
 Plain = dict[str, Any]
@@ -89,12 +89,9 @@ def _newest(
 
 
 def _memory(row: Row) -> Plain:
-    """The memory columns of a row; `peak_bytes` is the accelerator's peak, otherwise the resident memory beyond the
-    baseline."""
-    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
-    resident = peak - baseline if peak and baseline else None
-    peak_bytes = row.get("peak_device_bytes") or resident
-    return {name: row.get(name) for name in ("load_s", "weights_bytes", "parameters")} | {"peak_bytes": peak_bytes}
+    """The memory columns of a row."""
+    known = {name: row.get(name) for name in ("load_s", "weights_bytes", "parameters")}
+    return known | {"peak_bytes": used_memory(row)}
 
 
 def _latencies(row: Row) -> Plain:

@@ -91,7 +91,7 @@ class Leaderboard(NamedTuple):
     """The rows of the first screen: changed ones first, then the best."""
     n_models: int
     confidence: float
-    """Of the intervals."""
+    """The confidence level of the intervals."""
 
 
 def build(

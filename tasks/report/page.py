@@ -74,7 +74,7 @@ class Content(NamedTuple):
     functions: Sequence[Value]
     """Values of custom benchmark functions."""
     repairs: Mapping[str, str]
-    """What was repaired, and what an aligned annotation lacks, by corpus and annotation."""
+    """Repairs, and what an aligned annotation lacks, by corpus and annotation."""
     digests: Sequence[Mapping[str, str]]
     changes: Sequence[Mapping[str, Any]]
     """Changes of the environment in the history."""

@@ -58,7 +58,7 @@ def digests(entries: Sequence[ModelScores]) -> list[Plain]:
 
 
 def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
-    """What was repaired in each corpus, and what an aligned annotation lacks, by `conllpp, test split`."""
+    """The repairs of each corpus, and what an aligned annotation lacks, by `conllpp, test split`."""
     found = (
         (entry, " ".join(filter(None, (repaired(entry.find("accuracy", mode="tag")), aligned(entry.find())))))
         for entry in entries

@@ -97,7 +97,7 @@ class Point:
     change: float | None = None
     """The value minus that of the previous run with a value."""
     changed: tuple[str, ...] = ()
-    """What changed since the previous run: model, words, gold, environment."""
+    """The changes since the previous run: model, words, gold, environment."""
     reason: str | None = None
     """Why there is no number."""
 

@@ -130,7 +130,7 @@ def is_headline(row: Row) -> bool:
 
 
 class NumberKey(NamedTuple):
-    """What a number in `metrics`, of one model and annotation, is about."""
+    """The key of a number in `metrics` for one model and annotation."""
 
     level: str
     mode: str
@@ -156,6 +156,14 @@ def index_numbers(rows: Iterable[Row]) -> dict[NumberKey, Row]:
         if key not in found or found[key]["value"] is None:
             found[key] = row
     return found
+
+
+def used_memory(row: Row) -> int | None:
+    """The bytes that a row of `memory` adds to its baseline: on the accelerator, otherwise resident. None: unknown."""
+    peak, baseline = row.get("peak_rss_bytes"), row.get("baseline_rss_bytes")
+    resident = peak - baseline if peak and baseline else None
+    on_device: int | None = row.get("peak_device_bytes")
+    return resident if on_device is None else on_device
 
 
 def latency_samples(rows: Iterable[Row]) -> list[Row]:

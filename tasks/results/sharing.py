@@ -1,4 +1,4 @@
-"""Removes from rows of the result tables what must not be shared: secrets, paths of a user's machine, host names."""
+"""Removes secrets, paths of a user's machine and host names from rows of the result tables."""
 
 import json
 import re

@@ -4,7 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from nerbench.artifacts.tables.tables import read_newest_first
-from nerbench.tasks.results.query import date_of_run, latency_samples, newest_run, no_such_run, rows_of_run
+from nerbench.tasks.results.query import (
+    date_of_run,
+    latency_samples,
+    newest_run,
+    no_such_run,
+    rows_of_run,
+    used_memory,
+)
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.slices import EVERYTHING
@@ -124,9 +131,9 @@ def speed_and_memory(speed: Iterable[Row], memory: Iterable[Row]) -> list[Row]:
 def _memory_columns(row: Row | None) -> Row:
     if row is None:
         return {}
-    peak, baseline = row["peak_rss_bytes"], row["baseline_rss_bytes"]
+    used = used_memory(row)
     return {
         "load s": row["load_s"],
         "weights MB": row["weights_bytes"] and row["weights_bytes"] / 1e6,
-        "peak over baseline MB": (peak - baseline) / 1e6 if peak and baseline else None,
+        "peak over baseline MB": None if used is None else used / 1e6,
     }

@@ -141,7 +141,7 @@ def count_both_ways(
 
 
 def without_tokens(counts: Iterable[Counts]) -> list[Counts]:
-    """The counts of entities. Those of words mean nothing for an annotation with other words, which is aligned."""
+    """The counts of entities. Counts of words are not defined for an aligned annotation, which has other words."""
     return [one for one in counts if one.level == "entity"]
 
 
@@ -230,7 +230,7 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
 
 
 class MatchEvents(NamedTuple):
-    """What one part of a corpus adds to one column."""
+    """The counts that one part of a corpus adds to one column."""
 
     mode: str
     slice: str

@@ -113,7 +113,7 @@ Preference = Literal["span", "type"]
 _BASE = 1 << 31
 """More than the number of words, and thus of pairs, in any corpus."""
 _FREE, _GOLD, _PREDICTED = 0, 1, 2
-"""What an overlap shares with the next one: nothing, its gold entity or its predicted entity."""
+"""The entity that an overlap shares with the next one: none, its gold entity or its predicted entity."""
 
 
 class Pairs(NamedTuple):

@@ -97,7 +97,7 @@ class Slice:
     name: str
     """Its name in the column `slice`."""
     needs: frozenset[str] = frozenset()
-    """What it requires: `text`, `documents`, `score`, `training`."""
+    """Its requirements: `text`, `documents`, `score`, `training`."""
     words: WordMask | None = None
     """(words,) of a part of the corpus; an entity is in the slice if its first word is."""
     mentions: EntityMask | None = None

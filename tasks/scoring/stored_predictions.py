@@ -45,7 +45,7 @@ class Predicted(Section):
     predictions_digest: str
     dtype: str
     kind: Kind | None = None
-    """What made them; None in rows of early versions."""
+    """The artifact that made them; None in rows of early versions."""
     label_map: str | None = None
     """Types of the model that were renamed, as canonical JSON; None if there are none."""
     n_unmapped: int | None = None

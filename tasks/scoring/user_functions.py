@@ -41,7 +41,7 @@ _collecting = Lock()
 
 
 class State(NamedTuple):
-    """What `setUp` and `tearDown` get about a call besides its parameters, as in nnbench."""
+    """Facts about a call that `setUp` and `tearDown` get besides its parameters, as in nnbench."""
 
     name: str
     """The function, with its parameters if it has any."""

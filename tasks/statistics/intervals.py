@@ -95,7 +95,7 @@ def bca(estimate: Floats, resampled: Floats, left_out: Floats, quantile: npt.Arr
 def too_small(support: int, units: int, *, unit: str = "document") -> str | None:
     """Why there is no interval, or None if there is one.
 
-    There is none for fewer than 30 entities (`support`), or for fewer than 20 units that contain one.
+    A number needs 30 entities (`support`) and 20 units that contain one.
     """
     if support < MIN_SUPPORT:
         return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"

@@ -67,7 +67,7 @@ def folder_sha256(folder: str) -> str:
 
 
 class TrainingPlan(Section):
-    """What to train on which words, and where; equal plans are equal in all processes."""
+    """The model, the data and the folder of a training. Plans for the same training are equal in all processes."""
 
     model: ModelConfig
     dataset: DatasetConfig

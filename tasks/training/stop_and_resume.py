@@ -44,7 +44,7 @@ def refuse_no_number(loss: float, step: int) -> None:
 
 
 class ControlFlags(IntFlag):
-    """What to do after a step."""
+    """The actions after a step."""
 
     EVALUATE = auto()
     SAVE = auto()

@@ -45,7 +45,7 @@ def root_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds between attempts, in which no test waits."""
+    """The pauses between attempts in seconds; tests do not wait."""
     seconds: list[float] = []
     monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", seconds.append)
     return seconds

@@ -1,4 +1,4 @@
-"""Damage done to what a store holds."""
+"""Damages files in a store."""
 
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.storage.filesystem import Root
@@ -6,7 +6,7 @@ from nerbench.artifacts.store import Store
 
 
 def blob(ref: ArtifactRef, store: Store, file: str) -> str:
-    """The path in the store of a file of an artifact."""
+    """The path of an artifact's file in the store."""
     digest = next(entry.sha256 for entry in store.manifest(ref).files if entry.path == file)
     return f"blobs/sha256/{digest[:2]}/{digest}"
 

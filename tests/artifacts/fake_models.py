@@ -1,4 +1,4 @@
-"""Models of a few numbers, with the smallest honest files."""
+"""Models of a few numbers, with minimal valid files."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ MakeModel = Callable[..., Path]
 
 
 def save_fake_model(folder: Path, value: float, numbers: int, config: dict[str, object]) -> Path:
-    """A folder as `save_pretrained` makes it: `numbers` float32 weights of the same `value`."""
+    """A folder like that of `save_pretrained`: `numbers` float32 weights of the same `value`."""
     folder.mkdir(parents=True)
     save_file({"weight": np.full(numbers, value, dtype=np.float32)}, folder / "model.safetensors")
     id2label = {str(number): label for number, label in enumerate(LABELS)}

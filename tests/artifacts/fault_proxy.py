@@ -1,4 +1,4 @@
-"""A proxy on loopback that passes requests on to an S3 server, but for the faults it is told to make."""
+"""A proxy on loopback that forwards requests to an S3 server, with planned faults."""
 
 import socket
 from email.message import Message
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 CODES = {403: "AccessDenied", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 503: "SlowDown"}
 _DELAY_S = 0.05
-_LATE_S = 0.3  # by then the client has asked again, and gone on
+_LATE_S = 0.3  # longer than the client needs to retry and continue
 _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding")
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """Serves until it is shut down."""
+    """Serves until shutdown."""
 
     daemon_threads = True
 
@@ -23,21 +23,21 @@ class FaultProxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream).netloc
         self.faults: list[int | str | None] = []
-        """What happens to the next requests, in turn, then to none: an HTTP status is answered without passing the
+        """The faults of the next requests, in turn, then none: an HTTP status is answered without passing the
         request on; `drop`: closed without an answer; `lost`: the same, but the request is passed on; `late`: the same,
         but only after a while; `refused`: the request is passed on, and 412 is answered, naming the condition; `delay`:
         it is passed on after a while; `cut`: half of the answer's body is sent; None: nothing."""
         self.requests: list[str] = []
-        """The methods that were asked for."""
+        """The methods of the requests."""
         self.late: list[Timer] = []
-        """Will pass requests on."""
+        """Forwards requests."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
     def next_fault(self, method: str, path: str, headers: Message) -> int | str | None:
-        """What happens to this request."""
+        """The fault of this request."""
         return self.faults.pop(0) if self.faults else None
 
 

@@ -1,4 +1,4 @@
-"""Every listing and every read of a file system can be made to fail, by its number, with any error of the system."""
+"""Makes any listing or read of a file system fail, by its number, with any system error."""
 
 import io
 import os
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 ASKING = ("ListObjectsV2", "HeadObject", "GetObject")
-"""The operations of S3 that only read."""
+"""The read-only operations of S3."""
 
 
 class Faults:
-    """Counts the calls, and spoils the one at `position`, from 0; with `lasting`, every later one too."""
+    """Counts the calls, and makes the call at `position` (from 0) fail; with `lasting`, also all later calls."""
 
     def __init__(self, position: int | None, number: int, *, lasting: bool = False) -> None:
         self.calls = 0
@@ -28,14 +28,14 @@ class Faults:
         return self._position is not None and self.calls > self._position
 
     def pass_on(self, path: str | None = None) -> None:
-        """One more call; raises OSError where it is to fail."""
+        """Count a call. Raises OSError if it is to fail."""
         with self._lock:
             call, self.calls = self.calls, self.calls + 1
         if self._position is not None and (call == self._position or (self._lasting and call > self._position)):
             raise OSError(self._number, os.strerror(self._number), *([path] if path else []))
 
     def around(self, original: Callable[..., Any], concerns: Callable[[Any], bool]) -> Callable[..., Any]:
-        """The same function, whose calls count where its first argument concerns us."""
+        """A wrapper of a function that counts calls whose first argument is in the store."""
 
         def counted(*arguments: Any, **options: Any) -> Any:
             if concerns(arguments[0] if arguments else None):
@@ -47,7 +47,7 @@ class Faults:
 
 @contextmanager
 def faulty_reads(url: str, faults: Faults) -> Iterator[None]:
-    """Meanwhile what reads or lists the folder, the prefix in memory or the bucket at `url` may fail."""
+    """Within this context, reads and listings of the folder, memory prefix or bucket at `url` may fail."""
     with pytest.MonkeyPatch.context() as patch:
         if url.startswith("memory://"):
             _spoil_memory(patch, faults)
@@ -90,7 +90,7 @@ def _spoil_s3(patch: pytest.MonkeyPatch, faults: Faults) -> None:
 
 
 class _Listing:
-    """What os.scandir gives: opening it, reading it and asking for the kind of an entry are calls of their own."""
+    """The result of os.scandir: opening, reading and asking for the kind of an entry are separate calls."""
 
     def __init__(self, path: str | Path, scandir: Callable[..., Any], faults: Faults) -> None:
         faults.pass_on(str(path))

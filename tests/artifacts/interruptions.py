@@ -1,4 +1,4 @@
-"""Lets something happen at one call of a file system: a crash, or what another process does there meanwhile."""
+"""Runs an action at one call of a file system: a crash, or the action of another process."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ CALLS = ("create", "delete", "files", "read", "exists")
 
 
 class Crash(BaseException):
-    """The process is dead: no further call of it reaches the file system."""
+    """The process is dead: none of its further calls reaches the file system."""
 
 
 class Interruption:
-    """What happened so far."""
+    """The progress of an interruption."""
 
     calls = 0
     happened = False
@@ -56,5 +56,5 @@ def at_call(url: str, names: tuple[str, ...], number: int, action: Callable[[], 
 
 
 def crash() -> None:
-    """An action: the process dies."""
+    """An action that ends the process."""
     raise Crash

@@ -1,4 +1,4 @@
-"""Small files of the table of runs, what is read of them, and their compaction."""
+"""Writes, reads and compacts small files of the table of runs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def read(url: str) -> list[str]:
 
 
 def read_by_glob(url: str) -> list[str]:
-    """What a reader finds that knows of no manifests."""
+    """The rows that a reader without knowledge of manifests finds."""
     root = open_root(url)
     paths = [path for path in root.files("runs", recursive=True) if path.endswith(".parquet")]
     tables = [pq.read_table(pa.BufferReader(root.read(path)), columns=["run_id"]) for path in paths]
@@ -38,13 +38,13 @@ def compact_runs(url: str, grace: timedelta = WEEK, now: datetime = NOW) -> Comp
 
 
 def at_once(url: str) -> None:
-    """All that compaction can do to a table, as if nobody were reading."""
+    """Compact a table completely, without grace periods."""
     for _ in range(2):
         compact_runs(url, timedelta(0))
 
 
 def prepared(url: str, prepare: Callable[[str], object]) -> list[str]:
-    """Three files of a day, in some state, and one more; the rows."""
+    """Write three files of a day in some state, and one more file; return the rows."""
     for key in "abc":
         write(url, key)
     prepare(url)
@@ -53,7 +53,7 @@ def prepared(url: str, prepare: Callable[[str], object]) -> list[str]:
 
 
 def finished(url: str) -> list[str]:
-    """The files that are left once compaction has nothing more to do."""
+    """The remaining files after complete compaction."""
     for turn in range(2, 5):
         compact_runs(url, now=NOW + turn * WEEK)
     return [path for folder in ("_compacted", "runs") for path in open_root(url).files(folder, recursive=True)]

@@ -1,4 +1,4 @@
-"""Rows of result tables that say something."""
+"""Rows of result tables with values in every column."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -44,7 +44,7 @@ def test_an_alias_moves_only_from_where_it_is_expected(store: Store, versions: l
     assert store.aliases("toy")["champion"] == two
 
 
-def test_of_those_that_expect_the_same_one_wins(store: Store, versions: list[ArtifactRef]) -> None:
+def test_one_of_several_moves_with_the_same_expectation_wins(store: Store, versions: list[ArtifactRef]) -> None:
     store.set_alias("toy", "champion", versions[0].artifact_id)
     barrier = Barrier(3)
 
@@ -62,7 +62,7 @@ def test_of_those_that_expect_the_same_one_wins(store: Store, versions: list[Art
 
 
 def dated(monkeypatch: pytest.MonkeyPatch, root: Root, dates: dict[str, datetime]) -> None:
-    """Let the store date these artifacts otherwise."""
+    """Change the dates of these artifacts in the store."""
     modified = type(root).modified
     by_path = {f"models/toy/manifests/{artifact_id}.json": date for artifact_id, date in dates.items()}
     monkeypatch.setattr(type(root), "modified", lambda root, path: by_path.get(path) or modified(root, path))
@@ -78,7 +78,9 @@ def test_publishers_clocks_do_not_count(store: Store, make_model: MakeModel, cre
     assert store.aliases("toy") == {"latest": wrong.artifact_id}
 
 
-def test_latest_is_one_of_those_published_at_once(store: Store, make_model: MakeModel, root: Root) -> None:
+def test_latest_is_one_of_the_artifacts_published_at_the_same_time(
+    store: Store, make_model: MakeModel, root: Root
+) -> None:
     folders = [make_model(f"v{day}", value=day) for day in range(1, 5)]
     barrier = Barrier(4)
 
@@ -102,7 +104,7 @@ def test_a_late_retry_does_not_turn_latest_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nor is it silent about it."""
+    """The retry also reports this."""
     dated(
         monkeypatch, root, {ref.artifact_id: datetime(2026, 1, day, tzinfo=UTC) for day, ref in enumerate(versions, 1)}
     )
@@ -113,7 +115,7 @@ def test_a_late_retry_does_not_turn_latest_back(
     assert f"`nerbench artifacts alias toy@sha256:{versions[0].artifact_id[:12]} latest` moves it" in caplog.text
 
 
-def test_latest_moves_on_from_what_the_store_dates_in_the_future(
+def test_latest_moves_from_an_artifact_dated_in_the_future(
     store: Store,
     versions: list[ArtifactRef],
     root: Root,
@@ -121,7 +123,7 @@ def test_latest_moves_on_from_what_the_store_dates_in_the_future(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A disk is dated by the clock of its machine, which may have been wrong, too."""
+    """The dates of a disk come from its machine's clock, which may have been wrong."""
     dated(monkeypatch, root, {versions[3].artifact_id: datetime(2130, 1, 1, tzinfo=UTC)})
     newest = store.publish(make_model("v5", value=5.0), "toy", Provenance())
     assert store.aliases("toy")["latest"] == newest.artifact_id
@@ -130,9 +132,7 @@ def test_latest_moves_on_from_what_the_store_dates_in_the_future(
     )
 
 
-def test_latest_moves_after_it_was_set_by_hand(
-    store: Store, versions: list[ArtifactRef], make_model: MakeModel
-) -> None:
+def test_latest_moves_after_a_user_set_it(store: Store, versions: list[ArtifactRef], make_model: MakeModel) -> None:
     store.set_alias("toy", "latest", versions[0].artifact_id)
     assert store.aliases("toy")["latest"] == versions[0].artifact_id
     newest = store.publish(make_model("v5", value=5.0), "toy", on(5))
@@ -140,7 +140,7 @@ def test_latest_moves_after_it_was_set_by_hand(
 
 
 @pytest.mark.parametrize("record", [b"", b'{"artifact_id": "x"}', b"\xff"])
-def test_a_damaged_alias_is_told_and_can_be_set(
+def test_a_damaged_alias_is_reported_and_can_be_set(
     store: Store, versions: list[ArtifactRef], root: Root, make_model: MakeModel, record: bytes
 ) -> None:
     root.replace("models/toy/aliases/latest.json", record)
@@ -150,7 +150,7 @@ def test_a_damaged_alias_is_told_and_can_be_set(
     assert store.aliases("toy")["latest"] == again.artifact_id == versions[0].artifact_id
 
 
-def test_latest_moves_on_from_what_is_gone(
+def test_latest_moves_from_a_deleted_artifact(
     store: Store, versions: list[ArtifactRef], root: Root, make_model: MakeModel
 ) -> None:
     root.delete(f"models/toy/manifests/{versions[3].artifact_id}.json")
@@ -158,7 +158,7 @@ def test_latest_moves_on_from_what_is_gone(
     assert store.aliases("toy")["latest"] == older.artifact_id
 
 
-def test_an_alias_under_constant_fire(
+def test_an_alias_with_constant_concurrent_moves(
     store: Store, versions: list[ArtifactRef], root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(root), "swap", lambda *given: False)

@@ -1,4 +1,4 @@
-"""What an enemy may put into a folder or a store, and bytes that changed on the way: nothing of it is loaded."""
+"""Hostile files in a folder or a store, and changed bytes, are never loaded."""
 
 import json
 import pickle
@@ -69,7 +69,7 @@ def stored(memory_url: str, make_model: MakeModel) -> tuple[Store, ArtifactRef]:
 
 @contextmanager
 def flipped(root: Root, path: str, position: int, bit: int, cut: bool = False) -> Iterator[None]:
-    """Meanwhile one bit of a file is another one, or the file ends there."""
+    """Within this context, one bit of a file is flipped, or the file is truncated."""
     good = root.read(path)
     data = bytearray(good)
     data[position % len(data)] ^= 1 << bit
@@ -168,7 +168,7 @@ def test_a_pickle_under_a_good_digest_is_never_opened(
     assert not (tmp_path / "boom").exists()
 
 
-def test_files_are_weighed_before_they_are_read(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_files_is_checked_before_reading(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_model()
     with (folder / "vocab.txt").open("wb") as stream:
         stream.truncate(65 << 30)  # a hole, which takes no space
@@ -190,7 +190,7 @@ def test_an_index_names_only_shards_beside_it(make_model: MakeModel, shard: str)
         describe_folder(folder, "toy", Provenance())
 
 
-def test_what_turns_evil_after_it_was_looked_up_is_not_loaded(make_model: MakeModel) -> None:
+def test_an_artifact_that_changes_after_its_lookup_is_not_loaded(make_model: MakeModel) -> None:
     folder = make_model()
     (ref,) = resolve(str(folder), "memory://none")
     (folder / "adapter_config.json").write_text("{}")
@@ -202,7 +202,7 @@ def test_what_turns_evil_after_it_was_looked_up_is_not_loaded(make_model: MakeMo
         materialise(ref)
 
 
-def test_code_beside_a_model_is_not_copied(make_model: MakeModel, store: Store) -> None:
+def test_code_in_a_model_folder_is_not_copied(make_model: MakeModel, store: Store) -> None:
     folder = make_model()
     for name in ("modeling_evil.py", "pytorch_model.bin", "training_args.bin", "kernel.so"):
         (folder / name).write_bytes(b"evil")

@@ -21,7 +21,7 @@ def blob_of(published: ArtifactRef, name: str) -> Path:
     return Path(published.store, "blobs", "sha256", entry.sha256[:2], entry.sha256)
 
 
-def test_what_is_all_there_has_no_problem(published: ArtifactRef) -> None:
+def test_a_complete_artifact_has_no_problem(published: ArtifactRef) -> None:
     assert find_incomplete([published]) == {}
 
 
@@ -42,7 +42,7 @@ def test_a_file_of_another_size_is_named(published: ArtifactRef) -> None:
     assert find_incomplete([published]) == {published.artifact_id: problem}
 
 
-def test_a_manifest_that_is_gone_is_a_problem(published: ArtifactRef) -> None:
+def test_a_missing_manifest_is_a_problem(published: ArtifactRef) -> None:
     Path(published.uri).unlink()
     assert "is not in the store" in find_incomplete([published])[published.artifact_id]
 

@@ -1,4 +1,4 @@
-"""No character of a stranger's text commands a terminal."""
+"""Text from data cannot control a terminal."""
 
 import logging
 import unicodedata
@@ -17,7 +17,7 @@ BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
 
 @given(st.text())
-def test_what_a_terminal_obeys_is_escaped_and_all_else_stays(text: str) -> None:
+def test_only_control_characters_are_escaped(text: str) -> None:
     shown = escaped(text)
     for character in shown:
         assert character in "\t\n" or unicodedata.category(character) not in {"Cc", "Cs", "Zl", "Zp"}
@@ -37,11 +37,11 @@ def test_what_a_terminal_obeys_is_escaped_and_all_else_stays(text: str) -> None:
         ("ok\n\tمرحبا 日本", "ok\n\tمرحبا 日本"),
     ],
 )
-def test_it_says_what_it_was(text: str, shown: str) -> None:
+def test_an_escape_names_the_character(text: str, shown: str) -> None:
     assert escaped(text) == shown
 
 
-def test_a_log_message_of_ours_is_escaped_whoever_formats_it() -> None:
+def test_log_messages_are_escaped_with_any_formatter() -> None:
     def message(name: str) -> str:
         record = EscapedRecord(name, logging.INFO, "x.py", 1, "label %s", ("\x1b[31m",), None)
         return logging.Formatter("%(message)s").format(record)

@@ -1,6 +1,6 @@
-"""Whatever listing or read fails, and however: nothing is deleted that is needed, called empty or left out in silence.
+"""If a listing or read fails, no needed file is deleted, and no object is reported as missing or left out silently.
 
-Each operation runs once for each of its calls to the file system, which fails then.
+Each operation runs once for each of its calls to the file system, and this call fails.
 """
 
 import errno
@@ -42,7 +42,7 @@ SEVERAL = [
 ]
 """Errors, and whether they last."""
 LEFT = f"blobs/sha256/00/{'0' * 64}"
-"""The only thing that may go."""
+"""The only file that may be deleted."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def shop(root_url: str, make_model: MakeModel) -> Store:
 
 
 def verified(store: Store) -> list[Verification]:
-    """What `verify` finds; raises its problems, as the command ends with status 1 over them."""
+    """Verify an artifact. Raises if there are problems, as the command ends with status 1."""
     found = verify("toy1", store.url)
     if problems := [problem for one in found for problem in one.problems]:
         raise NerbenchError(problems[0])
@@ -89,7 +89,7 @@ WRITING: dict[str, Callable[[Store], Any]] = {
 
 
 def outcome(store: Store, operation: Callable[[Store], Any], faults: Faults) -> Any:
-    """What an operation returns, or its error or first report where that is one for users, of one line."""
+    """The result of an operation, or else its error or first report, which must be one line for users."""
     with faulty_reads(store.url, faults), collected() as problems:
         try:
             done = operation(Store(store.url))
@@ -99,7 +99,7 @@ def outcome(store: Store, operation: Callable[[Store], Any], faults: Faults) -> 
 
 
 def spoil_each(store: Store, operation: Callable[[Store], Any], number: int, *, lasting: bool = False) -> list[Any]:
-    """What comes of it for each call that can fail."""
+    """The outcome for each call that can fail."""
     found = []
     while True:
         faults = Faults(len(found), number, lasting=lasting)
@@ -116,12 +116,12 @@ def content(store: Store) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("cases", SEVERAL)
 @pytest.mark.parametrize("name", READING)
-def test_nothing_is_left_out_in_silence(shop: Store, name: str, cases: list[tuple[int, bool]]) -> None:
+def test_nothing_is_left_out_silently(shop: Store, name: str, cases: list[tuple[int, bool]]) -> None:
     before, right = content(shop), READING[name](shop)
     for number, lasting in cases:
         for position, said in enumerate(spoil_each(shop, READING[name], number, lasting=lasting)):
             case = f"{os.strerror(number)} at call {position}"
-            # What fails once is asked for again, but for local disks.
+            # A call that fails once is retried, except on local disks.
             assert isinstance(said, NerbenchError) or (said == right and not lasting), case
     assert content(shop) == before
 

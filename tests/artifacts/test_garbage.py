@@ -1,4 +1,4 @@
-"""What is collected, and what never is."""
+"""Garbage collection: which files are removed, and which are kept."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -17,11 +17,11 @@ from nerbench.artifacts.store import Store
 from nerbench.artifacts.store_layout import kind_of
 
 LATER = datetime.now(UTC) + timedelta(days=30)
-"""When everything that the tests write is old."""
+"""A time at which all files of the tests are old."""
 
 
 def leave_a_blob(store: Store, folder: Path) -> None:
-    """Publish as far as to the manifest."""
+    """Publish up to the manifest, which is not written."""
     kind = type(open_root(store.url))
     create = kind.create
 
@@ -40,7 +40,9 @@ def paths(store: Store, **options: timedelta) -> list[str]:
     return [one.path for one in find_garbage(store, now=LATER, **options)]
 
 
-def test_what_no_manifest_names_goes(store: Store, ref: ArtifactRef, make_model: MakeModel, root: Root) -> None:
+def test_blobs_without_a_manifest_are_removed(
+    store: Store, ref: ArtifactRef, make_model: MakeModel, root: Root
+) -> None:
     before = root.files(recursive=True)
     assert paths(store) == []
     leave_a_blob(store, make_model("other", value=2.0))
@@ -55,7 +57,7 @@ def test_what_no_manifest_names_goes(store: Store, ref: ArtifactRef, make_model:
     assert remove_garbage(store, [found]) == []
 
 
-def test_shared_blobs_stay_with_the_last_that_needs_them(
+def test_a_shared_blob_stays_until_its_last_artifact_is_removed(
     store: Store, ref: ArtifactRef, make_model: MakeModel, root: Root
 ) -> None:
     other = store.publish(make_model("other", value=2.0), "toy", Provenance())
@@ -68,13 +70,15 @@ def test_shared_blobs_stay_with_the_last_that_needs_them(
     assert store.verify(other).ok
 
 
-def test_what_has_an_alias_stays(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
+def test_an_artifact_with_an_alias_stays(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
     store.set_alias("toy", "champion", ref.artifact_id)
     store.publish(make_model("other", value=2.0), "toy", Provenance())
     assert paths(store, unaliased=timedelta(days=1)) == []
 
 
-def test_what_gets_an_alias_meanwhile_stays_whole(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
+def test_an_artifact_that_gets_an_alias_during_collection_stays(
+    store: Store, ref: ArtifactRef, make_model: MakeModel
+) -> None:
     store.publish(make_model("other", value=2.0), "toy", Provenance())
     found = find_garbage(store, unaliased=timedelta(days=1), now=LATER)
     assert len(found) == 2
@@ -83,7 +87,7 @@ def test_what_gets_an_alias_meanwhile_stays_whole(store: Store, ref: ArtifactRef
     assert store.verify(ref).ok
 
 
-def test_what_is_published_meanwhile_stays(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
+def test_an_artifact_published_during_collection_stays(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
     folder = make_model("other", value=2.0)
     leave_a_blob(store, folder)
     found = find_garbage(store, now=LATER)
@@ -92,7 +96,7 @@ def test_what_is_published_meanwhile_stays(store: Store, ref: ArtifactRef, make_
     assert store.verify(again).ok
 
 
-def test_what_is_renewed_meanwhile_stays(
+def test_a_blob_renewed_during_collection_stays(
     store: Store, ref: ArtifactRef, make_model: MakeModel, root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_model("other", value=2.0)
@@ -116,7 +120,7 @@ def test_a_manifest_that_cannot_be_read_protects_everything(
     assert root.exists(found[0].path)
 
 
-def test_leftovers_of_crashes_go(tmp_path: Path, make_model: MakeModel) -> None:
+def test_leftovers_of_crashes_are_removed(tmp_path: Path, make_model: MakeModel) -> None:
     store = Store(str(tmp_path / "store"))
     store.publish(make_model(), "toy", Provenance())
     left = tmp_path / "store" / "blobs" / "sha256" / "aa" / f".{'a' * 32}.tmp"
@@ -149,7 +153,7 @@ FOREIGN = [
 ]
 
 
-def test_what_is_foreign_is_reported_and_stays(store: Store, ref: ArtifactRef, root: Root) -> None:
+def test_foreign_files_are_reported_and_stay(store: Store, ref: ArtifactRef, root: Root) -> None:
     for path in FOREIGN:
         root.create(path, b"mine")
     root.create("elsewhere/notes.txt", b"mine")
@@ -182,10 +186,10 @@ def test_nothing_is_removed_through_a_linked_folder(tmp_path: Path, make_model: 
     assert [one for one in remove_garbage(store, whole) if one.path.startswith(linked)] == []
     assert [one.name for one in store.list()] == ["toy"] * len(store.list())
     if linked.startswith("models"):
-        assert store.verify(old).ok  # what a manifest behind a link needs is needed
+        assert store.verify(old).ok  # files of a linked manifest are kept
 
 
-def test_a_linked_file_is_no_garbage(tmp_path: Path, make_model: MakeModel) -> None:
+def test_a_linked_file_is_not_garbage(tmp_path: Path, make_model: MakeModel) -> None:
     store = Store(str(tmp_path / "store"))
     store.publish(make_model(), "toy", Provenance())
     link = tmp_path / "store/blobs/sha256/00" / ("0" * 64)
@@ -200,7 +204,7 @@ def test_a_linked_file_is_no_garbage(tmp_path: Path, make_model: MakeModel) -> N
 def test_this_machines_clock_does_not_count(
     store: Store, ref: ArtifactRef, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    """Wherever it is wrong by years: the age of a file is the difference of two times of the store."""
+    """Even if it is wrong by years: the age of a file is the difference of two times of the store."""
 
     class Wrong(datetime):
         @classmethod

@@ -1,4 +1,4 @@
-"""Handles load late and let go."""
+"""Handles load lazily and free memory."""
 
 import gc
 import subprocess
@@ -34,8 +34,8 @@ def test_nothing_is_loaded_before_it_is_used(store: Store, make_model: MakeModel
     assert len(loads) == 2
 
 
-def test_what_refers_to_itself_goes_too(store: Store, make_model: MakeModel) -> None:
-    """Objects of before stay collectable."""
+def test_models_with_reference_cycles_are_freed(store: Store, make_model: MakeModel) -> None:
+    """Earlier objects remain collectable."""
 
     class Cycle:
         def __init__(self) -> None:
@@ -69,7 +69,7 @@ def test_each_of_two_models_is_freed_when_its_own_handle_is_closed(
     assert models[1 - first_out]() is None
 
 
-def test_the_collector_of_the_process_is_left_as_it_is(store: Store, make_model: MakeModel) -> None:
+def test_the_garbage_collector_of_the_process_is_not_changed(store: Store, make_model: MakeModel) -> None:
     ref = store.publish(make_model(), "toy", Provenance())
     before = gc.get_freeze_count()
     with ArtifactHandle(ref, lambda folder: object()) as handle:
@@ -102,7 +102,7 @@ for ref in resolve("*@latest", store):
 
 
 def measured(store: Store, policy: str) -> list[float]:
-    """Resident MiB over the baseline, each time after one more model was loaded."""
+    """Resident MiB above the baseline after each loaded model."""
     command = [sys.executable, "-c", MEASURE, store.url, policy]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     return [int(number) / 2**20 for number in printed.split()]

@@ -1,4 +1,4 @@
-"""The headers of safetensors files: what they say, and those that lie."""
+"""Headers of safetensors files, valid and invalid."""
 
 import json
 from functools import partial
@@ -72,7 +72,7 @@ LIES = {
 
 
 @pytest.mark.parametrize(("said", "data", "length", "problem"), LIES.values(), ids=LIES.keys())
-def test_headers_that_lie(tmp_path: Path, said: Any, data: bytes, length: int | None, problem: str) -> None:
+def test_invalid_headers(tmp_path: Path, said: Any, data: bytes, length: int | None, problem: str) -> None:
     path = write(tmp_path / "model.safetensors", said, data, length)
     with pytest.raises(UnsafeArtifactError, match=rf"^model\.safetensors: .*({problem})") as caught:
         read(path)
@@ -81,7 +81,7 @@ def test_headers_that_lie(tmp_path: Path, said: Any, data: bytes, length: int | 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(position=st.integers(0, 300), bit=st.integers(0, 7), cut=st.none() | st.integers(0, 300))
-def test_whatever_safetensors_refuses_is_refused(
+def test_headers_that_safetensors_refuses_are_refused(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int, cut: int | None
 ) -> None:
     path = tmp_path_factory.mktemp("flipped") / "model.safetensors"

@@ -1,4 +1,4 @@
-"""Models of the Hub: a revision is a commit once, and no byte is taken that is not the Hub's."""
+"""Models of the Hub: a revision is resolved once, and only bytes with the Hub's digest are accepted."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ def server() -> Iterator[FakeHub]:
 
 @pytest.fixture
 def hub(server: FakeHub, make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    """A Hub with one model, and beside it what must not be taken."""
+    """A Hub with one model and files that must not be downloaded."""
     for state in (server.repos, server.requests, server.faults, server.tampered):
         state.clear()
     use_hub(monkeypatch, server, tmp_path / "home")
@@ -43,7 +43,7 @@ def hub(server: FakeHub, make_model: MakeModel, tmp_path: Path, monkeypatch: pyt
 
 
 def cached(hub: FakeHub, tmp_path: Path, path: str) -> Path:
-    """Where the client keeps a file of the newest commit."""
+    """The path of a file of the newest commit in the client's cache."""
     return tmp_path / "home/hub/models--org--model/snapshots" / hub.repos[MODEL].head / path
 
 
@@ -64,7 +64,7 @@ def test_a_revision_is_a_commit_once(hub: FakeHub) -> None:
     assert older.model_sha256 == ref.model_sha256
 
 
-def test_a_branch_that_moves_meanwhile(hub: FakeHub) -> None:
+def test_a_branch_that_moves_during_a_run(hub: FakeHub) -> None:
     repo = hub.repos[MODEL]
     seen = repo.head
 
@@ -78,7 +78,7 @@ def test_a_branch_that_moves_meanwhile(hub: FakeHub) -> None:
     assert (materialise(ref) / "tokenizer.json").read_bytes() == repo.commits[seen]["tokenizer.json"] != b"[]"
 
 
-def test_what_others_put_into_the_hubs_cache_is_not_loaded(hub: FakeHub, cache: Path, tmp_path: Path) -> None:
+def test_foreign_files_in_the_hub_cache_are_not_loaded(hub: FakeHub, cache: Path, tmp_path: Path) -> None:
     ref = resolve(f"hf://{MODEL}", "memory://empty")[0]
     cached(hub, tmp_path, "generation_config.json").write_text("{}")
     folder = materialise(ref)
@@ -106,20 +106,20 @@ def test_a_damaged_copy_is_fetched_again(
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "config.json"])
-def test_bytes_that_are_not_the_hubs_are_refused(hub: FakeHub, path: str) -> None:
+def test_bytes_with_another_digest_are_refused(hub: FakeHub, path: str) -> None:
     hub.tampered[path] = hub.repos[MODEL].files[path][:-1] + b" "
     with pytest.raises(CorruptArtifactError, match=f"{path} differs from the Hub's digest"):
         resolve(f"hf://{MODEL}", "memory://empty")
 
 
-def test_too_much_is_refused_before_it_is_downloaded(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_repository_is_refused_before_the_download(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_BYTES", 100)
     with pytest.raises(UnsafeArtifactError, match="more than 200 or 100"):
         resolve(f"hf://{MODEL}", "memory://empty")
     assert not hub.count("/resolve/")
 
 
-def test_offline_what_was_downloaded_is_found_and_checked(
+def test_downloaded_files_are_found_and_checked_offline(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = resolve(f"hf://{MODEL}", "memory://empty")[0]
@@ -135,7 +135,7 @@ def test_offline_what_was_downloaded_is_found_and_checked(
     assert len(hub.requests) == asked
 
 
-def test_a_busy_hub_is_asked_again(hub: FakeHub) -> None:
+def test_a_busy_hub_gets_another_request(hub: FakeHub) -> None:
     hub.fail("GET /api/models/org/model$", 503)
     hub.fail("GET /api/models/org/model/tree", 502)
     hub.fail("GET /.*/resolve/.*config.json", 503)
@@ -151,7 +151,7 @@ def test_a_hub_that_never_answers(hub: FakeHub) -> None:
 
 
 @pytest.mark.parametrize("location", ["hf://org/none", "hf://org/model@v9", "hf://org/a..b", f"hf://a--b/c@{40 * 'a'}"])
-def test_what_is_not_there(hub: FakeHub, location: str) -> None:
+def test_missing_repositories_and_revisions(hub: FakeHub, location: str) -> None:
     with pytest.raises(ArtifactNotFoundError, match="cannot be had from the Hub"):
         resolve(location, "memory://empty")
 
@@ -163,6 +163,6 @@ def test_a_private_model_needs_a_token(hub: FakeHub, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("location", ["hf://", "hf://a/b/c", "hf://a/b@", "hf://a/b@c@d"])
-def test_what_is_no_location(location: str) -> None:
+def test_invalid_locations(location: str) -> None:
     with pytest.raises(InputError, match="write hf://org/model"):
         reading.parse(location)

@@ -1,4 +1,4 @@
-"""Models and what they were made from."""
+"""Models and their base models."""
 
 from fake_models import MakeModel
 
@@ -24,12 +24,12 @@ def test_bases_are_followed_by_the_digest_of_their_files(store: Store, make_mode
     assert [one.manifest.provenance.seed for one in found[1:3] if one.manifest] == [2, 1]
 
 
-def test_a_model_from_nothing_is_alone(store: Store, make_model: MakeModel) -> None:
+def test_a_model_without_a_base_has_no_lineage(store: Store, make_model: MakeModel) -> None:
     ref = store.publish(make_model(), "toy", Provenance())
     assert [one.artifact_id for one in lineage(ref, store.url)] == [ref.artifact_id]
 
 
-def test_a_base_that_the_store_lacks_ends_it(store: Store, make_model: MakeModel) -> None:
+def test_lineage_ends_at_a_base_that_is_not_in_the_store(store: Store, make_model: MakeModel) -> None:
     base = BaseSource(name="/gone", sha256="0" * 64)
     ref = store.publish(make_model(), "toy", Provenance(base_model=base))
     assert [one.name for one in lineage(ref, store.url)] == ["toy", "/gone"]

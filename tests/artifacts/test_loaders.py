@@ -1,4 +1,4 @@
-"""Loaders: those of nerbench, and the documents' example, installed as another package would be."""
+"""Loaders of nerbench, and the example of the documents, installed like another package."""
 
 import json
 import os
@@ -35,7 +35,7 @@ except NerbenchError as error:
 
 
 def install(folder: Path, name: str, entry_points: str, **modules: str) -> None:
-    """What an installer leaves in site-packages."""
+    """Write the files that an installer leaves in site-packages."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -103,7 +103,7 @@ def test_a_package_that_cannot_be_used_is_named(tmp_path: Path, entry: str, code
 
 
 class Own(nerbench.Loader):
-    """A loader whose answer a test sets."""
+    """A loader with an answer set by the test."""
 
     answer: Any = None
 
@@ -137,7 +137,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> type[Own]:
         (Path("/nothing/here"), InputError, "returned no folder"),
     ],
 )
-def test_what_a_loader_does_wrong_names_it(own: type[Own], answer: Any, kind: type[Exception], said: str) -> None:
+def test_an_error_of_a_loader_names_it(own: type[Own], answer: Any, kind: type[Exception], said: str) -> None:
     own.answer = answer
     with pytest.raises(kind, match=said) as caught:
         resolve("own://x", "memory://none")
@@ -153,7 +153,7 @@ def test_a_model_that_changes_during_a_run_is_noticed(own: type[Own], make_model
         materialise(ref)
 
 
-def test_an_installation_from_before_there_were_loaders_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_without_loaders_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaders, "entry_points", lambda **asked: ())
     loaders._loader.cache_clear()
     with pytest.raises(InputError, match="does not name its own loaders; install it again"):
@@ -181,7 +181,7 @@ def test_a_folder_is_fetched_whole_from_every_store(root: Root, make_model: Make
         loaders.fetch(f"{root.url}/runs/none")
 
 
-def test_loaders_are_told_by_their_methods() -> None:
+def test_loaders_are_recognised_by_their_methods() -> None:
     class Duck:
         def fetch(self, ref: str) -> Path:
             return Path(ref)

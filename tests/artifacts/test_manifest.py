@@ -1,4 +1,4 @@
-"""Identities, and what a manifest of unknown origin may not say."""
+"""Identities, and refused contents of manifests of unknown origin."""
 
 import json
 from datetime import UTC, datetime
@@ -68,7 +68,7 @@ def test_fields_of_a_later_version_keep_the_digest() -> None:
     assert Manifest.from_bytes(data).artifact_id == sha256_hex(data)
 
 
-def test_a_manifest_without_kind_is_that_of_a_model_with_its_earlier_digest() -> None:
+def test_a_manifest_without_kind_is_a_model_and_keeps_its_digest() -> None:
     document = {
         "files": [{"path": "config.json", "sha256": HEX, "size": 1}],
         "format_version": 1,
@@ -80,7 +80,7 @@ def test_a_manifest_without_kind_is_that_of_a_model_with_its_earlier_digest() ->
     assert (read.kind, read.to_bytes()) == ("model", canonical_json(document))
 
 
-def test_model_sha256_is_about_files_alone() -> None:
+def test_model_sha256_depends_on_files_only() -> None:
     one = manifest("one", config__json=HEX, model__safetensors="1" * 64)
     two = manifest("two", Provenance(seed=3), model__safetensors="1" * 64, config__json=HEX)
     other = manifest("one", config__json=HEX, model__safetensors="2" * 64)
@@ -154,7 +154,7 @@ def test_documents_that_are_refused(data: bytes, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_numbers_that_are_none_are_refused_where_they_enter() -> None:
+def test_nan_and_infinity_are_refused_on_entry() -> None:
     with pytest.raises(ValidationError):
         Provenance(metrics={"f1": float("nan")})
     with pytest.raises(ValidationError):

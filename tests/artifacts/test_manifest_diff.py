@@ -1,4 +1,4 @@
-"""What two manifests have not in common."""
+"""Differences of two manifests."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def corpus(words: str) -> CorpusDigest:
     return CorpusDigest(dataset="own", split="train", words_sha256=words, gold_sha256=HEX)
 
 
-def test_the_same_is_no_difference() -> None:
+def test_equal_manifests_have_no_difference() -> None:
     one = manifest(training={"epochs": 3, "nested": {"a": [1, 2]}}, seed=1, corpora=(corpus(HEX),))
     assert differences(one, one) == []
     assert differences(one, one.model_copy(update={"name": "other"})) == []
@@ -67,7 +67,7 @@ def test_every_part_is_compared() -> None:
     }
 
 
-def test_sections_stand_together() -> None:
+def test_rows_of_a_section_are_adjacent() -> None:
     one, two = manifest(training={"a": 1, "b": 1}, seed=1), manifest(weights=ONES, training={"a": 2, "b": 2}, seed=2)
     assert [found.section for found in differences(one, two)] == ["files", "training", "training", "training"]
     assert differences(one, two)[0] == Difference("files", "model.safetensors", HEX, ONES)

@@ -1,4 +1,4 @@
-"""Local copies of what a store holds: verified, repaired, and never of bytes that may have changed."""
+"""Local copies of artifacts are verified and repaired, and never contain changed bytes."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -34,11 +34,11 @@ def test_a_flipped_byte_in_the_store_is_never_loaded(store: Store, ref: Artifact
     assert not [name for name in left if name.endswith(".tmp")]
 
 
-def test_verify_does_not_look_at_a_good_local_copy(store: Store, ref: ArtifactRef, root: Root) -> None:
+def test_verify_does_not_read_a_local_copy(store: Store, ref: ArtifactRef, root: Root) -> None:
     store.materialise(ref)
     flip(root, blob(ref, store, "model.safetensors"))
     assert not store.verify(ref).ok
-    assert store.materialise(ref)  # the verified copy is still what the manifest says
+    assert store.materialise(ref)  # the verified copy still matches the manifest
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated"])

@@ -1,4 +1,4 @@
-"""What may be in a model folder."""
+"""Accepted and refused contents of a model folder."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def describe(folder: Path) -> Manifest:
     return describe_folder(folder, "model", Provenance())
 
 
-def test_only_what_a_model_needs_is_collected(make_model: MakeModel) -> None:
+def test_only_files_of_a_model_are_collected(make_model: MakeModel) -> None:
     folder = make_model()
     for extra in ("training_args.bin", "README.md", "modeling_x.py", "optimizer.pt", ".env", "manifest.json"):
         (folder / extra).write_text("x")
@@ -74,7 +74,7 @@ def test_configurations_that_bring_code(make_model: MakeModel, config: dict[str,
         describe(make_model(**config))
 
 
-def test_configurations_that_only_look_so(make_model: MakeModel) -> None:
+def test_configurations_that_only_seem_to_need_code(make_model: MakeModel) -> None:
     assert describe(make_model(_attn_implementation="sdpa", auto_map=None, _name_or_path="org/model")).files
 
 
@@ -99,7 +99,7 @@ def link(name: str) -> Callable[[Path], None]:
 
 
 def slow_tokenizer(folder: Path) -> None:
-    """What CANINE saves: it has no vocabulary."""
+    """A tokenizer as CANINE saves it, without a vocabulary."""
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
 

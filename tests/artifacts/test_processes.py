@@ -51,7 +51,7 @@ def test_files_of_other_processes_are_seen(pool: ProcessPoolExecutor, shared_url
     assert all(root.exists(path) for path in expected)
 
 
-def test_all_that_is_acknowledged_is_read(pool: ProcessPoolExecutor, shared_url: str) -> None:
+def test_acknowledged_rows_are_read(pool: ProcessPoolExecutor, shared_url: str) -> None:
     assert read_results(shared_url, "runs").num_rows == 0
     writers = [pool.submit(workers.append, shared_url, number, TABLES) for number in range(WORKERS)]
     acknowledged = [key for writer in writers for key in writer.result()]

@@ -1,4 +1,4 @@
-"""What goes from a cache that exceeds its limits, and what never does."""
+"""Pruning a cache beyond its limits: which entries are removed, and which are kept."""
 
 import os
 import subprocess
@@ -63,7 +63,7 @@ def test_the_least_recently_used_go_until_the_limits_hold(found: list[Entry], li
 
 @pytest.fixture
 def unleased(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if another process, which has ended, had made the copies."""
+    """Make the copies look like those of a process that has ended."""
     monkeypatch.setattr(copies, "_lease", lambda path: None)
 
 
@@ -76,7 +76,7 @@ def prune(cache: Path, limits: Limits = NOTHING) -> list[str]:
 
 
 @pytest.mark.usefixtures("unleased")
-def test_the_older_copy_goes_with_what_it_shares_with_none(store: Store, make_model: MakeModel, cache: Path) -> None:
+def test_the_older_copy_is_removed_with_its_unshared_blobs(store: Store, make_model: MakeModel, cache: Path) -> None:
     refs = [store.publish(make_model(f"m{n}", value=n), f"m{n}", Provenance()) for n in (1, 2)]
     for days, ref in ((9, refs[0]), (3, refs[1])):
         age(store.materialise(ref), days)
@@ -98,7 +98,7 @@ def test_a_use_counts(store: Store, ref: ArtifactRef, cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("unleased")
-def test_what_is_used_after_it_was_listed_stays(store: Store, ref: ArtifactRef, cache: Path) -> None:
+def test_a_copy_used_after_the_listing_stays(store: Store, ref: ArtifactRef, cache: Path) -> None:
     age(store.materialise(ref), 30)
     (entry,) = local_models(cache, NOW)
     folder = store.materialise(ref)
@@ -106,13 +106,15 @@ def test_what_is_used_after_it_was_listed_stays(store: Store, ref: ArtifactRef, 
     assert (folder / "model.safetensors").exists()
 
 
-def test_what_this_process_uses_stays(store: Store, ref: ArtifactRef, cache: Path) -> None:
+def test_a_copy_in_use_by_this_process_stays(store: Store, ref: ArtifactRef, cache: Path) -> None:
     age(store.materialise(ref), 30)
     assert [entry.in_use for entry in local_models(cache, NOW)] == [True]
     assert prune(cache) == []
 
 
-def test_what_another_process_uses_stays_until_it_ends(tmp_path: Path, make_model: MakeModel, cache: Path) -> None:
+def test_a_copy_in_use_by_another_process_stays_until_it_ends(
+    tmp_path: Path, make_model: MakeModel, cache: Path
+) -> None:
     store = Store(str(tmp_path / "store"))
     store.publish(make_model(), "toy", Provenance())
     command = [sys.executable, "-c", MATERIALISE, store.url]
@@ -131,7 +133,7 @@ def test_what_another_process_uses_stays_until_it_ends(tmp_path: Path, make_mode
 
 
 @pytest.mark.usefixtures("unleased")
-def test_only_what_we_name_goes_and_no_link_is_followed(
+def test_only_known_names_are_removed_and_links_are_not_followed(
     store: Store, ref: ArtifactRef, cache: Path, tmp_path: Path
 ) -> None:
     victim = tmp_path / "victim"
@@ -156,7 +158,7 @@ def test_only_what_we_name_goes_and_no_link_is_followed(
 
 
 @pytest.mark.usefixtures("unleased")
-def test_what_a_killed_fetch_leaves_goes_after_a_day(cache: Path) -> None:
+def test_leftovers_of_a_killed_download_are_removed_after_a_day(cache: Path) -> None:
     leftover = cache / "blobs" / f".{'0' * 32}.tmp"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""Publishing: interrupted anywhere, side by side, from a folder that changes, with its progress told."""
+"""Publishing: interrupted anywhere, in parallel, from a changing folder, with progress reports."""
 
 import logging
 from collections import Counter
@@ -25,7 +25,7 @@ WHEN = Provenance(created_at=datetime(2100, 1, 1, tzinfo=UTC))
 
 @pytest.fixture
 def uploads(root: Root, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each path was copied."""
+    """The number of copies of each path."""
     counted: Counter[str] = Counter()
     put = type(root)._put
 
@@ -64,7 +64,7 @@ def test_a_crash_at_any_step_publishes_all_or_nothing(
     assert set(uploads.values()) == {1}
 
 
-def test_a_blob_that_is_collected_meanwhile_is_written_again(
+def test_a_blob_that_is_collected_during_publication_is_written_again(
     store: Store, ref: ArtifactRef, make_model: MakeModel, root: Root
 ) -> None:
     (shared,) = [path for path in root.files("blobs", recursive=True) if root.read(path) == b"{}"]
@@ -106,7 +106,7 @@ def test_the_first_failure_stops_the_others() -> None:
     assert stopped == ["0.json"]
 
 
-def test_progress_is_told_at_most_once_a_second(
+def test_progress_is_reported_at_most_once_a_second(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     times = iter([0.0, 0.5, 1.5, 1.5, 1.6, 3.0, 3.0])
@@ -118,7 +118,7 @@ def test_progress_is_told_at_most_once_a_second(
 
 
 @pytest.mark.parametrize("url", ["file", "s3"])
-def test_bytes_are_counted_as_they_go(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> None:
+def test_bytes_are_counted_during_the_copy(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> None:
     root = open_root(request.getfixturevalue("s3_url") if url == "s3" else str(tmp_path / "root"))
     (tmp_path / "weights").write_bytes(bytes(3 << 20))
     heard: list[int] = []

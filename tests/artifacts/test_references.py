@@ -1,4 +1,4 @@
-"""How models are named, and what is said when none is meant."""
+"""References to models, and the errors of references without a match."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_a_manifest_of_another_store(published: dict[str, ArtifactRef]) -> None:
     assert (materialise(ref) / "config.json").exists()
 
 
-def test_what_is_not_found(store: Store, published: dict[str, ArtifactRef]) -> None:
+def test_references_without_a_match(store: Store, published: dict[str, ArtifactRef]) -> None:
     for reference, message in {
         "nobody": "model 'nobody': is not in the store .*it holds other, toy; ",
         "nobody@latest": "it holds other, toy",
@@ -77,7 +77,7 @@ def test_an_empty_store_says_so(root_url: str) -> None:
         resolve("*@latest", root_url)
 
 
-def test_a_folder_called_like_a_name_is_hinted_at(
+def test_an_error_mentions_a_folder_with_the_same_name(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -86,7 +86,7 @@ def test_a_folder_called_like_a_name_is_hinted_at(
         resolve("mine", store.url)
 
 
-def test_a_folder_is_used_where_it_lies(store: Store, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_used_without_a_copy(store: Store, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_model("my model")
     monkeypatch.chdir(folder.parent)
     ref = resolve("./my model", store.url)[0]

@@ -1,4 +1,4 @@
-"""How many requests names cost: as many for a model, however many others the store has."""
+"""The number of requests for a model does not depend on the number of other models in the store."""
 
 from collections import Counter
 from typing import Any
@@ -18,7 +18,7 @@ OTHERS = 10
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """The calls of a filesystem from now on, by their name."""
+    """The number of calls of a filesystem from now on, by name."""
     seen: Counter[str] = Counter()
     honest = FsspecRoot._once
 

@@ -22,7 +22,7 @@ def test_names_of_credentials(name: str) -> None:
     assert is_secret_name(name)
 
 
-def test_escaping_logs_goes_on_redacting_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_escaped_logs_are_still_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOKEN", "planted-token")
     before = logging.getLogRecordFactory()
     try:
@@ -86,7 +86,7 @@ def test_a_value_of_the_environment_is_never_left(value: str, around: str) -> No
             assert value not in clean.replace("${PLANTED_TOKEN}", "\0") or value in around
 
 
-def test_errors_say_names_instead_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_show_names_instead_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOKEN", "planted-token")
     error = InputError("loader planted-token", "says planted-token", "ask planted-token")
     assert (error.field, error.problem) == ("loader ${PLANTED_TOKEN}", "says ${PLANTED_TOKEN}")
@@ -94,19 +94,19 @@ def test_errors_say_names_instead_of_values(monkeypatch: pytest.MonkeyPatch) -> 
     assert str(RunFailedError("no planted-token at https://me:x@host")) == "no ${PLANTED_TOKEN} at https://…@host"
 
 
-def test_a_variable_that_was_handed_out_is_redacted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_was_passed_on_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_PLACE", "planted-place")
     assert redact("at planted-place") == "at planted-place"
     mark_used("PLANTED_PLACE")
     assert redact("at planted-place") == "at ${PLANTED_PLACE}"
 
 
-def test_a_short_value_spoils_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_values_are_not_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_TOKEN", "a")
     assert redact("a banana") == "a banana"
 
 
-def test_logs_hold_neither_message_nor_traceback(
+def test_messages_and_tracebacks_in_logs_are_redacted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PLANTED_TOKEN", "planted-token")

@@ -48,7 +48,7 @@ def test_verify_reads_every_byte(store: Store, ref: ArtifactRef, root: Root) -> 
     assert "missing" in broken.problems[1]
 
 
-def test_a_tampered_manifest_is_not_believed(store: Store, ref: ArtifactRef, root: Root) -> None:
+def test_a_tampered_manifest_is_refused(store: Store, ref: ArtifactRef, root: Root) -> None:
     path = f"models/toy/manifests/{ref.artifact_id}.json"
     root.replace(path, root.read(path).replace(b'"B-PER"', b'"B-ORG"'))
     for read in (store.manifest, store.materialise, store.ref):
@@ -57,7 +57,7 @@ def test_a_tampered_manifest_is_not_believed(store: Store, ref: ArtifactRef, roo
     assert not store.verify(ref).ok
 
 
-def test_a_manifest_under_another_name_is_not_believed(store: Store, ref: ArtifactRef, root: Root) -> None:
+def test_a_manifest_under_another_name_is_refused(store: Store, ref: ArtifactRef, root: Root) -> None:
     root.create(f"models/other/manifests/{ref.artifact_id}.json", store.manifest(ref).to_bytes())
     with pytest.raises(CorruptArtifactError, match="manifest of toy"):
         store.manifest(ArtifactKey(name="other", artifact_id=ref.artifact_id))
@@ -87,7 +87,7 @@ def test_without_a_manifest_there_is_no_artifact(
     assert store.aliases("toy") == {"latest": first.artifact_id}
 
 
-def test_aliases_move_only_to_what_is_published(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
+def test_aliases_move_only_to_published_artifacts(store: Store, ref: ArtifactRef, make_model: MakeModel) -> None:
     second = store.publish(make_model("second", value=2.0), "toy", Provenance())
     assert store.aliases("toy")["latest"] == second.artifact_id
     store.set_alias("toy", "champion", ref.artifact_id)
@@ -206,7 +206,7 @@ def test_imported_predictions_are_stored_like_the_files_of_a_model(store: Store,
     assert not store.verify(found).ok
 
 
-def test_identity_of_what_has_no_weights(tmp_path: Path) -> None:
+def test_identity_of_artifacts_without_weights(tmp_path: Path) -> None:
     tagger, renamed = tagger_manifest(), tagger_manifest("other")
     assert tagger.model_sha256 == renamed.model_sha256 != import_manifest(tmp_path).model_sha256
     assert tagger.model_copy(update={"label_map": {}}).model_sha256 == tagger.model_sha256

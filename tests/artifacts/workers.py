@@ -1,4 +1,4 @@
-"""What the spawned processes of `test_processes` do."""
+"""The work of the spawned processes of `test_processes`."""
 
 import os
 from multiprocessing.synchronize import Barrier
@@ -14,7 +14,7 @@ _together: list[Barrier] = []
 
 
 def join(barrier: Barrier) -> None:
-    """Run at the start of every worker: all of them will begin their tasks at once."""
+    """Run at the start of every worker, so that all begin their tasks at the same time."""
     _together.append(barrier)
 
 
@@ -29,7 +29,7 @@ def race(url: str, path: str, number: int) -> bool:
 
 
 def append(url: str, number: int, count: int) -> list[str]:
-    """Write tables of our own, and try one that every worker writes; the keys of those that were acknowledged."""
+    """Write separate tables, and one that every worker writes. Return the keys of the acknowledged tables."""
     _together[0].wait()
     keys = [table_key(f"{number}", f"{turn}") for turn in range(count)]
     for key in keys:

@@ -19,16 +19,16 @@ WEBHOOK = "https://hooks.example.org/planted-secret"
 
 
 class Target(NamedTuple):
-    """A server, and what its owner knows."""
+    """A server, with the secrets of its owner."""
 
     port: int
     home: Path
     process: "subprocess.Popen[str]"
     credential: str
     link: str
-    """What opens its pages."""
+    """The link that opens its pages."""
     deployment: str
-    """The id of one."""
+    """The id of a deployment."""
     block: str
     """The id of the block with the webhook's URL."""
 

@@ -1,4 +1,4 @@
-"""Attacks: hostile input that must be refused. `make attacks` ends with a table of what each one cost."""
+"""Attacks: hostile input that must be refused. `make attacks` ends with a table of their costs."""
 
 import resource
 import shutil
@@ -16,12 +16,12 @@ from attacked_server import SCRIPT, Target, planted
 from prefect_site import ROOT, end_tree, environment, free_port, keep_database
 
 LIMIT_MB = 500
-"""What an attack may add to the memory of the process, or take in a child, before it is refused."""
+"""Maximum memory that an attack may add to the process, or take in a child, before it is refused."""
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class Cost(NamedTuple):
-    """What one attack took."""
+    """The cost of one attack."""
 
     attack: str
     result: str
@@ -40,10 +40,10 @@ def memory_mb(name: str) -> float:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Measure every test here, and fail one whose attack took more memory than it may."""
+    """Measure every test here, and fail it if its attack took too much memory."""
     measured = CLEAR_REFS.exists()
     if measured:
-        CLEAR_REFS.write_text("5")  # the peak starts anew
+        CLEAR_REFS.write_text("5")  # resets the peak
     before, started = memory_mb("VmRSS") if measured else 0.0, time.perf_counter()
     outcome: Any = yield
     seconds = time.perf_counter() - started
@@ -57,7 +57,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The table, where attacks were asked for."""
+    """Print the table if attacks were requested."""
     if not COSTS or "attacks" not in (config.option.markexpr or ""):
         return
     terminalreporter.section("attacks")
@@ -74,7 +74,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session")
 def target() -> Iterator[Target]:
-    """It lies where every user may go, so that nothing but the modes of its own files protects them."""
+    """A server in a folder that every user can enter, so that only the modes of its files protect them."""
     folder = Path(tempfile.mkdtemp(prefix="nerbench-attacks-"))
     folder.chmod(0o755)
     port, home = free_port(), folder / "home"
@@ -98,7 +98,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Mark what lies here as `attacks`."""
+    """Mark the tests in this folder as `attacks`."""
     for item in items:
         if Path(item.path).is_relative_to(HERE):
             item.add_marker(pytest.mark.attacks)
@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where a worker was started, whose environment names nothing."""
+    """The working directory of a worker without variables for code and data."""
     for name in ("NERBENCH_CODE", "NERBENCH_DATA", "NERBENCH_ENV"):
         monkeypatch.delenv(name, raising=False)
     work = tmp_path / "work"
@@ -117,5 +117,5 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def started_by_api(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This process works for a run that Prefect's API started."""
+    """Make this process work for a run that Prefect's API started."""
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))

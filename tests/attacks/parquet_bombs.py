@@ -1,6 +1,6 @@
 """Makes Parquet files of a few kilobytes that decode to gigabytes: `python parquet_bombs.py FOLDER`.
 
-It runs in a process of its own, whose memory does not count, and imports little.
+It runs in a separate process, whose memory does not count, and imports little.
 """
 
 import sys

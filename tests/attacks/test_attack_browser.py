@@ -1,4 +1,4 @@
-"""A real browser, whose user is logged in, opens a foreign page while our server runs."""
+"""A foreign page in a real browser, whose user is logged in to the running server."""
 
 import json
 import threading
@@ -81,14 +81,14 @@ def foreign_site() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """For it, evil.example is this machine: its page is foreign, and its name can be made to mean our server."""
+    """A browser in which evil.example is this machine: a foreign page that can be rebound to the server."""
     with chromium("--host-resolver-rules=MAP evil.example 127.0.0.1") as browser:
         yield browser
 
 
 @pytest.fixture(scope="module")
 def user(browser: "Browser", target: Target) -> Iterator["BrowserContext"]:
-    """Somebody who has opened the link of the welcome."""
+    """A user who opened the link that `nerbench serve` prints."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(target.link)
@@ -108,7 +108,7 @@ def foreign(request: pytest.FixtureRequest, user: "BrowserContext") -> Iterator[
 
 
 def attempt(page: "Page", target: Target, script: str, origin: str | None = None) -> str:
-    """What a script in a page makes of our server: what it reads, or nothing."""
+    """The result of a script in a page that calls the server; empty if it reads nothing."""
     told = {
         "origin": origin or target.origin,
         "create": f"{origin or target.origin}/api/deployments/{target.deployment}/create_flow_run",
@@ -148,7 +148,7 @@ def test_without_the_link_they_ask_for_the_password(browser: "Browser", target: 
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_a_foreign_page_does_nothing(foreign: "Page", target: Target, name: str) -> None:
     said = attempt(foreign, target, ATTEMPTS[name])
-    assert said in {"", "true"}, said  # a beacon is sent, whatever becomes of it
+    assert said in {"", "true"}, said  # a beacon is always sent
     assert CODE not in target.runs()
 
 
@@ -167,8 +167,8 @@ def test_a_rebound_name_does_nothing(user: "BrowserContext", target: Target, nam
 
 
 @pytest.mark.legitimate
-def test_its_own_page_could(user: "BrowserContext", target: Target) -> None:
-    """Or the attacks above would prove nothing."""
+def test_its_own_page_has_access(user: "BrowserContext", target: Target) -> None:
+    """Counter-check of the attacks above."""
     page = user.new_page()
     page.goto(target.origin)
     read = """await fetch(secret, {headers: {Authorization: 'Basic ' + localStorage.getItem('prefect-password')}})

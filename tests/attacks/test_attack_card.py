@@ -1,4 +1,4 @@
-"""Model cards of names, texts and folders that a stranger chose: they say them and do nothing."""
+"""Model cards show hostile names, texts and folders literally."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def ref(config: Config, tiny_model_folder: Path) -> ArtifactRef:
 
 
 def harmless(card: str) -> None:
-    """Raise if the text below the metadata holds markup that is not ours."""
+    """Raise if the text below the metadata contains markup that is not in the template."""
     body = card.partition("\n---\n")[2]
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", body, flags=re.DOTALL)
     assert re.findall(r"<(?!!-- nerbench:)", prose) == []
@@ -55,7 +55,7 @@ def harmless(card: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_text_stays_a_text_in_a_card(config: Config, ref: ArtifactRef, text: str) -> None:
+def test_text_from_data_is_literal_in_a_card(config: Config, ref: ArtifactRef, text: str) -> None:
     about = CardConfig(license=text, language=(text,), base_model=text, datasets=(text,))
     whole = dict.fromkeys(("dataset", "gold", "split"), text)
     rows = [
@@ -75,7 +75,7 @@ def test_a_text_stays_a_text_in_a_card(config: Config, ref: ArtifactRef, text: s
     harmless(merge(card, card.replace("# tagger", "# Of a user")))
 
 
-def test_a_folder_called_like_no_date_is_no_part_of_a_card(config: Config, ref: ArtifactRef) -> None:
+def test_a_folder_without_a_date_is_not_in_a_card(config: Config, ref: ArtifactRef) -> None:
     write_metrics(config, ref, [metric(0.5)])
     (written,) = Path(config.results).glob("metrics/*/date=*")
     written.rename(written.with_name("date=9<img src=x onerror=alert(1)>"))

@@ -1,4 +1,4 @@
-"""MLflow gets names that it takes, values that it holds, and neither secrets nor paths, whatever a run is called."""
+"""MLflow gets valid names and values, and neither secrets nor paths, for any name of a run."""
 
 import json
 from contextlib import chdir

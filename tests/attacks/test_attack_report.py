@@ -1,4 +1,4 @@
-"""The report on result tables that a stranger wrote: every text is shown, and none runs, loads or changes anything."""
+"""The report on hostile result tables shows every text; none runs, loads or changes anything."""
 
 import shutil
 from collections.abc import Iterator
@@ -60,12 +60,12 @@ USE = """async () => {
   }
   return [...odd];
 }"""
-"""Scrolls to everything and chooses everything; what is in the page that only a text of a table can have made."""
+"""Scrolls to and chooses every element; returns the elements that only a text of a table can have created."""
 
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tables of two nights."""
+    """Tables of two runs."""
     folder = tmp_path_factory.mktemp("honest")
     two_nights(str(folder))
     return folder
@@ -99,7 +99,7 @@ def browser() -> Iterator["Browser"]:
 
 
 def watched(page: "Page") -> list[str]:
-    """What happens from now on."""
+    """The events in the page from now on."""
     happened: list[str] = []
     page.on("console", lambda said: happened.append(said.text) if said.type != "log" else None)
     page.on("pageerror", lambda error: happened.append(str(error)))
@@ -113,7 +113,7 @@ def watched(page: "Page") -> list[str]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, tmp_path: Path, payload: str) -> None:
+def test_texts_of_tables_run_nothing_in_a_page(browser: "Browser", honest: Path, tmp_path: Path, payload: str) -> None:
     page_file = tmp_path / "report.html"
     page_file.write_text(build(spoiled(honest, tmp_path / "results", payload), ["night-2", payload]).html)
     context = browser.new_context()
@@ -129,7 +129,7 @@ def test_texts_of_tables_do_nothing_in_a_page(browser: "Browser", honest: Path, 
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"benchmark": 3}', "[" * 100_000])
-def test_a_configuration_that_is_none_is_named(honest: Path, tmp_path: Path, text: str) -> None:
+def test_an_invalid_recorded_configuration_is_reported(honest: Path, tmp_path: Path, text: str) -> None:
     folder = shutil.copytree(honest, tmp_path / "results")
     for path in folder.glob("runs/**/*.parquet"):
         rows = pq.ParquetFile(path).read()

@@ -1,4 +1,4 @@
-"""Programs without the credential, and requests of web pages, get nothing out of our server and nothing into it."""
+"""Programs without the credential, and requests of web pages, neither read from the server nor change it."""
 
 import asyncio
 import http.client
@@ -21,7 +21,7 @@ SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/sched
 
 
 def ask(target: Target, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str]:
-    """Status, body and headers of what the server answers to exactly this request; `_` in a name stands for `-`."""
+    """Status, body and headers of the answer to exactly this request; `_` in a name stands for `-`."""
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
     sent = {"Host": f"127.0.0.1:{target.port}"} | {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body.encode(), sent)
@@ -34,7 +34,7 @@ def basic(credential: str) -> str:
 
 
 def csrf(target: Target) -> dict[str, str]:
-    """What only a client with the credential can get."""
+    """A CSRF token, which only a client with the credential gets."""
     right = basic(target.credential)
     _, said, _ = ask(target, "GET", "/api/csrf-token?client=me", Authorization=right)
     token = json.loads(said)["token"]
@@ -64,7 +64,7 @@ REQUESTS: dict[str, Callable[[Target], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("who", REQUESTS)
-def test_nobody_else_starts_a_run(target: Target, who: str) -> None:
+def test_requests_without_the_credential_start_no_run(target: Target, who: str) -> None:
     path = f"/api/deployments/{target.deployment}/create_flow_run"
     headers = {"Content_Type": "application/json"} | REQUESTS[who](target)
     status, said, sent = ask(target, "POST", path, json.dumps({"parameters": CODE}), **headers)
@@ -74,8 +74,8 @@ def test_nobody_else_starts_a_run(target: Target, who: str) -> None:
 
 
 @pytest.mark.legitimate
-def test_the_owner_could(target: Target) -> None:
-    """Or the attacks above would prove nothing."""
+def test_the_owner_can_start_a_run(target: Target) -> None:
+    """Counter-check of the attack above."""
     path = f"/api/deployments/{target.deployment}/create_flow_run"
     headers = {"Content_Type": "application/json", "Origin": target.origin, **csrf(target)}
     harmless = {"models": ["the owner's"]}
@@ -85,7 +85,7 @@ def test_the_owner_could(target: Target) -> None:
 
 
 @pytest.mark.parametrize("who", [who for who in REQUESTS if who != "a request without a token"])
-def test_nobody_else_reads_a_secret(target: Target, who: str) -> None:
+def test_requests_without_the_credential_read_no_secret(target: Target, who: str) -> None:
     status, said, sent = ask(
         target, "GET", f"/api/block_documents/{target.block}?include_secrets=true", **REQUESTS[who](target)
     )
@@ -100,7 +100,7 @@ def test_the_owner_reads_it(target: Target) -> None:
     assert WEBHOOK in ask(target, "GET", path, Authorization=basic(target.credential))[1]
 
 
-def test_a_foreign_page_may_not_even_ask_whether_it_may(target: Target) -> None:
+def test_a_foreign_page_gets_no_cors_permission(target: Target) -> None:
     asked = {"Origin": EVIL, "Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization"}
     status, _, sent = ask(target, "OPTIONS", "/api/flows/filter", **asked)
     assert status == 403
@@ -125,7 +125,7 @@ def test_no_socket_opens(target: Target, where: str, who: str) -> None:
 
 
 async def open_socket(target: Target, where: str, who: str) -> Any:
-    """The first message of a socket to somebody; None where there is none."""
+    """The first message of a socket; None if there is none."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -158,8 +158,8 @@ def test_the_owner_opens_one(target: Target) -> None:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
-def as_nobody(function: Callable[[], Any]) -> Any:
-    """What a function returns or raises in a process of another user."""
+def as_another_user(function: Callable[[], Any]) -> Any:
+    """The result or exception of a function in a process of another user."""
     context = multiprocessing.get_context("fork")
     reading, writing = context.Pipe(duplex=False)
 
@@ -186,7 +186,7 @@ def test_another_user_reads_none_of_its_files(target: Target) -> None:
     files = [path for path in target.home.rglob("*") if path.is_file()]
     assert {"prefect.db", f"nerbench-{target.port}.env"} <= {path.name for path in files}
     for path in files:
-        assert isinstance(as_nobody(path.read_bytes), PermissionError), path
+        assert isinstance(as_another_user(path.read_bytes), PermissionError), path
 
 
 @needs_root
@@ -194,8 +194,8 @@ def test_another_user_sees_no_credential_among_processes(target: Target) -> None
     processes = [psutil.Process(target.process.pid), *psutil.Process(target.process.pid).children(recursive=True)]
     assert len(processes) > 1
     for process in processes:
-        assert isinstance(as_nobody(process.environ), psutil.AccessDenied)
-        assert target.credential.partition(":")[2] not in " ".join(as_nobody(process.cmdline))
+        assert isinstance(as_another_user(process.environ), psutil.AccessDenied)
+        assert target.credential.partition(":")[2] not in " ".join(as_another_user(process.cmdline))
 
 
 @needs_root
@@ -203,4 +203,4 @@ def test_another_user_calls_nothing(target: Target) -> None:
     def call() -> int:
         return ask(target, "GET", f"/api/block_documents/{target.block}?include_secrets=true")[0]
 
-    assert as_nobody(call) == 401
+    assert as_another_user(call) == 401

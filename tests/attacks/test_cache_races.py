@@ -1,4 +1,4 @@
-"""A cache that another user made first: its files could be exchanged between their check and their use."""
+"""A cache that another user made first could exchange files between their check and their use."""
 
 import os
 from pathlib import Path

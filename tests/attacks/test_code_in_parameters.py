@@ -1,4 +1,4 @@
-"""Parameters that name code: only what lies where the worker's own environment says may run, whoever names it."""
+"""Parameters that name code: only code that the worker's environment allows can run."""
 
 import ast
 import sys
@@ -21,7 +21,7 @@ RAN = "import pathlib; pathlib.Path({!r}).touch()\n"
 
 @pytest.fixture
 def ran(folder: Path) -> Path:
-    """The file that an attack makes if it succeeds."""
+    """The file that a successful attack creates."""
     return folder.parent / "it-ran"
 
 
@@ -46,7 +46,7 @@ def ran(folder: Path) -> Path:
         "nerbench.artifacts.storage.paths:write_whole",
     ],
 )
-def test_a_function_of_python_of_a_package_or_of_ours(folder: Path, ran: Path, loader: str) -> None:
+def test_functions_of_python_packages_and_nerbench_are_refused(folder: Path, ran: Path, loader: str) -> None:
     options = {"shell": True} if loader.startswith("subprocess") else {}
     config = DatasetConfig(name="x", format="loader", loader=loader, options=options)
     with pytest.raises(CorpusError, match=r"the code that may be loaded .*export NERBENCH_CODE="):
@@ -74,7 +74,7 @@ def test_a_function_of_python_of_a_package_or_of_ours(folder: Path, ran: Path, l
     ],
 )
 @pytest.mark.parametrize("place", ["mine", "mine.py"])
-def test_what_an_allowed_file_imports_is_not_its_own(folder: Path, place: str, path: str) -> None:
+def test_imports_of_an_allowed_file_are_not_allowed(folder: Path, place: str, path: str) -> None:
     (folder / "mine.py").write_text(
         "import logging, subprocess\nfrom functools import partial\nfrom os import system\n"
         "from subprocess import check_output\nlog = logging.getLogger()\nshell = partial(check_output, shell=True)\n"
@@ -138,7 +138,7 @@ def copied(folder: Path, to: Path) -> str:
         *(in_a_virtual_environment, in_a_neighbour_with_the_same_beginning),
     ],
 )
-def test_a_file_that_lies_elsewhere(folder: Path, ran: Path, attack: Callable[[Path], str]) -> None:
+def test_a_file_outside_the_allowed_folders(folder: Path, ran: Path, attack: Callable[[Path], str]) -> None:
     (folder.parent / "evil.py").write_text(RAN.format(str(ran)) + "def f(x): ...\n")
     file = attack(folder)
     for load in (
@@ -166,14 +166,14 @@ def test_a_module_elsewhere_on_the_path_does_not_even_begin(
     assert not ran.exists()
 
 
-def test_a_module_that_another_one_hides_is_refused_and_not_taken_for_it(folder: Path) -> None:
+def test_a_module_hidden_by_another_one_is_refused(folder: Path) -> None:
     (folder / "statistics.py").write_text("def load(split): ...\n")
     with pytest.raises(InputError, match="it is found in"):
         load_function("statistics:load")
 
 
 @pytest.mark.legitimate
-def test_what_the_environment_names_is_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_named_by_the_environment_is_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = folder.parent / "other"
     other.mkdir()
     (other / "nerbench_allowed.py").write_text("def load(split): return 3\n")
@@ -186,7 +186,7 @@ def test_what_the_environment_names_is_allowed(folder: Path, monkeypatch: pytest
             load_function(refused)
 
 
-def test_a_parameter_cannot_widen_what_is_allowed(folder: Path, started_by_api: None) -> None:
+def test_a_parameter_cannot_allow_more(folder: Path, started_by_api: None) -> None:
     (folder.parent / "evil.py").write_text("x = 1\n")
     (folder.parent / "evil.yaml").write_text("metrics: [evil.py]\n")
     with pytest.raises(InputError, match="NERBENCH_CODE"):
@@ -226,10 +226,10 @@ TRAINING = frozenset(
     "learning_rate max_length precision processes seed seeds time_limit_s training_args vocabulary warmup "
     "weight_decay".split()
 )
-"""What parameters may say of how a model is trained; docs/how-to/operate.md says the same."""
+"""Arguments of the Trainer that parameters may set; docs/how-to/operate.md has the same list."""
 
 
-def test_a_run_sets_nothing_of_the_trainer_but_what_is_listed() -> None:
+def test_a_run_sets_only_listed_arguments_of_the_trainer() -> None:
     others = {"name", "dataset", "base", "revision", "config_overrides", "push_to_hub", "hub_model_id"}
     assert set(ModelConfig.model_fields) - others == TRAINING, "decide whether parameters may say that, and list it"
 
@@ -287,7 +287,7 @@ LOADERS = {
     "flows/serve.py": "our own flows, by deployments/prefect.yaml",
     "tasks/inference/processes.py": "our own functions, by a constant of the caller",
 }
-"""The only files that load code by a name."""
+"""The only files that load code by name."""
 BUILTINS = frozenset({"exec", "eval", "compile", "__import__"})
 LOADING = frozenset(
     "import_module exec_module spec_from_file_location module_from_spec SourceFileLoader run_path run_module "
@@ -302,7 +302,7 @@ def loads_code(file: Path) -> bool:
 
 
 def trusts_remote_code(file: Path) -> bool:
-    """Whether a file may say anything but False of `trust_remote_code`."""
+    """Whether a file may set `trust_remote_code` to anything but False."""
     tree = ast.walk(ast.parse(file.read_text()))
     pairs = [(node.arg, node.value) for node in tree if isinstance(node, ast.keyword)]
     tree = ast.walk(ast.parse(file.read_text()))

@@ -1,4 +1,4 @@
-"""Compressed and whole-file corpora that hold far more than they seem to: refused while they are read."""
+"""Compressed and whole-file corpora that are far larger than they seem are refused during reading."""
 
 import gzip
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def test_a_damaged_file(tmp_path: Path, ending: str, damage: Callable[[bytes], b
 
 
 @pytest.mark.legitimate
-def test_files_of_several_parts_and_of_much_that_repeats(tmp_path: Path) -> None:
+def test_files_of_several_members_and_repetitive_files(tmp_path: Path) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(b"Anna O\n" * 100_000) + gzip.compress(b"Oslo O\n"))
     assert list(read_lines(str(path), "utf-8"))[-2:] == ["Anna O", "Oslo O"]

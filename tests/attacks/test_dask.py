@@ -1,4 +1,4 @@
-"""Dask carries pickles: whoever answers for a scheduler, or listens on the way to it, runs code here."""
+"""Dask sends pickles: a fake scheduler, or a listener on the way to it, could run code."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.attacks
         "tls+tcp://scheduler:8786",
     ],
 )
-def test_a_scheduler_that_is_neither_here_nor_behind_tls(address: str) -> None:
+def test_a_remote_scheduler_without_tls(address: str) -> None:
     with pytest.raises(ValidationError, match=r"is not protected|is not an address"):
         RunnerConfig(kind="dask", address=address)
 
@@ -35,13 +35,13 @@ def test_a_scheduler_that_is_neither_here_nor_behind_tls(address: str) -> None:
     "address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786", "tls://scheduler:8786", "wss://a:1"]
 )
 @pytest.mark.legitimate
-def test_loopback_and_tls_are_taken(address: str) -> None:
+def test_loopback_and_tls_are_accepted(address: str) -> None:
     assert RunnerConfig(kind="dask", address=address).address == address
 
 
 def test_another_user_cannot_send_code_to_the_workers_of_a_run() -> None:
-    """Who has not the certificates of this cluster is refused, though it listens on loopback."""
-    with ThreadPoolExecutor(1) as thread:  # Playwright leaves a loop in the main one, and Dask would take it
+    """A client without the certificates of the cluster is refused, even on loopback."""
+    with ThreadPoolExecutor(1) as thread:  # Playwright leaves an event loop in the main thread, which Dask would use
         thread.submit(_connect_with_and_without_certificates).result()
 
 

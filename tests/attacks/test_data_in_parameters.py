@@ -1,4 +1,4 @@
-"""Parameters that name data: a run that the API starts uses what its worker names, and nothing else of the worker's."""
+"""Parameters that name data: a run that the API starts uses only locations that its worker allows."""
 
 import ipaddress
 import socket
@@ -23,7 +23,7 @@ PUBLIC = "93.184.215.14"
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, list[str]]) -> None:
-    """Let names mean these addresses; what is an address stays one."""
+    """Resolve names to these addresses; addresses do not change."""
     real = socket.getaddrinfo
 
     def find(host: str, *arguments: Any, **options: Any) -> Any:
@@ -70,12 +70,12 @@ LOCATIONS = [
     "data:text/plain,x",
     "a\0b",
 ]
-"""None of these may be a corpus, a store, results, a base or a tracker by a parameter alone."""
+"""Locations that a parameter may not use as corpus, store, results, base or tracker."""
 
 
 @pytest.mark.usefixtures("started_by_api")
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_a_location_that_the_worker_does_not_name(folder: Path, location: str) -> None:
+def test_a_location_that_the_worker_does_not_list(folder: Path, location: str) -> None:
     (folder.parent / "outside.txt").touch()
     (folder / "link.txt").symlink_to(folder.parent / "outside.txt")
     for data in (
@@ -123,7 +123,7 @@ def test_a_hub_id_and_a_cluster_are_the_workers_to_name(folder: Path, monkeypatc
 
 @pytest.mark.usefixtures("started_by_api")
 @pytest.mark.legitimate
-def test_the_workers_folder_and_what_its_own_file_names_are_allowed(folder: Path) -> None:
+def test_the_workers_folder_and_locations_in_its_file_are_allowed(folder: Path) -> None:
     own = folder.parent / "elsewhere"
     own.mkdir()
     (own / "test.txt").write_text("a O\n")
@@ -187,7 +187,7 @@ def test_internal_addresses(address: str) -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_is_public_if_it_and_no_disguise_of_it_is_internal(address: ipaddress.IPv4Address) -> None:
+def test_internal_addresses_in_any_notation_are_not_public(address: ipaddress.IPv4Address) -> None:
     internal = not address.is_global or address.is_multicast
     assert is_internal_address(str(address)) == internal
     assert is_internal_address(f"::ffff:{address}") == internal
@@ -199,13 +199,13 @@ def test_numbers_in_disguise(host: str) -> None:
         require_location("x", f"http://{host}/x", ["http://"])
 
 
-def test_a_name_is_resolved_before_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_name_is_resolved_before_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = {"public.test": [PUBLIC], "rebound.test": ["10.0.0.1"], "both.test": [PUBLIC, "127.0.0.1"]}
     resolving(monkeypatch, hosts)
     require_location("x", "https://public.test/a/b.txt", ["https://"])
     require_location(
         "x", "https://rebound.test/a/b.txt", ["https://rebound.test/a"]
-    )  # the worker names that host itself
+    )  # the worker's own file names that host
     for url in (
         "https://rebound.test/x",
         "https://both.test/x",
@@ -251,10 +251,10 @@ def internal_server() -> Iterator[str]:
 
 
 def test_a_public_server_leads_into_no_internal_network(internal_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a redirection, or by a name that means another address when it is connected to: both end at a connection."""
+    """Neither by a redirection nor by DNS rebinding: the check is at the connection."""
     with open_file(f"{internal_server}/x") as file:  # named by the user's own command line
         assert file.read() == b"secret O\n"
-    monkeypatch.setattr(text_files, "is_internal", lambda host: False)  # as it was when it was judged
+    monkeypatch.setattr(text_files, "is_internal", lambda host: False)  # the address at the time of the check
     with pytest.raises(CorpusError) as caught, open_file(f"{internal_server}/x") as file:
         file.read()
     assert "secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A hostile tagger: whatever it writes to its pipe costs bounded memory and time, and one harmless line."""
+"""A hostile tagger: its output costs bounded memory and time, and results in one harmless line."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def reply(data):
 def message(data, size=None):
     reply((len(data) if size is None else size).to_bytes(4, 'big') + data)
 """
-"""For an adapter that writes to the pipe of the replies itself."""
+"""Code for an adapter that writes to the reply pipe directly."""
 ATTACKS = {
     "a huge message": ("message(b'{}', 2**32 - 1)", "announces a reply of 4294967295 bytes, .* at most are allowed"),
     "an allowed number that is too large": ("message(b'1' * 5000)", "announces a reply of"),
@@ -80,13 +80,13 @@ def test_hostile_replies(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_bytes_that_drip_are_given_up_at_the_deadline(tmp_path: Path) -> None:
+def test_slow_bytes_end_at_the_deadline(tmp_path: Path) -> None:
     drip = f"{PIPE}\nreply((4000).to_bytes(4, 'big'))\nwhile True:\n    reply(b' ')\n    time.sleep(0.01)\nyield"
     assert "no reply in time" in attack(tiny_tagger(tmp_path, drip, timeout_s=3))
 
 
 @pytest.mark.timeout(120)
-def test_what_it_prints_takes_no_memory(tmp_path: Path) -> None:
+def test_printed_output_takes_no_memory(tmp_path: Path) -> None:
     flood = "for _ in range(2000):\n    sys.stderr.write('x' * (1 << 15))\nraise ValueError('done')\nyield"
     tracemalloc.start()
     said = attack(tiny_tagger(tmp_path, flood))
@@ -97,7 +97,7 @@ def test_what_it_prints_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 8 << 20
 
 
-def test_a_tagger_gets_no_descriptors_of_ours(tmp_path: Path) -> None:
+def test_a_tagger_inherits_no_file_descriptors(tmp_path: Path) -> None:
     listed = tmp_path / "listed"
     links = "[os.readlink(f'/proc/self/fd/{n}') for n in range(200) if os.path.islink(f'/proc/self/fd/{n}')]"
     listing = f"open({str(listed)!r}, 'w').write(json.dumps({links}))"
@@ -106,7 +106,7 @@ def test_a_tagger_gets_no_descriptors_of_ours(tmp_path: Path) -> None:
 
 
 def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tagger starts an interpreter by its path, and may send the words to any server."""
+    """A tagger starts an interpreter by its path, and may send words to any server."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "of a worker")
     monkeypatch.delenv("NERBENCH_DATA", raising=False)
@@ -122,7 +122,7 @@ def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_manifest_of_a_store_starts_nothing(tmp_path: Path) -> None:
-    """Which code and which interpreter run is decided by the configuration alone."""
+    """Only the configuration determines code and interpreter."""
     source = TaggerSource(adapter=f"{tmp_path}/mine.py:Mine", options={"python": "/bin/true"}, pinned=True)
     manifest = Manifest(
         format_version=1,

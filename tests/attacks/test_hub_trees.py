@@ -1,4 +1,4 @@
-"""Repositories of the Hub whose trees and cards no honest client makes."""
+"""Repositories of the Hub with hostile trees and cards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ FRONT_MATTER = {
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """A Hub with one model, `acme/tagger`, that this process' client talks to."""
+    """A Hub with one model, `acme/tagger`, for the client in this process."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     with running_hub() as server:
         use_hub(monkeypatch, server, tmp_path / "home")
@@ -48,7 +48,7 @@ def ref(tmp_path: Path, tiny_model_folder: Path) -> ArtifactRef:
 
 
 def hold(hub: FakeHub, ref: ArtifactRef, more: dict[str, bytes]) -> None:
-    """Let the repository hold a model, and something else."""
+    """Put a model and other files into the repository."""
     hub.repos[TO] = Repo(private=True)
     hub.repos[TO].commit({path.name: path.read_bytes() for path in materialise(ref).iterdir()} | more)
 
@@ -56,7 +56,9 @@ def hold(hub: FakeHub, ref: ArtifactRef, more: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     "path", ["model-/../../../../../evil-of-1.safetensors", "model-x/y-of-1.safetensors", "model-\\..\\x-of-1.bin"]
 )
-def test_a_path_out_of_the_folder_is_never_asked_for(hub: FakeHub, ref: ArtifactRef, tmp_path: Path, path: str) -> None:
+def test_a_path_outside_of_the_folder_is_not_requested(
+    hub: FakeHub, ref: ArtifactRef, tmp_path: Path, path: str
+) -> None:
     hold(hub, ref, {path: b"evil"})
     found = snapshot(f"hf://{TO}")
     assert {one.name for one in found.folder.iterdir()} == {one.name for one in materialise(ref).iterdir()}
@@ -64,7 +66,7 @@ def test_a_path_out_of_the_folder_is_never_asked_for(hub: FakeHub, ref: Artifact
     assert hub.count("-of-1") == 0
 
 
-def test_names_that_differ_by_case_are_no_part_of_a_model(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_names_that_differ_by_case_are_not_downloaded(hub: FakeHub, ref: ArtifactRef) -> None:
     hold(hub, ref, {"CONFIG.json": b"{", "Model.safetensors": b"x", "config.JSON": b"["})
     assert {one.name for one in snapshot(f"hf://{TO}").folder.iterdir()} == {
         one.name for one in materialise(ref).iterdir()

@@ -1,4 +1,4 @@
-"""A store that lies about lengths: no more is taken from it than was asked for."""
+"""A store that reports wrong lengths: no more bytes are read than requested."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +16,7 @@ CLAIMED = 1 << 40
 
 
 class Liar(BaseHTTPRequestHandler):
-    """Answers every request for an object with as many zeros as are taken, or with a redirection."""
+    """Answers every request for an object with endless zeros or with a redirection."""
 
     protocol_version = "HTTP/1.1"
     elsewhere: str | None = None
@@ -75,7 +75,7 @@ def test_a_manifest_without_end(liar: type[Liar]) -> None:
         Store("s3://bucket/a").manifest(ArtifactKey(name="toy", artifact_id="0" * 64))
 
 
-def test_a_part_and_a_download_have_the_length_that_was_said_first(liar: type[Liar]) -> None:
+def test_a_part_and_a_download_have_the_announced_length(liar: type[Liar]) -> None:
     root = open_root("s3://bucket/a")
     assert root.part("x", 0, 10) == bytes(10)
     assert b"".join(root.chunks("x")) == bytes(3)

@@ -1,4 +1,4 @@
-"""Model folders of a few kilobytes that ask for gigabytes or minutes: refused before anything is allocated."""
+"""Model folders of a few kilobytes that need gigabytes or minutes are refused before allocation."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def spoil(folder: Path, **settings: Any) -> None:
 
 
 def load(folder: Path) -> None:
-    """What happens to every folder before its model is used."""
+    """Import a folder, as before any use of its model."""
     refuse_unsafe(open_root(str(folder)))
     load_tagger(folder, device=CPU)
 

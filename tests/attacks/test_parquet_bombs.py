@@ -1,4 +1,4 @@
-"""Parquet files of a few kilobytes that decode to gigabytes: refused before they are decoded."""
+"""Parquet files of a few kilobytes that decode to gigabytes are refused before decoding."""
 
 import shutil
 import subprocess

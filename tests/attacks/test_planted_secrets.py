@@ -1,4 +1,4 @@
-"""Secrets planted in nine places of a team's set-up, and looked for in everything that is written, logged or shown."""
+"""Secrets planted in nine places of a team's setup do not occur in files, logs and output."""
 
 import io
 import json
@@ -66,7 +66,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 class Places:
-    """What was written, logged or shown, by name."""
+    """Files, logs and output by name."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -84,7 +84,7 @@ class Places:
             time.sleep(0.5)
 
     def run(self, name: str, *command: str, status: int = 0, **environment: str) -> str:
-        """Run a command in the worker's folder, and keep what it says."""
+        """Run a command in the worker's folder, and keep its output."""
         before = dict(self.site.env)
         self.site.env |= environment
         try:
@@ -121,7 +121,7 @@ class Places:
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, bytes]]:
-    """A pipeline by the API, runs that fail, alerts, and everything that can be shared of them."""
+    """A pipeline by the API, failing runs, alerts, and all their shareable outputs."""
     site = Site(tmp_path_factory.mktemp("planted"), server={})
     shared = site.work / "shared"
     shared.mkdir()
@@ -178,8 +178,8 @@ def test_a_planted_secret_is_found_nowhere(places: dict[str, bytes], secret: str
 
 
 @pytest.mark.legitimate
-def test_what_was_looked_through_is_what_was_meant(places: dict[str, bytes]) -> None:
-    """Each plant was used: its name, or the refusal, is where its value would have been."""
+def test_the_searched_places_contain_the_names(places: dict[str, bytes]) -> None:
+    """Each secret was used: its name, or the refusal, is in place of its value."""
     (database,) = [said for place, said in places.items() if place.endswith("prefect.db")]
     assert b"the server says no to ${PLANTED_RAISED}" in places["raised"]
     assert b"the server says no to ${PLANTED_RAISED}" in database

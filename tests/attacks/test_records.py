@@ -1,4 +1,4 @@
-"""Records and corpora that are without end, or no files at all: refused while they are read."""
+"""Endless records and corpora, and paths that are not files, are refused during reading."""
 
 import os
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_a_record_without_end(attack: Callable[[Path], None], tmp_path: Path) ->
         attack(tmp_path)
 
 
-def test_an_evaluation_record_without_end_is_a_miss(tmp_path: Path) -> None:
+def test_an_endless_evaluation_record_is_a_miss(tmp_path: Path) -> None:
     hole(tmp_path / "folder/record.json")
     assert look_up(open_root(str(tmp_path)), "folder", "toy") == ("altered", None)
 

@@ -1,4 +1,4 @@
-"""Small YAML files that are endless: by aliases, by merge keys, by depth, or because they are no files."""
+"""Small YAML files that expand without limit: by aliases, merge keys or depth, or because they are not files."""
 
 import os
 from pathlib import Path
@@ -36,12 +36,12 @@ def test_an_endless_text_is_refused(text: str) -> None:
 
 
 @pytest.mark.legitimate
-def test_what_is_merged_within_reason_is_read() -> None:
+def test_reasonable_merge_keys_are_read() -> None:
     text = "base: &base {a: 1}\nused: {<<: *base, b: 2}"
     assert parse_mapping(text, "nerbench.yaml")["used"] == {"a": 1, "b": 2}
 
 
-def test_a_pipe_and_a_device_are_no_configuration(tmp_path: Path) -> None:
+def test_a_pipe_and_a_device_are_refused_as_configuration(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "nerbench.yaml")
     for path in (tmp_path / "nerbench.yaml", Path("/dev/zero")):
         with pytest.raises(ConfigError, match="is not a regular file"):

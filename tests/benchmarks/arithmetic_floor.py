@@ -1,4 +1,4 @@
-"""The least time that an evaluation's arithmetic takes: FLOPs over the rate of matrix products, measured here."""
+"""The minimum time of an evaluation's arithmetic: FLOPs over the rate of matrix products, measured here."""
 
 import time
 from collections import Counter
@@ -9,19 +9,19 @@ import torch
 from torch import nn
 
 ROWS = 2048
-"""Rows of the matrices: about what a batch holds."""
+"""Rows of the matrices, about as many as in a batch."""
 REPEATS = 10
 
 
 class Seconds(NamedTuple):
-    """Of the same work."""
+    """Times for the same work."""
 
     wall: float
     cpu: float
 
 
 class Work(NamedTuple):
-    """FLOPs of sentences, each computed alone: no padding, none twice."""
+    """FLOPs of sentences that are computed separately: no padding, no repetition."""
 
     linear: Counter[tuple[int, int]]
     """By (inputs, outputs) of the layers."""
@@ -29,14 +29,14 @@ class Work(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The FLOPs of all products."""
         return self.linear.total() + self.attention
 
 
 def work_of(model: nn.Module, lengths: Sequence[int]) -> Work:
-    """What a BERT-like encoder computes for sentences of so many pieces, special tokens included.
+    """The work of a BERT-like encoder for sentences of these numbers of tokens, including special tokens.
 
-    A product of (m, k) and (k, n) matrices counts 2mkn; what is no product counts nothing.
+    A product of (m, k) and (k, n) matrices counts 2mkn; other operations do not count.
     """
     pieces = sum(lengths)
     linear: Counter[tuple[int, int]] = Counter()
@@ -48,14 +48,14 @@ def work_of(model: nn.Module, lengths: Sequence[int]) -> Work:
 
 
 def timed(run: Callable[[], object]) -> Seconds:
-    """How long it takes."""
+    """The duration of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 class Products:
-    """Matrix products of the shapes that occur, by torch's own kernel and by oneDNN with packed weights."""
+    """Matrix products of the occurring shapes, by torch's kernel and by oneDNN with packed weights."""
 
     def __init__(self, work: Work, dtype: torch.dtype) -> None:
         self._work = work
@@ -70,7 +70,7 @@ class Products:
         self._packed = self._pack() if torch.backends.mkldnn.is_available() else None
 
     def _pack(self) -> dict[tuple[int, int], torch.Tensor] | None:
-        """The weights as oneDNN wants them; None where it does not compute this precision on this processor."""
+        """The weights in oneDNN's format; None if it does not support this precision on this processor."""
         reorder = torch.ops.mkldnn._reorder_linear_weight
         try:
             return {shape: reorder(weight, ROWS) for shape, (_, weight, _) in self._shapes.items()}
@@ -98,7 +98,7 @@ class Products:
         return Seconds(more * sum(s.wall for s in linear), more * sum(s.cpu for s in linear))
 
     def _of_shape(self, kernel: Callable[[tuple[int, int]], object], shape: tuple[int, int]) -> Seconds:
-        """Of all products of a shape: the fastest repeat, as often as the work has it."""
+        """The time of all products of a shape, from the fastest repeat."""
         kernel(shape)
         repeats = [timed(lambda: kernel(shape)) for _ in range(REPEATS)]
         times = self._work.linear[shape] / (2 * ROWS * shape[0] * shape[1])

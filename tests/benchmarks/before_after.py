@@ -32,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data" / "conllpp"
 TOLERANCE = 1.05
-TRAIN_SENTENCES, TEST_SENTENCES = 1_000, 1_000
+TRAIN_SENTENCES, VALIDATION_SENTENCES, TEST_SENTENCES = 1_000, 200, 1_000
 
 
 class Commit:
@@ -46,7 +46,7 @@ class Commit:
 
     def run(self, *command: str) -> str:
         """Run a command of the environment in the scratch folder; return its standard output."""
-        # A database that a newer Prefect has migrated is one that an older Prefect cannot start with.
+        # An older Prefect cannot start with a database that a newer Prefect has migrated.
         homes = {"NERBENCH_CACHE": str(self.scratch / "cache"), "PREFECT_HOME": str(self.scratch / "prefect")}
         places: dict[str, Any] = {"cwd": self.scratch, "env": os.environ | homes}
         full = [str(self.bin / command[0]), *command[1:]]
@@ -109,6 +109,7 @@ def training(commit: Commit, encoder: Path, seeds: int) -> dict[str, Any]:
     """Train, save and benchmark models on a part of CoNLLpp; return what the command prints."""
     files = {
         "train": str(head_of(DATA / "train.txt", TRAIN_SENTENCES, commit.scratch / "train.txt")),
+        "validation": str(head_of(DATA / "valid.txt", VALIDATION_SENTENCES, commit.scratch / "valid.txt")),
         "test": str(head_of(DATA / "test.txt", TEST_SENTENCES, commit.scratch / "test.txt")),
     }
     fresh = Commit(commit.checkout, Path(tempfile.mkdtemp(dir=commit.scratch)) / "training")

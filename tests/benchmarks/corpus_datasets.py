@@ -1,9 +1,9 @@
-"""What Hugging Face's `datasets` costs where a corpus is read and tokenized, beside what nerbench does itself.
+"""Compares the costs of Hugging Face's `datasets` and of nerbench for reading and tokenizing a corpus.
 
 `python tests/benchmarks/corpus_datasets.py [--times 100]` writes the CoNLL files of `corpus_memory.py`, CoNLLpp's test
-split in size and `--times` that, and does each of these in a process of its own, on one core:
+split in size and `--times` that, and does each of these in a separate process, on one core:
 
-- *parse*: goes through the sentences of the file; what the next two need too
+- *parse*: iterates over the sentences of the file; the next two do this too
 - *ours*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
 - *walk*, *walk dataset*: every word as a Python string, from the corpus and from its `Dataset`
 - *windows*: tokenizes, cuts and labels in memory, as lists; *map*: by `tokenized`, the first time; *again*: the second
@@ -24,11 +24,11 @@ from typing import Any
 from corpus_memory import ROOT, SENTENCES, TAGS, status_bytes, write_corpus, write_model
 
 Work = Callable[[], Callable[[], int]]
-"""Makes ready, and gives what is measured; that gives a count to compare."""
+"""Prepares, and returns the measured function, which returns a count to compare."""
 
 
 def contenders(folder: Path, path: str) -> dict[str, Work]:
-    """By name; all but `parse` work on words, tags and documents."""
+    """The contenders by name; all except `parse` work on words, tags and documents."""
     from nerbench.tasks.config import DatasetConfig
     from nerbench.tasks.data.corpus import Corpus, load_splits
     from nerbench.tasks.data.load_corpus import as_dataset
@@ -88,7 +88,7 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
         )
 
     def ours() -> Callable[[], int]:
-        import datasets  # noqa: F401 - so that the memory of both begins alike
+        import datasets  # noqa: F401 - so that both start with equal memory
 
         return lambda: len(corpus().words)
 

@@ -1,4 +1,4 @@
-"""Whether time grows with a corpus, and memory does not: evaluations of one and of a hundred times as many words.
+"""Checks that time is linear in the size of a corpus and memory constant: evaluations of 1 and 100 times the words.
 
 `python tests/benchmarks/corpus_memory.py [--times 100] [--model FOLDER] [--json]` writes CoNLL files of made-up words,
 CoNLLpp's test split in size and a hundred times that, every sentence another one, and evaluates a model on each in a
@@ -9,7 +9,7 @@ layers, so small that tokenizing, cutting, collecting and writing are most of th
 - *infer*: seconds from words in memory to tags in memory; *CPU*: of the whole evaluation, with writing
 - *peak*: VmHWM; *loaded*: the same before the inference, with the corpus read and the model in memory. Both count the
   pages of the words' file that the system has mapped and may drop at any time
-- *own*: the most that the process had beside those, looked at after each block
+- *own*: the maximum memory of the process without those, measured after each block
 """
 
 import argparse
@@ -29,13 +29,13 @@ SENTENCES, WORDS_A_SENTENCE = 3_453, 46_435 / 3_453
 ROOT = Path(__file__).resolve().parents[2]
 REPEATS = 3
 SCRAMBLER = 2_654_435_761
-"""Makes numbers of seven digits, each once and all alike: a larger corpus must not have words of more pieces."""
+"""Makes distinct numbers of seven digits, so that words of a larger corpus do not have more tokens."""
 SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 TAGS = ("B-PER", "B-ORG", "B-LOC")
 
 
 def sentences(n: int) -> Iterator[list[str]]:
-    """Sentences of one to 40 or so words; the same ones each time, and none twice: one of their words is a number."""
+    """Deterministic sentences of 1 to about 40 words; all are distinct, because one of their words is a number."""
     rng = Random(0)
     lexicon = ["".join(rng.choices(SYLLABLES, k=rng.randint(1, 4))) for _ in range(20_000)]
     for number in range(n):
@@ -46,7 +46,7 @@ def sentences(n: int) -> Iterator[list[str]]:
 
 
 def write_corpus(path: Path, n: int) -> None:
-    """A CoNLL file of n sentences, a document each 15 of them."""
+    """A CoNLL file of n sentences, with documents of 15 sentences."""
     with path.open("w") as file:
         for number, words in enumerate(sentences(n)):
             if number % 15 == 0:
@@ -56,7 +56,7 @@ def write_corpus(path: Path, n: int) -> None:
 
 
 def write_model(folder: Path) -> None:
-    """A random BERT whose tokenizer knows the words' pieces."""
+    """A random BERT with a tokenizer for the words."""
     import torch
     from transformers import BertConfig, BertForTokenClassification
 
@@ -73,7 +73,7 @@ def write_model(folder: Path) -> None:
 
 
 def prepare(folder: Path, times: int, model: Path | None) -> None:
-    """Both corpora and the model, published."""
+    """Both corpora and the published model."""
     from nerbench.artifacts.manifest import Provenance
     from nerbench.artifacts.store import Store
 
@@ -85,7 +85,7 @@ def prepare(folder: Path, times: int, model: Path | None) -> None:
 
 
 def evaluate(folder: Path, size: int) -> dict[str, Any]:
-    """In a process of its own: what the flow does with one model and one corpus, up to the kept predictions."""
+    """The work of the flow for one model and one corpus, up to stored predictions; runs in a separate process."""
     import torch
 
     from nerbench.artifacts.references import resolve_one
@@ -96,7 +96,9 @@ def evaluate(folder: Path, size: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     artifact = resolve_one("model", str(folder / "store"))
     corpus = load_splits(DatasetConfig(name="made-up", files={"test": str(folder / f"{size}.txt")}))["test"]
-    results = tempfile.mkdtemp(dir=folder)  # a new one each time, or the second would find the first one's predictions
+    results = tempfile.mkdtemp(
+        dir=folder
+    )  # a new folder each time, or the second evaluation would find the predictions of the first
     planned = plan(artifact, corpus.words_sha256, BenchmarkConfig(device="cpu"), results)
     with tagger_handle(artifact, planned.settings) as handle:
         assert handle.value.labels
@@ -117,13 +119,13 @@ def evaluate(folder: Path, size: int) -> dict[str, Any]:
 
 
 def status_bytes(field: str) -> int:
-    """What the kernel says of this process's memory."""
+    """The memory of this process, from the kernel."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field)]
     return int(line.split()[1]) * 1024
 
 
 def child(folder: Path, size: int) -> dict[str, Any]:
-    """What `evaluate` says, run on its own."""
+    """The result of `evaluate` in a separate process."""
     command = [sys.executable, __file__, "--folder", str(folder), "--size", str(size)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
@@ -132,7 +134,7 @@ def child(folder: Path, size: int) -> dict[str, Any]:
 
 
 def medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of each number; what is none is the same in all."""
+    """The median of each number; other values are equal in all rows."""
     first = rounds[0]
     return {name: median(one[name] for one in rounds) if name in MEASURED else first[name] for name in first}
 

@@ -1,4 +1,4 @@
-"""The ways in which others tag a corpus with a token classifier, each from words in memory to one tag a word."""
+"""Other ways to tag a corpus with a token classifier, each from words in memory to one tag per word."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ Tag = Callable[[Words], Tags]
 
 
 class Peers:
-    """One model, as transformers loads it, behind every peer."""
+    """All peers, with one model loaded by transformers."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model = model.eval()
@@ -23,7 +23,7 @@ class Peers:
 
     @torch.inference_mode()
     def one_at_a_time(self, sentences: Words) -> Tags:
-        """The plain loop: a sentence, a forward pass, the tag of each word's first piece."""
+        """The plain loop: one sentence, one forward pass, the tag of each word's first token."""
         tags = []
         for words in sentences:
             encoding = self.tokenizer(words, is_split_into_words=True, return_tensors="pt", truncation=True)
@@ -33,7 +33,7 @@ class Peers:
 
     @torch.inference_mode()
     def padded_batches(self, sentences: Words) -> Tags:
-        """The loop of nnbench's Hugging Face example: batches of 8 as they come, padded by a collator."""
+        """The loop of nnbench's Hugging Face example: batches of 8 in corpus order, padded by a collator."""
         from torch.utils.data import DataLoader
 
         encodings = self.tokenizer(list(sentences), is_split_into_words=True, truncation=True)

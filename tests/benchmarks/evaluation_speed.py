@@ -1,11 +1,11 @@
-"""How fast words become tags, beside what others do with the same model and beside the arithmetic's own time.
+"""Measures the time from words to tags, against peers with the same model and the arithmetic floor.
 
     python tests/benchmarks/evaluation_speed.py --model FOLDER [--words FILE] [--rounds 3] [--sentences N] [--json]
 
 FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE has a word a line, as
 CoNLL's; without it, CoNLLpp's test split is looked for in ../shared. One process, all contenders in turn, several
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
-every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' pieces,
+every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' tokens,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`
 by oneDNN
 with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
@@ -39,7 +39,7 @@ SLOW_SHARE = 8
 
 
 class Contender(NamedTuple):
-    """A way to tag."""
+    """A way to tag a corpus."""
 
     tag: Callable[[Words], Tags]
     precision: str = "fp32"
@@ -56,7 +56,7 @@ class Result(NamedTuple):
 
 
 def ours(tagger: Tagger) -> Callable[[Words], Tags]:
-    """What the benchmark flow does between words and tags."""
+    """The work of the benchmark flow between words and tags."""
 
     def tag(sentences: Words) -> Tags:
         names = [*tagger.labels, "O"]
@@ -67,7 +67,7 @@ def ours(tagger: Tagger) -> Callable[[Words], Tags]:
 
 
 def contenders(folder: Path) -> dict[str, Contender]:
-    """Ours, and the peers on a model of their own."""
+    """nerbench, and the peers with a separate model."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     cpu = torch.device("cpu")
@@ -154,7 +154,7 @@ def model_folder(given: Path, scratch: Path) -> Path:
 
 
 def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
-    """What is printed, as plain values."""
+    """The printed values as plain data."""
     reference = next(iter(results.values()))
     return [
         {

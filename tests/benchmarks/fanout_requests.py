@@ -1,4 +1,4 @@
-"""How many requests an unchanged model costs where store and results are on S3.
+"""Counts the requests for an unchanged model with store and results on S3.
 
 `python tests/benchmarks/fanout_requests.py [--models 10,20,40]` benchmarks so many models from cached predictions, a
 first night and a second one, against an S3 of our own (moto), without Prefect, and prints the requests a model by kind.
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def count(folder: Path, url: str, n_models: int) -> None:
-    """Print a line for each of two nights."""
+    """Print a line for each of two runs."""
     from fanout_speed import prepare, remembered, work
 
     from nerbench.tasks.scoring import counting

@@ -1,4 +1,4 @@
-"""What orchestration costs where many models are benchmarked from cached predictions, and how far the server lags.
+"""Measures the cost of orchestration for many models with cached predictions, and the lag of the server.
 
 `python tests/benchmarks/fanout_speed.py [--models 100] [--labels 20] [--chunks 1,5,20,100]` writes predictions of so
 many models on a corpus of so few words that hardly anything but orchestration takes time, starts a Prefect server with
@@ -78,7 +78,7 @@ def prepare(folder: Path, n_models: int, n_labels: int, where: str) -> Any:
 
 
 def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
-    """What an evaluation would have left: the gold, a tenth of its tags wrong."""
+    """Write the record of an evaluation: the gold with a tenth of its tags wrong."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -112,7 +112,7 @@ def keep_predictions(config: Any, artifact: Any, ref: Any, seed: int) -> None:
 
 
 class Spent(NamedTuple):
-    """Seconds by the clock and of the processor."""
+    """Wall-clock and CPU seconds."""
 
     wall_s: float
     cpu_s: float
@@ -126,7 +126,7 @@ class Spent(NamedTuple):
 
 
 def work(config: Any, night: int = 1) -> int:
-    """Everything the flow's steps do for the models, without Prefect; returns the number of cells."""
+    """The work of the flow's steps for the models, without Prefect; returns the number of cells."""
     from nerbench.artifacts.references import resolve
     from nerbench.tasks.analysis.analyses import analyse
     from nerbench.tasks.data.corpus_refs import describe
@@ -152,7 +152,7 @@ def work(config: Any, night: int = 1) -> int:
 
 
 def remembered(score_counts: Callable[..., list[Row]]) -> Callable[..., list[Row]]:
-    """Rows by label alone."""
+    """A cache of rows by label."""
     known: dict[str, list[Row]] = {}
 
     def score(results: str, counted: Any, label: str, config: Any) -> list[Row]:
@@ -164,7 +164,7 @@ def remembered(score_counts: Callable[..., list[Row]]) -> Callable[..., list[Row
 
 
 def measure(folder: Path, chunk: int) -> None:
-    """In a process of its own: print what plain functions and the flow took, as JSON."""
+    """Print the times of plain functions and of the flow as JSON; runs in a separate process."""
     from nerbench.tasks.scoring import counting
 
     counting.score_counts = remembered(counting.score_counts)
@@ -185,7 +185,7 @@ def measure(folder: Path, chunk: int) -> None:
     cells = work(plain)
     without = Spent.now().since(start)
     start = Spent.now()
-    with prefect_running():  # as the command
+    with prefect_running():  # like the command
         summary = benchmark(fanned)
     spent = Spent.now().since(start)
     assert summary["evaluated"] == 0

@@ -1,8 +1,8 @@
-"""The speed gate on this machine's real noise: how often it cries wolf, and whether it sees a fifth.
+"""Simulates the speed gate on this machine's noise: the rate of false alarms, and detection of 20 % slower models.
 
     python tests/benchmarks/gate_noise.py --model FOLDER [--words FILE] [--measurements 60] [--keep FILE]
 
-Takes the latency sample of a model again and again, each in a process of its own as a night does, and keeps them in a
+Takes the latency sample of a model again and again, each in a separate process, and keeps them in a
 file of JSON lines, to which a second call adds. From them it draws histories: a night is any measurement, its second
 look the one that followed. Printed are the share of histories of 30 nights with a false alarm, and of those in which a
 model that became 1.2 times slower is caught within two nights; nights with too few comparable ones are counted apart.
@@ -30,7 +30,7 @@ Night = dict[str, float]
 
 
 def collect(model: Path, words: str, number: int, keep: Path) -> None:
-    """Add so many measurements to the file."""
+    """Add measurements to the file."""
     artifact = resolve_one(str(model), "")
     corpus = load_splits(DatasetConfig(name="words", files={"test": words}))["test"]
     for _ in range(number):
@@ -40,7 +40,7 @@ def collect(model: Path, words: str, number: int, keep: Path) -> None:
 
 
 def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:
-    """Whether the gate says no to a night; None where it cannot say. `again` is measured where it must be."""
+    """Whether the gate fails a run; None with too few earlier runs. `again` is the second measurement if needed."""
     seconds = [tonight[LATENCY] * factor, again[LATENCY] * factor]
     for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one[LATENCY]), seconds)):
         comparable = [one[LATENCY] for one in window if same_rate(one, night)][-GATE.runs :]
@@ -51,7 +51,7 @@ def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float 
 
 
 def simulate(nights: Sequence[Night], random: np.random.Generator) -> dict[str, float]:
-    """Shares over many histories."""
+    """The shares over many histories."""
     alarms = caught = silent = 0
     before = 3 * GATE.runs
     for _ in range(HISTORIES):

@@ -28,7 +28,7 @@ SPLITS = {"train": ("train.txt", 14_041), "validation": ("valid.txt", 3_250), "t
 
 
 class Step(NamedTuple):
-    """A command whose standard output has figures, or is a log."""
+    """A command whose standard output contains figures or is a log."""
 
     name: str
     arguments: list[str]
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 
 def steps(configuration: Path) -> list[Step]:
-    """The most wanted figures first."""
+    """The steps, the most important figures first."""
     nerbench = [sys.executable, "-c", "from nerbench.flows.cli import main; main()"]
     speed = [sys.executable, str(ROOT / "tests/benchmarks/gpu_speed.py")]
     return [
@@ -47,7 +47,7 @@ def steps(configuration: Path) -> list[Step]:
 
 
 def configuration(folder: Path, corpus: Path, *, base: dict[str, Any], device: str = "cuda") -> dict[str, Any]:
-    """Of a run that trains one model from random weights; no file of a checkpoint is needed."""
+    """The configuration of a run that trains one model from random weights, without a checkpoint."""
     files = {split: str(corpus / name) for split, (name, _) in SPLITS.items()}
     settings = {"epochs": 5, "learning_rate": 1.0e-4, "batch_tokens": 4096, "vocabulary": 8192, "time_limit_s": 100}
     return {
@@ -70,7 +70,7 @@ def corpus_in(folder: Path) -> Path:
 
 
 def run(step: Step, folder: Path, limit_s: float) -> dict[str, Any]:
-    """What became of a step; its output and its log are in the folder."""
+    """The outcome of a step; its output and its log are in the folder."""
     offline = {"HF_HUB_OFFLINE": "1", "NERBENCH_CACHE": str(folder / "cache")}
     name = folder / step.name.replace(" ", "-")
     started = time.monotonic()
@@ -120,7 +120,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def commit() -> str:
-    """Of this checkout; empty without one."""
+    """The commit of this checkout; empty without git."""
     return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()

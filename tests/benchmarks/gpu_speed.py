@@ -1,4 +1,4 @@
-"""How much of a GPU inference uses: forward passes alone, and from words to tags, beside pipeline() in fp16.
+"""Measures the utilization of a GPU: forward passes, and from words to tags, against pipeline() in fp16.
 
 `python tests/benchmarks/gpu_speed.py [--times 100] [--precision bf16] [--peak-tflops X] [--json]` makes a BERT and a
 DistilBERT of their base sizes with random weights and tags so many times CoNLLpp's test split in size of made-up, all
@@ -7,7 +7,7 @@ different sentences. It needs a CUDA device.
 - *tokenize*: words to windows on the CPU; *forward*: the windows' forward passes, waited for at the end
 - *end to end*: words in memory to tags in memory; best is the larger of the two before
 - *peak memory*: what torch allocated on the device at most, end to end, the weights included
-- *MFU*: FLOPs of the pieces without padding, over the forward time, over the peak: the given one (of a data sheet),
+- *MFU*: FLOPs of the tokens without padding, over the forward time, over the peak: the given one (of a data sheet),
   else the rate of a large product measured here
 """
 
@@ -53,13 +53,13 @@ def save_random(folder: Path, family: str, **changes: Any) -> Path:
 
 
 def synchronize() -> None:
-    """Wait for the device, if there is one: a test runs this file without."""
+    """Wait for the device, if there is one: a test runs this file without a device."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Until the device is done, too."""
+    """The duration of a call, until the device has finished."""
     synchronize()
     started = time.perf_counter()
     run()

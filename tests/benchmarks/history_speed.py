@@ -1,8 +1,8 @@
-"""How fast results are shown and read where there are many: 50 models, benchmarked on 400 nights.
+"""Measures commands that read many results: 50 models with 400 runs each.
 
 `python tests/benchmarks/history_speed.py [--models 50] [--nights 400] [--rows 150]` writes so many files of the table
 of scores, with so many rows each, to a temporary folder, compacts them, and prints a table: medians of three runs, each
-in a process of its own, from its start to its end.
+in a separate process, from its start to its end.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def write_night(results: str, n_models: int, n_rows: int, night: int) -> None:
 
 
 def seconds(*command: str) -> float:
-    """Of a process, from its start to its end."""
+    """The duration of a process."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

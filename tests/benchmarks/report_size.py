@@ -1,4 +1,4 @@
-"""How large a report gets, and how long it takes, where there is much: 50 models, 365 nights, 100,000 errors.
+"""Measures size and time of a large report: 50 models, 365 runs, 100,000 errors.
 
 `python tests/benchmarks/report_size.py [--models 50] [--nights 365] [--errors 100000] [--results FOLDER] [--compact]`
 writes such tables to a temporary folder (or takes those that lie in FOLDER), and prints the seconds and CPU seconds of
@@ -42,7 +42,7 @@ def write_speed(results: str, models: int, night: int) -> None:
 
 
 def write_errors(results: str, models: int, errors: int, night: int) -> None:
-    """The errors of the last night: sentences of 25 words that no two models share."""
+    """The errors of the last run: sentences of 25 words that no two models share."""
     from nerbench.artifacts.tables.tables import write_table
     from nerbench.tasks.scoring.stored_predictions import predictions_key
 
@@ -112,7 +112,7 @@ def build(results: str, target: Path) -> None:
 
 
 def look(target: Path) -> None:
-    """What a reader waits for."""
+    """The waiting times of a reader."""
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if not executable:
         print("no chromium: nothing is known of the browser")

@@ -1,4 +1,4 @@
-"""How fast stored predictions are scored, beside seqeval and beside reading the file at all.
+"""Measures scoring of stored predictions, against seqeval and against reading the file.
 
 `python tests/benchmarks/scoring_speed.py [--corpora 100]` writes synthetic predictions of so many corpora of the size
 of CoNLLpp's test split to a temporary folder and prints a table: medians of three runs, on one core, each line in a
@@ -23,7 +23,7 @@ import numpy.typing as npt
 N_WORDS, N_SENTENCES, N_DOCUMENTS, N_ENTITIES = 46_435, 3_453, 231, 5_702
 TYPES = ("LOC", "MISC", "ORG", "PER")
 WRONG = 0.06
-"""Share of words in or beside entities whose tag is drawn anew: about every tenth entity is not as in the gold."""
+"""Share of words in or next to entities with a new random tag: about a tenth of the entities differ from the gold."""
 RUNS = 3
 COLUMNS = ["document", "sentence", "word", "gold_tag", "pred_tag"]
 Codes = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ def predicted_codes(gold: Codes, rng: np.random.Generator) -> Codes:
 
 
 def write(results: str, n_corpora: int) -> str:
-    """Predictions of a corpus repeated, with other errors each time; returns the location of the file."""
+    """Write predictions of a repeated corpus, with other errors each time; return the location of the file."""
     import pyarrow as pa
 
     from nerbench.artifacts.tables.tables import write_table
@@ -116,7 +116,7 @@ JOBS = {"read": read_alone, "ours": score_everything, "seqeval": seqeval_strict}
 
 
 def measure(job: str, results: str, uri: str, runs: int) -> None:
-    """In a process of its own: print the median time and the peak memory as JSON."""
+    """Print the median time and the peak memory as JSON; runs in a separate process."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     run = JOBS[job](results, uri)
@@ -130,7 +130,7 @@ def measure(job: str, results: str, uri: str, runs: int) -> None:
 
 
 def child(*arguments: str) -> str:
-    """What this script, run again, prints."""
+    """The output of this script in a child process."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(
         [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True, env=environment

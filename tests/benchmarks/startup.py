@@ -1,10 +1,10 @@
-"""Where the seconds of a benchmark go that infers nothing: everything is cached, so that they are orchestration.
+"""Measures the parts of a benchmark without inference: all predictions are cached, so that only orchestration is left.
 
     python tests/benchmarks/startup.py -c CONFIG [--rounds 3] MODEL…
 
-runs `nerbench benchmark MODEL… --no-speed` so many times after one that fills the cache, each in a process of its own,
+runs `nerbench benchmark MODEL… --no-speed` so many times after one that fills the cache, each in a separate process,
 and prints the median seconds of its parts, the greatest first. A part's seconds are its own: those of parts within it
-are taken off. What is left is the interpreter's start, the end of Prefect's server, and what nobody asked about.
+are taken off. What is left is the interpreter's start, the end of Prefect's server, and all unnamed parts.
 """
 
 import argparse
@@ -34,14 +34,14 @@ PARTS = {
 
 
 class Clock:
-    """Seconds of nested parts, each without those within it."""
+    """Seconds of nested parts, each without its inner parts."""
 
     def __init__(self) -> None:
         self.own: dict[str, float] = defaultdict(float)
         self.inner = [0.0]
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its seconds counted in this thread."""
+        """A wrapper that counts the seconds of a function in this thread."""
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the process of a tagger costs by itself: `python tests/benchmarks/tagger_boundary.py [conll file]`.
+"""Measures the overhead of a tagger's process: `python tests/benchmarks/tagger_boundary.py [conll file]`.
 
 A tagger that does nothing tags every sentence, in one call and one by one.
 """
@@ -23,7 +23,7 @@ PASSES = 7
 
 
 def seconds(tagger: RunningTagger, sentences: Sequence[Sequence[str]]) -> float:
-    """Of one call."""
+    """The duration of one call."""
     started = time.perf_counter()
     for _ in tagger.predict(sentences):
         pass

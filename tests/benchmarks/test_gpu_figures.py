@@ -1,4 +1,4 @@
-"""`make gpu` works at the first try: what can be tried of it on a machine without a GPU."""
+"""The parts of `make gpu` that run on a machine without a GPU."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def test_without_a_gpu_it_ends_with_one_line(
     ]
 
 
-def test_make_calls_it() -> None:
+def test_make_has_a_target_for_it() -> None:
     done = subprocess.run(["make", "-n", "gpu"], cwd=gpu_figures.ROOT, capture_output=True, text=True, check=True)
     assert "tests/benchmarks/gpu_figures.py" in done.stdout
 

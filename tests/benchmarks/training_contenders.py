@@ -1,6 +1,6 @@
-"""Ways to train one model on one corpus, each in a process that `training_speed.py` starts and gives its turns.
+"""Ways to train one model on one corpus, each in a process that `training_speed.py` runs in turns.
 
-Such a process reads a number of steps from a line of its standard input, takes them, and answers with a line: pieces
+Such a process reads a number of steps from a line of its standard input, takes them, and answers with a line: tokens
 (without padding), seconds, seconds of CPU. It ends with its input.
 """
 
@@ -37,14 +37,14 @@ SIMPLE_BATCH, SIMPLE_RATE = 32, 3e-4
 
 
 class Turns:
-    """Counts the pieces of a training's steps, and lets it wait for its next turn."""
+    """Counts the tokens of a training's steps, and makes it wait for its next turn."""
 
     def __init__(self) -> None:
         self.left, self.pieces = 0, 0
         self.started = (0.0, 0.0)
 
     def step(self, inputs: dict[str, torch.Tensor]) -> None:
-        """Called before each step with its inputs: what was taken up to here is told where the turn is over."""
+        """Called before each step with its inputs. Reports the counts at the end of a turn."""
         while not self.left:
             self._answer()
             if not (line := sys.stdin.readline()):
@@ -77,7 +77,7 @@ def paced(kind: type[Trainer], turns: Turns) -> type[Trainer]:
 
 
 def guide_items(corpus: Corpus, tokenizer: Any, tags: list[str]) -> list[dict[str, list[int]]]:
-    """The guide's examples: every piece has a label, those after a word's first one that of its inside."""
+    """The guide's examples: every token has a label; tokens after the first one of a word have its inside label."""
     number = {tag: i for i, tag in enumerate(tags)}
     encodings = tokenizer([list(words) for words in corpus.words], is_split_into_words=True, truncation=True)
     items = []
@@ -157,13 +157,13 @@ def _paced_lesson(model: ModelConfig, setup: TrainingSetup, work: Path, kind: ty
 
 
 def simple_loop(model: ModelConfig, dataset: DatasetConfig, turns: Turns) -> None:
-    """What one writes by hand: length groups of 32, bf16 autocast, AdamW."""
+    """A simple handwritten loop: length groups of 32, bf16 autocast, AdamW."""
     setup = prepare(model, dataset)
     setup.restore_embeddings()
     device, network = training_device(model), setup.base.network.train()
     network.to(device)
     items = list(setup.train)
-    batches = [items[at : at + SIMPLE_BATCH] for at in range(0, len(items), SIMPLE_BATCH)]  # they come by length
+    batches = [items[at : at + SIMPLE_BATCH] for at in range(0, len(items), SIMPLE_BATCH)]  # they are sorted by length
     loader = DataLoader(batches, batch_size=None, shuffle=True, collate_fn=lambda batch: collate(batch, pad=setup.pad))
     optimizer = torch.optim.AdamW(network.parameters(), lr=SIMPLE_RATE, fused=True)
     total = round(model.epochs * len(batches))

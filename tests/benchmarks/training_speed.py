@@ -1,4 +1,4 @@
-"""How fast a model learns: nerbench, nnbench's recipe, that recipe on nerbench's engine, and a simple loop.
+"""Measures training speed: nerbench, nnbench's recipe, that recipe on nerbench's engine, and a simple loop.
 
     MINILM=FOLDER python tests/benchmarks/training_speed.py [-c deployments/conllpp-local.yaml] [--model minilm-l6]
         [--rounds 5] [--steps 60] [--only NAME,NAME] [--json]
@@ -7,8 +7,8 @@
     … --seeds 0,1,2,3,4    nerbench's training once a seed: strict F1 on the test split, and their mean
 
 Every contender is a process with its own training; they take turns of so many steps, several rounds, and the medians
-are printed in pieces a second, padding left out. Between the turns the matrix products' own rate is measured, forward
-and twice that backward: the share of it that a contender reaches counts its pieces' products and nothing else.
+are printed in tokens per second, without padding. Between the turns the matrix products' own rate is measured, forward
+and twice that backward: the share of it that a contender reaches counts only the products of its tokens.
 Where other programs use the machine, the columns of CPU seconds, with OMP_NUM_THREADS=1, are steadier.
 """
 
@@ -38,13 +38,13 @@ from nerbench.tasks.training.setup import TrainingSetup, make_trainer, prepare
 from nerbench.tasks.training.validation import Validation, entity_scores
 
 WARM_UP = 10
-"""Steps before the first turn that counts."""
+"""Steps before the first measured turn."""
 FULL_EVERY = 0.5
-"""Epochs between two looks at the F1 of a whole training."""
+"""Epochs between two validations of a complete training."""
 
 
 class Turn(NamedTuple):
-    """What a contender did in one turn."""
+    """The work of a contender in one turn."""
 
     pieces: int
     wall: float
@@ -52,7 +52,7 @@ class Turn(NamedTuple):
 
 
 class Contender:
-    """A training in a process of its own."""
+    """A training in a separate process."""
 
     def __init__(self, name: str, model: ModelConfig, dataset: DatasetConfig) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class Contender:
         self._answer()  # it is ready
 
     def turn(self, steps: int) -> Turn:
-        """Let it take so many steps."""
+        """Run a number of steps."""
         assert self.process.stdin
         print(steps, file=self.process.stdin, flush=True)
         return self._answer()
@@ -86,7 +86,7 @@ class Contender:
 def race(
     names: list[str], model: ModelConfig, dataset: DatasetConfig, rounds: int, steps: int
 ) -> tuple[list[Contender], dict[str, list[Seconds]]]:
-    """Contenders with their turns, and seconds a piece of the products alone, by precision."""
+    """Contenders with their turns, and seconds per token of the matrix products, by precision."""
     contenders = [Contender(name, model, dataset) for name in names]
     floors: dict[str, list[Seconds]] = {"fp32": [], "bf16": []}
     n_pieces = 100_000
@@ -108,7 +108,7 @@ def race(
 
 
 def compared(contenders: list[Contender], floors: dict[str, list[Seconds]]) -> list[dict[str, Any]]:
-    """A row a contender: medians over the rounds; ratios are medians of the ratios within each round."""
+    """One row per contender: medians over the rounds; ratios are medians of the ratios within each round."""
     rows = []
     for contender in contenders:
         row: dict[str, Any] = {"contender": contender.name}
@@ -125,7 +125,7 @@ def compared(contenders: list[Contender], floors: dict[str, list[Seconds]]) -> l
 
 
 def show(rows: list[dict[str, Any]], floors: dict[str, list[Seconds]]) -> None:
-    """The table for people."""
+    """Print the table."""
     print(f"{'':26}{'pieces/s':>10}{'×':>7}{'of fp32':>9}{'of bf16':>9}{'per CPU s':>12}{'×':>7}{'of bf16':>9}")
     for row in rows:
         print(
@@ -138,7 +138,7 @@ def show(rows: list[dict[str, Any]], floors: dict[str, list[Seconds]]) -> None:
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Judges a model now and then while it learns; the judging takes no time of the training's."""
+    """Validates a model during training; the time of validation is not counted."""
 
     def __init__(self, name: str, judges: dict[str, Validation], every: float) -> None:
         self.name, self.judges, self.every = name, judges, every
@@ -150,7 +150,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Every so many epochs, and at the end."""
+        """Validate after some epochs, and at the end."""
         if int(state.epoch / self.every + 1e-9) == self.seen and state.global_step < state.max_steps:
             return
         stopped = time.perf_counter()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page about two nights, of which the second is worse."""
+    """The page about two runs, the second of which is worse."""
     from nerbench.tasks.report.report import build
 
     folder = tmp_path_factory.mktemp("report")
@@ -26,14 +26,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium; ended with the module, since its event loop is in the way of others."""
+    """Chromium, closed at the end of the module, since its event loop disturbs other tests."""
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
 def opened(browser: "Browser", report: Path) -> Iterator[Opened]:
-    """The report in a wide window, light."""
+    """The report in a wide window with the light theme."""
     found = Opened(browser, report, WIDE, "light")
     yield found
     found.context.close()

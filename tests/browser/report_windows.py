@@ -24,7 +24,7 @@ STEADY = """(frames) => new Promise((done) => {
 
 
 class Opened:
-    """A report in a window, and what went wrong in it."""
+    """A report in a window, and its errors."""
 
     def __init__(self, browser: "Browser", path: Path, size: tuple[int, int], theme: str) -> None:
         self.problems: list[str] = []
@@ -40,7 +40,7 @@ class Opened:
         self.page.wait_for_selector("html[data-ready]")
 
     def walk(self) -> None:
-        """Scroll to every section, as a reader does, so that everything is drawn."""
+        """Scroll to every section, so that all charts are drawn."""
         for section in self.page.query_selector_all("section"):
             section.evaluate("(one) => one.scrollIntoView({ behavior: 'instant' })")
             self.settle(frames=3)
@@ -54,5 +54,5 @@ class Opened:
         self.page.evaluate(STEADY, frames)
 
     def evaluate(self, script: str) -> Any:
-        """What a script in the page gives."""
+        """The result of a script in the page."""
         return self.page.evaluate(script)

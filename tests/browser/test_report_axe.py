@@ -25,7 +25,7 @@ def axe() -> str:
 
 
 def violations(opened: Opened, rules: Sequence[str] = ()) -> list[str]:
-    """What axe finds, each with its impact, rule and the first elements; by all its rules, or these alone."""
+    """The findings of axe with impact, rule and first elements; with all rules, or only these."""
     options: dict[str, Any] = {"resultTypes": ["violations"]}
     if rules:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
@@ -49,7 +49,7 @@ def test_axe_finds_nothing(browser: Any, report: Path, axe: str, size: tuple[int
     opened.context.close()
 
 
-def test_axe_would_find_something(browser: Any, report: Path, axe: str) -> None:
+def test_axe_finds_a_planted_violation(browser: Any, report: Path, axe: str) -> None:
     opened = Opened(browser, report, WIDE, "light")
     opened.evaluate(
         "document.querySelector('#error-entry').parentElement.replaceWith(document.createElement('select'))"

@@ -1,4 +1,4 @@
-"""The report in a real browser: it opens from disk without a complaint, and what can be pressed does what it says."""
+"""The report in a real browser: it opens from disk without errors, and its controls work."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +19,13 @@ def texts(opened: Opened, selector: str) -> list[str]:
 
 
 def column(opened: Opened, number: int) -> list[str]:
-    """What is shown in a column of the leaderboard, from the top."""
+    """The visible cells in a column of the leaderboard, from the top."""
     return texts(opened, f"#board tbody tr:not([hidden]) > :nth-child({number})")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_it_opens_without_a_complaint(browser: Any, report: Path, size: tuple[int, int], theme: str) -> None:
+def test_the_report_opens_without_errors(browser: Any, report: Path, size: tuple[int, int], theme: str) -> None:
     opened = Opened(browser, report, size, theme)
     opened.walk()
     assert opened.problems == []
@@ -160,7 +160,7 @@ def test_a_chart_has_its_numbers_as_a_table(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("section", ["history", "errors", "provenance"])
-def test_a_jump_ends_where_it_should(opened: Opened, section: str) -> None:
+def test_a_link_scrolls_to_its_section(opened: Opened, section: str) -> None:
     page = opened.page
     page.locator(f"nav a[href='#{section}']").click()
     if section == "history":

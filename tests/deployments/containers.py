@@ -1,4 +1,4 @@
-"""What Dockerfile and compose file say, read as a container engine would."""
+"""Reads the Dockerfile and the compose file like a container engine."""
 
 import json
 import re
@@ -20,13 +20,13 @@ class Instruction(NamedTuple):
 
     @property
     def arguments(self) -> list[str]:
-        """Those of a CMD in its JSON form."""
+        """The arguments of a CMD in JSON form."""
         found: list[str] = json.loads(self.rest[self.rest.index("[") :])
         return found
 
 
 def stages() -> list[list[Instruction]]:
-    """The instructions from each FROM on; arguments before the first one are left out."""
+    """The instructions of each stage, without the arguments before the first one."""
     joined = re.sub(r"\\\n\s*", " ", re.sub(r"(?m)^#.*\n", "", DOCKERFILE.read_text()))
     found: list[list[Instruction]] = []
     for line in filter(None, map(str.strip, joined.splitlines())):
@@ -39,7 +39,7 @@ def stages() -> list[list[Instruction]]:
 
 
 def worker_command() -> list[str]:
-    """What a container runs that is told nothing."""
+    """The default command of a container."""
     return next(one.arguments for one in stages()[-1] if one.name == "CMD")
 
 
@@ -50,7 +50,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def server_settings() -> dict[str, str]:
-    """The Prefect settings of the composed server, but for those that lead to its database and name its secrets."""
+    """The Prefect settings of the composed server, except those of its database and its secrets."""
     environment: dict[str, str] = services()["server"]["environment"]
     return {name: value for name, value in environment.items() if "DATABASE" not in name and "$" not in value}
 

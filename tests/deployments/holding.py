@@ -1,4 +1,4 @@
-"""Hold a slot of the limit `gpu`, as a step on a GPU does, until killed; the machine needs none."""
+"""Holds a slot of the limit `gpu`, like a step on a GPU, until it is killed. The machine needs no GPU."""
 
 import signal
 from unittest.mock import patch
@@ -11,7 +11,7 @@ from nerbench.tasks.as_task import gpu_slots
 
 @flow
 def hold() -> None:
-    """Say so when it is held."""
+    """Print a line once the slot is held."""
     with patch("nerbench.tasks.as_task.resolve_device", lambda *_: torch.device("cuda")), gpu_slots("auto"):
         print("held", flush=True)
         signal.pause()

@@ -1,4 +1,4 @@
-"""The audit of dependencies: what it says, and when it fails."""
+"""The audit of dependencies: its output, and when it fails."""
 
 import json
 import os
@@ -23,7 +23,7 @@ else:
 
 
 def audit(folder: Path, packages: list[dict[str, Any]] | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a copy of the audit beside a pip-audit that gives this answer, or none."""
+    """Run a copy of the audit with a fake pip-audit that gives this answer, or none."""
     program = folder / ".venv-audit" / "bin" / "pip-audit"
     program.parent.mkdir(parents=True)
     program.write_text(PIP_AUDIT.format(python=sys.executable))
@@ -46,7 +46,7 @@ def audit(folder: Path, packages: list[dict[str, Any]] | None, *arguments: str) 
         (None, 0, 1, False),
     ],
 )
-def test_an_audit_without_an_answer_is_said_and_fails_if_it_is_strict(
+def test_an_audit_without_an_answer_is_reported_and_fails_if_strict(
     tmp_path: Path, packages: list[dict[str, Any]] | None, status: int, strict: int, done: bool
 ) -> None:
     loose, closed = audit(tmp_path / "a", packages), audit(tmp_path / "b", packages, "--strict")

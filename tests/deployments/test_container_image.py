@@ -17,7 +17,7 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def engine() -> str:
-    """The first engine that answers, with the image built."""
+    """The first available engine, with the built image."""
     found = next((name for name in ("docker", "podman") if shutil.which(name) and not run(name, "info").returncode), "")
     if not found:
         pytest.skip("neither docker nor podman answers on this machine")
@@ -28,7 +28,7 @@ def engine() -> str:
 
 
 def contained(engine: str, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command as the composed worker would, without a network; what it writes is gone afterwards."""
+    """Run a command like the composed worker, without a network; its files are deleted afterwards."""
     worker = services()["worker"]
     rights = [f"--cap-drop={name}" for name in worker["cap_drop"]]
     rights += [f"--security-opt={option}" for option in worker["security_opt"]]

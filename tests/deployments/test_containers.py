@@ -19,7 +19,7 @@ def of(name: str) -> list[Instruction]:
     return [one for stage in stages() for one in stage if one.name == name]
 
 
-def test_it_runs_as_nobody_in_particular() -> None:
+def test_it_runs_as_an_unprivileged_user() -> None:
     (user,) = (one.rest for one in stages()[-1] if one.name == "USER")
     assert re.fullmatch(r"\d+:\d+", user), "a number, so that Kubernetes can tell that it is not root"
     assert not user.startswith("0:")
@@ -33,7 +33,7 @@ def test_every_image_is_pinned() -> None:
         assert source in own or source == "torch-${DEVICE}" or re.search(r":\d+\.\d+", source), source
 
 
-def test_every_package_is_held_to_its_hash_but_the_cpu_build_of_torch() -> None:
+def test_every_package_has_a_hash_except_the_cpu_build_of_torch() -> None:
     installations = [one.rest for one in of("RUN") if "pip install" in one.rest]
     assert all("--no-deps" in command for command in installations)
     hashed = [command for command in installations if "--require-hashes -r" in command]
@@ -49,7 +49,7 @@ LOCKED = re.compile(r"(?:[a-z0-9._-]+==[^ ]+(?: ; [^\\\n]+)? \\\n(?:    --hash=s
 
 
 def locked(*names: str) -> dict[str, str]:
-    """Version by package."""
+    """The version of each package."""
     return dict(re.findall(r"(?m)^([a-z0-9._-]+)==(\S+)", "".join(LOCKS[name] for name in names)))
 
 
@@ -58,11 +58,11 @@ def canonical(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_holds_versions_and_hashes_and_no_address_of_an_index(name: str) -> None:
+def test_a_lock_contains_versions_and_hashes_but_no_index(name: str) -> None:
     assert LOCKED.fullmatch(LOCKS[name])
 
 
-def test_no_file_of_the_tree_names_an_index_but_that_of_torch() -> None:
+def test_files_name_no_index_except_that_of_torch() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     places = [
         name for name in tracked if re.search(r"\.lock$|\.txt$|\.toml$|\.cfg$|\.ini$|Dockerfile|Makefile|^\.ci/", name)
@@ -75,7 +75,7 @@ def test_no_file_of_the_tree_names_an_index_but_that_of_torch() -> None:
     assert {hit[1] for hit in found} == {"https://download.pytorch.org/whl/cpu"}
 
 
-def test_the_locks_say_the_versions_of_the_constraints() -> None:
+def test_locks_and_constraints_have_the_same_versions() -> None:
     constraints = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text())
     pinned = {canonical(name): version for name, version in constraints}
     versions = locked(*LOCKS)
@@ -83,8 +83,8 @@ def test_the_locks_say_the_versions_of_the_constraints() -> None:
     assert {name: version for name, version in versions.items() if pinned.get(name, version) != version} == {}
 
 
-def test_what_is_installed_without_dependencies_is_complete() -> None:
-    """Every requirement of ours, and theirs, as the packages installed here declare them."""
+def test_packages_installed_without_dependencies_are_complete() -> None:
+    """All direct and transitive requirements, as the installed packages declare them."""
     wanted, seen = ["nerbench"], set[str]()
     while wanted:
         name = wanted.pop()
@@ -106,17 +106,17 @@ def test_both_devices_have_a_stage() -> None:
 
 
 def copied() -> list[str]:
-    """Paths of the context that the image holds."""
+    """Paths of the build context that the image contains."""
     return [path for one in of("COPY") if "--from" not in one.rest for path in one.rest.split()[:-1]]
 
 
-def test_the_image_holds_all_packages_and_what_they_read() -> None:
+def test_the_image_contains_all_packages_and_their_files() -> None:
     assert [path for path in copied() if not exists(path)] == []
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"].values()
     assert set(folders) <= set(copied())
 
 
-def test_nothing_that_is_copied_is_ignored_and_nothing_else_is_sent() -> None:
+def test_the_build_context_contains_only_copied_files() -> None:
     rules = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines()
     rules = [rule for rule in rules if rule and not rule.startswith("#")]
     assert rules[0] == "*"
@@ -131,7 +131,7 @@ def environment() -> list[tuple[str, str, str]]:
     return [(service, name, value) for service, one in services().items() for name, value in one["environment"].items()]
 
 
-def test_secrets_come_from_outside_and_must_be_there() -> None:
+def test_secrets_are_required_from_outside() -> None:
     secrets = [(name, value) for _, name, value in environment() if SECRET.search(name)]
     assert len(secrets) >= 4
     for name, value in secrets:
@@ -142,7 +142,7 @@ def test_secrets_come_from_outside_and_must_be_there() -> None:
     assert {"deployments/.env", "deployments/worker.env"} <= set(ignored)
 
 
-def test_the_server_lets_in_only_who_knows_the_auth_string_and_guards_its_forms() -> None:
+def test_the_server_requires_the_auth_string_and_csrf_tokens() -> None:
     settings = services()["server"]["environment"]
     assert settings["PREFECT_SERVER_API_AUTH_STRING"] == services()["worker"]["environment"]["PREFECT_API_AUTH_STRING"]
     assert settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
@@ -164,7 +164,7 @@ def test_prefect_knows_every_setting() -> None:
 
 
 @pytest.mark.parametrize("service", ["database", "server", "worker", "worker-cuda"])
-def test_a_service_has_few_rights_and_waits_for_what_it_needs(service: str) -> None:
+def test_a_service_has_few_rights_and_waits_for_its_dependencies(service: str) -> None:
     one: dict[str, Any] = services()[service]
     assert one["cap_drop"] == ["ALL"]
     assert one["security_opt"] == ["no-new-privileges:true"]
@@ -176,7 +176,7 @@ def test_a_service_has_few_rights_and_waits_for_what_it_needs(service: str) -> N
         assert "healthcheck" in services()[needed]
 
 
-def test_the_worker_works_for_the_pool_of_the_deployments_and_tells_its_health() -> None:
+def test_the_worker_serves_the_pool_of_the_deployments_and_reports_its_health() -> None:
     import yaml
 
     pool = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["definitions"]["pool"]["name"]

@@ -1,4 +1,4 @@
-"""Deployments as a team uses them: server, work pool, worker, `prefect deploy`, and runs by every way they start."""
+"""Deployments as a team uses them: server, work pool, worker, `prefect deploy`, and every way to start a run."""
 
 import json
 import re
@@ -30,7 +30,7 @@ DEPLOYMENTS = {
 
 @contextmanager
 def running_site(folder: Path, server: Mapping[str, str]) -> Iterator[Site]:
-    """Everything started and deployed; `server` adds to its environment."""
+    """A site with all deployments; `server` adds to its environment."""
     site = Site(folder, server=server)
     try:
         site.start_server()
@@ -52,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def posted(site: Site) -> Iterator[list[dict[str, str]]]:
-    """What was posted to a webhook that is called on failures, and on a night that is overdue for ten seconds."""
+    """The posts to a webhook for failures and for a scheduled run that is overdue by ten seconds."""
     received: list[dict[str, str]] = []
 
     class Webhook(BaseHTTPRequestHandler):
@@ -75,14 +75,14 @@ def posted(site: Site) -> Iterator[list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def refused(site: Site, posted: list[dict[str, str]]) -> "subprocess.Popen[str]":
-    """A benchmark on demand whose gate says no; it runs while other tests wait for theirs."""
+    """A benchmark on demand with a failing gate; it runs while other tests wait."""
     arguments = ("deployment", "run", "benchmark/on-demand", "--param", "config=gate.yaml", "--watch")
     return site.begin("-m", "prefect", *arguments)
 
 
 @pytest.fixture(scope="module")
 def pushed(site: Site) -> "subprocess.Popen[str]":
-    """The publication of a model, at the same time."""
+    """The concurrent publication of a model."""
     return begin_push(site)
 
 
@@ -92,7 +92,7 @@ def begin_push(site: Site) -> "subprocess.Popen[str]":
 
 
 def run_again(site: Site, name: str, when: str) -> None:
-    """What `prefect deployment run --start-at` does, without another process."""
+    """Schedule a run like `prefect deployment run --start-at`, without another process."""
     from prefect.states import Scheduled
 
     with site.client() as client:
@@ -116,7 +116,7 @@ def runs(site: Site, prefix: str) -> list[dict[str, Any]]:
 
 
 def written(site: Site, date: str) -> dict[Path, int]:
-    """Every file of the result tables of a day, and when it was written."""
+    """The files of the result tables of a day with their modification times."""
     return {path: path.stat().st_mtime_ns for path in Path(results(site)).glob(f"*/schema=*/date={date}/*.parquet")}
 
 
@@ -127,7 +127,7 @@ def strict_f1(site: Site, run_id: str) -> dict[str, float]:
 
 
 @pytest.mark.usefixtures("refused", "pushed")  # which take a while
-def test_nothing_that_is_deployed_names_a_folder_of_this_machine(site: Site) -> None:
+def test_deployments_name_no_folder_of_this_machine(site: Site) -> None:
     with site.client() as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
         deployed = {f"{flows[one.flow_id]}/{one.name}": one for one in client.read_deployments()}
@@ -193,7 +193,7 @@ def test_publishing_a_model_benchmarks_it(site: Site, pushed: "subprocess.Popen[
     assert set(strict_f1(site, row["run_id"])) == {"new"}
 
 
-def test_what_is_no_parameter_is_refused(site: Site) -> None:
+def test_unknown_parameters_are_refused(site: Site) -> None:
     said = site.prefect("deployment", "run", "benchmark/nightly", "--param", 'config={"stores": "x"}', status=1)
     assert "'stores' was unexpected" in said
 
@@ -204,7 +204,7 @@ def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
     site.ended(refused, status=1)
     assert [row["outcome"] for row in runs(site, "benchmark-on-demand@")] == ["failed"]
     told = until(lambda: {post["text"] for post in posted if ": Failed: " in post["text"]}, "an alert")
-    (text,) = told  # the server may post it again where its database was too busy to note that it did
+    (text,) = told  # the server may post it twice if its database was too busy to record the first post
     assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", text, re.IGNORECASE)
 
 

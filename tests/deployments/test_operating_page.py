@@ -1,4 +1,4 @@
-"""What `docs/how-to/operate.md` names exists: deployments, settings, files, commands and make targets."""
+"""Deployments, settings, files, commands and make targets in `docs/how-to/operate.md` exist."""
 
 import re
 from pathlib import Path

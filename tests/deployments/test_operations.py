@@ -1,4 +1,4 @@
-"""What goes wrong in operation, on a real server with a real worker: killed, cancelled, locked out; with figures."""
+"""Failures in operation on a real server with a real worker: killed, cancelled, locked out; with figures."""
 
 import json
 import time
@@ -36,12 +36,12 @@ SECRETS = {
 TRAINER = "nerbench.tasks.training.finetune"
 GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 10.0, 60.0, 90.0
 HEARTBEAT_S = 30
-"""The shortest that Prefect takes."""
+"""The shortest lease that Prefect accepts."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The server and the worker of `deployments/compose.yaml`, without containers; its model trains for a while."""
+    """The server and the worker of `deployments/compose.yaml` without containers, and a model with a long training."""
     site = Site(tmp_path_factory.mktemp("operations"), server=server_settings(), auth=AUTH)
     site.env["PREFECT_WORKER_WEBSERVER_PORT"] = str(free_port())
     site.env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = str(HEARTBEAT_S)
@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 class Holder:
-    """A process that held the only slot of the limit `gpu` and was killed, and when it was free again."""
+    """A killed process that held the only slot of the limit `gpu`, and the time at which the slot was free again."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -89,20 +89,20 @@ class Holder:
         free = False
         while not free:
             time.sleep(1)
-            with suppress(httpx.HTTPError):  # the server is restarted meanwhile
+            with suppress(httpx.HTTPError):  # the server is restarted concurrently
                 free = not self.active()
         self.free_after_s = time.monotonic() - self.killed
 
 
 @pytest.fixture(scope="module", autouse=True)
 def holder(site: Site) -> Holder:
-    """Its lease runs out while other tests go on."""
+    """A holder whose lease expires while other tests run."""
     return Holder(site)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def lost(site: Site, holder: Holder) -> UUID:
-    """A run that worked when the power went: its worker, its flow and its training are gone without a word."""
+    """A run after a power failure: its worker, its flow and its training were killed."""
     from nerbench.flows.alerts import create_alerts
 
     with site.client():
@@ -123,13 +123,13 @@ def lost(site: Site, holder: Holder) -> UUID:
 
 
 class Training(NamedTuple):
-    """A run that trains."""
+    """A run during training."""
 
     run: UUID
     trainer: psutil.Process
-    """The child that trains; its parent is the flow."""
+    """The process that trains; its parent is the flow."""
     step: int
-    """Of its newest checkpoint."""
+    """The step of its newest checkpoint."""
 
 
 def newest_step(site: Site) -> int:
@@ -143,7 +143,7 @@ def trainers(site: Site) -> list[psutil.Process]:
 
 
 def begin(site: Site, deployment: str) -> UUID:
-    """Start a run as `prefect deployment run` does."""
+    """Start a run like `prefect deployment run`."""
     with site.client() as client:
         run: UUID = client.create_flow_run_from_deployment(client.read_deployment_by_name(deployment).id).id
     return run
@@ -155,7 +155,7 @@ def state_of(site: Site, run: UUID) -> Any:
 
 
 def begin_training(site: Site) -> Training:
-    """Start one, and wait until it has gone further than those before it."""
+    """Start a training, and wait until it is further than the earlier ones."""
     before, run = newest_step(site), begin(site, "train/on-demand")
     until(lambda: newest_step(site) > before and trainers(site), "a checkpoint", lambda: site.log("worker")[-4000:])
     (trainer,) = trainers(site)
@@ -163,7 +163,7 @@ def begin_training(site: Site) -> Training:
 
 
 def ended(site: Site, training: Training, since: float) -> tuple[float, float, Any]:
-    """Seconds until no process of the run was left, seconds until its state was final, and that state."""
+    """Seconds until all processes of the run ended, seconds until its state was final, and that state."""
     worker = psutil.Process(site.running["worker"].pid)
     until(lambda: not worker.children(recursive=True), "the end of all processes")
     gone = time.monotonic() - since
@@ -172,7 +172,7 @@ def ended(site: Site, training: Training, since: float) -> tuple[float, float, A
 
 
 def asked(site: Site, auth: str | None, *, data: bytes | None = None) -> int:
-    """The HTTP status of a request with this auth string; with `data`, of one that changes something."""
+    """The HTTP status of a request with this auth string; with `data`, of a request that changes data."""
     headers = {"Content-Type": "application/json"}
     if auth:
         headers["Authorization"] = f"Basic {b64encode(auth.encode()).decode()}"
@@ -184,7 +184,7 @@ def asked(site: Site, auth: str | None, *, data: bytes | None = None) -> int:
         return error.code
 
 
-def test_nobody_is_let_in_without_the_auth_string(site: Site) -> None:
+def test_access_requires_the_auth_string(site: Site) -> None:
     assert [asked(site, auth) for auth in (None, "admin:wrong", AUTH)] == [401, 401, 200]
 
 
@@ -192,7 +192,7 @@ def test_another_sites_form_changes_nothing(site: Site) -> None:
     assert asked(site, AUTH, data=b'{"name": "planted", "type": "process"}') == 403
 
 
-def test_the_worker_tells_its_health(site: Site) -> None:
+def test_the_worker_reports_its_health(site: Site) -> None:
     def healthy() -> bool:
         with (
             suppress(URLError),
@@ -228,12 +228,12 @@ def test_a_cancelled_run_ends_with_all_its_processes(site: Site, by: str) -> Non
 
 
 def post(site: Site, path: str, body: dict[str, Any]) -> Any:
-    """As the browser does it."""
+    """Post a form like a browser."""
     with site.client() as client:
         return client._client.post(f"/{path}", json=body).raise_for_status().json()
 
 
-def test_the_next_run_goes_on_from_the_checkpoint(site: Site) -> None:
+def test_the_next_run_resumes_from_the_checkpoint(site: Site) -> None:
     before, run = newest_step(site), begin(site, "train/on-demand")
     until(lambda: state_of(site, run).is_final(), "the end of the training", lambda: site.log("worker")[-4000:])
     assert state_of(site, run).is_completed()
@@ -264,7 +264,7 @@ def test_a_run_outlives_a_restart_of_the_server_and_nothing_is_repeated(site: Si
     assert (newest["evaluated"], newest["cached"]) == (0, 1)
 
 
-def test_no_secret_is_told(site: Site) -> None:
+def test_no_secret_is_shown(site: Site) -> None:
     with site.client() as client:
         deployed, pools = client.read_deployments(), [client.read_work_pool("local")]
         kept = [deployed, pools, client.read_flow_runs(), client.read_logs(), client.read_artifacts()]
@@ -276,7 +276,7 @@ def test_no_secret_is_told(site: Site) -> None:
         assert [place for place, said in places.items() if secret.encode() in said] == [], name
 
 
-def test_a_run_whose_machine_is_gone_has_crashed(site: Site, lost: UUID) -> None:
+def test_a_run_on_a_lost_machine_has_crashed(site: Site, lost: UUID) -> None:
     until(lambda: state_of(site, lost).is_final(), "a verdict")
     assert state_of(site, lost).is_crashed()
     assert "no sign of life" in state_of(site, lost).message

@@ -1,4 +1,4 @@
-"""The policy in `deployments/s3-policy.json` allows what is asked of a bucket, and nothing else."""
+"""The policy in `deployments/s3-policy.json` allows exactly the requests that nerbench makes."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ NEEDED = {
     "CompleteMultipartUpload": {WRITE},
     "DeleteObject": {DELETE},
 }
-"""What an operation needs, by AWS's service authorization reference; an absent object is 403 to who may not list."""
+"""The permissions of each operation (AWS service authorization reference). Without ListBucket, a missing key is 403."""
 
 
 class Asked(NamedTuple):
@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     parameters: dict[str, Any]
 
     def needs(self) -> set[tuple[str, str]]:
-        """Actions, and the resources they are about."""
+        """Actions and their resources."""
         bucket = f"arn:aws:s3:::{self.parameters['Bucket']}"
         key = self.parameters.get("Key")
         return {(action, bucket if action == LIST else f"{bucket}/{key}") for action in NEEDED[self.operation]}
@@ -66,7 +66,7 @@ def allowing(one: Asked, action: str, resource: str) -> list[dict[str, Any]]:
 
 
 def fits(one: Asked, condition: dict[str, Any]) -> bool:
-    """Of conditions, only the one that is used."""
+    """Whether a statement matches. Supports only the condition that the policy uses."""
     patterns = condition.get("StringLikeIfExists", {}).get("s3:prefix")
     prefix = one.parameters.get("Prefix")
     return patterns is None or prefix is None or any(fnmatchcase(prefix, pattern) for pattern in patterns)
@@ -74,7 +74,7 @@ def fits(one: Asked, condition: dict[str, Any]) -> bool:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Asked]]:
-    """Every request to S3, and a bucket to make them to."""
+    """A bucket, and all requests to it."""
     from aiobotocore.client import AioBaseClient
 
     seen: list[Asked] = []
@@ -90,7 +90,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Asked]]:
 
 
 def use_everything(url: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is done with a store and with results, files in parts and renewals included."""
+    """Use all operations of stores and results, including multipart uploads and renewals."""
     store = Store(f"{url}/store")
     published = store.publish(model, "tiny", Provenance(seed=1))
     monkeypatch.setattr("nerbench.artifacts.storage.filesystem.FRESH", timedelta(days=-1))
@@ -127,7 +127,7 @@ def everything(
     return asked
 
 
-def test_the_policy_allows_what_is_asked_and_nothing_else(everything: list[Asked]) -> None:
+def test_the_policy_allows_only_the_requests_of_nerbench(everything: list[Asked]) -> None:
     assert {one.operation for one in everything} == set(NEEDED)
     used = set()
     for one in everything:

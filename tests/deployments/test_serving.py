@@ -1,4 +1,4 @@
-"""`nerbench serve` as a new user types it: what it shows, what it serves, and what it leaves behind."""
+"""`nerbench serve` for a new user: its output, its deployments, and its shutdown."""
 
 import re
 import signal
@@ -29,7 +29,7 @@ def served(folder: Path) -> Iterator[Serving]:
 
 
 def runs_of(home: Path) -> list[tuple[str, str]]:
-    """State and its message of every run that was started, from the server's database."""
+    """State and message of every run, from the server's database."""
 
     query = "select s.type, s.message from flow_run r join flow_run_state s on r.state_id = s.id"
     with sqlite3.connect(home / "prefect.db") as database:
@@ -37,7 +37,7 @@ def runs_of(home: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_it_shows_what_to_type_and_schedules_nights_until_sigterm(served: Serving) -> None:
+def test_it_shows_commands_and_schedules_runs_until_sigterm(served: Serving) -> None:
     served.await_welcome()
     assert f"\n  . {served.file}\n" in served.text()
     assert served.auth not in served.text(), "a log is read by others"
@@ -74,7 +74,7 @@ def test_the_run_of_a_killed_process_is_crashed_by_the_next(folder: Path, served
 
 
 @pytest.mark.slow
-def test_nothing_of_somebody_else_on_a_team_s_server_is_touched(folder: Path) -> None:
+def test_objects_of_others_on_a_shared_server_are_not_touched(folder: Path) -> None:
     from prefect.states import Running
 
     site = Site(folder, server={})

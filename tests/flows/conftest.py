@@ -1,4 +1,4 @@
-"""One Prefect server for all flow tests, and one small pipeline run that they look at."""
+"""One Prefect server for all flow tests, and one small pipeline run that they examine."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ quiet()
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real Prefect server in a home of its own, and a model cache of its own."""
+    """A real Prefect server with a separate home and model cache."""
     patch = pytest.MonkeyPatch()
     patch.setenv("NERBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
     from prefect.settings import (
@@ -40,7 +40,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def config(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """Two tiny models, a corpus of our own, local store and results."""
+    """Two tiny models, a small corpus, local store and results."""
     folder = tmp_path_factory.mktemp("job")
     files = {"train": 30, "validation": 1, "test": 3}
     model = {"epochs": 12, "learning_rate": 5e-3, "batch_tokens": 256, "vocabulary": 300}
@@ -67,5 +67,5 @@ def finished(config: Config) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def untouched(config: Config, finished: dict[str, Any]) -> str:
-    """Results of that one run alone: other tests add theirs to the results of `config`."""
+    """A copy of the results of that run: other tests add theirs to the results of `config`."""
     return f"{config.results}-untouched"

@@ -1,4 +1,4 @@
-"""Benchmark functions of a user's own, which the flow tests configure."""
+"""Custom benchmark functions, which the flow tests configure."""
 
 import nerbench
 

@@ -1,4 +1,4 @@
-"""Metrics and slices of a user's own, which the flow tests configure; `calls.txt` beside this file counts calls."""
+"""Custom metrics and slices, which the flow tests configure; `calls.txt` in the same folder counts calls."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def words(predictions):
 
 @metric("found", labels=["LOC", "PER"], tags=["mine"])
 def found(predictions, *, label):
-    """How many entities of a type are predicted."""
+    """The number of predicted entities of a type."""
     return sum(one.type == label for one in predictions.predicted)
 
 

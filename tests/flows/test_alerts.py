@@ -1,4 +1,4 @@
-"""Alerts follow the deployments that they are about."""
+"""Alerts are removed with their deployments."""
 
 from datetime import timedelta
 

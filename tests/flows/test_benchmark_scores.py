@@ -1,4 +1,4 @@
-"""What a benchmark's rows hold beside the leaderboard: slices, intervals, metrics and functions of the user's own."""
+"""Rows of a benchmark besides the leaderboard: slices, intervals, custom metrics and benchmark functions."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def benchmark(config: Config, **options: Any) -> dict[str, Any]:
 
 
 def changed(config: Config, results: Path, test: str, **sections: Any) -> Config:
-    """The flow tests' configuration with results, test split and sections of its own."""
+    """The flow tests' configuration with other results, test split and sections."""
     data = config.model_dump() | {"results": str(results)} | sections
     data["datasets"] = [data["datasets"][0] | {"files": data["datasets"][0]["files"] | {"test": test}}]
     return Config.model_validate(data)
@@ -45,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own(config: Config, finished: dict[str, Any], file: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """A corpus of many documents, a third of them annotated otherwise than the model learned."""
+    """A corpus of many documents, a third of which have other tags than the training data."""
     folder = tmp_path_factory.mktemp("scores")
     path = Path(write_corpus(folder / "test.txt", DOCUMENTS))
     parts = path.read_text().split("-DOCSTART- O\n")
@@ -99,7 +99,7 @@ def test_too_few_entities_have_none(finished: dict[str, Any]) -> None:
     assert "fewer than 30" in row["reason"]
 
 
-def test_metrics_of_ones_own_stand_beside_the_built_in_ones(summary: dict[str, Any], file: Path) -> None:
+def test_custom_metrics_are_rows_beside_the_built_in_ones(summary: dict[str, Any], file: Path) -> None:
     rows = summary["metrics"]
     (words,) = named(rows, metric="words")
     assert words["value"] == DOCUMENTS * sum(line.count(" ") // 2 + 1 for line in SENTENCES)
@@ -128,7 +128,7 @@ def test_a_metric_of_the_model_is_never_cached(own: Config, summary: dict[str, A
     ]
 
 
-def test_functions_of_ones_own_are_called_over_what_they_take(own: Config, summary: dict[str, Any]) -> None:
+def test_benchmark_functions_are_called_for_each_of_their_arguments(own: Config, summary: dict[str, Any]) -> None:
     written = read_results(own.results, "custom", filters=[("run_id", "=", summary["run_id"])]).to_pylist()
     rows = {(row["name"], row["parameters"]): row for row in written}
     assert len(summary["custom"]) == len(written) == len(rows) == 8
@@ -146,7 +146,7 @@ def test_functions_of_ones_own_are_called_over_what_they_take(own: Config, summa
     assert rows["broken", "{}"]["reason"].startswith("ZeroDivisionError: division by zero (own_functions.py:")
 
 
-def test_without_the_training_corpus_seen_and_unseen_say_why(own: Config, summary: dict[str, Any]) -> None:
+def test_without_the_training_corpus_seen_and_unseen_have_a_reason(own: Config, summary: dict[str, Any]) -> None:
     data = own.model_dump()
     data["datasets"][0]["files"] = {"test": data["datasets"][0]["files"]["test"]}
     rows = benchmark(Config.model_validate(data | {"metrics": []}), models=["tiny"])["metrics"]
@@ -168,7 +168,7 @@ def test_a_slice_that_fails_fails_the_run_and_names_its_line(
 
 @pytest.fixture
 def job(own: Config, tmp_path: Path) -> str:
-    """The configuration without metrics of one's own, as a file."""
+    """The configuration without custom metrics, as a file."""
     path = tmp_path / "job.yaml"
     path.write_text(yaml.safe_dump(own.model_dump(mode="json") | {"metrics": []}))
     return str(path)

@@ -1,4 +1,4 @@
-"""The results folder is the only memory of evaluations: what Prefect keeps on a worker decides nothing."""
+"""Only the results folder caches evaluations: results that Prefect keeps on a worker have no effect."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Run = Callable[..., "Outcome"]
 
 
 class Outcome:
-    """What a benchmark did: the names of its evaluations' states, and the digests that it scored."""
+    """The outcome of a benchmark: the state names of its evaluations, and the digests that it scored."""
 
     def __init__(self, summary: dict[str, Any], states: list[str]) -> None:
         self.states = states
@@ -25,7 +25,7 @@ class Outcome:
 
 @contextmanager
 def machine(folder: Path) -> Iterator[None]:
-    """A worker whose Prefect keeps results in a folder of its own, and keeps whatever it may keep."""
+    """A worker whose Prefect stores results in a separate folder, and all that it can."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_settings
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: folder, PREFECT_RESULTS_PERSIST_BY_DEFAULT: True}):
@@ -34,7 +34,7 @@ def machine(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Benchmarks one model on a machine of that name; all machines share a results folder."""
+    """Benchmark one model on a machine with a name; all machines share a results folder."""
     from nerbench.flows import benchmark_steps
     from nerbench.flows.benchmark import benchmark
 
@@ -61,7 +61,7 @@ def run(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def changed_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets the model predict something else from now on, as after an upgrade that the key does not know of."""
+    """Change the predictions of the model from now on, like an upgrade that is not in the key."""
     from nerbench.tasks.inference import prediction
 
     honest = prediction.predict_block
@@ -82,7 +82,7 @@ def test_the_second_run_of_any_worker_is_cached(run: Run) -> None:
     assert first.scored == second.scored == other.scored
 
 
-def test_what_one_worker_refreshed_all_others_score(run: Run, changed_model: Callable[[], None]) -> None:
+def test_predictions_refreshed_by_one_worker_are_scored_by_all(run: Run, changed_model: Callable[[], None]) -> None:
     before = run("a")
     changed_model()
     refreshed = run("b", refresh=True)
@@ -104,7 +104,7 @@ def test_shards_and_the_whole_share_one_memory(run: Run, changed_model: Callable
 
 
 @pytest.mark.slow
-def test_shards_that_are_kept_are_shown_as_cached(run: Run, tmp_path: Path) -> None:
+def test_stored_shards_are_shown_as_cached(run: Run, tmp_path: Path) -> None:
     cut = run("a", shards=4)
     for record in (tmp_path / "results").glob(".cache/evaluations/*/record.json"):
         record.unlink()
@@ -120,7 +120,7 @@ def test_prefect_keeps_nothing(run: Run, tmp_path: Path) -> None:
     assert len(kept) <= 1  # the flow's own summary, which nothing reads
 
 
-def test_a_results_folder_that_does_not_answer_is_no_miss(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_results_folder_is_not_a_miss(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("a")
 
     def fail(*_: Any) -> None:

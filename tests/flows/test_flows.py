@@ -1,4 +1,4 @@
-"""Train → save → benchmark through a real Prefect server, and what a second benchmark does with it."""
+"""Train → save → benchmark through a real Prefect server, and a second benchmark."""
 
 import json
 import logging
@@ -108,7 +108,7 @@ def test_the_canary_infers_a_share_again(config: Config, finished: dict[str, Any
 
 
 @pytest.mark.slow
-def test_the_canary_fails_the_run_where_the_model_says_something_else(
+def test_the_canary_fails_the_run_if_predictions_changed(
     config: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nerbench.tasks.inference import prediction
@@ -200,7 +200,7 @@ def test_a_tokenizer_that_panics_does_not_hide_the_other_models(
     assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}
 
 
-def test_a_missing_model_fails_and_names_the_models_there_are(config: Config, finished: dict[str, Any]) -> None:
+def test_a_missing_model_fails_and_existing_models_are_listed(config: Config, finished: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"'nobody'.*it holds tinier, tiny"):
         benchmark(config, models=["nobody"])
 

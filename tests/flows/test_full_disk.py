@@ -1,4 +1,4 @@
-"""A full disk: one line that names the place and the remedy, nothing torn, and a rerun that goes on."""
+"""A full disk: one line that names place and remedy, no partial files, and a rerun that continues."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ SAID = "cannot be written: No space left on device; make room on that disk or ch
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """New files whose paths hold one of these are written to a device that is full."""
+    """Write new files with one of these in their paths to a full device."""
     places: set[str] = set()
     opened = os.open
 
@@ -44,7 +44,7 @@ def torn(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("place", ["/blobs/", "/manifests/", "/aliases/"])
-def test_a_publication_is_completed_when_there_is_room(
+def test_a_publication_is_completed_once_there_is_space(
     full: set[str], place: str, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     store = Store(str(tmp_path / "store"))
@@ -61,7 +61,7 @@ def test_a_publication_is_completed_when_there_is_room(
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_a_benchmark_goes_on_when_there_is_room(
+def test_a_benchmark_continues_once_there_is_space(
     full: set[str], config: Config, finished: dict[str, Any], tmp_path: Path
 ) -> None:
     from nerbench.flows.benchmark import benchmark
@@ -85,7 +85,7 @@ def test_a_benchmark_goes_on_when_there_is_room(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [30_000, 80_000], ids=["weights", "optimizer"])
-def test_a_training_goes_on_from_its_checkpoint_when_there_is_room(
+def test_a_training_resumes_from_its_checkpoint_once_there_is_space(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""The gate in real flow runs: a model passes, a damaged one fails by name, the champion moves, what flips is told."""
+"""The gate in real flow runs: a model passes, a damaged one fails by name, the champion moves, flips are reported."""
 
 import json
 import shutil
@@ -25,12 +25,12 @@ from nerbench.tasks.scoring.stored_predictions import predictions_key
 pytestmark = pytest.mark.e2e
 Gated = Callable[..., Config]
 ENOUGH = 25
-"""Documents for an interval."""
+"""The number of documents, sufficient for an interval."""
 
 
 @pytest.fixture
 def gated(config: Config, finished: dict[str, Any], tmp_path: Path) -> Gated:
-    """Makes configurations with a gate, over a copy of the store and with results of their own."""
+    """Makes configurations with a gate, a copy of the store, and separate results."""
     store = str(shutil.copytree(config.store, tmp_path / "store"))
     corpus = write_corpus(tmp_path / "many.txt", ENOUGH)
     dataset = config.datasets[0]
@@ -67,7 +67,7 @@ def champion(config: Config) -> str | None:
 
 
 def publish_damaged(config: Config, folder: Path) -> str:
-    """A copy of `tiny` that calls places persons and persons places, as its newest version."""
+    """Publish a copy of `tiny` that swaps persons and places as its newest version."""
     (found,) = resolve("tiny@latest", config.store)
     Store(config.store).pull(found, folder)
     (folder / "manifest.json").unlink()
@@ -80,7 +80,7 @@ def publish_damaged(config: Config, folder: Path) -> str:
 
 
 def rows_of(config: Config, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the table says of a run, which is what the summary says."""
+    """The rows of a run in the table, which must equal those in the summary."""
     rows = read_results(config.results, "gate", filters=[("run_id", "=", summary["run_id"])]).to_pylist()
     told = {(row["kind"], row["artifact_id"], row["verdict"]) for row in rows}
     assert told == {(row["kind"], row["artifact_id"], row["verdict"]) for row in summary["gate"]}
@@ -106,7 +106,7 @@ def test_a_missing_champion_fails_with_the_remedy_and_promotion_sets_the_first(g
     assert again["cached"] == 1
 
 
-def test_a_damaged_candidate_fails_by_name_and_a_mended_one_is_promoted(
+def test_a_damaged_candidate_fails_by_name_and_a_repaired_one_is_promoted(
     gated: Gated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = gated(promote=True, rules=[{"label": "PER", "metric": "recall"}])
@@ -139,7 +139,7 @@ def test_a_damaged_candidate_fails_by_name_and_a_mended_one_is_promoted(
 
 
 @pytest.mark.slow
-def test_a_failed_look_up_of_the_champion_promotes_nobody(gated: Gated) -> None:
+def test_a_failed_lookup_of_the_champion_promotes_no_model(gated: Gated) -> None:
     config = gated(promote=True)
     alias = Path(config.store) / "models/tiny/aliases/champion.json"
     gone = json.dumps({"artifact_id": "0" * 64})
@@ -151,7 +151,7 @@ def test_a_failed_look_up_of_the_champion_promotes_nobody(gated: Gated) -> None:
     assert (row["verdict"], row["failed"], row["promoted"]) == ("missing", True, None)
 
 
-def test_an_unchanged_model_that_says_something_else_fails(
+def test_an_unchanged_model_with_changed_predictions_fails(
     config: Config, finished: dict[str, Any], untouched: str, tmp_path: Path
 ) -> None:
     elsewhere = config.model_copy(
@@ -170,7 +170,7 @@ def test_an_unchanged_model_that_says_something_else_fails(
 
 
 def remember_otherwise(results: str, elsewhere: str, run_id: str) -> None:
-    """Copy what a run left of `tiny`, as if it had missed the first entity, with all that follows from that."""
+    """Copy the results of a run of `tiny` as if it had missed the first entity, with consistent scores."""
     (run,) = read_results(results, "runs", filters=[("run_id", "=", run_id)]).to_pylist()
     date = run["started_at"].date().isoformat()
     of_model = [("model", "=", "tiny")]
@@ -189,7 +189,7 @@ def remember_otherwise(results: str, elsewhere: str, run_id: str) -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_callers_get_the_summary_where_the_state_says_what_is_undecided() -> None:
+def test_callers_get_the_summary_if_the_state_is_undecided() -> None:
     from prefect import flow
 
     row = {"kind": "rule", "verdict": "undecided", "model": "tiny", "margin": 0.005, "reason": "too few"}

@@ -1,4 +1,4 @@
-"""Imported predictions in a benchmark, beside a model that was trained, through a Prefect server."""
+"""Imported predictions and a trained model in one benchmark, through a Prefect server."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def own(config: Config, finished: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Config:
-    """The flow tests' models, with predictions of a vendor who knows persons and places under names of its own."""
+    """The flow tests' models, and predictions of a vendor with other names for persons and places."""
     folder = tmp_path_factory.mktemp("imports")
     test = Path(write_corpus(folder / "test.txt", 12))
     text = test.read_text().replace("-ORG", "-COMPANY").replace("-LOC", "-PLACE").replace("B-MISC", "O")
@@ -37,7 +37,7 @@ def own(config: Config, finished: dict[str, Any], tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def failure(own: Config) -> RunFailedError:
-    """A gate compares the vendor with a model, which is better."""
+    """The error of a gate that compares the vendor with a better model."""
     from nerbench.flows.benchmark import benchmark
 
     with pytest.raises(RunFailedError, match=r"vendor.*regression") as caught:
@@ -45,7 +45,7 @@ def failure(own: Config) -> RunFailedError:
     return caught.value
 
 
-def test_rows_say_what_was_scored(own: Config, failure: RunFailedError) -> None:
+def test_rows_identify_the_scored_predictions(own: Config, failure: RunFailedError) -> None:
     rows = read_results(own.results, "metrics").to_pylist()
     about = {(row["model"], row["kind"], row["label_map"], row["n_unmapped"]) for row in rows}
     assert about == {
@@ -67,14 +67,14 @@ def test_there_is_no_speed_of_predictions(own: Config, failure: RunFailedError) 
     assert "imported predictions: no speed; COMPANY → O, PLACE → LOC; 2 types of the corpus without a label" in html
 
 
-def test_the_sides_of_a_comparison_may_be_of_two_kinds(own: Config, failure: RunFailedError) -> None:
+def test_a_model_is_compared_with_imported_predictions(own: Config, failure: RunFailedError) -> None:
     found = compare("tiny", "vendor", own, Query())
     assert found.verdict == "regression"
     (row,) = (row for row in found.deltas if row["primary"])
     assert row["delta"] < 0
 
 
-def test_one_that_is_about_other_words_stops_no_other(own: Config, failure: RunFailedError, tmp_path: Path) -> None:
+def test_predictions_of_other_words_stop_no_other_model(own: Config, failure: RunFailedError, tmp_path: Path) -> None:
     from nerbench.flows.benchmark import benchmark
 
     data = own.model_dump() | {"gate": None}

@@ -1,4 +1,4 @@
-"""Commands that are killed: no process is left, nothing is lost, and a rerun does only what is missing."""
+"""Killed commands leave no process and lose nothing, and a rerun does only the missing work."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A working directory with a configuration of two models that train for a while."""
+    """A working directory with a configuration of two models with a long training."""
     corpus = write_corpus(tmp_path / "corpus.txt", 40)
     model = {"base": TINY, "vocabulary": 200, "batch_tokens": 64, "learning_rate": 5e-3, "checkpoint_s": 0.5}
     config = {
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts a nerbench command in the folder, with a Prefect home and a model cache of its own."""
+    """Starts a nerbench command in the folder, with a separate Prefect home and model cache."""
     env = os.environ | {
         "PREFECT_HOME": str(folder / "prefect"),
         "NERBENCH_CACHE": str(folder / "cache"),
@@ -77,7 +77,7 @@ def descendants(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def alive_of(members: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that are still there: after SIGKILL, the server."""
+    """The processes that still run; after SIGKILL, the server is one."""
     return [member for member in members if member.is_running()]
 
 
@@ -95,7 +95,7 @@ def test_an_interrupted_training_leaves_no_process_and_is_resumed(folder: Path, 
     members = descendants(process)
     trainer = next(member for member in members if "nerbench.tasks.training.finetune" in member.cmdline())
     process.send_signal(number)
-    # Nothing can be done at SIGKILL: the server notices it by itself, later; the training child dies with its parent.
+    # After SIGKILL, the server ends by itself after some time; the training child dies with its parent.
     _, alive = psutil.wait_procs(members if number != signal.SIGKILL else [trainer], timeout=GONE_WITHIN_S)
     assert alive == []
     assert process.wait(GONE_WITHIN_S) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
@@ -125,7 +125,7 @@ def test_a_killed_benchmark_repeats_no_finished_inference(folder: Path, start: A
     assert {row["model"] for row in summary["metrics"]} == {"first", "second"}
 
 
-def test_a_killed_sweep_goes_on_where_it_stopped(folder: Path, start: Any) -> None:
+def test_a_killed_sweep_continues(folder: Path, start: Any) -> None:
     command = ("speed", SWEPT, "--batch-sizes", "2", "--sequence-lengths", "8,16", "--iterations", "3", "--json")
     process = start(*command)
 

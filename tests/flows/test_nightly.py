@@ -1,4 +1,4 @@
-"""What a night owes: nothing missing goes unsaid, and nothing broken hides the rest."""
+"""Scheduled runs report everything that is missing, and a broken model does not hide the others."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def scored(summary: dict[str, Any]) -> set[str]:
 
 @pytest.fixture
 def weights(config: Config, finished: dict[str, Any]) -> Any:
-    """Takes the weights of `tiny` away, and puts them back at the end."""
+    """Moves the weights of `tiny` away, and restores them at the end."""
     store = Store(config.store)
     (artifact,) = (one for one in finished["artifacts"] if one["name"] == "tiny")
     key = next(one for one in _refs(config) if one.artifact_id == artifact["artifact_id"])
@@ -43,7 +43,7 @@ def _refs(config: Config) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_a_missing_file_fails_the_night_though_predictions_are_cached(config: Config, weights: Path) -> None:
+def test_a_missing_file_fails_the_run_even_if_predictions_are_cached(config: Config, weights: Path) -> None:
     with pytest.raises(RunFailedError, match=r"^1 failed: tiny: .*model\.safetensors is missing: ") as failed:
         night(config)
     assert str(weights) in str(failed.value)
@@ -52,15 +52,13 @@ def test_a_missing_file_fails_the_night_though_predictions_are_cached(config: Co
     assert scored(failed.value.summary) == {"tiny", "tinier"}
 
 
-def test_a_model_that_is_named_and_gone_fails_the_night_and_the_others_are_scored(
-    config: Config, finished: dict[str, Any]
-) -> None:
+def test_a_missing_model_fails_the_run_and_the_others_are_scored(config: Config, finished: dict[str, Any]) -> None:
     with pytest.raises(RunFailedError, match=r"^1 failed: gone: model 'gone': is not in the store") as failed:
         night(config, models=["gone", "tiny"])
     assert failed.value.summary is not None
     assert scored(failed.value.summary) == {"tiny"}
 
 
-def test_no_model_at_all_is_not_every_model(config: Config, finished: dict[str, Any]) -> None:
+def test_an_empty_list_of_models_is_not_all_models(config: Config, finished: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="models: is an empty list"):
         night(config, models=[])

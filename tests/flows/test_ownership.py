@@ -1,4 +1,4 @@
-"""Deployments belong to whoever serves them, and only runs of a process that is gone are settled."""
+"""Deployments belong to the process that serves them, and only runs of an ended process are abandoned."""
 
 import os
 import socket
@@ -40,7 +40,7 @@ def test_a_description_names_its_last_owner(
 
 
 def ended() -> psutil.Process:
-    """A process that is gone."""
+    """A process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     found = psutil.Process(process.pid)
     found.create_time()
@@ -48,7 +48,7 @@ def ended() -> psutil.Process:
     return found
 
 
-def test_only_this_very_process_is_alive() -> None:
+def test_a_process_is_identified_by_id_and_start_time() -> None:
     from nerbench.flows.serve import Owner, this_process
 
     me = this_process()
@@ -70,7 +70,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("changed", "ours", "said"), REFUSED)
-def test_what_belongs_to_somebody_else_is_refused(changed: dict[str, object] | None, ours: bool, said: str) -> None:
+def test_a_deployment_of_another_owner_is_refused(changed: dict[str, object] | None, ours: bool, said: str) -> None:
     from nerbench.flows.serve import _check_free, this_process
 
     me = this_process()
@@ -84,7 +84,7 @@ def test_what_belongs_to_somebody_else_is_refused(changed: dict[str, object] | N
 
 
 @pytest.mark.parametrize("changed", [{}, {"folder": "/elsewhere"}])
-def test_ones_own_of_earlier_are_taken_again(changed: dict[str, str]) -> None:
+def test_earlier_deployments_of_the_same_owner_are_reused(changed: dict[str, str]) -> None:
     from nerbench.flows.serve import _check_free, this_process
 
     me = this_process()
@@ -106,7 +106,7 @@ with recorded_runs(sys.argv[1]) as record:
 
 
 def recording(home: Path, server: str, *runs: UUID) -> "subprocess.Popen[str]":
-    """A process that has recorded runs, and lives."""
+    """A live process that has recorded runs."""
     command = [sys.executable, "-c", RECORDING, server, *map(str, runs)]
     process = subprocess.Popen(command, env=os.environ | {"PREFECT_HOME": str(home)}, stdout=subprocess.PIPE, text=True)
     assert process.stdout

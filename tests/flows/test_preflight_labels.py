@@ -1,4 +1,4 @@
-"""Labels are compared before a flow starts, and in a flow before anything is loaded."""
+"""Labels are checked before a flow starts, and in a flow before a model is loaded."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_no_flow_starts_for_models_that_all_have_other_types() -> None:
         _check_labels(Config(), [BAD, BAD], [TYPES])
 
 
-def test_one_of_several_models_fails_and_the_others_go_on() -> None:
+def test_one_of_several_models_fails_and_the_others_continue() -> None:
     recorder = RunRecorder(run=Run(run_id="r", flow="", date="2030-01-01", results="", started_at=utc_now(), attempt=1))
     cells = [Cell(one, [CORPUS], []) for one in (BAD, GOOD)]
     assert fitting(recorder, Config(), cells) == cells[1:]

@@ -1,4 +1,4 @@
-"""The `publish` flow and command: a model goes to the Hub, comes back as itself, and the token goes nowhere else."""
+"""The `publish` flow and command: a model on the Hub loads as the same model, and the token is only sent there."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ TO = "acme/tiny"
 
 @pytest.fixture
 def job(config: Config, finished: dict[str, Any], tmp_path: Path) -> Config:
-    """The finished job with results of its own to add to."""
+    """The finished job with a copy of the results."""
     results = shutil.copytree(config.results, tmp_path / "results")
     return config.model_copy(update={"results": str(results), "card": CardConfig(license="mit", language=("en",))})
 
@@ -58,12 +58,12 @@ def test_a_published_model_is_benchmarked_as_itself(hub: FakeHub, job: Config, f
     assert {row["model_sha256"] for row in again["metrics"]} == {row["model_sha256"] for row in ours}
     key = ("slice", "level", "mode", "label", "average", "metric", "gold")
     values = [{tuple(row[name] for name in key): row["value"] for row in rows} for rows in (ours, again["metrics"])]
-    known = {at: value for at, value in values[0].items() if "seen" not in at[0]}  # of these the Hub says nothing
+    known = {at: value for at, value in values[0].items() if "seen" not in at[0]}  # the Hub does not report these
     assert known.items() <= values[1].items()
 
 
 @pytest.mark.e2e
-def test_the_command_says_where_it_is_and_keeps_the_token(
+def test_the_command_prints_the_location_and_not_the_token(
     hub: FakeHub, job: Config, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["publish", "tiny", "--to", TO, "--message", "First", *arguments]) == 0
@@ -113,7 +113,7 @@ def test_a_trained_model_is_pushed_once_it_is_stored(
 
 
 @pytest.mark.e2e
-def test_a_rehearsal_asks_nobody(
+def test_a_dry_run_sends_no_request(
     hub: FakeHub, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")

@@ -1,4 +1,4 @@
-"""The report after a benchmark, in real flow runs: written, told and shown, and no harm where it cannot be."""
+"""The report after a benchmark in real flow runs: it is written, its path is printed, and failures do no harm."""
 
 import json
 from pathlib import Path
@@ -22,27 +22,27 @@ def benchmark(config: Config, **options: Any) -> dict[str, Any]:
 
 
 def fresh(config: Config, folder: Path, **sections: Any) -> Config:
-    """The configuration with results of its own and one model."""
+    """The configuration with separate results and one model."""
     benchmarked = config.benchmark.model_dump() | {"models": ["tiny@latest"], "labels": ["PER"]}
     changes = {"results": str(folder / "results"), "benchmark": benchmarked | sections.pop("benchmark", {})}
     return Config.model_validate(config.model_dump() | changes | sections)
 
 
 def newest_shown(key: str) -> str:
-    """What Prefect shows under a key, of the run before."""
+    """The newest artifact that Prefect shows under a key."""
     from prefect.artifacts import Artifact
 
     found: Any = Artifact.get(key)
     return str(found.data)
 
 
-def test_a_pipeline_writes_and_tells_its_report(config: Config, finished: dict[str, Any]) -> None:
+def test_a_pipeline_writes_its_report_and_prints_the_path(config: Config, finished: dict[str, Any]) -> None:
     path = Path(finished["report"])
     assert path == Path(config.results) / "reports" / f"{finished['run_id']}.html"
     assert path.read_text().startswith(BEGINNING)
 
 
-def test_a_failed_gate_has_a_report_too_which_prefect_shows(
+def test_a_failed_gate_has_a_report_that_prefect_shows(
     config: Config, finished: dict[str, Any], tmp_path: Path
 ) -> None:
     failing = fresh(config, tmp_path, gate={"baseline": "champion"})
@@ -56,7 +56,7 @@ def test_a_failed_gate_has_a_report_too_which_prefect_shows(
     assert newest_shown("nerbench-report-page") == f"[the whole report](file://{path})"
 
 
-def test_a_report_that_cannot_be_written_spoils_nothing(
+def test_a_report_that_cannot_be_written_does_not_fail_the_run(
     config: Config,
     finished: dict[str, Any],
     tmp_path: Path,
@@ -75,7 +75,7 @@ def test_a_report_that_cannot_be_written_spoils_nothing(
     assert not (Path(elsewhere.results) / "reports").exists()
 
 
-def test_it_can_be_left_out_and_written_later(
+def test_a_report_can_be_left_out_and_written_later(
     config: Config, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without = fresh(config, tmp_path, benchmark={"report": False})

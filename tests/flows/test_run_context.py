@@ -1,4 +1,4 @@
-"""How a run ends, by what failed and what it made."""
+"""The end of a run, by its failures and results."""
 
 from asyncio import CancelledError
 from datetime import UTC, datetime
@@ -39,12 +39,12 @@ def test_a_run_without_failures_ends_well() -> None:
     assert recorder().failure() is None
 
 
-def test_a_wrong_request_that_made_nothing_is_told_as_it_is() -> None:
+def test_a_wrong_request_without_results_is_raised_unchanged() -> None:
     assert failed(WRONG, WRONG).failure() is WRONG
 
 
 @pytest.mark.parametrize("errors", [(WRONG,), (WRONG, ValueError("two\nlines"))])
-def test_what_was_written_before_a_failure_is_kept_in_mind(errors: tuple[Exception, ...]) -> None:
+def test_results_written_before_a_failure_are_recorded(errors: tuple[Exception, ...]) -> None:
     found = failed(*errors)
     found.note({"metrics": "there.parquet"})
     failure = found.failure()
@@ -64,12 +64,12 @@ def test_foreign_code_that_raises_no_exception_stops_no_other_model(error: BaseE
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CancelledError(), TerminationSignal(15), GeneratorExit()])
-def test_what_ends_a_run_on_purpose_passes(error: BaseException) -> None:
+def test_interruptions_end_a_run(error: BaseException) -> None:
     with pytest.raises(type(error)):
         failed(error)
 
 
-def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() -> None:
+def test_trained_models_are_recorded_apart_from_baselines() -> None:
     from nerbench.flows.train import train_models
 
     found = recorder()
@@ -80,12 +80,12 @@ def test_what_was_trained_stays_what_was_trained_when_baselines_are_evaluated() 
     assert (len(found.artifacts), published) == (1, [])
 
 
-def test_a_model_that_lies_elsewhere_and_cannot_be_reached_stops_no_other() -> None:
+def test_an_unreachable_model_elsewhere_stops_no_other() -> None:
     away = [StoreUnreachableError("cannot be reached", url) for url in ("hf://org/tagger", "s3://team/store-of-others")]
     assert list(failed(*away, WRONG).failures) == ["m0", "m1", "m2"]
 
 
-def test_nothing_else_is_tried_where_a_location_that_all_need_gives_no_answer() -> None:
+def test_an_unreachable_shared_location_ends_the_run() -> None:
     away = StoreUnreachableError("s3://team/store/blobs cannot be reached", "s3://team/store/blobs")
     with pytest.raises(StoreUnreachableError, match=r"^s3://team/store/blobs cannot be reached$"):
         failed(away, WRONG)
@@ -106,7 +106,7 @@ def test_a_local_file_that_cannot_be_read_stops_no_other_model(monkeypatch: pyte
         run()
 
 
-def test_the_first_failure_is_told_where_the_run_cannot_be_recorded_either(
+def test_the_first_failure_is_reported_if_recording_fails_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def write_run(*_: object) -> None:
@@ -138,14 +138,14 @@ IN_WORDS = (
 )
 
 
-def test_what_the_gate_leaves_undecided_is_the_message_of_the_state() -> None:
+def test_an_undecided_gate_is_the_message_of_the_state() -> None:
     summary = recorder().summary()
     assert returned(summary)["gate"] == []
     state = cast(State, returned(summary | {"gate": [undecided(), undecided(verdict="pass")]}))
     assert (state.type, state.message) == (StateType.COMPLETED, IN_WORDS)
 
 
-def test_what_the_gate_leaves_undecided_is_said_where_a_run_fails() -> None:
+def test_an_undecided_gate_is_reported_if_a_run_fails() -> None:
     found = failed(ValueError("no"))
     found.judged = [undecided(), undecided(failed=True)]
     assert str(found.failure()) == f"1 failed: m0: ValueError: no; {IN_WORDS}"
@@ -176,7 +176,7 @@ def test_the_terminal_names_the_place_of_the_results(
     assert capsys.readouterr().err.splitlines() == expected
 
 
-def test_the_terminal_begins_with_what_is_undecided(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_shows_undecided_rules_first(capsys: pytest.CaptureFixture[str]) -> None:
     summary = recorder().summary() | {"gate": [undecided(verdict="pass"), undecided()], "artifacts": []}
     print_summary(summary, json=False)
     printed = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The whole pipeline with store and results on S3, and planted credentials that it writes nowhere."""
+"""The whole pipeline with store and results on S3, and planted credentials that must not be written."""
 
 import logging
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_no_secret_is_written_anywhere(ran: Ran) -> None:
 
 
 def rows_of(data: bytes) -> bytes:
-    """All values of a table as text, for they are compressed in the file."""
+    """All values of a table as text, since files are compressed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -95,7 +95,7 @@ def rows_of(data: bytes) -> bytes:
 
 
 def from_prefect() -> bytes:
-    """What the server keeps: the parameters of all flow runs, their logs, and what they show beside them."""
+    """The data on the server: parameters, logs and artifacts of all flow runs."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

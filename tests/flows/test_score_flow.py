@@ -1,4 +1,4 @@
-"""`nerbench score`: numbers for past nights from stored predictions, without store, model or inference."""
+"""`nerbench score`: numbers for past runs from stored predictions, without store, model or inference."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ WORDS = 3 * sum(line.count(" ") // 2 + 1 for line in SENTENCES)
 
 @pytest.fixture
 def night(config: Config, untouched: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """The configuration with a copy of the results and a file of metrics; there is no model any more."""
+    """The configuration with a copy of the results and a file of metrics, but without the models."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a model is loaded to score stored predictions")
@@ -49,7 +49,7 @@ def of_run(results: str, run_id: str) -> list[Row]:
     return rows
 
 
-def test_a_past_night_is_scored_with_a_new_metric(
+def test_a_past_run_is_scored_with_a_new_metric(
     config: Config, night: Config, finished: dict[str, Any], tmp_path: Path
 ) -> None:
     files = {path: path.read_bytes() for path in Path(night.results).rglob("*.parquet")}
@@ -89,7 +89,7 @@ def test_a_second_time_there_is_nothing_to_add(night: Config, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_predictions_of_several_nights_are_scored_once_and_added_to_each(
+def test_predictions_of_several_runs_are_scored_once_and_added_to_each(
     night: Config, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (path,) = (p for p in Path(night.results, "metrics").rglob("*.parquet") if _model(p) == "tiny")

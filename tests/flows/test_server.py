@@ -1,4 +1,4 @@
-"""The Prefect server of a single command: it answers, and is gone with the process that began it."""
+"""The Prefect server of a single command answers, and ends with the process that started it."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prefect's, whose database takes ten seconds to make: once for all."""
+    """A home of Prefect, shared by all tests: creating its database takes ten seconds."""
     home = tmp_path_factory.mktemp("home")
     make_home(home)
     return home
@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A folder of a user who has packages of the same names."""
+    """A folder of a user with packages of the same names."""
     for name in ("flows", "tasks", "artifacts"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('the wrong one')")
@@ -89,7 +89,7 @@ def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]")
     assert gone(server)
 
 
-def test_a_server_that_cannot_start_says_why(foreign: Path, home: Path) -> None:
+def test_a_server_that_cannot_start_reports_the_reason(foreign: Path, home: Path) -> None:
     nowhere = f"sqlite+aiosqlite:///{foreign}/no/such/folder/x.db"
     broken = begun(foreign, home, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)
     _, said = broken.communicate(timeout=120)
@@ -97,7 +97,7 @@ def test_a_server_that_cannot_start_says_why(foreign: Path, home: Path) -> None:
     assert "RunFailedError: the Prefect server ended with status 3: " in said.splitlines()[-1]
 
 
-def test_a_configured_server_is_taken() -> None:
+def test_a_configured_server_is_used() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from nerbench.flows import server
@@ -108,7 +108,7 @@ def test_a_configured_server_is_taken() -> None:
             assert PREFECT_API_URL.value() == "http://example.org/api"
 
 
-def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+def test_an_occupied_port_is_one_line() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from nerbench.artifacts.errors import InputError

@@ -1,4 +1,4 @@
-"""SQLite as our servers use it: transactions that read before they write wait for each other."""
+"""SQLite in nerbench's servers: transactions that read before they write wait for each other."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ async def add_one(database: "AioSqliteConfiguration", both_have_read: asyncio.Ba
         try:
             await asyncio.wait_for(both_have_read.wait(), 0.5)
         except (TimeoutError, asyncio.BrokenBarrierError):
-            """The other one has to wait before it reads."""
+            """The other transaction has to wait before it reads."""
         await session.execute(text(f"UPDATE counter SET n = {count + 1}"))
 
 
@@ -42,7 +42,7 @@ def test_each_waits_for_the_one_before(tmp_path: Path) -> None:
 
 
 def test_prefect_refuses_the_second(tmp_path: Path) -> None:
-    """Where it no longer does, ours is no longer needed."""
+    """If Prefect's own database no longer refuses it, nerbench's workaround is no longer needed."""
     from prefect.server.database.configurations import AioSqliteConfiguration
     from sqlalchemy.exc import OperationalError
 

@@ -1,4 +1,4 @@
-"""A sweep as a flow: a configuration alone and a stored model, measured in real processes."""
+"""A sweep as a flow: an architecture and a stored model, measured in real processes."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_three_processes_two_models_real_lengths_and_both_workloads(config: Conf
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_takes_too_long_or_too_much_is_a_status_and_the_sweep_goes_on(config: Config) -> None:
+def test_a_timeout_and_missing_memory_are_a_status_and_the_sweep_continues(config: Config) -> None:
     long = quick(config, sequence_lengths=(8, 64), batch_sizes=(2, 20_000), timeout_s=30.0, iterations=1000)
     summary = speed(long, models=[TINY])
     by_cell = {(row["batch_size"], row["sequence_length"]): row["status"] for row in summary["speed"]}
@@ -80,7 +80,7 @@ def test_what_takes_too_long_or_too_much_is_a_status_and_the_sweep_goes_on(confi
 
 
 @pytest.mark.slow
-def test_a_nightly_may_sweep_too(config: Config, finished: dict[str, Any]) -> None:
+def test_a_scheduled_benchmark_can_include_a_sweep(config: Config, finished: dict[str, Any]) -> None:
     from nerbench.flows.benchmark import benchmark
 
     fast = config.benchmark.model_copy(update={"speed": True})

@@ -1,4 +1,4 @@
-"""Taggers beside models, through a real Prefect server: saved, evaluated, cached, compared; one fails alone."""
+"""Taggers and models through a real Prefect server: saved, evaluated, cached, compared; one fails alone."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def beside(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A tagger, one that is not pinned, and one that dies."""
+    """A tagger, an unpinned one, and one that dies."""
     monkeypatch.setenv("NERBENCH_CODE", str(tmp_path))
     adapter = write_adapter(tmp_path, CAPITALS)
     (tmp_path / "dying").mkdir()

@@ -1,4 +1,4 @@
-"""Threads, processes and Dask's workers compute the same; and what is begun, how much of it at a time."""
+"""Threads, processes and Dask's workers give the same results; the number of concurrent tasks is bounded."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from nerbench.tasks.config import Config, RunnerConfig
 from nerbench.tasks.scoring.metrics import Row
 
 TWO_BLOCKS = 350
-"""Repetitions of our six sentences that are more than 2,048."""
+"""Repetitions of the six sentences that exceed one block of 2,048."""
 OF_THE_RUN = ("run_id", "started_at", "attempt")
 
 
 class Noted:
-    """Work that notes when it is begun and when somebody waits for it."""
+    """Work that records when it starts and when its result is awaited."""
 
     def __init__(self, name: str, log: list[str]) -> None:
         self.name, self.log = name, log
@@ -40,21 +40,21 @@ class Noted:
     ],
     ids=str,
 )
-def test_so_much_goes_on_at_a_time_and_a_failure_stops_nothing(at_once: int | None, order: str) -> None:
+def test_work_is_bounded_and_a_failure_stops_nothing_else(at_once: int | None, order: str) -> None:
     log: list[str] = []
     work = bounded((Noted(name, log) for name in "abcd"), at_once)
     assert [one.name for one in work] == list("abcd")
     assert log == order.split(", ")
 
 
-def test_in_threads_one_model_infers_at_a_time_and_elsewhere_as_many_as_there_are_workers() -> None:
+def test_threads_infer_one_model_at_a_time_and_other_runners_one_per_worker() -> None:
     assert RunnerConfig().at_once == 1
     assert RunnerConfig(kind="threads", evaluations=3).at_once == 3
     assert RunnerConfig(kind="processes", workers=4).at_once is None
     assert RunnerConfig(kind="dask", evaluations=2).at_once == 2
 
 
-def test_a_kind_may_stand_alone() -> None:
+def test_a_runner_can_be_given_by_kind_only() -> None:
     assert Config.model_validate({"runner": "dask"}).runner == RunnerConfig(kind="dask")
 
 
@@ -75,7 +75,7 @@ def benchmark(config: Config, **options: Any) -> dict[str, Any]:
 
 
 def numbers(summary: dict[str, Any]) -> list[Row]:
-    """The rows without what differs from run to run, in the order of what they are about."""
+    """The rows in order of their keys, without columns that differ between runs."""
     rows = [{name: value for name, value in row.items() if name not in OF_THE_RUN} for row in summary["metrics"]]
     return sorted(rows, key=str)
 
@@ -99,7 +99,7 @@ def changed(config: Config, results: Path, runner: dict[str, Any], **benchmark: 
 
 @pytest.fixture(scope="module")
 def in_threads(large: Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The summary of the benchmark in threads, in one piece."""
+    """The summary of the benchmark in threads, without shards."""
     return benchmark(changed(large, tmp_path_factory.mktemp("threads"), {"kind": "threads"}))
 
 
@@ -129,7 +129,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.e2e
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in ("processes", "dask")])
-def test_two_workers_say_what_one_process_says(
+def test_two_workers_give_the_results_of_one_process(
     large: Config, in_threads: dict[str, Any], tmp_path: Path, kind: str
 ) -> None:
     config = changed(large, tmp_path, {"kind": kind, "workers": 2, "cells_per_task": 3}, shards=2)

@@ -1,4 +1,4 @@
-"""`benchmark.text: drop`: no word of the corpus is in anything that a benchmark writes or prints."""
+"""`benchmark.text: drop`: no file and no output of a benchmark contains a word of the corpus."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def words(config: Config, finished: dict[str, Any], tmp_path: Path) -> set[str]:
-    """Words that occur nowhere but in `secret.txt`, a corpus with the tags of the flow tests' own."""
+    """Words that occur only in `secret.txt`, a corpus with the tags of the flow tests' corpus."""
     lines = Path(write_corpus(tmp_path / "plain.txt", 2)).read_text().splitlines()
     renamed = {line.split()[0]: f"Qx{number}vorzel" for number, line in enumerate(lines) if line}
     del renamed["-DOCSTART-"]
@@ -28,7 +28,7 @@ def words(config: Config, finished: dict[str, Any], tmp_path: Path) -> set[str]:
 
 
 def benchmark(config: Config, folder: Path, text: str, *options: str) -> int:
-    """Benchmark a published model on `secret.txt` with fresh results, as the command does."""
+    """Benchmark a published model on `secret.txt` with new results, like the command."""
     job = config.model_dump(mode="json")
     job["datasets"][0]["files"]["test"] = str(folder / "secret.txt")
     job["golds"] = [{"name": "second", "dataset": "own", "file": str(folder / "secret.txt")}]
@@ -39,14 +39,14 @@ def benchmark(config: Config, folder: Path, text: str, *options: str) -> int:
 
 
 def found_in(folder: Path, words: set[str]) -> set[str]:
-    """The files that hold one of `words`: their names and bytes, and what Parquet files decode to."""
+    """The files that contain one of `words` in their names, bytes or decoded Parquet values."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".parquet", ".json"}
     assert any(".cache" in path.parts for path in files)
-    return {path.relative_to(folder).parts[0] for path in files if any(word in _said(path) for word in words)}
+    return {path.relative_to(folder).parts[0] for path in files if any(word in _texts_of_file(path) for word in words)}
 
 
-def _said(path: Path) -> str:
+def _texts_of_file(path: Path) -> str:
     said = str(path) + path.read_bytes().decode("latin-1")
     if path.suffix == ".parquet":
         table = pq.read_table(path, partitioning=None)
@@ -80,6 +80,6 @@ def test_dropped_words_are_in_no_file_and_in_no_output(
     }
 
 
-def test_kept_words_are_in_predictions_and_errors_alone(config: Config, words: set[str], tmp_path: Path) -> None:
+def test_kept_words_are_only_in_predictions_and_errors(config: Config, words: set[str], tmp_path: Path) -> None:
     assert benchmark(config, tmp_path, "keep") == 0
     assert found_in(tmp_path / "keep", words) == {"predictions", "errors"}

@@ -1,4 +1,4 @@
-"""Trackers hear of a run once its tables are written, and a failing one costs no table."""
+"""Trackers get a run after its tables are written, and a failing tracker loses no table."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ def recorder(tmp_path: Path, **more: Any) -> RunRecorder:
     return RunRecorder(run=run_of(str(tmp_path), "r", 1), metrics=[{"value": 1.0}], tables={"metrics": ["m"]}, **more)
 
 
-def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackers_get_the_results_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []
     monkeypatch.setattr(prefect_tasks, "track", lambda *arguments: heard.append(arguments))
     mine, config = recorder(tmp_path), Config(track="mlflow")
@@ -26,7 +26,7 @@ def test_what_the_run_made_is_handed_over(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(heard) == 1, "without a tracker, or without a number, there is nothing to tell"
 
 
-def test_a_tracker_that_fails_lets_the_run_fail_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_tracker_fails_the_run_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError("no answer")
 

@@ -1,4 +1,4 @@
-"""A store that gives no answer: asked again for more than a minute, then said; nothing is silently inferred again."""
+"""An unreachable store: requests are retried for over a minute, then reported; nothing is silently inferred again."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ OUTAGE_S = 60.0
 
 
 class Clock:
-    """Time passes only where somebody waits, and then at once."""
+    """A clock on which only waiting takes time, and ends at once."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -36,7 +36,7 @@ class Clock:
 
 
 class Outage(FaultProxy):
-    """A way to the store that hangs up on whoever asks for something of `what`, until a time."""
+    """A proxy to the store that closes connections for objects of `what` until a time."""
 
     def __init__(self, upstream: str, clock: Clock) -> None:
         super().__init__(upstream)
@@ -48,7 +48,7 @@ class Outage(FaultProxy):
 
 
 class OnS3(NamedTuple):
-    """A model that was benchmarked on S3, and the way to it."""
+    """A model that was benchmarked on S3, and the proxy to the store."""
 
     config: Config
     way: Outage
@@ -90,7 +90,7 @@ def on_s3(
 
 @pytest.fixture
 def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was inferred, though nothing should be."""
+    """The inferences, of which there should be none."""
     seen: list[str] = []
 
     def predict(tagger: Any, *_: Any, **__: Any) -> None:
@@ -101,7 +101,7 @@ def inferred(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
+def test_an_outage_of_a_minute_is_survived(on_s3: OnS3, clock: Clock, inferred: list[str]) -> None:
     from nerbench.flows.benchmark import benchmark
 
     on_s3.way.until = clock.now + OUTAGE_S
@@ -111,7 +111,7 @@ def test_an_outage_of_a_minute_is_waited_out(on_s3: OnS3, clock: Clock, inferred
 
 
 @pytest.mark.parametrize("what", ["/store/", "/results/"])
-def test_what_stays_away_is_said_and_nothing_is_inferred(
+def test_a_longer_outage_is_reported_and_nothing_is_inferred(
     on_s3: OnS3, clock: Clock, inferred: list[str], what: str
 ) -> None:
     from nerbench.flows.benchmark import benchmark

@@ -1,4 +1,4 @@
-"""Adapters of libraries: transformers and our own models for real, spaCy where it is installed, GLiNER by a stub."""
+"""Adapters of libraries: transformers and stored models, spaCy if it is installed, GLiNER by a stub."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def configured(adapter: str, **options: object) -> TaggerConfig:
 
 
 @pytest.mark.slow
-def test_a_stored_model_says_in_its_process_what_it_says_here(tmp_path: Path) -> None:
+def test_a_stored_model_predicts_the_same_in_its_process(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model")
     tagger = load_tagger(folder, device=resolve_device("cpu"), precision="fp32", window=None)
     expected = [tagger.labels[number] for number in predict_block(tagger, SENTENCES).labels]
@@ -46,7 +46,7 @@ def test_a_stored_model_says_in_its_process_what_it_says_here(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_pipeline_of_transformers_gives_spans_of_words(tmp_path: Path) -> None:
-    """Its grouping of sub-word tokens is its own; the first word of an entity that has one token has the same type."""
+    """The pipeline groups tokens differently; if the first word of an entity has one token, its type is equal."""
     folder = save_bert(tmp_path / "model")
     with running_tagger(configured("transformers_pipeline", model=str(folder), aggregation="first")) as running:
         found = [tagged.tags for tagged in running.predict(SENTENCES)]
@@ -102,7 +102,7 @@ print(json.dumps([[[one["text"], one["label"]] for one in entities] for entities
 @pytest.mark.slow
 @pytest.mark.skipif(not Path(GLINER).exists(), reason="needs gliner in its environment")
 def test_gliner_itself_with_random_weights(tmp_path: Path) -> None:
-    """The words of our spans are the texts of its own."""
+    """The words of the adapter's spans are the texts of GLiNER's spans."""
     encoder = save_bert(tmp_path / "encoder")
     arguments = [str(encoder), str(tmp_path / "model"), json.dumps(SENTENCES)]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -150,9 +150,9 @@ def test_the_public_protocol_fits_a_class_of_one_method() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA.exists() and Path(SPACY).exists()), reason="needs CoNLLpp, and spaCy in its environment")
 def test_spacy_on_conllpp(tmp_path: Path) -> None:
-    """The scores of en_core_web_sm 3.8.0 with spaCy 3.8.18 and this map, counted by a few lines of our own.
+    """The scores of en_core_web_sm 3.8.0 with spaCy 3.8.18 and this map, counted independently by this test.
 
-    Without the parser, whose sentences the entities respect, recall is 54.3.
+    Without the parser, whose sentence boundaries limit the entities, recall is 54.3.
     """
     config = Config.model_validate(
         {
@@ -189,7 +189,7 @@ def test_spacy_on_conllpp(tmp_path: Path) -> None:
 
 
 def entities(types: list[str], tags: list[str]) -> list[tuple[int, int, str]]:
-    """Start, end and type of the entities of IOB2 tags; the types are renamed already, `O` is left out."""
+    """Start, end and type of the entities in IOB2 tags with renamed types; `O` is left out."""
     found: list[tuple[int, int, str]] = []
     for at, tag in enumerate(tags):
         if tag.startswith("B-"):

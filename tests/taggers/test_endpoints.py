@@ -1,4 +1,4 @@
-"""The adapters of endpoints against a server of ours: concurrency, retries, keys, prices, and answers that are none."""
+"""The adapters of endpoints against a test server: concurrency, retries, keys, prices, and invalid answers."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ Reply = tuple[int, Any]
 
 
 class Endpoint:
-    """What the server was asked, and what it answers."""
+    """The requests to the server, and its answers."""
 
     def __init__(self, answer: Callable[[Any], Reply]) -> None:
         self.answer = answer
@@ -94,7 +94,7 @@ def test_an_endpoint_gets_some_sentences_a_call_and_some_calls_at_a_time() -> No
     together = threading.Barrier(2, timeout=20)
 
     def answer(body: Any) -> Reply:
-        together.wait()  # two calls are under way, or this fails
+        together.wait()  # fails unless two calls run concurrently
         return people(body)
 
     with serving(answer) as endpoint:
@@ -109,7 +109,7 @@ def test_tags_are_answers_too() -> None:
         assert tags(configured(endpoint))[0] == [["O", "O", "B-LOC"]] * 7
 
 
-def test_it_is_asked_again_after_errors_that_pass() -> None:
+def test_transient_errors_are_retried() -> None:
     statuses = iter([503, 429, 200])
     with serving(lambda body: (next(statuses), people(body)[1])) as endpoint:
         found, counts = tags(configured(endpoint))
@@ -136,7 +136,7 @@ def test_other_answers_fail_in_one_line_that_names_the_sentence(reply: Reply, me
     assert "at sentence 1 (Anna left Oslo)" in str(caught.value)
 
 
-def test_a_key_is_named_by_its_variable_and_stays_out_of_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_given_by_its_variable_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VENDOR_KEY", "sk-geheimnis")
     with serving(lambda _: (401, {})) as endpoint:
         config = configured(endpoint, api_key="${VENDOR_KEY}")
@@ -166,7 +166,7 @@ ANSWERS = {
 }
 
 
-def test_a_language_model_answers_with_spans_and_what_is_none_is_counted(tmp_path: Path) -> None:
+def test_a_language_model_answers_with_spans_and_parse_failures_are_counted(tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("Find the names.")
 
     def answer(body: Any) -> Reply:
@@ -183,5 +183,5 @@ def test_a_language_model_answers_with_spans_and_what_is_none_is_counted(tmp_pat
 
 
 @pytest.mark.parametrize("answer", [None, 7, "", "[" * 100_000, '[[true, 2, "PER"]]', '[[0, 1, "P R"]]', "[[0, 1, 2]]"])
-def test_hostile_answers_are_none(answer: Any) -> None:
+def test_hostile_answers_are_parse_failures(answer: Any) -> None:
     assert spans_of(answer, 3) is None

@@ -1,4 +1,4 @@
-"""A function becomes a Prefect task that is handed its arguments without Prefect looking into them."""
+"""A function becomes a Prefect task whose arguments Prefect does not inspect."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ def _fail(error: BaseException) -> None:
 double, fail = as_task.as_task(_double, "double"), as_task.as_task(_fail, "fail")
 
 
-def test_a_task_fails_where_prefect_would_see_a_crash_of_the_run() -> None:
+def test_an_error_that_prefect_would_treat_as_a_crash_fails_the_task() -> None:
     panic = type("PanicException", (BaseException,), {})("a pattern")
     for error, becomes in (
         (panic, RunFailedError),
@@ -41,7 +41,7 @@ def test_a_task_fails_where_prefect_would_see_a_crash_of_the_run() -> None:
 
 @pytest.fixture
 def handed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What Prefect gets of a call or a submission."""
+    """The arguments that Prefect gets from a call or a submission."""
     seen: list[Any] = []
     for way in ("__call__", "submit"):
         monkeypatch.setattr(Task, way, lambda _, *arguments, **options: seen.append((arguments, options)))
@@ -55,7 +55,7 @@ def test_a_call_hides_its_arguments_and_leaves_options(handed: list[Any]) -> Non
 
 
 @pytest.mark.parametrize(("runner", "kind"), [(ThreadPoolTaskRunner(), quote), (SimpleNamespace(), list)])
-def test_only_prefect_s_own_runners_are_handed_quotations(
+def test_only_prefects_runners_get_quoted_arguments(
     runner: Any, kind: type, handed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(as_task.FlowRunContext, "get", lambda: SimpleNamespace(task_runner=runner))
@@ -64,10 +64,10 @@ def test_only_prefect_s_own_runners_are_handed_quotations(
     assert type(argument) is kind
 
 
-def test_rows_are_one_thing_for_prefect() -> None:
-    looked_at: list[Any] = []
-    visit_collection(as_task.Rows([{"value": 1.0}] * 5), visit_fn=looked_at.append, max_depth=1)
-    assert len(looked_at) == 1
+def test_prefect_does_not_inspect_rows() -> None:
+    inspected: list[Any] = []
+    visit_collection(as_task.Rows([{"value": 1.0}] * 5), visit_fn=inspected.append, max_depth=1)
+    assert len(inspected) == 1
     assert list(as_task.Rows([{"value": 1.0}])) == [{"value": 1.0}]
 
 

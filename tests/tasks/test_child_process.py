@@ -34,7 +34,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 class Witness:
-    """A pipe that processes hold open while they live: it ends when the last of them is gone."""
+    """A pipe that processes keep open: it closes when the last of them ends."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
@@ -42,7 +42,7 @@ class Witness:
         self.hold = f"alive = os.open({str(path)!r}, os.O_WRONLY)"
 
     def wait(self) -> None:
-        """Return once nobody holds the pipe; pytest's time limit is the alternative."""
+        """Wait until no process holds the pipe, at most until pytest's time limit."""
         os.set_blocking(self._reading, True)
         assert os.read(self._reading, 1) == b""
         os.close(self._reading)
@@ -66,7 +66,7 @@ def test_large_jobs_and_results_pass(module: Write) -> None:
     assert run_child(name, {"text": text}, what="echo") == {"back": text + "\u2028é"}
 
 
-def test_a_wrong_request_stays_one(module: Write) -> None:
+def test_a_wrong_request_keeps_its_class(module: Write) -> None:
     name = module(
         "from nerbench.artifacts.errors import ConfigError\nraise ConfigError('epochs', 'is -1', 'give more')"
     )
@@ -122,7 +122,7 @@ def test_a_child_that_cannot_be_imported(module: Write) -> None:
         run_child("no_such_child", {"text": "x" * 200_000}, what="training x")
 
 
-def test_what_libraries_print_is_no_event(module: Write, tmp_path: Path) -> None:
+def test_printed_output_is_not_an_event(module: Write, tmp_path: Path) -> None:
     name = module(
         "print('{\"event\": \"result\"}')\nos.write(1, b'noise')\nsubprocess.run(['echo', 'noise'])\nreturn {'ok': 1}"
     )
@@ -151,7 +151,7 @@ signal.pause()"""
     witness.wait()
 
 
-def test_what_the_child_itself_says_is_wrong_is_one_line(module: Write) -> None:
+def test_an_error_reported_by_the_child_is_one_line(module: Write) -> None:
     name = module("from nerbench.artifacts.errors import RunFailedError\nraise RunFailedError('the loss is nan')")
     with pytest.raises(RunFailedError, match=r"^training failed: the loss is nan$") as caught:
         run_child(name, {}, what="training")
@@ -206,7 +206,7 @@ def test_a_child_dies_with_its_parent(module: Write, witness: Witness) -> None:
     witness.wait()
 
 
-def test_a_child_module_can_be_run_by_hand(module: Write) -> None:
+def test_a_child_module_can_be_run_directly(module: Write) -> None:
     name = module("emit({'event': 'step'})\nreturn {'n': job['n']}")
     done = subprocess.run(
         [sys.executable, "-m", name], input=json.dumps({"n": 1}), capture_output=True, text=True, check=True

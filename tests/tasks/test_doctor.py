@@ -1,4 +1,4 @@
-"""The doctor: what is well, and what is said where it is not."""
+"""The doctor: passing checks, and reports of failing ones."""
 
 import os
 import shutil
@@ -24,11 +24,11 @@ def found(store: str, results: str) -> dict[str, Check]:
 
 @pytest.fixture
 def url() -> str:
-    """A store of its own in memory."""
+    """A separate store in memory."""
     return f"memory://doctor-{uuid4().hex}"
 
 
-def test_a_fit_machine_passes_and_is_left_as_it_was(tmp_path: Path, url: str) -> None:
+def test_a_suitable_machine_passes_and_is_not_changed(tmp_path: Path, url: str) -> None:
     results = found(str(tmp_path), url)
     assert next(iter(results)) == "python"
     assert {"prefect", "sqlalchemy", "torch", "device", "threads", "store", "results"} <= set(results)
@@ -55,7 +55,7 @@ def test_an_unknown_protocol_is_refused(tmp_path: Path) -> None:
 
 
 class Forgetful:
-    """A store that overwrites what is there, or gives back something else."""
+    """A store that overwrites existing files, or returns other bytes."""
 
     def __init__(self, overwrites: bool) -> None:
         self.overwrites, self.held = overwrites, False
@@ -73,7 +73,7 @@ class Forgetful:
 
 
 @pytest.mark.parametrize(("overwrites", "says"), [(True, "overwritten"), (False, "reads back otherwise")])
-def test_a_store_without_exclusive_creation_is_found_out(
+def test_a_store_without_exclusive_creation_is_reported(
     monkeypatch: pytest.MonkeyPatch, overwrites: bool, says: str
 ) -> None:
     monkeypatch.setattr(doctor, "open_root", lambda url: Forgetful(overwrites))
@@ -84,7 +84,7 @@ def test_a_store_without_exclusive_creation_is_found_out(
 
 
 class IgnoresIfMatch(FaultProxy):
-    """An S3 that writes whatever it is given."""
+    """An S3 that ignores conditions of writes."""
 
     def next_fault(self, method: str, path: str, headers: Message) -> int | str | None:
         del headers["If-Match"]
@@ -97,7 +97,7 @@ def bucket() -> Iterator[str]:
         yield url
 
 
-def test_a_store_that_compares_is_fit(bucket: str) -> None:
+def test_a_store_with_conditional_writes_passes(bucket: str) -> None:
     check = doctor._probe("store", f"{bucket}/fit", aliases=True)
     assert check.ok
     assert check.detail.endswith("exclusive creation, read-after-write and compare-and-swap hold")
@@ -140,7 +140,7 @@ def test_a_full_disk_is_seen_before_the_folder_exists(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("load", "ok"), [(0.1, True), (99.0, False)])
-def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch, load: float, ok: bool) -> None:
+def test_a_busy_machine_is_reported(monkeypatch: pytest.MonkeyPatch, load: float, ok: bool) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     check = doctor._threads()
     assert check.ok is ok
@@ -162,7 +162,7 @@ def test_whatever_fails_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_versions_are_held_to_the_metadata_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wheel has no pyproject.toml beside its packages."""
+    """An installed wheel has no pyproject.toml."""
     declared = [f"{name}>=0" for name in doctor.PINNED if name != "torch"] + ["torch==0.1", "torch>=9; extra == 'x'"]
     monkeypatch.setattr(doctor, "requires", {"nerbench": declared}.get)
     checks = {check.name: check for check in doctor._versions()}

@@ -1,4 +1,4 @@
-"""What is recorded about the machine and the code, and that asking costs nothing heavy."""
+"""The recorded facts about machine and code, without heavy imports."""
 
 import platform
 import subprocess
@@ -35,7 +35,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A processor of our own."""
+    """A fake processor."""
     monkeypatch.setattr(module, "CPUINFO", tmp_path / "cpuinfo")
     module._cpu_field.cache_clear()
     yield tmp_path / "cpuinfo"
@@ -96,7 +96,7 @@ def test_versions_are_read_without_importing_the_libraries() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_versions_name_what_is_installed() -> None:
+def test_versions_name_installed_packages() -> None:
     import numpy
 
     assert installed("numpy") == numpy.__version__
@@ -139,7 +139,7 @@ def test_without_a_commit_or_without_git_nothing_is_known(tmp_path: Path, monkey
         ("", False),
     ],
 )
-def test_bf16_is_native_where_the_processor_says_so(cpuinfo: Path, text: str, native: bool) -> None:
+def test_bf16_is_native_if_the_processor_has_the_flag(cpuinfo: Path, text: str, native: bool) -> None:
     cpuinfo.write_text(text)
     assert cpu_has_bf16() is native
 

@@ -1,4 +1,4 @@
-"""What works on GPUs holds as many slots of the limit `gpu` meanwhile; what does not holds none."""
+"""Steps on GPUs hold one slot of the limit `gpu` per GPU; other steps hold none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from nerbench.tasks.config import BenchmarkConfig, Config, ModelConfig
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
-    """What is held now: the limit, how many slots of it, and the seconds after which a dead process loses them."""
+    """The held slots: limit, number, and lease in seconds."""
     now: list[tuple[str, int, float]] = []
 
     @contextmanager
@@ -29,7 +29,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
 
 
 def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
-    """Carry out one step, all of whose work is done by stand-ins."""
+    """Run one step with fakes for all its work."""
     record = SimpleNamespace(model_dump=lambda mode: {}) if cached else None
     plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device, processes=gpus))
     shard = SimpleNamespace(record=record, place="", of=1, blocks=lambda corpus: range(1))
@@ -51,7 +51,7 @@ def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
 
 @pytest.fixture
 def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) -> list[list[tuple[str, int, float]]]:
-    """The slots that were held whenever something worked."""
+    """The slots held during the work."""
     seen: list[list[tuple[str, int, float]]] = []
 
     def worked(*_: Any, **__: Any) -> Any:
@@ -92,7 +92,7 @@ def test_a_step_on_a_cpu_holds_none(step: str, during: list[Any]) -> None:
     assert during == [[]]
 
 
-def test_what_is_cached_waits_for_no_gpu(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_evaluations_wait_for_no_gpu(during: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         as_task, "resolve_device", lambda device, field="": torch.device("cpu" if device == "cpu" else "cuda")
     )

@@ -26,7 +26,7 @@ def _listen(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="nerbench.progress")
 
 
-def test_training_tells_steps_with_the_time_left(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_training_reports_steps_with_the_remaining_time(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
     listen = training_progress("fred")
     for step in (10, 20, 30):
         listen({"step": step, "steps": 100, "loss": 0.5})
@@ -35,7 +35,7 @@ def test_training_tells_steps_with_the_time_left(at: Clock, caplog: pytest.LogCa
     assert caplog.messages[2] == "fred: step 30 of 100, loss 0.500, 2:20 left"
 
 
-def test_evaluations_are_always_told(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_evaluations_are_always_reported(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
     listen = training_progress("fred")
     for epoch in (1.0, 2.0):
         listen({"step": 1, "steps": 9, "epoch": epoch, "eval_f1": 0.8765})
@@ -43,7 +43,7 @@ def test_evaluations_are_always_told(at: Clock, caplog: pytest.LogCaptureFixture
     assert caplog.messages == ["fred: epoch 1, validation F1 87.65", "fred: epoch 2, validation F1 87.65"]
 
 
-def test_steps_are_told_at_most_once_a_second(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_steps_are_reported_at_most_once_a_second(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
     listen = training_progress("fred")
     for step in range(1, 41):
         listen({"step": step, "steps": 40, "loss": 1.0})
@@ -51,7 +51,7 @@ def test_steps_are_told_at_most_once_a_second(at: Clock, caplog: pytest.LogCaptu
     assert len(caplog.messages) == 4
 
 
-def test_inference_tells_the_rate_and_the_time_left(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_inference_reports_the_rate_and_the_remaining_time(at: Clock, caplog: pytest.LogCaptureFixture) -> None:
     listen = inference_progress("fred on own", 4000)
     at.now += 10
     listen(1000)
@@ -59,7 +59,7 @@ def test_inference_tells_the_rate_and_the_time_left(at: Clock, caplog: pytest.Lo
     assert caplog.messages == ["fred on own: 1000 of 4000 words, 100 a second, 0:30 left"]
 
 
-def test_the_first_event_is_heard(at: Clock) -> None:
+def test_the_first_event_is_reported(at: Clock) -> None:
     heard: list[int] = []
     listen = at_most_every(5, heard.append)
     for event in range(12):

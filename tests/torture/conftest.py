@@ -9,7 +9,7 @@ from figures import Count, table
 from s3_server import MOTO, ministack, running_s3
 
 _FIGURES = pytest.StashKey[list[Count]]()
-_PAGED = MOTO._replace(environment={"MOTO_S3_DEFAULT_MAX_KEYS": "100"})  # it makes a page as slowly as the whole list
+_PAGED = MOTO._replace(environment={"MOTO_S3_DEFAULT_MAX_KEYS": "100"})  # it builds a page as slowly as the whole list
 _MINISTACK = Path(__file__).resolve().parents[2] / ".venv-ministack"
 
 
@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig: pytest.Config) -> list[Count]:
-    """What is to be printed at the end."""
+    """The figures to print at the end."""
     return pytestconfig.stash[_FIGURES]
 
 
@@ -56,7 +56,7 @@ def moto_bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
 def server_name(request: pytest.FixtureRequest) -> str:
-    """The one and the other server."""
+    """Both servers."""
     name: str = request.param
     if name == "ministack" and not (_MINISTACK / "installed").exists():
         pytest.skip("no .venv-ministack: `make torture` installs it where a package index can be reached")
@@ -65,7 +65,7 @@ def server_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def any_bucket(server_name: str) -> Iterator[str]:
-    """A bucket of the one and of the other server; its endpoint is in the environment."""
+    """A bucket of each server; its endpoint is in the environment."""
     with running_s3(_PAGED if server_name == "moto" else ministack(_MINISTACK / "bin/python")) as url:
         yield url
 

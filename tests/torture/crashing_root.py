@@ -1,4 +1,4 @@
-"""A crash at step k within this process: from then on, no call of a store's `Root` comes back."""
+"""Simulates a crash at step k within this process: from then on, no call of a store's `Root` returns."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from nerbench.artifacts.storage.open_root import open_root
 
 
 class Crashed(BaseException):
-    """The process would be dead."""
+    """The simulated process is dead."""
 
 
 class Steps:
@@ -23,7 +23,7 @@ class Steps:
         self.url, self._left, self._lock = url, crash_at, Lock()
 
     def take(self) -> None:
-        """One more; raises Crashed where there is none left."""
+        """Count a step. Raises Crashed at the last one."""
         with self._lock:
             self._left -= 1
             if self._left <= 0:
@@ -50,7 +50,7 @@ class _SteppedRoot:
 
 @contextmanager
 def crashing(url: str, crash_at: int) -> Iterator[None]:
-    """Meanwhile roots of the store at `url` crash at a step."""
+    """Within this context, roots of the store at `url` crash at a step."""
     steps = Steps(url, crash_at)
 
     def stepped(opened: str) -> Any:

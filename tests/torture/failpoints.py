@@ -1,7 +1,7 @@
-"""A process that kills itself at its k-th call of the file system or of S3.
+"""Lets a process kill itself at its k-th call of the file system or of S3.
 
-The points are numbered as the calls come, so that a dry run tells how many there are. Python's audit events show the
-calls before they happen, whoever makes them; what has no event (writes, fsync, requests) is wrapped.
+The points are numbered in the order of the calls, and a dry run counts them. Python's audit events report calls before
+they happen; calls without an event (writes, fsync, requests) are wrapped.
 """
 
 import io
@@ -21,13 +21,13 @@ class Failpoints:
 
     def __init__(self, inside: str, kill_at: int) -> None:
         self.names: list[str] = []
-        """What was called, in order."""
+        """The calls in order."""
         self._inside = inside
         self._kill_at = kill_at
         self._lock = Lock()
 
     def install(self) -> None:
-        """Begin to count; there is no way back but the end of the process."""
+        """Start to count, until the end of the process."""
         sys.addaudithook(self._audit)
         os.fsync = self._around("fsync", os.fsync)
         os.write = self._around("write", os.write)
@@ -37,7 +37,7 @@ class Failpoints:
         S3FileSystem._call_s3 = self._around_request(S3FileSystem._call_s3)
 
     def reach(self, name: str) -> None:
-        """One more point is reached."""
+        """Count a point."""
         with self._lock:
             self.names.append(name)
             if len(self.names) == self._kill_at:
@@ -76,7 +76,7 @@ class Failpoints:
 
 
 class _HalfWriter(io.FileIO):
-    """Writes the half of what it is given, as the system may, so that a kill finds half-written files."""
+    """Writes half of its data at a time, as the system may, so that a kill leaves partial files."""
 
     def __init__(self, descriptor: int, points: Failpoints) -> None:
         super().__init__(descriptor, "wb")

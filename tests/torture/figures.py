@@ -1,4 +1,4 @@
-"""What the torture suite counted, printed as the table of docs/explanation/performance.md."""
+"""Prints the counts of the torture suite as the table of docs/explanation/performance.md."""
 
 import os
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ledger import Findings
 
 SEED = int(os.environ.get("TORTURE_SEED", "20260101"))
-"""Of every random choice; set TORTURE_SEED to that of a failure to repeat it."""
+"""The seed of all random choices; to repeat a failure, set TORTURE_SEED to its seed."""
 
 
 @dataclass
@@ -14,32 +14,32 @@ class Count:
     """One line of the table."""
 
     test: str
-    """What was tried."""
+    """The operation under test."""
     store: str
-    """Where."""
+    """The kind of store."""
     schedules: int = 0
-    """Runs that differ: in the point of the kill, the order of steps or the faults."""
+    """Number of runs with different kill points, orders of steps or faults."""
     kills: int = 0
-    """Processes ended by SIGKILL, or by an exception at a step where there is no process of its own."""
+    """Processes ended by SIGKILL, or by an exception at a step if there is no separate process."""
     faults: int = 0
-    """Requests that went wrong, or files that were damaged."""
+    """Failed requests or damaged files."""
     acknowledged: int = 0
     """Writes that returned; for damage: refusals that name the file."""
     lost: list[str] = field(default_factory=list)
-    """Acknowledged, and not there."""
+    """Acknowledged, but missing."""
     torn: list[str] = field(default_factory=list)
-    """There, and not whole; for damage: loaded all the same."""
+    """Present, but incomplete; for damage: loaded nevertheless."""
     duplicates: list[str] = field(default_factory=list)
-    """There twice, or acknowledged to two writers."""
+    """Present twice, or acknowledged to two writers."""
 
     def add(self, findings: Findings) -> None:
-        """Note what a ledger found."""
+        """Add the findings of a ledger."""
         self.lost += findings.lost
         self.torn += findings.torn
         self.duplicates += findings.duplicates
 
     def assert_nothing_lost(self) -> None:
-        """Fails with every finding."""
+        """Fail with a list of all findings."""
         found = [*self.lost, *self.torn, *self.duplicates]
         assert not found, "\n".join([f"TORTURE_SEED={SEED} finds {len(found)}", *found[:20]])
 

@@ -1,6 +1,6 @@
-"""Processes that are killed, made by the hundred: a server with one thread imports everything once, then forks.
+"""Makes hundreds of processes to kill: a server with one thread imports everything once, then forks.
 
-`ForkServer` is its client. Run as a program this file is the server: a JSON request a line, a JSON reply a line.
+`ForkServer` is its client. Run as a program, this file is the server, with one JSON request and reply per line.
 """
 
 import json
@@ -16,18 +16,18 @@ _TESTS = Path(__file__).resolve().parents[1]
 
 
 class Life(NamedTuple):
-    """What a process did before it ended."""
+    """The work of a process before it ended."""
 
     acknowledged: list[Any]
     """The results of the steps that returned, in order."""
     killed: bool
     """Whether it killed itself."""
     points: list[str]
-    """The calls it could have been killed at; empty if it was."""
+    """The calls at which it could have been killed; empty if it was."""
 
 
 class ForkServer:
-    """Runs steps (see `killed_steps`) in processes of their own."""
+    """Runs steps (see `killed_steps`) in separate processes."""
 
     def __init__(self) -> None:
         folders = [_TESTS.parent, _TESTS, _TESTS / "artifacts", _TESTS / "torture"]
@@ -90,7 +90,7 @@ def _live(request: dict[str, Any], writing: int) -> None:
     from failpoints import Failpoints
     from killed_steps import STEPS
 
-    write = os.write  # before it is counted
+    write = os.write  # before counting starts
     os.environ.update(request["environment"])
     points = Failpoints(request["inside"], request["kill_at"])
     points.install()

@@ -1,4 +1,4 @@
-"""Steps in processes that are killed, and what was promised by then."""
+"""Runs steps in processes that are killed, and records the acknowledged results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,28 +16,28 @@ Step = list[Any]
 
 @dataclass
 class Runs:
-    """Makes runs, each with a store of its own."""
+    """Makes runs, each with a new store."""
 
     server: ForkServer
     folder: Path
-    """Of the caches, and of the stores if they are local."""
+    """The folder of the caches, and of local stores."""
     count: Count
-    """Where everything is noted."""
+    """The counts of all runs."""
     ids: dict[str, str]
-    """Folders of models, and what their artifacts are called."""
+    """Folders of models, and the ids of their artifacts."""
     url: str = ""
-    """Of the stores, if they are not local."""
+    """The URL of the stores if they are not local."""
     made: int = 0
-    """How many there are."""
+    """The number of runs."""
 
     def new(self) -> "Run":
-        """One with an empty store."""
+        """A run with an empty store."""
         self.made += 1
         return Run(self, f"{self.made}")
 
 
 class Run:
-    """One store in the life of several processes."""
+    """One store, used by several processes in turn."""
 
     def __init__(self, runs: Runs, name: str) -> None:
         self._inside = str(runs.folder / name)
@@ -46,7 +46,7 @@ class Run:
         self._server, self._count, self._ids = runs.server, runs.count, runs.ids
 
     def do(self, steps: list[Step]) -> None:
-        """Do the steps here."""
+        """Do the steps in this process."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("NERBENCH_CACHE", f"{self._inside}/cache")
             for name, *arguments in steps:
@@ -54,7 +54,7 @@ class Run:
         self._count.acknowledged += len(steps)
 
     def do_killed(self, steps: list[Step], kill_at: int) -> Life:
-        """Do the steps in a process that is killed at a call; 0: at none."""
+        """Do the steps in a process that is killed at a call (0 for none)."""
         life = self._server.run([[name, self.url, *arguments] for name, *arguments in steps], self._inside, kill_at)
         for number, step in enumerate(steps):
             self._settle(step, life.acknowledged[number] if number < len(life.acknowledged) else None)
@@ -63,15 +63,15 @@ class Run:
         return life
 
     def check(self) -> None:
-        """Read everything, and note what is not as it was promised."""
+        """Read everything, and record violations of acknowledged results."""
         self._count.add(self.ledger.check())
 
     def blobs(self) -> dict[str, int]:
-        """The inode of every blob of a local store: another number means that it was copied again."""
+        """The inode of every blob of a local store: a new inode means that it was copied again."""
         return {path.name: path.stat().st_ino for path in Path(self.url, "blobs").rglob("*") if path.suffix != ".tmp"}
 
     def check_blobs(self, before: dict[str, int]) -> None:
-        """Note the blobs that were whole before, and were copied all the same."""
+        """Record the blobs that were complete before and were copied nevertheless."""
         after = self.blobs()
         self._count.duplicates += [f"{name} was copied again" for name in before if after.get(name) != before[name]]
 
@@ -82,7 +82,7 @@ class Run:
                 artifact = (name, self._ids[folder])
                 again = artifact in ledger.pending | ledger.artifacts
                 (ledger.pending if did is None else ledger.artifacts).add(artifact)
-                # One that was published before does not turn `latest` back from one published later.
+                # An earlier artifact does not move `latest` back from a later one.
                 self._settle_alias((name, "latest"), self._ids[folder], did is not None and not again)
                 if did is not None:
                     ledger.aliases[name, "latest"].discard("")

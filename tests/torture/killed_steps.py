@@ -1,4 +1,4 @@
-"""What the processes that are killed do, a step at a time; all results are plain JSON."""
+"""The steps of processes that are killed; all results are plain JSON."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,11 +13,11 @@ from nerbench.artifacts.tables.tables import write_table
 
 TABLE, DATE = "speed", "2026-01-02"
 ROWS = 3
-"""In each file of the table, so that a file that lost some is noticed."""
+"""Number of rows in each file of the table, so that lost rows are noticed."""
 
 
 def publish(url: str, folder: str, name: str) -> str:
-    """Publish a folder, always with the same date, so that trying again means the same artifact; its id."""
+    """Publish a folder with a fixed date, so that a retry gives the same artifact; return its id."""
     when = Provenance(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     return Store(url).publish(Path(folder), name, when).artifact_id
 
@@ -29,26 +29,26 @@ def write(url: str, key: str, value: int) -> str:
 
 
 def alias(url: str, name: str, alias: str, artifact_id: str) -> str:
-    """Move an alias; where it points to."""
+    """Move an alias; return its target."""
     Store(url).set_alias(name, alias, artifact_id)
     return artifact_id
 
 
 def load(url: str, name: str, artifact_id: str) -> dict[str, str]:
-    """Materialise an artifact; its files in hex."""
+    """Materialise an artifact; return its files in hex."""
     folder = Store(url).materialise(ArtifactKey(name=name, artifact_id=artifact_id))
     return contents(folder)
 
 
 def collect(url: str) -> list[str]:
-    """Remove what no artifact needs, as if its time of grace were over; what was removed."""
+    """Collect garbage without a grace period; return the removed files."""
     store, grace = Store(url), timedelta(hours=1)
     found = find_garbage(store, grace=grace, now=datetime.now(UTC) + 2 * grace)
     return [one.path for one in remove_garbage(store, found)]
 
 
 def compact(url: str) -> list[int]:
-    """Compact the table once, as if every time of grace were over; how many files were packed, and deleted."""
+    """Compact the table once without grace periods; return the numbers of packed and deleted files."""
     done = compact_tables(url, [TABLE], grace=timedelta(0), now=datetime(2030, 1, 1, tzinfo=UTC))
     return [done[0].packed, done[0].deleted]
 

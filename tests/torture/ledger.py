@@ -1,4 +1,4 @@
-"""What writers were told is safe, against what a reader finds afterwards."""
+"""Compares the acknowledged writes with the data that a reader finds."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,34 +15,34 @@ from nerbench.artifacts.tables.tables import read_results
 
 
 class Findings(NamedTuple):
-    """What must be empty; one line each."""
+    """Violations, one line each; there must be none."""
 
     lost: list[str]
-    """Acknowledged, and not there."""
+    """Acknowledged, but missing."""
     torn: list[str]
-    """There, and not whole, or never asked for."""
+    """Present, but incomplete, or never requested."""
     duplicates: list[str]
-    """There more than once."""
+    """Present more than once."""
 
 
 @dataclass
 class Ledger:
-    """The promises of one store and one table."""
+    """The acknowledged writes of one store and one table."""
 
     url: str
     artifacts: set[tuple[str, str]] = field(default_factory=set)
-    """Name and id of those whose publication was acknowledged."""
+    """Name and id of artifacts whose publication was acknowledged."""
     pending: set[tuple[str, str]] = field(default_factory=set)
-    """Of those that may be there or not."""
+    """Name and id of artifacts that may be present."""
     aliases: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    """Where each alias may point to."""
+    """The possible targets of each alias."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Key and value of the table's files that were acknowledged."""
+    """Key and value of the acknowledged files of the table."""
     pending_rows: dict[str, set[int]] = field(default_factory=dict)
-    """The values that were tried to be written."""
+    """The values of all attempted writes."""
 
     def check(self) -> Findings:
-        """Read everything again."""
+        """Read and check everything."""
         findings = Findings([], [], [])
         self._check_artifacts(findings)
         self._check_rows(findings)

@@ -1,4 +1,4 @@
-"""A share of all requests goes wrong, as a seed says."""
+"""Makes a share of all requests fail, determined by a seed."""
 
 import random
 from collections import Counter
@@ -15,12 +15,12 @@ _CONDITIONAL = (412, "refused")
 
 
 class RandomFaults(FaultProxy):
-    """Decides by the seed, the request and how often it came, so that the order of several clients does not matter."""
+    """Decides by seed, request and its number of repetitions, so that the order of clients does not matter."""
 
     def __init__(self, upstream: str, share: float, seed: int) -> None:
         super().__init__(upstream)
         self.share = share
-        """Of the requests that go wrong."""
+        """The share of requests that fail."""
         self.made: Counter[int | str] = Counter()
         """The faults so far."""
         self._seed = seed
@@ -38,7 +38,7 @@ class RandomFaults(FaultProxy):
             return fault
 
     def settle(self) -> None:
-        """Make no more faults, and wait for all that is late."""
+        """Stop making faults, and wait for delayed requests."""
         self.share = 0
         for timer in self.late:
             timer.join()

@@ -1,4 +1,4 @@
-"""What the spawned processes of `test_sets` do."""
+"""The work of the spawned processes of `test_sets`."""
 
 import os
 from multiprocessing.synchronize import Barrier
@@ -11,19 +11,19 @@ _together: list[Barrier] = []
 
 
 def join(barrier: Barrier) -> None:
-    """Run at the start of every worker: all of them will begin each race at once."""
+    """Run at the start of every worker, so that all begin each race at the same time."""
     _together.append(barrier)
 
 
 def append(environment: dict[str, str], url: str, number: int, files: int) -> list[str]:
-    """Write files of our own; the keys of those that were acknowledged."""
+    """Write separate files; return the keys of the acknowledged ones."""
     os.environ.update(environment)
     _together[0].wait()
     return [write(url, f"{number}-{turn}", number) for turn in range(files)]
 
 
 def race(url: str, number: int, races: int) -> list[bool]:
-    """Write files that all workers write, each something else, after `append`; which of them were acknowledged."""
+    """After `append`, write files that all workers write with different content; return the acknowledged ones."""
     return [_wins(url, f"race-{turn}", number) for turn in range(races)]
 
 

@@ -1,4 +1,4 @@
-"""The store against a dictionary: publish, crash at a step, retry, alias, collect garbage, verify, list, load."""
+"""Compares the store with a dictionary: publish, crash at a step, retry, alias, collect, verify, list, load."""
 
 import shutil
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Artifact = tuple[str, str]
 
 
 def publish(store: Store, folder: Path, name: str) -> str:
-    """Publish the model in `folder`, dated by the folder's name; its id."""
+    """Publish the model in `folder`, dated by the folder's name; return its id."""
     when = datetime(2026, 1, 1 + int(folder.name), tzinfo=UTC)
     return store.publish(folder, name, Provenance(created_at=when)).artifact_id
 
@@ -39,7 +39,7 @@ class StoreMachine(RuleBasedStateMachine):
     """`_artifacts` and `_aliases` are the dictionary."""
 
     def __init__(self, url: str, folder: Path, known: dict[Artifact, int], count: Count) -> None:
-        """`url` must be new, `folder` has the models by their numbers, and `known` says what artifacts they become."""
+        """`url` must be new, `folder` contains the models by number, and `known` has the artifacts they become."""
         super().__init__()
         self._store, self._folder, self._known, self._count = Store(url), folder, known, count
         self._artifacts: set[Artifact] = set()
@@ -155,7 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._count.acknowledged += 1
 
     def _crash(self, crash_at: int, operation: Callable[[Store], object], again: Callable[[], None]) -> bool:
-        """Do it in a process that crashes; where it was done before the crash, `again` tells the dictionary."""
+        """Run an action in a process that crashes; if it was complete before the crash, call `again`."""
         try:
             with crashing(self._store.url, crash_at):
                 operation(Store(self._store.url))
@@ -167,7 +167,7 @@ class StoreMachine(RuleBasedStateMachine):
         return False
 
     def _settle(self, name: str, alias: str, new: str) -> None:
-        """After a crash an alias is where it was, or where it was to go; the dictionary learns which."""
+        """After a crash, an alias has the old or the new target; copy the actual one to the dictionary."""
         found = self._store.aliases(name).get(alias)
         assert found in (self._aliases.get((name, alias)), new)
         if found is not None:
@@ -183,7 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
         return {(name, to) for (name, _), to in self._aliases.items()}
 
     def _is_newest(self, name: str, artifact_id: str) -> bool:
-        """As the store dates the manifests, whatever the publishers say."""
+        """By the dates of the manifests in the store, not those of the publishers."""
         now, root = self._aliases.get((name, "latest"), artifact_id), open_root(self._store.url)
         there, here = (
             root.modified(manifest_path(ArtifactKey(name=name, artifact_id=one))) for one in (now, artifact_id)

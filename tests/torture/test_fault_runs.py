@@ -1,4 +1,4 @@
-"""Clients behind a proxy that spoils 30 % of their requests: they try until they are told that it is done."""
+"""Clients behind a proxy that fails 30 % of their requests retry until every write is acknowledged."""
 
 import os
 from collections.abc import Callable
@@ -28,26 +28,26 @@ T = TypeVar("T")
 
 @dataclass
 class Client:
-    """One of several that use a store at once."""
+    """One of several concurrent clients of a store."""
 
     url: str
     number: int
     folders: list[str]
-    """Models that all clients publish."""
+    """The models that all clients publish."""
     pulled: Path
-    """Where it reads them to."""
+    """The folder for downloads."""
     ids: dict[str, str] = field(default_factory=dict)
-    """What the folders are published as."""
+    """The names of the published models."""
     keys: dict[str, int] = field(default_factory=dict)
-    """Acknowledged files of the table, and their value."""
+    """The acknowledged files of the table and their values."""
     won: list[str] = field(default_factory=list)
-    """Those of them that every client wanted."""
+    """The acknowledged files that every client tried to write."""
     alias: str = ""
-    """Where its own alias points to."""
+    """The target of the client's alias."""
     wrong: list[str] = field(default_factory=list)
-    """What was not read as it had been acknowledged."""
+    """Reads that differ from the acknowledged data."""
     acknowledged: int = 0
-    """Writes."""
+    """The number of writes."""
 
     def play(self, turns: int) -> "Client":
         """Write, race, publish, move an alias and read, `turns` times."""
@@ -96,7 +96,7 @@ class Client:
 
 
 def fault_run(url: str, folder: Path, seed: int, turns: int, count: Count) -> None:
-    """Clients at work behind the proxy; then everything is read without it."""
+    """Run the clients behind the proxy, then read everything without it."""
     folders = [str(save_fake_model(folder / f"{number}", float(number), 64, {})) for number in range(CLIENTS)]
     clients = [Client(url, number, folders, folder / "pulled") for number in range(CLIENTS)]
     with pytest.MonkeyPatch.context() as patch, faulty(os.environ["AWS_ENDPOINT_URL"], SHARE, seed) as proxy:

@@ -1,4 +1,4 @@
-"""SIGKILL at every call that publishing, aliases, loading and table writes make; then reading, then running again."""
+"""SIGKILL at every call of publishing, aliases, loading and table writes; then a read, then another run."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ S3_KILLS = 80
 
 
 class Scenario(NamedTuple):
-    """Steps that are done, and the one that is then killed."""
+    """Completed steps, and the step that is killed."""
 
     before: list[Step]
     killed: Step
@@ -32,7 +32,7 @@ def server() -> Iterator[ForkServer]:
 
 @pytest.fixture(scope="module")
 def ids(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Folders of models, and what their artifacts will be called."""
+    """Folders of models, and the ids of their artifacts."""
     top = tmp_path_factory.mktemp("models")
     folders = [str(save_fake_model(top / f"{number}", float(number), 64, {})) for number in range(MODELS)]
     return {folder: publish(f"memory://{top}", folder, NAME) for folder in folders}
@@ -59,7 +59,7 @@ def scenarios(ids: dict[str, str]) -> list[Scenario]:
 
 
 def schedules(runs: Runs, scenarios: list[Scenario]) -> list[tuple[Scenario, int]]:
-    """Every scenario with every call it could be killed at."""
+    """Every scenario with every call at which it can be killed."""
     found = []
     for scenario in scenarios:
         run = runs.new()
@@ -70,7 +70,7 @@ def schedules(runs: Runs, scenarios: list[Scenario]) -> list[tuple[Scenario, int
 
 
 def kill(runs: Runs, scenario: Scenario, point: int) -> None:
-    """Kill, look, run again, look."""
+    """Kill, check, run again, check."""
     run = runs.new()
     run.do(scenario.before)
     run.do_killed([scenario.killed], point)
@@ -100,7 +100,7 @@ def test_a_kill_at_every_call(
     points = schedules(runs, choice.sample(scenarios, 4) if at_most else scenarios)
     for scenario, point in choice.sample(points, at_most or len(points)):
         kill(runs, scenario, point)
-    assert count.kills > 0.9 * count.schedules  # files are stored side by side: the number of calls varies a little
+    assert count.kills > 0.9 * count.schedules  # files are stored in parallel, so the number of calls varies slightly
     count.assert_nothing_lost()
 
 
@@ -123,7 +123,7 @@ def test_killed_again_and_again(
 
 
 def random_steps(ids: dict[str, str], choice: random.Random) -> list[Step]:
-    """A few steps that can be done again in the same order."""
+    """A few steps that can be repeated in the same order."""
     steps: list[Step] = []
     for _ in range(choice.randint(2, 5)):
         folder = choice.choice(list(ids))

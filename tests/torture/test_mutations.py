@@ -19,11 +19,11 @@ from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 
 Damage = Callable[[bytes], bytes | None]
-"""What a file holds instead; None: it is gone."""
+"""The new content of a file; None removes it."""
 
 
 def flipped(position: float) -> Damage:
-    """One bit is another, somewhere between the file's begin (0) and end (1)."""
+    """Flip one bit at a position between the beginning (0) and the end (1) of a file."""
 
     def flip(data: bytes) -> bytes:
         changed, bit = bytearray(data), random.Random(f"{SEED} {position}").randrange(8)
@@ -45,7 +45,7 @@ DAMAGES: dict[str, Damage] = {
 
 
 class Shop:
-    """A store with two artifacts, whose files can be damaged and mended."""
+    """A store with two artifacts, whose files can be damaged and repaired."""
 
     def __init__(self, url: str, folder: Path, count: Count) -> None:
         self.store, self.root, self.count = Store(url), open_root(url), count
@@ -59,22 +59,22 @@ class Shop:
         return {entry.path: f"blobs/sha256/{entry.sha256[:2]}/{entry.sha256}" for entry in files}
 
     def put(self, path: str, data: bytes | None) -> bytes:
-        """Write or remove a file; what was there."""
+        """Write or remove a file; return its old content."""
         before = self.root.read(path)
         self.root.delete(path) if data is None else self.root.replace(path, data)
         self.count.faults += 1
         return before
 
     def expect_refusal(self, what: str, named: str) -> None:
-        """Neither verification nor loading may accept the first artifact; both must name what is damaged."""
-        shutil.rmtree(cache_folder(), ignore_errors=True)  # which rightly serves the good files it has
+        """Verification and loading must refuse the first artifact, and name the damaged file."""
+        shutil.rmtree(cache_folder(), ignore_errors=True)  # which correctly serves its valid files
         verified = self.store.verify(self.refs[0])
         if verified.ok or named not in " ".join(verified.problems):
             self.count.torn.append(f"{what}: verification says {verified.problems}")
         self.expect_error(what, named, lambda: materialise(self.refs[0]))
 
     def expect_error(self, what: str, named: str, load: Callable[[], object]) -> None:
-        """It must raise an error that names what is damaged."""
+        """The call must raise an error that names the damaged file."""
         try:
             got = load()
         except NerbenchError as error:
@@ -116,7 +116,7 @@ def test_blobs(shop: Shop) -> None:
 
 
 def _swap_all(shop: Shop) -> None:
-    """Each file takes the place of each other one, of its own artifact and of the other."""
+    """Replace each file by each other file of both artifacts."""
     paths = shop.paths(shop.refs[0])
     others = set(paths.values()) | set(shop.paths(shop.refs[1]).values())
     for file, path in paths.items():
@@ -148,7 +148,7 @@ def test_manifests(shop: Shop) -> None:
 
 
 def _add_manifests(shop: Shop, manifest: Manifest) -> None:
-    """Extra files: what is no manifest is none, and a true one under another name or digest is refused."""
+    """Extra files: invalid manifests are ignored, and a valid one under another name or digest is refused."""
     shop.root.create("models/toy/manifests/notes.json", b"{}")
     shop.root.create(f"models/toy/manifests/{'0' * 64}.json", manifest.to_bytes())
     shop.root.create(f"models/other/manifests/{manifest.artifact_id}.json", manifest.to_bytes())
@@ -174,7 +174,7 @@ def test_aliases(shop: Shop) -> None:
             if "champion" not in str(error) and "toy@sha256:" not in str(error):
                 shop.count.torn.append(f"{what} is not named: {error}")
         else:
-            if found != [right]:  # a date that is another, or a line end, changes nothing
+            if found != [right]:  # another date or a line end changes nothing
                 shop.count.torn.append(f"{what}: the alias means {found}")
         shop.root.replace(path, before)
     shop.count.schedules = shop.count.faults
@@ -189,15 +189,15 @@ def test_local_copies(shop: Shop, cache: Path) -> None:
         for what, damage in DAMAGES.items():
             data = damage(copy.read_bytes())
             copy.unlink() if data is None else copy.write_bytes(data)
-            _expect_mended(shop, f"{copy} {what}", expected)
+            _expect_repaired(shop, f"{copy} {what}", expected)
     for name in ("modeling.py", "pytorch_model.bin", "adapter_config.json"):
         (materialise(ref) / name).write_text("{}")
-        _expect_mended(shop, f"{name} extra", expected)
+        _expect_repaired(shop, f"{name} extra", expected)
     shop.count.schedules = shop.count.faults
     shop.count.assert_nothing_lost()
 
 
-def _expect_mended(shop: Shop, what: str, expected: dict[str, str]) -> None:
+def _expect_repaired(shop: Shop, what: str, expected: dict[str, str]) -> None:
     found = contents(materialise(shop.refs[0]))
     shop.count.faults += 1
     shop.count.acknowledged += found == expected
@@ -206,7 +206,7 @@ def _expect_mended(shop: Shop, what: str, expected: dict[str, str]) -> None:
 
 
 def _expect_all_is_well(shop: Shop) -> None:
-    """Nothing was found wrong on the way, and nothing is wrong when all is mended."""
+    """No violation was found, and the repaired store is valid."""
     shop.count.assert_nothing_lost()
     assert shop.store.verify(shop.refs[0]).ok
     assert contents(materialise(shop.refs[0])) == contents(shop.models[0])

@@ -1,4 +1,4 @@
-"""The set test: whatever many processes were told is written is read, once; of those that want one key, one wins."""
+"""The set test: every acknowledged write of many processes is read once; one of several writers of a key wins."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Runs the machine of `store_machine` on every kind of store."""
+"""Runs `store_machine` on every kind of store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def memory() -> Iterator[str]:
 
 
 def run(url: str, folder: Path, examples: int, count: Count) -> None:
-    """So many schedules, each with a store of its own below `url`."""
+    """Run schedules, each with a new store below `url`."""
     models = [save_fake_model(folder / f"{number}", float(number), 8, {}) for number in range(MODELS)]
     scratch = Store(f"{url}/scratch")
     known = {(name, publish(scratch, model, name)): number for number, model in enumerate(models) for name in "ab"}

@@ -1,4 +1,4 @@
-"""The wheel and the source archive, built once from what git holds."""
+"""The wheel and the source archive, built once from git's index."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the source archive of what is committed or staged."""
+    """A folder with the wheel and the source archive of the committed and staged files."""
     tree, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
     subprocess.run(["git", "checkout-index", "--all", f"--prefix={tree}/"], cwd=ROOT, check=True)
     for build in ("build_sdist", "build_wheel"):

@@ -1,4 +1,4 @@
-"""Environments that hold the wheel and what it declares to need, and nothing else."""
+"""Environments that contain only the wheel and its declared dependencies."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Environment:
-    """A virtual environment, and a folder to work in."""
+    """A virtual environment and a working folder."""
 
     def __init__(self, python: str, folder: Path) -> None:
         self.bin, self.work = folder / "venv" / "bin", folder / "work"
@@ -24,7 +24,7 @@ class Environment:
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
-        """What a program of the environment prints; it must end with status 0."""
+        """The output of a program of the environment, which must end with status 0."""
         done = subprocess.run(
             [str(self.bin / command[0]), *command[1:]],
             cwd=cwd or self.work,
@@ -37,21 +37,21 @@ class Environment:
         return done.stdout
 
     def install(self, wheel: Path) -> None:
-        """Install the wheel with all that it needs from the package index."""
+        """Install the wheel and its dependencies from the package index."""
         self.run("pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(wheel))
 
     def install_copies(self, wheel: Path) -> None:
-        """Install the wheel, and link what it needs from the environment of the tests, without the package index."""
+        """Install the wheel, and link its dependencies from the environment of the tests, without the package index."""
         site = Path(self.run("python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
         for needed in _needed("nerbench"):
             for file in needed.files or ():
-                if ".." not in file.parts:  # scripts lie outside, and name the other environment's interpreter
+                if ".." not in file.parts:  # scripts are outside, and name the interpreter of the other environment
                     _link(Path(str(needed.locate_file(file))), site / file)
         self.run("pip", "install", "--quiet", "--no-deps", str(wheel))
 
 
 def _needed(package: str) -> list[Distribution]:
-    """The distributions that a package needs, without extras of its own, and what they need."""
+    """The direct and transitive dependencies of a package, without its extras."""
     found: dict[str, Distribution] = {}
     waiting = [(package, frozenset[str]())]
     seen = set(waiting)

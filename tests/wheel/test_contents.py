@@ -1,4 +1,4 @@
-"""The wheel and the source archive hold the tree: every module and every file that the code reads."""
+"""The wheel and the source archive contain every module and every file that the code reads."""
 
 import subprocess
 import tarfile
@@ -11,7 +11,7 @@ SUFFIXES = {".css", ".jinja", ".js", ".LICENSE", ".py", ".typed", ".yaml"}
 
 
 def tracked() -> list[str]:
-    """The files of the project that belong to its package."""
+    """The tracked files that belong to the package."""
     listed = subprocess.check_output(["git", "ls-files", "nerbench", *FOLDERS], cwd=ROOT, text=True).splitlines()
     return [path for path in listed if Path(path).suffix in SUFFIXES]
 

@@ -1,7 +1,7 @@
-"""The wheel in an environment that holds nothing else, far from the checkout, as a user has it.
+"""The wheel in an empty environment outside of the checkout, as users install it.
 
 NERBENCH_PYTHONS names the interpreters, comma-separated; then everything is installed from the package index. Without
-it, there is one environment, of the interpreter that runs the tests, with copies of what its own environment holds.
+it, there is one environment, of the interpreter that runs the tests, with links to the packages of its environment.
 """
 
 import os
@@ -53,7 +53,7 @@ PROJECT = {
         packages = ["flows", "tasks"]
         """,
 }
-"""A Prefect project as most are: its own `flows` and `tasks`, and a flow that calls our benchmark."""
+"""A typical Prefect project: its own `flows` and `tasks`, and a flow that calls nerbench's benchmark."""
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1800)]
 
@@ -71,7 +71,7 @@ def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pyt
 
 @pytest.fixture(scope="module")
 def demo(installed: Environment) -> str:
-    """What `nerbench run` prints in an empty folder."""
+    """The output of `nerbench run` in an empty folder."""
     return installed.run("nerbench", "run", "--json")
 
 
@@ -119,7 +119,7 @@ def test_a_project_with_its_own_flows_and_tasks_keeps_them(installed: Environmen
 
 @pytest.fixture
 def project(installed: Environment, tmp_path: Path) -> Path:
-    """The folder of the project, whose store and results are those of the demo."""
+    """The folder of the project, with the store and results of the demo."""
     for name, text in PROJECT.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -60,7 +60,7 @@ class NerbenchEntities(evaluate.Metric):  # type: ignore[misc]
 
 
 def entities(sentences: list[list[str]], mode: str) -> list[Entity]:
-    """The entities of sentences by a mode; raises ValueError for what is no IOB2 tag."""
+    """The entities of sentences by a mode; raises ValueError for an invalid tag of IOB2."""
     found: list[Entity] = []
     for number, tags in enumerate(sentences):
         start, kind = 0, None

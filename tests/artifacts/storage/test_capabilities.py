@@ -1,4 +1,4 @@
-"""The table of what each store keeps of nerbench's promises, compared with what the filesystems really do."""
+"""Compares the table of capabilities of each store with the behaviour of the filesystems."""
 
 import os
 import stat
@@ -49,7 +49,7 @@ class Bench:
 
     @contextmanager
     def unlistable(self, folder: str) -> Iterator[None]:
-        """Meanwhile a folder cannot be listed; in memory there is none."""
+        """Within this context, a folder cannot be listed; memory has no folders."""
         yield
 
 
@@ -123,7 +123,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def winners(fs: Any, create: Callable[[bytes], None], patience_s: float) -> int:
-    """How many of two writers succeed that both look for the file before either writes it, where nothing stops them."""
+    """The number of successful writers of two that both look for the file before either writes it."""
     barrier, honest = Barrier(2), fs.exists
 
     def exists(path: str, **options: Any) -> bool:
@@ -167,7 +167,7 @@ def swap_raw(bench: Bench) -> bool:
 
 
 def whole_raw(bench: Bench) -> bool:
-    """A reader that began before the file was replaced goes on with the old bytes."""
+    """A reader that began before the file was replaced still gets the old bytes."""
     path, old = f"{bench.base}/file", b"o" * 100_000
     bench.fs.pipe_file(path, old)
     if bench.url.startswith("file"):
@@ -271,7 +271,7 @@ PROBES: dict[str, tuple[Probe, Probe]] = {
 
 
 def holds(probe: Probe, bench: Bench) -> bool:
-    """Whether a promise is kept; what a filesystem cannot do at all, it does not keep."""
+    """Whether a filesystem has a capability; False if it lacks the operation."""
     try:
         return probe(bench)
     except Exception:
@@ -279,7 +279,7 @@ def holds(probe: Probe, bench: Bench) -> bool:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_capabilities_are_what_the_table_says(bench: Bench, row: Capability) -> None:
+def test_capabilities_match_the_table(bench: Bench, row: Capability) -> None:
     cell = getattr(row, bench.url.partition("://")[0])
     if cell.endswith(UNPROBED):
         pytest.skip("no test can tell")
@@ -297,7 +297,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 
 def test_capabilities_of_the_hub(hub: FakeHub) -> None:
-    """What a stand-in can tell of it: who commits names the commit that must be the newest."""
+    """Against a fake Hub: a commit names the commit that must be the newest."""
     with pytest.raises(InputError, match="cannot be written to"):
         open_root(f"hf://{MODEL}")
     outdated = reading.resolve(MODEL, None)

@@ -49,7 +49,7 @@ def test_replace_overwrites(root: Root) -> None:
     assert root.read("alias.json") == b"new"
 
 
-def test_files_lists_what_is_finished(root: Root) -> None:
+def test_files_lists_finished_files(root: Root) -> None:
     for path in ("x/b", "x/a", "x/deep/c", "xx/d"):
         root.create(path, b"1")
     root.replace("x/.half.tmp", b"1")
@@ -59,7 +59,7 @@ def test_files_lists_what_is_finished(root: Root) -> None:
     assert root.files("nothing/here", recursive=True) == []
 
 
-def test_what_is_missing(root: Root) -> None:
+def test_missing_files(root: Root) -> None:
     root.create("folder/file", b"1")
     assert not root.exists("nothing")
     assert not root.exists("folder")
@@ -85,7 +85,7 @@ def test_upload_and_download(root: Root, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [b"", b"123", b"12346"])
-def test_upload_repairs_what_is_damaged(
+def test_upload_repairs_damaged_files(
     root: Root, tmp_path: Path, damaged: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "weights").write_bytes(b"12345")
@@ -95,14 +95,14 @@ def test_upload_repairs_what_is_damaged(
     assert f"{root.uri('blobs/w')} is damaged" in caplog.text
 
 
-def test_upload_notices_what_changes_meanwhile(root: Root, tmp_path: Path) -> None:
+def test_upload_notices_a_concurrent_change(root: Root, tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"new")
     with pytest.raises(InputError, match="weights: changed while it was published"):
         root.upload(tmp_path / "weights", "blobs/w", sha256_hex(b"old"))
     assert not root.exists("blobs/w")
 
 
-def test_upload_renews_what_is_old(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_renews_old_files(root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights").write_bytes(b"12345")
     digest = sha256_hex(b"12345")
     root.upload(tmp_path / "weights", "blobs/w", digest)
@@ -121,7 +121,7 @@ def test_upload_renews_what_is_old(root: Root, tmp_path: Path, monkeypatch: pyte
     assert not root.upload(tmp_path / "weights", "blobs/w", digest)
 
 
-def test_swap_writes_where_nothing_else_did(root: Root) -> None:
+def test_swap_writes_if_the_file_is_unchanged(root: Root) -> None:
     assert not root.swap("a/alias.json", b"1", b"0")
     assert root.swap("a/alias.json", b"1", None)
     assert not root.swap("a/alias.json", b"2", None)
@@ -132,7 +132,7 @@ def test_swap_writes_where_nothing_else_did(root: Root) -> None:
     assert set(root.inventory("a").files) <= {"a/alias.json", "a/.lock.tmp"}
 
 
-def test_of_eight_that_swap_one_wins(root: Root) -> None:
+def test_one_of_eight_swaps_wins(root: Root) -> None:
     root.create("alias", b"0")
     for turn in range(5):
         barrier, before = Barrier(8), str(turn * 10).encode()
@@ -156,14 +156,14 @@ def test_parts(root: Root) -> None:
             read()
 
 
-def test_an_inventory_has_everything(root: Root) -> None:
+def test_an_inventory_lists_every_file(root: Root) -> None:
     for path in ("a/b", "a/deep/c", f"a/.{'0' * 32}.tmp"):
         root.create(path, b"1")
     assert root.inventory("a") == ([f"a/.{'0' * 32}.tmp", "a/b", "a/deep/c"], [])
     assert root.inventory("nothing") == ([], [])
 
 
-def test_the_time_is_that_of_the_place(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_is_that_of_the_store(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     create = root.create
     monkeypatch.setattr(root, "create", lambda path, data: (written.append(path), create(path, data)))

@@ -1,4 +1,4 @@
-"""An HTTP server as a place that is only read: what it does not answer is not taken for nothing."""
+"""An HTTP server as a read-only store: a missing answer does not mean an empty store."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,7 +20,7 @@ DEAD = "http://127.0.0.1:9/x"
 
 class _Handler(SimpleHTTPRequestHandler):
     broken = ""
-    """A path that is answered by 500."""
+    """A path with the answer 500."""
 
     def send_head(self) -> object:  # type: ignore[override]
         if self.broken and self.path.startswith(self.broken):
@@ -46,7 +46,7 @@ def url(tmp_path: Path, published: ArtifactRef) -> Iterator[str]:
         server.shutdown()
 
 
-def test_what_is_served_is_found(url: str, published: ArtifactRef) -> None:
+def test_served_files_are_found(url: str, published: ArtifactRef) -> None:
     store = Store(url)
     assert [one.artifact_id for one in store.list()] == [published.artifact_id]
     assert store.verify(published).ok
@@ -64,14 +64,14 @@ OPERATIONS: list[Callable[[Root], object]] = [
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_server_that_does_not_answer_is_not_empty(operation: Callable[[Root], object]) -> None:
+def test_a_server_without_an_answer_is_not_an_empty_store(operation: Callable[[Root], object]) -> None:
     with pytest.raises(StoreUnreachableError, match=f"^{DEAD} cannot be reached; the last of 3 attempts failed with"):
         operation(open_root(DEAD))
 
 
 @pytest.mark.parametrize("broken", ["/models/toy", "/models/toy/aliases"])
 @pytest.mark.parametrize("operation", OPERATIONS[1:])
-def test_a_folder_that_is_refused_is_not_empty(
+def test_a_refused_folder_is_not_an_empty_folder(
     url: str, operation: Callable[[Root], object], broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_Handler, "broken", broken)

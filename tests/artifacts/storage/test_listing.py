@@ -1,4 +1,4 @@
-"""A listing of a local folder: links, loops, and what cannot be listed."""
+"""Listings of a local folder: links, loops and unreadable folders."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Root:
     return made
 
 
-def test_links_to_folders_are_followed_where_files_are_read(root: Root, tmp_path: Path) -> None:
+def test_links_to_folders_are_followed_when_files_are_read(root: Root, tmp_path: Path) -> None:
     (tmp_path / "root/a").rename(tmp_path / "elsewhere")
     (tmp_path / "root/a").symlink_to(tmp_path / "elsewhere")
     assert root.files(recursive=True) == ["a/b", "a/deep/c", "d"]
@@ -43,13 +43,13 @@ def test_loops_end(root: Root, tmp_path: Path) -> None:
     assert root.files(recursive=True) == ["a/b", "a/deep/c", "d", "self"]
 
 
-def test_a_file_is_no_empty_folder(root: Root) -> None:
+def test_a_file_is_not_an_empty_folder(root: Root) -> None:
     with pytest.raises(InputError, match=r"root/d: cannot be listed \(Not a directory\)"):
         root.files("d")
 
 
 class _Unknown:
-    """An entry of a file system that does not say of what kind its entries are."""
+    """An entry of a file system that does not report the kinds of its entries."""
 
     def __init__(self, entry: "os.DirEntry[str]") -> None:
         self.name, self.path = entry.name, entry.path
@@ -58,7 +58,7 @@ class _Unknown:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
 
 
-def test_a_folder_that_cannot_be_asked_for_is_not_taken_for_a_file(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_not_a_file(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
     class Listing:

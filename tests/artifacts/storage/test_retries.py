@@ -27,7 +27,7 @@ def test_up_to_three_attempts(failures: int, pauses: list[float]) -> None:
     assert len(pauses) == failures
 
 
-def test_the_last_failure_is_told() -> None:
+def test_the_last_failure_is_reported() -> None:
     with pytest.raises(
         StoreUnreachableError, match=r"^s3://b cannot be reached; .* 3 attempts failed with 503 Slow down$"
     ):

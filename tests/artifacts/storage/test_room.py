@@ -1,4 +1,4 @@
-"""That a disk is full is told in the same way, whichever library found it out."""
+"""A full disk is the same error, whichever library reports it."""
 
 import errno
 from pathlib import Path
@@ -13,7 +13,7 @@ NO_ROOM = [
     OSError(errno.ENOSPC, "No space left on device"),
     OSError(errno.EDQUOT, "Disk quota exceeded"),
     OSError(errno.EFBIG, "File too large"),
-    # As torch, safetensors and Arrow say it.
+    # The messages of torch, safetensors and Arrow.
     RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
     RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 68544 vs 68432"),
     RuntimeError("basic_ios::clear: iostream error"),
@@ -23,7 +23,7 @@ OTHERS = [OSError(errno.EIO, "Input/output error"), RuntimeError("(os error 2)")
 
 
 @pytest.mark.parametrize("error", NO_ROOM, ids=str)
-def test_the_place_and_the_remedy_are_told(error: Exception, tmp_path: Path) -> None:
+def test_the_error_names_place_and_remedy(error: Exception, tmp_path: Path) -> None:
     said = f"^{tmp_path} cannot be written: .*; make room on that disk"
     with pytest.raises(NerbenchError, match=said) as progress, room_for(tmp_path):
         raise error
@@ -33,14 +33,14 @@ def test_the_place_and_the_remedy_are_told(error: Exception, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
-def test_every_other_error_is_what_it_was(error: Exception, tmp_path: Path) -> None:
+def test_other_errors_are_not_changed(error: Exception, tmp_path: Path) -> None:
     with pytest.raises(type(error)) as progress, room_for(tmp_path):
         raise error
     assert progress.value is error
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, NerbenchError), (errno.EACCES, InputError)])
-def test_a_file_that_cannot_even_be_made(
+def test_a_file_that_cannot_be_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[NerbenchError]
 ) -> None:
     def refuse(*_: object) -> int:

@@ -1,4 +1,4 @@
-"""What only happens with S3: lost and refused requests, wrong settings, parts and pages."""
+"""Behaviour specific to S3: lost and refused requests, wrong settings, parts and pages."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def running_proxy(bucket: str) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def proxy(running_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> FaultProxy:
-    """All requests of the test pass through it."""
+    """A proxy for all requests of the test."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", running_proxy.url)
     running_proxy.faults, running_proxy.requests = [], []
     return running_proxy
@@ -94,7 +94,7 @@ def test_every_operation_survives_a_fault(
         lambda url: find_table_file(url, "metrics", "key"),
     ],
 )
-def test_a_store_that_does_not_answer_is_no_empty_store(
+def test_a_store_without_an_answer_is_not_an_empty_store(
     proxy: FaultProxy, s3_url: str, operation: Callable[[str], object]
 ) -> None:
     proxy.faults = [500] * 4
@@ -107,7 +107,7 @@ def test_a_store_that_does_not_answer_is_no_empty_store(
     assert len(proxy.requests) == 3
 
 
-def test_an_outage_is_neither_damage_nor_an_absence(proxy: FaultProxy, s3_url: str, make_model: MakeModel) -> None:
+def test_an_outage_is_neither_damage_nor_a_missing_file(proxy: FaultProxy, s3_url: str, make_model: MakeModel) -> None:
     store = Store(s3_url)
     ref = store.publish(make_model(), "toy", Provenance())
     for read in (lambda: store.verify(ref), lambda: store.manifest(ref), store.list):
@@ -135,7 +135,7 @@ def test_own_lost_writes_are_recognised(root: Root, proxy: FaultProxy) -> None:
     assert root.read("a") == b"mine"
 
 
-def test_a_refusal_though_nothing_is_there(root: Root, proxy: FaultProxy) -> None:
+def test_a_refusal_of_a_creation_although_there_is_no_file(root: Root, proxy: FaultProxy) -> None:
     proxy.faults = [412]
     root.create("a", b"mine")
     assert root.read("a") == b"mine"
@@ -147,11 +147,11 @@ def test_a_swap_knows_its_own_write(root: Root, proxy: FaultProxy, fault: int | 
     proxy.faults = [None, None, fault]
     swapped = root.swap("a", b"new", b"old")
     assert proxy.faults == []
-    assert swapped is (fault != 412)  # it was refused for no reason, and whoever asked looks again
+    assert swapped is (fault != 412)  # it was refused without a reason, and the caller reads it again
     assert root.read("a") == (b"new" if swapped else b"old")
 
 
-def test_a_swap_that_is_overtaken_writes_nothing(root: Root, proxy: FaultProxy) -> None:
+def test_an_overtaken_swap_writes_nothing(root: Root, proxy: FaultProxy) -> None:
     root.create("a", b"old")
     part = root.part
 
@@ -166,7 +166,7 @@ def test_a_swap_that_is_overtaken_writes_nothing(root: Root, proxy: FaultProxy) 
     assert root.read("a") == b"theirs"
 
 
-def test_what_an_upload_vouches_for_is_not_read_again(root: Root, proxy: FaultProxy, tmp_path: Path) -> None:
+def test_uploaded_files_are_not_read_again(root: Root, proxy: FaultProxy, tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"12345")
     root.upload(tmp_path / "weights", "blobs/w", sha256_hex(b"12345"))
     root.now("blobs/w")  # which it learns once

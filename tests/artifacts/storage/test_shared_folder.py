@@ -38,7 +38,7 @@ def user(number: int, umask: int = 0o002) -> Iterator[None]:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store in a shared folder; whatever an upload finds there is old enough to be renewed."""
+    """A store in a shared folder; an upload renews any existing file."""
     monkeypatch.setattr("nerbench.artifacts.storage.filesystem.FRESH", timedelta(days=-1))
     with TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders keep others out
         folder = Path(name)
@@ -54,7 +54,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def publish(store: Store, seed: int) -> ArtifactRef:
-    """The same files each time, of another training."""
+    """Publish the same files, as if from another training."""
     return store.publish(Path(store.url).parents[1] / "model", "toy", Provenance(seed=seed))
 
 
@@ -78,8 +78,8 @@ def test_the_second_user_publishes_and_moves_aliases(store: Store) -> None:
     assert modes(store) == {0o664}
 
 
-def test_what_was_written_for_its_owner_alone_is_replaced(store: Store) -> None:
-    """The first user's umask, or an earlier version, lets nobody else write: a renewal becomes a rewrite."""
+def test_files_that_only_their_owner_can_write_are_replaced(store: Store) -> None:
+    """If only the first user may write, because of the umask or an earlier version, a renewal becomes a rewrite."""
     with user(FIRST):
         first = publish(store, 1)
     files = [path for path in Path(store.url).rglob("*") if path.is_file()]
@@ -100,7 +100,7 @@ def test_the_umask_decides(store: Store) -> None:
     assert modes(store) == {0o640}
 
 
-def test_who_may_not_write_is_told_so(store: Store) -> None:
+def test_a_user_without_write_access_gets_an_error(store: Store) -> None:
     with user(FIRST, 0o022):
         publish(store, 1)
     with user(SECOND), pytest.raises(InputError, match=r"^folder .*: cannot be written to \(Permission denied\); "):

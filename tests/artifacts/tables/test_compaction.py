@@ -1,4 +1,4 @@
-"""Compaction changes no row that anybody reads."""
+"""Compaction does not change the rows that readers get."""
 
 import errno
 import json
@@ -25,7 +25,7 @@ def three(root_url: str) -> list[str]:
     return [f"{DAY}/{key}" for key in "abc"]
 
 
-def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url: str, three: list[str]) -> None:
+def test_a_day_is_packed_and_small_files_stay_for_the_grace_period(root_url: str, three: list[str]) -> None:
     assert compact_runs(root_url) == Compacted("runs", days=1, packed=3, deleted=0)
     for now in (NOW, NOW + WEEK - timedelta(seconds=1)):
         assert compact_runs(root_url, now=now) == Compacted("runs", days=0, packed=0, deleted=0)
@@ -41,7 +41,7 @@ def test_a_day_is_packed_and_the_small_files_stay_for_the_time_of_grace(root_url
     assert compact_runs(root_url, now=NOW + 2 * WEEK) == Compacted("runs", days=0, packed=0, deleted=0)
 
 
-def test_the_packed_file_alone_is_read(root_url: str, three: list[str]) -> None:
+def test_only_the_packed_file_is_read(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = open_root(root_url)
     for path in root.files(f"runs/schema=2/date={DAY}"):
@@ -110,7 +110,7 @@ def test_files_are_found_by_key_before_and_after(root_url: str, three: list[str]
         compact_runs(root_url, timedelta(0))
 
 
-def test_small_files_with_different_columns_are_told_apart_again(root_url: str) -> None:
+def test_small_files_with_different_columns_are_restored(root_url: str) -> None:
     write(root_url, "a", host="here")
     root = open_root(root_url)
     folder = f"runs/schema=2/date={DAY}"
@@ -156,7 +156,7 @@ def test_nothing_is_deleted_for_a_damaged_file(root_url: str, three: list[str], 
     assert {f"runs/schema=2/date={DAY}/{key}.parquet" for key in "abc"} <= set(root.files("runs", recursive=True))
 
 
-def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, three: list[str]) -> None:
+def test_a_missing_packed_file_and_a_broken_manifest_are_reported(root_url: str, three: list[str]) -> None:
     compact_runs(root_url)
     root = open_root(root_url)
     (packed,) = [path for path in root.files("_compacted", recursive=True) if path.endswith(".packed")]
@@ -168,13 +168,13 @@ def test_a_missing_packed_file_and_a_broken_manifest_are_told(root_url: str, thr
         read(root_url)
 
 
-def test_what_cannot_be_compacted(root_url: str) -> None:
+def test_tables_that_cannot_be_compacted(root_url: str) -> None:
     assert {"metrics", "speed", "memory", "custom", "runs", "gate", "training"} == set(COMPACTABLE)
     with pytest.raises(InputError, match="table 'predictions': is not compacted; choose one of metrics"):
         compact(root_url, ["predictions"], grace=WEEK, now=NOW)
 
 
-def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path)
     expected = prepared(url, at_once)
 

@@ -1,4 +1,4 @@
-"""Compaction loses and doubles nothing wherever it is interrupted, and whatever else happens meanwhile."""
+"""Compaction neither loses nor duplicates rows, wherever it is interrupted and whatever runs concurrently."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -91,14 +91,14 @@ def test_compaction_at_any_moment_disturbs_no_writer(memory_url: str, prepare: C
 
 
 def dying(url: str) -> None:
-    """A compaction that gets no further than its first step."""
+    """A compaction that dies at its first step."""
     with at_call(url, WRITES, 1, crash), suppress(Crash):
         compact_runs(url, timedelta(0))
 
 
 @PREPARATIONS
 @pytest.mark.parametrize("other", [compact_runs, at_once, dying, lambda url: write(url, "later")])
-def test_of_two_compactions_one_wins(
+def test_one_of_two_compactions_wins(
     memory_url: str, prepare: Callable[[str], object], other: Callable[[str], object]
 ) -> None:
     for number in count():

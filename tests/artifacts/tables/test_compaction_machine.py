@@ -1,4 +1,4 @@
-"""Any order of writes, retries, nights that pass, compactions and crashes, against a dictionary."""
+"""Compares any order of writes, retries, new days, compactions and crashes with a dictionary."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ STEPS = st.integers(0, 6)
 
 
 class Tables(RuleBasedStateMachine):
-    """The table of runs; a row is known by its date and key, and says a number."""
+    """The table of runs: a row has a date, a key and a number."""
 
     url: str
 
@@ -62,7 +62,7 @@ class Tables(RuleBasedStateMachine):
         self.write_or_retry(date, key, number)
 
     @rule(days=st.integers(1, 3))
-    def nights_pass(self, days: int) -> None:
+    def days_pass(self, days: int) -> None:
         self.now += timedelta(days=days)
 
     @rule()

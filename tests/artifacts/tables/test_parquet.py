@@ -1,4 +1,4 @@
-"""Large tables are written and compared in parts; what cannot be written leaves nothing."""
+"""Large tables are written and compared in parts; a failed write leaves no file."""
 
 import errno
 from pathlib import Path

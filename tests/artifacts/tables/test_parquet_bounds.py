@@ -1,4 +1,4 @@
-"""What the bounds of Parquet files let pass: everything that is written here, read as it was written."""
+"""The bounds of Parquet files accept every table that nerbench writes."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def column(field: pa.Field, rows: int) -> pa.Array:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 300, 200_000])
-def test_what_is_written_is_read(rows: int, tmp_path: Path) -> None:
+def test_written_tables_are_read(rows: int, tmp_path: Path) -> None:
     declared = schema("metrics")
     nullable = pa.schema([field.with_nullable(True) for field in declared])
     written = pa.table([column(field, rows) for field in declared], schema=nullable)

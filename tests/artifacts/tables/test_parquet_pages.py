@@ -1,4 +1,4 @@
-"""The column chunks that a footer claims: pyarrow is the oracle of sound files, and damaged ones end no process."""
+"""The column chunks in a footer, compared with pyarrow; damaged footers do not end the process."""
 
 import io
 import subprocess

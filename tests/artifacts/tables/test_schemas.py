@@ -1,4 +1,4 @@
-"""The tables are those of the design, and files and code of different versions understand each other."""
+"""The tables match the design, and different versions of code and files are compatible."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ DESIGN = {
 
 
 @pytest.mark.parametrize("table", DESIGN)
-def test_the_columns_others_rely_on_stand_first_and_later_ones_may_be_null(table: str) -> None:
+def test_the_first_columns_are_stable_and_later_ones_are_nullable(table: str) -> None:
     first = DESIGN[table].split()
     assert schema(table).names[: len(first)] == first
     assert all(field.nullable for field in list(schema(table))[len(first) :])
@@ -77,7 +77,7 @@ def test_types(table: str, column: str, type_: str) -> None:
 
 
 @pytest.mark.parametrize("table", DESIGN)
-def test_every_column_says_what_it_means(table: str) -> None:
+def test_every_column_has_a_meaning(table: str) -> None:
     for column, field in zip(TABLES[table].columns, schema(table), strict=True):
         assert field.metadata == {b"meaning": column.meaning.encode()}
         assert column.meaning.strip()
@@ -86,7 +86,7 @@ def test_every_column_says_what_it_means(table: str) -> None:
 
 
 def row_of(table: str) -> dict[str, object]:
-    """A row that says something in every column, as every version of the table has them."""
+    """A row with a value in every column of every version of the table."""
     values: dict[str, object] = {
         **{
             "string": "x",
@@ -105,7 +105,7 @@ def row_of(table: str) -> dict[str, object]:
 
 @pytest.fixture
 def first_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The code as it was when the tables had their first columns."""
+    """The code with the first columns of the tables."""
     for table, names in DESIGN.items():
         columns = tuple(column for column in TABLES[table].columns if column.name in names.split())
         monkeypatch.setitem(TABLES, table, replace(TABLES[table], columns=columns))

@@ -48,14 +48,14 @@ def test_a_retry_writes_once(root_url: str) -> None:
         ([metric("PER")], "2 rows there, 1 now"),
     ],
 )
-def test_saying_something_else_is_a_conflict(root_url: str, rows: list[dict[str, Any]], message: str) -> None:
+def test_a_file_with_other_rows_is_a_conflict(root_url: str, rows: list[dict[str, Any]], message: str) -> None:
     write(root_url, metric("PER"), metric("LOC"))
     with pytest.raises(ConflictError, match=message):
         write(root_url, *rows)
     assert read_results(root_url, "metrics")["label"].to_pylist() == ["PER", "LOC"]
 
 
-def test_of_eight_workers_one_writes(root_url: str) -> None:
+def test_one_of_eight_workers_writes(root_url: str) -> None:
     def attempt(number: int) -> bool:
         try:
             write(root_url, metric(value=number / 10))
@@ -92,7 +92,7 @@ def test_an_arrow_table_is_cast(root_url: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["compacted-000001", "a/b", ".hidden", ""])
-def test_keys_that_are_none(tmp_path: Path, key: str) -> None:
+def test_invalid_keys(tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="cannot name a file"):
         write(str(tmp_path), metric(), key=key)
 
@@ -207,7 +207,7 @@ def test_a_flipped_byte_is_noticed(root_url: str) -> None:
         read_results(root_url, "metrics")
 
 
-def test_what_users_get_wrong(root_url: str) -> None:
+def test_errors_of_users(root_url: str) -> None:
     with pytest.raises(InputError, match=r"table 'metric'.*choose one of metrics"):
         read_results(root_url, "metric")
     with pytest.raises(InputError, match=r"column 'f1'.*run_id"):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with one object of a store or a results folder is one line, and everything else is done."""
+"""A bad object in a store or a results folder is reported in one line, and all other objects are processed."""
 
 import json
 import shutil
@@ -26,12 +26,12 @@ Commands = Sequence[Sequence[str]]
 
 
 def some(values: Sequence[str], quick: set[str]) -> list[Any]:
-    """All of them, those that are not `quick` among the slow tests."""
+    """All kinds; those that are not `quick` are slow tests."""
     return [pytest.param(value, marks=() if value in quick else pytest.mark.slow, id=ascii(value)) for value in values]
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """The outcome of a command."""
 
     status: int
     out: str
@@ -62,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three nights of two models; the metrics of the first are packed, those of the second published too."""
+    """Three runs of two models; the metrics of the first day are compacted, those of the second with small files."""
     folder = tmp_path_factory.mktemp("scored") / "results"
     for night in NIGHTS:
         for model in ("good", "other"):
@@ -93,7 +93,7 @@ def copies(original: Path, target: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def check(ended: Ended, arguments: Sequence[str], what: object) -> None:
-    """At most one line says what is wrong, and the status that something is."""
+    """At most one line names the problem, and the exit status reflects it."""
     about = f"{' '.join(arguments)} with {what}: {ended}"
     problems = [line for line in ended.said if line.startswith(("nerbench:", "warning:"))]
     assert ended.status in (0, 1, 2), about
@@ -128,7 +128,7 @@ def test_one_bad_object_of_a_store_hides_no_other(
 
 
 def verify_all(run: Callable[..., Ended], where: Sequence[str], everything: set[str], kind: str, file: Path) -> None:
-    """`verify` says of each model whether it is intact; a damaged blob is a line of its output."""
+    """`verify` reports each model; a damaged blob is a line of its output."""
     ended = run("artifacts", "verify", "*@latest", *where)
     assert ended.status in (0, 1), (kind, file, ended)
     assert len(ended.said) + ended.out.count("NOT INTACT") <= 1, (kind, file, ended)
@@ -218,7 +218,7 @@ def check_results(
         arguments = (*command, "--results", str(copy), "--store", "none")
         ended = run(*arguments)
         spoils = file is not None and command[0] in ("compare", "results") and not ended.out
-        if not spoils:  # the very run that was asked for may be the damaged one, which is said too
+        if not spoils:  # the requested run may be the damaged one
             check(ended, arguments, what)
         assert ended.status in (0, 1, 2), (what, ended)
         assert "Traceback" not in "".join(ended.said)

@@ -1,4 +1,4 @@
-"""The command line in process: what it prints where, and the statuses it ends with."""
+"""The command line in process: its output on stdout and stderr, and its exit statuses."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def test_benchmark_json_is_one_object_on_stdout(
 
 
 @pytest.mark.e2e
-def test_benchmark_prints_a_table_and_says_what_was_cached(
+def test_benchmark_prints_a_table_and_the_number_of_cached_models(
     config_file: str, finished: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["benchmark", "-c", config_file]) == 0
@@ -74,7 +74,7 @@ def test_artifacts_are_listed_shown_verified_pulled_and_pushed(
 
 
 @pytest.mark.e2e
-def test_an_artifact_is_shown_in_80_columns_or_as_a_whole(
+def test_an_artifact_is_shown_in_80_columns_or_with_all_keys(
     config_file: str, finished: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["artifacts", "show", "tiny", "-c", config_file]) == 0
@@ -91,7 +91,7 @@ def test_an_artifact_is_shown_in_80_columns_or_as_a_whole(
 
 
 @pytest.mark.e2e
-def test_an_alias_moves_to_what_it_is_told(
+def test_an_alias_moves_to_the_given_reference(
     config_file: str, finished: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy, other = str(tmp_path / "copy"), str(tmp_path / "store")
@@ -165,7 +165,7 @@ def test_a_planted_bug_exits_70_with_its_traceback(
     assert "bug in nerbench" in printed
 
 
-def test_a_failed_run_still_prints_what_it_made(
+def test_a_failed_run_prints_its_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary = {"run_id": "r", "artifacts": [], "tables": {}, "evaluated": 0, "cached": 0, "metrics": []}

@@ -1,4 +1,4 @@
-"""`nerbench artifacts` on a store of its own: what is printed, what changes, and the exit statuses."""
+"""`nerbench artifacts` on a test store: output, changes, and exit statuses."""
 
 import json
 import os
@@ -150,7 +150,7 @@ def test_garbage_is_shown_and_then_removed(run: Any, store: Store, first: Artifa
     assert store.verify(first).ok
 
 
-def test_what_is_foreign_is_reported_and_left(run: Any, store: Store, first: ArtifactRef) -> None:
+def test_foreign_files_are_reported_and_kept(run: Any, store: Store, first: ArtifactRef) -> None:
     notes = Path(store.url) / "blobs" / "notes.txt"
     notes.write_text("mine")
     os.utime(notes, (old := time.time() - 30 * 86400, old))
@@ -164,13 +164,15 @@ def test_what_is_foreign_is_reported_and_left(run: Any, store: Store, first: Art
     assert notes.exists()
 
 
-def test_a_dead_store_is_not_an_empty_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_store_is_not_an_empty_store(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)
     assert status_of(["artifacts", "ls", "--store", "http://127.0.0.1:9/x"]) == 1
     assert "http://127.0.0.1:9/x cannot be reached" in capsys.readouterr().err
 
 
-def test_old_versions_go_when_it_is_asked_for(
+def test_old_versions_are_removed_on_request(
     run: Any, store: Store, tiny_model_folder: Path, second: ArtifactRef
 ) -> None:
     assert run("gc", "--unaliased-older-than", "1") == ""
@@ -181,3 +183,27 @@ def test_old_versions_go_when_it_is_asked_for(
     assert [one["kind"] for one in found] == ["manifest", "blob"]
     assert [path.stem for path in folder.iterdir()] == [second.artifact_id]
     assert store.verify(second).ok
+
+
+def test_a_store_moves_by_an_archive(run: Any, store: Store, first: ArtifactRef, second: ArtifactRef) -> None:
+    run("export", "all.tar")
+    exported = json.loads(run("export", "one.tar", f"tiny@sha256:{first.artifact_id}", "--json"))
+    assert exported["artifacts"] == {"tiny": [first.artifact_id]}
+    other = f"{store.url}-2"
+    assert status_of(["artifacts", "import", "all.tar", "--store", other]) == 0
+    assert Store(other).keys() == {"tiny": sorted((first.artifact_id, second.artifact_id))}
+    assert Store(other).aliases("tiny") == store.aliases("tiny")
+
+
+def test_an_artifact_is_signed_and_its_signature_required(run: Any, first: ArtifactRef, tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key = Ed25519PrivateKey.generate()
+    Path("private.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    Path("public.pem").write_bytes(public)
+    run("verify", "tiny", "--key", "public.pem", status=1)
+    run("sign", "tiny", "--key", "private.pem")
+    assert "ok" in run("verify", "tiny", "--key", "public.pem")
+    assert "Ed25519 private key" in run("sign", "tiny", "--key", "public.pem", status=2)

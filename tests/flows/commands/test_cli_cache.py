@@ -1,4 +1,4 @@
-"""`nerbench cache`: what is listed, what goes, and what is refused."""
+"""`nerbench cache`: listing, pruning, and refused requests."""
 
 import json
 import os
@@ -40,7 +40,9 @@ def test_entries_are_listed(old_counts: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(("days", "goes"), [("7", True), ("60", False)])
-def test_what_exceeds_a_limit_goes(old_counts: Path, days: str, goes: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entries_beyond_a_limit_are_removed(
+    old_counts: Path, days: str, goes: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["cache", "prune", "--set", f"cache.max_days={days}"]
     assert status_of([*command, "--dry-run"]) == 0
     assert "would be removed" in capsys.readouterr().err

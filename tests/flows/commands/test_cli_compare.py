@@ -1,4 +1,4 @@
-"""`nerbench compare` in process: what it prints, and the statuses it ends with."""
+"""`nerbench compare` in process: its output and its exit statuses."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def compare(*options: str, base: str = "tagger#night-1", candidate: str = "tagge
         (SLIGHTLY, WORSE, ["--margin", "0", "--strict"], "undecided", 1),
     ],
 )
-def test_the_status_is_that_of_the_verdict(
+def test_the_exit_status_follows_from_the_verdict(
     base: Sentences,
     candidate: Sentences,
     options: list[str],
@@ -60,7 +60,7 @@ def test_the_status_is_that_of_the_verdict(
     assert (found["verdict"], found["comparable"], printed.err) == (verdict, True, "")
 
 
-def test_people_read_verdict_deltas_flips_and_environments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_shows_verdict_deltas_flips_and_environments(capsys: pytest.CaptureFixture[str]) -> None:
     scored(1, WORSE, torch="2.13")
     scored(2, BETTER, torch="2.14", code_commit="0123456789abcdef" * 2 + "01234567")
     assert compare("--flips", "2") == 0
@@ -123,7 +123,7 @@ def test_an_unchanged_model(changed: bool, status: int, capsys: pytest.CaptureFi
     assert "recipes" not in printed
 
 
-def test_a_terminal_is_not_too_narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_fit_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     scored(1, BETTER, torch="2.13")
     scored(2, WORSE, torch="2.14")
     monkeypatch.setenv("COLUMNS", "80")
@@ -136,7 +136,7 @@ def test_a_terminal_is_not_too_narrow(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert sum(bool(re.match(r"(F1|precision|recall)\b.* \d+\.\d\d .* 0\.\d{4} +\d+$", line)) for line in lines) == 6
 
 
-def test_what_is_not_comparable_ends_with_2_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_are_not_comparable_end_with_2_and_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     scored(1, WORSE)
     scored(2, BETTER, documents=None)
     assert compare() == 2
@@ -150,7 +150,7 @@ def test_what_is_not_comparable_ends_with_2_and_says_why(capsys: pytest.CaptureF
     assert "on different words" in found["reasons"][0]
 
 
-def test_undefined_scores_are_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+def test_undefined_scores_are_not_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
     nothing = [["O", "O"]]
     score("results", 1, nothing, nothing)
     score("results", 2, nothing, [["B-PER", "O"]], version=2)
@@ -174,9 +174,7 @@ def test_undefined_scores_are_no_bug(capsys: pytest.CaptureFixture[str]) -> None
         ({"arguments": ["--flips", "many"]}, ("--flips", "valid integer")),
     ],
 )
-def test_what_users_get_wrong(
-    options: dict[str, Any], says: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_of_users(options: dict[str, Any], says: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     scored(1, WORSE)
     scored(2, BETTER)
     arguments = options.pop("arguments", ())
@@ -188,7 +186,7 @@ def test_what_users_get_wrong(
         assert part in printed.err
 
 
-def test_predictions_that_are_gone_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_predictions_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     scored(1, WORSE)
     Path(score("results", 2, GOLD, BETTER, documents=DOCUMENTS, version=2).uri.removeprefix("file://")).unlink()
     assert compare("--json") == 2

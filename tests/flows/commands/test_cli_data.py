@@ -1,4 +1,4 @@
-"""`nerbench inspect-data` and `nerbench init`: what they say, what they write, and that it works."""
+"""`nerbench inspect-data` and `nerbench init`: their output, and that the written configuration works."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ SPLITS = {"train": 30, "dev": 1, "test": 3}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a corpus of a user's own in `data`."""
+    """A folder with a user's corpus in `data`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     for name, repeats in SPLITS.items():
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_init_writes_loads_and_is_what_was_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_written_configuration_loads_and_matches_the_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["init"]) == 0
     printed = capsys.readouterr()
     assert [line.split()[:3] for line in printed.out.splitlines()] == [
@@ -34,7 +34,7 @@ def test_what_init_writes_loads_and_is_what_was_found(folder: Path, capsys: pyte
         ["test", "18", "99"],
     ]
     assert "nerbench.yaml is written; `nerbench run` trains, saves and benchmarks" in printed.err
-    assert "! test: in train too, word for word: 18 sentences (100.0%)" in printed.err
+    assert "! test: 18 sentences (100.0%) also in train, with the same words" in printed.err
     text = (folder / "nerbench.yaml").read_text()
     assert "      validation: ./data/dev.txt\n" in text
     assert text.count("#") > 10, "a commented configuration"
@@ -78,10 +78,10 @@ def test_a_newcomer_gets_from_files_to_scores(
     ("left_out", "says"),
     [
         ("train", "to train, a train split is missing: name their files"),
-        ("test", "there is no test split to benchmark on"),
+        ("test", "there is no test split; to benchmark on another one"),
     ],
 )
-def test_a_missing_split_is_said_and_not_invented(
+def test_a_missing_split_is_reported_and_not_invented(
     folder: Path, left_out: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "data" / f"{left_out}.txt").unlink()
@@ -92,13 +92,11 @@ def test_a_missing_split_is_said_and_not_invented(
     assert config.benchmark.split == ("validation" if left_out == "test" else "test")
 
 
-def test_a_validation_split_is_set_aside_by_document_and_that_is_said(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_validation_split_is_made_by_document_and_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "data" / "dev.txt").unlink()
     assert status_of(["init"]) == 0
     printed = capsys.readouterr()
-    said = "data/train.txt is divided by document: train 90%, validation 10%; dev=FILE names other data"
+    said = "data/train.txt is divided by document: train 90%, validation 10%; to use other data, give dev=FILE"
     assert said in printed.err
     config = load_config(folder / "nerbench.yaml")
     assert str(config.datasets[0].split) == "train 90%, validation 10%, by document, seed 0"
@@ -160,7 +158,7 @@ def test_overlapping_spans_name_the_key_that_chooses(folder: Path, capsys: pytes
     assert "1 of 2 spans overlap another one" in capsys.readouterr().err
 
 
-def test_a_terminal_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_questions_are_asked_on_a_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "data" / "train.txt").rename(folder / "data" / "one.txt")
     asked: list[str] = []
 
@@ -192,7 +190,7 @@ def test_nothing_is_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "datasets:" in (folder / "nerbench.yaml").read_text()
 
 
-def test_inspection_of_a_configuration_and_of_files_say_the_same(
+def test_inspection_of_a_configuration_and_of_its_files_are_equal(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["init", "-q"]) == 0
@@ -207,7 +205,7 @@ def test_inspection_of_a_configuration_and_of_files_say_the_same(
     assert [one["sentences"] for one in found[0]] == [180, 6, 18]
 
 
-def test_inspection_for_people(folder: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspection_as_text(folder: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["inspect-data", "data", "--model", str(tiny_model_folder)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("data: conll, scheme iob2, entity types LOC, MISC, ORG, PER\n! ")
@@ -216,7 +214,7 @@ def test_inspection_for_people(folder: Path, tiny_model_folder: Path, capsys: py
     assert "invalid tags" not in out
 
 
-def test_faults_are_shown_and_are_no_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_are_shown_and_do_not_fail(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad.conll").write_text("a B-X\nb I-X\n\nc O\nd I-X\n")
     assert status_of(["inspect-data", "bad.conll"]) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`nerbench history`: the table of all runs, and all of them at a glance."""
+"""`nerbench history`: the table of all runs, and the overview."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ GOLD = [["B-PER", "O"]]
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four nights, with numbers that the helper does not write."""
+    """Four runs, with numbers that the helper does not write."""
     monkeypatch.chdir(tmp_path)
     for night, value in ((1, 0.5), (2, 0.625), (4, None), (5, 0.6)):
         stored_score("raw", night, GOLD, GOLD, version=1 + (night > 2), torch="2.13" if night < 5 else "2.14")
@@ -29,7 +29,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 write_table("results", table, [row], date=moment[:10], key=f"{table}-{night}")
 
 
-def test_a_row_a_night_with_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_row_per_run_with_its_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["history", "tagger", "--results", "results"]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "tagger: strict F1 on own test, in points"
@@ -101,7 +101,7 @@ def test_sparklines(values: list[float | None], width: int, expected: str) -> No
     assert sparkline(values, width) == expected
 
 
-def test_what_is_unknown_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, says in (
         (("tager",), "choose among tagger"),
         (("tagger", "--label", "PRE"), "--label PRE"),

@@ -1,4 +1,4 @@
-"""`nerbench predict`: what it prints for people and for machines, in colour and without."""
+"""`nerbench predict`: its output as text and as JSON, with and without colours."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def test_entities_are_marked_with_brackets_without_colours(model: str, capsys: p
     assert re.sub(r"\[(.+?) (LOC|PER) [01]\.\d\d\]", r"\1", out) == f"{SENTENCE}\n"
 
 
-def test_json_lines_say_the_same(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_have_the_same_entities(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "text.txt").write_text(f"{SENTENCE}\n\nGrace Hopper\n")
     out, err = run(capsys, model, "text.txt", "--json")
     first, second = map(json.loads, out.splitlines())
@@ -56,9 +56,7 @@ def test_json_lines_say_the_same(model: str, folder: Path, capsys: pytest.Captur
     assert set(first["entities"][0]) == {"text", "label", "start", "end", "score"}
 
 
-def test_a_conll_file_is_recognised_and_that_is_said(
-    model: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recognised_conll_file_is_reported(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "text.txt").write_text("".join(f"{word} O\n" for word in SENTENCE.split()))
     out, err = run(capsys, model, "text.txt", "--json")
     assert json.loads(out)["text"] == SENTENCE
@@ -66,18 +64,18 @@ def test_a_conll_file_is_recognised_and_that_is_said(
     assert run(capsys, model, "text.txt", "--json", "--format", "conll")[1] == ""
 
 
-def test_a_text_that_is_too_long_for_a_name_is_a_text(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_longer_than_a_file_name_is_a_text(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     for text in (f"{SENTENCE} " * 100, "Zanzibar" * 40, f"see s3://bucket/key , {SENTENCE}"):
         out, _ = run(capsys, model, text, "--json")
         assert json.loads(out)["text"] == text
 
 
-def test_a_file_can_be_asked_for(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_can_be_given(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "Ada").write_text(SENTENCE)
     assert run(capsys, model, "--file", "Ada", "--json") == run(capsys, model, SENTENCE, "--json")
 
 
-def test_a_conllu_file_is_read_as_a_corpus_is(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_conllu_file_is_read_like_a_corpus(model: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blank = "\t_" * 8
     lines = ["# sent_id = 1", "# text = Lovelace lives .", f"1-2\tLovelace lives{blank}"]
     lines += [f"{number}\t{word}{blank}" for number, word in enumerate(("Lovelace", "lives", "."), start=1)]
@@ -98,7 +96,7 @@ def test_words_of_a_sentence_need_no_quotes(model: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(("no_color", "marked"), [(False, False), (True, True)])
-def test_colours_are_used_where_there_are_some(
+def test_colours_are_used_on_a_colour_terminal(
     model: str, no_color: bool, marked: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def screen() -> Console:
@@ -130,7 +128,7 @@ def test_colours_are_used_where_there_are_some(
         (("x y", "--set", "benchmark.device=cuda:9"), "cuda:9"),
     ],
 )
-def test_what_users_get_wrong(
+def test_errors_of_users(
     model: str, folder: Path, arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "empty.txt").write_text("\n \n")

@@ -1,4 +1,4 @@
-"""`nerbench predictions import` in process, and the commands that have no use for what it stores."""
+"""`nerbench predictions import` in process, and the commands that refuse imported predictions."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def run(*arguments: str) -> int:
     return status_of(["predictions", "import", *arguments])
 
 
-def test_what_was_stored_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stored_predictions_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("test.txt", "--model", "vendor", "--dataset", "own", "--label-map", "PER=PER,MISC=O") == 0
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -84,7 +84,7 @@ def test_a_wrong_request_is_one_line(
         ["artifacts", "show", "vendor", "--card"],
     ],
 )
-def test_what_needs_weights_says_so(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_that_need_weights_refuse_predictions(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("test.txt", "--model", "vendor", "--dataset", "own") == 0
     capsys.readouterr()
     assert status_of(command) == 2

@@ -1,4 +1,4 @@
-"""`nerbench speed`: what it asks the flow for, and what it prints; the flow itself is tested on its own."""
+"""`nerbench speed`: the request to the flow, and the output; the flow has its own tests."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ USED = {**ROW, "status": "ok", "baseline_rss_bytes": 1e8, "peak_rss_bytes": 3e8}
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, list[str]]]:
-    """What the flow is asked for, in place of a sweep."""
+    """The requests to the flow, which runs no sweep."""
     monkeypatch.chdir(tmp_path)
     found: list[tuple[Config, list[str]]] = []
 
@@ -59,7 +59,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config,
     return found
 
 
-def test_the_option_from_before_this_release_is_read_with_a_warning(
+def test_the_deprecated_option_works_with_a_warning(
     asked: list[tuple[Config, list[str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_deprecated.cache_clear()
@@ -102,7 +102,7 @@ def test_options_change_the_section_speed_and_the_rest_stays(asked: list[tuple[C
     assert config.speed.model_dump(include=set(expected)) == expected
 
 
-def test_it_prints_the_table_the_environment_and_what_failed(
+def test_it_prints_the_table_the_environment_and_failures(
     asked: list[tuple[Config, list[str]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["speed", TINY]) == 0
@@ -130,7 +130,7 @@ def test_json_is_one_object_and_csv_is_written_too(
     )
 
 
-def test_a_folder_for_csv_and_what_is_there_already_stays(
+def test_csv_files_go_to_a_folder_and_existing_files_stay(
     asked: list[tuple[Config, list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status_of(["speed", TINY, "--csv", "out"]) == 0

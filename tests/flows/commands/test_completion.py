@@ -1,4 +1,4 @@
-"""What the shell completes, from a store's folders alone."""
+"""Shell completion from the folders of a store."""
 
 import os
 import subprocess
@@ -36,8 +36,8 @@ def test_the_store_is_that_of_the_configuration(store: Path, line: str, expected
     assert complete_reference("") == expected
 
 
-def test_the_shell_is_answered(store: Path) -> None:
-    """As bash asks: the words so far and the position among them by variables."""
+def test_the_shell_gets_completions(store: Path) -> None:
+    """A request like bash's: the words and the position are in variables."""
     asked = {"_NERBENCH_COMPLETE": "complete_bash", "COMP_WORDS": "nerbench predict t", "COMP_CWORD": "2"}
     code = "import sys; sys.argv = ['nerbench']; from nerbench.flows.cli import main; main()"
     environment = os.environ | asked

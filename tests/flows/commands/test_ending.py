@@ -1,4 +1,4 @@
-"""How a command's process ends when its output cannot be written."""
+"""The end of a command whose output cannot be written."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def test_a_full_disk_under_the_output_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["artifacts", "ls", "--json"]])
-def test_output_that_nobody_reads_is_no_bug(arguments: list[str]) -> None:
+def test_a_closed_pipe_is_not_a_bug(arguments: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = run(arguments, writing)
@@ -34,7 +34,7 @@ def test_output_that_nobody_reads_is_no_bug(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("raised", ["BrokenPipeError(32, 'Broken pipe')", "SystemExit(3)"])
-def test_a_pipe_that_broke_elsewhere_is_said(raised: str) -> None:
+def test_another_broken_pipe_is_reported(raised: str) -> None:
     script = f"""
 import sys
 from nerbench.flows import cli

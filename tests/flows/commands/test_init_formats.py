@@ -1,4 +1,4 @@
-"""`init`, then `inspect-data`, for each format; what the page on data formats says; and one benchmark of them all."""
+"""`init`, then `inspect-data`, for each format; the page on data formats; and one benchmark of all formats."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_init_and_inspect_data(
 
 
 def rows(folder: Path) -> list[str]:
-    """The table of formats: the format in the configuration, and what `init` prints besides its notes on the data."""
+    """The table of formats: the format in the configuration, and the output of `init` without its notes on the data."""
     lines = ["| data | files | `format` | what `init` prints |", "| --- | --- | --- | --- |"]
     for number, form in enumerate(FORMS):
         data = write(form, folder / str(number), train=SMALL, test=SMALL)
@@ -64,7 +64,7 @@ def rows(folder: Path) -> list[str]:
     return lines
 
 
-def test_the_documents_say_what_init_prints(tmp_path: Path) -> None:
+def test_the_documents_show_the_output_of_init(tmp_path: Path) -> None:
     table = "\n".join(rows(tmp_path)) + "\n"
     if os.environ.get("UPDATE_DOCS"):
         PAGE.write_text(TABLE.sub(lambda _: table, PAGE.read_text()))

@@ -1,4 +1,4 @@
-"""The commands after the first run and the README's example in Python, executed: they print what they promise."""
+"""Runs the commands after the first run and the README's example in Python, and checks their output."""
 
 import re
 import shlex
@@ -25,11 +25,11 @@ PRINTS = {
     "report": r"\S",
 }
 ELSEWHERE = ("nerbench doctor", "nerbench compare", "nerbench speed")
-"""What depends on the machine, needs the second model's scores, or takes minutes: tested by themselves."""
+"""Commands that depend on the machine, need the second model's scores, or take minutes; they have their own tests."""
 
 
 def commands() -> list[str]:
-    """The nerbench commands of the section on what the first run made."""
+    """The nerbench commands in the section on the results of the first run."""
     section = (ROOT / "docs/tutorials/first-run.md").read_text().split("## What you just made")[1].split("\n## ")[0]
     lines = re.findall(r"^(nerbench [^#\n]+)", section, re.MULTILINE)
     return [line.strip() for line in lines if not line.startswith(ELSEWHERE)]
@@ -46,7 +46,7 @@ def folder(config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch
     return tmp_path
 
 
-def test_the_commands_and_the_example_do_what_they_promise(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_and_the_example_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = commands()
     assert len(found) == len(PRINTS)
     for command in found:

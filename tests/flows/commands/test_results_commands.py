@@ -1,4 +1,4 @@
-"""`nerbench results`: compaction changes nothing that the other commands show or export."""
+"""`nerbench results`: compaction does not change the output of other commands or exports."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def fill(table: str, night: str, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two nights of two models, and an open day."""
+    """Two runs of two models on closed days, and one on an open day."""
     monkeypatch.chdir(tmp_path)
     for night in [*NIGHTS, datetime.now(UTC).date().isoformat()]:
         for model in "ab":
@@ -81,7 +81,7 @@ def test_the_newest_run_is_shown_from_the_files_of_its_date_alone(
     assert f"run {datetime.now(UTC).date()}" in capsys.readouterr().err
 
 
-def test_the_table_of_runs_tells_where_a_run_is(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_runs_locates_a_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_table("results", "runs", [fill("runs", NIGHTS[0])], date=NIGHTS[0], key="r")
     for path in results.glob(f"metrics/*/date={NIGHTS[1]}/*"):
         path.write_bytes(b"not read")
@@ -92,9 +92,7 @@ def test_the_table_of_runs_tells_where_a_run_is(results: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("grace", ["7", "0"])
-def test_what_is_shown_and_exported_stays_the_same(
-    results: Path, grace: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_output_and_exports_do_not_change(results: Path, grace: str, capsys: pytest.CaptureFixture[str]) -> None:
     kinds = [("metrics", "csv"), ("metrics", "parquet"), ("speed", "csv")]
 
     def everything() -> list[Any]:
@@ -123,15 +121,13 @@ def test_what_is_shown_and_exported_stays_the_same(
         (["--grace", "nan"], "'--grace': Input should be"),
     ],
 )
-def test_what_users_get_wrong(
-    results: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_of_users(results: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("compact", *arguments) == 2
     assert says in capsys.readouterr().err
     assert not list(results.rglob("_compacted"))
 
 
-def test_empty_results_are_nothing_to_compact(
+def test_compaction_of_empty_results_does_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,7 +136,9 @@ def test_empty_results_are_nothing_to_compact(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_is_shown_with_what_benchmark_functions_gave(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_shown_with_the_values_of_benchmark_functions(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     gave = fill("custom", NIGHTS[1], name="size", value=90345123.0, unit="bytes", status="ok", model="a")
     write_table("results", "custom", [gave], date=NIGHTS[1], key="k")
     assert command("show", "--run", NIGHTS[1]) == 0

@@ -1,4 +1,4 @@
-"""Tables in terminals of every width: numbers whole, nothing read as mark-up; what -q and -v change."""
+"""Tables in terminals of every width: complete numbers, no markup; the effects of -q and -v."""
 
 import io
 import logging
@@ -33,7 +33,7 @@ def _normal() -> Iterator[None]:
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> Printed:
-    """The lines that something prints to a terminal of a width."""
+    """The lines printed to a terminal of a width."""
 
     def lines(width: int, show: Callable[..., None], *arguments: Any, **options: Any) -> list[str]:
         stream = io.StringIO()
@@ -56,7 +56,7 @@ def test_a_leaderboard_fits_with_every_number_whole(printed: Printed, width: int
     assert "…" not in text
 
 
-def test_wide_it_is_a_table_of_all_columns_and_narrow_a_block_a_model(printed: Printed) -> None:
+def test_a_wide_terminal_gets_a_table_and_a_narrow_one_a_block_per_model(printed: Printed) -> None:
     wide = printed(160, print_scores, LEADERS)
     assert wide[1].split() == ["model", *NAMES]
     assert len(wide) == 4
@@ -67,7 +67,7 @@ def test_wide_it_is_a_table_of_all_columns_and_narrow_a_block_a_model(printed: P
     assert [line.split()[0] for line in narrow[2:10]] == list(NAMES)
 
 
-def test_columns_go_where_the_headings_of_numbers_do_not_fit(printed: Printed) -> None:
+def test_columns_are_left_out_if_their_headings_do_not_fit(printed: Printed) -> None:
     rows = [{"model": "tiny-bert-1layer", "device": "cpu", "load s": 0.5, "peak over baseline MB": 31.62}]
     lines = printed(45, print_table, rows, optional=("device", "load s"))
     assert [line.split() for line in lines] == [
@@ -76,7 +76,7 @@ def test_columns_go_where_the_headings_of_numbers_do_not_fit(printed: Printed) -
     ]
 
 
-def test_text_is_broken_between_words_and_data_is_no_markup(printed: Printed) -> None:
+def test_text_breaks_between_words_and_data_is_not_markup(printed: Printed) -> None:
     rows = [{"name": "[bold]x[/bold] [/]", "n": 1234567, "about": "several words that have to wrap somewhere here"}]
     lines = printed(40, print_table, rows)
     assert max(map(len, lines)) <= 40
@@ -90,7 +90,7 @@ def test_a_styled_cell_keeps_its_side(printed: Printed) -> None:
     assert printed(80, print_table, rows) == ["     a", " +1.00", "-10.00"]
 
 
-def test_a_pipe_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_to_a_pipe_is_not_truncated(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "40")
     print_scores(LEADERS)
@@ -107,7 +107,7 @@ def test_a_pipe_cuts_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: py
         ("verbose", "said\nworking\na step\na warning\n1 of 2\n"),
     ],
 )
-def test_what_is_told_without_a_terminal(
+def test_progress_without_a_terminal(
     verbosity: Any, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
@@ -121,7 +121,21 @@ def test_what_is_told_without_a_terminal(
     assert (printed.out, printed.err) == ("", expected)
 
 
-def test_a_failure_is_said_even_with_q(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(("verbosity", "expected"), [("quiet", ""), ("normal", "30 of 90\n60 of 90\n")])
+def test_a_log_gets_a_line_of_progress_every_half_minute(
+    verbosity: Any, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("nerbench.tasks.progress.time.monotonic", lambda: now)
+    set_verbosity(verbosity)
+    with show_progress():
+        for done in range(0, 90, 10):
+            now = float(done)
+            logging.getLogger("nerbench.progress").info("%d of 90", done)
+    assert capsys.readouterr().err == expected
+
+
+def test_a_failure_is_printed_even_with_q(capsys: pytest.CaptureFixture[str], tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert status_of(["artifacts", "show", "nobody", "-q"]) == 2
     assert "nobody" in capsys.readouterr().err
@@ -138,7 +152,7 @@ SHOWN = r"PER\x1b[2J\x9b31m\u202e"
 
 
 @pytest.mark.parametrize("colours", [True, False])
-def test_nothing_that_is_printed_commands_the_terminal(
+def test_printed_text_contains_no_control_sequences(
     colours: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -166,7 +180,7 @@ def test_nothing_that_is_printed_commands_the_terminal(
     assert capsys.readouterr().out == '{"label": "PER\\u001b[2J\\u009b31m\\u202e"}\n'
 
 
-def test_a_traceback_commands_nothing_either(
+def test_a_traceback_contains_no_control_sequences(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*given: object, **options: object) -> None:
@@ -179,8 +193,8 @@ def test_a_traceback_commands_nothing_either(
     assert "\x1b" not in err
 
 
-def test_commands_print_by_the_terminal_module_alone() -> None:
-    """What it does not print, it does not escape."""
+def test_commands_print_through_the_terminal_module_only() -> None:
+    """Only output of this module is escaped."""
     commands = Path(__file__).parents[3] / "flows"
     direct = re.compile(r"(?<![\w.])print\((?!.*file=file)|\bConsole\(|traceback\.print_|std(out|err)\.write")
     found = {path.name for path in commands.rglob("*.py") if direct.search(path.read_text())}

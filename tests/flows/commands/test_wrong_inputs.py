@@ -1,6 +1,6 @@
-"""Wrong requests, one row each: one line on stderr that names field or file, value and remedy; nothing is written.
+"""Wrong requests: each row ends with one line on stderr that names field or file, value and remedy; nothing is written.
 
-Later work extends the tables. `{own}` stands for a valid corpus file, `{broken}` for the file written by the row.
+Add rows for new features. `{own}` stands for a valid corpus file, `{broken}` for the file written by the row.
 """
 
 from pathlib import Path
@@ -22,9 +22,9 @@ class Row(NamedTuple):
     """A wrong request."""
 
     change: dict[str, Any]
-    """Dotted keys of VALID set anew."""
+    """New values of dotted keys of VALID."""
     says: tuple[str, ...]
-    """What its line names."""
+    """Texts that the line contains."""
     arguments: tuple[str, ...] = ("run",)
     broken: bytes | None = None
     """Content of the file `{broken}`."""
@@ -306,7 +306,7 @@ ROWS = CONFIGURATIONS | CORPORA | COMMANDS
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, which must hold afterwards what it held before."""
+    """The working directory, whose content must not change."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NERBENCH_UNSET", raising=False)
     write_corpus(tmp_path / "own.txt", 1)

@@ -1,4 +1,4 @@
-"""Which entities belong together, from all ways there are, and words with texts and scores to try it on."""
+"""Pairs of entities by brute force, and words with texts and scores as examples."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,7 +38,7 @@ class Pair(NamedTuple):
 
 
 def all_pairs(gold: Sentences, predicted: Sentences) -> Iterator[Pair]:
-    """Every entity once, read as strict: the best of all pairings of a sentence, and what is left over."""
+    """Every strict entity once: the best of all pairings of a sentence, and the unpaired entities."""
     for number in range(len(gold)):
         ours, theirs = (
             [one._replace(sentence=number) for one in textbook([side[number]], "strict")] for side in (gold, predicted)
@@ -66,7 +66,7 @@ def described(gold: Sentences, predicted: Sentences, documents: list[int] | None
 
 
 def parts_of(tagged: TaggedWords, *firsts: int) -> list[TaggedWords]:
-    """The same words, with texts and scores, in parts that begin at these sentences, besides the first."""
+    """The same words with texts and scores, in parts that begin at the first and at these sentences."""
     bounds = [0, *np.searchsorted(tagged.sentence, firsts).tolist(), len(tagged.gold)]
     names = ("gold", "predicted", "sentence", "document", "text", "score")
     return [

@@ -23,14 +23,14 @@ Judged = list[tuple[float, bool]]
 
 
 def judged_words(entities: Judged) -> TaggedWords:
-    """One sentence, an entity of one word after another, right or not, with this confidence."""
+    """One sentence of one-word entities, each correct or not, with this confidence."""
     gold = ["B-PER" if right else "B-LOC" for _, right in entities]
     tagged = paired([gold], [["B-PER"] * len(gold)])
     return replace(tagged, score=np.array([confidence for confidence, _ in entities], np.float32))
 
 
 def entities_of(n: int, seed: int = 0, *, levels: int | None = None) -> Judged:
-    """Right as often as their confidence says; of some levels, so that many are equal."""
+    """Entities that are correct as often as their confidence predicts; few levels, so that many are equal."""
     rng = np.random.default_rng(seed)
     confidence = rng.beta(4, 1, n) if levels is None else rng.integers(1, levels, n) / levels
     return list(zip(confidence.astype(np.float32).tolist(), (rng.random(n) < confidence).tolist(), strict=True))
@@ -47,7 +47,7 @@ def rows_of(found: Calibration, kind: str, label: str = "overall") -> list[dict[
 
 
 def area(entities: Judged) -> float:
-    """The mean, over the entities, of the share of wrong ones among those at least as sure."""
+    """The mean over the entities of the share of wrong ones among those with at least the same confidence."""
     risks = []
     for threshold, _ in entities:
         kept = [right for confidence, right in entities if confidence >= threshold]
@@ -69,7 +69,7 @@ def test_bins_are_those_of_scikit_learn(n: int) -> None:
 
 
 def in_bins(entities: Judged, number_of: Callable[[int], int]) -> float:
-    """The expected calibration error by its definition, where the entity of each rank (the surest first) has a bin."""
+    """The expected calibration error by definition; the highest confidence is first, and each rank has a bin."""
     ranked = sorted(entities, reverse=True)
     error = 0.0
     for number in {number_of(rank) for rank in range(len(ranked))}:
@@ -94,7 +94,7 @@ def test_both_calibration_errors_by_brute_force(entities: Judged) -> None:
         return next(i for i in range(N_BINS) if ranked[rank] <= (i + 1) / N_BINS or i == N_BINS - 1)
 
     def by_mass(rank: int) -> int:
-        """The first bin that is not full before the first entity that is as sure."""
+        """The first bin that is not full before the first entity with the same confidence."""
         first = ranked.index(ranked[rank])
         return next(i for i in range(N_BINS) if -(-(i + 1) * n // N_BINS) > first)
 
@@ -104,7 +104,7 @@ def test_both_calibration_errors_by_brute_force(entities: Judged) -> None:
 
 
 def test_equal_width_and_equal_mass_differ_for_a_tagger_that_is_mostly_sure() -> None:
-    """Half of them at 0.99, always right, half at 0.95, right nine times in ten: one bin of equal width."""
+    """Half have confidence 0.99 and are always correct, half 0.95 and are correct in 90 %: one bin of equal width."""
     entities = [(0.99, True)] * 300 + [(0.95, n % 10 > 0) for n in range(300)]
     found = calibration([judged_words(entities)])
     assert value(found, "ece_equal_mass") == pytest.approx((0.01 + 0.05) / 2, abs=1e-6)

@@ -35,7 +35,7 @@ def side(name: str, entity: Entity | None, words: list[str]) -> Row:
 
 
 def is_invalid(pair: Pair, tags: list[list[str]]) -> bool:
-    """Whether conlleval reads an entity in these words, in gold or predictions, that strict does not."""
+    """Whether conlleval reads an entity in these words that strict does not."""
     low, high = min(e.start for e in pair if e), max(e.end for e in pair if e)
     read = [set(textbook([side], "conlleval")) - set(textbook([side], "strict")) for side in tags]
     return any(entity.start < high and entity.end > low for found in read for entity in found)
@@ -105,7 +105,7 @@ def test_parts_make_the_whole_table() -> None:
     assert found.schema.names == [name for name in schema("errors").names if name not in {"run_date", *IDENTITY}]
 
 
-def test_a_perfect_prediction_has_no_errors_and_nor_have_no_words() -> None:
+def test_perfect_predictions_and_empty_corpora_have_no_errors() -> None:
     gold, _ = random_sentences(4, 30)
     assert errors([described(gold, gold)]).num_rows == 0
     assert errors([]).schema == errors([described(gold, gold)]).schema
@@ -119,7 +119,7 @@ def test_an_all_outside_model_misses_all_with_the_score_of_its_least_sure_word()
     assert (row["kind"], row["gold_text"], row["pred_text"], row["score"]) == ("missed", "w0 w1", None, 0.5)
 
 
-def test_an_invalid_start_is_what_was_missed() -> None:
+def test_an_invalid_start_is_a_missed_entity() -> None:
     gold = ["O B-PER I-PER O".split(), "B-PER O O O".split()]
     predicted = ["O I-PER I-PER O".split(), "O O O O".split()]
     assert [row["invalid"] for row in errors([described(gold, predicted)]).to_pylist()] == [True, False]
@@ -136,7 +136,7 @@ def test_dropped_words_leave_places_and_types(text: pa.ChunkedArray | None) -> N
     assert {row[name] for row in rows for name in ("gold_text", "pred_text", "sentence_text", "score")} == {None}
 
 
-def test_words_without_a_score_let_the_others_speak() -> None:
+def test_words_without_a_score_do_not_count() -> None:
     gold = ["B-PER I-PER B-LOC".split()]
     tagged = replace(described(gold, ["O O O".split()]), score=np.array([np.nan, 0.5, np.nan], np.float32))
     assert errors([tagged])["score"].to_pylist() == [0.5, None]
@@ -153,7 +153,7 @@ def test_words_in_a_dictionary_and_in_chunks_are_words() -> None:
     assert errors([replace(tagged, text=pa.chunked_array(chunks))]).equals(errors([tagged]))
 
 
-def test_of_a_long_sentence_the_words_around_an_error_are_given() -> None:
+def test_an_error_in_a_long_sentence_has_its_surrounding_words() -> None:
     n = 10_000
     gold = ["B-PER" if i % 10 == 0 else "O" for i in range(n)]
     tagged = described([gold], [["O"] * n])

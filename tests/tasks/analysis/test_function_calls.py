@@ -1,4 +1,4 @@
-"""Benchmark functions over a stored model, its corpus and its predictions: what is loaded, and when it goes again."""
+"""Benchmark functions over a stored model, its corpus and predictions: handles are loaded lazily and evicted."""
 
 import gc
 import weakref
@@ -98,7 +98,7 @@ def test_without_predictions_a_row_says_so(own: Benched) -> None:
     assert (row["status"], row["reason"]) == ("failed", reason)
 
 
-def test_what_takes_no_model_is_called_without_one(own: Benched) -> None:
+def test_functions_without_model_arguments_are_called_without_a_model(own: Benched) -> None:
     config = own.configured(benchmark={"device": "cpu", "tags": ("corpus",)})
     assert not functions_over(config, own.artifact)
     (row,) = run_user_functions(config, functions_over(config, None), None, [own.ref], [])

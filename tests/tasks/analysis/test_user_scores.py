@@ -1,4 +1,4 @@
-"""A user's own metrics of stored predictions, with and without the model."""
+"""Custom metrics of stored predictions, with and without the model."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ def test_metrics_of_counts_alone_read_no_predictions(own: Benched) -> None:
 
 
 REPAIRED = {"n_repaired": 0}
-"""What only the corpus says."""
+"""Values that only the corpus provides."""
 
 
 @pytest.mark.parametrize("labels", ["all", ("LOC",)])

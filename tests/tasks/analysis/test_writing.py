@@ -1,4 +1,4 @@
-"""The analyses in their tables: written once, about the predictions they name."""
+"""The tables of analyses: written once for the predictions they name."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ def write(folder: Path, words: TaggedWords = WORDS, date: str = "2026-01-02", **
     return write_analysis(str(folder), date, IDENTITY | identity, lambda: [words])
 
 
-def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
+def test_the_tables_contain_the_results(tmp_path: Path) -> None:
     assert set(write(tmp_path)) == set(TABLES)
     found = {table: read_results(str(tmp_path), table) for table in TABLES}
     for table, rows in found.items():
@@ -45,7 +45,7 @@ def test_the_tables_hold_what_was_found(tmp_path: Path) -> None:
     ]
 
 
-def test_a_later_night_finds_them_without_reading_a_word(tmp_path: Path) -> None:
+def test_a_later_run_finds_them_without_reading_words(tmp_path: Path) -> None:
     def unread() -> Iterator[TaggedWords]:
         raise AssertionError("read again")
 
@@ -54,12 +54,12 @@ def test_a_later_night_finds_them_without_reading_a_word(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("column", ["artifact_id", "words_sha256", "gold_sha256", "predictions_digest"])
-def test_other_predictions_have_files_of_their_own(tmp_path: Path, column: str) -> None:
+def test_other_predictions_have_other_files(tmp_path: Path, column: str) -> None:
     assert not set(write(tmp_path).values()) & set(write(tmp_path, **{column: "other"}).values())
 
 
 def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if none had found the file of the other yet."""
+    """As if neither had found the file of the other."""
     monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_table_file", lambda *_: None)
     assert WORDS.score is not None
     first = write(tmp_path)

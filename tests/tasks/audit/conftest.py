@@ -1,4 +1,4 @@
-"""A model that is nearly right, a corpus for it, and a configuration with both."""
+"""A nearly correct model, a corpus for it, and a configuration with both."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ REPEATS = 16
 
 
 def tag_of(word: str) -> str:
-    """Capitals are persons before N, locations from there on."""
+    """Capitals before N are persons, later ones locations."""
     return "O" if not word[0].isupper() else "B-PER" if word[0] < "N" else "B-LOC"
 
 
 def write_corpus(path: Path, *, documents: bool = True) -> str:
-    """Every second sentence ends a document; one entity in each is not what the model says."""
+    """A corpus in which every second sentence ends a document and one entity per document differs from the model."""
     lines = []
     for number in range(REPEATS):
         for place, words in enumerate(SENTENCES):
@@ -33,7 +33,7 @@ def write_corpus(path: Path, *, documents: bool = True) -> str:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tags words as `tag_of` does, by their first piece."""
+    """A model that tags words like `tag_of`, by their first token."""
     pieces = {number: piece for piece, number in train_tokenizer(SENTENCES, VOCABULARY, 512).get_vocab().items()}
     folder = tmp_path_factory.mktemp("audited") / "bag"
     return save_bag(folder, lambda piece: LABELS.index(tag_of(pieces[piece])), positions=64)
@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """A store with the model, and results that nothing may be written to."""
+    """A configuration with the model's store, and results that must not be written."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
     Store(str(tmp_path / "store")).publish(model, "bag", Provenance())
     return Config.model_validate(

@@ -1,4 +1,4 @@
-"""The audit: what is planted is caught, a gate that says nothing or too much is found out, nothing else is touched."""
+"""The audit detects planted faults, gates that always pass or always fail, and changes nothing else."""
 
 import json
 from pathlib import Path
@@ -32,12 +32,12 @@ def audited(config: Config) -> Audit:
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """Restrict the audit to some faults, to spare time."""
+    """Restrict the audit to some faults, to save time."""
     monkeypatch.setattr(audits, "FAULTS", tuple(fault for fault in FAULTS if fault.name in names))
 
 
 @pytest.mark.slow
-def test_every_fault_is_caught_and_only_faults_are(config: Config, tmp_path: Path) -> None:
+def test_exactly_the_faults_are_detected(config: Config, tmp_path: Path) -> None:
     before, told = digests(tmp_path), []
     found = audit(config, find_model(config.store, None), told.append)
     assert [outcome.fault for outcome in found.outcomes] == [NOTHING, *NAMES]
@@ -70,7 +70,7 @@ DISABLED: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", DISABLED)
-def test_a_gate_that_lets_all_pass_is_found_out(fault: str, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_always_passes_is_detected(fault: str, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, fault)
     monkeypatch.setattr(gates, *DISABLED[fault])
     found = audited(config)
@@ -80,7 +80,7 @@ def test_a_gate_that_lets_all_pass_is_found_out(fault: str, config: Config, monk
     assert not found.ok
 
 
-def test_a_store_that_checks_nothing_is_found_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_checks_is_detected(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "one flipped weight byte")
     monkeypatch.setattr("nerbench.artifacts.store.Store._problem", lambda store, entry: None)
     monkeypatch.setattr("nerbench.artifacts.local_copies._check", lambda *given: None)
@@ -89,14 +89,14 @@ def test_a_store_that_checks_nothing_is_found_out(config: Config, monkeypatch: p
     assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
 
 
-def test_a_cache_that_is_believed_is_found_out(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_without_checks_is_detected(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "a tag swapped in cached predictions")
     honest = Root.sha256
     monkeypatch.setattr(Root, "sha256", lambda at, path: Path(path).stem if ".cache/" in path else honest(at, path))
     assert [outcome.outcome for outcome in audited(config).outcomes] == ["passes", "NOT CAUGHT"]
 
 
-def test_a_gate_that_refuses_everything_is_a_false_alarm(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_always_fails_is_a_false_alarm(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "dropped baseline: gone from the store")
 
     def refuse(*given: object) -> None:
@@ -123,7 +123,7 @@ def test_a_model_of_one_tag_cannot_be_audited_with(config: Config, tmp_path: Pat
         audit(config, find_model(config.store, str(silent)))
 
 
-def test_no_data_set_is_said(config: Config) -> None:
+def test_a_missing_data_set_is_reported(config: Config) -> None:
     with pytest.raises(ConfigError, match="there is no corpus to audit with"):
         audited(config.model_copy(update={"datasets": ()}))
 

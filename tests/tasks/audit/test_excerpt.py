@@ -1,4 +1,4 @@
-"""How much of a corpus an audit takes."""
+"""The part of a corpus that an audit uses."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,9 @@ def corpus(n: int, *, tags: list[str], per_document: int | None) -> Corpus:
         (40, ["B-PER", "O"], None, 40),
     ],
 )
-def test_it_takes_what_an_interval_needs(n: int, tags: list[str], per_document: int | None, expected: int) -> None:
+def test_an_excerpt_is_large_enough_for_an_interval(
+    n: int, tags: list[str], per_document: int | None, expected: int
+) -> None:
     assert enough(corpus(n, tags=tags, per_document=per_document)) == expected
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tagging import TYPES, Sentences, textbook
 
 from nerbench.tasks.comparison.agreement import Ratings, agreement, best_choice_f1, fleiss_kappa
-from nerbench.tasks.comparison.voting import vote
+from nerbench.tasks.comparison.ensembles import majority
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import encode
 
@@ -73,9 +73,9 @@ def test_the_best_choice_gives_up_an_entity_for_fewer_false_ones() -> None:
 
 
 @given(rated())
-def test_the_vote_has_what_more_than_half_predict_and_nothing_that_less_than_half_do(made: list[Sentences]) -> None:
+def test_the_vote_keeps_entities_of_more_than_half_and_none_of_less_than_half(made: list[Sentences]) -> None:
     gold, *models = made
-    found = iter(vote(ratings(gold, *models)).tags)
+    found = iter(majority(ratings(gold, *models)).tags)
     tags = [[next(found) for _ in sentence] for sentence in gold]
     sets = [{*textbook(one, "conlleval")} for one in models]
     votes = {one: sum(one in entities for entities in sets) for one in set.union(*sets)}
@@ -89,7 +89,7 @@ def test_the_vote_has_what_more_than_half_predict_and_nothing_that_less_than_hal
 
 def test_a_tie_is_decided_by_the_order_and_scores_are_means() -> None:
     gold = [["O", "O"]]
-    found = vote(ratings(gold, [["B-LOC", "I-LOC"]], [["O", "B-ORG"]], scores=[[0.9, 0.8], [0.6, 0.7]]))
+    found = majority(ratings(gold, [["B-LOC", "I-LOC"]], [["O", "B-ORG"]], scores=[[0.9, 0.8], [0.6, 0.7]]))
     assert found.tags == ["B-LOC", "I-LOC"]
     assert found.scores.tolist() == pytest.approx([0.45, 0.4])
-    assert vote(ratings(gold, [["O", "B-ORG"]], [["B-LOC", "I-LOC"]])).tags == ["O", "B-ORG"]
+    assert majority(ratings(gold, [["O", "B-ORG"]], [["B-LOC", "I-LOC"]])).tags == ["O", "B-ORG"]

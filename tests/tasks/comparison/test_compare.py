@@ -1,4 +1,4 @@
-"""What is concluded from two sides: verdicts, refusals, flips and environments, from stored predictions alone."""
+"""Comparison of two runs from stored predictions: verdicts, refusals, flips and environments."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scored(results: Path, night: int, predicted: Sentences, *, gold: Sentences = GOLD, **more: Any) -> None:
-    """Another version every night, unless one is given."""
+    """Results of a new version in every run, unless a version is given."""
     score(str(results), night, gold, predicted, **{"documents": DOCUMENTS, "version": night} | more)
 
 
@@ -77,7 +77,7 @@ def test_the_json_has_the_promised_form(tmp_path: Path) -> None:
     found = json.loads(json.dumps(compared(tmp_path).to_json(), allow_nan=False))
     assert found.keys() == {
         *("verdict", "comparable", "reasons", "deltas", "flips", "environment"),
-        *("frozen", "base", "candidate", "compared"),
+        *("frozen", "base", "candidate", "compared", "costs"),
     }
     assert (found["verdict"], found["comparable"], found["reasons"]) == ("improvement", True, [])
     assert {
@@ -124,7 +124,7 @@ def test_a_run_is_itself(tmp_path: Path) -> None:
 # Data sets and annotations
 
 
-def test_of_several_data_sets_the_worst_decides(tmp_path: Path) -> None:
+def test_the_worst_of_several_data_sets_decides(tmp_path: Path) -> None:
     for dataset, (base, candidate) in {"good": (BASE, BETTER), "own": (BETTER, BASE)}.items():
         scored(tmp_path, 1, base, dataset=dataset)
         scored(tmp_path, 2, candidate, dataset=dataset)
@@ -152,7 +152,7 @@ def test_confidence_widens_the_intervals(tmp_path: Path) -> None:
     assert (narrow["confidence"], wide["confidence"]) == (0.8, 0.99)
 
 
-def test_another_annotation_decides_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_another_annotation_decides_on_request(tmp_path: Path) -> None:
     for night, predicted in ((1, BETTER), (2, BASE)):
         scored(tmp_path, night, predicted)
         scored(tmp_path, night, predicted, gold=OTHER_GOLD, gold_name="old")
@@ -164,7 +164,7 @@ def test_another_annotation_decides_where_it_is_asked_for(tmp_path: Path) -> Non
     assert [row | undecided for row in own.deltas] == [row | undecided for row in old.deltas]
 
 
-def test_an_annotation_of_one_side_is_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_an_annotation_of_one_run_is_left_out_with_the_reason(tmp_path: Path) -> None:
     scored(tmp_path, 1, BASE)
     scored(tmp_path, 2, BETTER)
     scored(tmp_path, 2, BETTER, gold=OTHER_GOLD, gold_name="old")
@@ -182,7 +182,7 @@ def test_an_annotation_of_one_side_is_left_out_with_the_reason(tmp_path: Path) -
         ({"dataset": "web"}, "own against own: candidate was not scored on this data set"),
     ],
 )
-def test_what_is_not_comparable_has_no_verdict(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+def test_runs_that_are_not_comparable_have_no_verdict(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     scored(tmp_path, 1, BASE, torch="2.13")
     scored(tmp_path, 2, BETTER, torch="2.14", **changes)
     found = compared(tmp_path)
@@ -194,7 +194,7 @@ def test_what_is_not_comparable_has_no_verdict(tmp_path: Path, changes: dict[str
     assert told["environment"] == {"torch": {"base": "2.13", "candidate": "2.14"}}
 
 
-def test_slices_of_other_entities_are_told(tmp_path: Path) -> None:
+def test_slices_of_other_entities_are_reported(tmp_path: Path) -> None:
     scored(tmp_path, 1, BASE)
     scored(tmp_path, 2, BETTER)
     config = Config.model_validate(
@@ -226,7 +226,7 @@ def test_few_entities_are_undecided(tmp_path: Path) -> None:
         ({"dataset": "extra", "gold": "old"}, r"--gold: neither was scored against old; choose among extra"),
     ],
 )
-def test_choices_that_are_none(tmp_path: Path, asked: dict[str, str], message: str) -> None:
+def test_invalid_choices(tmp_path: Path, asked: dict[str, str], message: str) -> None:
     for night in (1, 2):
         scored(tmp_path, night, BASE)
         scored(tmp_path, night, BASE, gold_name="old")
@@ -235,7 +235,7 @@ def test_choices_that_are_none(tmp_path: Path, asked: dict[str, str], message: s
         compared(tmp_path, **asked)
 
 
-def test_sides_that_are_none(tmp_path: Path) -> None:
+def test_invalid_references(tmp_path: Path) -> None:
     scored(tmp_path, 1, BASE)
     with pytest.raises(InputError, match="no metrics of night-7; the last ones are of night-1"):
         compared(tmp_path, 1, 7)
@@ -246,7 +246,7 @@ def test_sides_that_are_none(tmp_path: Path) -> None:
         compare("tagger", "nobody", config, Query(dataset="own"))
 
 
-def test_damaged_predictions_are_told(tmp_path: Path) -> None:
+def test_damaged_predictions_are_reported(tmp_path: Path) -> None:
     scored(tmp_path, 1, BASE)
     damaged = Path(score(str(tmp_path), 2, GOLD, BETTER, documents=DOCUMENTS, version=2).uri)
     damaged.write_bytes(damaged.read_bytes()[:-9])

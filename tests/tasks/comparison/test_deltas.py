@@ -1,4 +1,4 @@
-"""Deltas beside plain arithmetic: entities read off by the textbook, resamples and swaps one by one, Holm by hand."""
+"""Deltas against plain arithmetic: textbook entities, single resamples and swaps, Holm's correction step by step."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,7 +41,7 @@ FOUND_BY_DOCUMENT = list[set[Entity]]
 
 
 class Side(NamedTuple):
-    """What one model found, document by document."""
+    """The entities of one model by document."""
 
     gold: FOUND_BY_DOCUMENT
     predicted: FOUND_BY_DOCUMENT
@@ -56,7 +56,7 @@ def found(sentences: Sentences, label: str) -> FOUND_BY_DOCUMENT:
 
 
 def f1(sides: Sequence[Side], times: Sequence[int]) -> float:
-    """Of a corpus in which document i occurs `times[i]` times, as the model of `sides[i]` reads it."""
+    """F1 on a corpus with document i `times[i]` times, by the model of `sides[i]`."""
     right = sum(n * len(side.gold[i] & side.predicted[i]) for i, (side, n) in enumerate(zip(sides, times, strict=True)))
     there = sum(
         n * (len(side.gold[i]) + len(side.predicted[i])) for i, (side, n) in enumerate(zip(sides, times, strict=True))
@@ -101,7 +101,7 @@ def test_deltas_are_those_of_plain_arithmetic(label: str) -> None:
     assert row["reason"] is None
 
 
-def test_swapped_sides_give_the_opposite() -> None:
+def test_swapped_runs_give_opposite_differences() -> None:
     there, back = (
         by_name(deltas([strict(one)], [strict(other)], seed=SEED, confidence=0.95))
         for one, other in ((BASE, CANDIDATE), (CANDIDATE, BASE))
@@ -118,7 +118,7 @@ def test_an_unchanged_model_differs_in_nothing() -> None:
         assert (row["delta"], row["ci_low"], row["ci_high"], row["p_value"], row["p_adjusted"]) == (0, 0, 0, 1, 1)
 
 
-def test_labels_are_one_family_and_overall_stands_for_itself() -> None:
+def test_labels_are_one_family_without_overall() -> None:
     rows = deltas([strict(BASE)], [strict(CANDIDATE)], seed=SEED, confidence=0.95)
     assert [row["label"] for row in rows][:9] == ["overall"] * 9
     for metric in ("precision", "recall", "f1"):
@@ -131,7 +131,7 @@ def test_labels_are_one_family_and_overall_stands_for_itself() -> None:
     assert all(row["p_adjusted"] == row["p_value"] for row in rows if row["label"] == "overall")
 
 
-def test_the_families_of_modes_and_slices_are_their_own() -> None:
+def test_modes_and_slices_are_separate_families() -> None:
     pair = [strict(BASE), strict(CANDIDATE)]
     alone = deltas(pair[:1], pair[1:], seed=SEED, confidence=0.95)
     more = [[one, replace(one, slice="long"), replace(one, mode="conlleval")] for one in pair]
@@ -140,7 +140,7 @@ def test_the_families_of_modes_and_slices_are_their_own() -> None:
     assert [row for row in together if (row["mode"], row["slice"]) == ("strict", "all")] == alone
 
 
-def test_a_label_of_one_side_has_nothing_on_the_other() -> None:
+def test_a_label_of_one_run_has_no_value_in_the_other() -> None:
     whole = strict(CANDIDATE)
     values = whole.values.copy()
     values[:, whole.labels.index("ORG"), COLUMNS.index("n_gold")] = 0
@@ -167,7 +167,7 @@ def test_too_few_entities_have_a_p_value_and_a_reason() -> None:
     assert "fewer than" in row["reason"]
 
 
-def test_what_is_undefined_in_many_resamples_has_no_interval() -> None:
+def test_numbers_undefined_in_many_resamples_have_no_interval() -> None:
     values = strict(BASE).values.copy()
     values[:, :, COLUMNS.index("n_pred")] = values[:, :, COLUMNS.index("tp")] = 0
     values[0, :, COLUMNS.index("n_pred")] = 1
@@ -190,7 +190,7 @@ def test_slices_of_other_entities_are_left_out() -> None:
     assert slices_apart(base[:1], candidate[:1]) == []
 
 
-def test_only_what_is_wanted_is_computed() -> None:
+def test_only_requested_numbers_are_computed() -> None:
     every = counted(GOLD, BASE, DOCUMENTS)
     rows = deltas(every.values(), every.values(), seed=SEED, confidence=0.95)
     assert {row["level"] for row in rows} == {"entity"}

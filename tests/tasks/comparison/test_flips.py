@@ -1,4 +1,4 @@
-"""Flips against the definition, spelled out over sets of entities read by the textbook."""
+"""Flips against their definition on sets of textbook entities."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -49,7 +49,7 @@ def cut(whole: TaggedWords, ends: Iterable[int]) -> Iterator[TaggedWords]:
 
 
 class Span(NamedTuple):
-    """What a flip is about, for the definition below."""
+    """The words of a flip, for the definition below."""
 
     kind: str
     sentence: int
@@ -124,7 +124,7 @@ def test_gains_less_losses_are_the_difference_of_true_positives(seed: int) -> No
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(two_sides(), st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
-def test_parts_may_be_cut_anyhow(
+def test_flips_do_not_depend_on_the_parts(
     sides: tuple[Sentences, Sentences, Sentences, list[int]], ends: list[int], other_ends: list[int]
 ) -> None:
     gold, base, candidate, documents = sides
@@ -133,7 +133,7 @@ def test_parts_may_be_cut_anyhow(
     assert list(flips(cut(before, ends), cut(after, other_ends))) == list(flips([before], [after]))
 
 
-def test_one_side_turned_around_turns_gains_into_losses() -> None:
+def test_swapped_runs_turn_gains_into_losses() -> None:
     gold, base = random_sentences(1, 50)
     _, candidate = random_sentences(2, 50)
     candidate = [(new + ["O"] * len(old))[: len(old)] for old, new in zip(base, candidate, strict=True)]
@@ -144,7 +144,7 @@ def test_one_side_turned_around_turns_gains_into_losses() -> None:
     assert there
 
 
-def test_a_flip_tells_what_and_where() -> None:
+def test_a_flip_has_kind_and_place() -> None:
     (flip,) = one_sentence("O B-LOC I-LOC O O B-LOC", "B-ORG I-ORG I-ORG I-ORG O B-LOC", "O B-LOC I-LOC O O B-LOC")
     assert flip == Flip(
         kind="gained",
@@ -193,7 +193,7 @@ def test_words_that_were_dropped_stay_unknown() -> None:
     assert (flip.text, flip.sentence_text, flip.start, flip.end) == (None, None, 5, 6)
 
 
-def test_each_side_may_know_other_types() -> None:
+def test_both_runs_may_have_different_types() -> None:
     gold = [["B-ORG", "O", "O"]]
     base = tagged(gold, [["B-ORG", "B-GPE", "O"]], types=("GPE", "ORG"))
     candidate = tagged(gold, [["B-ORG", "O", "B-ZIP"]], types=("ORG", "ZIP"))

@@ -28,7 +28,7 @@ UNHURRIED = settings(
 
 
 class Case(NamedTuple):
-    """A corpus, what its baseline predicts, and what destroyed models do."""
+    """A corpus, the predictions of its baseline, and those of destroyed models."""
 
     gold: Sentences
     documents: list[int]
@@ -60,7 +60,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _gold(rng: np.random.Generator, n_entities: int, types: Sequence[str]) -> Sentences:
-    """Every type occurs; sentences hold 0 to 3 entities, of one or two words."""
+    """Gold tags with every type, and 0 to 3 entities of one or two words per sentence."""
     kinds = [*types, *rng.choice(types, n_entities - len(types)).tolist()]
     sentences: Sentences = []
     while kinds:
@@ -73,7 +73,7 @@ def _gold(rng: np.random.Generator, n_entities: int, types: Sequence[str]) -> Se
 
 
 def _worse(rng: np.random.Generator, tags: list[str], types: Sequence[str], errors: float) -> list[str]:
-    """Entities are missed, or have another type; words become entities."""
+    """Tags with missed entities, other types and spurious entities."""
     found = list(tags)
     for at, tag in enumerate(tags):
         if tag.startswith("B-") and rng.random() < errors:

@@ -1,4 +1,4 @@
-"""The rules of the gate: what passes, what fails, what is missing, and which model becomes the baseline."""
+"""The rules of the gate: passing, failing and missing scores, and promotion of a model to the baseline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_a_verdict_follows_from_interval_and_margin(
     assert row["margin"] == gate.get("margin", 0.5) / 100
 
 
-def test_a_rule_has_a_margin_label_metric_and_slice_of_its_own() -> None:
+def test_each_rule_has_margin_label_metric_and_slice() -> None:
     rule = {"label": "PER", "metric": "recall", "slice": "unseen", "margin": 99}
     row = judged(BETTER, BASE, rule, margin=0)
     assert (row["label"], row["metric"], row["slice"], row["average"]) == ("PER", "recall", "unseen", "")
@@ -104,7 +104,7 @@ def test_confidence_widens_the_interval() -> None:
 
 
 @pytest.mark.parametrize("rule", [{"label": "EVENT"}, {"slice": "night"}, {"mode": "exact"}])
-def test_what_is_not_there_fails(rule: dict[str, str]) -> None:
+def test_missing_scores_fail(rule: dict[str, str]) -> None:
     row = judged(BASE, BETTER, rule)
     assert (row["verdict"], row["failed"], row["delta"]) == ("missing", True, None)
     assert "no common number" in row["reason"]
@@ -119,7 +119,7 @@ def test_an_undefined_number_fails() -> None:
 
 
 def test_a_few_entities_decide_by_a_test() -> None:
-    """Of a few sentences, 2 of a model that is right are damaged, or all of them."""
+    """A few sentences and a correct model, of which 2 or all predictions are damaged."""
     right = GOLD[:14]
     damaged = [["O"] * len(tags) if n < 2 else tags for n, tags in enumerate(right)]
     destroyed = [["O"] * len(tags) for tags in right]
@@ -131,7 +131,7 @@ def test_a_few_entities_decide_by_a_test() -> None:
             assert (row["resampling_unit"], "fewer than" in row["reason"]) == ("sentence", True)
 
 
-def test_what_is_undecided_fails_where_the_drop_exceeds_the_margin() -> None:
+def test_an_undecided_rule_fails_if_the_drop_exceeds_the_margin() -> None:
     known = {"kind": "rule", "p_value": 0.01, "margin": 0.005, "verdict": None}
     for delta, failed in ((-0.0040, False), (-0.0060, True)):
         found = {"delta": delta, "ci_low": -0.0075, "ci_high": 0.0005}
@@ -152,7 +152,7 @@ def test_several_rules_are_corrected_together() -> None:
     assert [one["verdict"] for one in three] == ["undecided", "regression", "undecided"]
 
 
-def test_the_old_key_strict_means_fail_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_deprecated_key_strict_means_fail_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     warn_deprecated.cache_clear()
     gate = GateConfig.model_validate({"strict": True})
     assert gate.on_undecided == "fail"
@@ -189,7 +189,7 @@ def scored(results: Path, night: int, predicted: Sentences, version: int, **more
     return score(str(results), night, GOLD, predicted, documents=DOCUMENTS, version=version, **more)
 
 
-def test_stored_predictions_are_judged(tmp_path: Path) -> None:
+def test_stored_predictions_are_compared(tmp_path: Path) -> None:
     config = config_of(tmp_path, {})
     base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
     assert config.gate is not None
@@ -222,7 +222,7 @@ def test_a_baseline_without_scores_fails(tmp_path: Path) -> None:
     assert (row["verdict"], row["failed"], row["reason"]) == ("missing", True, "the baseline was not scored")
 
 
-def test_damaged_predictions_are_told(tmp_path: Path) -> None:
+def test_damaged_predictions_are_reported(tmp_path: Path) -> None:
     base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
     Path(base.uri).write_bytes(Path(base.uri).read_bytes()[:-9])
     with pytest.raises(CorruptArtifactError):
@@ -259,7 +259,7 @@ def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
     assert [row["gold"] for row in judge_stored(config, rules, candidate, base)] == ["old"]
 
 
-def test_models_that_should_be_there(tmp_path: Path) -> None:
+def test_missing_models_fail(tmp_path: Path) -> None:
     models = [{"name": "one", "base": "b"}, {"name": "two", "base": "b", "seeds": [0, 1]}]
     config = config_of(tmp_path, {}, models=models)
     assert absent_models(config, ["one", "two-seed0", "pushed"]) == ["two-seed1"]
@@ -284,7 +284,7 @@ def published(tmp_path: Path) -> tuple[str, ArtifactRef]:
     return store, Store(store).publish(folder, "tagger", Provenance())
 
 
-def test_the_baseline_is_what_the_alias_means(published: tuple[str, ArtifactRef]) -> None:
+def test_the_baseline_is_the_artifact_of_the_alias(published: tuple[str, ArtifactRef]) -> None:
     store, artifact = published
     Store(store).set_alias("tagger", "champion", artifact.artifact_id)
     found = find_baseline(GateConfig(), reference("tagger"), store)
@@ -292,7 +292,7 @@ def test_the_baseline_is_what_the_alias_means(published: tuple[str, ArtifactRef]
     assert found.artifact_id == artifact.artifact_id
 
 
-def test_without_a_baseline_the_remedy_is_told(published: tuple[str, ArtifactRef]) -> None:
+def test_without_a_baseline_the_error_has_a_remedy(published: tuple[str, ArtifactRef]) -> None:
     store, artifact = published
     with pytest.raises(
         RunFailedError,
@@ -323,12 +323,12 @@ def test_one_baseline_for_all(published: tuple[str, ArtifactRef]) -> None:
         ([], False),
     ],
 )
-def test_what_is_an_improvement(verdicts: Sequence[str], expected: bool) -> None:
+def test_definition_of_an_improvement(verdicts: Sequence[str], expected: bool) -> None:
     assert is_improvement([{"verdict": one} for one in verdicts]) is expected
 
 
 @pytest.mark.parametrize("on_reported", [False, True])
-def test_a_promotion_says_where_it_was_decided(tmp_path: Path, on_reported: bool) -> None:
+def test_a_promotion_records_its_split(tmp_path: Path, on_reported: bool) -> None:
     gate = {"promote": True, "promote_on_reported": on_reported, "promote_on": "test" if on_reported else "validation"}
     config = config_of(tmp_path, gate)
     assert config.gate is not None
@@ -340,13 +340,13 @@ def test_a_promotion_says_where_it_was_decided(tmp_path: Path, on_reported: bool
     assert "did not become champion" in describe(found | {"promoted": False})
 
 
-def test_the_first_one_is_said() -> None:
+def test_the_first_promotion_is_reported() -> None:
     assert describe(first_promotion(GateConfig(), reference("tagger"))) == (
         "tagger: became champion: the first one with this alias"
     )
 
 
-def test_promotion_on_the_reported_split_needs_insistence(tmp_path: Path) -> None:
+def test_promotion_by_the_reported_split_must_be_allowed(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="promote_on is test, which is the reported split"):
         config_of(tmp_path, {"promote": True, "promote_on": "test"})
 

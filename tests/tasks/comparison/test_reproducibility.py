@@ -1,4 +1,4 @@
-"""An unchanged model that predicts something else: found whatever F1 does, and only with the same settings."""
+"""Changed predictions of an unchanged model are found at any F1, and only with the same settings."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from nerbench.tasks.scoring.stored_predictions import Predicted
 GOLD = [["B-PER", "I-PER", "O"], ["O", "B-LOC", "O"], ["B-ORG", "O", "B-ORG"]]
 BEFORE = [["B-PER", "I-PER", "O"], ["O", "O", "O"], ["B-ORG", "O", "O"]]
 NOW = [["B-PER", "O", "O"], ["O", "B-LOC", "O"], ["B-ORG", "B-ORG", "O"]]
-"""One lost, one gained, one spurious: as many right as before."""
+"""One lost, one gained and one spurious entity: the number of correct ones is the same."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def tonight(results: Path, *now: Predicted, benchmark: dict[str, Any] | None = N
     return changed(run, Config.model_validate({"benchmark": benchmark or {}}), now)
 
 
-def test_a_change_is_told_with_its_flips_and_environments(tmp_path: Path) -> None:
+def test_a_change_is_reported_with_flips_and_environments(tmp_path: Path) -> None:
     before = scored(tmp_path, 1)
     now = scored(tmp_path, 9, NOW)
     (row,) = tonight(tmp_path, now)
@@ -56,12 +56,12 @@ def test_a_change_is_told_with_its_flips_and_environments(tmp_path: Path) -> Non
     }
 
 
-def test_the_same_predictions_are_no_finding(tmp_path: Path) -> None:
+def test_equal_predictions_are_not_reported(tmp_path: Path) -> None:
     scored(tmp_path, 1)
     assert tonight(tmp_path, scored(tmp_path, 9)) == []
 
 
-def test_without_an_earlier_run_there_is_nothing_to_say(tmp_path: Path) -> None:
+def test_without_an_earlier_run_there_is_no_row(tmp_path: Path) -> None:
     assert tonight(tmp_path, scored(tmp_path, 9)) == []
 
 
@@ -75,12 +75,12 @@ def test_without_an_earlier_run_there_is_nothing_to_say(tmp_path: Path) -> None:
         {"run": False},
     ],
 )
-def test_what_is_not_the_same_is_no_finding(tmp_path: Path, earlier: dict[str, Any]) -> None:
+def test_runs_with_other_settings_are_not_compared(tmp_path: Path, earlier: dict[str, Any]) -> None:
     scored(tmp_path, 1, **earlier)
     assert tonight(tmp_path, scored(tmp_path, 9, NOW)) == []
 
 
-def test_other_words_or_gold_are_no_finding(tmp_path: Path) -> None:
+def test_runs_on_other_words_or_golds_are_not_compared(tmp_path: Path) -> None:
     score(str(tmp_path), 1, [*GOLD, ["O"]], [*BEFORE, ["O"]])
     score(str(tmp_path), 2, BEFORE, BEFORE)
     assert tonight(tmp_path, scored(tmp_path, 9, NOW)) == []
@@ -97,7 +97,7 @@ def test_the_newest_run_with_these_settings_counts(tmp_path: Path) -> None:
     assert "in the run night-3" in row["reason"]
 
 
-def test_of_one_date_the_last_run_counts(tmp_path: Path) -> None:
+def test_the_last_run_of_a_date_counts(tmp_path: Path) -> None:
     for hour, predicted in ((20, BEFORE), (3, NOW), (7, NOW)):
         scored(tmp_path, 1, predicted, hour=hour)
     (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
@@ -117,14 +117,14 @@ def test_each_model_has_its_row(tmp_path: Path) -> None:
     assert [row["artifact_id"] for row in tonight(tmp_path, *now)] == [one.artifact_id for one in now]
 
 
-def test_tags_that_belong_to_no_entity_are_a_change_too(tmp_path: Path) -> None:
+def test_changed_tags_outside_of_entities_are_a_change(tmp_path: Path) -> None:
     scored(tmp_path, 1)
     invalid = [*BEFORE[:1], ["I-LOC", "O", "O"], *BEFORE[2:]]
     (row,) = tonight(tmp_path, scored(tmp_path, 9, invalid))
     assert (row["failed"], row["gained"], row["lost"], row["changed"]) == (True, 0, 0, 0)
 
 
-def test_predictions_that_are_gone_leave_the_finding(tmp_path: Path) -> None:
+def test_missing_predictions_are_still_a_change(tmp_path: Path) -> None:
     Path(scored(tmp_path, 1).uri).unlink()
     (row,) = tonight(tmp_path, scored(tmp_path, 9, NOW))
     assert row["failed"]
@@ -141,7 +141,7 @@ def test_the_row_fits_its_table(tmp_path: Path) -> None:
     write_table(str(tmp_path), "gate", [of_run | row], date="2030-01-09", key="one")
 
 
-def test_of_two_attempts_the_last_tells_the_environment(tmp_path: Path) -> None:
+def test_the_environment_is_that_of_the_last_attempt(tmp_path: Path) -> None:
     scored(tmp_path, 1, run=False)
     write_run(str(tmp_path), 1, {}, torch="2.12", attempt=1)
     write_run(str(tmp_path), 1, {}, torch="2.14", attempt=2)
@@ -149,8 +149,8 @@ def test_of_two_attempts_the_last_tells_the_environment(tmp_path: Path) -> None:
     assert "torch" not in row["reason"]
 
 
-def test_a_tagger_that_is_not_pinned_is_as_repeatable_as_its_entities_agree(tmp_path: Path) -> None:
-    """Both runs have the first `ORG`; one has a `PER` beside it, the other a `PER`, a `LOC` and a second `ORG`."""
+def test_an_unpinned_tagger_has_the_share_of_equal_entities(tmp_path: Path) -> None:
+    """Both runs have the first `ORG`; one also has a `PER`, the other a `PER`, a `LOC` and a second `ORG`."""
     scored(tmp_path, 1)
     now = scored(tmp_path, 9, NOW).model_copy(update={"pinned": False})
     (row,) = tonight(tmp_path, now)
@@ -159,7 +159,7 @@ def test_a_tagger_that_is_not_pinned_is_as_repeatable_as_its_entities_agree(tmp_
     assert row["reason"] == "20.0% of the entities agree with the run night-1; the tagger is not pinned"
 
 
-def test_a_tagger_that_is_not_pinned_and_says_the_same(tmp_path: Path) -> None:
+def test_an_unpinned_tagger_with_equal_predictions(tmp_path: Path) -> None:
     scored(tmp_path, 1)
     (row,) = tonight(tmp_path, scored(tmp_path, 9).model_copy(update={"pinned": False}))
     assert row["candidate"] == 1.0

@@ -1,4 +1,4 @@
-"""Which run and which artifact a reference means, on small result tables made by hand."""
+"""The run and the artifact that a reference means, on small handmade result tables."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ from nerbench.tasks.scoring.stored_predictions import Predicted
 
 
 def required(table: str) -> dict[str, str]:
-    """A text in each column that must have one."""
+    """A text for each required column."""
     return {column.name: "x" for column in TABLES[table].columns if column.type == "string" and not column.nullable}
 
 
@@ -30,14 +30,14 @@ def digest(*parts: str) -> str:
 
 
 class Bench(NamedTuple):
-    """A store, and results with the tables that a benchmark would have written."""
+    """A store, and results with the tables of a benchmark."""
 
     store: str
     results: str
     folder: Path
 
     def publish(self, name: str, version: str) -> str:
-        """The id of a new artifact of that name."""
+        """Publish a new artifact of that name; return its id."""
         (self.folder / "config.json").write_text(f'{{"version": "{version}"}}')
         return Store(self.store).publish(self.folder, name, Provenance()).artifact_id
 
@@ -54,7 +54,7 @@ class Bench(NamedTuple):
         run: bool = True,
         **columns: Any,
     ) -> None:
-        """What a run writes of one artifact."""
+        """Write the rows of a run for one artifact."""
         started_at = datetime(2030, 1, day, hour, tzinfo=UTC)
         of_run = {"run_id": run_id, "started_at": started_at}
         date = f"2030-01-{day:02}"
@@ -99,7 +99,7 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def two(bench: Bench) -> tuple[Bench, str, str]:
-    """`tagger` in two versions: the first was scored on two nights, the second, `latest`, on the third."""
+    """`tagger` in two versions: the first was scored in two runs; the second, `latest`, in the third."""
     first, second = bench.publish("tagger", "1"), bench.publish("tagger", "2")
     Store(bench.store).set_alias("tagger", "champion", first)
     bench.score("nightly@2030-01-01T00:00:00+00:00", 1, first)
@@ -118,7 +118,7 @@ def test_a_reference_alone_means_the_newest_run_of_its_artifact(two: tuple[Bench
         assert (side.artifact_id, side.date, side.run_id) == (first, "2030-01-02", "nightly@2030-01-02T00:00:00+00:00")
 
 
-def test_a_side_says_all_about_what_was_scored(bench: Bench) -> None:
+def test_a_scored_run_has_all_its_columns(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
     bench.score("night", 4, artifact, datasets=("own", "another"), golds=("second", None))
     side = bench.find("tagger")
@@ -165,7 +165,7 @@ def test_data_sets_and_golds_can_be_chosen(bench: Bench) -> None:
         bench.find("tagger", dataset="nothing")
 
 
-def test_a_name_means_what_it_meant_in_the_run(two: tuple[Bench, str, str]) -> None:
+def test_a_name_means_the_artifact_of_the_run(two: tuple[Bench, str, str]) -> None:
     bench, first, second = two
     assert bench.find("tagger#2030-01-02").artifact_id == first
     assert bench.find("tagger#nightly@2030-01-02T00:00:00+00:00").artifact_id == first
@@ -175,7 +175,7 @@ def test_a_name_means_what_it_meant_in_the_run(two: tuple[Bench, str, str]) -> N
         bench.find("tagger@latest#2030-01-01")
 
 
-def test_of_a_date_the_newest_run(bench: Bench) -> None:
+def test_the_newest_run_of_a_date_is_used(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
     bench.score("late", 1, artifact, hour=20)
     bench.score("early", 1, artifact, hour=3)
@@ -183,7 +183,7 @@ def test_of_a_date_the_newest_run(bench: Bench) -> None:
     assert bench.find("tagger#early").started_at.hour == 3
 
 
-def test_several_artifacts_of_one_name_are_told(bench: Bench) -> None:
+def test_several_artifacts_of_one_name_are_listed(bench: Bench) -> None:
     first, second = bench.publish("tagger", "1"), bench.publish("tagger", "2")
     bench.score("night", 1, first)
     bench.score("night", 1, second)
@@ -206,14 +206,14 @@ def test_an_artifact_that_left_the_store_is_found_in_the_results(two: tuple[Benc
             emptied.find(unknown)
 
 
-def test_a_folder_is_a_side_too(bench: Bench) -> None:
+def test_a_folder_can_be_compared(bench: Bench) -> None:
     (bench.folder / "config.json").write_text("{}")
     (ref,) = resolve(str(bench.folder), bench.store)
     bench.score("night", 1, ref.artifact_id, ref.name)
     assert bench.find(f"{bench.folder}#night").artifact_id == bench.find(str(bench.folder)).artifact_id
 
 
-def test_what_was_never_benchmarked_is_told(two: tuple[Bench, str, str]) -> None:
+def test_artifacts_without_a_benchmark_are_reported(two: tuple[Bench, str, str]) -> None:
     bench = two[0]
     bench.publish("fresh", "3")
     for reference in ("fresh", "fresh#2030-01-01", "fresh@latest#night"):
@@ -236,26 +236,26 @@ def test_what_was_never_benchmarked_is_told(two: tuple[Bench, str, str]) -> None
         ("tagger@sha256:12", "is not a digest"),
     ],
 )
-def test_what_users_get_wrong(two: tuple[Bench, str, str], reference: str, message: str) -> None:
+def test_errors_of_users(two: tuple[Bench, str, str], reference: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         two[0].find(reference)
 
 
-def test_one_is_compared_with_one(two: tuple[Bench, str, str]) -> None:
+def test_exactly_one_model_is_compared_with_one(two: tuple[Bench, str, str]) -> None:
     bench = two[0]
     bench.publish("other", "3")
     with pytest.raises(InputError, match="means 2 models; compare one with one"):
         bench.find("*@latest")
 
 
-def test_predictions_that_are_gone_are_told(two: tuple[Bench, str, str]) -> None:
+def test_missing_predictions_are_reported(two: tuple[Bench, str, str]) -> None:
     bench = two[0]
     Path(bench.find("tagger").scored[0].uri).unlink()
     with pytest.raises(InputError, match=r"the predictions of tagger on own \(own\) are gone; run `nerbench"):
         bench.find("tagger")
 
 
-def test_means_over_seeds_and_scores_without_predictions_are_no_side(bench: Bench) -> None:
+def test_means_over_seeds_and_scores_without_predictions_are_not_compared(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
     bench.score("night", 1, artifact)
     bench.score("means", 2, artifact, n_models=3)
@@ -263,7 +263,7 @@ def test_means_over_seeds_and_scores_without_predictions_are_no_side(bench: Benc
     assert bench.find("tagger").run_id == "night"
 
 
-def test_a_run_without_a_row_of_its_own_did_not_end_and_is_none(bench: Bench) -> None:
+def test_a_run_without_a_row_is_incomplete_and_ignored(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
     bench.score("crashed", 2, artifact, run=False)
     with pytest.raises(InputError, match=r"no metrics in .* but those of runs that did not end; run `nerbench bench"):
@@ -276,7 +276,7 @@ def test_a_run_without_a_row_of_its_own_did_not_end_and_is_none(bench: Bench) ->
             bench.find(f"tagger#{moment}")
 
 
-def test_of_a_run_the_last_attempt(bench: Bench) -> None:
+def test_the_last_attempt_of_a_run_is_used(bench: Bench) -> None:
     artifact = bench.publish("tagger", "1")
     bench.score("night", 1, artifact, run=False)
     for hour, outcome in ((9, "ok"), (3, "failed")):
@@ -288,7 +288,7 @@ def test_of_a_run_the_last_attempt(bench: Bench) -> None:
     assert run["outcome"] == "ok"
 
 
-def test_only_the_nights_that_matter_are_read(bench: Bench, count_reads: Callable[[], int]) -> None:
+def test_only_the_dates_of_the_runs_are_read(bench: Bench, count_reads: Callable[[], int]) -> None:
     artifact = bench.publish("tagger", "1")
     for day in range(1, 21):
         bench.score(f"night-{day}", day, artifact)
@@ -302,7 +302,7 @@ def test_only_the_nights_that_matter_are_read(bench: Bench, count_reads: Callabl
 
 @pytest.fixture
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """Says how many table files were read since it was asked before."""
+    """Counts the table files read since the last call."""
     read, paths = nerbench.artifacts.tables.tables._read, []
 
     def counted(root: Any, table: str, path: str, **options: Any) -> Any:
@@ -346,7 +346,7 @@ SCORED = Predicted(
         ),
     ],
 )
-def test_what_can_be_compared(changes: dict[str, str], expected: list[str]) -> None:
+def test_comparable_runs(changes: dict[str, str], expected: list[str]) -> None:
     assert reasons(SCORED, SCORED.model_copy(update=changes)) == expected
 
 
@@ -356,7 +356,7 @@ def test_both_must_be_scored() -> None:
     assert len(reasons(None, None)) == 2
 
 
-def test_sides_are_paired_by_data_set_and_gold(bench: Bench) -> None:
+def test_runs_are_paired_by_data_set_and_gold(bench: Bench) -> None:
     first, second = bench.publish("tagger", "1"), bench.publish("tagger", "2")
     bench.score("one", 1, first, datasets=("a", "b"))
     bench.score("two", 2, second, datasets=("b",), golds=(None, "more"))

@@ -30,7 +30,7 @@ def results(tmp_path: Any) -> str:
     return str(tmp_path / "results")
 
 
-def test_a_night_like_the_others_passes(results: str) -> None:
+def test_a_run_like_the_earlier_ones_passes(results: str) -> None:
     write(results, [row(0.01 + number / 10_000) for number in range(8)])
     found = compare_runs(results, row(0.0105), GATE, before=TONIGHT)
     verdict = judged(row(0.0105), found, GATE)
@@ -38,7 +38,7 @@ def test_a_night_like_the_others_passes(results: str) -> None:
     assert verdict["base"] == pytest.approx(0.01035, rel=1e-4)
 
 
-def test_a_fifth_slower_fails_in_words(results: str) -> None:
+def test_a_fifth_slower_fails_with_a_reason(results: str) -> None:
     write(results, [row(0.01)] * 8)
     slow = row(0.012)
     verdict = judged(slow, compare_runs(results, slow, GATE, before=TONIGHT), GATE)
@@ -49,29 +49,29 @@ def test_a_fifth_slower_fails_in_words(results: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERIES)
-def test_what_is_not_the_same_is_not_compared(results: str, name: str) -> None:
+def test_rows_with_other_settings_are_not_compared(results: str, name: str) -> None:
     other = 7 if name in {*NUMBERS, "sequence_length"} else "other"
     write(results, [row(0.01, **{name: other})] * 8)
     assert compare_runs(results, row(0.01), GATE, before=TONIGHT) is None
 
 
 @pytest.mark.parametrize(("rate", "count"), [(1.1e11, 6), (0.9e11, 6), (0.5e11, 0), (2e11, 0), (None, 0)])
-def test_nights_at_another_rate_are_another_host_s(results: str, rate: float | None, count: int) -> None:
+def test_runs_at_another_rate_are_on_another_host(results: str, rate: float | None, count: int) -> None:
     write(results, [row(0.01, **{RATE: rate})] * 6)
     assert len(comparable_runs(results, row(0.01), 14, before=TONIGHT)) == count
 
 
-def test_failed_measurements_and_later_nights_do_not_count(results: str) -> None:
+def test_failed_measurements_and_later_runs_do_not_count(results: str) -> None:
     write(results, [row(0.01), row(None, status="timeout"), row(0.02), row(0.03)])
     assert comparable_runs(results, row(0.01), 14, before="2026-01-04") == [0.02, 0.01]
 
 
-def test_the_newest_nights_are_the_window(results: str) -> None:
+def test_the_newest_runs_are_compared(results: str) -> None:
     write(results, [row(0.01 * (number + 1)) for number in range(9)])
     assert comparable_runs(results, row(0.01), 3, before=TONIGHT) == pytest.approx([0.09, 0.08, 0.07])
 
 
-def test_too_few_nights_say_so_and_fail_nothing(results: str) -> None:
+def test_too_few_runs_are_reported_and_fail_nothing(results: str) -> None:
     write(results, [row(0.01)] * 4)
     verdict = judged(row(0.05), compare_runs(results, row(0.05), GATE, before=TONIGHT), GATE)
     assert (verdict["verdict"], verdict["failed"]) == ("undecided", False)

@@ -1,4 +1,4 @@
-"""Configuration files: where values come from, what becomes of paths, and one line for each mistake."""
+"""Configuration files: sources of values, paths, and one line for each mistake."""
 
 import json
 import re
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory; `data.txt` is there."""
+    """The working directory with `data.txt`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("UNSET", raising=False)
     monkeypatch.setenv("BASE", "bert-base-uncased")
@@ -50,7 +50,7 @@ def test_a_file_in_the_working_directory_replaces_the_demonstration(folder: Path
     assert config.models == ()
 
 
-def test_flags_win_over_the_file_and_overrides() -> None:
+def test_flags_take_precedence_over_file_and_overrides() -> None:
     Path("own.yaml").write_text("store: a\nresults: b\n")
     config = load_config(Path("own.yaml"), ["store=c"], store="memory://d", results="memory://e")
     assert (config.store, config.results) == ("memory://d", "memory://e")
@@ -77,12 +77,12 @@ def test_an_override_changes_one_place_of_a_shared_value() -> None:
     assert [model.config_overrides["layers"] for model in config.models] == [3, 6]
 
 
-def test_merge_keys_work_and_their_own_keys_win() -> None:
+def test_merge_keys_work_and_explicit_keys_take_precedence() -> None:
     text = "models:\n- &m {name: a, base: x, epochs: 2, seed: 7}\n- {<<: *m, name: b, epochs: 5}"
     assert [(m.name, m.epochs, m.seed) for m in load(text).models] == [("a", 2, 7), ("b", 5, 7)]
 
 
-def test_variables_are_the_environments_anywhere_in_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_expanded_anywhere_in_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EPOCHS", "7")
     config = load('store: "memory://$${BASE}/${BASE}"\nmodels: [{name: a, base: "${BASE}", epochs: "${EPOCHS}"}]')
     assert config.store == "memory://${BASE}/bert-base-uncased"
@@ -117,12 +117,12 @@ def test_an_exponent_without_a_point_is_a_number() -> None:
     assert load("models: [{name: a, base: b, learning_rate: 5e-5}]").models[0].learning_rate == 5e-5
 
 
-def test_one_data_set_may_stand_alone(folder: Path) -> None:
+def test_a_single_data_set_needs_no_list(folder: Path) -> None:
     config = load("dataset: {name: a, files: {test: data.txt}}")
     assert config.datasets[0].files == {"test": str(folder / "data.txt")}
 
 
-def test_relative_paths_become_absolute_and_nothing_else(folder: Path) -> None:
+def test_only_relative_paths_become_absolute(folder: Path) -> None:
     (folder / "encoder").mkdir()
     (folder / "saved").mkdir()
     config = load(
@@ -167,9 +167,9 @@ class Wrong(NamedTuple):
 
     text: str
     field: str
-    """How its line begins."""
+    """The beginning of the line."""
     says: tuple[str, ...]
-    """What is wrong, and the remedy."""
+    """Parts of the line: problem and remedy."""
     overrides: tuple[str, ...] = ()
 
 
@@ -343,12 +343,12 @@ def test_secrets_of_overrides_are_not_printed() -> None:
 
 @pytest.fixture
 def renamed(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """The log, in a process that has not warned yet."""
+    """The log of a process without earlier warnings."""
     warn_deprecated.cache_clear()
     return caplog
 
 
-def test_keys_from_before_this_release_are_read_with_one_warning(renamed: pytest.LogCaptureFixture) -> None:
+def test_deprecated_keys_work_with_one_warning(renamed: pytest.LogCaptureFixture) -> None:
     text = "benchmark: {precision: bf16}\nspeed: {precisions: [fp32, bf16]}"
     for config in (load(text), load("store: x", "benchmark.precision=bf16", "speed.precisions=[fp32, bf16]")):
         assert (config.benchmark.dtype, config.speed.dtypes) == ("bf16", ("fp32", "bf16"))

@@ -22,11 +22,11 @@ def test_a_base_on_the_hub(given: dict[str, str], base: str, revision: str | Non
     assert (model.base, model.revision) == (base, revision)
 
 
-def test_two_revisions_are_one_too_many() -> None:
+def test_two_revisions_are_refused() -> None:
     with pytest.raises(ValidationError, match="base names the revision v1, and revision v2; give one"):
         ModelConfig.model_validate({"name": "m", "base": "hf://org/model@v1", "revision": "v2"})
 
 
-def test_a_location_that_is_none() -> None:
+def test_an_invalid_location() -> None:
     with pytest.raises(InputError, match="write hf://org/model"):
         ModelConfig.model_validate({"name": "m", "base": "hf://org/model/file"})

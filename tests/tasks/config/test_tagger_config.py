@@ -23,7 +23,7 @@ def load(entry: str) -> Config:
     return load_config(Path("own.yaml"))
 
 
-def test_taggers_stand_among_the_models(folder: Path) -> None:
+def test_taggers_are_listed_with_the_models(folder: Path) -> None:
     (folder / "link").symlink_to("python")
     config = load("{name: other, tagger: mine.py:Mine, python: link, files: {prompt: prompt.txt}, label_map: {A: O}}")
     model, tagger = config.models
@@ -79,7 +79,7 @@ def test_one_line_for_each_mistake(entry: str, message: str) -> None:
     assert "sk-1" not in str(caught.value)
 
 
-def test_a_form_can_be_made_of_it() -> None:
+def test_prefect_can_show_a_form() -> None:
     """Prefect shows the keys of both."""
     schema = Config.model_json_schema()
     assert {"ModelConfig", "TaggerConfig"} < set(schema["$defs"])

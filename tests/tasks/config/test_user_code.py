@@ -1,4 +1,4 @@
-"""Functions and files of a user's own: found, run anew each time, and each mistake told in one line."""
+"""Custom functions and files are found and run again at each call; each mistake is one line."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_functions_of_files_and_of_modules(folder: Path) -> None:
     assert load_function("nerbench_test_usercode:run")() == "module"
 
 
-def test_a_file_may_use_neighbours_dataclasses_and_its_own_place(folder: Path) -> None:
+def test_a_file_may_use_modules_and_data_of_its_folder_and_dataclasses(folder: Path) -> None:
     (folder / "nerbench_test_neighbour.py").write_text("VALUE = 3\n")
     (folder / "mine.py").write_text(
         "from __future__ import annotations\nfrom dataclasses import dataclass\n"
@@ -93,7 +93,7 @@ def test_mistakes_are_one_line(folder: Path, name: str, source: str | bytes, mes
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_failed_is_no_module(folder: Path) -> None:
+def test_a_failed_file_is_not_a_module(folder: Path) -> None:
     (folder / "mine.py").write_text("import sys\nsys.mine = __name__\n1/0\n")
     with pytest.raises(InputError):
         load_file("mine.py")
@@ -101,7 +101,7 @@ def test_a_file_that_failed_is_no_module(folder: Path) -> None:
     assert name not in sys.modules
 
 
-def test_the_place_is_the_users_line_and_not_the_librarys(folder: Path) -> None:
+def test_the_place_is_a_line_of_the_user_not_of_a_library(folder: Path) -> None:
     (folder / "mine.py").write_text("import json\ndef f():\n    return inner()\ndef inner():\n    json.loads('{')\n")
     function = load_function("mine.py:f")
     with pytest.raises(ValueError, match="Expecting") as caught:

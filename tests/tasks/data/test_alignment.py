@@ -16,7 +16,7 @@ Tagged = list[list[tuple[str, str]]]
 
 
 def read(text: str) -> Tagged:
-    """`EU/B-ORG rejects | it`: sentences of words with tags, `O` where none is given."""
+    """`EU/B-ORG rejects | it`: sentences of words with tags; `O` is the default."""
     tagged = (sentence.split() for sentence in text.split("|"))
     return [[(word.partition("/")[0], word.partition("/")[2] or "O") for word in sentence] for sentence in tagged]
 
@@ -65,7 +65,7 @@ def align(words: str, annotation: str, documents: list[int] | None = None) -> Al
         ("AB cd", "A/B-X B/B-Y cd", "A/B-X B/B-Y cd", [0, 0, 1], (0, 0, 1)),
     ],
 )
-def test_entities_stand_on_the_words_of_the_data_set(
+def test_entities_become_tags_of_the_words_of_the_data_set(
     words: str, annotation: str, aligned: str, source: list[int], lacks: tuple[int, int, int]
 ) -> None:
     found = align(words, annotation)
@@ -74,13 +74,13 @@ def test_entities_stand_on_the_words_of_the_data_set(
     assert found.alignment[1:] == lacks
 
 
-def test_an_entity_stays_in_one_document_and_a_sentence_of_its_own_is_in_that_of_its_neighbours() -> None:
+def test_an_entity_stays_in_one_document() -> None:
     found = align("AB | CD x | EF", "A B/B-X C/I-X D x Zz/B-Y EF", documents=[0, 1, 2])
     assert written(found) == "AB | B/B-X C/I-X | CD x | Zz/B-Y | EF"
     assert found.documents == [0, 0, 1, 1, 2]
 
 
-def test_a_document_that_nobody_annotated_is_left_out() -> None:
+def test_a_document_without_annotation_is_left_out() -> None:
     assert align("a b c d | e f | g h", "abcd | g/B-X h", documents=[0, 1, 2]).documents == [0, 1]
 
 

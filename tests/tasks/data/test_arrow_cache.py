@@ -1,4 +1,4 @@
-"""Reading holds a chunk of sentences at a time, and the words stay on disk."""
+"""Reading keeps one chunk of sentences in memory, and the words stay on disk."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_half_a_character_is_refused_with_its_place() -> None:
         read_whole(source(items), SchemeEvidence("auto"))
 
 
-def test_positions_do_not_depend_on_how_they_are_cut() -> None:
+def test_positions_do_not_depend_on_the_parts() -> None:
     lengths = [1, 3, 2, 4, 1]
     words = [["w"] * n for n in lengths]
     corpus = Corpus(name="toy", split="test", words=words, tags=words, documents=[0, 0, 1, 1, 2])

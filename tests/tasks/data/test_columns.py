@@ -1,4 +1,4 @@
-"""A column behaves like the list of lists that it stands for."""
+"""A column behaves like a list of lists."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""CoNLL files as they come, and the lines that cannot be read."""
+"""CoNLL files in their variants, and invalid lines."""
 
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,12 @@ def test_documents(tmp_path: Path, content: str, documents: list[int]) -> None:
     assert list(corpus.documents or ()) == documents
 
 
-def test_only_blanks_and_tabs_part_columns(tmp_path: Path) -> None:
+def test_only_blanks_and_tabs_separate_columns(tmp_path: Path) -> None:
     assert read(tmp_path, "10\u00a0000 O\nx\u2028y O\n\x85 O\n")[0].words == ["10\u00a0000", "x\u2028y", "\x85"]
     assert read(tmp_path, "New York\tB-LOC\n", delimiter="tab")[0].words == ["New York"]
 
 
-def test_a_hash_is_a_word_where_no_header_says_otherwise(tmp_path: Path) -> None:
+def test_a_hash_is_a_word_without_a_header(tmp_path: Path) -> None:
     assert read(tmp_path, "# O\n1 O\n")[0].words == ["#", "1"]
 
 

@@ -1,4 +1,4 @@
-"""Schemes, renamed types, digests and further golds; and the real CoNLLpp where it lies beside the checkout."""
+"""Schemes, renamed types, digests and additional golds; and the real CoNLLpp if `shared/` exists."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ from nerbench.tasks.data.corpus_refs import read_corpus
 
 
 def write(folder: Path, name: str, tags: str, words: str = "") -> str:
-    """A CoNLL file of sentences parted by `/`; words are a, b, c, … where none are given."""
+    """A CoNLL file of sentences separated by `/`; the words are a, b, c, … by default."""
     blocks = []
     for number, sentence in enumerate(tags.split("/")):
         its_words = words.split("/")[number].split() if words else "abcdefghij"
@@ -51,7 +51,7 @@ def test_schemes_are_recognised(tmp_path: Path, written: str, read: str) -> None
 
 
 def test_scheme_is_recognised_over_all_splits_together(tmp_path: Path) -> None:
-    # The first split alone could be either; B- where an entity could begin with I- in the second tells that it is IOB2.
+    # The first split fits both schemes; the second one has a B- where IOB1 would have an I-, so it is IOB2.
     assert load(tmp_path, "O O", "I-X B-X")["train"].tags == [["O", "O"]]
 
 
@@ -88,7 +88,7 @@ def test_unknown_types_are_an_error_that_lists_the_known(tmp_path: Path, field: 
         load(tmp_path, "B-PER O", "B-LOC", **{field: value})
 
 
-def test_missing_split_lists_those_there_are(tmp_path: Path) -> None:
+def test_a_missing_split_lists_the_splits(tmp_path: Path) -> None:
     loaded = load(tmp_path, "O", "O")
     config = DatasetConfig(name="toy", files={"train": "x"})
     assert pick_split(loaded, "train", config) is loaded["train"]
@@ -105,7 +105,7 @@ def test_digests_are_as_documented() -> None:
     assert corpus().words_sha256 == hashlib.sha256(b'["A","b"]\n["C"]\n').hexdigest()
 
 
-def test_digests_change_with_words_tags_and_boundaries_alone() -> None:
+def test_digests_depend_on_words_tags_and_boundaries_only() -> None:
     same = corpus()
     assert replace(same, name="other", split="train").words_sha256 == same.words_sha256
     assert corpus(tags=[["O", "O"], ["O"]]).words_sha256 == same.words_sha256
@@ -131,7 +131,7 @@ def gold_of(folder: Path, tags: str, words: str = "", its: Any = None, **options
     return load_gold(GoldConfig.model_validate(gold), dataset, text)
 
 
-def test_gold_has_a_scheme_of_its_own_and_the_words_documents(tmp_path: Path) -> None:
+def test_a_gold_has_its_own_scheme_and_the_documents_of_the_words(tmp_path: Path) -> None:
     gold = gold_of(tmp_path, "O I-Z/I-X", label_map={"X": "Y"})
     assert gold.tags == [["O", "B-Z"], ["B-Y"]]
     assert (gold.name, gold.split, gold.documents, gold.words) == ("other", "test", [0, 1], [["a", "b"], ["a"]])
@@ -169,7 +169,7 @@ def test_a_gold_declares_its_scheme_and_follows_the_policy_of_its_data_set(tmp_p
     assert bare.tags == [["B-X", "I-X"], ["B-Y"]]
 
 
-def test_a_repaired_data_set_has_nothing_to_do_with_its_golds(tmp_path: Path) -> None:
+def test_repairs_of_a_data_set_do_not_change_its_golds(tmp_path: Path) -> None:
     text = load(tmp_path, "B-X O/I-X")["train"]
     assert text.n_repaired == 1
     dataset = DatasetConfig.model_validate({"name": "toy", "files": {"train": "unread"}})
@@ -206,7 +206,7 @@ def test_conllpp_and_the_original_gold(conllpp: DatasetConfig, shared: Path) -> 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the data sets that were read."""
+    """The names of the data sets that are read."""
     from nerbench.tasks.data import corpus
 
     done: list[str] = []
@@ -220,7 +220,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_files_that_are_the_same_are_read_once(tmp_path: Path, reads: list[str]) -> None:
+def test_unchanged_files_are_read_once(tmp_path: Path, reads: list[str]) -> None:
     config = DatasetConfig.model_validate({"name": "toy", "files": {"test": write(tmp_path, "t", "B-X O")}})
     first = load_splits(config)
     assert load_splits(config) == first
@@ -231,7 +231,7 @@ def test_files_that_are_the_same_are_read_once(tmp_path: Path, reads: list[str])
     assert reads == ["toy", "toy"]
 
 
-def test_a_file_that_was_replaced_or_is_gone_is_noticed(tmp_path: Path, reads: list[str]) -> None:
+def test_a_replaced_or_missing_file_is_noticed(tmp_path: Path, reads: list[str]) -> None:
     config = DatasetConfig.model_validate({"name": "toy", "files": {"test": write(tmp_path, "t", "B-X O")}})
     load_splits(config)
     write(tmp_path, "new", "B-Y O")
@@ -242,7 +242,7 @@ def test_a_file_that_was_replaced_or_is_gone_is_noticed(tmp_path: Path, reads: l
         load_splits(config)
 
 
-def test_what_is_elsewhere_is_read_each_time(reads: list[str]) -> None:
+def test_remote_files_are_read_each_time(reads: list[str]) -> None:
     import fsspec
 
     fsspec.filesystem("memory").pipe_file("/corpus/read_each_time.txt", b"EU B-X\n")

@@ -1,4 +1,4 @@
-"""Several data sets in one run: every format, golds of the same and of other formats, and references to them."""
+"""Several data sets in one run: all formats, golds of the same and other formats, and references to them."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ SETTINGS = {
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """The settings as they reach a flow: files written, paths absolute, through JSON once."""
+    """The configuration as a flow gets it: with absolute paths, after a JSON round trip."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(corpora, "_open", type(corpora._open)())
     (tmp_path / "folder").mkdir()

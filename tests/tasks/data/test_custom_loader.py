@@ -1,4 +1,4 @@
-"""A user's own loader: what it may give, when it is called, and how its failures are told."""
+"""Custom loaders: their results, their calls, and the errors of failures."""
 
 import sys
 from collections.abc import Iterator
@@ -45,14 +45,14 @@ def config(function: str, **options: Any) -> DatasetConfig:
         ("as_objects", {"options": {"tag": "O"}}, None),
     ],
 )
-def test_what_a_loader_may_give(function: str, options: dict[str, Any], documents: list[int] | None) -> None:
+def test_results_of_loaders(function: str, options: dict[str, Any], documents: list[int] | None) -> None:
     splits = load_splits(config(function, **options))
     assert list(splits) == ["test"]
     assert (splits["test"].words, splits["test"].tags) == ([["Ada", "L."], ["in"]], [["B-PER", "I-PER"], ["O"]])
     assert splits["test"].documents == (None if documents is None else type(splits["test"].documents)("i", documents))
 
 
-def test_a_gold_has_a_loader_of_its_own() -> None:
+def test_a_gold_has_its_own_loader() -> None:
     dataset = config("as_pairs")
     gold = GoldConfig(name="other", dataset="toy", file=f"{__name__}:as_gold")
     assert load_gold(gold, dataset, load_splits(dataset)["test"]).tags == [["O", "B-PER"], ["O"]]
@@ -71,7 +71,7 @@ def counted(split: str) -> Iterator[Any]:
         yield PAIR
 
 
-def test_sentences_are_taken_as_they_are_needed() -> None:
+def test_sentences_are_read_lazily() -> None:
     TAKEN.clear()
     sentences = iter(read_loader(config("counted"))["train"].sentences)
     assert TAKEN == ["train", "validation", "test"], "more than the first sentence was asked for"

@@ -1,4 +1,4 @@
-"""The embedded corpus: the same bytes everywhere, and hard enough to mean something."""
+"""The demo corpus: the same bytes everywhere, and hard enough for meaningful scores."""
 
 import hashlib
 import os
@@ -32,14 +32,14 @@ def corpus(folder: Path) -> dict[str, list[Sentence]]:
 
 
 def sentences(file: Path) -> list[Sentence]:
-    """As plain as can be, so that the reader of the project is not trusted."""
+    """Sentences by a minimal reader that is independent of the project's."""
     blocks = file.read_text().split("\n\n")
     found = [[(line.split()[0], line.split()[1]) for line in block.splitlines()] for block in blocks if block.strip()]
     return [sentence for sentence in found if sentence[0][0] != "-DOCSTART-"]
 
 
 def entities(sentence: Sentence) -> list[tuple[str, ...]]:
-    """Type, then words."""
+    """Type and words of each entity."""
     found: list[tuple[str, ...]] = []
     for word, tag in sentence:
         if tag.startswith("B-"):
@@ -63,7 +63,7 @@ def test_every_machine_writes_the_same_bytes(folder: Path) -> None:
     assert hashlib.sha256(text).hexdigest() == "85ed327620677efae7b96fe044693f23320ebfc6df13904de548866e18659604"
 
 
-def test_a_second_time_writes_nothing_and_mends_what_was_changed(folder: Path, tmp_path: Path) -> None:
+def test_a_second_call_rewrites_only_changed_files(folder: Path, tmp_path: Path) -> None:
     write_demo_corpus(tmp_path)
     for file in tmp_path.iterdir():
         os.utime(file, ns=(1, 1))
@@ -129,7 +129,7 @@ def test_only_missing_files_of_the_demonstration_are_written(tmp_path: Path, mon
     assert sorted(path.name for path in edited.parent.iterdir()) == ["test.txt", "train.txt", "validation.txt"]
 
 
-def test_nothing_is_written_for_a_corpus_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_for_a_users_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     prepare_demo(Config.model_validate({"datasets": [{"name": "own", "files": {"test": str(tmp_path / "test.txt")}}]}))
     assert list(tmp_path.iterdir()) == []

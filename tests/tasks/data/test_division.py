@@ -1,4 +1,4 @@
-"""`split`: one source divided by whole documents or by sentences, the same on every machine."""
+"""`split`: one source divided by document or by sentence, in the same way on every machine."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ THIRDS = {"train": "80%", "validation": "10%", "test": "10%"}
 
 
 def write(path: Path, documents: list[int], *, marked: bool = True) -> str:
-    """A CoNLL file of documents of so many sentences; each word names its document and sentence."""
+    """A CoNLL file of documents with these numbers of sentences; each word names its document and sentence."""
     lines = []
     for document, sentences in enumerate(documents):
         lines += ["-DOCSTART- O", ""] if marked else []
@@ -80,7 +80,7 @@ def test_every_sentence_is_in_one_split_and_no_document_in_two(
 
 
 def test_the_choice_is_the_published_rule(tmp_path: Path) -> None:
-    """Documents in the order of sha256(`seed number`), of which each split takes a run."""
+    """Each split is a contiguous part of the documents in the order of sha256(`seed number`)."""
     documents = [1 + number % 3 for number in range(30)]
     found = divided(write(tmp_path / "all.conll", documents), {**THIRDS, "seed": 7})
     order = sorted(range(30), key=lambda number: sha256(f"7 {number}".encode()).digest())
@@ -99,7 +99,7 @@ def test_the_choice_is_the_same_next_year(tmp_path: Path) -> None:
 
 
 def test_tags_and_repairs_are_those_of_the_whole_source(tmp_path: Path) -> None:
-    """The scheme is recognised over the splits together, and an error names the line of the file."""
+    """The scheme is recognised from all splits together, and an error names the line of the file."""
     path = Path(write(tmp_path / "all.conll", [1] * 10))
     path.write_text(path.read_text().replace("d4s0 B-PER", "d4s0 I-PER"))
     found = divided(str(path), THIRDS)
@@ -108,7 +108,7 @@ def test_tags_and_repairs_are_those_of_the_whole_source(tmp_path: Path) -> None:
     assert all(tags == ["B-PER", "O"] for corpus in found.values() for tags in corpus.tags)
 
 
-def test_train_alone_is_divided_where_there_is_no_all(tmp_path: Path) -> None:
+def test_train_is_divided_if_there_is_no_all(tmp_path: Path) -> None:
     train, test = write(tmp_path / "train.conll", [1] * 20), write(tmp_path / "test.conll", [4])
     rule = {"train": "rest", "validation": 5}
     found = divided(train, rule, files={"train": train, "test": test})
@@ -148,7 +148,7 @@ def test_sizes(amounts: dict[str, Any], units: int, sizes: list[int]) -> None:
         ("{train: 80%, validation: 20%}", "makes a validation split, which has a file too"),
     ],
 )
-def test_a_rule_that_cannot_be_is_one_line(tmp_path: Path, rule: str, text: str) -> None:
+def test_an_impossible_split_is_one_line(tmp_path: Path, rule: str, text: str) -> None:
     path = write(tmp_path / "all.conll", [1] * 10)
     file = tmp_path / "nerbench.yaml"
     file.write_text(f"datasets: [{{name: own, files: {{all: {path}, validation: {path}}}, split: {rule}}}]")
@@ -221,7 +221,7 @@ def test_a_further_gold_annotates_the_whole_file(tmp_path: Path) -> None:
         load_gold(GoldConfig(name="other", dataset="own", file=str(other)), dataset, words)
 
 
-def test_the_rule_is_recorded_where_the_corpus_is(tmp_path: Path) -> None:
+def test_the_division_is_recorded_with_the_corpus(tmp_path: Path) -> None:
     path = write(tmp_path / "all.conll", [2] * 10)
     config = Config.model_validate(
         {
@@ -247,7 +247,7 @@ def test_an_inspection_reports_sizes_rule_and_leaks(tmp_path: Path) -> None:
     facts = inspect_dataset(dataset)
     assert facts.division == "train 80%, validation 10%, test 10%, by document, seed 0"
     assert {one.split: one.documents for one in facts.splits} == {"train": 24, "validation": 3, "test": 3}
-    assert any("in train too, word for word" in note for note in facts.notes)
+    assert any("also in train, with the same words" in note for note in facts.notes)
     assert all(one.sentences for one in facts.overlaps)
 
 

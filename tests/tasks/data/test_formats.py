@@ -29,7 +29,7 @@ DOCUMENTS = st.lists(st.lists(sentences(), min_size=1, max_size=3), min_size=1, 
 
 
 def corpus_of(documents: Documents, form: Form, folder: Path, split: str = "test") -> Corpus:
-    """The corpus as `init` finds it."""
+    """The corpus read with the format that `init` guesses."""
     path = folder / form.file.format(split)
     form.write(documents, path)
     return load_splits(guess([f"test={path}", *form.answers]).dataset)["test"]
@@ -56,7 +56,7 @@ def test_the_small_corpus(tmp_path: Path, form: Form) -> None:
 
 
 FIRST = [[Sentence(["Anna", "Berg", "met", "Oslo"], [(0, 2, "PER"), (3, 4, "LOC")])] * 2]
-"""Before what is generated, so that each format is recognised."""
+"""A prefix of generated sentences, so that each format is recognised."""
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)

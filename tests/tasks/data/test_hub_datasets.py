@@ -36,7 +36,7 @@ def config(folder: Path, **options: Any) -> DatasetConfig:
     return DatasetConfig.model_validate({"name": "toy", "format": "hub", "path": str(folder), **options})
 
 
-def test_class_labels_become_names_and_empty_rows_go(tmp_path: Path) -> None:
+def test_class_labels_become_names_and_empty_rows_are_left_out(tmp_path: Path) -> None:
     for split in ("train", "validation", "test"):
         write(tmp_path / "toy", split, ROWS)
     loaded = load_splits(config(tmp_path / "toy"))

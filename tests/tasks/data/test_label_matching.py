@@ -1,4 +1,4 @@
-"""A model's labels are matched by name, and what cannot be matched is named on both sides."""
+"""Labels of a model are matched by name, and an error lists unmatched names of model and corpus."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ CONLL = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
 def match(labels: list[str], types: set[str], predicted: str, **options: Any) -> list[str]:
-    """What labels stand for, predicted one a word in sentences parted by `/`."""
+    """The IOB2 tags of predicted labels, one per word, in sentences separated by `/`."""
     reading = match_labels("tagger", labels, types, BenchmarkConfig.model_validate(options))
     sentences = [sentence.split() for sentence in predicted.split("/")]
     starts = np.array([i == 0 for sentence in sentences for i, _ in enumerate(sentence)])
@@ -29,7 +29,7 @@ def test_labels_match_by_name_whatever_their_order(labels: list[str]) -> None:
     assert match(labels, {"PER", "LOC"}, predicted) == predicted.split()
 
 
-def test_declared_maps_serve_several_models() -> None:
+def test_label_maps_may_name_types_of_other_models() -> None:
     labels = ["X", "B-PERSON", "I-PERSON", "B-LOC", "I-LOC", "B-DATE", "O"]
     options = {"label_map": {"PERSON": "PER", "GPE": "LOC"}, "ignore_labels": ["DATE", "X", "TIME"]}
     found = match(labels, {"PER", "LOC"}, " ".join(labels), **options)
@@ -40,7 +40,7 @@ def test_a_model_need_not_know_every_type() -> None:
     assert match(CONLL, {"PER", "LOC", "ORG"}, "B-PER O B-LOC") == ["B-PER", "O", "B-LOC"]
 
 
-def test_maps_of_one_model_come_before_those_of_all() -> None:
+def test_the_label_map_of_a_model_takes_precedence() -> None:
     benchmark = BenchmarkConfig(
         label_map={"PERSON": "X", "GPE": "X", "DATE": "X"}, label_map_of={"spacy": {"PERSON": "PER"}}
     )
@@ -67,7 +67,7 @@ def test_maps_of_one_model_come_before_those_of_all() -> None:
         ("O B-X I-X L-X U-X", "B-X I-X L-X U-X O L-X", "B-X I-X I-X B-X O I-X"),
         ("O X", "X X O X/X", "B-X I-X O B-X B-X"),
         ("O I-X", "I-X I-X O I-X/I-X", "B-X I-X O B-X B-X"),
-        ("O B-X I-X I-Y", "I-Y I-Y O I-X I-Y", "B-X I-X O B-X B-X"),  # Y is renamed to X, IOB1 as no B-Y tells
+        ("O B-X I-X I-Y", "I-Y I-Y O I-X I-Y", "B-X I-X O B-X B-X"),  # Y is renamed to X; IOB1, because there is no B-Y
         ("O B-X I-X I-Z", "I-X O I-Z I-X", "I-X O O I-X"),  # Z is ignored, so nothing lacks a beginning
     ],
 )
@@ -76,7 +76,7 @@ def test_schemes_of_models(labels: str, predicted: str, tags: str) -> None:
     assert match(labels.split(), {"X"}, predicted, **options) == tags.split()
 
 
-def test_names_can_be_given_to_a_model_that_has_none() -> None:
+def test_a_model_without_label_names_can_be_given_names() -> None:
     declared = {"tagger": ["B-PER", "I-PER", "O"], "other": ["O"]}
     found = match(["LABEL_0", "LABEL_1", "LABEL_2"], {"PER"}, "LABEL_0 LABEL_1 LABEL_2 O", labels_of=declared)
     assert found == ["B-PER", "I-PER", "O", "O"]

@@ -1,4 +1,4 @@
-"""Real saved models whose labels are not quite the corpus's: right, mapped, or refused with both lists."""
+"""Saved models with labels that differ from the corpus: correct, mapped, or refused with both lists."""
 
 import json
 import shutil
@@ -26,13 +26,13 @@ Relabel = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT that gives every word one of five labels by its first piece."""
+    """A BERT that predicts one of five labels for each word by its first token."""
     return save_bag(tmp_path_factory.mktemp("model"), lambda piece: piece % len(LABELS))
 
 
 @pytest.fixture
 def relabel(model: Path, tmp_path: Path) -> Relabel:
-    """Saves the model again: its outputs are those of `outputs`, called `labels`."""
+    """Saves a copy of the model with these `outputs` under the names `labels`."""
 
     def save(labels: Sequence[str], outputs: Sequence[int] = range(5)) -> Path:
         folder = Path(shutil.copytree(model, tmp_path / "models" / "tagger"))
@@ -50,7 +50,7 @@ def relabel(model: Path, tmp_path: Path) -> Relabel:
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Callable[..., Config]:
-    """A configuration whose corpus has words that the model knows, in any order."""
+    """A configuration with a corpus of known words in random order."""
     random = Random(0)
     lines = [
         [f"{word} {random.choice(['O', 'B-LOC', 'B-PER'])}\n" for word in random.choices(WORDS, k=9)] for _ in range(80)
@@ -172,7 +172,7 @@ def test_a_model_with_more_types(
         LabelError, match=r"model tagger: its types are DATE, LOC, PER, the corpus's are LOC, PER; rename DATE"
     ):
         predictions(configure(), folder)
-    # The further outputs never win: the first of equal ones does.
+    # The additional outputs are never predicted: of equal ones, the first is chosen.
     for benchmark in ({"ignore_labels": ["DATE"]}, {"label_map": {"DATE": "LOC"}}):
         assert predictions(configure(**benchmark), folder).digest == expected.digest
 

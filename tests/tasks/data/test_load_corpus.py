@@ -1,4 +1,4 @@
-"""`nerbench.load_corpus`: what training and benchmark read, as a DatasetDict."""
+"""`nerbench.load_corpus`: the corpus of training and benchmark as a DatasetDict."""
 
 from pathlib import Path
 
@@ -41,6 +41,6 @@ def test_without_a_configuration_it_is_the_demonstration(tmp_path: Path, monkeyp
     assert set(nerbench.load_corpus()) == {"train", "validation", "test"}
 
 
-def test_a_data_set_that_is_not_there(config: Config) -> None:
+def test_a_missing_data_set(config: Config) -> None:
     with pytest.raises(InputError, match="there is no data set 'other'; use one of: own"):
         nerbench.load_corpus(config, "other")

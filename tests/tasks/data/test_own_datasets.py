@@ -1,4 +1,4 @@
-"""A user's own `datasets.Dataset` or `DatasetDict`: saved, exported, or returned by a loader."""
+"""A user's `datasets.Dataset` or `DatasetDict`: saved, exported, or returned by a loader."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def conll(request: pytest.FixtureRequest, tmp_path: Path) -> DatasetConfig:
     return DatasetConfig(name="own", files=files)
 
 
-def test_what_load_corpus_gives_is_read_back_the_same(conll: DatasetConfig, tmp_path: Path) -> None:
+def test_a_saved_load_corpus_is_read_as_the_same_corpus(conll: DatasetConfig, tmp_path: Path) -> None:
     found, expected = nerbench.load_corpus(Config(datasets=(conll,))), digests(load_splits(conll))
     found.save_to_disk(tmp_path / "saved")
     assert digests(load_splits(saved(tmp_path / "saved"))) == expected
@@ -102,7 +102,7 @@ def test_a_loader_may_return_them(function: str, splits: list[str]) -> None:
         assert list(corpus.documents or ()) == [0, 0, 1]
 
 
-def test_a_loader_whose_columns_are_called_otherwise() -> None:
+def test_a_loader_with_other_column_names() -> None:
     with pytest.raises(CorpusError, match=r"there is no column 'ner_tags' or 'tags'; columns\.tags can be one of"):
         load_splits(loaded("as_misnamed"))
 
@@ -151,7 +151,7 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_arrow_file_is_refused_and_never_followed(tmp_path: Path) -> None:
-    """Offsets that point outside of the data: Arrow itself would read whatever stands there."""
+    """Offsets outside of the data, which Arrow would follow without a check."""
     many = {name: values * 100 for name, values in ROWS.items()} | {"document": list(range(300))}
     dataset("test", **many).save_to_disk(tmp_path / "good")
     whole = (tmp_path / "good" / "data-00000-of-00001.arrow").read_bytes()

@@ -1,4 +1,4 @@
-"""The same predictions in every format, and what a file of predictions may not say."""
+"""The same predictions in every format, and invalid files of predictions."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def spans_of_words(path: Path) -> Path:
 
 
 def spans_of_characters(path: Path) -> Path:
-    """Two sentences in one text, and words without a space between them."""
+    """Two sentences in one text, and words without a blank between them."""
     oslo = {"start_offset": 15, "end_offset": 19, "label": "LOC"}
     return lines(
         path.with_suffix(".jsonl"),
@@ -72,7 +72,7 @@ def of_predict(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("write", [in_conll, in_parquet, in_json, spans_of_words, spans_of_characters, of_predict])
-def test_every_format_says_the_same(write: Any, tmp_path: Path) -> None:
+def test_every_format_gives_the_same_predictions(write: Any, tmp_path: Path) -> None:
     sentences, _ = read(write(tmp_path / "predicted"))
     assert [sentence.words for sentence in sentences] == WORDS
     assert [sentence.tags for sentence in sentences] == TAGS
@@ -114,7 +114,7 @@ TEXT = "Anna Berg left Oslo ."
         ),
     ],
 )
-def test_what_is_refused_is_named(row: Any, message: str, tmp_path: Path) -> None:
+def test_refused_predictions_are_named(row: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         read(lines(tmp_path / "p.json", row))
     assert message in str(caught.value)
@@ -182,7 +182,7 @@ def test_an_export_with_columns_of_other_types(changes: dict[str, str], tmp_path
         read(tmp_path / "p.parquet")
 
 
-def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_text("Oslo B-LOC\n")
     with pytest.raises(CorpusError, match=r"p\.parquet: is not a Parquet file"):
         read(tmp_path / "p.parquet")

@@ -1,4 +1,4 @@
-"""Spans by character offsets as tags: what cuts a word, overlaps, or cannot be read."""
+"""Spans by character offsets as tags: cut words, overlaps, and invalid spans."""
 
 import json
 from itertools import pairwise
@@ -133,12 +133,12 @@ def test_crossing_spans_have_no_outer_one() -> None:
         ("Anna b", [], [{"start": 5, "end": 6}, {"start": 0, "end": 4}], "is not in the text after the token before"),
     ],
 )
-def test_what_is_no_span(text: Any, spans: Any, tokens: Any, says: str) -> None:
+def test_invalid_spans(text: Any, spans: Any, tokens: Any, says: str) -> None:
     with pytest.raises(CorpusError, match=says):
         read(text, spans, tokens)
 
 
-def test_tokens_are_needed_where_they_are_declared() -> None:
+def test_declared_tokens_are_required() -> None:
     with pytest.raises(CorpusError, match="no tokens in the data"):
         read("Anna", [], tokenizer="file")
 

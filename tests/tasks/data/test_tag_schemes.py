@@ -1,4 +1,4 @@
-"""Every scheme read back as the IOB2 it was written from, and tags that contradict each other."""
+"""Every scheme is converted to IOB2, and tags that contradict each other are found."""
 
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from nerbench.tasks.data.tag_schemes import Declared, Invalid, Scheme, SchemeEvi
 
 
 class Span(NamedTuple):
-    """An entity of some words, or (without a type) words of none."""
+    """An entity of some words, or (without a type) words outside of entities."""
 
     type: str
     length: int
@@ -26,7 +26,7 @@ spans = st.lists(st.builds(Span, st.sampled_from(["", "X", "Y", "a-b"]), st.inte
 
 
 def written(sentence: Spans, scheme: Scheme) -> list[str]:
-    """The tags of a sentence by the definition of a scheme."""
+    """The tags of a sentence in a scheme, by its definition."""
     tags: list[str] = []
     for before, (kind, length) in pairwise([Span("", 0), *sentence]):
         if not kind:
@@ -57,7 +57,7 @@ def annotated(sentences: list[list[str]], declared: Declared, invalid: Invalid =
 
 
 def read(sentences: list[list[str]], declared: Declared = "auto", invalid: Invalid = "repair") -> list[list[str]]:
-    """The tags of sentences as a corpus would have them, without any repair."""
+    """The IOB2 tags of sentences, without repairs."""
     found = annotated(sentences, declared, invalid)
     assert (found["n_repaired"], found["first_repaired"]) == (0, None)
     return list(found["tags"])
@@ -128,9 +128,7 @@ def test_a_mixture_of_schemes_is_not_repaired(sentences: str, message: str) -> N
         ("bilou", "U-X L-X I-X O", "B-X B-X B-X O", 2, "0:1"),
     ],
 )
-def test_a_tag_that_continues_nothing_begins_an_entity(
-    declared: Declared, tags: str, repaired: str, n: int, first: str
-) -> None:
+def test_an_invalid_tag_begins_an_entity(declared: Declared, tags: str, repaired: str, n: int, first: str) -> None:
     found = annotated([tags.split()], declared)
     assert (list(found["tags"]), found["n_repaired"], found["first_repaired"]) == ([repaired.split()], n, first)
     with pytest.raises(CorpusError, match=first) as caught:
@@ -165,7 +163,7 @@ def test_repaired_tags_have_the_entities_that_conlleval_reads(sentences: list[li
     assert recognised["n_repaired"] in (0, len(invalid)), "IOB1 has no invalid I-"
 
 
-def test_types_are_compared_as_the_source_names_them() -> None:
+def test_types_are_compared_by_their_original_names() -> None:
     found = annotated([["B-X", "I-Y", "O", "I-Z"]], "iob2", label_map={"Y": "X"}, ignore_labels=("Z",))
     assert (list(found["tags"]), found["n_repaired"]) == ([["B-X", "B-X", "O", "O"]], 2)
 
@@ -180,7 +178,7 @@ def test_types_are_compared_as_the_source_names_them() -> None:
         ("io", "PER PER O B", "B-PER I-PER O B-B"),
     ],
 )
-def test_a_declared_scheme_says_what_the_letters_mean(declared: Scheme, tags: str, iob2: str) -> None:
+def test_a_declared_scheme_defines_the_letters(declared: Scheme, tags: str, iob2: str) -> None:
     assert read([tags.split()], declared) == [iob2.split()]
 
 
@@ -209,6 +207,6 @@ def test_tags_are_split_by_their_scheme(text: str, scheme: Declared, tag: Tag | 
 
 
 def test_renaming_leaves_neighbours_apart() -> None:
-    # Y becomes X only after entities are found: two entities side by side stay two.
+    # Y becomes X only after entities are found: two adjacent entities remain two.
     found = annotated([["I-X", "I-Y", "I-Z"]], "auto", label_map={"Y": "X"}, ignore_labels=("Z",))
     assert found["tags"] == [["B-X", "B-X", "O"]]

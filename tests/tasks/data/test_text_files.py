@@ -1,4 +1,4 @@
-"""Lines of text, whatever the size of the blocks they are read in."""
+"""Lines of text do not depend on the size of the blocks."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_bytes_of_another_encoding_are_named(tmp_path: Path, content: bytes, lin
     assert str(caught.value).startswith(f"{path}:{line}: the byte {byte}")
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("\ufeffa\ufeff\n\ufeff".encode())
     assert list(read_lines(str(tmp_path / "a.txt"), "utf-8")) == ["a\ufeff", "\ufeff"]
 
@@ -55,7 +55,7 @@ def test_endless_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])
-def test_what_is_no_encoding_of_text(tmp_path: Path, encoding: str) -> None:
+def test_invalid_encodings(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(CorpusError, match=f"encoding: '{encoding}' is not known"):
         list(read_lines(str(tmp_path / "a.txt"), encoding))

@@ -1,4 +1,4 @@
-"""BRAT, CSV, Label Studio, spaCy and `word|TAG`: what is left out, and what cannot be read."""
+"""BRAT, CSV, Label Studio, spaCy and `word|TAG`: skipped parts and invalid files."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def brat(folder: Path, text: str, annotations: str, **options: Any) -> Corpus:
     return load(folder, "brat", **options)
 
 
-def test_brat_reads_entities_and_nothing_else(tmp_path: Path) -> None:
+def test_brat_reads_only_entities(tmp_path: Path) -> None:
     lines = "T1\tPER 0 4\tAnna\nR1\tLives Arg1:T1 Arg2:T2\nA1\tSure T1\n#1\tNote T1\tx\nT2\tLOC 12 16\tOslo\n"
     corpus = brat(tmp_path / "test", "Anna left.\r\nOslo", lines)
     assert list(corpus.words) == [["Anna", "left", "."], ["Oslo"]]
@@ -55,7 +55,7 @@ def test_brat_s_entities_of_several_parts(tmp_path: Path, flatten: str, tags: li
         ("T1\tPER 0 40\tAnna\n", r"'Anna' is 'Anna left'"),
     ],
 )
-def test_what_brat_does_not_have(tmp_path: Path, annotations: str, says: str) -> None:
+def test_invalid_brat_files(tmp_path: Path, annotations: str, says: str) -> None:
     with pytest.raises(CorpusError, match=says):
         brat(tmp_path / "a", "Anna left", annotations)
 
@@ -108,7 +108,7 @@ def test_csv_of_texts_whose_cells_have_line_breaks(tmp_path: Path) -> None:
         ("word,tag\n", "holds no sentence"),
     ],
 )
-def test_what_csv_does_not_have(tmp_path: Path, content: str, says: str) -> None:
+def test_invalid_csv_files(tmp_path: Path, content: str, says: str) -> None:
     with pytest.raises(CorpusError, match=says):
         load(tmp_path / "a.csv", "csv", content)
 
@@ -119,7 +119,7 @@ def task(**changes: Any) -> dict[str, Any]:
     return {"data": {"text": "Anna left"}, "annotations": [annotation]} | changes
 
 
-def test_label_studio_leaves_out_what_nobody_annotated(tmp_path: Path) -> None:
+def test_label_studio_leaves_out_tasks_without_annotation(tmp_path: Path) -> None:
     cancelled = {"was_cancelled": True, "result": []}
     tasks = [
         task(),
@@ -140,12 +140,12 @@ def test_label_studio_leaves_out_what_nobody_annotated(tmp_path: Path) -> None:
         ({"annotations": {}}, "item 0: has no list of annotations"),
     ],
 )
-def test_what_label_studio_does_not_have(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+def test_invalid_label_studio_files(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(CorpusError, match=says):
         load(tmp_path / "a.json", "label-studio", [task(**changes)])
 
 
-def test_a_text_without_spans_is_not_taken_for_words(tmp_path: Path) -> None:
+def test_a_text_without_spans_is_not_read_as_words(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no column 'entities' or .*; columns.spans can be one of text, marks"):
         load(tmp_path / "a.jsonl", "json", '{"text": "Anna", "marks": []}\n')
     row = {"text": "Anna", "marks": [[0, 4, "PER"]]}
@@ -188,13 +188,13 @@ def test_a_gold_of_spans_annotates_words_of_conll(tmp_path: Path) -> None:
         load_gold(gold, dataset, words)
 
 
-def test_prodigy_leaves_out_what_was_not_accepted(tmp_path: Path) -> None:
+def test_prodigy_leaves_out_examples_that_were_not_accepted(tmp_path: Path) -> None:
     rows = [{"text": text, "spans": [], "answer": answer} for text, answer in (("a", "accept"), ("b", "reject"))]
     corpus = load(tmp_path / "a.jsonl", "json", "\n".join(map(json.dumps, rows)))
     assert list(corpus.words) == [["a"]]
 
 
-def test_pairs_of_spacy_stand_one_a_line_too(tmp_path: Path) -> None:
+def test_spacy_pairs_can_be_one_per_line(tmp_path: Path) -> None:
     corpus = load(tmp_path / "a.jsonl", "spacy", '["Anna", {"entities": [[0, 4, "PER"]]}]\n["x", {"entities": []}]\n')
     assert list(corpus.tags) == [["B-PER"], ["O"]]
     with pytest.raises(CorpusError, match=r"a.jsonl:1: is neither a document nor a text with its entities"):

@@ -1,4 +1,4 @@
-"""The rules by which a text becomes words, and where each word stands."""
+"""The rules that split a text into words with positions."""
 
 import pytest
 from hypothesis import example, given
@@ -28,7 +28,7 @@ def test_the_rules(text: str, words: str) -> None:
 @given(st.text(st.characters(codec="utf-8")))
 @example("\u200b a\u00a0b \ufeff")
 @example("...'s...")
-def test_every_character_but_white_space_is_in_one_word_and_stands_where_it_says(text: str) -> None:
+def test_every_character_is_in_one_word_at_its_position(text: str) -> None:
     for split in (split_words, split_blanks):
         words = split(text)
         assert all(text[word.start : word.end] == word.text for word in words)
@@ -37,7 +37,7 @@ def test_every_character_but_white_space_is_in_one_word_and_stands_where_it_says
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda word: not any(map(str.isspace, word)))))
-def test_text_that_is_split_already_stays_as_it_is(words: list[str]) -> None:
+def test_words_of_a_split_text_are_not_changed(words: list[str]) -> None:
     text, placed = joined(words)
     assert split_blanks(text) == placed
     assert [word.text for word in placed] == words

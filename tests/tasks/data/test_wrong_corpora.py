@@ -1,4 +1,4 @@
-"""Mistakes in data sets, as users make them: each is one line that names place and remedy, and exit status 2."""
+"""Users' mistakes in data sets: each one is one line that names place and remedy, and exit status 2."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ Content = str | bytes | dict[str, Any] | list[Any]
 
 
 class Mistake(NamedTuple):
-    """A configuration's data set (and its gold), the files beside it, and what the line must say."""
+    """A data set (and its gold) in a configuration, its files, and the expected parts of the line."""
 
     name: str
     dataset: dict[str, Any]
@@ -205,9 +205,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name.replace(" ", "-"))
-def test_a_mistake_is_one_line_that_says_what_to_mend(
-    mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_is_one_line_with_a_remedy(mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, content in mistake.files.items():
         write(tmp_path / name, content)

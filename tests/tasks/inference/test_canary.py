@@ -1,4 +1,4 @@
-"""Which blocks the canary infers again on which day."""
+"""The blocks that the canary infers again on each day."""
 
 import math
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ def test_all_blocks_are_covered_within_the_inverse_of_the_share(first: date, blo
     assert all(numbers == sorted(set(numbers)) for numbers in each)
 
 
-def test_a_day_has_its_blocks_however_often_it_is_run() -> None:
+def test_the_blocks_of_a_day_do_not_depend_on_the_run() -> None:
     assert due(date(2026, 11, 30), 30, 0.1) == due(date(2026, 11, 30), 30, 0.1) != due(date(2026, 12, 1), 30, 0.1)
 
 

@@ -38,7 +38,7 @@ KEYED: dict[str, str] = {"model_sha256": "1" * 64, "words_sha256": "2" * 64}
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One model, one corpus, one place for results."""
+    """One model, one corpus, and a results folder."""
 
     artifact: ArtifactRef
     corpus: Corpus
@@ -65,7 +65,7 @@ def case(tiny_model_folder: Path, tmp_path: Path) -> Case:
 
 @pytest.fixture
 def record(case: Case) -> EvaluationRecord:
-    """An evaluation that has been carried out."""
+    """The record of an evaluation."""
     return case.carry_out(case.plan())
 
 
@@ -135,15 +135,15 @@ def test_nothing_is_found_at_first(case: Case) -> None:
     assert (found.state, found.record) == ("missing", None)
 
 
-def test_what_was_inferred_is_found_again(case: Case, record: EvaluationRecord) -> None:
+def test_inferred_predictions_are_found_again(case: Case, record: EvaluationRecord) -> None:
     found = case.plan()
     assert (found.state, found.record) == ("cached", record)
 
 
-def test_what_only_torchs_word_on_the_machine_finds_is_found(
+def test_predictions_under_the_key_of_torchs_answer_are_found(
     case: Case, record: EvaluationRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if this process had not loaded torch yet, and took the machine for another one."""
+    """As if this process had not loaded torch yet, and had derived other properties of the machine."""
     answers = iter([False, False])
     monkeypatch.setattr(hardware, "derived_processor", lambda: hardware.Processor("ABACUS", 99))
     for module in (hardware, evaluation_cache):
@@ -202,7 +202,7 @@ def take_another_record(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [delete, flip_a_byte, tear_the_record, take_another_record])
-def test_altered_predictions_are_said_and_inferred_again(
+def test_altered_predictions_are_reported_and_inferred_again(
     case: Case,
     record: EvaluationRecord,
     caplog: pytest.LogCaptureFixture,
@@ -239,13 +239,13 @@ def test_predictions_are_one_row_a_word(case: Case, record: EvaluationRecord) ->
     assert all(0 < row["score"] <= 1 for row in rows if row["score"] is not None)
 
 
-def test_a_record_says_what_was_done(case: Case, record: EvaluationRecord) -> None:
+def test_a_record_describes_the_evaluation(case: Case, record: EvaluationRecord) -> None:
     assert record.words == case.corpus.n_words
     assert (record.vanished, record.truncated, record.ignored_keys) == (1, 0, ())
     assert record.evaluate_s > 0
 
 
-def test_the_digest_does_not_depend_on_blocks_and_progress_is_told(
+def test_the_digest_does_not_depend_on_blocks_and_progress_is_reported(
     case: Case,
     record: EvaluationRecord,
     monkeypatch: pytest.MonkeyPatch,
@@ -275,7 +275,7 @@ def test_an_inference_that_fails_leaves_nothing_behind(case: Case, monkeypatch: 
     assert not list(Path(case.results).rglob("*.parquet"))
 
 
-def test_predictions_for_which_there_is_no_room_are_said_and_nothing_is_kept(case: Case) -> None:
+def test_a_full_disk_is_reported_and_no_predictions_are_stored(case: Case) -> None:
     said = r"^\S+/predictions\.parquet cannot be written: File too large; make room"
     with files_of_at_most(100), pytest.raises(NerbenchError, match=said):
         case.carry_out(case.plan())

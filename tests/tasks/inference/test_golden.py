@@ -1,4 +1,4 @@
-"""What a model said when it was published, and models that say something else."""
+"""The golden check: outputs recorded at publication, and models with other outputs."""
 
 import json
 import logging
@@ -65,7 +65,7 @@ def test_a_recording_fits_into_a_manifest(folder: Path, golden: Golden, tmp_path
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("window", [None, 16])
 @pytest.mark.parametrize("make", [save_bert, save_roberta])
-def test_the_same_model_says_the_same(
+def test_an_unchanged_model_passes(
     tmp_path: Path, make: Callable[[Path], Path], precision: str, window: int | None
 ) -> None:
     folder = make(tmp_path / "model")
@@ -110,7 +110,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize(("spoil", "problem"), SPOILT.values(), ids=SPOILT.keys())
-def test_a_model_that_says_something_else_is_refused(
+def test_a_model_with_changed_predictions_is_refused(
     folder: Path, golden: Golden, spoil: Callable[[Path], None], problem: str
 ) -> None:
     spoil(folder)

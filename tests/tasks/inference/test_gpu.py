@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: the same tags as on the CPU, and half precision. `pytest -m gpu`."""
+"""Tests that need a CUDA device: the same tags as on the CPU, and half precision. `pytest -m gpu`."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_tags_on_the_gpu_are_those_of_the_cpu(tmp_path: Path, precision: str) ->
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_is_packed_and_says_the_same(tmp_path: Path, precision: str) -> None:
+def test_half_precision_is_packed_and_predicts_the_same(tmp_path: Path, precision: str) -> None:
     folder = save_bert(tmp_path / "model")
     plain, quick = (load_tagger(folder, device=torch.device("cuda"), precision=precision) for _ in range(2))
     quick = optimize_for_inference(quick)
@@ -36,7 +36,7 @@ def test_half_precision_is_packed_and_says_the_same(tmp_path: Path, precision: s
     assert sum(a == b for a, b in zip(*found, strict=True)) / len(found[0]) > 0.95
 
 
-def test_fp32_is_padded_and_says_the_same(tmp_path: Path) -> None:
+def test_fp32_is_padded_and_predicts_the_same(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model")
     plain, quick = load_tagger(folder, device=torch.device("cpu")), load_tagger(folder, device=torch.device("cuda"))
     quick = optimize_for_inference(quick)

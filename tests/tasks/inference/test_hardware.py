@@ -34,7 +34,7 @@ print(json.dumps([ours, [*torchs, evaluation_key("1" * 64, "2" * 64, settings)],
 
 
 def plain(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
-    """An environment with these settings of threads and no others."""
+    """An environment with only these settings of threads."""
     for name in list(os.environ):
         if name.startswith(("MKL_", "OMP_", "GOMP_", "KMP_", "ATEN_")):
             monkeypatch.delenv(name)
@@ -54,7 +54,7 @@ def plain(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
         {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "99", "ATEN_CPU_CAPABILITY": "default"},
     ],
 )
-def test_torch_says_the_same(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+def test_torch_gives_the_same_answer(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
     plain(monkeypatch, **settings)
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
     ours, torchs, loaded = json.loads(done.stdout)
@@ -84,7 +84,7 @@ def test_the_instruction_set_follows_from_the_flags(
 
 @pytest.fixture
 def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor of four cores that run two threads each."""
+    """A processor with four cores of two hardware threads each."""
     for number in range(8):
         folder = tmp_path / f"cpu{number}" / "topology"
         folder.mkdir(parents=True)
@@ -159,7 +159,7 @@ def test_the_derived_answer_serves_without_torch(monkeypatch: pytest.MonkeyPatch
     assert device_type("auto") == device_type("cpu") == "cpu"
 
 
-def test_another_device_is_torchs_to_find() -> None:
+def test_other_devices_are_found_by_torch() -> None:
     assert device_type("auto") == resolve_device("auto").type
     with pytest.raises(InputError, match=r"models: a: device: 'gpu' is not a device"):
         device_type("gpu", "models: a: device")

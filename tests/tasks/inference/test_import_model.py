@@ -1,4 +1,4 @@
-"""Models that were made elsewhere."""
+"""Import of models from folders, stores and the Hub."""
 
 import json
 import shutil
@@ -81,14 +81,14 @@ def test_a_model_of_another_store_keeps_where_it_comes_from(folder: Path, store:
         (None, "are not named"),
     ],
 )
-def test_labels_must_be_named(folder: Path, store: Store, id2label: Any, problem: str) -> None:
+def test_labels_must_have_names(folder: Path, store: Store, id2label: Any, problem: str) -> None:
     change_config(folder, id2label=id2label)
     with pytest.raises(InputError, match=rf"labels of \./model: {problem}; write their names into its config\.json"):
         import_model("./model", "mine", store)
     assert store.keys() == {}
 
 
-def test_what_cannot_be_loaded_is_not_published(folder: Path, store: Store) -> None:
+def test_a_folder_that_cannot_be_loaded_is_not_published(folder: Path, store: Store) -> None:
     change_config(folder, num_hidden_layers=3)
     with pytest.raises(CorruptArtifactError, match="lacks weights"):
         import_model("model", "mine", store)
@@ -96,7 +96,7 @@ def test_what_cannot_be_loaded_is_not_published(folder: Path, store: Store) -> N
     assert store.manifest(import_model("model", "mine", store, check=False)).golden is None
 
 
-def test_what_must_not_be_loaded_is_not_loaded(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsafe_folder_is_not_loaded(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", None)
     change_config(folder, auto_map={"AutoModel": "evil.Model"})
     with pytest.raises(UnsafeArtifactError, match="auto_map"):

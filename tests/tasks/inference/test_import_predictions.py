@@ -1,4 +1,4 @@
-"""Imported predictions: the words are the corpus's, and the tags stay what they were."""
+"""Imported predictions must have the words of the corpus, and their tags are not changed."""
 
 from pathlib import Path
 from typing import Any

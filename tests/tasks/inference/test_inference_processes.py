@@ -1,4 +1,4 @@
-"""Several processes that do one job: their results and events, and the error if one of them fails."""
+"""Several processes for one job: their results and events, and the error if one of them fails."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ two_cores = pytest.mark.skipif(CORES < 2, reason="two processes need two cores")
 
 
 def work(job: Job, emit: Emit) -> Job:
-    """What the processes of these tests do."""
+    """The work of the processes in these tests."""
     number = int(os.environ["RANK"])
     with meeting("cpu") as state:
         emit({"event": "begun", "process": number, "pid": os.getpid(), "threads": torch.get_num_threads()})
@@ -78,7 +78,7 @@ def test_a_process_that_fails_is_named_and_ends_all(job: Job, said: str, monkeyp
 
 @two_cores
 @pytest.mark.slow
-def test_a_wrong_request_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_request_keeps_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="field: is wrong"):
         run({"wrong": True}, monkeypatch)
 

@@ -61,7 +61,7 @@ def test_weights_that_do_not_fit_are_refused(folder: Path, change: Callable[[Wei
         load_tagger(folder, device=CPU, name="fred")
 
 
-def test_weights_that_nothing_reads_are_recorded(folder: Path) -> None:
+def test_unused_weights_are_recorded(folder: Path) -> None:
     unread = {
         "bert.pooler.dense.weight": torch.zeros(32, 32),
         "cls.predictions.bias": torch.zeros(3),
@@ -71,13 +71,13 @@ def test_weights_that_nothing_reads_are_recorded(folder: Path) -> None:
     assert load_tagger(folder, device=CPU).ignored_keys == tuple(sorted(unread))
 
 
-def test_position_ids_of_older_checkpoints_are_no_obstacle(folder: Path) -> None:
+def test_position_ids_of_older_checkpoints_are_accepted(folder: Path) -> None:
     change_weights(folder, lambda w: w.update({"bert.embeddings.position_ids": torch.zeros(1, 64)}))
     load_tagger(folder, device=CPU)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_the_precision_is_the_one_asked_for_not_the_checkpoints(
+def test_the_dtype_is_that_of_the_request_not_of_the_checkpoint(
     folder: Path, precision: str, dtype: torch.dtype
 ) -> None:
     change_weights(folder, lambda w: w.update({name: tensor.half() for name, tensor in w.items()}))
@@ -180,7 +180,7 @@ def test_usable_window(config: dict[str, Any], tokenizer_limit: int, window: int
     assert usable_window(config, tokenizer_limit) == window
 
 
-def test_what_a_saved_tokenizer_would_do_silently_is_switched_off(folder: Path) -> None:
+def test_truncation_and_padding_of_a_saved_tokenizer_are_disabled(folder: Path) -> None:
     tokenizer = load_tokenizer(folder)
     tokenizer.backend.enable_truncation(4)
     tokenizer.backend.enable_padding(length=30)
@@ -213,7 +213,7 @@ def test_byte_level_words_begin_with_a_space(tmp_path: Path, tokenizer_class: st
     assert encoding.tokens[encoding.word_ids.index(1)].startswith("Ġ")
 
 
-def test_a_tokenizer_says_nothing_of_where_it_was_found(folder: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_does_not_contain_its_folder(folder: Path, tmp_path: Path) -> None:
     before = json.loads((folder / "tokenizer_config.json").read_text())
     load_tokenizer(folder).wrapper.save_pretrained(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text()) == before

@@ -1,4 +1,4 @@
-"""Looking up kept predictions: damage is reported, a store that does not answer raises, and neither is a miss."""
+"""Lookup of stored predictions: damage is reported, and an unreachable store raises; neither is a silent miss."""
 
 import errno
 import json
@@ -65,7 +65,7 @@ def of_a_file_elsewhere(record: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [torn, no_text, endless, of_another_evaluation, of_a_file_elsewhere])
-def test_a_damaged_record_is_said_and_no_record(
+def test_a_damaged_record_is_reported_and_a_miss(
     root: Root, caplog: pytest.LogCaptureFixture, spoil: Callable[[bytes], bytes]
 ) -> None:
     path = f"{RECORD.folder}/record.json"
@@ -77,9 +77,7 @@ def test_a_damaged_record_is_said_and_no_record(
     assert said.endswith("; inferring again")
 
 
-def test_predictions_that_are_gone_or_others_are_said_and_no_record(
-    root: Root, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_missing_or_changed_predictions_are_reported_and_a_miss(root: Root, caplog: pytest.LogCaptureFixture) -> None:
     root.replace(RECORD.path, b"others")
     assert found(root) == ("altered", None)
     root.delete(RECORD.path)
@@ -90,10 +88,10 @@ def test_predictions_that_are_gone_or_others_are_said_and_no_record(
 
 @pytest.mark.parametrize("is_old", [False, True])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.EMFILE])
-def test_a_store_that_does_not_answer_is_neither_empty_nor_damaged(
+def test_an_unreachable_store_is_neither_empty_nor_damaged(
     root: Root, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, number: int, is_old: bool
 ) -> None:
-    """Whichever read fails: that of the record, of its date or of the predictions."""
+    """For a failed read of the record, of its date, and of the predictions."""
     if is_old:
         monkeypatch.setattr(evaluation_cache, "RENEW", timedelta(0))
     intact = Faults(None, number)
@@ -109,8 +107,8 @@ def test_a_store_that_does_not_answer_is_neither_empty_nor_damaged(
     assert caplog.messages == []
 
 
-def test_a_folder_that_may_not_be_written_is_no_damage(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An old record is written again, to mark its use."""
+def test_a_read_only_folder_is_not_damage(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hit rewrites an old record to mark its use."""
 
     def refuse(*_: object) -> None:
         raise InputError("results", "may not be written", "check its permissions")

@@ -1,4 +1,4 @@
-"""What is freed stays with the process until it gives it back, by the kernel's own account."""
+"""Freed memory stays with the process until it is trimmed, as measured by the kernel."""
 
 import subprocess
 import sys

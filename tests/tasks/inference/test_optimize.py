@@ -1,4 +1,4 @@
-"""A quickened model says what transformers says of one sentence at a time, whatever its architecture."""
+"""An optimized model predicts the same as transformers for single sentences, for every architecture."""
 
 from collections import Counter
 from dataclasses import replace
@@ -37,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def bert(folders: dict[str, Path]) -> tuple[Tagger, Tagger]:
-    """As transformers has it, and quickened."""
+    """The model of transformers, and the optimized one."""
     return load_tagger(folders["Bert"], device=CPU), optimize_for_inference(load_tagger(folders["Bert"], device=CPU))
 
 
@@ -53,7 +53,7 @@ def random_sentences(n: int, *, longest: int = 14, seed: int = 0) -> list[list[s
 
 
 def plain_loop(tagger: Tagger, sentences: list[list[str]]) -> list[int]:
-    """The first pieces' labels by transformers alone: one sentence, one forward pass, no mask."""
+    """The labels of first tokens by transformers: one sentence, one forward pass, no mask."""
     labels = []
     for words in sentences:
         encoding = tagger.tokenizer.wrapper(words, is_split_into_words=True, return_tensors="pt")
@@ -103,7 +103,7 @@ def one_window_at_a_time(tagger: Tagger, words: list[str]) -> list[int]:
 
 @settings(max_examples=25, deadline=None)
 @given(sentences=sentences_of_any_length)
-def test_sentences_do_not_see_their_neighbours(bert: tuple[Tagger, Tagger], sentences: list[list[str]]) -> None:
+def test_sentences_do_not_attend_to_each_other(bert: tuple[Tagger, Tagger], sentences: list[list[str]]) -> None:
     plain, quick = bert
     together = predict_block(quick, sentences)
     alone = [predict_block(plain, [words]) for words in sentences]
@@ -138,7 +138,7 @@ def test_equal_sentences_are_computed_once(bert: tuple[Tagger, Tagger]) -> None:
     assert (repeated.pieces, repeated.truncated) == (3 * first.pieces, 3 * first.truncated)
 
 
-def test_long_and_short_sentences_attend_by_other_kernels_and_say_the_same(
+def test_long_and_short_sentences_use_different_kernels_with_equal_results(
     bert: tuple[Tagger, Tagger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, quick = bert
@@ -151,7 +151,7 @@ def test_long_and_short_sentences_attend_by_other_kernels_and_say_the_same(
     np.testing.assert_allclose(found[0].scores, found[2].scores, rtol=1e-4)
 
 
-def test_a_quickened_model_still_takes_padded_batches(bert: tuple[Tagger, Tagger]) -> None:
+def test_an_optimized_model_still_takes_padded_batches(bert: tuple[Tagger, Tagger]) -> None:
     plain, quick = bert
     inputs = plain.tokenizer.wrapper(["Ada Lovelace lives", "in"], padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_a_quickened_model_still_takes_padded_batches(bert: tuple[Tagger, Tagger
     torch.testing.assert_close(found[real], expected[real], rtol=1e-4, atol=1e-4)
 
 
-def test_attention_that_leaks_is_not_taken(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_that_leaks_is_not_used(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def everyone(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
         return torch.nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
@@ -182,7 +182,7 @@ def test_the_slightest_leak_is_noticed_in_low_precision(
 
 
 @pytest.mark.parametrize("failing", ["wrong", "raising"])
-def test_linear_layers_that_do_not_say_the_same_are_put_back(
+def test_linear_layers_with_other_results_are_restored(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     def forward(self: PackedLinear, x: torch.Tensor) -> torch.Tensor:
@@ -219,7 +219,7 @@ def test_calls_have_few_sizes_and_little_filling(rows: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(7, 32), (1, 3, 32), (2, 5, 32), (600, 32)])
-def test_a_packed_layer_computes_what_the_layer_does(shape: tuple[int, ...]) -> None:
+def test_a_packed_layer_computes_the_same_as_the_layer(shape: tuple[int, ...]) -> None:
     layer, x = torch.nn.Linear(32, 48), torch.randn(shape)
     with torch.inference_mode():
         torch.testing.assert_close(PackedLinear(layer)(x), layer(x), rtol=1e-4, atol=1e-5)
@@ -228,7 +228,7 @@ def test_a_packed_layer_computes_what_the_layer_does(shape: tuple[int, ...]) -> 
 
 
 @pytest.mark.parametrize("what", ["_may_pack", "pieces_of", "together", "tune_malloc"])
-def test_nothing_about_speed_stops_a_model_from_loading(
+def test_a_failed_optimization_does_not_stop_loading(
     what: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tagger = load_tagger(folders["Bert"], device=CPU)
@@ -244,6 +244,6 @@ def test_nothing_about_speed_stops_a_model_from_loading(
     assert labels_of(quick, sentences) == expected
 
 
-def test_a_transformers_that_does_not_name_its_attention_packs_no_sentences(bert: tuple[Tagger, Tagger]) -> None:
+def test_without_a_named_attention_sentences_are_not_packed(bert: tuple[Tagger, Tagger]) -> None:
     model: Any = SimpleNamespace(config=SimpleNamespace(), dtype=torch.float32)
     assert not optimize._may_pack(replace(bert[0], model=model))

@@ -1,4 +1,4 @@
-"""The bound on what a configuration builds: one thread's models say nothing about another's."""
+"""The bound on the parameters of a configuration counts each thread separately."""
 
 from threading import Thread
 
@@ -14,7 +14,7 @@ def build(layers: int) -> None:
         torch.nn.Linear(1, 1)
 
 
-def test_what_is_built_is_counted_while_it_is_built() -> None:
+def test_parameters_are_counted_while_they_are_built() -> None:
     with _at_most(4, "fred"):
         build(2)
     with (

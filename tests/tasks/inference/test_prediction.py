@@ -34,7 +34,7 @@ def random_sentences(n: int, *, longest: int = 14, seed: int = 0) -> list[list[s
 
 
 def word_probabilities(tagger: Tagger, words: list[str]) -> list[np.ndarray]:
-    """(pieces, labels) for each word, the way transformers' own examples do it: one sentence, one forward pass."""
+    """(tokens, labels) for each word, as in the examples of transformers: one sentence, one forward pass."""
     encoding = tagger.tokenizer.wrapper(words, is_split_into_words=True, return_tensors="pt")
     with torch.no_grad():
         probabilities = tagger.model(**encoding).logits[0].softmax(-1).numpy()
@@ -68,7 +68,7 @@ def test_aggregation_strategies_follow_their_definitions(tagger: Tagger, strateg
         assert score == pytest.approx(decided.max(), rel=1e-4)
 
 
-def test_votes_differ_on_words_of_several_pieces(tagger: Tagger) -> None:
+def test_strategies_differ_on_words_of_several_tokens(tagger: Tagger) -> None:
     first, most, mean = (
         predict_block(tagger, random_sentences(60), aggregation_strategy=strategy)
         for strategy in ("first", "max", "average")
@@ -85,7 +85,7 @@ def test_every_word_has_one_prediction_even_if_it_vanishes(tagger: Tagger, strat
     assert set(block.labels[[0, 2, 3]]) == {-1}
 
 
-def test_a_block_of_nothing_but_vanished_words(tagger: Tagger) -> None:
+def test_a_block_of_words_without_tokens(tagger: Tagger) -> None:
     block = predict_block(tagger, [["\u200b", ""]])
     assert block.labels.tolist() == [-1, -1]
     assert (block.pieces, block.truncated) == (0, 0)
@@ -146,7 +146,7 @@ def test_an_entity_at_the_end_of_3000_words_is_found(tmp_path: Path, tagger: Tag
     assert predict_block(place, [long]).labels.tolist() == [0] * 2999 + [1]
 
 
-def test_a_word_longer_than_the_window_is_judged_by_its_first_pieces_and_counted(bag: Path) -> None:
+def test_a_word_longer_than_the_window_is_predicted_by_its_first_tokens_and_counted(bag: Path) -> None:
     tagger = load_tagger(bag, device=CPU, window=16)
     word = "aeb" * 30
     ids = tagger.tokenizer.backend.encode(word, add_special_tokens=False).ids
@@ -191,11 +191,11 @@ def test_batches_follow_each_other_and_keep_the_budget(lengths: list[int], budge
     runs = list(batches(lengths, budget))
     assert [i for run in runs for i in run] == list(range(len(lengths)))
     assert all(len(run) * lengths[run[-1]] <= budget or len(run) == 1 for run in runs)
-    # no batch could have taken its successor's first item
+    # no batch had space for the first item of the next one
     assert all((len(a) + 1) * lengths[b[0]] > budget for a, b in pairwise(runs))
 
 
-def test_what_is_begun_ahead_comes_in_order_and_not_all_at_once() -> None:
+def test_prefetched_items_come_in_order_and_are_bounded() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:

@@ -34,7 +34,7 @@ def digest(*parts: Rows) -> str:
 
 
 @given(st.lists(st.integers(0, 30), max_size=6).map(sorted))
-def test_the_digest_does_not_depend_on_how_rows_are_cut(cuts: list[int]) -> None:
+def test_the_digest_does_not_depend_on_the_parts(cuts: list[int]) -> None:
     rows, edges = some_rows(), [0, *cuts, 30]
     assert digest(*(rows.cut(a, b) for a, b in pairwise(edges))) == digest(rows)
 
@@ -74,7 +74,7 @@ def test_the_digest_of_a_corpus_is_that_of_its_rows() -> None:
     assert digest_of(corpus, pa.array(rows.tags).dictionary_encode()) == digest(rows)
 
 
-def test_a_batch_has_nulls_for_what_is_not_there() -> None:
+def test_missing_values_are_nulls() -> None:
     rows = Positions(*(np.array(column, dtype=np.int32) for column in ([-1, -1], [0, 0], [0, 1])))
     made = batch(rows, ["B-X", "O"], np.array([0, 1]), np.array([0.5, np.nan], dtype=np.float32))
     assert made.schema == SCHEMA

@@ -1,4 +1,4 @@
-"""Shards of an evaluation: joined, they are the evaluation in one piece; each is inferred once."""
+"""Shards of an evaluation: joined, they equal the unsharded evaluation; each is inferred once."""
 
 import json
 import logging
@@ -104,7 +104,7 @@ def test_a_corpus_is_cut_into_whole_blocks_of_nearly_equal_number(case: Case, sh
     assert [block for run in runs for block in run] == list(range(BLOCKS))
 
 
-def test_more_shards_than_blocks_are_said_in_a_line(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+def test_more_shards_than_blocks_are_one_line(case: Case, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         split_corpus(case.corpus, BLOCKS)
         assert caplog.messages == []
@@ -125,8 +125,8 @@ def test_joined_shards_are_the_evaluation_in_one_piece_to_the_byte(case: Case, s
 FIELDS = "evaluate_s ignored_keys key labels predictions_digest sha256 truncated vanished words".split()
 
 
-def test_records_are_written_and_read_as_they_were_before_an_evaluation_was_one_shard(case: Case) -> None:
-    """What `record.json` of an evaluation and of a shard has held since these files exist: old ones hit."""
+def test_records_of_earlier_releases_are_written_and_read(case: Case) -> None:
+    """The content of `record.json` of evaluations and shards has not changed, so that old ones hit."""
     whole = carry_out(case.plan(), case.artifact, case.corpus, case.results)
     first, _ = case.infer(case.find(2))
     written = [Path(case.results, record.folder, "record.json") for record in (whole, first)]
@@ -140,7 +140,7 @@ def test_records_are_written_and_read_as_they_were_before_an_evaluation_was_one_
     assert case.find(2)[0].record == first
 
 
-def test_a_record_of_a_shard_is_none_of_the_whole(case: Case) -> None:
+def test_a_record_of_a_shard_is_not_one_of_the_whole(case: Case) -> None:
     first, _ = case.infer(case.find(2))
     folder = Path(case.results, evaluation_folder(first.key))
     shutil.copy(folder / "shards/0-2/record.json", folder)
@@ -184,7 +184,7 @@ def batched(items: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
 
 
 @pytest.mark.slow
-def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[range]) -> None:
+def test_stored_shards_are_not_inferred_again(case: Case, inferred: list[range]) -> None:
     records = case.infer(case.find(3))
     assert inferred == [range(1), range(1, 3), range(3, 5)]
     again = case.find(3)
@@ -194,7 +194,7 @@ def test_what_was_inferred_is_not_inferred_again(case: Case, inferred: list[rang
 
 
 @pytest.mark.slow
-def test_a_killed_shard_alone_is_repeated(case: Case, inferred: list[range], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_killed_shard_is_repeated(case: Case, inferred: list[range], monkeypatch: pytest.MonkeyPatch) -> None:
     honest = prediction.predict_block
     calls = iter(range(99))
 
@@ -221,7 +221,7 @@ def test_a_refresh_infers_every_shard_again(case: Case, inferred: list[range]) -
 
 
 @pytest.mark.slow
-def test_other_cuts_share_nothing_and_do_no_harm(case: Case) -> None:
+def test_shards_of_other_sizes_are_independent(case: Case) -> None:
     two, five = case.infer(case.find(2)), case.infer(case.find(5))
     assert without_time(case.join(two)) == without_time(case.join(five))
 
@@ -233,7 +233,7 @@ def flip_a_byte(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [flip_a_byte, Path.unlink])
-def test_an_altered_shard_is_said_and_inferred_again(
+def test_an_altered_shard_is_reported_and_inferred_again(
     case: Case, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
 ) -> None:
     first, _ = case.infer(case.find(2))

@@ -1,4 +1,4 @@
-"""Blocks that were tokenized once: by equal tokenizers, for equal words, and not without end."""
+"""Tokenized blocks are shared between equal tokenizers for equal words, up to a limit."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def wordpiece(size: int = 200) -> Tokenizer:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Sequence[Sequence[str]]]]:
-    """What was really tokenized."""
+    """The calls of the tokenizer."""
     done: list[Sequence[Sequence[str]]] = []
 
     def noted(tokenizer: Any, sentences: Sequence[Sequence[str]]) -> list[Pieces]:
@@ -49,7 +49,7 @@ def test_other_words_and_other_tokenizers_do_not(calls: list[Any]) -> None:
     assert len(calls) == 3
 
 
-def test_what_was_used_longest_ago_goes_first(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_entry_is_removed_first(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [[[word]] for word in ("Ada", "Bob", "Eve")]
     monkeypatch.setattr(tokenization, "KEPT_PIECES", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
     for number in (0, 1, 0, 2, 0):

@@ -1,4 +1,4 @@
-"""Taggers as artifacts: what identifies them, and predictions that are kept as those of models are."""
+"""Taggers as artifacts: their identity, and predictions that are stored like those of models."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ OTHERS = {"LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
 
 
 class Bench:
-    """A corpus of 2,400 sentences, which are two blocks, and a store."""
+    """A corpus of 2,400 sentences (two blocks), and a store."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,7 +56,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path)
 
 
-def test_the_manifest_says_what_the_predictions_depend_on(bench: Bench) -> None:
+def test_the_manifest_contains_everything_that_predictions_depend_on(bench: Bench) -> None:
     (bench.folder / "prompt.txt").write_text("Find names.")
     init = "self.labels = ['PER']\nself.versions = {'lexicon': '7'}"
     tagger = bench.tagger(
@@ -99,7 +99,7 @@ def test_predictions_are_kept_and_found_again(bench: Bench) -> None:
     assert (found.state, found.record) == ("cached", record)
 
 
-def test_what_is_cached_needs_no_tagger_and_what_is_not_needs_the_configured_one(bench: Bench) -> None:
+def test_cached_predictions_need_no_tagger_and_others_need_the_configured_one(bench: Bench) -> None:
     tagger = bench.tagger()
     record = bench.evaluate(tagger)
     saved = bench.save(tagger)
@@ -109,7 +109,7 @@ def test_what_is_cached_needs_no_tagger_and_what_is_not_needs_the_configured_one
         carry_out(without, saved.artifact, open_corpus(bench.ref), bench.config.results)
 
 
-def test_a_tagger_that_is_no_longer_the_saved_one(bench: Bench) -> None:
+def test_a_tagger_that_differs_from_the_saved_one(bench: Bench) -> None:
     saved = bench.save(bench.tagger())
     changed = bench.tagger(init="self.other = 1", options={"a": 1})
     with pytest.raises(
@@ -118,7 +118,7 @@ def test_a_tagger_that_is_no_longer_the_saved_one(bench: Bench) -> None:
         carry_out(bench.plan(saved, changed), saved.artifact, open_corpus(bench.ref), bench.config.results)
 
 
-def test_a_tagger_that_is_not_pinned_is_never_taken_from_the_cache(bench: Bench) -> None:
+def test_an_unpinned_tagger_is_never_cached(bench: Bench) -> None:
     tagger = bench.tagger(pinned=False)
     record = bench.evaluate(tagger)
     saved = bench.save(tagger)
@@ -167,7 +167,7 @@ def test_the_canary_notices_a_tagger_that_changed_unnoticed(bench: Bench) -> Non
         canary.check(saved.artifact, corpus, planned, [0], bench.config.results)
 
 
-def test_what_an_adapter_counts_is_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_counts_of_an_adapter_are_stored(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     predict = "for words in sentences:\n    self.counts['parse_failures'] += 1\n    yield []"
     record = bench.evaluate(bench.tagger(predict, init="self.counts = {'parse_failures': 0, 'calls': 0}"))
     assert record.counts == {"parse_failures": 2400}

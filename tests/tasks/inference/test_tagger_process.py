@@ -1,4 +1,4 @@
-"""Taggers in real processes: what they may do, and one line for each thing that they do wrong."""
+"""Taggers in real processes: allowed behaviour, and one line for each error."""
 
 import ast
 import shutil
@@ -23,7 +23,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, perhaps unnoticed by its parent."""
+    """Whether a process has ended, possibly as a zombie."""
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -36,7 +36,7 @@ def test_tags_of_every_sentence(tmp_path: Path) -> None:
     assert tags(tiny_tagger(tmp_path)) == [["B-PER", "O", "B-PER"], ["O", "O"], ["B-PER", "O"]]
 
 
-def test_spans_become_tags_and_the_best_of_those_that_overlap_stays(tmp_path: Path) -> None:
+def test_spans_become_tags_and_the_best_of_overlapping_spans_is_kept(tmp_path: Path) -> None:
     predict = "yield [(0, 1, 'PER', 0.5), (0, 2, 'ORG', 0.9), (2, 3, 'LOC', None)]\nyield []\nyield ((0, 2, 'ORG', 1),)"
     with running_tagger(tiny_tagger(tmp_path, predict)) as tagger:
         first, *rest = tagger.predict(SENTENCES)
@@ -51,7 +51,7 @@ def test_many_batches_give_the_same_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("printing", ["print('junk')", "os.write(1, b'junk')", "subprocess.run(['echo', 'junk'])"])
-def test_what_a_library_prints_is_no_reply(tmp_path: Path, printing: str) -> None:
+def test_printed_output_is_not_a_reply(tmp_path: Path, printing: str) -> None:
     assert tags(tiny_tagger(tmp_path, printing + CAPITALS, init=printing))[0] == ["B-PER", "O", "B-PER"]
 
 
@@ -84,7 +84,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_a_tagger_does_wrong_is_one_line_that_names_the_sentence(tmp_path: Path, wrong: str) -> None:
+def test_an_error_of_a_tagger_is_one_line_that_names_the_sentence(tmp_path: Path, wrong: str) -> None:
     predict, message = WRONG[wrong]
     with pytest.raises(RunFailedError, match=message) as caught:
         tags(tiny_tagger(tmp_path, predict))
@@ -92,14 +92,14 @@ def test_what_a_tagger_does_wrong_is_one_line_that_names_the_sentence(tmp_path: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_label_that_was_not_declared(tmp_path: Path) -> None:
+def test_an_undeclared_label(tmp_path: Path) -> None:
     config = tiny_tagger(tmp_path, init="self.labels = ['LOC', 'ORG']")
     with pytest.raises(RunFailedError, match=r"gives the label 'PER', which is none of its labels at sentence 1"):
         tags(config)
     assert tags(tiny_tagger(tmp_path, init="self.labels = ['O', 'B-PER']"))[1] == ["O", "O"]
 
 
-def test_a_tagger_that_hangs_is_stopped_with_what_it_started(tmp_path: Path) -> None:
+def test_a_hanging_tagger_is_stopped_with_its_children(tmp_path: Path) -> None:
     predict = f"""
     child = subprocess.Popen(['sleep', '1000'])
     open({str(tmp_path / "pid")!r}, 'w').write(str(child.pid))
@@ -121,9 +121,7 @@ def test_no_interpreter(tmp_path: Path) -> None:
         tags(tiny_tagger(tmp_path, python=str(tmp_path / "none")))
 
 
-def test_the_environment_has_no_secrets_and_options_only_those_that_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_has_no_secrets_except_named_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"AWS_SECRET_ACCESS_KEY": "geheim1", "MY_TOKEN": "geheim2", "https_proxy": "http://user:geheim3@proxy"}
     for name, text in (secrets | {"VISIBLE": "x", "LANG": "C.UTF-8"}).items():
         monkeypatch.setenv(name, text)
@@ -162,7 +160,7 @@ def test_a_module_of_the_other_interpreter_that_is_allowed(monkeypatch: pytest.M
     assert find_adapter(config) == {"module": "installed_taggers.mine", "name": "Mine"}
 
 
-def test_a_module_of_the_standard_library_is_not_taken_for_the_allowed_one(tmp_path: Path) -> None:
+def test_a_module_of_the_standard_library_does_not_replace_the_allowed_one(tmp_path: Path) -> None:
     config = tiny_tagger(tmp_path)
     (tmp_path / "json.py").write_text((tmp_path / "mine.py").read_text())
     with pytest.raises(RunFailedError, match=r"ImportError: json is .*, not .*json\.py"):

@@ -1,4 +1,4 @@
-"""Inference by several processes: what one process infers, to the byte."""
+"""Inference by several processes gives the same bytes as one process."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 @pytest.mark.slow
-def test_two_processes_predict_what_one_does_to_the_byte(
+def test_two_processes_predict_the_same_bytes_as_one(
     ref: CorpusRef, tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_module, "threads_of_each", lambda processes: 1)  # in the key
@@ -58,7 +58,7 @@ def test_two_processes_predict_what_one_does_to_the_byte(
     assert seen[-1] == corpus.n_words
 
 
-def test_processes_that_share_a_cpu_have_a_key_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_share_a_cpu_have_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     on_cpu = SETTINGS.model_copy(update={"device": "cpu"})
     one, auto, four = (

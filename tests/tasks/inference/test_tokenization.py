@@ -27,20 +27,20 @@ WORD_LENGTHS = st.one_of(st.integers(0, 4), st.integers(0, 20), st.sampled_from(
 
 
 def numbered(lengths: list[int]) -> Pieces:
-    """A sentence whose words have these many pieces, each with an id of its own: its position."""
+    """A sentence of words with these numbers of tokens; the id of a token is its position."""
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
     starts = [end - length for end, length in zip(ends, lengths, strict=True)]
     return Pieces(list(range(sum(lengths))), starts, ends)
 
 
 def shown(window: Window) -> range:
-    """The pieces of a `numbered` sentence that a window holds."""
+    """The tokens of a `numbered` sentence in a window."""
     ids = window.ids[1:-2]
     return range(ids[0], ids[-1] + 1)
 
 
 def context(item: Pieces, word: int, pieces: range) -> float:
-    """Pieces on the poorer side of a word; at the sentence's own ends nothing is missing."""
+    """The number of tokens on the side of a word with less context; the ends of the sentence do not count."""
     left = float("inf") if pieces.start == 0 else item.starts[word] - pieces.start
     right = float("inf") if pieces.stop == len(item.ids) else pieces.stop - item.ends[word]
     return min(left, right)
@@ -64,7 +64,7 @@ def byte_level() -> Tokenizer:
 
 @cache
 def unigram() -> Tokenizer:
-    """As XLM-R's: a mark before the first piece of a text."""
+    """A tokenizer like XLM-R's, with a mark before the first token of a text."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
@@ -182,7 +182,7 @@ def test_a_word_s_pieces_do_not_depend_on_how_many_others_there_are() -> None:
         assert pieces.ids == wordpiece().encode(sentence, is_pretokenized=True, add_special_tokens=False).ids
 
 
-def test_words_that_vanish_have_no_pieces_and_move_no_other() -> None:
+def test_words_without_tokens_do_not_shift_others() -> None:
     (pieces,) = tokenize(wordpiece(), [["", "Ada", "\u200b", "Bob", ""]])
     assert [end - start > 0 for start, end in zip(pieces.starts, pieces.ends, strict=True)] == [
         False,

@@ -1,4 +1,4 @@
-"""How files are to be read, found out from what they hold."""
+"""Guessing the format of files from their content."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def write(folder: Path, **contents: str | bytes) -> Path:
         ("all.txt", None),
     ],
 )
-def test_a_file_s_name_says_its_split(file: str, split: str | None) -> None:
+def test_the_split_follows_from_the_file_name(file: str, split: str | None) -> None:
     assert split_of(f"/train/{file}") == split
 
 
@@ -59,7 +59,7 @@ def test_a_folder_with_the_usual_names(tmp_path: Path) -> None:
     ("lines", "columns", "delimiter", "scheme", "assumptions"),
     [
         ("Anna B-PER\nOslo B-LOC", {}, "auto", "auto", ""),
-        ("EU NNP B-NP B-ORG\nrejects VBZ B-VP O", {}, "auto", "auto", "column 3 (ORG); so could be column 2 (NP, VP)"),
+        ("EU NNP B-NP B-ORG\nrejects VBZ B-VP O", {}, "auto", "auto", "column 3 (ORG); to read column 2 (NP, VP)"),
         ("1\tAnna\tB-PER\tx\n2\tmet\tO\ty", {"words": 1, "tags": 2}, "auto", "auto", "words are read from column 1"),
         ("B-PER Anna\nO met", {"words": 1, "tags": 0}, "auto", "auto", "words are read from column 1"),
         ("New York\tB-LOC\nleft\tO", {}, "tab", "auto", ""),
@@ -91,7 +91,7 @@ def test_layouts(lines: str, columns: dict[str, int], delimiter: str, scheme: st
         ),
     ],
 )
-def test_what_was_guessed_reads_the_same_words_and_tags(tmp_path: Path, content: str) -> None:
+def test_the_guessed_format_reads_the_same_words_and_tags(tmp_path: Path, content: str) -> None:
     write(tmp_path, test_txt=content)
     corpus = load_splits(guess([str(tmp_path / "test.txt")]).dataset)["test"]
     assert list(corpus.words) == [["Anna", "Berg", "left"], ["Oslo"]]
@@ -105,7 +105,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "guessed"), [("cp1252", "cp1252"), ("utf-16", "utf-16")])
-def test_other_encodings_are_told(tmp_path: Path, encoding: str, guessed: str) -> None:
+def test_other_encodings_are_reported(tmp_path: Path, encoding: str, guessed: str) -> None:
     write(tmp_path, test_txt="Müller B-PER\n".encode(encoding))
     found = guess([str(tmp_path / "test.txt")])
     assert found.dataset.encoding == guessed
@@ -113,14 +113,14 @@ def test_other_encodings_are_told(tmp_path: Path, encoding: str, guessed: str) -
     assert list(load_splits(found.dataset)["test"].words) == [["Müller"]]
 
 
-def test_one_file_without_a_split_s_name_is_the_test_split_and_that_is_told(tmp_path: Path) -> None:
+def test_a_single_file_without_a_split_name_is_the_test_split_and_reported(tmp_path: Path) -> None:
     found: Guess = guess([str(write(tmp_path, mine_conll=PLAIN) / "mine.conll")])
     assert list(found.dataset.files) == ["test"]
-    assert "is taken for the test split" in found.assumptions[0]
+    assert "is used as the test split" in found.assumptions[0]
     assert found.dataset.name == "mine"
 
 
-def test_a_file_without_a_split_s_name_is_left_out_beside_others_and_that_is_told(tmp_path: Path) -> None:
+def test_one_of_several_files_without_a_split_name_is_left_out_and_reported(tmp_path: Path) -> None:
     found = guess([str(write(tmp_path, train_txt=PLAIN, more_txt=PLAIN))])
     assert list(found.dataset.files) == ["train"]
     assert "more.txt is left out" in found.assumptions[0]
@@ -131,7 +131,7 @@ def test_a_file_without_a_split_s_name_is_left_out_beside_others_and_that_is_tol
     [
         ({}, ("holds no file of data", ".conll")),
         ({"train_txt": PLAIN, "train_conll": PLAIN}, ("train.conll", "train.txt", "could both be the train split")),
-        ({"one_txt": PLAIN, "two_txt": PLAIN}, ("do not say", "train, dev or test")),
+        ({"one_txt": PLAIN, "two_txt": PLAIN}, ("names without train, dev or test",)),
         ({"train_txt": b"\x7fELF\0\0"}, ("train.txt", "binary")),
         ({"train_txt": " \n"}, ("train.txt", "is empty")),
         ({"train_txt": "just some text\nof nothing here\n"}, ("train.txt", "no column of tags", "just some text")),
@@ -144,13 +144,13 @@ def test_a_file_without_a_split_s_name_is_left_out_beside_others_and_that_is_tol
         ({"train_txt": PLAIN, "test_txt": "Anna x B-PER y\n"}, ("test.txt", "other columns")),
     ],
 )
-def test_what_cannot_be_told(tmp_path: Path, files: dict[str, Any], says: tuple[str, ...]) -> None:
+def test_data_that_cannot_be_recognised(tmp_path: Path, files: dict[str, Any], says: tuple[str, ...]) -> None:
     with pytest.raises(InputError) as raised:
         guess([str(write(tmp_path, **files))])
     assert all(part in str(raised.value) for part in says), str(raised.value)
 
 
-def test_the_column_of_tags_is_asked_for(tmp_path: Path) -> None:
+def test_the_user_chooses_the_column_of_tags(tmp_path: Path) -> None:
     file = write(tmp_path, test_txt="EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n") / "test.txt"
     asked: list[Any] = []
 
@@ -166,7 +166,7 @@ def test_the_column_of_tags_is_asked_for(tmp_path: Path) -> None:
     assert len(asked) == 1
 
 
-def test_a_hub_id_and_a_missing_file_are_told_apart() -> None:
+def test_a_hub_id_and_a_missing_file_are_distinguished() -> None:
     found = guess(["org/corpus"])
     assert (found.dataset.format, found.dataset.path, found.dataset.name) == ("hub", "org/corpus", "corpus")
     for missing in ("nowhere.txt", "./nowhere", "a/b/c.conll", "org/corpus.conll"):

@@ -1,4 +1,4 @@
-"""What `inspect` says of data with planted faults, against counts by hand."""
+"""The findings of `inspect` about data with planted faults, against known counts."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from nerbench.tasks.inspection.inspection import inspect
 from nerbench.tasks.inspection.tokenizer_fit import Tokenization, tokenization_of
 
 
-def looked_at(
+def inspected(
     folder: Path, cutter: Tokenization | None = None, dataset: dict[str, Any] | None = None, **texts: str
 ) -> Any:
     files = {}
@@ -39,7 +39,7 @@ TEST = "Oslo B-LOC\n\nParis B-LOC\nwon O\n\nAnna B-PER\nBerg I-PER\n"
 
 
 def test_counts_overlaps_duplicates_and_contradictions(tmp_path: Path) -> None:
-    facts = looked_at(tmp_path, train=TRAIN, test=TEST)
+    facts = inspected(tmp_path, train=TRAIN, test=TEST)
     train, test = split(facts, "train"), split(facts, "test")
     assert (train.sentences, train.words, train.distinct_words, train.entities, train.documents) == (4, 6, 4, 3, None)
     assert (train.duplicates, train.contradictions, train.without_entity) == (2, 1, 1)
@@ -53,25 +53,25 @@ def test_counts_overlaps_duplicates_and_contradictions(tmp_path: Path) -> None:
     assert (overlap.split, overlap.earlier, overlap.sentences, overlap.entities) == ("test", "train", 1, 2)
     assert overlap.sentence_share == pytest.approx(1 / 3, abs=1e-6)
     assert (facts.scheme, facts.contradiction, facts.types) == ("iob2", None, ("LOC", "PER"))
-    told = "\n".join(facts.notes)
+    notes = "\n".join(facts.notes)
     for part in (
         "there is no validation split",
-        "test: in train too, word for word: 1 sentence (33.3%)",
-        "train: tagged in another way the second time: 1 sentence",
-        "train: standing there before: 2 sentences (50.0%)",
+        "test: 1 sentence (33.3%) also in train, with the same words",
+        "train: 1 sentence repeated with other tags",
+        "train: 2 sentences (50.0%) repeated within the split",
         "test: only 2 LOC",
-        "without marks of documents",
+        "there are no document boundaries",
     ):
-        assert part in told
+        assert part in notes
 
 
-def test_a_sentence_that_stands_twice_overlaps_twice(tmp_path: Path) -> None:
-    (overlap,) = looked_at(tmp_path, train=TRAIN, test=f"{TEST}\nOslo B-LOC\n").overlaps
+def test_a_repeated_sentence_overlaps_twice(tmp_path: Path) -> None:
+    (overlap,) = inspected(tmp_path, train=TRAIN, test=f"{TEST}\nOslo B-LOC\n").overlaps
     assert (overlap.sentences, overlap.sentence_share, overlap.entities) == (2, 0.5, 3)
 
 
 def test_the_counts_are_those_of_a_plain_loop(tmp_path: Path) -> None:
-    facts = looked_at(tmp_path, train=Path(write_corpus(tmp_path / "a", 3)).read_text())
+    facts = inspected(tmp_path, train=Path(write_corpus(tmp_path / "a", 3)).read_text())
     train = split(facts, "train")
     lines = (tmp_path / "a").read_text().splitlines()
     begins = Counter(line.split()[1][2:] for line in lines if line and line.split()[1].startswith("B-"))
@@ -83,8 +83,8 @@ def test_the_counts_are_those_of_a_plain_loop(tmp_path: Path) -> None:
 
 def test_contradicting_tags_are_a_finding_with_their_places(tmp_path: Path) -> None:
     splits = {"train": "a B-X\nb I-X\n\nc B-X\n\nd O\ne I-X\n", "test": "a B-X\n"}
-    facts = looked_at(tmp_path, dataset={"invalid": "refuse"}, **splits)
-    repaired = looked_at(tmp_path, **splits)
+    facts = inspected(tmp_path, dataset={"invalid": "refuse"}, **splits)
+    repaired = inspected(tmp_path, **splits)
     assert facts.scheme == repaired.scheme == "iob2"
     assert facts.contradiction is not None
     assert (repaired.contradiction, repaired.splits) == (None, facts.splits)
@@ -106,14 +106,14 @@ def test_contradicting_tags_are_a_finding_with_their_places(tmp_path: Path) -> N
     ],
 )
 def test_schemes(tmp_path: Path, text: str, declared: str, scheme: str, n_invalid: int) -> None:
-    facts = looked_at(tmp_path, dataset={"scheme": declared}, test=text)
+    facts = inspected(tmp_path, dataset={"scheme": declared}, test=text)
     assert (facts.scheme, split(facts, "test").n_invalid) == (scheme, n_invalid)
 
 
-def test_odd_characters_are_named_and_made_visible(tmp_path: Path) -> None:
+def test_suspicious_characters_are_named_and_made_visible(tmp_path: Path) -> None:
     words = ["plain", "Müller", "a\u200bb", "a\u200bb", "10\u00a0000", "cafe\u0301", "MÃ¼ller", "\ufffd", "a\u0007"]
     text = "\ufeff" + "".join(f"{word} O\r\n" for word in words) + "Oslo B-LOC\r\n"
-    odd = {one.what: (one.words, one.example) for one in split(looked_at(tmp_path, test=text), "test").odd}
+    odd = {one.what: (one.words, one.example) for one in split(inspected(tmp_path, test=text), "test").odd}
     assert odd == {
         "byte order mark": (1, f"{tmp_path}/test.conll"),
         "Windows line ends": (1, f"{tmp_path}/test.conll"),
@@ -126,12 +126,12 @@ def test_odd_characters_are_named_and_made_visible(tmp_path: Path) -> None:
     }
 
 
-def test_a_tokenizer_measures_pieces_and_windows(tmp_path: Path) -> None:
+def test_a_tokenizer_counts_tokens_and_windows(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model", positions=16)
     cutter = tokenization_of(resolve_one(str(folder), str(tmp_path / "store")))
     sentences = [["Ada", "lives"], ["internationalization"] * 9, ["☃", "Ada"]]
     text = "\n".join("".join(f"{word} O\n" for word in words) for words in sentences)
-    pieces = split(looked_at(tmp_path, cutter, test=text), "test").pieces
+    pieces = split(inspected(tmp_path, cutter, test=text), "test").pieces
     alone = [len(cutter.tokenizer.backend.encode(w, add_special_tokens=False).ids) for s in sentences for w in s]
     lengths = [sum(alone[:2]), sum(alone[2:11]), sum(alone[11:])]
     assert (pieces.window, pieces.lengths.greatest) == (16, max(lengths))
@@ -141,18 +141,18 @@ def test_a_tokenizer_measures_pieces_and_windows(tmp_path: Path) -> None:
     assert pieces.pieces_per_word == pytest.approx(sum(alone) / 13, abs=1e-3)
 
 
-def test_it_is_plain_data(tmp_path: Path) -> None:
+def test_an_inspection_is_plain_data(tmp_path: Path) -> None:
     config = {"dataset": {"name": "own", "files": {"test": write_corpus(tmp_path / "a", 1)}}}
     found = inspect(Config.model_validate(config))
     assert json.loads(json.dumps(found.as_dict()))["datasets"][0]["splits"][0]["sentences"] == 6
 
 
-def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_unreadable_data_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"train\.conll:1"):
-        looked_at(tmp_path, train="Anna\n")
+        inspected(tmp_path, train="Anna\n")
 
 
-def test_what_is_known_of_conllpp(shared: Path) -> None:
+def test_known_facts_about_conllpp(shared: Path) -> None:
     names = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
     files = {name: str(shared / "data" / "conllpp" / file) for name, file in names.items()}
     (facts,) = inspect(Config.model_validate({"dataset": {"name": "conllpp", "files": files}})).datasets

@@ -9,7 +9,7 @@ from nerbench.tasks.inspection.inspection import inspect
 from nerbench.tasks.inspection.notes import sections
 
 
-def test_the_tables_hold_what_was_counted_and_no_word_of_the_data(tmp_path: Path) -> None:
+def test_the_tables_contain_the_counts_and_no_words(tmp_path: Path) -> None:
     files = {split: write_corpus(tmp_path / f"{split}.txt", n) for split, n in (("train", 5), ("test", 2))}
     config = Config.model_validate({"dataset": {"name": "own", "files": files}})
     corpora = load_splits(config.datasets[0])

@@ -1,4 +1,4 @@
-"""Which tags may follow each other, against entities that are written down scheme by scheme."""
+"""Allowed pairs of tags, against entities written in each scheme."""
 
 from itertools import pairwise, product
 
@@ -14,7 +14,7 @@ OUTSIDE = Tag("O", "")
 
 
 def written(entities: list[tuple[int, str]], scheme: Scheme) -> list[str]:
-    """Entities (words, type), of 0 words for an `O`, as a scheme writes them."""
+    """The tags of entities (number of words, type) in a scheme; 0 words mean an `O`."""
     tags, last = [], ""
     for size, kind in entities:
         if not size:
@@ -39,13 +39,13 @@ ENTITIES = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["PER", "LOC"])
 
 @pytest.mark.parametrize("scheme", ["iob2", "iob1", "bioes", "bilou"])
 @given(entities=ENTITIES)
-def test_what_a_scheme_writes_it_allows(scheme: Scheme, entities: list[tuple[int, str]]) -> None:
+def test_tags_written_by_a_scheme_are_allowed(scheme: Scheme, entities: list[tuple[int, str]]) -> None:
     assert all(is_allowed(before, tag, scheme) for before, tag in pairs(written(entities, scheme)))
 
 
 @pytest.mark.parametrize("scheme", ["iob2", "iob1", "bioes", "bilou"])
-def test_what_no_entities_are_written_as_it_does_not_allow(scheme: Scheme) -> None:
-    """Every pair that occurs in what three entities at most are written as, and no other."""
+def test_tags_that_no_entities_are_written_as_are_not_allowed(scheme: Scheme) -> None:
+    """Exactly the pairs that occur in the tags of at most three entities are allowed."""
     sizes = list(product(range(5), ["PER", "LOC"]))
     occurring = {
         pair for n in range(4) for some in product(sizes, repeat=n) for pair in pairs(written([*some], scheme))
@@ -57,7 +57,7 @@ def test_what_no_entities_are_written_as_it_does_not_allow(scheme: Scheme) -> No
 
 
 @given(st.lists(st.lists(st.sampled_from(["O", "B-X", "I-X", "I-Y"]), min_size=1, max_size=5), min_size=1, max_size=6))
-def test_neighbours_are_counted_over_all_sentences(sentences: list[list[str]]) -> None:
+def test_adjacent_tags_are_counted_over_all_sentences(sentences: list[list[str]]) -> None:
     labels = sorted({tag for tags in sentences for tag in tags})
     codes = np.array([labels.index(tag) for tags in sentences for tag in tags], np.intc)
     found = neighbours(labels, codes, np.array([len(tags) for tags in sentences]))

@@ -1,4 +1,4 @@
-"""What an interrupted sweep leaves: kept on one machine in one state, for a while, by one sweep at a time."""
+"""Measurements of an interrupted sweep are kept per machine and version, for a limited time, by one sweep at a time."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_noted_is_there_until_it_is_forgotten() -> None:
+def test_recorded_measurements_are_kept_until_they_are_removed() -> None:
     with opened_journal() as journal:
         journal.note("a", {"round": 0, "samples": [0.1]})
         journal.note("a", {"round": 1})
@@ -28,7 +28,7 @@ def test_what_is_noted_is_there_until_it_is_forgotten() -> None:
         assert journal.events("b") == []
 
 
-def test_a_line_that_was_cut_off_is_no_measurement(tmp_path: Path) -> None:
+def test_a_truncated_line_is_not_a_measurement(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.note("a", {"round": 0})
     with (tmp_path / "a.jsonl").open("a") as file:
@@ -51,7 +51,7 @@ def test_another_machine_or_version_has_another_journal(name: str, monkeypatch: 
         assert journal.events("a") == []
 
 
-def test_old_measurements_go(cache: Path) -> None:
+def test_old_measurements_are_removed(cache: Path) -> None:
     with opened_journal() as journal:
         journal.note("a", {"round": 0})
     (path,) = cache.glob("sweeps/*/a.jsonl")
@@ -62,7 +62,7 @@ def test_old_measurements_go(cache: Path) -> None:
     assert not path.exists()
 
 
-def test_a_sweep_beside_another_one_takes_nothing_over(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_concurrent_sweep_reuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with opened_journal() as first, caplog.at_level(logging.WARNING):
         first.note("a", {"round": 0})
         with opened_journal() as second:
@@ -72,7 +72,7 @@ def test_a_sweep_beside_another_one_takes_nothing_over(caplog: pytest.LogCapture
     assert "another sweep runs on this machine" in caplog.text
 
 
-def test_without_a_cache_a_sweep_goes_on_and_says_so(
+def test_without_a_cache_a_sweep_continues_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()

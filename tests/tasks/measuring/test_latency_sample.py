@@ -1,4 +1,4 @@
-"""The speed gate around a measurement: what is slow is measured once more."""
+"""The speed gate around a measurement: a slow latency is measured once more."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ def speed_row(seconds: float) -> dict[str, Any]:
 
 @pytest.fixture
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Measure where the clock shows what is given; returns the measurement and how often the clock was read."""
+    """Measure with the given readings of the clock; return the measurement and the number of readings."""
 
     def run(*seconds: float, nights: int = 6, gate: SpeedGateConfig | None = SpeedGateConfig()) -> tuple[Any, int]:  # noqa: B008
         run = own_run(tmp_path)
@@ -45,28 +45,28 @@ def verdict(found: Measurement) -> str:
     return str(row["verdict"])
 
 
-def test_without_a_gate_nothing_is_judged(measured: Any) -> None:
+def test_without_a_gate_nothing_is_compared(measured: Any) -> None:
     found, times = measured(1.0, gate=None)
     assert (found.judged, times) == ([], 1)
 
 
-def test_what_is_not_slow_is_measured_once(measured: Any) -> None:
+def test_a_latency_within_the_limit_is_measured_once(measured: Any) -> None:
     found, times = measured(0.0105, 0.02)
     assert (verdict(found), times) == ("pass", 1)
 
 
-def test_what_was_slow_once_passes(measured: Any) -> None:
+def test_a_latency_that_is_slow_once_passes(measured: Any) -> None:
     found, times = measured(0.02, 0.0102)
     assert (verdict(found), times) == ("pass", 2)
     assert found.judged[0]["candidate"] == 0.0102
 
 
-def test_what_is_slow_twice_fails(measured: Any) -> None:
+def test_a_latency_that_is_slow_twice_fails(measured: Any) -> None:
     found, times = measured(0.0125, 0.012)
     assert (verdict(found), times) == ("regression", 2)
     assert found.judged[0]["failed"]
 
 
-def test_a_first_night_fails_nothing(measured: Any) -> None:
+def test_a_first_run_fails_nothing(measured: Any) -> None:
     found, times = measured(0.02, nights=0)
     assert (verdict(found), times) == ("undecided", 1)

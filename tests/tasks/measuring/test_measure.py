@@ -72,7 +72,7 @@ def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
 
 
 @pytest.mark.slow
-def test_several_passes_give_each_sentence_s_least_seconds(tiny_model_folder: Path) -> None:
+def test_several_passes_give_the_minimum_for_each_sentence(tiny_model_folder: Path) -> None:
     (artifact,) = resolve(str(tiny_model_folder), "")
     (row,) = latency_sample.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]
     passes = np.reshape(row["samples_s"], (8, len(WORDS)))
@@ -95,7 +95,7 @@ def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
     assert row["first_call_s"] > 0
 
 
-def test_what_cannot_be_measured_is_a_wrong_request(
+def test_an_impossible_measurement_is_a_wrong_request(
     tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(latency_sample, "run_child", lambda module, job, what: measure(job, print))

@@ -1,4 +1,4 @@
-"""Which cells a sweep has, which it cannot have here, and what is said of those that fail."""
+"""The cells of a sweep, unavailable cells, and the status of failures."""
 
 import sys
 from types import SimpleNamespace
@@ -39,7 +39,7 @@ def test_the_defaults_reach_as_far_as_positions_and_tokenizer_do() -> None:
     assert cells(tiny()) == [(tiny().name, [(8, 8), (8, 32)])]
 
 
-def test_sizes_by_lengths_and_real_lengths_where_they_are_asked_for() -> None:
+def test_batch_sizes_times_lengths_and_real_lengths_on_request() -> None:
     assert cells(STORED, batch_sizes=(1, 4, 4), sequence_lengths=(16, "real")) == [
         ("stored", [(1, 16), (4, 16), (1, None), (4, None)])
     ]
@@ -66,7 +66,7 @@ def test_every_way_of_computing_is_a_group() -> None:
     ]
 
 
-def test_a_model_is_measured_with_the_head_that_it_has_unless_another_one_is_asked_for() -> None:
+def test_a_model_is_measured_with_its_own_head_by_default() -> None:
     def heads(**speed: Any) -> list[str]:
         return [group.head for group in planned(STORED, BASE, tiny(), **speed)]
 
@@ -102,7 +102,7 @@ def test_real_lengths_alone_need_words_and_a_tokenizer(subject: Subject, corpus:
         (("onnx", "fp32", "inference", "cuda"), r"onnxruntime.*nerbench\[onnx\]"),
     ],
 )
-def test_what_cannot_be_computed_here_says_why(
+def test_unavailable_computations_have_a_reason(
     way: tuple[str, str, str, str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda package: None)
@@ -110,12 +110,12 @@ def test_what_cannot_be_computed_here_says_why(
         raise ValueError(why_unavailable(*way))
 
 
-def test_what_can_be_computed_has_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_computations_have_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     for way in (("eager", "fp16", "training", "cuda"), ("compile", "bf16", "training", "cpu")):
         assert why_unavailable(*way) is None
 
 
-def test_onnx_runtime_computes_where_it_has_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_runtime_computes_on_devices_with_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     def why(device: str, *providers: str) -> str | None:
         monkeypatch.setattr(module, "find_spec", lambda package: package)
         fake = SimpleNamespace(get_available_providers=lambda: [f"{name}ExecutionProvider" for name in providers])

@@ -1,4 +1,4 @@
-"""What samples say, against NumPy, against the enumeration of every resample, and against simulated truths."""
+"""Statistics of samples, against NumPy, all enumerated resamples, and simulations."""
 
 import itertools
 from collections import Counter
@@ -16,7 +16,7 @@ def mean(rows: np.ndarray) -> np.ndarray:
 
 
 def every_resample(samples: list[list[float]]) -> Counter[float]:
-    """The probability of each mean of a two-stage resample, by going through all of them."""
+    """The probability of each mean of a two-stage resample, by enumeration."""
     found: Counter[float] = Counter()
     for chosen in itertools.product(samples, repeat=len(samples)):
         drawn = [list(itertools.product(process, repeat=len(process))) for process in chosen]
@@ -37,7 +37,7 @@ def test_statistics_are_numpys() -> None:
     assert statistics(padded, [50, 90, 99]) == pytest.approx(np.array(expected))
 
 
-def test_resamples_are_those_of_all_that_there_are() -> None:
+def test_resamples_agree_with_the_enumeration_of_all() -> None:
     truth = every_resample(SAMPLES)
     n = 40_000
     drawn = Counter(np.round(hierarchical(SAMPLES, mean, n=n)[:, 0], 9).tolist())
@@ -106,7 +106,7 @@ def test_intervals_are_stretched_on_the_scale_of_ratios() -> None:
 
 
 def covered(processes: int, between: float, within: float, runs: int) -> tuple[float, float]:
-    """Shares of intervals, stretched and plain, that hold the true mean of 1 s."""
+    """Shares of intervals, stretched and plain, that contain the true mean of 1 s."""
     generator = np.random.default_rng(7)
     hits, plain = 0, 0
     for _ in range(runs):

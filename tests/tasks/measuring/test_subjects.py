@@ -1,4 +1,4 @@
-"""What may be named to be measured, and what each name means."""
+"""Names of models to measure, and their meaning."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from nerbench.tasks.measuring.subjects import find_subjects, located
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Local copies go with the test."""
+    """Local copies are removed after the test."""
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
 
 
@@ -44,7 +44,7 @@ def test_the_same_model_twice_is_one(tmp_path: Path) -> None:
     assert names(["bert-base", "{model_type: bert}"]) == ["bert-base"]
 
 
-def test_a_stored_model_goes_before_an_architecture_of_its_name(tmp_path: Path) -> None:
+def test_a_stored_model_takes_precedence_over_an_architecture_of_its_name(tmp_path: Path) -> None:
     Store(str(tmp_path)).publish(save_bert(tmp_path / "saved"), "bert-base", Provenance())
     (found,) = find_subjects(["bert-base"], str(tmp_path))
     assert found.artifact is not None
@@ -74,7 +74,7 @@ def test_a_wrong_configuration_is_a_wrong_request(model: str, says: str) -> None
         find_subjects([model], "unused")
 
 
-def test_an_unknown_name_is_told_what_there_is() -> None:
+def test_an_unknown_name_gets_a_list_of_choices() -> None:
     with pytest.raises(ArtifactNotFoundError, match=r"'bert-bse'.*bert-base.*model_type"):
         find_subjects(["bert-bse"], "unused")
 
@@ -129,13 +129,13 @@ def test_a_bare_id_of_the_hub_is_a_model_of_the_hub(
         ("what is this", "is not a location on the Hub"),
     ],
 )
-def test_what_is_nowhere_is_told_where_it_was_looked_for(hub: FakeHub, tmp_path: Path, name: str, says: str) -> None:
+def test_an_error_lists_the_searched_places(hub: FakeHub, tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(ArtifactNotFoundError, match=says):
         located(name, str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize(("name", "asked"), [("bert-bse", 1), ("org/tagger", 3)])
-def test_without_a_hub_a_wrong_name_is_one_line_and_one_of_one_part_is_asked_for_once(
+def test_without_a_hub_a_wrong_name_is_one_line(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, asked: int
 ) -> None:
     monkeypatch.setattr("nerbench.artifacts.storage.retries.sleep", lambda seconds: None)

@@ -1,4 +1,4 @@
-"""The parent's side: which processes it starts, and what becomes of those that end badly. No process is started."""
+"""The parent of a sweep: the processes that it would start, and their failures. No process is started."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,16 +23,16 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 class Processes:
-    """Stands for every process: it remembers what it was asked for, and dies where it is told to."""
+    """A fake for all processes: it records their jobs, and dies at given cells."""
 
     def __init__(self) -> None:
         self.jobs: list[dict[str, Any]] = []
         self.deaths: dict[tuple[str, int], str] = {}
-        """By what is taken and the sequence length: what the process says when it ends there."""
+        """By kind of measurement and sequence length, the error with which the process ends."""
         self.interrupted_at: int | None = None
-        """The number of the process, from 1, that hears of an interruption after its first cell."""
+        """The number of the process, from 1, that is interrupted after its first cell."""
         self.failures: dict[int, str] = {}
-        """By sequence length: the status that a process that lives on gives to a cell."""
+        """By sequence length, the status of a cell whose process continues."""
 
     def run(self, module: str, job: dict[str, Any], *, what: str, on_event: Emit = lambda event: None) -> Any:
         self.jobs.append({"module": module, **job})
@@ -73,7 +73,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
 
 @pytest.fixture
 def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Measured]]:
-    """A sweep of one model with a journal that earlier sweeps of the test may have filled."""
+    """A sweep of one model with a journal of earlier sweeps in the test."""
     monkeypatch.setattr("nerbench.tasks.measuring.process.machine_state.resets_peaks", lambda: True)
 
     def run(**speed: Any) -> list[Measured]:
@@ -107,7 +107,7 @@ def test_a_group_has_a_process_for_memory_and_three_for_time_interleaved(swept: 
     assert flops == sorted(set(flops))
 
 
-def test_where_peaks_last_each_cell_has_a_process_for_its_memory(
+def test_if_peaks_persist_each_cell_has_its_own_memory_process(
     swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lengths(**speed: Any) -> list[list[int]]:
@@ -123,7 +123,7 @@ def test_where_peaks_last_each_cell_has_a_process_for_its_memory(
     assert lengths(iterations=11) == [[8], [16], [32]]
 
 
-def test_what_needs_too_much_memory_is_left_out_and_the_larger_cells_are_tried(
+def test_cells_without_enough_memory_are_left_out_and_larger_cells_are_tried(
     swept: Swept, processes: Processes
 ) -> None:
     processes.deaths["memory", 16] = "measuring was killed by SIGKILL (the system may have run out of memory)"
@@ -132,7 +132,7 @@ def test_what_needs_too_much_memory_is_left_out_and_the_larger_cells_are_tried(
     assert cells == [[8, 16, 32], [32], [8, 32]]
 
 
-def test_a_single_process_is_this_one_and_says_so(
+def test_a_single_process_is_this_one_and_recorded(
     swept: Swept, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = swept(multi_process=False, sequence_lengths=(8, 16), minimum_s=0, iterations=2)
@@ -161,7 +161,7 @@ def test_predictions_are_compared_once_and_the_reference_never(swept: Swept, pro
     assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
 
 
-def test_a_timeout_is_its_cells_alone_and_another_process_goes_on(swept: Swept, processes: Processes) -> None:
+def test_a_timeout_is_of_one_cell_and_another_process_continues(swept: Swept, processes: Processes) -> None:
     processes.deaths["time", 16] = "measuring was killed by SIGALRM"
     found = swept()
     assert statuses(found) == ["ok", "timeout", "ok"]
@@ -182,21 +182,21 @@ def test_a_cell_that_fails_in_a_process_that_lives_on(swept: Swept, processes: P
     assert sum(job["take"] == "time" for job in processes.jobs) == 3
 
 
-def test_a_process_that_dies_before_its_first_cell_takes_all_with_it(swept: Swept, processes: Processes) -> None:
+def test_a_process_that_dies_before_its_first_cell_fails_all_its_cells(swept: Swept, processes: Processes) -> None:
     processes.run = lambda module, job, **_: (_ for _ in ()).throw(RunFailedError("measuring failed: no such model"))  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "run_child", processes.run)
         assert statuses(swept()) == ["failed: measuring failed: no such model"] * 3
 
 
-def test_a_death_after_the_last_cell_spoils_nothing(swept: Swept, processes: Processes) -> None:
+def test_a_crash_after_the_last_cell_loses_nothing(swept: Swept, processes: Processes) -> None:
     processes.deaths["compare", 0] = "measuring was killed by SIGKILL"
     found = swept()
     assert statuses(found) == ["ok"] * 3
     assert [len(one.samples) for one in found] == [3] * 3
 
 
-def test_what_is_unavailable_starts_no_process(swept: Swept, processes: Processes) -> None:
+def test_unavailable_cells_start_no_process(swept: Swept, processes: Processes) -> None:
     found = swept(workloads=("inference", "training"), backends=("int8",), processes=1)
     assert statuses(found) == ["ok"] * 3 + ["unavailable: int8 does not train"] * 3
     assert {job["workload"] for job in processes.jobs} == {"inference"}
@@ -211,7 +211,7 @@ def test_onnx_is_exported_once_before_it_is_measured(
     assert len({job["onnx"] for job in processes.jobs}) == 1
 
 
-def test_an_interrupted_sweep_measures_only_what_is_missing(swept: Swept, processes: Processes) -> None:
+def test_an_interrupted_sweep_measures_only_missing_cells(swept: Swept, processes: Processes) -> None:
     processes.interrupted_at = 4
     with pytest.raises(KeyboardInterrupt):
         swept(dtypes=("fp32", "bf16"))
@@ -229,7 +229,7 @@ def test_an_interrupted_sweep_measures_only_what_is_missing(swept: Swept, proces
     assert [one.agreement for one in found] == [None] * 3 + [0.5] * 3
 
 
-def test_other_settings_take_nothing_over_and_fewer_processes_do(swept: Swept, processes: Processes) -> None:
+def test_other_settings_reuse_nothing_and_fewer_processes_do(swept: Swept, processes: Processes) -> None:
     swept()
     done = len(processes.jobs)
     swept(processes=2)
@@ -238,7 +238,7 @@ def test_other_settings_take_nothing_over_and_fewer_processes_do(swept: Swept, p
     assert len(processes.jobs) == 2 * done
 
 
-def test_a_timeout_is_taken_over_and_another_failure_tried_again(swept: Swept, processes: Processes) -> None:
+def test_a_timeout_is_reused_and_other_failures_are_retried(swept: Swept, processes: Processes) -> None:
     processes.deaths["time", 16] = "measuring was killed by SIGALRM"
     processes.failures[32] = "failed: once"
     assert statuses(swept()) == ["ok", "timeout", "failed: once"]

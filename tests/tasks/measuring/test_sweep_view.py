@@ -1,4 +1,4 @@
-"""A sweep on the terminal, within 80 columns, and as CSV; and the rows that it is made of."""
+"""A sweep on the terminal, within 80 columns, and as CSV; and its rows."""
 
 import csv
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_cell_without_numbers_is_a_row_with_its_status() -> None:
     assert memory_row(failed, "cpu", None)["status"] == "timeout"
 
 
-def test_the_table_is_the_one_that_people_know() -> None:
+def test_the_table_has_the_familiar_form() -> None:
     speed, memory = rows(measured(), measured(None), measured(status="timeout"))
     first, second = sweep_table(speed, memory, "inference")
     assert first["ms"] == pytest.approx(110)
@@ -93,7 +93,7 @@ def test_tables_fit_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_the_circumstances_stand_below() -> None:
+def test_the_environment_is_below_the_table() -> None:
     speed, _ = rows(measured())
     said = {row["what"]: row["value"] for row in surroundings(environment() | machine(), speed)}
     assert {"cpu", "torch", "python", "system", "ram", "threads", "date", "gpus"} <= set(said)
@@ -101,7 +101,7 @@ def test_the_circumstances_stand_below() -> None:
     assert not {"cpu flags", "ram bytes"} & set(said)
 
 
-def test_what_went_wrong_is_a_line_for_each_way_and_reason() -> None:
+def test_failures_are_one_line_per_setting_and_reason() -> None:
     failed = [measured(length, status="timeout", hosts=[]) for length in (32, None)]
     absent = measured(backend="onnx", status="unavailable: not installed", hosts=[])
     speed, memory = rows(measured(), *failed, absent)
@@ -113,12 +113,12 @@ def test_what_went_wrong_is_a_line_for_each_way_and_reason() -> None:
     ]
 
 
-def test_what_was_measured_for_debugging_says_so() -> None:
+def test_measurements_for_debugging_are_marked() -> None:
     line = "measured in the process of the command, for debugging: not comparable with other measurements"
     assert [line in troubles(*rows(measured(single_process=single))) for single in (True, False)] == [True, False]
 
 
-def test_the_csv_file_has_a_line_a_cell_and_no_single_samples(tmp_path: Path) -> None:
+def test_the_csv_file_has_one_line_per_cell_and_no_samples(tmp_path: Path) -> None:
     speed, memory = rows(measured(), measured(status="out of memory", hosts=[]))
     write_csv(tmp_path / "a.csv", speed, memory)
     first, second = csv.DictReader((tmp_path / "a.csv").open())
@@ -131,7 +131,7 @@ def test_the_csv_file_has_a_line_a_cell_and_no_single_samples(tmp_path: Path) ->
     assert not {"samples_s", "samples_process", "run_id"} & set(first)
 
 
-def test_a_folder_gets_a_file_a_section_and_the_environment(tmp_path: Path) -> None:
+def test_a_folder_gets_one_file_per_section_and_the_environment(tmp_path: Path) -> None:
     trained = measured(workload="training", head="none")
     failed = measured(512, status="timeout", hosts=[], memory={})
     write_sections(tmp_path / "out", *rows(measured(), failed, trained), {"python": "3.12", "gpu": None})
@@ -150,13 +150,13 @@ def test_a_folder_gets_a_file_a_section_and_the_environment(tmp_path: Path) -> N
         write_sections(tmp_path / "out", *rows(measured()), {})
 
 
-def test_encoders_alone_are_told_from_token_classifiers() -> None:
+def test_encoders_are_distinguished_from_token_classifiers() -> None:
     speed, memory = rows(measured(), measured(head="none"))
     assert [row["head"] for row in sweep_table(speed, memory, "inference")] == ["token", "none"]
     assert speed[1]["agreement"] is None
 
 
-def test_what_an_interrupted_sweep_had_measured_is_named() -> None:
+def test_reused_measurements_are_reported() -> None:
     speed, _ = rows(measured(kept={0: {}, 1: {}}), measured(None, kept={0: {}}), measured(8))
     expected = f"{tiny().name} eager fp32 inference: processes of an interrupted sweep (8 × 128: 2, 8 × real: 1)"
     assert taken_over(speed) == [expected]

@@ -1,4 +1,4 @@
-"""The measuring measured: against rates found outside the tool, against itself, and on a GPU against known kernels."""
+"""Accuracy of measurements: against external rates, repeated sweeps, and on a GPU against known kernels."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ MODEL = "{model_type: bert, num_hidden_layers: 4, hidden_size: 256, num_attentio
 
 @pytest.mark.slow
 def test_a_matrix_product_has_the_rate_that_is_found_outside() -> None:
-    """Interleaved with the standard library's timer; the fastest of each, which no neighbour has slowed down."""
+    """Interleaved with the standard library's timer; the minimum of each is not disturbed by other load."""
     left, right, out = (torch.rand(SIZE, SIZE) for _ in range(3))
     seconds = stopwatch(torch.device("cpu"))
 
@@ -46,7 +46,7 @@ def _journal(folder: Path) -> Journal:
 
 
 def agreeing(first: list[Measured], second: list[Measured]) -> float:
-    """The share of cells in which each of two sweeps has an interval that touches the other's."""
+    """The share of cells in which the intervals of two sweeps overlap."""
     pairs = [
         (summarise(one.samples, one.amounts), summarise(two.samples, two.amounts))
         for one, two in zip(first, second, strict=True)
@@ -78,7 +78,7 @@ def test_a_sweep_run_twice_agrees_within_its_own_intervals(tmp_path: Path, monke
 def test_cells_that_share_a_process_have_the_peaks_of_separate_ones(
     backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Absolute peaks: those over the baseline differ by up to a tenth from process to process."""
+    """Absolute peaks: peaks above the baseline differ by up to a tenth between processes."""
     config = SpeedConfig(
         batch_sizes=(8,), sequence_lengths=(8, 128, 512), backends=(backend,), processes=1, minimum_s=0
     )
@@ -98,7 +98,7 @@ def test_cells_that_share_a_process_have_the_peaks_of_separate_ones(
 
 @pytest.mark.gpu
 def test_an_asynchronous_kernel_has_its_true_duration() -> None:
-    """A kernel that spins for a number of clock cycles: twice the cycles take twice as long, and the host waits."""
+    """A kernel that spins for a number of cycles: twice the cycles take twice as long, and the host waits."""
     device = torch.device("cuda")
     seconds = stopwatch(device)
     cycles = 50_000_000
@@ -113,7 +113,7 @@ def test_an_asynchronous_kernel_has_its_true_duration() -> None:
 
 
 @pytest.mark.gpu
-def test_memory_of_an_accelerator_is_what_was_allocated() -> None:
+def test_memory_of_an_accelerator_is_the_allocated_memory() -> None:
     from nerbench.tasks.measuring.process.machine_state import device_peaks, settle
 
     device = torch.device("cuda")

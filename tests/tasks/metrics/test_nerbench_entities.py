@@ -1,4 +1,4 @@
-"""The metric for other projects: alone, offline, by its folder; its numbers are the benchmark's and seqeval's."""
+"""The metric for other projects loads offline from its folder, and equals the benchmark and seqeval."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_it_gives_seqeval_s_numbers(metric: Any) -> None:
     assert strict["f1"] != lenient["f1"]
 
 
-def test_nothing_is_undefined_unless_told_otherwise(metric: Any) -> None:
+def test_undefined_values_are_zero_by_default(metric: Any) -> None:
     nothing = {"predictions": [["O"]], "references": [["O"]]}
     assert metric.compute(**nothing)["f1"] is None
     assert metric.compute(**nothing, zero=0.0)["f1"] == 0.0
@@ -67,12 +67,12 @@ def test_nothing_is_undefined_unless_told_otherwise(metric: Any) -> None:
         ([["O"]], [["O"]], {"mode": "lenient"}, "mode 'lenient' is none of strict, conlleval"),
     ],
 )
-def test_what_users_get_wrong(metric: Any, predictions: Any, references: Any, options: Any, says: str) -> None:
+def test_errors_of_users(metric: Any, predictions: Any, references: Any, options: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         metric.compute(predictions=predictions, references=references, **options)
 
 
-def test_it_needs_nothing_of_this_project() -> None:
+def test_the_metric_needs_no_other_file_of_this_project() -> None:
     code = (FOLDER / "nerbench_entities.py").read_text()
     assert not [name for name in ("tasks", "artifacts", "flows") if f"from {name}" in code or f"import {name}" in code]
 

@@ -1,4 +1,4 @@
-"""What `predict` says of words is what the benchmark says of them."""
+"""`predict` and the benchmark give the same tags."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ BENCHMARK = BenchmarkConfig(device="cpu")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT that gives every word one of five labels by its first piece."""
+    """A BERT that predicts one of five labels for each word by its first token."""
     return save_bag(tmp_path_factory.mktemp("predicting"), lambda piece: piece % len(LABELS))
 
 
@@ -76,7 +76,7 @@ def test_text_and_conll_of_the_same_words_are_tagged_alike(tagger: Tagger, corpu
 
 
 @pytest.mark.parametrize("mode", ["strict", "conlleval"])
-def test_entities_are_read_off_the_tags(tagger: Tagger, corpus: Path, mode: str) -> None:
+def test_entities_follow_from_the_tags(tagger: Tagger, corpus: Path, mode: str) -> None:
     from tagging import textbook
 
     reader = reader_of("tagger", tagger.labels, BENCHMARK, mode)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def test_json_names_the_characters_of_words_and_entities(tagger: Tagger, tmp_pat
     assert printed["line"] == 1
 
 
-def test_a_model_s_own_names_are_renamed_as_in_the_benchmark() -> None:
+def test_labels_of_a_model_are_renamed_as_in_the_benchmark() -> None:
     benchmark = BenchmarkConfig(label_map={"PERSON": "PER"}, ignore_labels=("DATE",))
     labels = ("O", "B-PERSON", "I-PERSON", "B-DATE", "I-DATE", "B-LOC", "I-LOC")
     assert reader_of("m", labels, benchmark, "strict").types == ["LOC", "PER"]

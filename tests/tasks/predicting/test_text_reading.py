@@ -1,4 +1,4 @@
-"""What a user may want tagged: texts, CoNLL files, standard input."""
+"""Input to tag: texts, CoNLL files, standard input."""
 
 import io
 import sys
@@ -30,11 +30,11 @@ def sentences(path: Path, content: bytes | str, format: str | None = None, encod
         ("a", "\ufeffAnna", ["text", (1, ["Anna"])]),
     ],
 )
-def test_the_format_is_found_out(tmp_path: Path, name: str, content: str, expected: list[object]) -> None:
+def test_the_format_is_recognised(tmp_path: Path, name: str, content: str, expected: list[object]) -> None:
     assert sentences(tmp_path / name, content) == expected
 
 
-def test_the_format_may_be_said(tmp_path: Path) -> None:
+def test_the_format_can_be_given(tmp_path: Path) -> None:
     assert sentences(tmp_path / "a.conll", "Anna B-PER", "text") == ["text", (1, ["Anna", "B-PER"])]
     assert sentences(tmp_path / "a.txt", "Anna's.", "words") == ["words", (1, ["Anna's."])]
     latin = "Andrée".encode("latin-1")
@@ -44,7 +44,7 @@ def test_the_format_may_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"), [(b"", "no word"), (b" \n\n", "no word"), (b"a\0b", "NUL"), (b"\xff", "0xff")]
 )
-def test_what_is_no_text(tmp_path: Path, content: bytes, says: str) -> None:
+def test_invalid_texts(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(InputError, match=says):
         sentences(tmp_path / "a.txt", content)
 

@@ -37,7 +37,7 @@ def server() -> Iterator[FakeHub]:
 
 @pytest.fixture
 def hub(server: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    """An empty Hub that this process' client talks to, with a token."""
+    """An empty Hub for the client in this process, with a token."""
     for state in (server.repos, server.blobs, server.requests, server.faults, server.tampered):
         state.clear()
     use_hub(monkeypatch, server, tmp_path / "home")

@@ -1,4 +1,4 @@
-"""Reads tables of Markdown as GitHub does: a pipe with a backslash before it is no border."""
+"""Reads Markdown tables like GitHub: a pipe after a backslash is not a border."""
 
 import re
 
@@ -6,7 +6,7 @@ Table = list[dict[str, str]]
 
 
 def read_tables(text: str) -> list[Table]:
-    """Every table, a dictionary a row; a row with more or fewer cells than its header is an error."""
+    """Every table as one dictionary per row. A row with another number of cells than its header is an error."""
     found = []
     for block in re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE):
         header, rule, *rows = [cells(line) for line in block.strip().splitlines()]

@@ -1,4 +1,4 @@
-"""A card says what manifest and tables know, no more, and data cannot break out of it."""
+"""A card shows the values of manifest and tables, and data in it is literal."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def section(card: str, heading: str) -> str:
 
 @pytest.fixture
 def scored(config: Config, ref: ArtifactRef) -> ArtifactRef:
-    """`ref` with a run, an earlier one of that day, and one of a day before; two annotations and some parts."""
+    """`ref` with a run, an earlier one on that day, and one on the day before; two annotations and some slices."""
     for run, day, value in (("friday", 1, 0.5), ("morning", 3, 0.4)):
         earlier = metric(value, run_id=run, started_at=datetime(2026, 1, day, tzinfo=UTC) - timedelta(hours=1))
         write_metrics(config, ref, [earlier, earlier | {"gold": run}], f"2026-01-0{day}")
@@ -80,10 +80,10 @@ def scored(config: Config, ref: ArtifactRef) -> ArtifactRef:
     return ref
 
 
-def test_a_card_without_scores_says_so(config: Config, ref: ArtifactRef) -> None:
+def test_a_card_without_scores_states_it(config: Config, ref: ArtifactRef) -> None:
     card = render_card(ref, config)
     assert re.findall(r"^## (.*)$", card.text, re.MULTILINE) == SECTIONS
-    assert "none: this model was not benchmarked" in section(card.text, "Evaluation results")
+    assert "None: this model was not benchmarked" in section(card.text, "Evaluation results")
     assert "Not measured" in section(card.text, "Limitations and bias")
     assert section(card.text, "Speed and memory").strip() == "Not measured."
     assert not {"model-index", "license", "language", "datasets", "base_model", "metrics"} & set(metadata_of(card.text))
@@ -108,7 +108,7 @@ def test_numbers_are_those_of_the_newest_run(config: Config, scored: ArtifactRef
     ]
 
 
-def test_repaired_tags_are_told_of_their_annotation_alone(config: Config, ref: ArtifactRef) -> None:
+def test_repaired_tags_are_reported_for_their_annotation_only(config: Config, ref: ArtifactRef) -> None:
     tokens = {"level": "token", "mode": "tag", "metric": "accuracy", "n_gold": 46_435}
     further = {"gold": "older", "gold_sha256": "5" * 64}
     rows = [metric(0.8), metric(0.9, **tokens, n_repaired=0), metric(0.8, **further)]
@@ -118,22 +118,22 @@ def test_repaired_tags_are_told_of_their_annotation_alone(config: Config, ref: A
     assert "\n1 of 46,435 tags repaired (I- without B-, read as B-).\n" in older
 
 
-def test_weak_points_are_told(config: Config, scored: ArtifactRef) -> None:
+def test_weak_points_are_reported(config: Config, scored: ArtifactRef) -> None:
     told = section(render_card(scored, config).text, "Limitations and bias")
     parts = {row["slice"]: row for row in read_tables(told)[0]}
     assert list(parts) == ["`all`", "`seen`", "`unseen`", "`all_caps`", "`own`"]
     assert (parts["`unseen`"]["F1"], parts["`unseen`"]["beside all"]) == ("60.0 (58.0–62.0)", "-21.0")
     assert parts["`own`"]["F1"] == "none (no words)"
     for sentence in (
-        "not seen in training it gets F1 60.0, of those it has 95.0",
-        "without lower-case letters, as headlines have them, it gets F1 55.0",
-        "weakest type is `PER` with F1 70.0, its best `LOC` with F1 90.0",
-        "Fewer than 100 entities are the basis of `all_caps`",
+        "On mentions that do not occur in the training data, F1 is 60.0; on those that do, 95.0.",
+        "In sentences without lower-case letters, such as headlines, F1 is 55.0.",
+        "The weakest type is `PER` with F1 70.0; the best is `LOC` with F1 90.0.",
+        "are based on fewer than 100 entities",
     ):
         assert sentence in told
 
 
-def test_metadata_is_what_the_hub_reads(config: Config, scored: ArtifactRef) -> None:
+def test_metadata_is_read_by_the_hub(config: Config, scored: ArtifactRef) -> None:
     about = CardConfig(license="apache-2.0", language=("en",), base_model="org/minilm", datasets=("org/news",))
     card = render_card(scored, config.model_copy(update={"card": about}), "acme/tagger")
     assert card.missing == []
@@ -203,19 +203,19 @@ def test_speed_and_memory(config: Config, ref: ArtifactRef) -> None:
     assert "on AMD EPYC, 2 threads" in told
 
 
-def test_words_that_the_model_knew_are_told(config: Config, ref: ArtifactRef) -> None:
+def test_scores_on_training_words_are_marked(config: Config, ref: ArtifactRef) -> None:
     write_metrics(
         config, ref, [metric(0.99, words_sha256="1" * 64), metric(0.9, split="validation", words_sha256="2" * 64)]
     )
     card = render_card(ref, config).text
     assert "was trained on these words" in card.partition("validation split")[0]
-    assert "also chose the best epoch" in card.partition("validation split")[2]
+    assert "The best epoch was chosen by these words" in card.partition("validation split")[2]
 
 
-def test_a_model_made_from_nothing(config: Config, tiny_model_folder: Path) -> None:
+def test_a_model_with_random_weights(config: Config, tiny_model_folder: Path) -> None:
     origin = Provenance(training={"base": {"model_type": "bert"}, "vocabulary": 300})
     card = render_card(Store(config.store).publish(tiny_model_folder, "fresh", origin), config).text
-    assert "its weights began at random" in card
+    assert "it started from random weights" in card
     assert "trained from random weights" in card
     assert "`vocabulary`" in card
     imported = render_card(Store(config.store).publish(tiny_model_folder, "plain", Provenance()), config).text
@@ -262,7 +262,7 @@ def test_text_is_literal(value: str) -> None:
             assert unescape(re.sub(r"</?code>", "", html)).split() == line(value).split()
 
 
-def test_a_run_of_ones_own_metrics_or_one_that_did_not_end_empties_no_card(
+def test_runs_of_custom_metrics_and_incomplete_runs_do_not_empty_a_card(
     config: Config, ref: ArtifactRef, scored: ArtifactRef
 ) -> None:
     before = render_card(scored, config).text
@@ -274,7 +274,7 @@ def test_a_run_of_ones_own_metrics_or_one_that_did_not_end_empties_no_card(
     assert render_card(scored, config).text == before
 
 
-def test_the_publishers_texts_stand_in_their_sections(config: Config, ref: ArtifactRef) -> None:
+def test_the_publishers_texts_are_in_their_sections(config: Config, ref: ArtifactRef) -> None:
     about = CardConfig(
         intended_uses="Newswire only.\n\nNot for <b>medical</b> text",
         limitations="# Weak on `tweets`: {{ 7 * 7 }}\n---\n<!-- nerbench:end -->",
@@ -290,7 +290,7 @@ def test_the_publishers_texts_stand_in_their_sections(config: Config, ref: Artif
     assert len(re.findall(r"^<!--.*-->$", card, re.MULTILINE)) == 2
 
 
-def test_evidence_of_nothing(config: Config, ref: ArtifactRef) -> None:
+def test_evidence_without_results(config: Config, ref: ArtifactRef) -> None:
     found = find_evidence(config.results, ref.artifact_id)
     assert (found.run_id, found.annotations, found.speed, found.memory, found.machine) == (None, [], [], [], None)
     assert "model-index" not in metadata(load_manifest(ref), found, CardConfig(), "x").to_dict()

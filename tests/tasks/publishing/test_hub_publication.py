@@ -1,4 +1,4 @@
-"""Publishing with the Hub's real client against a small Hub of ours: one commit or none, whatever goes wrong."""
+"""Publishing with the Hub's real client against a fake Hub: one commit or none for every failure."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ COMMIT = "POST /api/models/acme/tagger/commit/main"
 
 
 def put(ref: ArtifactRef, card: str = CARD, *, message: str | None = None) -> tuple[bool, str]:
-    """Publish; whether it was a new commit, and which."""
+    """Publish; return whether the commit is new, and its digest."""
     done = publish(ref, card, TO, visibility=None, message=message)
     assert (done.repository, done.url.rpartition("//")[2].partition("/")[2]) == (TO, TO)
     return done.changed, done.commit
@@ -37,7 +37,7 @@ def files_of(ref: ArtifactRef) -> dict[str, bytes]:
 
 @pytest.fixture
 def other(config: Config, ref: ArtifactRef, tmp_path: Path, tiny_model_folder: Path) -> ArtifactRef:
-    """The same model with another tokenizer setting, and no file more."""
+    """The same model with another tokenizer setting and the same files."""
     folder = shutil.copytree(tiny_model_folder, tmp_path / "other")
     (folder / "tokenizer_config.json").write_text((folder / "tokenizer_config.json").read_text() + "\n")
     return Store(config.store).publish(folder, "tagger", Provenance())
@@ -53,13 +53,13 @@ def test_the_first_time_a_private_repository_is_made(hub: FakeHub, ref: Artifact
     assert hub.count(COMMIT) == 1
 
 
-def test_the_same_again_is_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_equal_content_makes_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
     _, commit = put(ref)
     assert put(ref) == (False, commit)
     assert hub.count("POST .*/commit/") == 1
 
 
-def test_public_is_asked_for(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_a_public_repository_must_be_requested(hub: FakeHub, ref: ArtifactRef) -> None:
     assert not publish(ref, CARD, TO, visibility="public", message=None).private
     assert not hub.repos[TO].private
     changed = CARD.replace("# {}", "# other")
@@ -100,9 +100,7 @@ def test_it_comes_back_as_the_same_model(hub: FakeHub, ref: ArtifactRef, config:
     assert files_of(back) == files_of(ref)
 
 
-def test_what_differs_is_sent_and_what_was_ours_alone_is_removed(
-    hub: FakeHub, ref: ArtifactRef, other: ArtifactRef
-) -> None:
+def test_changed_files_are_sent_and_stale_files_are_removed(hub: FakeHub, ref: ArtifactRef, other: ArtifactRef) -> None:
     put(ref)
     repo = hub.repos[TO]
     repo.commit(repo.files | {"vocab.txt": b"stale", "model-00001-of-00002.safetensors": b"x", "notes.txt": b"mine"})
@@ -130,7 +128,7 @@ def test_sections_of_a_user_stay(hub: FakeHub, ref: ArtifactRef) -> None:
 
 
 def another_writer(hub: FakeHub) -> Callable[[Callable[[], Reply]], Reply]:
-    """Somebody commits between our look at the head and our commit."""
+    """Another client commits after the head was read and before the commit."""
 
     def serve(ours: Callable[[], Reply]) -> Reply:
         repo = hub.repos[TO]
@@ -140,7 +138,7 @@ def another_writer(hub: FakeHub) -> Callable[[Callable[[], Reply]], Reply]:
     return serve
 
 
-def test_a_head_that_moves_is_looked_at_again(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_a_head_that_moves_is_read_again(hub: FakeHub, ref: ArtifactRef) -> None:
     hub.faults.append((COMMIT, another_writer(hub)))
     hub.fail(COMMIT, 409)
     assert put(ref) == (True, hub.repos[TO].head)
@@ -156,7 +154,7 @@ def test_a_head_that_always_moves(hub: FakeHub, ref: ArtifactRef) -> None:
     assert "model.safetensors" not in hub.repos[TO].files
 
 
-def test_a_lost_reply_is_found_to_have_been_a_success(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_a_commit_with_a_lost_reply_is_found(hub: FakeHub, ref: ArtifactRef) -> None:
     hub.lose_reply(COMMIT)
     assert put(ref) == (True, hub.repos[TO].head)
     assert len(hub.repos[TO].commits) == 2
@@ -176,7 +174,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("request_of", REQUESTS)
-def test_a_busy_hub_is_asked_again(hub: FakeHub, ref: ArtifactRef, request_of: str) -> None:
+def test_a_busy_hub_gets_another_request(hub: FakeHub, ref: ArtifactRef, request_of: str) -> None:
     hub.fail(request_of, 503)
     assert put(ref) == (True, hub.repos[TO].head)
     assert not hub.faults
@@ -190,7 +188,7 @@ def test_a_hub_that_never_answers(hub: FakeHub, ref: ArtifactRef) -> None:
         put(ref)
 
 
-def test_an_upload_that_arrives_damaged_is_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_a_damaged_upload_makes_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
     hub.fail("PUT /uploads/", 400)
     with pytest.raises(InputError, match="the Hub refuses it \\(status 400"):
         put(ref)
@@ -198,7 +196,7 @@ def test_an_upload_that_arrives_damaged_is_no_commit(hub: FakeHub, ref: Artifact
 
 
 @pytest.mark.parametrize("token", ["hf_wrong", None])
-def test_a_token_that_may_not(
+def test_a_token_without_permission(
     hub: FakeHub, ref: ArtifactRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
     use_hub(monkeypatch, hub, tmp_path / "stranger", token)
@@ -208,13 +206,13 @@ def test_a_token_that_may_not(
     assert not hub.repos
 
 
-def test_a_namespace_of_others(hub: FakeHub, ref: ArtifactRef) -> None:
+def test_a_foreign_namespace(hub: FakeHub, ref: ArtifactRef) -> None:
     with pytest.raises(InputError, match=r"--to others/tagger: the Hub refuses it \(status 403\)"):
         publish(ref, CARD, "others/tagger", visibility=None, message=None)
 
 
 @pytest.mark.parametrize("name", ["tagger", "a/b/c", "hf://a/b", "a/b.git", "a/b--c", "-a/b", "a/..", ""])
-def test_a_name_that_is_none(hub: FakeHub, name: str) -> None:
+def test_an_invalid_name(hub: FakeHub, name: str) -> None:
     with pytest.raises(InputError, match="write org/name"):
         check_request(name)
 
@@ -236,7 +234,7 @@ def test_a_damaged_artifact_is_not_published(hub: FakeHub, ref: ArtifactRef, con
     assert not hub.repos
 
 
-def test_how_to_use_works_as_it_is_written(
+def test_the_example_of_use_works(
     hub: FakeHub, ref: ArtifactRef, config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = render_card(ref, config, TO).text

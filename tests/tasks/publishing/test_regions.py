@@ -1,4 +1,4 @@
-"""What a user wrote into a card stays, whatever it is, and a second rendering changes nothing."""
+"""A user's text in a card is kept, and a second rendering changes nothing."""
 
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ def split(card: str) -> tuple[dict[str, object], str]:
     return yaml.safe_load(data), text
 
 
-def test_a_first_card_is_ours() -> None:
+def test_a_first_card_is_the_rendered_card() -> None:
     assert merge(OURS, None) == merge(OURS, "") == OURS
     assert merge(OURS, OURS) == OURS
 
@@ -34,7 +34,7 @@ def test_a_card_of_someone_else_is_kept_whole() -> None:
     assert text == f"# Theirs\n\ntext\n\n{BEGIN}\n# tagger\n\nnew\n{END}\n"
 
 
-def test_what_we_say_of_the_model_is_renewed() -> None:
+def test_the_generated_part_is_replaced() -> None:
     stale = {"name": "old", "results": [{"task": {"type": "x"}, "dataset": {"type": "y", "name": "y"}, "metrics": []}]}
     existing = OURS.replace("transformers", "flair").replace("tags", f"model-index: {[stale]}\ntags")
     assert merge(OURS, existing) == OURS

@@ -1,4 +1,4 @@
-"""Results of two nights, written once."""
+"""Results of two runs, written once."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from report_site import two_nights
 
 @pytest.fixture(scope="session")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Results; not to be changed."""
+    """Results that tests must not change."""
     folder: Path = tmp_path_factory.mktemp("nights") / "results"
     two_nights(str(folder))
     return str(folder)

@@ -1,4 +1,4 @@
-"""What a reader, or a browser, finds in a page."""
+"""Reads a page like a browser."""
 
 import re
 from html.parser import HTMLParser
@@ -8,7 +8,7 @@ from nerbench.tasks.report.formats import unpacked
 
 
 class Page(HTMLParser):
-    """The elements of a page, as a browser's parser would tell them apart."""
+    """The elements of a page, parsed like in a browser."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -34,11 +34,11 @@ class Page(HTMLParser):
 
     @property
     def said(self) -> str:
-        """All text that is shown, with single blanks."""
+        """All visible text, with single blanks."""
         return " ".join(" ".join(self.text).split())
 
     def block(self, name: str) -> Any:
-        """What is packed in the page under a name."""
+        """The packed data in the page under a name."""
         return unpacked(self.scripts[f"block-{name}"])
 
     def named(self, tag: str) -> list[dict[str, str | None]]:

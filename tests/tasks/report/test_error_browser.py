@@ -1,4 +1,4 @@
-"""Errors and flips in the page: each is there and marked where it is, or what was left out is said."""
+"""Errors and flips in the page: each is shown and marked, or the number left out is reported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def errors_of(results: str, *, text: bool = True) -> PackedRows:
 
 
 def rows(found: PackedRows) -> Iterator[dict[str, Any]]:
-    """The errors as the page reads them."""
+    """The errors as the page's script reads them."""
     data = unpacked(found.text)
     columns = data["columns"]
     lists = {"kind": data["kinds"], "gold": data["labels"], "pred": data["labels"], "text": data["sentences"]}
@@ -79,7 +79,7 @@ def test_without_text_positions_alone_are_left(tmp_path: Path, nights: str) -> N
     assert [row["gs"] for row in plain] == [row["gs"] for row in rows(errors_of(nights))]
 
 
-def test_too_many_are_thinned_evenly_and_said(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_errors_are_thinned_evenly_and_reported(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     every = list(rows(errors_of(nights)))
     monkeypatch.setattr(error_browser, "MOST", 10)
     found = errors_of(nights)

@@ -1,4 +1,4 @@
-"""Entries: which rows of `metrics` make one, and what is found in it."""
+"""Model scores: the rows of `metrics` for each, and the numbers in them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ def write(results: str, *rows: dict[str, Any], night: int = 1) -> None:
     end_run(results, f"2030-01-{night:02}", **{name: rows[0][name] for name in ("run_id", "started_at")})
 
 
-def test_a_number_that_came_later_stands_before_the_reason_why_there_was_none(tmp_path: Any) -> None:
+def test_a_later_number_replaces_the_reason_for_its_absence(tmp_path: Any) -> None:
     results = str(tmp_path)
     write(
         results,
@@ -53,7 +53,7 @@ def test_a_number_that_came_later_stands_before_the_reason_why_there_was_none(tm
     assert entry.find("recall") is None
 
 
-def test_own_annotation_first_then_the_best_and_the_newest_of_several_runs(tmp_path: Any) -> None:
+def test_the_main_annotation_is_first_then_the_best_and_the_newest_run(tmp_path: Any) -> None:
     results = str(tmp_path)
     other = {"artifact_id": "b" * 64, "model": "two"}
     write(results, row(gold="x"), row(**other, value=0.6), row(value=0.4), row(**other, gold="x", value=0.9))
@@ -68,7 +68,7 @@ def test_own_annotation_first_then_the_best_and_the_newest_of_several_runs(tmp_p
     ]
 
 
-def test_means_over_seeds_and_own_metrics_are_shown(tmp_path: Any) -> None:
+def test_means_over_seeds_and_custom_metrics_are_shown(tmp_path: Any) -> None:
     results = str(tmp_path)
     own = {"metric": "long<recall>", "source": "my.py", "mode": "strict", "average": "", "value": 0.25}
     write(results, row(), row(**own), row(model="mean", n_models=3, std=0.01, artifact_id="c" * 64, value=0.55))
@@ -82,7 +82,7 @@ def test_means_over_seeds_and_own_metrics_are_shown(tmp_path: Any) -> None:
     assert "Metrics of your own" in report.html
 
 
-def test_numbers_are_written_for_people() -> None:
+def test_numbers_are_formatted_for_readers() -> None:
     assert [signed(value) for value in (0.04, -0.04, 1.25, -3.0, None)] == ["0.0", "0.0", "+1.2", "−3.0", "–"]
     assert [milliseconds(value) for value in (0.00123, 0.0217, 0.517, None)] == ["1.23", "21.7", "517", "–"]
     assert [megabytes(value) for value in (1.5e6, 307e6, None)] == ["1.50", "307", "–"]

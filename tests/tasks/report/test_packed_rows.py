@@ -1,4 +1,4 @@
-"""What is packed comes back, and nothing of it can be read as HTML."""
+"""Packed rows are restored, and none of them can be read as HTML."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""What each model is compared with: the gate's baseline, or itself in the run before."""
+"""The baseline of each model: that of the gate, or the model itself in the previous run."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_the_gate_s_baseline_is_that_of_every_annotation(nights: str) -> None:
     assert worse.about["artifact_id"] == base.about["artifact_id"]
     assert worse.about["value"] == base.number()
     assert named["good", "own"].about["predictions_digest"] == entries[0].about["predictions_digest"]
-    # Beside the second annotation the baseline was not scored in this run: it is the night before.
+    # The baseline was not scored against the second annotation in this run: the previous run is used.
     assert not named["<b>worse</b>", "second"].is_gate
     assert named["<b>worse</b>", "second"].about["run_id"] == "night-1"
 
@@ -50,7 +50,7 @@ def test_flips_are_those_of_the_gate(nights: str) -> None:
 
 @pytest.fixture(scope="module")
 def ungated(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Three nights without a gate: the second as the first, the third worse; and a model that is new on the third."""
+    """Three runs without a gate: the second equals the first, the third is worse and has a new model."""
     results = str(tmp_path_factory.mktemp("ungated"))
     words, gold = corpus(documents=22)
     config = configuration(results, golds=[])
@@ -87,7 +87,7 @@ def test_an_incomplete_run_is_no_baseline(ungated: str, tmp_path: Path) -> None:
     assert " since the run of 2030-01-01, " in line.text
 
 
-def test_what_cannot_be_read_is_said(ungated: str, tmp_path: Path) -> None:
+def test_unreadable_predictions_are_reported(ungated: str, tmp_path: Path) -> None:
     results = str(shutil.copytree(ungated, tmp_path / "copy"))
     for path in Path(results).glob("predictions/*/date=2030-01-0[12]/*.parquet"):
         path.unlink()

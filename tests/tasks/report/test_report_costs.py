@@ -1,4 +1,4 @@
-"""What was measured, read from tables that may have more or fewer columns than today."""
+"""Measurements from tables that may have more or fewer columns than the current schema."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +26,7 @@ def speed(p50_s: float | None, **changes: Any) -> dict[str, Any]:
     return row(**({"status": "ok", "backend": "eager", "p50_s": p50_s, "samples_s": [0.1, 0.2]} | changes))
 
 
-def test_single_sentences_and_sweeps_are_told_apart(tmp_path: Any) -> None:
+def test_single_sentences_and_sweeps_are_distinguished(tmp_path: Any) -> None:
     results = str(tmp_path)
     write(
         results,
@@ -57,7 +57,7 @@ def test_single_sentences_and_sweeps_are_told_apart(tmp_path: Any) -> None:
         ({"peak_rss_bytes": 350}, None),
     ],
 )
-def test_memory_is_what_was_added_or_that_of_the_accelerator(
+def test_memory_is_the_increase_or_that_of_the_accelerator(
     tmp_path: Any, memory: dict[str, int], peak: int | None
 ) -> None:
     results = str(tmp_path)

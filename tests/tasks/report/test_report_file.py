@@ -1,4 +1,4 @@
-"""Where a report goes, and what is told of it elsewhere."""
+"""The file of a report, and its summary in Prefect."""
 
 import hashlib
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_wrong_target_is_refused(tmp_path: Path, name: str, problem: str) -> N
         check_target(tmp_path / name, force=True)
 
 
-def test_the_report_of_a_run_lies_beside_its_tables(nights: str, tmp_path: Path) -> None:
+def test_the_report_of_a_run_is_in_the_results_folder(nights: str, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "own.txt", 3)
     config = Config.model_validate({"dataset": {"name": "own", "files": {"train": corpus, "test": corpus}}})
     announced = publish(run_of(nights, 2), config)
@@ -56,11 +56,11 @@ def test_the_report_of_a_run_lies_beside_its_tables(nights: str, tmp_path: Path)
         ("../../etc/passwd", "..-..-etc-passwd.html"),
     ],
 )
-def test_a_file_name_is_one_everywhere(run_id: str, name: str) -> None:
+def test_a_file_name_is_valid_on_every_system(run_id: str, name: str) -> None:
     assert file_name(run_id) == name
 
 
-def test_markdown_says_the_same_and_runs_no_markup(nights: str) -> None:
+def test_markdown_has_the_same_content_without_markup(nights: str) -> None:
     report = build(nights)
     said = markdown(report, "file:///a/b.html")
     lines = said.splitlines()
@@ -73,7 +73,7 @@ def test_markdown_says_the_same_and_runs_no_markup(nights: str) -> None:
     assert lines[-1] == "[The whole report](<file:///a/b.html>)"
 
 
-def test_plotly_is_what_was_published_with_its_licence() -> None:
+def test_plotly_is_the_published_file_with_its_licence() -> None:
     script = (ASSETS / PLOTLY).read_bytes()
     assert hashlib.sha256(script).hexdigest() == "99784e3abfb07b142a15e521a439e6d9addceadb3f79553fd24c72774f0649ba"
     assert b"v4.1.1" in script[:200]

@@ -1,4 +1,4 @@
-"""What benchmark functions gave, beside what they gave before."""
+"""Values of benchmark functions, compared with earlier ones."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def values_of(results: str, *nights: int) -> dict[tuple[str, str, str], Value]:
     return {(one.name, one.parameters, one.model): one for one in found}
 
 
-def test_a_value_stands_beside_that_of_the_run_before(nights: str) -> None:
+def test_a_value_is_compared_with_the_previous_run(nights: str) -> None:
     found = values_of(nights, 2)
     assert list(found) == [
         ("answer", "", ""),

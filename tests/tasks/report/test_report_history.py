@@ -1,4 +1,4 @@
-"""Histories: thinned without losing what stands out, failures and bases told apart, environments compared."""
+"""Histories: thinned without losing extremes, with failures, bases and environments."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_series_is_the_model_s_own_scores_with_the_gate_s_band(nights: str) ->
     assert found.dates == 2
     by_model = {(one.about["model"], one.about["gold"]): one for one in found.series}
     assert set(by_model) == {(model, gold) for model in ("good", "<b>worse</b>") for gold in ("own", "second")}
-    worse = by_model["<b>worse</b>", "own"]  # its base was scored on the second night too, under the same name
+    worse = by_model["<b>worse</b>", "own"]  # its base was scored in the second run too, under the same name
     assert [one.run_id for one in worse.points] == ["night-1", "night-2"]
     first, second = worse.points
     assert (first.base, first.failed) == (None, False)
@@ -66,7 +66,7 @@ def headlines(results: str, values: list[float | None], **columns: Any) -> None:
     write_table(results, "metrics", rows, date="2030-01-01", key=row["model"])
 
 
-def test_more_points_than_are_drawn_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_points_that_are_not_drawn_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = str(tmp_path)
     headlines(results, [n / 100 for n in range(90)])
     monkeypatch.setattr(module, "POINTS", 60)
@@ -79,7 +79,7 @@ def test_more_points_than_are_drawn_are_said(tmp_path: Path, monkeypatch: pytest
     assert len(trend.points.split()) == 30
 
 
-def test_what_takes_too_many_files_is_cut_and_said(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_history_is_cut_and_reported(nights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = len(list(Path(nights).glob("metrics/*/date=2030-01-02/*.parquet")))
     for most, dates, is_cut in ((2 * files + 2, 2, False), (files, 1, True), (1, 1, True)):
         monkeypatch.setattr(module, "FILES", most)

@@ -1,4 +1,4 @@
-"""The page: it needs nothing else, runs nothing but its own scripts, and says what the tables say."""
+"""The page needs no other file, runs only its own scripts, and shows the values of the tables."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ def page(report: Report) -> Page:
     return Page(report.html)
 
 
-def test_it_needs_nothing_else(report: Report, page: Page) -> None:
+def test_the_page_needs_no_other_file(report: Report, page: Page) -> None:
     assert report.html.startswith(BEGINNING)
     loaded = [(tag, attributes) for tag, attributes in page.tags if {"src", "srcset", "data"} & set(attributes)]
     assert loaded == []
@@ -51,7 +51,7 @@ def test_only_its_own_scripts_may_run(page: Page) -> None:
     assert not [one for _, attributes in page.tags for one in attributes if one.startswith("on")]
 
 
-def test_what_is_evil_is_text(report: Report, page: Page) -> None:
+def test_hostile_names_are_text(report: Report, page: Page) -> None:
     assert "<b>worse</b>" in page.said
     assert EVIL_TYPE in page.said
     assert page.named("b") == [one for one in page.named("b") if not one]
@@ -76,7 +76,7 @@ def test_secrets_folders_and_hosts_stay_out(nights: str, report: Report, page: P
     assert "host-" in page.said
 
 
-def test_the_first_screen_says_the_verdict_and_the_numbers(nights: str, page: Page) -> None:
+def test_the_first_screen_shows_the_verdict_and_the_numbers(nights: str, page: Page) -> None:
     said = plain(page.said)
     assert "The gate rejects <b>worse</b>. The run failed." in said
     assert re.search(r"<b>worse</b> on own : PER recall fell \d+\.\d points \(95 % CI \d+\.\d…\d+\.\d\)", said)
@@ -120,7 +120,7 @@ def test_the_details_are_those_of_the_tables(nights: str, report: Report, page: 
         assert found["slices"]["unseen"]["f1"]["why"]
 
 
-def test_speed_and_sweeps_are_told_apart(report: Report, page: Page) -> None:
+def test_speed_and_sweeps_are_distinguished(report: Report, page: Page) -> None:
     costs = page.block("costs")
     assert {(one["model"], len(one["samples"]), one["total"]) for one in costs["latencies"]} == {
         ("good", 50, 50),
@@ -140,7 +140,7 @@ def test_speed_and_sweeps_are_told_apart(report: Report, page: Page) -> None:
 
 
 def test_text_that_is_dropped_is_not_in_the_page(nights: str, page: Page, tmp_path: Path) -> None:
-    """Also where an earlier run, which kept it, left the tables."""
+    """Also if an earlier run kept text in the tables."""
     results = str(shutil.copytree(nights, tmp_path / "copy"))
     runs = read_results(results, "runs").to_pylist()
     assert '"text":"keep"' in runs[1]["configuration"]
@@ -154,13 +154,13 @@ def test_text_that_is_dropped_is_not_in_the_page(nights: str, page: Page, tmp_pa
     assert "the page shows positions instead" in dropped.said
 
 
-def test_repaired_tags_are_told_of_their_annotation_alone(page: Page) -> None:
+def test_repaired_tags_are_reported_for_their_annotation_only(page: Page) -> None:
     words = sum(map(len, corpus()[0]))
     told = f"{REPAIRED} of {words} tags repaired (I- without B-, read as B-)."
     assert f"Corpus own against second, test split : {told} Provenance" in page.said
 
 
-def test_inspections_are_tables_where_they_are_given(nights: str, page: Page) -> None:
+def test_given_inspections_are_tables(nights: str, page: Page) -> None:
     assert "Labels" not in page.said.partition("Corpus own")[2]
     given = {"Labels <of> own": [{"label": EVIL_TYPE, "entities": 1234}], "Overlap": []}
     found = Page(build(nights, inspection=given).html)

@@ -1,4 +1,4 @@
-"""Where the numbers come from, told without what is nobody's business."""
+"""The provenance of the numbers, without hosts, secrets and folders."""
 
 import json
 from datetime import UTC, datetime
@@ -37,14 +37,14 @@ def test_a_run_without_a_row_has_no_facts() -> None:
     assert not has_gate([run()])
 
 
-def test_text_is_dropped_where_any_run_wants_it() -> None:
+def test_text_is_dropped_if_any_run_drops_it() -> None:
     keep, drop = ({"benchmark": {"text": text}} for text in ("keep", "drop"))
     assert keeps_text([run(keep), run()])
     assert not keeps_text([run(keep), run(drop)])
     assert has_gate([run({"gate": None}), run({"gate": {"rules": []}})])
 
 
-def test_changes_of_the_environment_are_told_in_words() -> None:
+def test_changes_of_the_environment_are_sentences() -> None:
     columns = {"host": {"base": "a", "candidate": "b"}, "torch": {"base": None, "candidate": "2"}}
     (found,) = changes([Change(MOMENT, "night", columns)])
     assert (found["at"], found["run_id"]) == ("2030-01-02T03:04:00Z", "night")

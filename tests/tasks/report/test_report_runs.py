@@ -1,4 +1,4 @@
-"""Which runs a report is about."""
+"""The runs in a report."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_the_newest_run_is_chosen_and_others_by_id_or_date(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("wanted", ["night-9", "2030-02-02"])
-def test_an_unknown_run_is_refused_with_those_there_are(tmp_path: Path, wanted: str) -> None:
+def test_an_unknown_run_is_refused_with_a_list_of_runs(tmp_path: Path, wanted: str) -> None:
     score(str(tmp_path), 1, TAGS, TAGS)
     with pytest.raises(InputError, match=rf"run '{wanted}': has no scores; choose among night-1"):
         select_runs(str(tmp_path), [wanted])

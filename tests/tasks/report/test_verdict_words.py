@@ -1,4 +1,4 @@
-"""Verdicts in words, of rows of the gate and of runs without one."""
+"""Verdicts as sentences, for rows of the gate and runs without a gate."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,7 @@ RUN = SelectedRun("night", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {"out
 
 
 def rule(model: str = "l3", **changes: Any) -> dict[str, Any]:
-    """A row of the gate that passes and where nothing flipped."""
+    """A passing row of the gate without flips."""
     known = {"kind": "rule", "run_id": "night", "model": model, "artifact_id": f"new {model}", "baseline": "champion"}
     known |= {"baseline_artifact_id": f"old {model}", "dataset": "own", "gold": "own", "mode": "strict", "slice": "all"}
     known |= {"label": "overall", "metric": "f1", "delta": 0.0, "ci_low": 0.0, "ci_high": 0.0, "confidence": 0.95}
@@ -30,7 +30,7 @@ def rule(model: str = "l3", **changes: Any) -> dict[str, Any]:
 
 
 def fell(points: float, low: float, high: float, **changes: Any) -> dict[str, Any]:
-    """What fell by so many points, with the interval of the fall."""
+    """A row that fell by some points, with the interval of the difference."""
     numbers = {"delta": -points / 100, "ci_low": -high / 100, "ci_high": -low / 100}
     return rule(**({"verdict": "regression", "failed": True} | numbers | changes))
 
@@ -108,13 +108,13 @@ def test_a_number_in_words(row: dict[str, Any], words: str) -> None:
         ([rule(kind="promotion", promoted=False)], "The gate passes: no model", "did not become champion"),
     ],
 )
-def test_what_a_gate_can_say(rows: list[dict[str, Any]], headline: str, text: str) -> None:
+def test_verdicts_of_a_gate(rows: list[dict[str, Any]], headline: str, text: str) -> None:
     found = verdict(*rows)
     assert found.headline.startswith(headline)
     assert [plain(line.text) for line in found.lines] == [text]
 
 
-def test_the_worst_fall_is_said_first_and_two_versions_are_told_apart() -> None:
+def test_the_worst_drop_is_first_and_two_versions_are_distinguished() -> None:
     found = verdict(
         fell(1, 0.5, 2),
         fell(5, 4, 6, label="ORG"),
@@ -129,7 +129,7 @@ def test_many_models_are_counted_in_the_headline() -> None:
     assert found.headline == "The gate rejects m0, m1, m2, m3 and 2 more."
 
 
-def test_without_a_gate_it_is_said_that_nothing_can_be_compared() -> None:
+def test_without_a_gate_the_page_states_that_nothing_is_compared() -> None:
     assert verdict(has_gate=False).headline == "No gate is configured. There is no earlier run to compare with."
     failed = RUN._replace(row={"outcome": "failed"})
     found = verdict(run=failed)

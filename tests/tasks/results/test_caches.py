@@ -1,4 +1,4 @@
-"""What is pruned beside the results: old predictions and counts, whole, and nothing that is not ours."""
+"""Pruning the cache in the results folder: old predictions and counts, completely, and no foreign files."""
 
 import os
 from datetime import timedelta
@@ -56,7 +56,7 @@ def names(results: Path, limits: Limits, **options: bool) -> list[str]:
     return [entry.name.removeprefix(".cache/") for entry in prune(str(results), limits, **options)]
 
 
-def test_the_oldest_go_first_and_whole(results: Path) -> None:
+def test_the_oldest_entries_are_removed_first_and_completely(results: Path) -> None:
     for key, days in (("a", 3), ("b", 30), ("c", 5)):
         keep_evaluation(results, key, days)
     limits = Limits(None, timedelta(days=4))
@@ -67,14 +67,14 @@ def test_the_oldest_go_first_and_whole(results: Path) -> None:
     assert names(results, limits) == []
 
 
-def test_what_was_used_within_a_day_stays(results: Path) -> None:
+def test_entries_used_within_a_day_stay(results: Path) -> None:
     keep_evaluation(results, "a", 0.9)
     assert names(results, ALL) == []
     (entry,) = find_caches(str(results))[1].entries
     assert entry.in_use
 
 
-def test_a_hit_counts_as_a_use_and_one_that_is_gone_is_missing(results: Path) -> None:
+def test_a_hit_counts_as_a_use_and_a_removed_entry_is_a_miss(results: Path) -> None:
     record = keep_evaluation(results, "a", 30)
     root = open_root(str(results))
     assert look_up(root, record.folder, "m") == ("cached", record)
@@ -99,7 +99,7 @@ def test_a_fresh_hit_writes_nothing(results: Path) -> None:
     assert (results / record.folder / "record.json").stat().st_mtime_ns == before
 
 
-def test_only_what_we_name_goes_and_no_link_is_followed(results: Path, tmp_path: Path) -> None:
+def test_only_known_names_are_removed_and_links_are_not_followed(results: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim" / ("a" * 64)
     victim.mkdir(parents=True)
     strange = [
@@ -157,7 +157,7 @@ def test_a_run_prunes_only_where_limits_are_configured(results: Path) -> None:
     assert prune_after_run(str(results), CacheConfig(max_days=7)) is None
 
 
-def test_a_failure_to_prune_is_logged_and_spoils_no_run(
+def test_a_failure_to_prune_is_logged_and_does_not_fail_the_run(
     results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(self: object, *given: object, **options: object) -> None:

@@ -1,4 +1,4 @@
-"""What differs between the settings and machines of two runs."""
+"""Differences between the settings and machines of two runs."""
 
 import json
 from typing import Any
@@ -17,12 +17,12 @@ def run(run_id: str = "one", benchmark: dict[str, Any] | None = None, **columns:
     return {"run_id": run_id, "configuration": json.dumps(configuration), **known, **columns}
 
 
-def test_equal_runs_differ_in_nothing() -> None:
+def test_equal_runs_have_no_differences() -> None:
     assert difference(run(), run("two"), "fp32", "fp32") == {}
     assert same_settings(run(), run("two"), "fp32", "fp32")
 
 
-def test_only_what_differs_is_said() -> None:
+def test_only_differences_are_reported() -> None:
     other = run("two", {"aggregation_strategy": "average"}, torch="2.14.0", gpu="H200", cpu_flags="avx avx2 amx avx512")
     assert difference(run(), other, "fp32", "bf16") == {
         "dtype": {"base": "fp32", "candidate": "bf16"},
@@ -33,12 +33,12 @@ def test_only_what_differs_is_said() -> None:
     }
 
 
-def test_flags_that_one_side_does_not_know_are_shown_whole() -> None:
+def test_flags_of_one_run_only_are_shown_completely() -> None:
     found = difference(run(cpu_flags=None), run(), "fp32", "fp32")
     assert found == {"cpu_flags": {"base": None, "candidate": "avx avx2 bf16"}}
 
 
-def test_a_run_without_a_row_is_said() -> None:
+def test_a_run_without_a_row_is_reported() -> None:
     assert difference(None, run("two"), "fp32", "fp32") == {"run": {"base": "unknown", "candidate": "two"}}
     assert difference(None, None, "fp32", "bf16") == {
         "dtype": {"base": "fp32", "candidate": "bf16"},

@@ -1,4 +1,4 @@
-"""Exports: what is in them, what is not, and that nothing half-written or overwritten is left."""
+"""Exports: their content, and that no file is partial or overwritten."""
 
 import csv
 import hashlib
@@ -29,7 +29,7 @@ CONFIGURATION = {
 
 
 def fill(table: str, **values: Any) -> dict[str, Any]:
-    """A row of a table: the given values, something for every other key column."""
+    """A row of a table with the given values, and a value in every other key column."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     example = {"string": "x", "int32": 1, "date32": moment.date(), "timestamp[us, tz=UTC]": moment}
     return {c.name: example[c.type] for c in TABLES[table].columns if not c.nullable} | values
@@ -37,7 +37,7 @@ def fill(table: str, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> str:
-    """Two nights of metrics, and one of everything else that a benchmark writes."""
+    """Metrics of two runs, and all other tables of one run."""
     url = str(tmp_path / "results")
     for date in ("2026-01-01", "2026-01-02"):
         write_table(url, "metrics", [fill("metrics", run_id=date, value=0.5)], date=date, key=date)
@@ -121,7 +121,7 @@ def test_no_secret_host_or_folder_leaves(results: str, tmp_path: Path, kind: str
     assert "host-" in said
 
 
-def test_a_configuration_keeps_what_says_something_about_the_run() -> None:
+def test_a_configuration_keeps_the_keys_about_the_run() -> None:
     assert shareable_value(CONFIGURATION) == {
         "store": "s3://bucket/models",
         "results": "…/results",
@@ -162,7 +162,7 @@ def test_every_column_of_text_is_known_to_hold_words() -> None:
     assert {name for name in columns if name == "text" or name.endswith("_text")} == set(TEXTS)
 
 
-def test_since_leaves_out_earlier_nights(results: str, tmp_path: Path) -> None:
+def test_since_leaves_out_earlier_dates(results: str, tmp_path: Path) -> None:
     rows = export_bundle(results, tmp_path / "b.zip", Selection(since="2026-01-02"))
     assert rows["metrics"] == rows["runs"] == 1
     with pytest.raises(InputError, match="hold no rows since 2026-01-03"):
@@ -205,7 +205,7 @@ def test_an_existing_file_is_left_alone_without_force(results: str, tmp_path: Pa
     assert zipfile.is_zipfile(target)
 
 
-def test_a_failure_leaves_neither_a_half_file_nor_a_temporary_one(
+def test_a_failure_leaves_neither_a_partial_nor_a_temporary_file(
     results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -218,7 +218,7 @@ def test_a_failure_leaves_neither_a_half_file_nor_a_temporary_one(
     assert list(folder.iterdir()) == []
 
 
-def test_the_command_exports_and_says_what(
+def test_the_command_exports_and_prints_the_tables(
     results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -247,7 +247,7 @@ def test_a_safe_csv_holds_no_formula_and_no_other_change(tmp_path: Path, safe: b
     assert read[1]["word"] == "1", "numbers stay numbers"
 
 
-def test_safe_is_about_csv_alone(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_safe_applies_to_csv_only(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     common = ["results", "export", "--results", results, "--safe"]
     assert status_of([*common, "--table", "metrics", "--to", "m.parquet"]) == 2

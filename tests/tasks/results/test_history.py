@@ -1,4 +1,4 @@
-"""One number over all runs: its values, what changed between them, nights without a run."""
+"""One number over all runs: its values, changes between runs, and dates without a run."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_values_with_their_intervals_and_changes(results: str) -> None:
     assert fourth.change == pytest.approx(-0.05), "against the last night that has a number"
 
 
-def test_only_the_number_that_is_asked_for(results: str) -> None:
+def test_only_the_requested_number_is_shown(results: str) -> None:
     score(results, 1, 0.8)
     score(results, 1, 0.7, average="macro")
     score(results, 1, 0.6, label="PER", average="")
@@ -80,7 +80,7 @@ def test_only_the_number_that_is_asked_for(results: str) -> None:
     assert [one.value for one in points(results, label="PER", metric="recall")] == [0.5]
 
 
-def test_each_annotation_is_a_series_the_own_one_first(results: str) -> None:
+def test_each_annotation_is_a_series_with_the_main_one_first(results: str) -> None:
     for gold in ("zold", "own", "bold"):
         score(results, 1, 0.5, gold=gold)
     score(results, 1, 0.5, dataset="another", gold="another")
@@ -95,7 +95,7 @@ def test_each_annotation_is_a_series_the_own_one_first(results: str) -> None:
     assert len(history(results, "tagger", Query(dataset="own"))) == 3
 
 
-def test_what_changed_is_told(results: str) -> None:
+def test_changes_between_runs_are_reported(results: str) -> None:
     new = "b" * 64
     changes: list[dict[str, str]] = [
         {},
@@ -119,7 +119,7 @@ def test_what_changed_is_told(results: str) -> None:
     ]
 
 
-def test_a_missed_night_is_a_point_and_so_is_a_failed_run(results: str) -> None:
+def test_missed_and_failed_runs_are_points(results: str) -> None:
     for night in (1, 2, 4, 5, 6, 8):
         run(results, night, outcome="failed" if night == 5 else "ok")
         if night not in (5, 6):
@@ -137,13 +137,13 @@ def test_a_missed_night_is_a_point_and_so_is_a_failed_run(results: str) -> None:
     }
 
 
-def test_runs_by_hand_leave_no_gaps(results: str) -> None:
+def test_manual_runs_leave_no_gaps(results: str) -> None:
     for night in (1, 2, 3, 9):
         score(results, night, 0.5, run_id=f"by-hand-{night}")
     assert len(points(results)) == 4
 
 
-def test_since_leaves_out_what_was_before(results: str) -> None:
+def test_since_leaves_out_earlier_runs(results: str) -> None:
     for night in (1, 2, 3):
         score(results, night, 0.5)
     assert [one.date for one in points(results, since="2030-01-02")] == ["2030-01-02", "2030-01-03"]
@@ -165,14 +165,14 @@ def test_since_leaves_out_what_was_before(results: str) -> None:
         ("tagger", {"since": "monday"}, ("'monday'", "YYYY-MM-DD")),
     ],
 )
-def test_what_is_unknown_is_named(results: str, model: str, asked: dict[str, str], says: tuple[str, ...]) -> None:
+def test_unknown_names_are_listed(results: str, model: str, asked: dict[str, str], says: tuple[str, ...]) -> None:
     score(results, 1, 0.5)
     with pytest.raises(InputError) as raised:
         history(results, model, Query(**asked))
     assert all(part in str(raised.value) for part in says), str(raised.value)
 
 
-def test_empty_results_say_so(results: str) -> None:
+def test_empty_results_are_reported(results: str) -> None:
     with pytest.raises(InputError, match="hold no scores yet"):
         history(results, "tagger", Query())
 
@@ -200,23 +200,23 @@ def test_missing_dates(days: list[int], missing: list[int]) -> None:
     ("days", "until", "missing"),
     [([1, 2, 3], 3, []), ([1, 2, 3], 4, []), ([1, 2, 3], 6, [4, 5]), ([1, 8, 15], 23, [22]), ([1, 5], 9, [])],
 )
-def test_nights_since_the_last_run_are_missing_too(days: list[int], until: int, missing: list[int]) -> None:
+def test_dates_since_the_last_run_are_missing_too(days: list[int], until: int, missing: list[int]) -> None:
     dates = [f"2030-01-{day:02}" for day in days]
     assert missing_dates(dates, f"2030-01-{until:02}") == [f"2030-01-{day:02}" for day in missing]
 
 
-def test_what_was_given_up_is_not_missed_for_ever() -> None:
+def test_an_abandoned_schedule_does_not_stay_missing() -> None:
     assert len(missing_dates(["2030-01-01", "2030-01-02", "2030-01-03"], "2031-01-01")) == MOST_SINCE
 
 
 @given(st.sets(st.integers(1, 28), min_size=20))
-def test_nights_that_are_mostly_there_and_those_that_are_missing_make_up_all(days: set[int]) -> None:
+def test_present_and_missing_dates_are_all_dates(days: set[int]) -> None:
     dates = sorted(f"2030-01-{day:02}" for day in days)
     expected = [f"2030-01-{day:02}" for day in range(min(days), max(days)) if day not in days]
     assert missing_dates(dates) == expected
 
 
-def test_a_deployment_is_told_from_a_run_by_hand() -> None:
+def test_scheduled_and_manual_runs_are_distinguished() -> None:
     assert deployment_of(NIGHTLY.format(3)) == "benchmark-nightly"
     assert deployment_of("0190-uuid") is None
     assert deployment_of("me@home") is None

@@ -1,4 +1,4 @@
-"""The latency sample is found among rows of sweeps, and in tables that are older than sweeps."""
+"""The latency sample is found among rows of sweeps, and in tables from before sweeps."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def test_other_cells_are_left_out() -> None:
     assert latency_samples([*(SAMPLE | other for other in others), SAMPLE]) == [SAMPLE]
 
 
-def test_a_sweeps_cell_beside_the_sample_is_no_second_one() -> None:
+def test_a_cell_of_a_sweep_is_not_a_second_sample() -> None:
     assert latency_samples([SAMPLE, SAMPLE | {"mean_s": 2.0}]) == [SAMPLE]
     other = SAMPLE | {"artifact_id": "b"}
     assert latency_samples([SAMPLE, other]) == [SAMPLE, other]
@@ -31,13 +31,13 @@ def test_rows_without_those_columns_are_the_sample() -> None:
     assert latency_samples([old]) == [old]
 
 
-def test_what_was_measured_at_a_pipe_is_a_sample_of_its_own() -> None:
+def test_a_measurement_at_a_pipe_is_a_separate_sample() -> None:
     process = SAMPLE | {"backend": "process"}
     assert latency_samples([SAMPLE, process]) == [SAMPLE, process]
 
 
 def test_trends_and_cards_are_about_calls_in_one_process() -> None:
-    """A model has both rows only in runs with taggers."""
+    """A model has both rows only in runs that include taggers."""
     eager = SAMPLE | {"run_id": "r", "artifact_id": "a", "p50_s": 0.1}
     process = eager | {"backend": "process", "p50_s": 0.3}
     for rows in ([eager, process], [process, eager]):

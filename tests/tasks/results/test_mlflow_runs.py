@@ -40,7 +40,7 @@ def test_names_of_metrics(changes: dict[str, Any], name: str) -> None:
     assert metrics_of(RunResults("r", [row(**changes)], [], [], []), "a") == {name: 0.5}
 
 
-def test_what_is_logged_and_what_is_not() -> None:
+def test_logged_and_unlogged_values() -> None:
     rows = [
         row(ci_low=0.4, ci_high=0.6),
         row(metric="recall", ci_low=0.1, ci_high=0.2),
@@ -83,7 +83,7 @@ def test_without_mlflow_a_run_is_refused_before_it_starts(monkeypatch: pytest.Mo
 
 @pytest.fixture
 def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Logs one number of one model; gives MLflow's client."""
+    """Logs one number of one model; returns MLflow's client."""
     pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
     monkeypatch.chdir(tmp_path)
     results = str(tmp_path / "results")

@@ -1,4 +1,4 @@
-"""Earlier runs: what they scored, and rows that are added to them."""
+"""Rescoring earlier runs: their predictions, and added rows."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def predict(results: str, seed: int = 1, **changes: Any) -> Predicted:
 
 
 def write(run: Run, predicted: Predicted, *rows: Row, key: str = "") -> str:
-    """Rows that a run wrote."""
+    """Write rows of a run."""
     known = metric_rows(run, predicted, rows or [LOC])
     return write_table(run.results, "metrics", known, date=run.date, key=table_key(run.run_id, key, predicted.gold))
 
@@ -76,7 +76,7 @@ def test_attempts_are_one_run(results: str) -> None:
     assert len(found.runs) == 1
 
 
-def test_each_annotation_is_scored_for_itself(results: str) -> None:
+def test_each_annotation_is_scored_separately(results: str) -> None:
     one = predict(results)
     other = one.model_copy(update={"gold": "second", "gold_sha256": "another"})
     table = predictions_table(*random_sentences(1, 5))
@@ -89,13 +89,13 @@ def test_each_annotation_is_scored_for_itself(results: str) -> None:
     assert [(row["gold"], row["label"]) for row in added] == [("second", "PER")]
 
 
-def test_means_over_seeds_are_no_predictions(results: str) -> None:
+def test_means_over_seeds_are_not_predictions(results: str) -> None:
     write(run_of(results), predict(results), LOC | {"n_models": 2, "std": 0.1})
     with pytest.raises(InputError, match="hold no scores; run `nerbench benchmark` first"):
         scored_predictions(results, None)
 
 
-def test_what_cannot_be_scored_is_said(results: str) -> None:
+def test_unscorable_predictions_are_reported(results: str) -> None:
     with pytest.raises(InputError, match="hold no scores; "):
         scored_predictions(results, None)
     predicted = predict(results)
@@ -135,7 +135,7 @@ def test_missing_rows_are_added_to_their_run_and_nothing_is_touched(results: str
 
 
 @pytest.mark.parametrize("status", ["unavailable", "failed"])
-def test_a_number_is_added_where_there_was_a_reason(results: str, status: str) -> None:
+def test_a_number_replaces_a_reason(results: str, status: str) -> None:
     predicted, run = predict(results), run_of(results)
     write(run, predicted)
     missing = UNSEEN | {"status": status}

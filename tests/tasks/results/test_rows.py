@@ -38,7 +38,7 @@ TAGS = [
 
 
 class Bench(NamedTuple):
-    """A configuration and what a benchmark makes of it, step by step."""
+    """A configuration and the results of each step of a benchmark."""
 
     config: Config
     artifact: ArtifactRef
@@ -96,7 +96,7 @@ def write_conll(path: Path, tags: list[list[str]]) -> str:
 
 @pytest.fixture
 def bench(tmp_path: Path, tiny_model_folder: Path) -> Callable[..., Bench]:
-    """Makes a benchmark of the tiny model on our four sentences, with these settings and further golds."""
+    """Makes a benchmark of the tiny model on four sentences, with these settings and additional golds."""
 
     def make(model: Path = tiny_model_folder, golds: Any = None, **benchmark: Any) -> Bench:
         files = {"test": write_conll(tmp_path / "test.txt", TAGS)}
@@ -182,7 +182,7 @@ def test_a_perfect_gold_scores_one(bench: Callable[..., Bench], tmp_path: Path) 
     predicted = iter(pq.read_table(uri)["pred_tag"].to_pylist())
     write_conll(tmp_path / "test.txt", [[next(predicted) for _ in tags] for tags in TAGS])
     scores = own.scores(own.refs()[0])
-    # An annotation is repaired as conlleval reads it, predictions are not.
+    # Annotations are repaired as in conlleval, predictions are not.
     (conlleval,) = [
         row
         for row in scores
@@ -192,7 +192,7 @@ def test_a_perfect_gold_scores_one(bench: Callable[..., Bench], tmp_path: Path) 
     assert conlleval["n_repaired"] == conlleval["n_invalid"] > 0
 
 
-def test_the_repairs_of_each_annotation_stand_in_its_rows(bench: Callable[..., Bench]) -> None:
+def test_the_repairs_of_each_annotation_are_in_its_rows(bench: Callable[..., Bench]) -> None:
     second = [[tag.replace("B-", "I-") for tag in TAGS[0]], *TAGS[1:]]
     own = bench(golds={"second": second})
     scores = {ref.gold_name: own.scores(ref) for ref in own.refs()}
@@ -280,7 +280,7 @@ def test_altered_counts_are_noticed(bench: Callable[..., Bench]) -> None:
         score_counts(own.results, counted, "overall", own.config)
 
 
-def test_predictions_stand_beside_words_and_gold(bench: Callable[..., Bench]) -> None:
+def test_prediction_rows_have_words_and_gold(bench: Callable[..., Bench]) -> None:
     own = bench()
     (ref,) = own.refs()
     table = read_results(own.results, "predictions") if own.write_predictions(ref) else None
@@ -312,7 +312,7 @@ def test_predictions_are_written_once_whatever_the_run(bench: Callable[..., Benc
     assert len(list(Path(own.results, "predictions").rglob("*.parquet"))) == 2
 
 
-def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
+def test_metrics_rows_identify_the_scored_predictions(bench: Callable[..., Bench]) -> None:
     own = bench()
     (ref,) = own.refs()
     uri = own.write_metrics(ref)
@@ -337,7 +337,7 @@ def test_metrics_rows_say_what_was_scored(bench: Callable[..., Bench]) -> None:
     assert f1(found)["support"] == 6
 
 
-def test_a_retry_keeps_what_ones_own_metrics_said(bench: Callable[..., Bench]) -> None:
+def test_a_retry_keeps_the_values_of_custom_metrics(bench: Callable[..., Bench]) -> None:
     own = bench()
     predicted = own.predicted(own.refs()[0])
     uris = []
@@ -378,9 +378,9 @@ def test_the_newest_complete_run_is_read_and_others_by_their_id(bench: Callable[
         read_run(own.results, "nothing")
 
 
-def test_measured_rows_say_which_attempt_wrote_them(tmp_path: Path) -> None:
+def test_measured_rows_name_their_attempt(tmp_path: Path) -> None:
     known = dict.fromkeys(("artifact_id", "model", "device", "workload", "status"), "x") | {"dtype": "fp32"}
-    for attempt in (1, 2):  # the second says the same, and writes nothing
+    for attempt in (1, 2):  # the second attempt has the same rows, and writes nothing
         run = run_of(str(tmp_path), attempt=attempt)
         rows.write_measured(run, "x", {"speed": [known], "memory": [known]})
     for table in ("speed", "memory"):

@@ -1,4 +1,4 @@
-"""The views of `nerbench results sql`, run in DuckDB, give the numbers that nerbench's own readers give."""
+"""The views of `nerbench results sql` in DuckDB give the same numbers as nerbench's readers."""
 
 import tarfile
 from datetime import date
@@ -30,7 +30,7 @@ def old(tmp_path: Path) -> str:
 
 @pytest.fixture
 def both(old: str) -> str:
-    """The same with later runs in schema 2, one of which is not complete."""
+    """The same results with later runs in schema 2, one of which is incomplete."""
     rows = read_results(old, "metrics", filters=[("run_date", "=", date(2026, 11, 29))]).to_pylist()
     for day, run_id in ((30, "complete"), (31, "incomplete")):
         moment = rows[0]["started_at"].replace(month=12, day=day)
@@ -107,6 +107,6 @@ def test_a_quote_in_a_folder(old: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [("empty", "no metrics yet"), ("a[b]", r"have \[")])
-def test_what_has_no_views(tmp_path: Path, name: str, message: str) -> None:
+def test_stores_without_views(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         views(str(tmp_path / name))

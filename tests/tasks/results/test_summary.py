@@ -1,4 +1,4 @@
-"""The numbers that people look at first, from rows of known values."""
+"""The summary of a run, from rows of known values."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_golds_differ_by_label() -> None:
     assert gold_differences(rows[:1]) == gold_differences(rows[1:]) == []
 
 
-def test_own_numbers_are_those_of_all_entities() -> None:
+def test_custom_numbers_are_those_of_all_entities() -> None:
     common = {"model": "m", "dataset": "d", "gold": "g", "label": "LOC", "parameters": None, "reason": None}
 
     def row(value: float, **changes: str | None) -> Row:

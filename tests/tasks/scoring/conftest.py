@@ -1,4 +1,4 @@
-"""Files of a user's own."""
+"""Files with custom code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes code to a file, from its second line on; the first one imports `nerbench`, and `metric`."""
+    """Writes a file with this code after a first line that imports `nerbench` and `metric`."""
 
     def file(*code: str, name: str = "mine.py") -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""Benchmark functions of a user's own, as `docs/explanation/scores.md` shows them."""
+"""Custom benchmark functions, as in `docs/explanation/scores.md`."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Metrics of a user's own, as `docs/explanation/scores.md` shows them."""
+"""Custom metrics, as in `docs/explanation/scores.md`."""
 
 from nerbench import metric
 from nerbench.tasks.scoring.metrics import Sums, ratio

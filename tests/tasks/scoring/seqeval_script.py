@@ -1,4 +1,4 @@
-"""The Hub's `seqeval` metric in short, over the package that it wraps too."""
+"""A short version of the Hub's `seqeval` metric, over the same package."""
 
 import datasets
 import evaluate

@@ -38,7 +38,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Benched:
 
 @pytest.fixture
 def scores(own: Benched) -> Callable[..., list[Row]]:
-    """The rows of all labels, with these sections of the configuration."""
+    """The rows of all labels with these sections of the configuration."""
 
     def score(**sections: Any) -> list[Row]:
         config = own.configured(**sections)
@@ -65,7 +65,7 @@ def test_seen_and_unseen_entities_are_all_entities(scores: Callable[..., list[Ro
     assert n_gold["first_sentence"] + n_gold["later_sentence"] == len(mentions)
 
 
-def test_a_slice_that_cannot_be_had_is_one_row_that_says_why(own: Benched, scores: Callable[..., list[Row]]) -> None:
+def test_an_unavailable_slice_is_one_row_with_a_reason(own: Benched, scores: Callable[..., list[Row]]) -> None:
     (dataset,) = own.config.model_dump()["datasets"]
     rows = scores(datasets=[dataset | {"files": {"test": dataset["files"]["test"]}}])
     missing = named(rows, status="unavailable")
@@ -77,7 +77,7 @@ def test_a_slice_that_cannot_be_had_is_one_row_that_says_why(own: Benched, score
 
 
 @pytest.mark.parametrize("where", ["sentence_length <= 5", "position == 0 and startswith(pred_tag, 'B-')"])
-def test_a_slice_of_ones_own_counts_what_its_condition_says(scores: Callable[..., list[Row]], where: str) -> None:
+def test_a_custom_slice_counts_by_its_condition(scores: Callable[..., list[Row]], where: str) -> None:
     rows = scores(slices=[{"name": "mine", "where": where}])
     (row,) = named(rows, slice="mine", mode="strict", metric="f1", average="micro")
     short = where.startswith("sentence")
@@ -100,7 +100,7 @@ def test_a_slice_that_fails_names_the_line(own: Benched, tmp_path: Path) -> None
         count_predictions(own.results, own.artifact, own.record, own.ref, config)
 
 
-def test_numbers_have_intervals_or_say_why_not(scores: Callable[..., list[Row]]) -> None:
+def test_numbers_have_intervals_or_a_reason(scores: Callable[..., list[Row]]) -> None:
     rows = [row for row in scores() if row["status"] == "ok"]
     with_one = [row for row in rows if row["ci_low"] is not None]
     assert len(with_one) > len(rows) / 2
@@ -118,7 +118,7 @@ def test_numbers_have_intervals_or_say_why_not(scores: Callable[..., list[Row]])
     assert all("fewer than 30" in row["reason"] for row in few)
 
 
-def test_the_confidence_asked_for_is_the_one_given(scores: Callable[..., list[Row]]) -> None:
+def test_intervals_have_the_configured_confidence(scores: Callable[..., list[Row]]) -> None:
     wanted = {"slice": "all", "mode": "strict", "label": "overall", "metric": "f1", "average": "micro"}
     (wide,), (narrow,) = named(scores(), **wanted), named(scores(benchmark={"confidence": 0.6}), **wanted)
     assert (wide["confidence"], narrow["confidence"]) == (0.95, 0.6)

@@ -28,7 +28,7 @@ def assert_same(one: Counts, other: Counts) -> None:
     np.testing.assert_array_equal(one.n_words, other.n_words)
 
 
-def test_what_is_counted() -> None:
+def test_counts_of_an_example() -> None:
     nothing = [Slice(name="none", mentions=lambda _, found: found.start < 0)]
     counts = count([paired(*random_sentences(0, 5))], nothing, EVERY_MODE)
     entity = ("strict", "conlleval", "discard", "exact", "partial", "type", "span")
@@ -39,7 +39,7 @@ def test_what_is_counted() -> None:
     assert all(one.values.shape == (5, len(one.labels), len(COLUMNS)) for one in counts)
 
 
-def test_modes_that_repeat_others_are_counted_where_they_are_asked_for() -> None:
+def test_modes_that_repeat_others_are_counted_on_request() -> None:
     def modes(*asked: Mode) -> list[tuple[str, str]]:
         halves = [Slice(name="first", mentions=in_first_half)]
         counts = count([paired(*random_sentences(0, 5))], halves, *([asked] if asked else []))
@@ -93,7 +93,7 @@ def in_first_half(tagged: TaggedWords, entities: Entities) -> Flags:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_slices_split_what_is_counted(mode: str) -> None:
+def test_slices_partition_the_counts(mode: str) -> None:
     for seed in range(5):
         gold, predicted = random_sentences(seed, 30)
         halves = [
@@ -124,7 +124,7 @@ def test_types_may_be_any_text() -> None:
     assert totals(strict, "n_gold") == {"人名": 1, "LOC-deriv": 1, "é": 1}
 
 
-def test_labels_on_one_side_only_and_nothing_at_all() -> None:
+def test_labels_only_in_gold_or_predictions_and_no_labels() -> None:
     one_sided = counted([["B-PER", "O"]], [["O", "B-LOC"]])
     nothing = counted([["O", "O"]], [["O", "O"]])
     for mode in set(one_sided) - {"span", "tag"}:
@@ -168,6 +168,6 @@ def test_support_of_conllpp(shared: Path) -> None:
         assert totals(one, "n_gold") == {"LOC": 1646, "MISC": 723, "ORG": 1715, "PER": 1618}
         assert one.values.shape == (231, 4, 5)
     assert token.n_words.sum() == 46435
-    assert round(token.column("tp").sum() / 46435, 3) == 0.822  # the accuracy of a tagger that says O always
+    assert round(token.column("tp").sum() / 46435, 3) == 0.822  # the accuracy of a tagger that always predicts O
     sentences = np.array(corpus.documents), corpus.lengths
     assert token.n_words.tolist() == np.bincount(sentences[0], weights=sentences[1]).tolist()

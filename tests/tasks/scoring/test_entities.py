@@ -1,4 +1,4 @@
-"""Entities out of tags, against the textbook, seqeval and a word-by-word repair."""
+"""Entities from tags, against the textbook, seqeval and a word-by-word repair."""
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ def test_thousands_of_random_sentences(mode: Mode) -> None:
 
 
 def discarded(tags: list[str]) -> list[str]:
-    """SeqScore's repair: what may not follow the tag before it, itself repaired, becomes `O`."""
+    """SeqScore's repair: a tag that may not follow the (repaired) previous tag becomes `O`."""
     repaired: list[str] = []
     for tag in tags:
         allowed = {f"{prefix}-{tag[2:]}" for prefix in "BI"}
@@ -86,7 +86,7 @@ def test_codes_of_lists_and_columns(column: pa.Array) -> None:
     assert tag_vocabulary(["A", "B"])[4] == "I-B"
 
 
-def test_what_a_dictionary_holds_but_no_word_has_is_no_matter() -> None:
+def test_unused_dictionary_values_are_ignored() -> None:
     column = pa.DictionaryArray.from_arrays([0, 0], ["O", "B-C"])
     assert encode(column, ["A"]).tolist() == [0, 0]
 

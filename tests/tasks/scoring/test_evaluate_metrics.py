@@ -1,4 +1,4 @@
-"""Metrics of the library `evaluate` by their scripts: the same numbers as ours, and every way in which they fail."""
+"""Metrics of the library `evaluate` from scripts: equal numbers, and every kind of failure."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def rows_of(script: Path, **options: Any) -> list[Row]:
 
 
 def micro(mode: str) -> dict[tuple[str, str], Any]:
-    """Our own numbers, 0 where undefined, by label and metric."""
+    """nerbench's numbers by label and metric, with 0 for undefined."""
     rows = [row for label in ("overall", *TYPES) for row in score(counted(GOLD, PREDICTED).values(), label)]
     return {
         (row["label"], row["metric"]): row["value"] or 0.0
@@ -36,7 +36,7 @@ def micro(mode: str) -> dict[tuple[str, str], Any]:
 
 
 @pytest.mark.parametrize(("arguments", "mode"), [({}, "conlleval"), ({"mode": "strict"}, "strict")])
-def test_seqeval_says_what_our_own_metrics_say(arguments: dict[str, Any], mode: str) -> None:
+def test_seqeval_gives_the_same_numbers(arguments: dict[str, Any], mode: str) -> None:
     rows = rows_of(SEQEVAL, name="seqeval", arguments=arguments)
     found = {(row["label"], row["metric"]): row["value"] for row in rows}
     ours = micro(mode)
@@ -58,7 +58,7 @@ def test_two_of_a_script_have_names() -> None:
         collect(twice)
 
 
-def test_our_own_script_gives_rows_by_type(tmp_path: Path) -> None:
+def test_the_nerbench_script_gives_rows_by_type(tmp_path: Path) -> None:
     script = tmp_path / "entities.py"
     script.write_text(OURS.read_text())
     found = {(row["label"], row["metric"]): row["value"] for row in rows_of(script)}
@@ -121,7 +121,7 @@ def test_a_script_defines_one(code: str, tmp_path: Path) -> None:
         collect([EvaluateMetric(evaluate=str(path))])
 
 
-def test_a_script_that_imports_from_a_url_asks_nobody(tmp_path: Path) -> None:
+def test_a_script_that_imports_from_a_url_sends_no_request(tmp_path: Path) -> None:
     path = script(tmp_path, FLAT, "return {'x': 1}")
     path.write_text("from .helper import x  # From: https://example.org/helper.py\n" + path.read_text())
     with pytest.raises(InputError, match=r"it cannot be loaded \(ImportError: attempted relative import"):

@@ -1,4 +1,4 @@
-"""What is right in each mode, against seqeval, conlleval's algorithm and all possible pairings."""
+"""Correct entities in each mode, against seqeval, conlleval's algorithm and all possible pairings."""
 
 import warnings
 from collections import Counter
@@ -58,7 +58,7 @@ def chunk_changes(before: str, tag: str) -> tuple[bool, bool]:
 
 
 def conlleval(gold: Sentences, predicted: Sentences) -> dict[str, Counter[str]]:
-    """The script's single pass over the words, which never lists the chunks."""
+    """The script's single pass over the words, which does not list chunks."""
     found: dict[str, Counter[str]] = {column: Counter() for column in ("tp", "n_pred", "n_gold")}
     for ours, theirs in zip(gold, predicted, strict=True):
         in_correct, last = False, ("O", "O")
@@ -102,7 +102,7 @@ class Pair:
 
 
 def best_pairs(gold: list[Entity], predicted: list[Entity], prefer: str) -> list[Pair]:
-    """Of one sentence, by trying all."""
+    """The best pairs of one sentence, by brute force."""
     every = [Pair(ours, theirs) for ours in gold for theirs in predicted]
     possible = sorted((one for one in every if one.n_words > 0), key=lambda one: max(one.gold[1], one.predicted[1]))
 
@@ -115,7 +115,7 @@ def best_pairs(gold: list[Entity], predicted: list[Entity], prefer: str) -> list
 
 
 def inexact(gold: Sentences, predicted: Sentences, mode: str) -> dict[str, Found]:
-    """Counts by sentence and label, straight from the definitions."""
+    """Counts by sentence and label, from the definitions."""
     found: dict[str, Counter[tuple[int, str]]] = {column: Counter() for column in COLUMNS}
     for number, (ours, theirs) in enumerate(zip(gold, predicted, strict=True)):
         entities, answers = list(textbook([ours], "strict")), list(textbook([theirs], "strict"))
@@ -142,7 +142,7 @@ def test_inexact_matches_against_all_pairings(mode: str) -> None:
 
 @pytest.mark.parametrize(
     ("gold", "predicted", "right", "n_partial"),
-    [  # right: in exact, partial, type; the scenarios of SemEval-2013 task 9
+    [  # correct in exact, partial, type: the scenarios of SemEval-2013 task 9
         ("B-PER I-PER", "B-PER I-PER", (1, 1, 1), 0),
         ("B-PER I-PER", "O O", (0, 0, 0), 0),
         ("O O", "B-PER I-PER", (0, 0, 0), 0),

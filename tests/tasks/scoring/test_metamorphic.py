@@ -1,4 +1,4 @@
-"""What must hold between the counts of related corpora, in every mode."""
+"""Relations between the counts of related corpora, in every mode."""
 
 import random
 
@@ -83,7 +83,7 @@ def test_a_duplicated_corpus_has_twice_the_counts(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_order_of_sentences_is_no_matter(seed: int) -> None:
+def test_the_order_of_sentences_does_not_matter(seed: int) -> None:
     pairs = list(zip(*random_sentences(seed, 40), strict=True))
     shuffled = random.Random(seed).sample(pairs, len(pairs))
     orders = ([list(tags) for tags in zip(*order, strict=True)] for order in (pairs, shuffled))

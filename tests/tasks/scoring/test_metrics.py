@@ -1,4 +1,4 @@
-"""Definitions: against seqeval, scikit-learn and plain Python, and what is undefined where."""
+"""Definitions of metrics, against seqeval, scikit-learn and plain Python, and undefined values."""
 
 import warnings
 from itertools import chain
@@ -122,8 +122,8 @@ def test_zero_division(
         assert weighted == ([-1.0] * 3 if recall is None else [max(0.0, value) for value in expected])
 
 
-def test_averages_leave_out_what_does_not_occur() -> None:
-    # LOC is right, PER is missed, ORG is only predicted; nothing of a fourth type.
+def test_averages_leave_out_labels_that_do_not_occur() -> None:
+    # LOC is correct, PER is missed, ORG is only predicted; a fourth type does not occur.
     counts = counted("B-LOC O B-PER O", "B-LOC B-ORG O O")
     strict = values(counts["strict"])
     assert strict[OVERALL, "macro", "precision"] == pytest.approx(1 / 3)
@@ -132,7 +132,7 @@ def test_averages_leave_out_what_does_not_occur() -> None:
     assert values(counts["tag"])[OVERALL, "micro", "accuracy"] == 0.5
 
 
-def test_half_right_ones_give_half_a_credit() -> None:
+def test_partial_matches_give_half_a_credit() -> None:
     # PER is right, LOC too long, ORG missed: credit 1.5 of 2 predicted and 3 in the gold.
     partial = values(counted("B-PER O B-LOC O O B-ORG", "B-PER O B-LOC I-LOC O O")["partial"], OVERALL, "LOC")
     assert [partial[OVERALL, "micro", name] for name in NAMES] == pytest.approx([1.5 / 2, 1.5 / 3, 3 / 5])
@@ -144,7 +144,7 @@ def test_span_has_micro_alone() -> None:
     assert values(span, OVERALL, "PER") == {(OVERALL, "micro", name): 0.5 for name in NAMES}
 
 
-def test_a_tagger_that_says_o_always_is_accurate_and_nothing_else() -> None:
+def test_a_tagger_that_always_predicts_o_has_only_accuracy() -> None:
     tokens = values(counted("O O O B-PER", "O O O O")["tag"], OVERALL)
     assert tokens[OVERALL, "micro", "accuracy"] == tokens[OVERALL_WITH_O, "micro", "f1"] == 0.75
     assert tokens[OVERALL_WITH_O, "macro", "f1"] == pytest.approx(6 / 7 / 2)
@@ -156,7 +156,7 @@ def test_a_label_that_was_never_counted_is_undefined() -> None:
 
 
 def random_counts(level: Any, mode: str, labels: tuple[str, ...]) -> Counts:
-    """Any numbers, labels without any among them."""
+    """Random numbers, including labels without any."""
     rng = np.random.default_rng(0)
     numbers = rng.integers(0, 4, (50, len(labels), len(COLUMNS)))
     numbers[:, -1] = 0
@@ -166,7 +166,7 @@ def random_counts(level: Any, mode: str, labels: tuple[str, ...]) -> Counts:
 
 
 def by_hand(one: Quantity, counts: Counts, sums: list[list[int]], n_words: int) -> float | None:
-    """The definitions in plain Python, on the counts of one sum."""
+    """The definitions in plain Python, for one sum of counts."""
     at = dict(zip(counts.labels, sums, strict=True))
 
     def of(row: list[int], n_right: float) -> float | None:
@@ -258,6 +258,6 @@ def test_a_metric_of_counts_has_every_mode_average_and_parameter() -> None:
             assert of_one == pytest.approx([total(one, counts) for one in f1], nan_ok=True)
 
 
-def test_ratio_is_undefined_where_the_whole_is_nothing() -> None:
+def test_a_ratio_is_undefined_if_the_total_is_zero() -> None:
     assert ratio(np.array([1, 2, 0]), np.array([2, 0, 0])).tolist() == pytest.approx([0.5, np.nan, np.nan], nan_ok=True)
     assert np.isnan(ratio(np.array(1), np.array(0)))

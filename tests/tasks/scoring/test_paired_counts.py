@@ -1,4 +1,4 @@
-"""Counts by document and by sentence are the same entities."""
+"""Counts by document and by sentence have the same totals."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_sentences_know_their_document(firsts: list[int]) -> None:
         assert np.array_equal(sums, one.values)
 
 
-def test_runs_of_sentences_lie_in_the_document_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_of_sentences_are_in_the_document_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tagged_words, "MAX_UNITS", 10)
     every = count_both_ways(lambda: [paired(GOLD, PREDICTED, DOCUMENTS)])
     documents = every[-1].documents

@@ -32,7 +32,7 @@ def entities(spans: list[Span]) -> Entities:
 
 
 def overlaps(gold: list[Span], predicted: list[Span]) -> list[Overlap]:
-    """In the order of the text."""
+    """The overlaps in the order of the text."""
     found = []
     for i, ours in enumerate(gold):
         for j, theirs in enumerate(predicted):
@@ -55,7 +55,7 @@ def found(gold: list[Span], predicted: list[Span], prefer: Preference) -> list[t
 
 @st.composite
 def spans(draw: st.DrawFn) -> list[Span]:
-    """Up to eight entities of two types in a few words, most of them side by side."""
+    """Up to eight entities of two types in a few words, most of them adjacent."""
     result, position = [], 0
     for _ in range(draw(st.integers(0, 8))):
         start = position + draw(st.sampled_from([0, 0, 0, 1]))

@@ -1,4 +1,4 @@
-"""References to stored predictions: what names them, and where they are found again."""
+"""References to stored predictions: their identity and location."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_the_predictions_behind_a_row_are_found(tmp_path: Path) -> None:
     assert stored(str(tmp_path), row) == predicted
 
 
-def test_predictions_that_are_gone_are_told(tmp_path: Path) -> None:
+def test_missing_predictions_are_reported(tmp_path: Path) -> None:
     Path(one(tmp_path).uri).unlink()
     (row,) = read_results(str(tmp_path), "metrics").to_pylist()
     with pytest.raises(
@@ -39,7 +39,7 @@ def test_the_identity_begins_the_rows_of_every_table(tmp_path: Path) -> None:
     assert all(predicted.identity.items() <= row.items() for row in rows)
 
 
-def test_a_key_is_of_model_words_gold_and_tags(tmp_path: Path) -> None:
+def test_a_key_depends_on_model_words_gold_and_tags(tmp_path: Path) -> None:
     known = one(tmp_path).model_dump()
     key = predictions_key(known)
     for name in ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest"):
@@ -48,7 +48,7 @@ def test_a_key_is_of_model_words_gold_and_tags(tmp_path: Path) -> None:
         assert predictions_key(known | {name: "other"}) == key
 
 
-def test_it_is_complete_and_stays_what_it_is(tmp_path: Path) -> None:
+def test_an_identity_is_complete_and_immutable(tmp_path: Path) -> None:
     predicted = one(tmp_path)
     with pytest.raises(ValidationError):
         predicted.gold = "other"  # type: ignore[misc]

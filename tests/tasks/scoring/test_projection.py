@@ -135,7 +135,7 @@ def test_scores_are_those_of_character_offsets(case: Case) -> None:
 
 
 def joined(case: Case) -> bool:
-    """Whether an entity goes on from one sentence of the data set to the next."""
+    """Whether an entity continues in the next sentence of the data set."""
     ends = [*accumulate(sum(map(len, sentence)) for sentence in case.words)]
     return any(span.start < end < span.end for span in case.gold for end in ends)
 

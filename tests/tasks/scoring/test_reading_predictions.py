@@ -1,4 +1,4 @@
-"""Stored predictions, streamed: the same words whatever the parts, and no file that is not whole."""
+"""Streaming stored predictions: the parts do not matter, and incomplete files are refused."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,7 @@ NO_FIRST_DOCUMENT = pa.array(TABLE["document"].to_numpy(), mask=TABLE["sentence"
 
 
 def read(folder: Path, table: pa.Table, **options: Any) -> PredictionsFile:
-    """The table as a file that nothing checked when it was written."""
+    """The table in a file that was written without checks."""
     pq.write_table(table, folder / "one.parquet", **options)
     return read_predictions(str(folder), "one.parquet")
 
@@ -88,14 +88,14 @@ def test_the_digest_is_that_of_the_evaluation(tmp_path: Path, documents: list[in
     assert found.identity.predictions_digest == digest_of(corpus, tags)
 
 
-def test_no_more_is_read_than_is_wanted(tmp_path: Path) -> None:
+def test_only_requested_columns_are_read(tmp_path: Path) -> None:
     found = read(tmp_path, TABLE)
     for text, score in ((True, False), (False, True), (False, False)):
         (part,) = found.parts(text=text, score=score)
         assert (part.text is not None, part.score is not None) == (text, score)
 
 
-def test_what_was_not_kept_is_none(tmp_path: Path) -> None:
+def test_dropped_columns_are_none(tmp_path: Path) -> None:
     dropped = replaced("text", pa.nulls(len(TABLE), pa.string()))(TABLE)
     (part,) = read(tmp_path, dropped.drop_columns(["score"])).parts()
     assert part.text is part.score is None
@@ -165,13 +165,13 @@ def other_tag(table: pa.Table) -> pa.Table:
         (lambda table: table.slice(0, 0), "holds no word"),
     ],
 )
-def test_rows_that_are_not_whole(tmp_path: Path, change: Change, problem: str) -> None:
+def test_incomplete_rows(tmp_path: Path, change: Change, problem: str) -> None:
     with pytest.raises(CorruptArtifactError, match=rf"one\.parquet cannot be read: .*{problem}"):
         read(tmp_path, change(TABLE))
 
 
 @pytest.mark.parametrize("results", ["file", "memory"])
-def test_bytes_that_are_not_whole(tmp_path: Path, results: str) -> None:
+def test_damaged_bytes(tmp_path: Path, results: str) -> None:
     url = str(tmp_path) if results == "file" else f"memory://{tmp_path.name}"
     path = write_table(url, "predictions", TABLE, date="2026-01-31", key="one").removeprefix(f"{url}/")
     with pytest.raises(CorruptArtifactError, match="is not there"):
@@ -179,7 +179,7 @@ def test_bytes_that_are_not_whole(tmp_path: Path, results: str) -> None:
     root = open_root(url)
     whole = root.read(path)
     half, flipped = whole[: len(whole) // 2], bytearray(whole)
-    flipped[whole.index(b"B-PER") + 2] ^= 1  # a gold tag of another type, which is as good an IOB2 tag
+    flipped[whole.index(b"B-PER") + 2] ^= 1  # a gold tag of another type, which is also a valid IOB2 tag
     for data in (half, b"", b"text", bytes(flipped)):
         root.replace(path, data)
         with pytest.raises(CorruptArtifactError, match="cannot be read"):

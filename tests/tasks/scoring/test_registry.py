@@ -1,4 +1,4 @@
-"""Declaring metrics, and choosing among them."""
+"""Declaring and selecting metrics."""
 
 from functools import partial
 from types import FunctionType
@@ -24,7 +24,7 @@ def test_the_built_in_metrics_are_registered_the_same_way() -> None:
     assert all(isinstance(one, Metric) for one in BUILTIN)
 
 
-def test_a_metric_is_noted_where_its_function_is_defined_alone() -> None:
+def test_a_metric_is_registered_only_by_the_file_that_defines_it() -> None:
     before = registered(globals(), Metric)
     assert declared().name == "mine"
     assert registered(globals(), Metric) == before == ()

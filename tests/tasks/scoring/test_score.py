@@ -1,4 +1,4 @@
-"""Rows from counts: what stands in them, their intervals, and metrics of a user's own that fail."""
+"""Rows from counts: their values, their intervals, and failing custom metrics."""
 
 import logging
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 class Around:
-    """An interval around 0.5, but none for recall; and what was asked for."""
+    """A fake with an interval around 0.5, but none for recall; it records the requests."""
 
     confidence = 0.9
 
@@ -47,7 +47,7 @@ class Around:
         ]
 
 
-def test_a_row_says_what_it_is_about() -> None:
+def test_a_row_identifies_its_number() -> None:
     counts = count([paired([["B-PER", "O", "B-LOC"]], [["B-PER", "B-PER", "I-LOC"]], [0])], modes=EVERY_MODE)
     assert score(counts[:1], "PER")[0] == {
         "slice": "all",
@@ -86,7 +86,7 @@ def test_rows_fit_the_table() -> None:
     assert all(row.keys() == ROW.keys() for row in score(EVERY, OVERALL, intervals=Around()))
 
 
-def test_without_documents_there_is_no_number_of_them() -> None:
+def test_without_documents_n_documents_is_null() -> None:
     assert {row["n_documents"] for row in score(count([paired([["O"]], [["O"]])]), OVERALL)} == {None}
 
 
@@ -98,7 +98,7 @@ def test_a_type_brings_its_tags_and_overall_the_tag_o() -> None:
     assert labels[OVERALL] == overall | {("tag", OVERALL_WITH_O), ("tag", "O")}
 
 
-def test_counts_stand_beside_the_labels_that_were_counted() -> None:
+def test_rows_have_the_counts_of_their_labels() -> None:
     (tokens,) = (one for one in count([paired([["O", "O", "B-PER"]], [["O", "B-PER", "O"]])]) if one.mode == "tag")
     rows = {(r["label"], r["average"], r["metric"]): r for r in score([tokens], OVERALL)}
     shown = {
@@ -110,7 +110,7 @@ def test_counts_stand_beside_the_labels_that_were_counted() -> None:
     assert shown["O", "", "f1"] == [1, 2, 2]
 
 
-def test_slices_have_rows_of_their_own() -> None:
+def test_slices_have_rows() -> None:
     sliced = replace(EVERY[0], slice="unseen")
     assert [row["slice"] for row in score([EVERY[0], sliced], "PER")] == ["all"] * 3 + ["unseen"] * 3
 
@@ -130,7 +130,7 @@ def test_every_row_is_consistent(example: tuple[Sentences, Sentences, list[int]]
         assert row["support"] == row["n_gold"]
 
 
-def test_intervals_are_asked_for_where_there_is_a_value() -> None:
+def test_only_defined_values_have_intervals() -> None:
     around = Around()
     rows = score(EVERY, "ORG", intervals=around) + score(EVERY, "DATE", intervals=around)
     undefined = [row for row in rows if row["status"] == "undefined"]
@@ -149,7 +149,7 @@ def test_a_share_outside_its_range_fails() -> None:
     assert row["reason"].endswith("but share=True requires 0…1; leave share out")
 
 
-def test_a_metric_of_ones_own_stands_beside_the_built_in_ones() -> None:
+def test_a_custom_metric_has_rows_beside_the_built_in_ones() -> None:
     def missed(sums: Sums, *, scale: int) -> Any:
         return (sums.n_gold - sums.tp) / sums.n_gold * scale
 
@@ -181,7 +181,7 @@ def fails(sums: Sums) -> Any:
         (lambda sums: 1 if sums.n_gold > 0 else 0, "failed", "ValueError: The truth value of an array"),
     ],
 )
-def test_a_failing_metric_has_rows_that_say_why_and_stops_no_other(
+def test_a_failing_metric_has_rows_with_the_reason_and_stops_no_other(
     compute: Any, status: str, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

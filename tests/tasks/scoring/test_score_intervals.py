@@ -1,4 +1,4 @@
-"""Intervals of numbers made of counts: of which documents, by which method, and when there is none."""
+"""Intervals of numbers from counts: their documents, their method, and missing intervals."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_statistics_of_sums_are_the_scores() -> None:
 
 
 def test_an_interval_is_wilsons_of_the_corpus_without_each_document() -> None:
-    """As if the corpus had been scored anew without each of its documents."""
+    """As if the corpus had been scored again without each of its documents."""
     asked = [quantity(COUNTS, OVERALL), quantity(COUNTS, "LOC", "precision")]
     loc = COUNTS.labels.index("LOC")
     without = []
@@ -79,7 +79,7 @@ def test_every_number_has_an_interval_in_every_mode_and_average() -> None:
     assert reasons == [None] * 9
 
 
-def test_what_is_asked_together_changes_nothing() -> None:
+def test_intervals_do_not_depend_on_the_batch() -> None:
     asked = quantities(COUNTS, OVERALL)
     together = JackknifeIntervals(0.95).of(COUNTS, asked)
     assert [JackknifeIntervals(0.95).of(COUNTS, [one])[0] for one in asked] == together
@@ -105,7 +105,7 @@ def test_shares_are_averaged_as_the_number_is(average: str) -> None:
     assert sum(expected) == pytest.approx(1)
 
 
-def test_a_number_that_is_no_share_has_a_symmetric_interval_that_may_pass_one() -> None:
+def test_a_number_that_is_not_a_share_has_a_symmetric_interval() -> None:
     def predicted_for_each(sums: Sums) -> np.ndarray:
         return ratio(sums.n_pred, sums.n_gold)
 
@@ -118,7 +118,7 @@ def test_a_number_that_is_no_share_has_a_symmetric_interval_that_may_pass_one() 
     assert found.high > 1
 
 
-def test_too_little_has_no_interval_but_a_reason() -> None:
+def test_too_few_entities_have_a_reason_instead_of_an_interval() -> None:
     rare = COUNTS.values.copy()
     rare[:, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = 0
     rare[:2, COUNTS.labels.index("ORG"), COLUMNS.index("n_gold")] = [3, 40]
@@ -139,7 +139,7 @@ def test_overall_counts_all_labels() -> None:
 
 
 def test_a_perfect_model_has_an_interval_below_one() -> None:
-    """No error in 50 documents is not none in all documents."""
+    """No error in 50 documents does not mean no error in all documents."""
     gold, _ = random_sentences(5, 150)
     counts = counted(gold, gold, DOCUMENTS)["strict"]
     (found,) = JackknifeIntervals(0.95).of(counts, [quantity(counts, OVERALL)])
@@ -148,7 +148,7 @@ def test_a_perfect_model_has_an_interval_below_one() -> None:
     assert 0.8 < found.low < 0.95
 
 
-def test_what_is_undefined_without_one_document_has_no_interval() -> None:
+def test_a_number_undefined_without_one_document_has_no_interval() -> None:
     values = COUNTS.values.copy()
     values[1:, :, COLUMNS.index("n_pred")] = values[1:, :, COLUMNS.index("tp")] = 0
     counts = replace(COUNTS, values=values)

@@ -18,7 +18,7 @@ def row(model: str, value: float | None, **changes: Any) -> dict[str, Any]:
     )
 
 
-def test_each_seed_is_a_model_of_its_own() -> None:
+def test_each_seed_is_a_separate_model() -> None:
     config = Config(models=(MODEL,))
     assert [(m.name, m.seed, m.seeds) for m in config.trained_models] == [
         ("m-seed0", 0, ()),
@@ -27,7 +27,7 @@ def test_each_seed_is_a_model_of_its_own() -> None:
     ]
 
 
-def test_the_row_holds_mean_and_deviation() -> None:
+def test_the_row_has_mean_and_deviation() -> None:
     (mean,) = seed_rows(MODEL, [row(f"m-seed{n}", value) for n, value in enumerate((0.8, 0.9, 1.0))])
     assert mean["model"] == "m"
     assert mean["value"] == pytest.approx(0.9)

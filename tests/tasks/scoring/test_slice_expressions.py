@@ -1,4 +1,4 @@
-"""Expressions of a user's own: they mean what Python means by them, and nothing else of Python can be written."""
+"""Slice expressions have the same meaning as in Python, and no other Python is allowed."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def evaluate(expression: Expression) -> list[bool]:
 
 
 def by_python(where: str) -> list[bool]:
-    """The same text as Python evaluates it, word by word."""
+    """The same text evaluated by Python, word by word."""
     rows = [dict(zip(WORDS, values, strict=True)) for values in zip(*WORDS.values(), strict=True)]
     return [eval(where, {"__builtins__": {}} | PYTHON, row) for row in rows]
 
@@ -61,7 +61,7 @@ def refusal(where: str) -> str:
     return caught.value.problem
 
 
-def test_the_language_names_all_it_has() -> None:
+def test_the_error_lists_the_language() -> None:
     assert set(COLUMNS) == set(WORDS)
     assert set(FUNCTIONS) == set(PYTHON)
 
@@ -95,7 +95,7 @@ def test_the_language_names_all_it_has() -> None:
         "text == 'A\\'b\"'",
     ],
 )
-def test_it_means_what_python_means(where: str) -> None:
+def test_examples_mean_the_same_as_in_python(where: str) -> None:
     assert evaluate(parse(where, "mine")) == by_python(where.strip())
 
 
@@ -125,7 +125,7 @@ CONDITIONS = st.recursive(
 
 @settings(max_examples=300, derandomize=True, deadline=None)
 @given(CONDITIONS)
-def test_any_expression_means_what_python_means(where: str) -> None:
+def test_random_expressions_mean_the_same_as_in_python(where: str) -> None:
     assert evaluate(parse(where, "mine")) == by_python(where)
 
 
@@ -225,7 +225,7 @@ def test_nothing_else_of_python_can_be_written(where: str) -> None:
         ("word == 1" + "0" * 400, "has a number that is too large"),
     ],
 )
-def test_what_is_wrong_is_said(where: str, problem: str) -> None:
+def test_errors_name_the_problem(where: str, problem: str) -> None:
     assert refusal(where).startswith(problem)
 
 

@@ -1,4 +1,4 @@
-"""The standard slices against their definitions, entity by entity and in plain Python, however the corpus is cut."""
+"""The standard slices against their definitions, entity by entity in plain Python, for any parts of the corpus."""
 
 import random
 import unicodedata
@@ -32,7 +32,7 @@ class Example(NamedTuple):
 
 
 class Place(NamedTuple):
-    """An entity with what surrounds it."""
+    """An entity with its context."""
 
     mention: tuple[tuple[str, ...], str]
     sentence: list[str]
@@ -95,7 +95,7 @@ def parts_of(example: Example, firsts: list[int]) -> list[TaggedWords]:
 
 
 def found(part: Slice, parts: list[TaggedWords], mode: Mode, *, gold: bool) -> list[bool]:
-    """Of every entity of all parts, whether it lies in a slice."""
+    """Whether each entity of all parts is in a slice."""
     flags: list[bool] = []
     for tagged in parts:
         entities = extract(tagged.gold if gold else tagged.predicted, tagged.sentence_starts, mode)
@@ -114,7 +114,7 @@ def place_of(example: Example, entity: Entity) -> Place:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_slices_are_what_their_definitions_say(seed: int) -> None:
+def test_slices_agree_with_their_definitions(seed: int) -> None:
     example = random_example(seed)
     parts = parts_of(example, random.Random(seed).sample(range(1, 40), seed % 4))
     slices = standard_slices(survey_of(parts), trained())
@@ -127,7 +127,7 @@ def test_slices_are_what_their_definitions_say(seed: int) -> None:
 
 
 def test_each_slice_occurs_among_the_examples() -> None:
-    """The test above would say nothing about a slice that is always empty, or always full."""
+    """The test above would not check a slice that is always empty or always full."""
     examples = map(random_example, range(12))
     entities = [place for example in examples for place in places(example, example.gold, "strict")]
     for name, definition in DEFINITIONS.items():
@@ -135,7 +135,7 @@ def test_each_slice_occurs_among_the_examples() -> None:
 
 
 def one_sentence(words: list[str], training: Mentions = frozenset()) -> dict[str, bool]:
-    """Which slices its first word lies in, an entity of one word."""
+    """The slices of the first word, an entity of one word."""
     tags = [["B-ORG"] + ["O"] * (len(words) - 1)]
     parts = parts_of(Example([words], tags, tags, [0]), [])
     return {one.name: found(one, parts, "strict", gold=True)[0] for one in standard_slices(survey_of(parts), training)}
@@ -175,13 +175,13 @@ def test_a_document_of_one_word() -> None:
 @pytest.mark.parametrize(
     ("first", "second"), [(["a b"], ["a", "b"]), (["a", ""], ["a"]), (["a"], ["A"]), ([""], ["", ""])]
 )
-def test_other_words_are_no_duplicate(first: list[str], second: list[str]) -> None:
+def test_other_words_are_not_duplicates(first: list[str], second: list[str]) -> None:
     tags = [["B-ORG"] + ["O"] * (len(words) - 1) for words in (first, second, first)]
     parts = parts_of(Example([first, second, first], tags, tags, [0, 0, 0]), [1, 2])
     assert survey_of(parts).repeats.tolist() == [False, False, True]
 
 
-def test_a_document_that_goes_on_in_the_next_part() -> None:
+def test_a_document_that_continues_in_the_next_part() -> None:
     tags = [["B-ORG"]] * 5
     parts = parts_of(Example([["x"]] * 5, tags, tags, [0, 0, 1, 1, 1]), [1, 3, 4])
     assert survey_of(parts).opens_document.tolist() == [True, False, True, False, False]

@@ -1,4 +1,4 @@
-"""Which slices can be had, and slices of a user's own: expressions and functions, and their mistakes."""
+"""Available slices, and custom slices by expressions and functions with their errors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,18 +48,18 @@ def chosen(*configured: SliceConfig, tagged: TaggedWords, training: Mentions | U
 
 
 def members(one: Slice, tagged: TaggedWords) -> list[bool]:
-    """Of New York, ADA, Bo and UN."""
+    """Whether New York, ADA, Bo and UN are in a slice."""
     flags: list[bool] = one.of(tagged, extract(tagged.gold, tagged.sentence_starts, "strict")).tolist()
     return flags
 
 
-def test_all_that_can_be_had() -> None:
+def test_available_slices() -> None:
     slices = chosen(tagged=whole(), training=frozenset())
     assert [one.name for one in slices.ready] == STANDARD
     assert slices.unavailable == {}
 
 
-def test_why_others_cannot() -> None:
+def test_unavailable_slices_have_reasons() -> None:
     own = [where("short", "len(text) < 3"), where("sure", "score > 0.5"), where("early", "document < 1 and score > 0")]
     slices = chosen(*own, tagged=whole(text=False, documents=False, score=False))
     no_text, no_documents = "the words were not kept (text: drop)", "the corpus has no documents"
@@ -100,7 +100,7 @@ def test_expressions() -> None:
         "score > 0.65": [False, True, True, True],
         "startswith(gold_tag, 'B-') and pred_tag not in ('B-PER',)": [True, False, False, True],
         "word > 3": [False, False, True, True],
-        "text == 'York'": [False] * 4,  # an entity is where its first word is
+        "text == 'York'": [False] * 4,  # the first word of an entity decides
         "1 < 2": [True] * 4,
     }.items():
         one = chosen(where("mine", expression), tagged=whole()).ready[-1]
@@ -172,7 +172,7 @@ def test_mistakes_are_found_without_a_corpus(config: SliceConfig, message: str) 
     assert str(caught.value).startswith(message)
 
 
-def test_a_wrong_slice_is_told_before_the_corpus_is_read() -> None:
+def test_a_wrong_slice_is_reported_before_the_corpus_is_read() -> None:
     def read() -> list[TaggedWords]:
         raise AssertionError("read")
 

@@ -1,4 +1,4 @@
-"""Counts from the `predictions` table alone: the same numbers, and the slices that can still be had."""
+"""Counts from the `predictions` table: the same numbers, and the available slices."""
 
 import shutil
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_they_are_the_counts_of_the_run_slice_by_slice(tmp_path: Path) -> None:
     assert all(np.array_equal(one.values, other.values) for one, other in zip(before, after, strict=True))
 
 
-def test_without_words_the_slices_of_words_say_why(tmp_path: Path) -> None:
+def test_without_words_the_slices_of_words_have_a_reason(tmp_path: Path) -> None:
     own = benched(tmp_path, benchmark={"text": "drop"}, slices=[{"name": "mine", "where": "text == 'w1'"}])
     found, slices = count_stored(own.predicted(), own.config)
     assert slices.unavailable == dict.fromkeys([*TEXT, "mine"], "the words were not kept (text: drop)")
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_noticed(tmp_path: Path) -> None:
         count_stored(predicted, own.config)
 
 
-def test_a_slice_that_gives_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_slice_with_other_values_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "slices.py"
     file.write_text("def mine(words):\n    return words['text']\n")
     own = benched(tmp_path, slices=[{"name": "mine", "function": f"{file}:mine"}])

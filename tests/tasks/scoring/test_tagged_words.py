@@ -48,7 +48,7 @@ def test_a_new_document_begins_a_sentence() -> None:
     assert words.sentence.tolist() == [0, 1]
 
 
-def test_lengths_must_fit() -> None:
+def test_lengths_must_match() -> None:
     with pytest.raises(ValueError, match="2 gold tags, 1 predicted ones, for 2 words"):
         from_tags(["O", "O"], ["O"], types=TYPES, sentences=[0, 0])
     corpus = Corpus(name="x", split="test", words=[["a"]], tags=[["O"]], documents=None)
@@ -85,7 +85,7 @@ def test_parts_of_a_corpus(data: tuple[Sentences, Sentences, list[int]], size: i
     np.testing.assert_array_equal(np.concatenate(read), scores.to_numpy())
 
 
-def test_scores_that_are_unknown_everywhere_are_none() -> None:
+def test_scores_are_none_if_all_are_unknown() -> None:
     corpus = Corpus(name="x", split="test", words=[["a"]], tags=[["O"]], documents=None)
     tags = pa.chunked_array([["O"]])
     (part,) = from_corpus(corpus, tags, types=TYPES, scores=pa.chunked_array([[None]], pa.float32()))

@@ -1,4 +1,4 @@
-"""Mentions of training corpora: which are the same, which corpus was meant, and how often it is read."""
+"""Mentions of training corpora: equality, the corpus of a model, and the number of reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def corpus(words: Sequence[list[str]], tags: Sequence[list[str]]) -> Corpus:
 
 
 def keys(*mentions: tuple[str, list[str]]) -> list[bytes]:
-    """Of mentions on their own: their type and words."""
+    """Keys of single mentions, given by type and words."""
     types = sorted({kind for kind, _ in mentions})
     ends = np.cumsum([len(words) for _, words in mentions])
     starts = ends - [len(words) for _, words in mentions]
@@ -119,7 +119,7 @@ def test_all_corpora_of_a_model_count(tmp_path: Path) -> None:
     assert find_training(both, [first]) == Unavailable("its training corpus (second train) is not among the data sets")
 
 
-def test_why_there_is_none(tmp_path: Path) -> None:
+def test_reasons_for_unknown_mentions(tmp_path: Path) -> None:
     config = dataset(tmp_path, "first", "Ada")
     wanted = digest(config)
     assert find_training([], [config]) == Unavailable("its manifest names no training corpus")
@@ -133,7 +133,7 @@ def test_why_there_is_none(tmp_path: Path) -> None:
     assert find_training([wanted], [no_train]) == missing
 
 
-def test_a_data_set_that_cannot_be_read_is_told_and_stops_no_other(tmp_path: Path) -> None:
+def test_an_unreadable_data_set_is_reported_and_stops_no_other(tmp_path: Path) -> None:
     config = dataset(tmp_path, "first", "Ada")
     wanted = digest(config)
     broken = DatasetConfig.model_validate({"name": "broken", "files": {"train": str(tmp_path / "absent")}})
@@ -157,7 +157,7 @@ def test_a_corpus_is_read_once_and_a_change_is_seen(tmp_path: Path, monkeypatch:
 
 
 def test_unseen_mentions_of_conllpp(shared: Path) -> None:
-    """48 % of the test mentions are unseen, counted one by one, case included, a mention being its words and type."""
+    """48 % of the test mentions are unseen by a plain count; a mention is its words (with case) and its type."""
     files = {split: str(shared / f"data/conllpp/{split}.txt") for split in ("train", "test")}
     splits = load_splits(DatasetConfig.model_validate({"name": "conllpp", "files": files}))
     seen, test = training_mentions(splits["train"]), splits["test"]

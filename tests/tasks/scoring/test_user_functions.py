@@ -1,4 +1,4 @@
-"""Benchmark functions: how they are declared, what they are called with, and every way in which they fail."""
+"""Benchmark functions: declarations, arguments, and every kind of failure."""
 
 import ast
 import json
@@ -136,7 +136,7 @@ def test_every_call_is_a_row(write: Write) -> None:
     assert all(row["call_s"] >= 0 for row in rows)
 
 
-def test_handles_are_loaded_once_and_only_if_they_are_asked_for(write: Write) -> None:
+def test_handles_are_loaded_once_and_on_request(write: Write) -> None:
     loaded: list[str] = []
     handles = {name: lambda name=name: loaded.append(name) or name for name in ("model", "corpus")}
     path = write(
@@ -147,7 +147,7 @@ def test_handles_are_loaded_once_and_only_if_they_are_asked_for(write: Write) ->
     assert loaded == ["model"]
 
 
-def test_a_failing_function_costs_the_others_nothing(write: Write) -> None:
+def test_a_failing_function_stops_no_other(write: Write) -> None:
     tries: list[int] = []
 
     def broken() -> Any:
@@ -208,7 +208,7 @@ def test_an_interruption_of_a_function_passes(write: Write) -> None:
 # The example of the documents
 
 
-def test_the_example_is_the_one_of_the_page() -> None:
+def test_the_example_is_on_the_page() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs/explanation/scores.md").read_text()
     block = re.search(r"```python\n# my_functions.py\n(.*?)```", page, re.DOTALL)
     assert block

@@ -1,4 +1,4 @@
-"""Metrics of a user's own: their files, what they are given, and every way in which they fail."""
+"""Custom metrics: their files, their arguments, and every kind of failure."""
 
 import ast
 import hashlib
@@ -51,7 +51,7 @@ def rows_of(path: Path, given: Predictions = SMALL, **options: Any) -> list[Row]
     return run_custom(collect([path]), given, **options)
 
 
-# What a metric gives
+# Results of a metric
 
 
 def test_the_example_of_the_documents() -> None:
@@ -73,7 +73,7 @@ def test_the_example_of_the_documents() -> None:
     assert {row["reason"] for row in rows if row["value"] is None} == {"none so long in the gold"}
 
 
-def test_the_example_is_the_one_of_the_documents() -> None:
+def test_the_example_is_in_the_documents() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs/explanation/scores.md").read_text()
     block = re.search(r"```python\n# my_metrics.py\n(.*?)```", page, re.DOTALL)
     assert block
@@ -86,12 +86,12 @@ def test_metrics_of_counts_in_a_file_are_scored_with_the_built_in_ones() -> None
     rows = [row for row in score(counts, "overall", metrics=collect([EXAMPLE])) if row["metric"] == "fbeta"]
     assert {row["mode"] for row in rows} == {one.mode for one in counts}
     micro = {r["parameters"]: r for r in rows if (r["mode"], r["average"]) == ("strict", "micro")}
-    # One of three predicted ones is right, and one of two in the gold.
+    # One of three predicted entities is correct, and one of two gold entities is found.
     assert micro["beta=2"]["value"] == pytest.approx(5 / (4 * 2 + 3))
     assert micro["beta=0.5"]["value"] == pytest.approx(1.25 / (0.25 * 2 + 3))
 
 
-def test_a_row_says_where_it_comes_from(write: Write) -> None:
+def test_a_row_names_its_source(write: Write) -> None:
     path = write("@metric('n')\ndef n(predictions): return predictions.table.num_rows")
     (row,) = rows_of(path)
     expected = {"slice": "all", "level": "custom", "mode": "custom", "label": "overall", "average": "", "metric": "n"}
@@ -119,7 +119,7 @@ def test_a_row_says_where_it_comes_from(write: Write) -> None:
         ("open('no' + chr(10) + 'file')", None, "failed", "FileNotFoundError: [Errno 2] No such file or directory"),
     ],
 )
-def test_what_a_metric_may_give(
+def test_results_of_metrics(
     given: str, value: float | None, status: str, reason: str | None, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(f"@metric('x', undefined='why not')\ndef x(predictions): return {given}")
@@ -271,7 +271,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         collect([tmp_path / "none.py"])
 
 
-# What a metric is given
+# Arguments of a metric
 
 
 @pytest.mark.parametrize("firsts", [(), (5, 6, 20)], ids=["whole", "parts"])
@@ -304,14 +304,14 @@ def test_the_table_is_the_same_in_parts() -> None:
     }
 
 
-def test_what_was_not_kept_is_null() -> None:
+def test_dropped_columns_are_null() -> None:
     bare = predictions("B-PER", "B-PER", document=None, text=None, score=None)
     (row,) = bare.table.to_pylist()
     assert (row["document"], row["text"], row["score"]) == (None, None, None)
     assert bare.predicted == (TaggedEntity(None, 0, 0, 1, "PER", None, None),)
 
 
-def test_an_entity_is_as_sure_as_its_least_sure_word_with_a_score() -> None:
+def test_the_confidence_of_an_entity_is_its_lowest_known_score() -> None:
     scores = np.array([0.9, np.nan, 0.8, np.nan], np.float32)
     given = predictions("B-PER I-PER I-PER B-LOC", "B-PER I-PER I-PER B-LOC", score=scores)
     assert [one.score for one in given.predicted] == [pytest.approx(0.8), None]
@@ -323,7 +323,7 @@ def test_an_empty_corpus() -> None:
     assert (nothing.table.num_rows, nothing.gold, nothing.to_pandas().empty) == (0, (), True)
 
 
-def test_predictions_are_read_when_they_are_asked_for_and_once() -> None:
+def test_predictions_are_read_once_and_lazily() -> None:
     reads: list[int] = []
 
     def parts() -> Iterator[TaggedWords]:
@@ -337,6 +337,6 @@ def test_predictions_are_read_when_they_are_asked_for_and_once() -> None:
     assert len(reads) == 2
 
 
-def test_metrics_of_counts_are_left_to_the_counts() -> None:
+def test_metrics_of_counts_are_not_called_with_predictions() -> None:
     fbeta: Metric = next(one for one in collect([EXAMPLE]) if one.name == "fbeta")
     assert run_custom([fbeta], SMALL) == []

@@ -1,4 +1,4 @@
-"""The table that conditions of a user's own are computed from."""
+"""The table for the conditions of custom slices."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def test_it_has_the_types_of_predictions_and_the_columns_of_expressions() -> Non
         assert table.schema.field(name).type == stored.field(name).type
 
 
-def test_what_is_not_known_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     table = word_table(paired(GOLD, PREDICTED), ["text", "document", "score"])
     assert table.column_names == ["text", "document", "score"]
     assert all(column.null_count == table.num_rows for column in table.columns)

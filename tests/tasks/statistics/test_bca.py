@@ -1,4 +1,4 @@
-"""Intervals: BCa beside scipy's, the wider quantile, and what has none."""
+"""BCa intervals against scipy, the wider quantile, and missing intervals."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_a_perfect_model_has_a_point() -> None:
     assert (found(values).low[0], found(values).high[0]) == (1.0, 1.0)
 
 
-def test_what_is_undefined_has_no_interval() -> None:
+def test_undefined_numbers_have_no_interval() -> None:
     nothing = found(np.zeros((30, 2)))
     assert np.isnan([nothing.low[0], nothing.high[0]]).all()
     once = np.zeros((30, 2))

@@ -1,4 +1,4 @@
-"""Resampled sums: deterministic, shared by columns, and those of a textbook bootstrap."""
+"""Resampled sums: deterministic, shared by columns, and equal to a textbook bootstrap."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_one_is_left_out() -> None:
     assert left_out(VALUES).tolist() == [np.delete(VALUES, i, axis=0).sum(axis=0).tolist() for i in range(40)]
 
 
-def test_nothing_cannot_be_resampled() -> None:
+def test_zero_units_cannot_be_resampled() -> None:
     with pytest.raises(ValueError, match="no units"):
         resampled(np.zeros((0, 2)), seed=0)
 

@@ -1,4 +1,4 @@
-"""Paired tests beside brute force, scipy and the textbook."""
+"""Paired tests against brute force, scipy and the textbook."""
 
 from collections.abc import Callable
 from itertools import product
@@ -81,7 +81,7 @@ def test_holm_of_the_textbook() -> None:
 
 
 @given(arrays(np.float64, st.integers(1, 8), elements=st.floats(0, 1)))
-def test_holm_rejects_what_the_procedure_rejects(p: np.ndarray) -> None:
+def test_holm_agrees_with_the_step_down_procedure(p: np.ndarray) -> None:
     """Step down: the smallest against α/m, the next against α/(m − 1), …, until one is not rejected."""
     adjusted = holm(p)
     for alpha in (0.01, 0.05, 0.2):
@@ -94,7 +94,7 @@ def test_holm_rejects_what_the_procedure_rejects(p: np.ndarray) -> None:
 
 
 def test_the_detectable_difference_has_its_power() -> None:
-    """Of normal differences with this standard error, 80 % are significant at 5 %."""
+    """80 % of normal differences with this standard error are significant at 5 %."""
     rng = np.random.default_rng(0)
     least = detectable(rng.normal(0, 0.3, size=(100_000, 1)))[0]
     assert np.mean(np.abs(rng.normal(least, 0.3, 100_000)) > stats.norm.ppf(0.975) * 0.3) == pytest.approx(

@@ -1,4 +1,4 @@
-"""Differences of clustered units, by hand and by brute force."""
+"""Differences of clustered units, by formulas and by brute force."""
 
 import math
 from itertools import product
@@ -36,7 +36,7 @@ def test_the_design_effect_is_that_of_the_formula(sizes: list[int], correlation:
     assert design_effect(sizes, correlation) == pytest.approx(expected)
 
 
-def test_an_interval_is_stretched_around_the_difference_within_what_is_possible() -> None:
+def test_an_interval_is_stretched_within_the_possible_range() -> None:
     found = stretched(
         Interval(np.array([-0.2, -1.0]), np.array([0.1, -0.9])), np.array([-0.1, -0.95]), np.array([4, 9])
     )
@@ -53,7 +53,7 @@ def test_an_interval_holds_0_where_the_test_does_not_exclude_it() -> None:
 
 
 def test_the_clustered_p_is_that_of_a_normal_test() -> None:
-    """Of a mean, whose jackknife error is the textbook's."""
+    """For a mean, whose jackknife error has a textbook formula."""
     values = np.random.default_rng(0).normal(-0.3, 1, (40, 1))
     without = (values.sum(0) - values) / 39
     point = values.mean(0)
@@ -71,14 +71,14 @@ def test_sentences_that_all_agree_are_not_certain() -> None:
     assert clustered_p(np.array([-1.0]), undefined, Clusters(np.array([1.0]), [2])).tolist() == [1.0]
 
 
-def test_when_there_is_too_little() -> None:
+def test_definition_of_too_small() -> None:
     assert too_little(30, 20, "document") is None
     assert too_little(29, 100, "document") == "no interval: 29 in the gold, fewer than 30"
     assert too_little(1000, 19, "sentence") == "no interval: they occur in 19 sentences, fewer than 20"
 
 
 def test_few_units_are_swapped_in_every_way() -> None:
-    """Units in which both agree do not count among the few."""
+    """Units in which both models agree do not count."""
     rng = np.random.default_rng(0)
     differing = rng.integers(0, 9, (6, 1)), rng.integers(10, 19, (6, 1))
     same = rng.integers(0, 9, (50, 1))

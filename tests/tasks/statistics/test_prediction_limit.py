@@ -9,7 +9,7 @@ from nerbench.tasks.statistics.prediction_limit import FEWEST_RUNS, slowdown
 QUIET = [0.100, 0.101, 0.099, 0.100, 0.102, 0.098, 0.100]
 
 
-def test_a_night_like_the_others_is_not_suspicious() -> None:
+def test_a_run_like_the_earlier_ones_is_not_suspicious() -> None:
     found = slowdown(QUIET, 0.103, margin=0.1, confidence=0.99)
     assert found
     assert not found.is_suspicious
@@ -41,7 +41,7 @@ def test_the_limit_is_the_textbook_prediction_limit() -> None:
     assert found.limit == pytest.approx(math.exp(expected))
 
 
-def test_one_busy_night_in_the_window_hides_nothing() -> None:
+def test_one_busy_run_among_the_earlier_ones_hides_nothing() -> None:
     found = slowdown([*QUIET, 0.4], 0.12, margin=0.1, confidence=0.99)
     assert found
     assert found.is_suspicious
@@ -53,7 +53,7 @@ def test_within_the_margin_nothing_is_suspicious_however_quiet_the_host() -> Non
     assert not found.is_suspicious
 
 
-def test_too_few_nights_say_nothing() -> None:
+def test_too_few_runs_give_no_limit() -> None:
     assert slowdown(QUIET[: FEWEST_RUNS - 1], 1.0, margin=0.1, confidence=0.99) is None
 
 

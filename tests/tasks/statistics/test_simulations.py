@@ -1,4 +1,4 @@
-"""Does it hold what it promises? Coverage, false alarms and power, simulated; prints its figures.
+"""Simulates coverage, false alarms and power, and prints the figures.
 
     pytest -m slow tests/tasks/statistics
 
@@ -37,7 +37,7 @@ def alike(rng: np.random.Generator, size: Floats) -> Floats:
 
 
 def hard_tenth(rng: np.random.Generator, size: Floats) -> Floats:
-    """A tenth of the documents hold two thirds of the errors."""
+    """A tenth of the documents contains two thirds of the errors."""
     return np.where(rng.random(size.shape) < 0.1, 20 / 3, 10 / 27)
 
 
@@ -125,7 +125,7 @@ def show(capsys: pytest.CaptureFixture[str], setting: str, figures: str) -> None
 
 
 LEAST, MOST, NOISE = 0.93, 0.98, 0.006
-"""What nominal 95 % covers, and two standard errors of so many intervals."""
+"""Print the coverage of nominal 95 %, and two standard errors."""
 
 
 @pytest.mark.parametrize("correlation", [0.1, 0.3])
@@ -141,10 +141,8 @@ def test_intervals_cover(capsys: pytest.CaptureFixture[str], f1: float, document
 
 
 @pytest.mark.parametrize(("documents", "support"), [(25, 60), (25, 1000), (35, 40)])
-def test_what_is_shown_for_little_support_covers(
-    capsys: pytest.CaptureFixture[str], documents: int, support: int
-) -> None:
-    """Of the small ones about half of the corpora are shown no interval."""
+def test_intervals_for_little_support_cover(capsys: pytest.CaptureFixture[str], documents: int, support: int) -> None:
+    """For small documents, about half of the corpora get no interval."""
     for f1, correlation in product((0.7, 0.9, 0.97), (0.1, 0.3)):
         found = covered(documents=documents, support=support, f1=f1, correlation=correlation)
         show(capsys, f"{documents} documents, {support} entities, F1 {f1:.2f}, ρ {correlation}", coverage_text(found))
@@ -163,14 +161,14 @@ def test_intervals_of_other_corpora_are_too_narrow(
 
 
 class Compared(NamedTuple):
-    """Of simulated pairs of models, the share in which …"""
+    """The share of simulated pairs of models in which …"""
 
     significant: float
     """the permutation test says p ≤ 0.05"""
     worse: float
-    """the interval of the difference lies below 0"""
+    """the interval of the difference is below 0"""
     better: float
-    """the interval of the difference lies above 0"""
+    """the interval of the difference is above 0"""
     regression: float
     """the verdict is `regression`"""
     covered: float
@@ -195,7 +193,7 @@ def compared(*, drop: float, n: int = 999, **setting: float) -> Compared:
     return Compared(*(float(np.mean(column)) for column in zip(*found, strict=True)))
 
 
-def told_of(found: Compared) -> str:
+def reported_on(found: Compared) -> str:
     *shares, least = found
     figures = ", ".join(f"{name} {100 * share:.1f} %" for name, share in zip(found._fields, shares, strict=False))
     return f"{figures}, detectable {least:.2f} points"
@@ -204,12 +202,12 @@ def told_of(found: Compared) -> str:
 @pytest.mark.parametrize("shared", [0.0, 0.6, 0.8])
 @pytest.mark.parametrize(("documents", "support"), [(231, 5702), (50, 300)])
 def test_false_alarms(capsys: pytest.CaptureFixture[str], documents: int, support: int, shared: float) -> None:
-    """Of equally good models; 5 % of 2,000 simulations may be 6 % by chance (two standard errors)."""
+    """For equally good models; 5 % of 2,000 simulations may be 6 % by chance (two standard errors)."""
     found = compared(drop=0.0, documents=documents, support=support, f1=0.91, correlation=0.1, shared=shared)
     show(
         capsys,
         f"no difference, {documents} documents, {support} entities, {shared:.0%} of outcomes shared",
-        told_of(found),
+        reported_on(found),
     )
     assert found.significant <= 0.06
     assert found.worse <= 0.05
@@ -218,12 +216,12 @@ def test_false_alarms(capsys: pytest.CaptureFixture[str], documents: int, suppor
 
 @pytest.mark.parametrize(("shared", "least"), [(1.0, 0.99), (0.8, 0.9), (0.7, 0.7), (0.6, 0.6), (0.0, 0.2)])
 def test_power(capsys: pytest.CaptureFixture[str], shared: float, least: float) -> None:
-    """To see one point lost on a corpus like CoNLLpp test.
+    """The power to detect a loss of one point on a corpus like the test split of CoNLLpp.
 
-    A damaged copy shares all outcomes that the damage spares (1.0), two seeds of a recipe perhaps 0.7 to 0.8, models
-    that have nothing in common but the documents' difficulty none.
+    The share of common outcomes is 1.0 for a damaged copy (apart from the damage), about 0.7 to 0.8 for two seeds of
+    a recipe, and 0 for models with only the difficulty of documents in common.
     """
     found = compared(drop=0.01, documents=231, support=5702, f1=0.91, correlation=0.1, shared=shared)
-    show(capsys, f"one point lost, {shared:.0%} of outcomes shared", told_of(found))
+    show(capsys, f"one point lost, {shared:.0%} of outcomes shared", reported_on(found))
     assert found.significant >= least
     assert found.regression >= least - 0.05

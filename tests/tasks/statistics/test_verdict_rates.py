@@ -54,6 +54,6 @@ def test_false_alarms(cell: Cell, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def row(cell: Cell, found: Rates) -> str:
-    """Of the table in `docs/explanation/scores.md`."""
+    """A row of the table in `docs/explanation/scores.md`."""
     cells = (cell.documents, cell.entities, cell.rules, f"{cell.f1:.1f}", f"{cell.correlation:.1f}")
     return " | ".join(map(str, (*cells, *(f"{100 * share:.1f}" for share in found))))

@@ -13,7 +13,7 @@ Points = st.floats(-1, 1)
 
 
 def judged(low: float, high: float, *, delta: float | None = None, p: float = 0.01, margin: float = 0.005) -> Verdict:
-    """Of an interval, around its middle unless a difference is given."""
+    """The verdict for an interval; the difference is its middle unless given."""
     middle = (low + high) / 2 if delta is None else delta
     return verdict(Difference(middle, low, high, p), margin=margin)
 
@@ -78,7 +78,7 @@ def test_an_adjusted_p_can_undo_a_regression() -> None:
 
 
 @given(Points, Points, Points, st.floats(0, 1), st.floats(0, 0.5))
-def test_what_fell_by_more_than_the_margin_never_passes(a: float, b: float, c: float, p: float, margin: float) -> None:
+def test_a_drop_by_more_than_the_margin_never_passes(a: float, b: float, c: float, p: float, margin: float) -> None:
     low, delta, high = sorted((a, b, c))
     found = judged(low, high, delta=delta, p=p, margin=margin)
     if -delta > margin:

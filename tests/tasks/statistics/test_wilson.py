@@ -1,4 +1,4 @@
-"""Intervals of shares: beside the textbook's formula, and what few errors, few documents and no spread do to them."""
+"""Wilson intervals of shares, against the textbook formula, and with few errors, few documents or no variance."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ def test_the_definition_written_out() -> None:
     weight = PRIOR / (PRIOR + freedom)
     observed, together = (u - 1) / u * squares / (p * (1 - p)), sum((n / n.sum()) ** 2)
     low, high = found(values)
-    # The ends of a score interval are the shares whose own standard error they are z away by.
+    # An end of a score interval is a share that is z of its own standard errors away from the estimate.
     for end, part in ((low[0], p), (high[0], 1 - p)):
         answers = 1 / ((1 - weight) * observed + weight * part * together)
         assert abs(p - end) == pytest.approx(stats.norm.ppf(0.975) * np.sqrt(end * (1 - end) / answers))
@@ -47,7 +47,7 @@ def test_the_definition_written_out() -> None:
 
 
 def test_many_single_answers_are_wilsons_textbook_interval() -> None:
-    """Without clusters, and with so many units that the prior does not matter."""
+    """Without clusters, and with enough units that the prior does not matter."""
     values = np.column_stack([np.arange(100_000) % 10 > 0, np.ones(100_000)]).astype(float)
     p, n, z = 0.9, 100_000, stats.norm.ppf(0.975)
     middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -103,7 +103,7 @@ def test_ends_are_shares_around_the_estimate_whatever_the_order(units: list[tupl
 
 
 @pytest.mark.parametrize("find", [wilson, symmetric])
-def test_what_is_undefined_has_no_interval(find: Callable[..., Interval]) -> None:
+def test_undefined_numbers_have_no_interval(find: Callable[..., Interval]) -> None:
     once = np.zeros((30, 2))
     once[0] = 1  # undefined without this unit
     for values in (once, corpus(1)[:1]):

@@ -1,4 +1,4 @@
-"""Train and publish as a flow does, in a process of its own: `racing.py FOLDER NUMBER`; it waits for FOLDER/go."""
+"""Trains and publishes like a flow, in a separate process: `racing.py FOLDER NUMBER`; it waits for FOLDER/go."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ SETTINGS = {"epochs": 2, "learning_rate": 5e-3, "batch_tokens": 128, "vocabulary
 
 
 def main(folder: Path, number: str) -> None:
-    """Between training and publication, say so with the file `trained-NUMBER`, and wait for the file `go`."""
+    """Between training and publication, write the file `trained-NUMBER`, and wait for the file `go`."""
     logging.basicConfig(level=logging.INFO)
     corpus = str(folder / "corpus.txt")
     dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})

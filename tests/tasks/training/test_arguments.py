@@ -1,4 +1,4 @@
-"""transformers' TrainingArguments: our defaults, and what `training_args` may change."""
+"""transformers' TrainingArguments: the defaults of nerbench, and changes by `training_args`."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ def model(**training_args: Any) -> ModelConfig:
     return ModelConfig(name="m", base="b/c", device="cpu", precision="fp32", training_args=training_args)
 
 
-def test_without_any_our_defaults_stand(tmp_path: Path) -> None:
+def test_defaults_apply_without_training_args(tmp_path: Path) -> None:
     made = arguments(model(), tmp_path)
     assert (made.lr_scheduler_type, made.max_grad_norm, made.eval_strategy) == ("linear", 1.0, "epoch")
     assert made.output_dir == str(tmp_path)
@@ -47,7 +47,7 @@ def test_any_field_passes_through(tmp_path: Path) -> None:
         ({"eval_strategy": "steps"}, "training_args: .*strategy"),
     ],
 )
-def test_what_cannot_be_is_one_line(training_args: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_invalid_training_args_are_one_line(training_args: dict[str, Any], says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says) as caught:
         arguments(model(**training_args), tmp_path)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Two processes on a CPU train what one does."""
+"""Two processes on a CPU train the same model as one."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_two_processes_have_the_loss_curve_and_the_weights_of_one(dataset: Datas
 
 @two_cores
 @pytest.mark.slow
-def test_a_killed_process_ends_all_and_the_next_run_goes_on(dataset: DatasetConfig, tmp_path: Path) -> None:
+def test_a_killed_process_ends_all_and_the_next_run_resumes(dataset: DatasetConfig, tmp_path: Path) -> None:
     model = own_model(base=TINY, epochs=10, processes=2, checkpoint_s=1e-9)
     whole = train(plan_training(model, dataset), lambda event: None)
     expected = weights(whole.folder)

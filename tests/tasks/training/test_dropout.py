@@ -1,4 +1,4 @@
-"""Our dropout against its definition."""
+"""The faster dropout against its definition."""
 
 import copy
 
@@ -13,7 +13,7 @@ N = 400_000
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_drops_its_share_and_scales_the_rest(p: float, dtype: torch.dtype) -> None:
+def test_dropout_drops_its_share_and_scales_the_rest(p: float, dtype: torch.dtype) -> None:
     torch.manual_seed(3)
     x = torch.ones(N, dtype=dtype, requires_grad=True)
     y = FrugalDropout(p)(x)
@@ -44,7 +44,7 @@ def test_the_generator_of_torch_decides() -> None:
     assert not torch.equal(first, second)
 
 
-def test_it_is_torchs_where_nothing_is_to_drop() -> None:
+def test_without_dropout_torchs_layer_is_kept() -> None:
     x = torch.randn(3, 4)
     assert torch.equal(FrugalDropout(0.3).eval()(x), x)
     assert torch.equal(FrugalDropout(0.0)(x), x)

@@ -29,7 +29,7 @@ def test_the_labels_of_all_windows_are_the_corpuss_tags(tiny_model_folder: Path,
     assert int((labels != IGNORED).sum()) == words_with_pieces, "each word is learnt once, by its first piece"
 
 
-def test_tags_that_the_model_does_not_know_are_learnt_as_outside(tiny_model_folder: Path) -> None:
+def test_tags_that_the_model_lacks_are_learnt_as_outside(tiny_model_folder: Path) -> None:
     corpus = Corpus(name="own", split="validation", words=[["Bob"]], tags=[["B-NEW"]], documents=None)
     (item,) = Examples(corpus, load_tokenizer(tiny_model_folder), 16, LABELS)
     assert {label for label in item["labels"] if label != IGNORED} == {0}

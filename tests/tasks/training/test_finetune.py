@@ -1,4 +1,4 @@
-"""Fine-tuning itself, in this process; `test_training` runs it as the child that it is."""
+"""Fine-tuning in this process; `test_launch` runs it in a child process."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def _settings_of_torch() -> Iterator[None]:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Train:
-    """Train a model with these settings into a folder of its own; returns the folder and the result."""
+    """Train a model with these settings into a new folder; return the folder and the result."""
     path = write_corpus(tmp_path / "corpus.txt", 4)
     numbers = iter(range(99))
 
@@ -102,7 +102,7 @@ def test_a_byte_level_model_is_trained_and_loaded_with_the_same_pieces(train: Tr
     assert json.loads((folder / "tokenizer.json").read_text())["pre_tokenizer"]["add_prefix_space"] is True
 
 
-def test_every_epoch_has_an_order_of_its_own(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_epoch_has_another_order(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     epochs: list[int] = []
     original = TokenBatches.__iter__
 
@@ -225,6 +225,6 @@ def test_an_invalid_callback(name: str, says: str, train: Train, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_evaluate_metric_gives_the_scorer_s_numbers(train: Train) -> None:
+def test_the_evaluate_metric_gives_the_numbers_of_the_scorer(train: Train) -> None:
     by_scorer, by_evaluate = (train(compute_metrics=kind)[1]["metrics"] for kind in ("scorer", "evaluate"))
     assert by_evaluate == pytest.approx(by_scorer)

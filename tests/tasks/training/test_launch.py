@@ -1,4 +1,4 @@
-"""Training as flows do it: in a child process, into a folder that is then published."""
+"""Training as in flows: in a child process, into a folder that is then published."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Training(NamedTuple):
 
 
 def own_dataset(folder: Path) -> DatasetConfig:
-    """Sixty sentences, to learn from and to be judged by."""
+    """Sixty sentences for training and validation."""
     path = write_corpus(folder / "corpus.txt", 10)
     return DatasetConfig(name="own", files={"train": path, "validation": path})
 
@@ -66,7 +66,7 @@ def test_the_model_learns_its_corpus(finished: Training) -> None:
     assert finished.trained.provenance.metrics["validation_f1"] > 0.9
 
 
-def test_steps_and_evaluations_are_told_in_order(finished: Training) -> None:
+def test_steps_and_evaluations_are_reported_in_order(finished: Training) -> None:
     steps = [event["step"] for event in finished.events]
     assert steps == sorted(steps)
     assert {event["event"] for event in finished.events} == {"log"}
@@ -74,7 +74,7 @@ def test_steps_and_evaluations_are_told_in_order(finished: Training) -> None:
     assert all(0 < event["step"] <= event["steps"] for event in finished.events)
 
 
-def test_the_folder_holds_a_model_and_nothing_else(finished: Training) -> None:
+def test_the_folder_contains_only_a_model(finished: Training) -> None:
     files = {path.name: path for path in Path(finished.trained.folder).iterdir()}
     assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
@@ -110,7 +110,7 @@ def test_the_provenance_is_complete(finished: Training) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_request_is_found_in_the_child_and_stays_one(tmp_path: Path) -> None:
+def test_a_wrong_request_found_in_the_child_keeps_its_class(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no setting hiden_size"):
         train(plan_training(own_model(base={**TINY, "hiden_size": 3}), own_dataset(tmp_path)), print)
 
@@ -122,7 +122,7 @@ def test_a_corpus_without_validation_starts_no_child(tmp_path: Path, monkeypatch
         train(plan_training(own_model(), dataset), print)
 
 
-def test_a_trained_model_says_what_it_said(finished: Training) -> None:
+def test_a_trained_model_predicts_the_same_after_loading(finished: Training) -> None:
     golden = finished.trained.golden
     assert golden is not None
     load_tagger(Path(finished.trained.folder), device=torch.device("cpu"), golden=golden)

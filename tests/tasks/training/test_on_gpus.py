@@ -34,7 +34,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NERBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def test_a_gpu_learns_what_the_cpu_learns(tmp_path: Path) -> None:
+def test_a_gpu_learns_the_same_as_the_cpu(tmp_path: Path) -> None:
     on_gpu, on_cpu = trained(tmp_path, device="cuda"), trained(tmp_path, device="cpu")
     assert on_gpu.provenance.training["device"] == "cuda:0"
     assert close(on_gpu, on_cpu, 1e-2)
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two processes need two GPUs")
-def test_two_gpus_learn_what_one_learns(tmp_path: Path) -> None:
+def test_two_gpus_learn_the_same_as_one(tmp_path: Path) -> None:
     one, two = trained(tmp_path, device="cuda"), trained(tmp_path, device="cuda", processes=2)
     assert two.provenance.training["world_size"] == 2
     assert close(one, two, 1e-4)

@@ -1,4 +1,4 @@
-"""Processes that train the same at the same time: each publishes a whole model, and none takes the other's folder."""
+"""Processes that train the same model concurrently: each publishes a complete model from its own folder."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ Start = Callable[[str], "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a process of that number; all train the same in the same cache."""
+    """Starts a process with a number; all train the same model in the same cache."""
     write_corpus(tmp_path / "corpus.txt", 10)
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     env = os.environ | {"NERBENCH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": paths}
@@ -47,7 +47,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def published(folder: Path, process: "subprocess.Popen[str]", number: str) -> str:
-    """What a process published, which is all there."""
+    """The complete artifact that a process published."""
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, (folder / f"{number}.log").read_text()
     artifact_id = out.split()[-1]

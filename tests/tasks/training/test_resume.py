@@ -1,4 +1,4 @@
-"""Training that is interrupted goes on where it stopped, and ends with the very weights of an uninterrupted one."""
+"""An interrupted training resumes, and ends with the same weights as an uninterrupted one."""
 
 import json
 import math
@@ -21,12 +21,12 @@ from nerbench.tasks.training.stop_and_resume import newest_checkpoint
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
+    """Simulates a kill: no code may catch it."""
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Makes a training job with changed model settings, in a folder of its own."""
+    """Makes a training job with changed model settings in a new folder."""
     corpus = write_corpus(tmp_path / "corpus.txt", 12)
     dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
     settings = {"name": "tiny", "base": TINY, "epochs": 3, "learning_rate": 5e-3, "batch_tokens": 64}
@@ -50,11 +50,11 @@ def weights(job: dict[str, Any]) -> str:
 
 
 def ignore(event: dict[str, Any]) -> None:
-    """Hears nothing."""
+    """A listener that ignores events."""
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """End the training, like a kill, right after a step."""
+    """End the training right after a step, like a kill."""
     original = stop_and_resume.Stopping.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **options: Any) -> None:
@@ -136,7 +136,7 @@ def test_a_time_limit_keeps_the_best_so_far(job: Any) -> None:
 
 
 class Clock:
-    """A second passes whenever somebody looks."""
+    """A clock that advances by a second at each reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -147,7 +147,7 @@ class Clock:
 
 
 @pytest.mark.slow
-def test_the_time_limit_is_of_the_training_and_not_of_its_last_run(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_covers_all_runs_of_a_training(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stop_and_resume, "time", Clock())
     settings = {"time_limit_s": 60, "epochs": 50, "checkpoint_s": 1e-9}
     whole, killed = finetune(job("whole", **settings), ignore), job("killed", **settings)
@@ -178,7 +178,7 @@ def test_a_resumed_training_counts_its_seconds_together(job: Any, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_early_stopping_has_no_new_patience_when_it_goes_on(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_does_not_reset_early_stopping(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"early_stopping": 2, "learning_rate": 1e-12, "epochs": 30}
     whole, killed = finetune(job("patient", **settings), ignore), job("stopped", **settings)
     with monkeypatch.context() as patch:
@@ -201,7 +201,7 @@ def test_early_stopping_ends_training_without_progress(job: Any) -> None:
     assert result["steps"] < 30 * 9
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_not_a_number_stops_the_training(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     original = setup.build
 
     def poisoned(*arguments: Any) -> Any:
@@ -233,11 +233,11 @@ def test_batches_that_do_not_fit_are_halved_and_steps_learn_from_as_much(
     result = finetune(made, ignore)
     assert (result["batch_tokens"], result["gradient_accumulation"]) == (32, 2)
     monkeypatch.setattr(training.TaggerTrainer, "training_step", original)
-    assert finetune(made, ignore)["batch_tokens"] == 32  # as an interrupted training would go on
+    assert finetune(made, ignore)["batch_tokens"] == 32  # like a resumed training
 
 
 @pytest.mark.slow
-def test_memory_that_is_never_enough_is_one_line_with_the_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_memory_is_one_line_with_a_remedy(job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
         raise OUT_OF_MEMORY
 

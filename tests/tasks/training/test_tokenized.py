@@ -1,4 +1,4 @@
-"""Tokenized corpora: the same windows and labels as in memory, made once for all models that are alike."""
+"""Tokenized corpora: the same windows and labels as in memory, made once for models with equal tokenizers."""
 
 import logging
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_items_are_the_windows_in_order_of_length(
     assert examples.lengths == [len(ids) for ids, _ in found]
 
 
-def test_a_second_model_finds_what_the_first_one_tokenized(
+def test_a_second_model_reuses_the_tokens_of_the_first(
     tokenizer: LoadedTokenizer, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     first = tokenized(corpus(), tokenizer, 16, LABELS)

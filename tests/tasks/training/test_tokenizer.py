@@ -55,7 +55,7 @@ def test_no_letter_of_the_corpus_is_unknown(tokenizer: PreTrainedTokenizerFast) 
 
 
 def test_pieces_are_ordinary_ones(tokenizer: PreTrainedTokenizerFast) -> None:
-    # pieces that training took for special tokens must not be found within words, or dropped as special ones
+    # tokens that resemble special tokens must not be found within words, or dropped as special ones
     assert set(tokenizer.all_special_tokens) == set(SPECIAL)
     assert tokenizer.tokenize("a##b") != ["a", "##b"]
 

@@ -1,4 +1,4 @@
-"""Learning the embeddings that occur is learning all of them."""
+"""Training with the embeddings of occurring tokens equals training with all of them."""
 
 import copy
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_whole_model_is_learnt(network: PreTrainedModel) -> None:
     assert (before[name][unseen] - whole.state_dict()[name][unseen]).abs().max() > 1e-2, "the decay was visible"
 
 
-def test_it_answers_as_before_and_in_a_checkpoint_too(network: PreTrainedModel) -> None:
+def test_outputs_and_checkpoints_are_those_of_the_full_model(network: PreTrainedModel) -> None:
     with torch.no_grad():
         expected = network(input_ids=IDS).logits
         shrink_embeddings(network, OCCURRING)
@@ -58,7 +58,7 @@ def test_it_answers_as_before_and_in_a_checkpoint_too(network: PreTrainedModel) 
     assert not any("number" in name for name in saved)
 
 
-def test_a_piece_that_was_said_not_to_occur_is_an_error(network: PreTrainedModel) -> None:
+def test_a_token_outside_of_the_vocabulary_is_an_error(network: PreTrainedModel) -> None:
     shrink_embeddings(network, OCCURRING)
     with pytest.raises(IndexError):
         network(input_ids=torch.tensor([[9]]))
@@ -76,7 +76,7 @@ def test_the_padding_stays(network: PreTrainedModel) -> None:
     assert gradient.abs().sum() > 0
 
 
-def test_embeddings_that_others_use_are_left(network: PreTrainedModel) -> None:
+def test_shared_embeddings_are_not_changed(network: PreTrainedModel) -> None:
     whole = network.get_input_embeddings()
     network.tied = torch.nn.Linear(4, 4)
     network.tied.weight = whole.weight

@@ -1,4 +1,4 @@
-"""When a call is steady, and how many are taken: with a clock that is told what to say."""
+"""Warm-up and number of calls, with a simulated clock."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,7 +19,7 @@ from nerbench.tasks.measuring.process.clock import (
 
 
 def saying(*seconds: float) -> Callable[[Call], float]:
-    """A stopwatch that reads these, then the last one for ever; it calls what it times."""
+    """A stopwatch with these readings, the last of which repeats; it calls the timed function."""
     readings: Iterator[float] = iter(seconds)
     last = seconds[-1]
 
@@ -54,7 +54,7 @@ def test_several_calls_are_steady_when_a_round_is_as_slow_as_the_one_before() ->
     assert warm_up([idle, idle], saying(0.5, 0.5), limit_s=100) == 2
 
 
-def test_what_goes_on_getting_faster_is_measured_all_the_same() -> None:
+def test_calls_that_keep_getting_faster_are_measured() -> None:
     readings = [0.8**n for n in range(40)]
     assert warm_up([idle], saying(*readings), limit_s=3.0) == next(n for n in range(1, 40) if sum(readings[:n]) >= 3)
 

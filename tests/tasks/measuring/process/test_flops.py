@@ -17,11 +17,11 @@ PUBLISHED_MILLIONS = {
     "roberta-base": 124.1,
     "xlm-roberta-large": 558.9,
 }
-"""Of the encoders, without poolers and heads for pretraining."""
+"""Published numbers of the encoders, without poolers and pretraining heads."""
 
 
 def textbook(config: BertConfig, length: int) -> float:
-    """Multiplications and additions of a BERT for each piece: four projections, two of attention, two of the MLP."""
+    """Multiplications and additions of a BERT per token: four projections, two of attention, two of the MLP."""
     h, i = config.hidden_size, config.intermediate_size
     layer = 2 * (4 * h * h + 2 * h * i) + 2 * 2 * length * h
     return config.num_hidden_layers * layer + 2 * h * config.num_labels

@@ -1,4 +1,4 @@
-"""Foreign load, from accounts that a test writes, and from a real busy neighbour."""
+"""Load of other processes, from statistics that a test writes."""
 
 import os
 from pathlib import Path
@@ -16,12 +16,12 @@ def test_busy_is_all_but_idle_and_waiting_and_guests(tmp_path: Path, monkeypatch
     assert busy_seconds() == (100 + 20 + 30 + 4 + 6 + 40) / os.sysconf("SC_CLK_TCK")
 
 
-def test_what_is_not_our_own_is_foreign() -> None:
+def test_load_of_other_processes_is_foreign() -> None:
     assert foreign_cores(Moment(10, 5, 100), Moment(14, 9, 110)) == pytest.approx(1.5)
     assert foreign_cores(Moment(10, 5, 100), Moment(14, 9, 103.99)) == 0
 
 
-def test_a_kernel_that_does_not_tell_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kernel_statistics_the_load_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_state, "STAT", tmp_path / "nothing")
     before = moment()
     assert before.busy_s is None

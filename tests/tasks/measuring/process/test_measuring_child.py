@@ -1,4 +1,4 @@
-"""What a measuring process does, without the process: timing, memory, agreement, and what goes wrong in a cell."""
+"""The work of a measuring process, in this process: timing, memory, agreement, and failures of a cell."""
 
 import sys
 from pathlib import Path
@@ -20,14 +20,14 @@ CPU = torch.device("cpu")
 
 
 def events_of(**changes: Any) -> tuple[dict[int, dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
-    """By cell, what a process says of it; all events; and its result."""
+    """The events by cell, all events, and the result of a process."""
     events: list[dict[str, Any]] = []
     result = measure(job(tiny(), **changes), events.append)
     return {event["cell"]: event for event in events if event["event"] == "timed"}, events, result
 
 
 def memory_of(**changes: Any) -> list[dict[str, Any]]:
-    """What a process says of the memory of each of its cells."""
+    """The memory of each cell that a process reports."""
     events: list[dict[str, Any]] = []
     assert measure(job(tiny(), **{"take": "memory"} | changes), events.append) == {}
     assert [event["event"] for event in events] == ["cell", "used"] * (len(events) // 2)
@@ -50,7 +50,7 @@ def test_every_cell_is_timed_and_announced_before() -> None:
         assert timed[number]["amounts"] == [amount]
 
 
-def test_processes_go_through_the_cells_in_orders_of_their_own() -> None:
+def test_processes_measure_the_cells_in_different_orders() -> None:
     cells = [(1, length) for length in range(2, 6)]
     orders = []
     for number in (0, 1, 0):
@@ -71,7 +71,7 @@ def test_a_training_step_moves_the_weights(precision: str) -> None:
     assert sum(moved) > len(moved) * 0.8
 
 
-def test_more_than_there_is_memory_for_is_a_status_and_the_next_cell_is_timed() -> None:
+def test_missing_memory_is_a_status_and_the_next_cell_is_timed() -> None:
     timed, _, _ = events_of(cells=[(2**31 - 1, 64), (2, 8)])
     assert timed[0] == {"event": "timed", "cell": 0, "status": "out of memory"}
     assert timed[1]["status"] == "ok"
@@ -142,16 +142,14 @@ def test_an_encoder_without_its_weights_is_not_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("multi_process", [True, False])
-def test_memory_that_is_not_there_is_a_status_of_its_cell_alone(multi_process: bool) -> None:
+def test_missing_memory_is_a_status_of_one_cell_only(multi_process: bool) -> None:
     events = memory_of(cells=[(2**31 - 1, 64), (2, 8)], multi_process=multi_process)
     assert [event["status"] for event in events] == ["out of memory", "ok"]
     assert events[0]["used"] == {}
 
 
 @pytest.mark.parametrize("take", ["time", "memory"])
-def test_an_error_of_a_model_is_a_status_and_in_the_debugged_process_an_error(
-    take: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_a_model_is_a_status_or_an_error_when_debugging(take: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def work_of(*_: Any) -> Any:
         raise RuntimeError("mat1 and mat2")
 

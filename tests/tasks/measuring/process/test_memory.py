@@ -1,4 +1,4 @@
-"""Accounts of memory, in processes of their own where the whole of a process counts."""
+"""Measurements of memory, in separate processes if the whole process counts."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_an_allocation_of_200_mb_is_one_of_200_mb() -> None:
     assert after < 5e6
 
 
-def test_weights_are_counted_as_they_are_held() -> None:
+def test_weights_are_counted_in_their_dtype() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.LayerNorm(32))
     linear, norm = 64 * 32 + 32, 64
     assert weights_bytes(model) == 4 * (linear + norm)
@@ -42,5 +42,5 @@ def test_weights_are_counted_as_they_are_held() -> None:
     assert weights_bytes(quantized) == 64 * 32 + 4 * 32 + 4 * norm
 
 
-def test_a_processor_has_no_device_memory() -> None:
+def test_a_cpu_has_no_device_memory() -> None:
     assert set(device_peaks(torch.device("cpu")).values()) == {None}

@@ -22,7 +22,7 @@ LONGEST_NAME = 200
 """Characters of the name of the imported file, which names the models."""
 
 
-def import_vote(predicted: Sequence[Predicted], name: str, corpus: Corpus, store: Store, results: str) -> Imported:
+def import_ensemble(predicted: Sequence[Predicted], name: str, corpus: Corpus, store: Store, results: str) -> Imported:
     """Publish the vote of stored predictions of a corpus; the manifest names the models as the imported file.
 
     Raises InputError if the predictions are of other words, and like `import_predictions`.
@@ -31,7 +31,7 @@ def import_vote(predicted: Sequence[Predicted], name: str, corpus: Corpus, store
         problem = f"was predicted on other words than those of {corpus.name}, {corpus.split}"
         raise InputError(f"model {predicted[0].model}", problem, "benchmark the models again")
     ratings = read_ratings(results, predicted)
-    found = vote(ratings)
+    found = majority(ratings)
     about = {"model": name, "words_sha256": corpus.words_sha256, "predictions_digest": "vote", "gold": corpus.name}
     table = pa.table(
         {column: [value] * len(found.tags) for column, value in about.items()}
@@ -45,7 +45,7 @@ def import_vote(predicted: Sequence[Predicted], name: str, corpus: Corpus, store
         return import_predictions(str(file), name, corpus, store, format="parquet")
 
 
-class Vote(NamedTuple):
+class MajorityTags(NamedTuple):
     """The vote of several models."""
 
     tags: list[str]
@@ -54,12 +54,12 @@ class Vote(NamedTuple):
     """(words,) mean over the models of the probability of that tag, 0 for a model with another tag."""
 
 
-def vote(ratings: Ratings) -> Vote:
+def majority(ratings: Ratings) -> MajorityTags:
     """The entities, by words and type, that at least half of the models predict; invalid tags are read as `conlleval`
     does.
 
     A threshold at half of the best F1 maximises expected F1 (Lipton et al. 2014), which is just below a half here. Two
-    of these entities can only overlap if each has exactly half of the votes; then the one of the earlier model stands.
+    of these entities can only overlap if each has exactly half of the votes; then that of the earlier model is kept.
     """
     voters: dict[tuple[int, int, int], list[int]] = {}
     for model, codes in enumerate(ratings.predicted):
@@ -75,4 +75,4 @@ def vote(ratings: Ratings) -> Vote:
             codes[start] = 2 * kind + 1
     names = np.array(tag_vocabulary(ratings.types), object)
     scores = np.where(ratings.predicted == codes, ratings.scores, 0).mean(0)
-    return Vote(names[codes].tolist(), scores)
+    return MajorityTags(names[codes].tolist(), scores)

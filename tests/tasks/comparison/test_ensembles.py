@@ -10,7 +10,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import PREDICTIONS_FILE
 from nerbench.artifacts.references import load_manifest, pull
 from nerbench.artifacts.store import Store
-from nerbench.tasks.comparison.voting import import_vote
+from nerbench.tasks.comparison.ensembles import import_ensemble
 from nerbench.tasks.data.corpus import Corpus
 
 GOLD = [["B-LOC", "O", "B-PER"], ["B-ORG", "I-ORG"]]
@@ -27,9 +27,9 @@ def test_a_vote_is_stored_as_predictions_of_its_words(tmp_path: Path) -> None:
     results, store = str(tmp_path / "results"), Store(str(tmp_path / "store"))
     predicted = [score(results, n, GOLD, tags, model=name) for n, (name, tags) in enumerate(MODELS.items(), 1)]
     with pytest.raises(InputError, match="model a: was predicted on other words than those of own, test; benchmark"):
-        import_vote(predicted, "ensemble", corpus, store, results)
+        import_ensemble(predicted, "ensemble", corpus, store, results)
     on_words = [one.model_copy(update={"words_sha256": corpus.words_sha256}) for one in predicted]
-    found = import_vote(on_words, "ensemble", corpus, store, results)
+    found = import_ensemble(on_words, "ensemble", corpus, store, results)
     manifest = load_manifest(found.artifact)
     assert (found.artifact.name, manifest.kind, manifest.imported and manifest.imported.name) == (
         "ensemble",
