@@ -1,9 +1,7 @@
 """Alignment of an annotation that has other sentences and words than a data set, by characters.
 
-White space does not count, so `U.S.` and `U. S.` have the same four characters. Texts are compared in units that become
-smaller: documents (if both texts have them), sentences, words and characters. Equal units are not compared further.
-Therefore, an annotation with exactly the characters of the data set is aligned exactly, whatever its sentences and
-words.
+White space does not count, so `U.S.` and `U. S.` have the same four characters. An annotation with exactly the
+characters of the data set is aligned exactly, whatever its sentences and words.
 
 The entities of the annotation become tags of the data set's words:
 
@@ -11,13 +9,12 @@ The entities of the annotation become tags of the data set's words:
 - If an entity continues in the next sentence, the two sentences are joined.
 - If a boundary falls between characters that only the data set has (`Yorks` for `York`), it moves to the end of the
   word.
-- If the data set has no character of an entity, the entity is added as a sentence without predictions. It counts as
-  missed, so that each entity of the annotation counts once.
-- If the annotation has no character of a word, the word is left out, because it is not annotated.
+- If the data set has less than half of the characters of an entity, the entity is added as a sentence without
+  predictions. It counts as missed, so that each entity of the annotation counts once.
+- If the annotation has less than half of the characters of a word, the word is left out, because it is not annotated.
 """
 
-from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -26,16 +23,12 @@ import numpy.typing as npt
 
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.tag_schemes import OUTSIDE
+from nerbench.tasks.data.text_alignment import Numbers, Text, common_characters
 
-Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 LEAST_COMMON = 0.5
 """Share of an annotation's characters that must be in the data set; with less, it annotates another text."""
-LEAST_ALIKE = 0.5
-"""Ratio of `SequenceMatcher` below which two passages without a common word are unrelated."""
-MOST_COMPARED = 4_000_000
-"""Maximum product of the lengths of passages that are compared character by character, which takes about a second."""
 
 
 class Alignment(NamedTuple):
@@ -44,9 +37,9 @@ class Alignment(NamedTuple):
     source: Numbers
     """(words,) the word of the data set that each is, or is a part of; -1 for a word of the annotation alone."""
     n_unaligned: int
-    """Entities of the annotation without any character in the data set."""
+    """Entities of the annotation that the data set does not have."""
     n_left_out: int
-    """Words of the data set without any character in the annotation."""
+    """Words of the data set that the annotation does not have."""
     n_cut: int
     """Places in words of the data set where an entity begins or ends."""
 
@@ -62,14 +55,11 @@ class AlignedAnnotation(NamedTuple):
     alignment: Alignment
 
 
-class _Text(NamedTuple):
+class _Words(NamedTuple):
     sentences: Sequence[list[str]]
-    documents: Sequence[int] | None
-    """(sentences,) as in `Corpus`."""
-    chars: str
-    """Without white space."""
-    ends: list[Numbers]
-    """For each level, from large to small units, the positions in `chars` after the units."""
+    text: Text
+    ends: Numbers
+    """(words,) position after the last character."""
 
 
 def align_annotation(
@@ -77,73 +67,26 @@ def align_annotation(
     documents: Sequence[int] | None,
     annotated: Sequence[list[str]],
     tags: Sequence[list[str]],
-    annotated_documents: Sequence[int] | None,
 ) -> AlignedAnnotation:
-    """An annotation (words, IOB2 tags in which every entity begins with `B-`, documents) on the words of a data set.
+    """An annotation (words and IOB2 tags in which every entity begins with `B-`) on the words of a data set.
 
     Raises:
         ValueError: Less than LEAST_COMMON of its characters are in the data set.
     """
-    both = documents is not None and annotated_documents is not None
-    here, there = _text(words, documents, both), _text(annotated, annotated_documents, both)
-    positions = align_characters(here, there)
+    here, there = _words(words), _words(annotated)
+    positions = common_characters(here.text, there.text)
     common = np.flatnonzero(positions >= 0)
     if len(common) < LEAST_COMMON * len(positions):
         raise ValueError(f"only {100 * len(common) / len(positions):.0f} % of its characters are in the text")
-    entities = _entities(Column.of(tags).flat.to_pylist(), there.ends[-1])
-    return _Projection(here, there, entities, common, positions[common]).annotation()
+    entities = _entities(Column.of(tags).flat.to_pylist(), there.ends)
+    return _Projection(here, documents, [*chain.from_iterable(annotated)], entities, common, positions[common]).made()
 
 
-def align_characters(here: _Text, there: _Text) -> Numbers:
-    """(characters of `there`,) position in `here`, ascending; -1 for a character that `here` does not have."""
-    positions = np.full(len(there.chars), -1, np.int64)
-    for start, other, size in _blocks(here, there, (0, len(here.chars)), (0, len(there.chars)), 0):
-        positions[other : other + size] = np.arange(start, start + size)
-    return positions
-
-
-def _text(sentences: Sequence[list[str]], documents: Sequence[int] | None, by_document: bool) -> _Text:
+def _words(sentences: Sequence[list[str]]) -> _Words:
     flat = ["".join(word.split()) or " " for sentence in sentences for word in sentence]  # no word without a character
-    word_ends = np.cumsum([len(word) for word in flat], dtype=np.int64)
+    ends = np.cumsum([len(word) for word in flat], dtype=np.int64)
     last = np.cumsum(Column.of(sentences).lengths) - 1
-    levels = [word_ends[last], word_ends]
-    if by_document:
-        levels.insert(0, levels[0][np.flatnonzero(np.diff(np.asarray(documents), append=-1))])
-    return _Text(sentences, documents, "".join(flat), levels)
-
-
-_Span = tuple[int, int]
-_Block = tuple[int, int, int]
-
-
-def _blocks(here: _Text, there: _Text, ours: _Span, theirs: _Span, level: int) -> Iterator[_Block]:
-    """Equal runs of characters in two passages: (start in `here`, start in `there`, length), in order."""
-    passages = here.chars[slice(*ours)], there.chars[slice(*theirs)]
-    if passages[0] == passages[1]:
-        yield ours[0], theirs[0], ours[1] - ours[0]
-    elif all(passages) and level == len(here.ends):
-        for start, other, size in _equal_characters(*passages):
-            yield ours[0] + start, theirs[0] + other, size
-    elif all(passages):
-        a, b = _edges(here.ends[level], *ours), _edges(there.ends[level], *theirs)
-        units = [here.chars[start:end] for start, end in pairwise(a)]
-        others = [there.chars[start:end] for start, end in pairwise(b)]
-        for kind, i, j, k, m in SequenceMatcher(None, units, others).get_opcodes():
-            if kind in {"equal", "replace"}:
-                yield from _blocks(here, there, (a[i], a[j]), (b[k], b[m]), level + 1)
-
-
-def _edges(ends: Numbers, start: int, end: int) -> list[int]:
-    inner = ends[np.searchsorted(ends, start, side="right") : np.searchsorted(ends, end, side="left")]
-    return [start, *inner.tolist(), end]
-
-
-def _equal_characters(ours: str, theirs: str) -> Iterator[_Block]:
-    if len(ours) * len(theirs) > MOST_COMPARED:
-        return
-    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
-    if matcher.ratio() >= LEAST_ALIKE:
-        yield from matcher.get_matching_blocks()
+    return _Words(sentences, Text("".join(flat), ends[last]), ends)
 
 
 class _Entities(NamedTuple):
@@ -171,23 +114,38 @@ def _entities(tags: list[str], word_ends: Numbers) -> _Entities:
 class _Projection:
     """Entities of an annotation on the words of a data set."""
 
-    def __init__(self, here: _Text, there: _Text, entities: _Entities, common: Numbers, positions: Numbers) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - both texts and what they have in common
+        self,
+        here: _Words,
+        documents: Sequence[int] | None,
+        annotated: list[str],
+        entities: _Entities,
+        common: Numbers,
+        positions: Numbers,
+    ) -> None:
         """`common`, `positions`: the characters of the annotation that are in the data set, and where they are."""
-        words, documents = here.sentences, here.documents
-        self.words, self.annotated = ([*chain.from_iterable(one.sentences)] for one in (here, there))
-        self.chars, self.word_ends = here.chars, here.ends[-1]
-        self.sentence_of_word = np.repeat(np.arange(len(words)), Column.of(words).lengths)
+        self.words, self.annotated = [*chain.from_iterable(here.sentences)], annotated
+        self.chars, self.word_ends = here.text.chars, here.ends
+        self.sentence_of_word = np.repeat(np.arange(len(here.sentences)), Column.of(here.sentences).lengths)
         self.documents = None if documents is None else np.asarray(documents, np.int64)
         self.entities, self.positions = entities, positions
         self.first, self.after = (np.searchsorted(common, at) for at in (entities.start, entities.end))
         self.start, self.end = self._boundaries()
-        self.is_here = self.first < self.after
-        if self.documents is not None:  # what would go on from one document to the next is not there
-            found, place = np.flatnonzero(self.is_here), self.documents[self.sentence_of_word]
-            first, last = (self._word_at(at[found]) for at in (self.start, self.end - 1))
-            self.is_here[found] = place[first] == place[last]
+        self.is_here = self._is_here()
 
-    def annotation(self) -> AlignedAnnotation:
+    def _is_here(self) -> Flags:
+        """(entities,) whether at least half of the characters are common, also of the span in the data set, and that is
+        in one document."""
+        n_common, where = self.after - self.first, np.append(self.positions, -1)
+        sizes = self.entities.end - self.entities.start, where[self.after - 1] - where[self.first] + 1
+        is_here: Flags = (n_common > 0) & (2 * n_common >= np.maximum(*sizes))
+        if self.documents is not None:
+            found, place = np.flatnonzero(is_here), self.documents[self.sentence_of_word]
+            first, last = (self._word_at(at[found]) for at in (self.start, self.end - 1))
+            is_here[found] = place[first] == place[last]
+        return is_here
+
+    def made(self) -> AlignedAnnotation:
         """The annotation on the words that both have, and the entities that the data set lacks after them."""
         pieces, source = self._pieces()
         kept = self._is_common()[source]
@@ -224,9 +182,14 @@ class _Projection:
         return np.searchsorted(self.word_ends, position, side="right")
 
     def _is_common(self) -> Flags:
-        """(words of the data set,) whether the annotation has any of its characters."""
-        found = np.zeros(len(self.words), np.bool_)
-        found[self._word_at(self.positions)] = True
+        """(words of the data set,) whether at least half of the characters are common, or some of an aligned entity."""
+        word = self._word_at(self.positions)
+        lengths = np.diff(self.word_ends, prepend=0)
+        found: Flags = 2 * np.bincount(word, minlength=len(lengths)) >= lengths
+        steps = np.zeros(len(word) + 1, np.int64)
+        steps[self.first[self.is_here]] += 1  # entities do not overlap, so that no position occurs twice
+        steps[self.after[self.is_here]] -= 1
+        found[word[np.cumsum(steps)[:-1] > 0]] = True
         return found
 
     def _pieces(self) -> tuple[Numbers, Numbers]:

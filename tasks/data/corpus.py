@@ -307,7 +307,7 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
 def _aligned(gold: Corpus, words: Corpus, read: ArrowCache, source: Source) -> Corpus:
     """A gold with other words, on those of `words`. Raises CorpusError where it annotates another text."""
     try:
-        found = align_annotation(words.words, words.documents, read.words, gold.tags, read.documents)
+        found = align_annotation(words.words, words.documents, read.words, gold.tags)
     except ValueError as error:
         remedy = f"a gold annotates the text of {words.name}'s {words.split} split"
         raise CorpusError(source.name, f"{error} of {words.name}", remedy) from error

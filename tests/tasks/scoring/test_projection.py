@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tagging import EVERY_MODE, TYPES, Sentences, counted, one_to_one, textbook, totals
 
-from nerbench.tasks.data import alignment
+from nerbench.tasks.data import alignment, text_alignment
 from nerbench.tasks.data.alignment import align_annotation
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
@@ -68,7 +68,7 @@ def predicted_spans(case: Case, mode: str) -> list[Span]:
 
 def scored(case: Case) -> dict[str, Counts]:
     tags = tags_of(case.annotated, case.gold)
-    found = align_annotation(case.words, None, case.annotated, tags, None)
+    found = align_annotation(case.words, None, case.annotated, tags)
     corpus = Corpus(name="gold", split="test", **found._asdict())
     starts = np.array([number == 0 for sentence in case.words for number, _ in enumerate(sentence)])
     codes = project(encode(chain(*case.predicted), KINDS), starts, found.alignment, corpus.sentence_starts)
@@ -191,6 +191,13 @@ def _continued(draw: st.DrawFn, before: str, tag: str) -> str:
     return f"I-{before[2:]}" if before != "O" and draw(st.booleans()) else tag
 
 
+def aligned(entity: str, text: str) -> frozenset[str]:
+    """The characters of an entity in a text if they are half of it, and half of the passage; otherwise none."""
+    common = [character for character in text if character in entity]
+    passage = text.index(common[-1]) - text.index(common[0]) + 1 if common else 0
+    return frozenset(common if 2 * len(common) >= max(len(entity), passage) else "")
+
+
 @given(other_text())
 def test_entities_are_compared_on_the_characters_that_both_texts_have(case: Case) -> None:
     ours, theirs = "".join(chain(*case.words)), "".join(chain(*case.annotated))
@@ -198,9 +205,9 @@ def test_entities_are_compared_on_the_characters_that_both_texts_have(case: Case
         return
     with pytest.MonkeyPatch.context() as patch:  # however little they have in common
         patch.setattr(alignment, "LEAST_COMMON", 0.0)
-        patch.setattr(alignment, "LEAST_ALIKE", 0.0)
+        patch.setattr(text_alignment, "LEAST_ALIKE", 0.0)
         found = scored(case)["conlleval"]
-    gold = [(frozenset(theirs[one.start : one.end]) & {*ours}, one.type) for one in case.gold]
+    gold = [(aligned(theirs[one.start : one.end], ours), one.type) for one in case.gold]
     predicted = [
         (frozenset(ours[one.start : one.end]) & {*theirs}, one.type) for one in predicted_spans(case, "conlleval")
     ]
