@@ -27,10 +27,22 @@ def read_aliases(root: Root, name: str) -> dict[str, str]:
 
 def read_alias(root: Root, name: str, alias: str) -> str:
     """The artifact id that an alias points to. Raises CorruptArtifactError, also if there is no such alias."""
-    path = alias_path(name, alias)
-    if target := _artifact_id(name, _bytes(root, path)):
+    if target := find_alias(root, name, alias):
         return target
-    raise CorruptArtifactError(f"{name}: the alias {root.uri(path)} names no artifact")
+    raise _names_none(root, name, alias)
+
+
+def find_alias(root: Root, name: str, alias: str) -> str | None:
+    """The artifact id that an alias points to; None if there is no such alias. Raises CorruptArtifactError."""
+    record = _bytes(root, alias_path(name, alias))
+    target = _artifact_id(name, record)
+    if record is not None and target is None:
+        raise _names_none(root, name, alias)
+    return target
+
+
+def _names_none(root: Root, name: str, alias: str) -> CorruptArtifactError:
+    return CorruptArtifactError(f"{name}: the alias {root.uri(alias_path(name, alias))} names no artifact")
 
 
 def move_alias(root: Root, name: str, alias: str, artifact_id: str, wanted: Callable[[str | None], bool]) -> bool:

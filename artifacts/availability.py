@@ -1,37 +1,59 @@
 """Checks that all files of published artifacts are in place. Compares sizes only and reads no bytes."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from nerbench.artifacts.errors import DAMAGED
 from nerbench.artifacts.manifest import ArtifactRef, FileEntry
-from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.store_layout import blob_path
 from nerbench.artifacts.tables.table_files import in_parallel
 
 
+class _Blob(NamedTuple):
+    """A stored file, which several artifacts may share."""
+
+    store: str
+    path: str
+
+
 def find_incomplete(artifacts: Iterable[ArtifactRef]) -> dict[str, str]:
-    """By artifact_id, what each incomplete artifact lacks. Folders are left out, because they were just digested."""
+    """By artifact_id, what each incomplete artifact lacks. Folders are left out, because they were just digested.
+
+    A file that several artifacts share, such as a tokenizer, is looked up once.
+    """
     stored = [artifact for artifact in artifacts if artifact.store is not None]
-    problems = zip(stored, in_parallel(_problem, stored), strict=True)
-    return {artifact.artifact_id: problem for artifact, problem in problems if problem}
+    entries = list(zip(stored, in_parallel(_entries, stored), strict=True))
+    files = ((one.store or "", entry) for one, found in entries for entry in found)
+    blobs = list({_Blob(store, blob_path(entry)) for store, entry in files if not isinstance(entry, str)})
+    sizes = dict(zip(blobs, in_parallel(_size, blobs), strict=True))
+    problems = {
+        one.artifact_id: "; ".join(filter(None, (_problem(one.store or "", entry, sizes) for entry in found)))
+        for one, found in entries
+    }
+    return {artifact_id: problem for artifact_id, problem in problems.items() if problem}
 
 
-def _problem(artifact: ArtifactRef) -> str | None:
-    store = open_root(artifact.store or "")
+def _entries(artifact: ArtifactRef) -> tuple[FileEntry | str, ...]:
+    """The files of an artifact, or the reason why they are unknown."""
     try:
-        files = Store(store.url).manifest(artifact).files
+        return Store(artifact.store or "").manifest(artifact).files
     except DAMAGED as error:
-        return str(error)
-    return "; ".join(problem for entry in files if (problem := _missing(store, entry))) or None
+        return (str(error),)
 
 
-def _missing(store: Root, entry: FileEntry) -> str | None:
+def _size(blob: _Blob) -> int | None:
     try:
-        size = store.size(blob_path(entry))
+        return open_root(blob.store).size(blob.path)
     except FileNotFoundError:
-        return f"{entry.path} is missing: {store.uri(blob_path(entry))}"
-    if size != entry.size:
-        return f"{entry.path} has {size} bytes instead of {entry.size}: {store.uri(blob_path(entry))}"
-    return None
+        return None
+
+
+def _problem(store: str, entry: FileEntry | str, sizes: dict[_Blob, int | None]) -> str | None:
+    if isinstance(entry, str):
+        return entry
+    size, uri = sizes[_Blob(store, blob_path(entry))], open_root(store).uri(blob_path(entry))
+    if size is None:
+        return f"{entry.path} is missing: {uri}"
+    return None if size == entry.size else f"{entry.path} has {size} bytes instead of {entry.size}: {uri}"

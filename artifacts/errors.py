@@ -20,7 +20,15 @@ _logger = logging.getLogger(__name__)
 
 
 class NerbenchError(Exception):
-    """A run, a verification or a gate failed (exit status 1)."""
+    """A run, a verification or a gate failed (exit status 1). Its subclasses are the errors that a user can correct.
+
+    >>> import nerbench
+    >>> try:
+    ...     nerbench.results("2001-01-01")
+    ... except nerbench.NerbenchError as error:
+    ...     print(error.exit_status)
+    2
+    """
 
     exit_status = 1
 

@@ -41,6 +41,14 @@ class Loader(Protocol):
     exactly as the user wrote it. If two packages offer a loader for the same scheme, an error names both.
 
     A subclass need not define `pin`; a class that is not a subclass needs both methods.
+
+    >>> import nerbench
+    >>> from pathlib import Path
+    >>> class Registry(nerbench.Loader):
+    ...     def fetch(self, ref):
+    ...         return Path("/models", ref.removeprefix("registry://"))
+    >>> Registry().pin("registry://tiny")
+    'registry://tiny'
     """
 
     @abstractmethod

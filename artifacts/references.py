@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from nerbench.artifacts import hub_models, loaders, local_copies
 from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError, report_or_warn
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
 from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_tensors
+from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store, Verification
 from nerbench.artifacts.store_layout import alias_path, manifest_path
@@ -35,15 +36,30 @@ def resolve(reference: str, store_url: str) -> list[ArtifactRef]:
     If there are several, those that cannot be trusted are left out and reported: see `nerbench.artifacts.errors`.
     Raises ArtifactNotFoundError, and InputError or UnsafeArtifactError for a folder that cannot be used.
     """
+    question = (reference, store_url)
+    found = once("reference", question, lambda: _resolve(*question), keep=lambda found: not found.n_damaged)
+    return list(found.items)
+
+
+def _resolve(reference: str, store_url: str) -> "_Sound[ArtifactRef]":
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
-        return [_folder_ref(reference)]
-    store, keys = _locate(reference, store_url)
+        return _Sound([_folder_ref(reference)], 0)
+    store, keys, n_damaged = _locate(reference, store_url)
     if reference.partition("@")[0] != "*":
-        return [store.ref(key) for key in keys]
-    return _sound(store.ref, keys, lambda key: f"{store.url}/{manifest_path(key)}")
+        return _Sound([store.ref(key) for key in keys], 0)
+    found = _sound(store.ref, keys, lambda key: f"{store.url}/{manifest_path(key)}")
+    return found._replace(n_damaged=found.n_damaged + n_damaged)
 
 
-def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callable[[Item], str]) -> list[Result]:
+class _Sound(NamedTuple, Generic[Result]):
+    """Items that can be trusted."""
+
+    items: list[Result]
+    n_damaged: int
+    """Number of items that were left out."""
+
+
+def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callable[[Item], str]) -> _Sound[Result]:
     """The results of reading several items concurrently, in order. An invalid item is left out and reported."""
 
     def attempt(item: Item) -> Result | Exception:
@@ -58,7 +74,7 @@ def _sound(read: Callable[[Item], Result], items: Sequence[Item], where: Callabl
             report_or_warn(where(item), one)
         else:
             found.append(one)
-    return found
+    return _Sound(found, len(items) - len(found))
 
 
 def resolve_one(reference: str, store_url: str) -> ArtifactRef:
@@ -75,8 +91,8 @@ def verify(reference: str, store_url: str, public_key: Path | None = None) -> li
     if "/" in reference and not _PUBLISHED.fullmatch(reference):
         remedy = "verify what is published: name, name@alias, or the uri shown by `nerbench artifacts ls --json`"
         raise InputError(f"model {reference!r}", "has no manifest to be verified against", remedy)
-    store, keys = _locate(reference, store_url)
-    return [store.verify(key, public_key) for key in keys]
+    located = _locate(reference, store_url)
+    return [located.store.verify(key, public_key) for key in located.keys]
 
 
 def load_manifest(ref: ArtifactRef) -> Manifest:
@@ -164,28 +180,38 @@ def _provenance(location: str) -> Provenance:
     return Provenance(base_model=BaseSource(name=model, revision=commit))
 
 
-def _locate(reference: str, store_url: str) -> tuple[Store, list[ArtifactKey]]:
+class _Located(NamedTuple):
+    """Artifacts of a store."""
+
+    store: Store
+    keys: list[ArtifactKey]
+    n_damaged: int = 0
+    """Number of aliases that were left out."""
+
+
+def _locate(reference: str, store_url: str) -> _Located:
     if published := _PUBLISHED.fullmatch(reference):
         key = ArtifactKey(name=published["name"], artifact_id=published["artifact_id"])
-        return Store(published["store"]), [key]
+        return _Located(Store(published["store"]), [key])
     store = Store(store_url)
     name, _, selector = reference.partition("@")
     selector = selector or LATEST
-    if name != "*" and store.has_alias(name, selector):
-        return store, [ArtifactKey(name=name, artifact_id=store.target(name, selector))]
+    if name != "*" and (target := store.find_target(name, selector)):
+        return _Located(store, [ArtifactKey(name=name, artifact_id=target)])
     ids, aliases_of, _ = store.published()
     if name == "*":
-        return store, _all_with_alias(store, aliases_of, selector, reference)
+        found = _all_with_alias(store, aliases_of, selector, reference)
+        return _Located(store, *found)
     if name not in ids:
         raise _not_found(reference, f"is not in the store {store.url}; it holds {_listed(ids)}", name)
     if selector.startswith(_DIGEST):
-        return store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))]
+        return _Located(store, [_by_digest(reference, name, ids[name], selector.removeprefix(_DIGEST))])
     raise _not_found(reference, f"has no such alias; {name} has {_listed(aliases_of.get(name, []))}", name)
 
 
 def _all_with_alias(
     store: Store, aliases: Mapping[str, Sequence[str]], alias: str, reference: str
-) -> list[ArtifactKey]:
+) -> _Sound[ArtifactKey]:
     having = [name for name, of_name in aliases.items() if alias in of_name]
     if not having:
         raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(aliases)}", "*")

@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from nerbench.artifacts import local_copies, signatures
-from nerbench.artifacts.aliases import move_alias, read_alias, read_aliases
+from nerbench.artifacts.aliases import find_alias, move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
     DAMAGED,
@@ -34,6 +34,7 @@ from nerbench.artifacts.manifest import (
     Record,
 )
 from nerbench.artifacts.model_folder import describe_folder
+from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.filesystem import ProgressCallback
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import no_room
@@ -87,7 +88,12 @@ class Expected(Enum):
 
 
 class Store:
-    """Published models. They never change; aliases move."""
+    """Published models. They never change; aliases move.
+
+    >>> import nerbench
+    >>> nerbench.Store("./var/artifacts").names()
+    ['tiny-bert', 'tiny-bert-1layer']
+    """
 
     def __init__(self, url: str) -> None:
         self._root = open_root(url)
@@ -152,6 +158,9 @@ class Store:
 
         Raises ArtifactNotFoundError, CorruptArtifactError where they differ, UnsafeArtifactError.
         """
+        return once("manifest", (self.url, key.name, key.artifact_id), lambda: self._read_manifest(key))
+
+    def _read_manifest(self, key: ArtifactKey) -> Manifest:
         path = manifest_path(key)
         try:
             data = self._root.read_record(path, MAX_MANIFEST_BYTES)
@@ -207,9 +216,12 @@ class Store:
         check_name("name", name)
         return read_aliases(self._root, name)
 
-    def has_alias(self, name: str, alias: str) -> bool:
-        """Whether a model has an alias, whatever that points to. Nothing is listed: a store may hold many models."""
-        return all(map(is_name, (name, alias))) and self._root.exists(alias_path(name, alias))
+    def find_target(self, name: str, alias: str) -> str | None:
+        """The artifact id that an alias points to; None if there is no such alias. Raises CorruptArtifactError.
+
+        Nothing is listed: a store may hold many models.
+        """
+        return find_alias(self._root, name, alias) if is_name(name) and is_name(alias) else None
 
     def target(self, name: str, alias: str) -> str:
         """The artifact id that an alias points to; no other alias is looked at. Raises CorruptArtifactError."""

@@ -16,6 +16,7 @@ from nerbench.flows.benchmark_steps import (
     summarise_seeds,
     write_scores,
 )
+from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
 from nerbench.flows.request import Request, admit_references, configuration, returned
 from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
@@ -24,6 +25,8 @@ from nerbench.flows.task_runners import fanned_out
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.summary import leaderboard
+
+require_installed(__name__, __file__)
 
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 

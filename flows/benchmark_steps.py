@@ -16,6 +16,8 @@ from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.data.label_matching import check_labels
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
+from nerbench.tasks.progress import milestones
+from nerbench.tasks.results.query import is_headline, place_of, score_in_words
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.seeds import seed_rows
 
@@ -161,9 +163,8 @@ def score_model(recorder: RunRecorder, config: Config, evaluated: Evaluated) -> 
     scored = Scored(artifact, evaluated.annotations[0].dataset.name, [], [])
     with recorder.guard(artifact.name):
         for corpus in evaluated.annotations:
-            predicted = tasks.write_predictions(run, artifact, evaluated.record, corpus, config.benchmark)
+            predicted, counted = tasks.count(run, artifact, evaluated.record, corpus, config)
             recorder.note_predictions(predicted)
-            counted = tasks.count(config.results, artifact, evaluated.record, corpus, config)
             scored.analysed.append(tasks.analyse.submit(run, predicted, config.benchmark))
             for at in range(0, len(counted.labels), chunk):
                 labels = counted.labels[at : at + chunk]
@@ -181,6 +182,8 @@ def write_scores(recorder: RunRecorder, scored: Scored) -> None:
             rows += analysed.metrics
         recorder.note({"metrics": tasks.write_metrics(recorder.run, scored.artifact, scored.dataset, rows)})
         recorder.metrics += rows
+        for row in (row for row in rows if is_headline(row) and row["value"] is not None):
+            milestones.info("%s: %s on %s", scored.artifact.name, score_in_words(row), place_of(row))
 
 
 def score_user_metrics(recorder: RunRecorder, config: Config, scored: Scored) -> None:

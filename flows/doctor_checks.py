@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from nerbench.flows import server
 from nerbench.flows.launch import quiet
 from nerbench.flows.terminal import print_note
 from nerbench.tasks.config import Config
@@ -31,14 +32,17 @@ def audit(config: Config, reference: str | None) -> dict[str, Any]:
 
 
 def _prefect() -> Check:
-    """Whether Prefect answers: the configured server, or one started for the moment."""
+    """Whether Prefect answers: the configured server, or the one that a run would start."""
     quiet()
     from prefect.client.orchestration import get_client
 
     started = time.perf_counter()
-    remedy = "start one with `prefect server start`, or unset PREFECT_API_URL so that nerbench starts one"
+    remedy = "free some of this machine, or make room in PREFECT_HOME, and try again"
+    if server.is_configured():
+        remedy = "start the server at PREFECT_API_URL, or unset it so that nerbench starts one"
     try:
-        with get_client(sync_client=True) as client:
+        server.start()
+        with server.ready(), get_client(sync_client=True) as client:
             version = client.api_version()
     except Exception as error:
         return Check("prefect server", False, f"{type(error).__name__}: {error}", remedy)

@@ -32,9 +32,10 @@ def find_baselines(recorder: RunRecorder, config: Config, artifacts: Sequence[Ar
     found: dict[str, ArtifactRef | None] = {}
     if config.gate is None:
         return found
-    for artifact in artifacts:
+    looking = [tasks.find_baseline.submit(config.gate, artifact, config.store) for artifact in artifacts]
+    for artifact, baseline in zip(artifacts, looking, strict=True):
         with recorder.guard(gate_of(artifact)):
-            found[artifact.artifact_id] = tasks.find_baseline(config.gate, artifact, config.store)
+            found[artifact.artifact_id] = baseline.result()
     return found
 
 

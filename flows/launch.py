@@ -69,11 +69,23 @@ def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None
     """Show nerbench's warnings as lines on stderr, and progress: one `live` line if stderr is a terminal, otherwise a
     line every LOG_EVERY_S seconds.
 
-    With `-v`, every message is a line; with `-q`, none is shown.
+    With `-v`, every message is a line; with `-q`, none is shown. In a notebook, the live line has a progress bar, and
+    every model has two lines of its own.
     """
     from rich.console import Console
 
+    from nerbench.flows.notebook import LiveLine, is_notebook
     from nerbench.flows.terminal import escaping
+
+    if is_notebook() and verbosity() == "normal":
+        with (
+            LiveLine(first) as shown,
+            _listening(OURS, _Lines(logging.WARNING, lambda text: print(f"warning: {text}"))),
+            _listening(("nerbench.models",), _Lines(logging.INFO, print)),
+            _listening(("nerbench.progress",), shown),
+        ):
+            yield
+        return
 
     console = escaping(Console(stderr=True, quiet=verbosity() == "quiet"))
 
@@ -81,7 +93,7 @@ def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None
         console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
     if verbosity() == "verbose":
-        with _listening((*OURS, "nerbench.progress"), _Lines(logging.INFO, line)):
+        with _listening((*OURS, "nerbench.progress", "nerbench.models"), _Lines(logging.INFO, line)):
             line(first)
             yield
         return

@@ -5,11 +5,14 @@ from typing import Any
 from prefect import flow
 
 from nerbench.flows.benchmark import benchmark_models
+from nerbench.flows.clones import require_installed
 from nerbench.flows.request import Request, configuration, returned
 from nerbench.flows.run_context import pipeline_name, recorded, reported
 from nerbench.flows.task_runners import fanned_out
 from nerbench.flows.train import train_models
 from nerbench.tasks.config.loading import SECTIONS
+
+require_installed(__name__, __file__)
 
 
 @flow(name="pipeline", flow_run_name=pipeline_name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import ConfigError, LabelError, collected
+from nerbench.artifacts.once import read_once
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference
@@ -53,6 +54,7 @@ def train(config: Config) -> dict[str, Any]:
         return train(config)
 
 
+@read_once()  # so that the flow does not resolve the references again
 def benchmark(config: Config, references: Sequence[str] | None, *, refresh: bool, speed: bool | None) -> dict[str, Any]:
     """Benchmark stored models: the references given, or the configuration's; `speed` overrides it if given."""
     quiet()

@@ -4,10 +4,13 @@ from typing import Any
 
 from prefect import flow
 
+from nerbench.flows.clones import require_installed
 from nerbench.flows.request import Request, admit_references, configuration
 from nerbench.flows.run_context import recorded
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.publishing.hub import Visibility
+
+require_installed(__name__, __file__)
 
 
 @flow(name="publish", flow_run_name="publish {model} to {to}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
+from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
 from nerbench.artifacts.errors import (
@@ -23,6 +24,10 @@ from nerbench.artifacts.errors import (
 )
 from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.once import read_once
+from nerbench.artifacts.secrets import redact
+from nerbench.artifacts.tables.compaction import pack_run
+from nerbench.flows.clones import require_imported
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
@@ -188,19 +193,35 @@ class RunRecorder:
         wrong = [error for error in errors if isinstance(error, InputError)]
         if wrong and not (self.artifacts or self.tables or self.problems) and len(wrong) == len(errors):
             return wrong[0]
-        failed = [f"{model}: {_reason(error)}" for model, error in self.failures.items()]
-        failed += map(str, self.problems.values())
+        failed = self.failed
         named = undecided(row for row in self.judged if not row["failed"])
         also = f"; undecided: {named}" if named else ""
         return RunFailedError(f"{len(failed)} failed: {'; '.join(failed)}{also}", self.summary())
 
+    @property
+    def failed(self) -> list[str]:
+        """What failed and why, one line for each model or step, then for each damaged object."""
+        return [f"{name}: {_reason(error)}" for name, error in self.failures.items()] + [
+            " ".join(str(one).split()) for one in self.problems.values()
+        ]
+
     def close(self, config: Config, outcome: str) -> None:
         """Write the `runs` row and prune the caches."""
-        totals = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        totals: dict[str, Any] = {"evaluated": self.evaluated, "cached": self.cached, **self.seconds}
+        totals |= {"failures": redact("\n".join(self.failed)) or None}
         self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
+        if outcome == "ok":
+            self._pack()
         if pruned := prune_after_run(config.results, config.cache):
             self.pruned = pruned
             log.info("%s", pruned)
+
+    def _pack(self) -> None:
+        """Pack the tables of the run, which is complete; failures are only logged."""
+        try:
+            pack_run(self.run.results, self.tables, now=utc_now())
+        except Exception as error:
+            log.warning("the tables of the run are not packed: %s", _reason(error))
 
 
 def _reason(error: BaseException) -> str:
@@ -215,10 +236,12 @@ def recorded(config: Config) -> Iterator[RunRecorder]:
     An invalid request that stops the flow at once writes nothing.
     """
     escape_logs()
+    if (context := FlowRunContext.get()) and context.flow:
+        require_imported(context.flow.fn.__code__.co_filename)
     needed = tuple(f"{where.rstrip('/')}/" for where in (config.store, config.results) if "://" in where)
     recorder = RunRecorder(run=current_run(config.results), needed=needed)
     try:
-        with collected() as recorder.problems:
+        with read_once(), collected() as recorder.problems:
             yield recorder
         if failure := recorder.failure():
             raise failure

@@ -48,24 +48,6 @@ def is_folder(target: Path) -> bool:
     return target.is_dir() or not target.suffix
 
 
-def speed(models: Sequence[str] | None = None, *, config: Config | Path | str | None = None, **settings: Any) -> Sweep:
-    """Measure latency, throughput and memory over batch sizes, sequence lengths, backends and dtypes.
-
-    Args:
-        models: Stored models, folders, Hub ids, names of architectures, or configurations as YAML mappings.
-            Default: `benchmark.models` of the configuration.
-        config: A configuration or its file. Default: `nerbench.yaml`, or the demonstration if there is none.
-        settings: Keys of the section `speed` of the configuration, such as `batch_sizes=[8]`.
-
-    Raises InputError if the request is invalid, RunFailedError if no cell could be measured.
-    """
-    from nerbench.tasks.config.loading import load_config
-
-    if not isinstance(config, Config):
-        config = load_config(Path(config) if config else None, needs=("benchmark",))
-    return measure(changed(config, settings), models)
-
-
 def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     """Validate the request before the flow writes anything, and run the flow."""
     from nerbench.flows.launch import prefect_running, start_prefect

@@ -5,12 +5,17 @@ from typing import Any
 from prefect import flow
 
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.clones import require_installed
+from nerbench.flows.gate import exact_name
 from nerbench.flows.request import Request, configuration
 from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
+from nerbench.tasks.progress import clock, milestones
 from nerbench.tasks.publishing.hub import check_request
 from nerbench.tasks.training.launch import reserved
+
+require_installed(__name__, __file__)
 
 NEEDS = ("datasets", "models")
 
@@ -46,6 +51,7 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
             announce(artifact, recorder.run.flow)
             recorder.note({"training": tasks.write_training(recorder.run, artifact, trained.provenance)})
             recorder.add_seconds("train_s", trained.train_s)
+            milestones.info("%s: trained in %s, stored as %s", model.name, clock(trained.train_s), exact_name(artifact))
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
                 tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)

@@ -28,7 +28,7 @@ class Check(NamedTuple):
     ok: bool
     detail: str
     remedy: str
-    """Empty if nothing is wrong."""
+    """Empty if nothing is wrong; with `ok`, a warning."""
 
 
 def checks(store: str, results: str) -> Iterator[Check]:
@@ -71,9 +71,10 @@ def _threads() -> Check:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads, load = torch.get_num_threads(), os.getloadavg()[0]
     # Threads that wait for one another spin: if there are more than free cores, work takes many times as long.
-    ok = threads <= cores and load < cores
-    remedy = "" if ok else f"end other work, or set OMP_NUM_THREADS to at most {max(1, int(cores - load))}"
-    return Check("threads", ok, f"{threads} on {cores} cores, load {load:.1f}", remedy)
+    fits = threads <= cores
+    remedy = f"end other work, or set OMP_NUM_THREADS to at most {max(1, int(cores - load))}"
+    detail = f"{threads} on {cores} cores, load {load:.1f}"
+    return Check("threads", fits, detail, "" if fits and load < cores else remedy)
 
 
 def _probe(name: str, url: str, *, aliases: bool = False) -> Check:

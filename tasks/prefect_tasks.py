@@ -7,7 +7,7 @@ hold a slot of the concurrency limit `gpu` if they run on a GPU.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -29,7 +29,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference import canary, evaluation_cache, sharding, tagger_evaluation
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Shard
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency_sample, subjects, tables
 from nerbench.tasks.measuring.latency_sample import Measurement
@@ -136,6 +136,20 @@ def _labels_named(parameters: dict[str, Any]) -> str:
     return f"score {predicted.model} against {predicted.gold}: {named}"
 
 
+class Countable(NamedTuple):
+    """Stored predictions and their counts."""
+
+    predicted: Predicted
+    counted: CountedPredictions
+
+
+def _count(run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config) -> Countable:
+    """Write predictions unless an earlier run did, and count them; both read them once."""
+    named = counting.name_predictions(run.results, artifact, record, corpus, config.benchmark)
+    predicted = rows.write_predictions(run, artifact, record, corpus, config.benchmark, named)
+    return Countable(predicted, counting.count_predictions(run.results, artifact, record, corpus, config, named))
+
+
 def _score(
     run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, labels: Sequence[str]
 ) -> Sequence[Row]:
@@ -169,7 +183,7 @@ def _over(parameters: dict[str, Any]) -> str:
 
 
 _BESIDE_GOLD = "{predicted.model} against {predicted.gold}"
-count = as_task(counting.count_predictions, "count {artifact.name} against {corpus.gold_name}", name="count", **STORAGE)
+count = as_task(_count, "write and count predictions of {artifact.name} against {corpus.gold_name}", **STORAGE)
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above

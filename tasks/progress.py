@@ -1,4 +1,7 @@
-"""Progress of long work as plain log lines, at most one per second."""
+"""Progress of long work as plain log lines, at most one per second; and one line when a model is trained or scored.
+
+A record of `logger` may have the attribute `share`: the part of the work that is done, from 0 to 1.
+"""
 
 import logging
 import time
@@ -9,6 +12,8 @@ from nerbench.tasks.child_process import Job
 
 EVERY_S = 1.0
 logger = logging.getLogger("nerbench.progress")
+milestones = logging.getLogger("nerbench.models")
+"""Two lines a model. Python's logging shows them from level INFO on, and a notebook always."""
 
 T = TypeVar("T")
 
@@ -24,7 +29,9 @@ def training_progress(name: str) -> Callable[[Job], None]:
             started, first = time.monotonic(), event["step"]
         rate = (event["step"] - first) / max(time.monotonic() - started, 1e-9)
         left = f", {clock((event['steps'] - event['step']) / rate)} left" if rate else ""
-        logger.info("%s: step %d of %d, loss %.3f%s", name, event["step"], event["steps"], event["loss"], left)
+        message = "%s: step %d of %d, loss %.3f%s"
+        extra = {"share": event["step"] / event["steps"]}
+        logger.info(message, name, event["step"], event["steps"], event["loss"], left, extra=extra)
 
     throttled = at_most_every(EVERY_S, steps)
 
@@ -44,7 +51,8 @@ def inference_progress(name: str, words: int) -> Callable[[int], None]:
     def listen(done: int) -> None:
         rate = done / max(time.monotonic() - started, 1e-9)
         left = clock((words - done) / rate)
-        logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, left)
+        extra = {"share": done / words}
+        logger.info("%s: %d of %d words, %.0f a second, %s left", name, done, words, rate, left, extra=extra)
 
     return at_most_every(EVERY_S, listen)
 

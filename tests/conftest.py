@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow machine is no failure.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # Users' code of tests lies beside them and in temporary folders; tests/attacks/ looks at what is allowed by default.
 os.environ["NERBENCH_CODE"] = f".,{Path(__file__).parent},{Path(tempfile.gettempdir())}"

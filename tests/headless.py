@@ -4,13 +4,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
+PATIENCE_MS = 240_000
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -28,3 +29,10 @@ def chromium(*arguments: str) -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=executable, args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()
+
+
+def new_context(browser: "Browser", **options: Any) -> "BrowserContext":
+    """A context whose pages wait as long as a slow machine needs; Playwright's default is 30 s."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context

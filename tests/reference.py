@@ -16,6 +16,7 @@ import typer.main
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+import nerbench
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.flows.cli import app
 from nerbench.tasks.config import Config, Section
@@ -34,7 +35,42 @@ def regions() -> dict[str, str]:
         "options:shared": options([p for p in _command(app).commands["run"].params if is_shared(p)]),
         **{f"keys:{model.__name__}": keys(model) for model in sections(Config)},
         "stores:capabilities": store_capabilities.markdown(),
+        **{f"python:{name}": public(name) for name in nerbench.__all__ if name != "__version__"},
     }
+
+
+def public(name: str) -> str:
+    """The text about a public name: its signature, its docstring, and those of its methods."""
+    found = getattr(nerbench, name)
+    parts = [f"### `{name}{_signature(found) if inspect.isfunction(found) else ''}`\n", documented(found)]
+    methods = vars(found).items() if inspect.isclass(found) else ()
+    for method, function in methods:
+        if inspect.isfunction(function) and not method.startswith("_"):
+            parts += [f"#### `{name}.{method}{_signature(function)}`\n", documented(function)]
+    return "\n".join(parts)
+
+
+def _signature(function: Any) -> str:
+    """Names and defaults, without types."""
+    parameters = inspect.signature(function).parameters.values()
+    plain = [one.replace(annotation=one.empty) for one in parameters if one.name != "self"]
+    return re.sub(r"<function (\w+) at 0x[0-9a-f]+>", r"\1", str(inspect.Signature(plain))).replace("(/, ", "(")
+
+
+def documented(found: Any) -> str:
+    """A docstring as Markdown: examples as code, and arguments as a list."""
+    lines, code = [], False
+    for line in (inspect.getdoc(found) or "").splitlines():
+        if code and not line.strip():
+            lines, code = [*lines, "```"], False
+        elif not code and line.startswith(">>> "):
+            lines, code = [*lines, "```pycon"], True
+        argument = re.fullmatch(r"    (\w+)( \([^)]*\))?: (.*)", line)
+        lines.append(f"- `{argument[1]}`{argument[2] or ''}: {argument[3]}" if argument and not code else line)
+        if line.strip() in {"Args:", "Raises:", "Attributes that an adapter may have:"}:
+            lines.append("")
+    text = "\n".join([*lines, *(["```"] if code else []), ""])
+    return re.sub(r"\n {8}(?=\S)", "\n  ", text) if not code or "- `" in text else text
 
 
 def columns(table: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 BUCKET = "nerbench-tests"
-_START_S = 60
+_START_S = 240
 
 
 class Server(NamedTuple):

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,15 @@ def nerbench_commands(text: str) -> Iterator[list[str]]:
                 break
 
 
+@cache
+def command_line() -> Any:
+    """The command `nerbench` with all its subcommands."""
+    return typer.main.get_command(app)
+
+
 def parse(arguments: list[str]) -> None:
     """Parse a command line like `nerbench`, without running it. Raises LookupError or typer's usage errors."""
-    command: Any = typer.main.get_command(app)
+    command = command_line()
     arguments = [argument for argument in arguments if argument != "--help"]
     while arguments and (known := getattr(command, "commands", None)):
         name, *arguments = arguments

@@ -29,7 +29,7 @@ def put(connection: HTTPConnection, key: str, body: str, headers: dict[str, str]
 @pytest.mark.slow
 @pytest.mark.parametrize("condition", ["If-None-Match", "If-Match"])
 def test_one_of_several_conditional_writes_succeeds(condition: str) -> None:
-    together = Barrier(WRITERS, timeout=60)
+    together = Barrier(WRITERS, timeout=240)
     with running_s3(Server((sys.executable, "-c", OFTEN, str(SERVER), "PORT"), {})):
         host = urlparse(os.environ["AWS_ENDPOINT_URL"]).netloc
         first = HTTPConnection(host)

@@ -12,8 +12,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from nerbench.artifacts.tables.compaction import COMPACTABLE, compact
-from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.compaction import compact
+from nerbench.artifacts.tables.schemas import COMPACTABLE, TABLES
 from nerbench.artifacts.tables.tables import write_table
 
 DAYS = [date(2026, 1, 1), date(2026, 1, 2)]

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbench.artifacts.store import Store
-from nerbench.artifacts.tables.compaction import COMPACTABLE, compact
-from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.compaction import compact
+from nerbench.artifacts.tables.schemas import COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.config.base import warn_deprecated

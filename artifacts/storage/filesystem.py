@@ -117,6 +117,10 @@ class Root(ABC):
         """
 
     @abstractmethod
+    def folders(self, folder: str) -> list[str]:
+        """The sorted paths of the folders in a folder; empty if there is no such folder. Follows links."""
+
+    @abstractmethod
     def inventory(self, folder: str) -> Inventory:
         """Everything below a folder, which may itself be a link; empty if there is no such folder."""
 
@@ -232,13 +236,14 @@ def walk(
     if identity in above:
         return
     for entry in entries:
-        if not _is_folder(entry, follow):
+        if not is_folder(entry, follow):
             yield entry
         elif recursive:
             yield from walk(entry.path, recursive=True, follow=follow, above=above | {identity})
 
 
-def _is_folder(entry: "os.DirEntry[str]", follow: bool) -> bool:
+def is_folder(entry: "os.DirEntry[str]", follow: bool) -> bool:
+    """Whether an entry is a folder, or with `follow` a link to one. Raises OSError if that is unknown."""
     try:
         return entry.is_dir(follow_symlinks=follow)
     except OSError as error:

@@ -12,7 +12,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from nerbench.artifacts.digests import file_chunks, open_file
 from nerbench.artifacts.errors import InputError, StoreUnreachableError
-from nerbench.artifacts.storage.filesystem import Inventory, ProgressCallback, Root, counted, no_progress, walk
+from nerbench.artifacts.storage.filesystem import (
+    Inventory,
+    ProgressCallback,
+    Root,
+    counted,
+    is_folder,
+    no_progress,
+    walk,
+)
 from nerbench.artifacts.storage.paths import is_temporary, locked, publish_new, write_whole
 from nerbench.artifacts.storage.remote import FsspecRoot
 
@@ -74,6 +82,14 @@ class LocalRoot(FsspecRoot):
         with _failing(top, "listed"):
             found = [entry for entry in walk(top, recursive=recursive, follow=True) if not is_temporary(entry.name)]
         return self._relative(found)
+
+    def folders(self, folder: str) -> list[str]:
+        top = self._path(folder)
+        try:
+            with _failing(top, "listed"), os.scandir(top) as listing:
+                return self._relative(entry for entry in listing if is_folder(entry, True))
+        except FileNotFoundError:
+            return []
 
     def inventory(self, folder: str) -> Inventory:
         top = self._path(folder)

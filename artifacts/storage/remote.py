@@ -125,6 +125,11 @@ class FsspecRoot(Root):
     def files(self, folder: str = "", recursive: bool = False) -> list[str]:
         return [path for path in self._listed(folder, recursive) if not is_temporary(path.rpartition("/")[2])]
 
+    def folders(self, folder: str) -> list[str]:
+        top = self._path(folder)
+        names = (entry["name"].rstrip("/") for entry in self._entries(top) if entry["type"] == "directory")
+        return sorted(name[len(self._base) + 1 :] for name in names if name.startswith(f"{top}/"))
+
     def inventory(self, folder: str) -> Inventory:
         return Inventory(self._listed(folder, True), [])
 
@@ -152,8 +157,12 @@ class FsspecRoot(Root):
         return [entry["name"] for entry in entries if entry["type"] != "directory"]
 
     def chunks(self, path: str) -> Iterator[bytes]:
-        size = self.size(path)
-        for start in range(0, size, _BLOCK):  # each with its own attempts
+        first = self.part(path, 0, _BLOCK)
+        yield first
+        if len(first) < _BLOCK:
+            return
+        size = self.size(path)  # of a large file only, because most files are read with one request
+        for start in range(_BLOCK, size, _BLOCK):  # each with its own attempts
             yield self.part(path, start, min(start + _BLOCK, size))
 
     def delete(self, path: str) -> None:

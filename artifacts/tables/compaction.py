@@ -1,11 +1,12 @@
 """Packs the many small files of a past day into one without losing a row; `table_files` describes the files.
 
-A day is packed into one file with a manifest. After the grace time, the next compaction publishes the packed file,
-deletes the files that it replaces, and packs the day again if files were added. A crash can happen after any step, and
-several processes can do the same step: the next compaction completes what is unfinished.
+A run that is complete packs the files of its day, and `compact` packs all past days. A day is packed into one file with
+a manifest. After the grace time, the next compaction publishes the packed file, deletes the files that it replaces, and
+packs the day again if files were added. A crash can happen after any step, and several processes can do the same step:
+the next compaction completes what is unfinished.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_parquet, create_file, read_rows
-from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.schemas import COMPACTABLE
 from nerbench.artifacts.tables.table_files import (
     OUTDATED,
     Compaction,
@@ -26,17 +27,13 @@ from nerbench.artifacts.tables.table_files import (
     Replaced,
     Version,
     in_parallel,
+    list_days,
     list_table,
+    listed,
     packed_path,
     valid_compaction,
 )
 from nerbench.artifacts.tables.upgrading import current_name
-
-COMPACTABLE: tuple[str, ...] = tuple(
-    name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
-)
-"""Tables with files for every run. The others have one file for all runs with the same predictions, which is read as a
-whole."""
 
 
 class Compacted(NamedTuple):
@@ -49,6 +46,16 @@ class Compacted(NamedTuple):
     """Files whose rows are now in a larger file."""
     deleted: int
     """Deleted files, whose grace time was over."""
+
+
+FEWEST = 8
+"""Small files of a table that a run packs; fewer are read fast enough."""
+_SHARE = 4
+"""A day is packed again when its small files are a quarter of those packed before, so that many runs a day do not each
+write all rows of the day again."""
+_TRIES = 3
+_BY = ("model", "dataset")
+"""The order of the rows of a packed file: readers of one model skip the row groups of all others."""
 
 
 class _Done(NamedTuple):
@@ -74,6 +81,42 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
         packed = [one.packed for one in done if one.packed]
         report.append(Compacted(table, len(packed), sum(packed), sum(one.deleted for one in done)))
     return report
+
+
+def pack_run(results_url: str, uris: Mapping[str, Collection[str]], *, now: datetime) -> int:
+    """Pack the days of the files that a complete run wrote (`uris` by table), if they are many; returns their number.
+
+    The small files stay until `compact` deletes them after the grace time, so a crash loses nothing: first the packed
+    file is written, then the manifest that replaces the small ones. Raises NerbenchError if there is no room. A damaged
+    file stays unpacked.
+    """
+    root = open_root(results_url)
+    return sum(
+        _pack_day(root, day, now)
+        for table in COMPACTABLE
+        for day, keys in _written_days(root, table, uris.get(table, ())).items()
+        if len(keys) >= FEWEST
+    )
+
+
+def _written_days(root: Root, table: str, uris: Collection[str]) -> dict[Day, list[str]]:
+    """The keys of a run's files by day, without those that were packed already."""
+    listing = listed((uri.removeprefix(f"{root.url}/") for uri in uris), ())
+    return {day: list(found.written) for day, found in listing.items() if day.table == table}
+
+
+def _pack_day(root: Root, day: Day, now: datetime) -> int:
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # another compaction is ahead of this one
+            (found,) = list_days(root, {day: [day.schema]}).values()
+            compaction = valid_compaction(root, found)
+            later = found.later(compaction)
+            if found.outdated or len(later) < max(FEWEST, len(compaction.replaced) // _SHARE if compaction else 0):
+                return 0
+            packed = [packed_path(day, found, max(found.manifests), compaction)] if compaction else []
+            if _pack(root, day, compaction, list(later), [*packed, *later.values()], now):
+                return len(later)
+    return 0
 
 
 def _compact_sound(root: Root, day: Day, found: Found, grace: timedelta, now: datetime) -> _Done:
@@ -141,6 +184,8 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     """
     number = before.number + 1 if before else 1
     parts = in_parallel(lambda path: read_rows(root, path), paths)
+    of_runs = sorted(zip(later, parts[1 if before else 0 :], strict=True), key=lambda one: _place(one[1]))
+    later, parts = [key for key, _ in of_runs], [*parts[: 1 if before else 0], *(part for _, part in of_runs)]
     rows = pa.concat_tables(parts, promote_options="permissive")
     data = as_parquet(rows)
     manifest = Compaction(
@@ -157,6 +202,11 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     except FileExistsError:
         return False
     return True
+
+
+def _place(rows: pa.Table) -> list[str]:
+    """Where a small file belongs in the packed one."""
+    return [str(rows[name][0].as_py()) for name in _BY if name in rows.column_names and rows.num_rows]
 
 
 def _replaced(

@@ -1,6 +1,6 @@
 """One Parquet file of a result table: typed rows to bytes with checksums, and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date as calendar_date
 from typing import Any
@@ -13,7 +13,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError, Nerbench
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.tables.parquet_bounds import MAX_ROWS, Stream, bounded, corrupt_if_unreadable, read_table
 from nerbench.artifacts.tables.schemas import TABLES, schema
-from nerbench.artifacts.tables.upgrading import earlier_columns, upgraded
+from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upgraded
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -68,12 +68,17 @@ def create_file(root: Root, path: str, data: bytes) -> None:
         raise NerbenchError(f"{root.uri(path)} cannot be written: {error.strerror or error}") from error
 
 
-def read_rows(root: Root, path: str, wanted: set[str] | None = None) -> pa.Table:
+def read_rows(
+    root: Root, path: str, wanted: set[str] | None = None, filters: Sequence[tuple[str, str, Any]] = ()
+) -> pa.Table:
     """The rows of a file in the current schema, with the wanted columns that it has.
 
-    Raises FileNotFoundError, and CorruptArtifactError if it is damaged.
+    `filters` only spare work: rows for which they do not hold may be there, too. Raises FileNotFoundError, and
+    CorruptArtifactError if it is damaged.
     """
     with _opened(root, path) as stream:
+        if filters and not is_earlier(path):
+            return read_table(stream, wanted, filters)
         rows = read_table(stream, None if wanted is None else earlier_columns(path, wanted))
         return upgraded(path, rows, wanted)
 

@@ -4,7 +4,7 @@ The bounds grow with the size of the file, so that large files can be read.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
@@ -31,6 +31,7 @@ MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
 MAX_PAGE = 1 << 26
 _ENDS = b"PAR1"
 _SMALL = 8 << 20
+_BYTE_ARRAY = 6
 _NUMBERS = range(6)
 """BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
 _DELTA_BYTE_ARRAY = 7
@@ -62,12 +63,17 @@ def bounded(
         yield file
 
 
-def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Table:
-    """The rows of a Parquet file, with the wanted columns that it has.
+def read_table(
+    stream: Stream, wanted: Collection[str] | None = None, filters: Sequence[tuple[str, str, Any]] = ()
+) -> pa.Table:
+    """The rows of a Parquet file for which all filters hold, with the wanted columns that it has.
 
+    A row group whose statistics exclude a filter is skipped, and strings are only decoded in the rows that remain.
     Raises ValueError if they take more memory than the size of the file allows, and Arrow's errors.
     """
     stream = _held_if_small(stream)
+    if filters:
+        return _read_matching(stream, wanted, filters)
     with open_footer(stream) as file:
         names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
         if check_groups(stream, wanted) <= MAX_BYTES:
@@ -76,6 +82,25 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None) -> pa.Tabl
         texts = text_columns(file.metadata)
     with open_footer(stream, texts) as file:
         return pa.concat_tables(_plain_groups(file, names, _size(stream)))
+
+
+def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequence[tuple[str, str, Any]]) -> pa.Table:
+    groups = _check(stream, wanted, filters).groups
+    with open_footer(stream) as file:
+        texts = text_columns(file.metadata)
+        names = [name for name in file.schema_arrow.names if wanted is None or name in wanted]
+    known = [one for one in filters if one[0] in names]
+    matches = pq.filters_to_expression(known) if known else pc.scalar(True)
+    with open_footer(stream, texts) as file:
+        empty = plain(file.schema_arrow.empty_table().select(names))
+        parts = (file.read_row_group(number, columns=names, use_threads=False).filter(matches) for number in groups)
+        return pa.concat_tables([empty, *(_plain_part(part, _size(stream)) for part in parts)])
+
+
+def _plain_part(rows: pa.Table, size: int) -> pa.Table:
+    if sum(map(decoded_bytes, rows.columns)) > max(MAX_BYTES, BYTES_A_BYTE * size):
+        raise ValueError(f"its {size} bytes hold more than {max(MAX_BYTES, BYTES_A_BYTE * size)}")
+    return plain(rows)
 
 
 @contextmanager
@@ -109,10 +134,26 @@ def _footer_length(stream: Stream) -> int:
 
 def check_groups(stream: Stream, columns: Collection[str] | None) -> int:
     """The largest decoded size of these columns in bytes. Raises ValueError for a row group beyond the bounds."""
+    return _check(stream, columns).most
+
+
+class _Checked(NamedTuple):
+    most: int
+    """The largest decoded size in bytes."""
+    groups: list[int]
+    """The row groups that may have matching rows; the others are not checked."""
+
+
+def _check(stream: Stream, columns: Collection[str] | None, filters: Sequence[tuple[str, str, Any]] = ()) -> _Checked:
     read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
-    for number, group in groupby(
+    groups = []
+    for number, of_group in groupby(
         chunks(_read_at(stream, _size(stream) - 8 - length, length)), key=attrgetter("row_group")
     ):
+        group = list(of_group)
+        if not _may_match({chunk.column: chunk for chunk in group}, filters):
+            continue
+        groups.append(number)
         total = _total(_chunk_size(read_at, chunk) for chunk in group if columns is None or chunk.column in columns)
         if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
@@ -122,7 +163,19 @@ def check_groups(stream: Stream, columns: Collection[str] | None) -> int:
     total = _total(sizes)
     if total.values > max(MAX_TOTAL, VALUES_A_BYTE * total.compressed):
         raise ValueError(f"it has {total.values} values in {total.compressed} bytes")
-    return total.most
+    return _Checked(total.most, groups)
+
+
+def _may_match(group: Mapping[str, Chunk], filters: Iterable[tuple[str, str, Any]]) -> bool:
+    """Whether a row group can have rows that match, by the statistics of its text columns."""
+    for column, operator, value in filters:
+        chunk = group.get(column)
+        wanted = [value] if operator == "=" else list(value) if operator == "in" else []
+        if chunk is None or chunk.low is None or chunk.high is None or chunk.physical_type != _BYTE_ARRAY:
+            continue
+        if wanted and not any(chunk.low <= str(one).encode() <= chunk.high for one in wanted):
+            return False
+    return True
 
 
 def _total(sizes: Iterable[_Size]) -> _Size:

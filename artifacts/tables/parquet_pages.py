@@ -14,8 +14,10 @@ ReadAt = Callable[[int, int], bytes]
 _HEADER = 256
 """Nearly all headers fit into this many bytes."""
 _MAX_HEADER = 1 << 20
-_ROW_GROUPS, _COLUMNS, _META_DATA = 4, 1, 3
-"""Field numbers on the path from the footer to the metadata of a column chunk."""
+_ROW_GROUPS, _COLUMNS, _META_DATA, _STATISTICS = 4, 1, 3, 12
+"""Field numbers on the path from the footer to the statistics of a column chunk."""
+_HIGH, _LOW = 5, 6
+"""The fields of statistics with the highest and the lowest value."""
 _DATA, _DATA_V2 = 5, 8
 """The fields of a header about a data page, in the two formats."""
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
@@ -39,6 +41,10 @@ class Chunk(NamedTuple):
     """Byte position of the first page."""
     compressed: int
     """Bytes of all pages, with their headers."""
+    low: bytes | None
+    """The lowest value as it is stored; None if it is unknown."""
+    high: bytes | None
+    """The highest value."""
 
 
 class Page(NamedTuple):
@@ -60,7 +66,7 @@ def chunks(footer: bytes) -> Iterator[Chunk]:
     try:
         for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
             for _ in reader.structs(_COLUMNS):
-                yield _chunk(reader.struct({_META_DATA}).get(_META_DATA), row_group)
+                yield _chunk(reader.struct({_META_DATA, _STATISTICS}).get(_META_DATA), row_group)
     except (IndexError, RecursionError):
         raise ValueError("its footer cannot be read") from None
 
@@ -68,7 +74,10 @@ def chunks(footer: bytes) -> Iterator[Chunk]:
 def _chunk(claimed: Any, row_group: int) -> Chunk:
     try:
         start = min(claimed[9], claimed.get(11, claimed[9]))  # the dictionary page, if there is one, comes first
-        return Chunk(row_group, claimed[3].decode(), claimed[1], claimed[5], start, claimed[7])
+        known = claimed.get(_STATISTICS, {})
+        ends = known.get(_LOW), known.get(_HIGH)
+        low, high = ends if all(isinstance(end, bytes) for end in ends) else (None, None)
+        return Chunk(row_group, claimed[3].decode(), claimed[1], claimed[5], start, claimed[7], low, high)
     except (KeyError, TypeError, AttributeError):
         raise ValueError("its footer does not describe a column") from None
 

@@ -202,13 +202,14 @@ RUNNING: dict[str, TableSchema] = {
         value("onnxruntime", "version of onnxruntime, if installed", "string"),
         value("code_repository", "URL of the repository", "string"),
         value("code_tag", "nearest tag before the commit", "string"),
+        value("failures", "what failed: one line `NAME: reason` for each; null if nothing failed", "string"),
         identity=("run_id", "started_at"),
         # A second attempt may run on another machine, with corrected code, and with predictions already cached.
         nondeterministic=(
             *("started_at", "host", "cpu", "cpu_flags", "threads", "ram_bytes", "gpu", "driver", "cuda"),
             *("code_commit", "code_dirty", "evaluated", "cached", "system", "architecture", "cores", "logical_cores"),
             *("cpu_mhz", "cpu_mhz_min", "cpu_mhz_max", "governor"),
-            *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state"),
+            *("gpus", "gpu_memory_bytes", "gpu_power_limit_w", "gpu_performance_state", "failures"),
         ),
     ),
 }

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
 """The result tables by name."""
+COMPACTABLE: tuple[str, ...] = tuple(
+    name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
+)
+"""Tables with files for every run. The others have one file for all runs with the same predictions, which is read as a
+whole."""
 IDENTITY: tuple[str, ...] = tuple(column.name for column in PREDICTED)
 """The first columns of `predictions`, `confusion`, `errors` and `calibration`, which identify the predictions and the
 annotation."""

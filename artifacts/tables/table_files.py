@@ -22,10 +22,12 @@ current schema. Of two small files with the same key, the one in the current sch
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import date as calendar_date
+from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -41,7 +43,7 @@ _PUBLISHED = re.compile(r"compacted-(\d{6})")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """The name of a file without its ending."""
 _WRITTEN = re.compile(r"([^/]+)/schema=(\d+)/date=([^/]*)/([^/._][^/]*)\.parquet")
-_SCHEMA = re.compile(r"[^/]+/schema=(\d+)(?=/)")
+_SCHEMA = re.compile(r"[^/]+/schema=(\d+)")
 _HIDDEN = re.compile(
     r"(?:_compacted/)?([^/]+)/schema=(\d+)/(?:_compacted/)?date=(\d{4}-\d{2}-\d{2})/(\d{6})(\.json|-[0-9a-f]+\.packed)"
 )
@@ -168,7 +170,13 @@ class Live(NamedTuple):
     problems: dict[str, str]
     """Problems of other files, by location."""
 
+    def of_keys(self, keys: Collection[str]) -> "Live":
+        """The same without the files of runs that have other keys."""
+        return self._replace(written=[path for path in self.written if PurePosixPath(path).stem in keys])
 
+
+Days = Mapping[Day, Collection[int]]
+"""Days, with the schemas of the folders where their files may be."""
 Listing = dict[Day, Found]
 OUTDATED = "was written by an earlier version of nerbench after a compaction by this one; upgrade every worker"
 
@@ -178,22 +186,52 @@ def is_key(name: str) -> bool:
     return not _PUBLISHED.fullmatch(name)
 
 
-def list_table(root: Root, table: str) -> Listing:
-    """All files of a table, by day.
+def find_days(root: Root, table: str, date: str | None = None) -> Days:
+    """The days of a table, or those of one date, from the names of the folders alone; a day may turn out to be empty.
 
-    Manifests are listed after the files of runs. Therefore, a manifest covers everything that a compaction deleted
+    The cost depends on the number of days, however many files each of them has.
+    """
+    schemas = {VERSION, *(int(match[1]) for path in root.folders(table) if (match := _SCHEMA.fullmatch(path)))}
+    found: defaultdict[Day, set[int]] = defaultdict(set)
+    for number in sorted(schemas):
+        tops = (f"{table}/schema={number}", _hidden(table, number))
+        for path in (path for top in tops for path in root.folders(top)) if date is None else [f"/date={date}"]:
+            name = path.rpartition("/date=")[2]
+            if name != path:
+                found[Day(table, written_as(number), name)].add(number)
+    return dict(sorted(found.items()))
+
+
+def list_days(root: Root, days: Days) -> Listing:
+    """The files of some days, each listed for itself."""
+
+    def of_day(item: tuple[Day, Collection[int]]) -> Found:
+        return _list_day(root, *item)
+
+    return dict(zip(days, in_parallel(of_day, days.items()), strict=True))
+
+
+def list_table(root: Root, table: str) -> Listing:
+    """All files of a table, by day."""
+    return list_days(root, find_days(root, table))
+
+
+def _list_day(root: Root, day: Day, schemas: Collection[int]) -> Found:
+    """Manifests are listed after the files of runs. Therefore, a manifest covers everything that a compaction deleted
     before the listing: no row is missed or read twice.
     """
-    paths = root.files(table, recursive=True)
-    schemas = sorted({VERSION, *(int(match[1]) for path in paths if (match := _SCHEMA.match(path)))})
-    return _by_day(paths, (path for number in schemas for path in root.files(_hidden(table, number), recursive=True)))
+    numbers = sorted({*schemas, day.schema})  # a compaction may write in the current schema only now
+    paths = [path for number in numbers for path in root.files(f"{day.table}/schema={number}/date={day.date}")]
+    hidden = (path for number in numbers for path in root.files(f"{_hidden(day.table, number)}/date={day.date}"))
+    return listed(paths, hidden).get(day) or Found()
 
 
 def _hidden(table: str, schema: int) -> str:
     return f"_compacted/{table}/schema={schema}" if schema > 1 else f"{table}/schema={schema}/_compacted"
 
 
-def _by_day(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
+def listed(paths: Iterable[str], hidden: Iterable[str]) -> Listing:
+    """The files by day; `paths` are of files of runs and published files, `hidden` of packed files and manifests."""
     listing: defaultdict[Day, Found] = defaultdict(Found)
     for path in paths:
         if match := _WRITTEN.fullmatch(path):
@@ -248,24 +286,34 @@ def packed_path(day: Day, found: Found, version: Version, compaction: Compaction
     return found.published.get(version, f"{day._replace(schema=version[0]).hidden}/{compaction.live}")
 
 
-def packed_in(root: Root, day: Day, found: Found, key: str) -> Packed | None:
-    """The packed rows of a small file of this day. Raises like `valid_compaction`."""
+class PackedDay(NamedTuple):
+    """The packed file of a day and its manifest."""
+
+    path: str
+    compaction: Compaction
+
+    def find(self, key: str) -> Packed | None:
+        """The packed rows of a small file."""
+        return next((Packed(self.path, entry) for entry in self.compaction.replaced if entry.key == key), None)
+
+
+def packed_day(root: Root, day: Day, found: Found) -> PackedDay | None:
+    """The packed file of a listed day. Raises like `valid_compaction`."""
     compaction = valid_compaction(root, found)
     if compaction is None:
         return None
-    path = packed_path(day, found, max(found.manifests), compaction)
-    return next((Packed(path, entry) for entry in compaction.replaced if entry.key == key), None)
+    return PackedDay(packed_path(day, found, max(found.manifests), compaction), compaction)
 
 
-def find_packed(root: Root, day: Day, key: str) -> Packed | None:
-    """Like `packed_in`, at the cost of one listing if nothing was compacted."""
-    found = _by_day((), root.files(day.hidden)).get(day)
+def find_packed_day(root: Root, day: Day) -> PackedDay | None:
+    """Like `packed_day`, at the cost of one listing if nothing was compacted."""
+    found = listed((), root.files(day.hidden)).get(day)
     if found is None:
         return None
     version = max(found.manifests, default=(day.schema, 0))
     if root.exists(published := day.published(version[1])):
         found.published = {version: published}
-    return packed_in(root, day, found, key)
+    return packed_day(root, day, found)
 
 
 def live_files(root: Root, listing: Listing, *, last: bool) -> list[Live]:
@@ -285,6 +333,8 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
     problems = {f"{root.url}/{path}": "has no name that the file of a run can have" for path in found.odd}
     problems |= {root.uri(path): OUTDATED for path in found.outdated}
     for version in sorted(found.manifests, reverse=True):
+        if version in found.published and not found.written:
+            return Live(found.published[version], [], [], problems)
         path = found.manifests[version]
         try:
             compaction = _compaction(root, path)
@@ -305,8 +355,12 @@ def _live(root: Root, day: Day, found: Found, *, last: bool) -> Live:
 
 def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The results in the order of the items, for work that waits for a store."""
+    given = list(items)
+    if len(given) < 2:
+        return [function(item) for item in given]
+    contexts = [copy_context() for _ in given]  # so that the threads see what is collected and remembered here
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(function, items))
+        return list(pool.map(lambda context, item: context.run(function, item), contexts, given))
 
 
 def retry_if_compacted(look: Callable[[], Item], act: Callable[[Item, bool], Result]) -> Result:

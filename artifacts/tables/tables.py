@@ -6,10 +6,13 @@ Files are written in the current schema. `upgrading` reads files of an earlier o
 may later pack the files of a day into one; the functions here return the same rows afterwards.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date as calendar_date
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
@@ -17,8 +20,10 @@ import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, report
+from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.tables.columns import VERSION
 from nerbench.artifacts.tables.parquet import (
     as_table,
     create_file,
@@ -28,32 +33,54 @@ from nerbench.artifacts.tables.parquet import (
     serialised,
     with_declared,
 )
-from nerbench.artifacts.tables.schemas import TABLES, schema
+from nerbench.artifacts.tables.schemas import COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.table_files import (
     KEY,
     Day,
     Listing,
     Live,
     Packed,
-    find_packed,
+    find_days,
+    find_packed_day,
     in_parallel,
     is_key,
+    list_days,
     list_table,
     live_files,
-    packed_in,
+    packed_day,
     retry_if_compacted,
 )
 from nerbench.artifacts.tables.upgrading import is_known
 
+MANY_FILES = 500
+"""Small files, each read in about a millisecond, up to which the dates of a search are read as a whole."""
 Filter = tuple[str, str, Any]
 """Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
 T = TypeVar("T")
+_DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 
 
 class _Query(NamedTuple):
     table: str
     columns: Sequence[str] | None
     filters: Sequence[Filter] | None
+
+
+@dataclass
+class Budget:
+    """The number of files that a search may read."""
+
+    files: int
+    read: int = 0
+    is_spent: bool = False
+    """Whether the search ended because of it."""
+
+    def affords(self, days: Sequence[Live]) -> bool:
+        """Whether the files of a date can be read; those of the first date always can."""
+        n_files = sum(len(day.written) + (day.packed is not None) for day in days)
+        self.is_spent = bool(self.read) and self.read + n_files > self.files
+        self.read += 0 if self.is_spent else n_files
+        return not self.is_spent
 
 
 class DatedRows(NamedTuple):
@@ -90,7 +117,9 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
             return path, file_difference(root, path, table, rows)
         return path, None
 
-    path, changed = retry_if_compacted(partial(find_packed, root, day, key), write)
+    remembered = chain([True], repeat(False))  # nobody compacts what a run writes meanwhile, but a file may be gone
+
+    path, changed = retry_if_compacted(lambda: _find_packed(root, day, key, remembered=next(remembered)), write)
     if changed:
         raise ConflictError(f"{root.uri(path)} exists with other content: {changed}")
     return root.uri(path)
@@ -104,18 +133,65 @@ def find_table_file(results_url: str, table: str, key: str, date: str | None = N
     root = open_root(results_url)
     if date is not None:
         day = _day(table, date)
-        packed = find_packed(root, day, key)
+        packed = _find_packed(root, day, key, remembered=False)
         path = packed.path if packed else f"{day.folder}/{key}.parquet"
         return root.uri(path) if root.exists(path) else None
 
     def find(listing: Listing, last: bool) -> str | None:
         of_version = [(day, found) for day, found in listing.items() if day.schema == TABLES[table].version]
         small = [found.written[key] for _, found in of_version if key in found.written]
-        packed = (packed_in(root, day, found, key) for day, found in of_version if not small)
+        days = (packed_day(root, day, found) for day, found in of_version if not small)
+        packed = (one.find(key) for one in days if one)
         return next(chain(small, (one.path for one in packed if one)), None)
 
     found = retry_if_compacted(partial(list_table, root, table), find)
     return None if found is None else root.uri(found)
+
+
+def _find_packed(root: Root, day: Day, key: str, *, remembered: bool) -> Packed | None:
+    """The packed rows of a small file; with `remembered`, as the day was when the run asked first."""
+    if day.table not in COMPACTABLE:
+        return None
+    look = partial(find_packed_day, root, day)
+    found = once("packed day", (root.url, day), look) if remembered else look()
+    return found and found.find(key)
+
+
+def find_once(results_url: str, table: str, key: str, *, date: str | None) -> str | None:
+    """The URI of the file with this key of a table that has one file for all runs; None if there is none.
+
+    The file is first looked for at `date`, where it was found before, and then in the whole table. Within `read_once`,
+    a date and the table are listed once.
+    """
+    root = open_root(results_url)
+    if date is not None and (found := _listed_once(root, table, date).get(key)):
+        return root.uri(found)
+    path = _listed_once(root, table, None).get(key)
+    if path is None:  # another file of the same run may have been written since the listing
+        path = f"{_day(table, date).folder}/{key}.parquet" if date is not None else None
+    return root.uri(path) if path is not None and root.exists(path) else None
+
+
+def _listed_once(root: Root, table: str, date: str | None) -> dict[str, str]:
+    """The paths of a table by key, of one date or of all."""
+
+    def listed() -> dict[str, str]:
+        days = list_days(root, find_days(root, table, date)).items()
+        return {key: path for day, found in days if day.schema == VERSION for key, path in found.written.items()}
+
+    with _listing:  # predictions are analysed in parallel: the first one lists for all
+        return once("listing", (root.url, table, date), listed)
+
+
+_listing = Lock()
+
+
+def date_of(uri: str) -> str:
+    """The logical date of a file of a table."""
+    match = _DATED.search(uri)
+    if match is None:
+        raise ValueError(f"{uri} is not a file of a table")
+    return match[1]
 
 
 def read_results(
@@ -131,44 +207,70 @@ def read_results(
     `since`: the first date to read. All `filters` must hold. A table that was never written has no rows. A damaged file
     is left out if reports are collected (`artifacts/errors.py`); otherwise, raises CorruptArtifactError. Raises
     InputError for an unknown table or column or an invalid date.
+
+    >>> import nerbench
+    >>> config = nerbench.load_config()
+    >>> runs = nerbench.read_results(config.results, "runs", columns=["run_id", "outcome"])
+    >>> set(runs["outcome"].to_pylist())
+    {'ok'}
     """
     first = _checked_date(since) if since else ""
     _declared(table)
     root, query = open_root(results_url), _Query(table, columns, filters)
 
+    def look() -> Listing:
+        return list_days(root, {day: where for day, where in find_days(root, table).items() if day.date >= first})
+
     def read(listing: Listing, last: bool) -> pa.Table:
-        wanted = {day: found for day, found in listing.items() if day.date >= first}
-        return _read_all(root, query, live_files(root, wanted, last=last), last=last)
+        return _read_all(root, query, live_files(root, listing, last=last), last=last)
 
-    return retry_if_compacted(partial(list_table, root, table), read)
+    return retry_if_compacted(look, read)
 
 
-def read_newest_first(
+def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
     results_url: str,
     table: str,
     *,
     columns: Sequence[str] | None = None,
     filters: Sequence[Filter] | None = None,
     date: str | None = None,
+    until: str | None = None,
+    dates: int | None = None,
+    keys: Callable[[str], Collection[str]] | None = None,
+    budget: "Budget | None" = None,
 ) -> Iterator[DatedRows]:
-    """The rows of each logical date that has some, newest date first; each date is read on demand.
+    """The rows of each logical date that has some, newest date first; each date is listed and read on demand.
 
-    `date`: only this date. Raises like `read_results`.
+    Args:
+        date: Only this date.
+        until: The last date.
+        dates: Maximum number of dates to search.
+        keys: By date, the names of the small files that can have wanted rows. If the dates have many small files, no
+            others are read.
+        budget: The number of files to read. A date that needs more ends the search, unless it is the first one.
+
+    Raises like `read_results`.
     """
     only = _checked_date(date) if date else None
     _declared(table)
-    root, query = open_root(results_url), _Query(table, columns, filters)
-    look = partial(list_table, root, table)
-    listing = look()
+    root, query, n_small = open_root(results_url), _Query(table, columns, filters), 0
 
-    def read(listing: Listing, last: bool) -> pa.Table:
-        of_date = {day: found for day, found in listing.items() if day.date == wanted}
-        return _read_all(root, query, live_files(root, of_date, last=last), last=last)
+    def read(listing: Listing, last: bool) -> pa.Table | None:
+        nonlocal n_small
+        live = live_files(root, listing, last=last)
+        n_small += sum(len(one.written) for one in live)
+        if keys is not None and n_small > MANY_FILES:
+            live = [one.of_keys(keys(wanted)) for one in live]
+        if budget is not None and not budget.affords(live):
+            return None
+        return _read_all(root, query, live, last=last)
 
-    for wanted in sorted({day.date for day in listing if only in (None, day.date)}, reverse=True):
-        # Listed once for all dates, and again only if files of a date have disappeared since.
-        looks = chain([listing], iter(look, None))
-        rows = retry_if_compacted(looks.__next__, read)
+    days = {day: where for day, where in find_days(root, table, only).items() if until is None or day.date <= until}
+    for wanted in sorted({day.date for day in days}, reverse=True)[:dates]:
+        of_date = {day: where for day, where in days.items() if day.date == wanted}
+        rows = retry_if_compacted(partial(list_days, root, of_date), read)
+        if rows is None:
+            return
         if rows.num_rows:
             yield DatedRows(wanted, rows)
 
@@ -177,7 +279,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
     """The rows of all days. Damaged files are reported after everything else is read."""
     columns, filters, declared = query.columns, query.filters, _declared(query.table)
     wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
-    read = partial(_read, root, query.table, wanted=wanted, last=last)
+    read = partial(_read, root, query, wanted=wanted, last=last)
     found = dict(_zipped(read, [path for day in days for path in (day.packed, *day.written) if path]))
     damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
     found |= dict(_zipped(read, [path for day in damaged for path in day.replaced]))
@@ -220,11 +322,13 @@ def _zipped(read: Callable[[str], T], paths: Sequence[str]) -> Iterable[tuple[st
     return zip(paths, in_parallel(read, paths), strict=True)
 
 
-def _read(root: Root, table: str, path: str, *, wanted: set[str] | None, last: bool) -> pa.Table | CorruptArtifactError:
+def _read(
+    root: Root, query: _Query, path: str, *, wanted: set[str] | None, last: bool
+) -> pa.Table | CorruptArtifactError:
     """The rows of a file, or its problem. An unknown version of the table may have other key columns."""
-    declared = schema(table)
+    declared = schema(query.table)
     try:
-        rows = with_declared(read_rows(root, path, wanted), declared, wanted)
+        rows = with_declared(read_rows(root, path, wanted, query.filters or ()), declared, wanted)
     except FileNotFoundError as error:
         if not last:  # it may have been compacted in the meantime
             raise

@@ -74,6 +74,12 @@ def written_as(schema: int) -> int:
     return VERSION if schema in EARLIER else schema
 
 
+def is_earlier(path: str) -> bool:
+    """Whether the columns of a file may have other names and meanings than now."""
+    match = _FILE.match(path)
+    return match is not None and _is_earlier(match)
+
+
 def is_known(path: str) -> bool:
     """Whether a file has the current schema or one that is upgraded to it."""
     match = _FILE.match(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nerbench.artifacts.errors import CorruptArtifactError, report
+from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
 from nerbench.flows.launch import quiet, show_progress
@@ -128,15 +129,20 @@ def print_garbage(found: "Iterable[Garbage]") -> None:
 app = typer.Typer(help="List, show, verify, compare, pull and push stored models.", no_args_is_help=True)
 
 Reference = Annotated[
-    str, typer.Argument(metavar="REF", help="A stored model: name, name@alias, name@sha256:… or its URI.")
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="A stored model: name, name@alias, name@sha256:… or its URI.",
+        autocompletion=complete_reference,
+    ),
 ]
 NewFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The target: a new or empty folder.")]
 Source = Annotated[
     str,
     typer.Argument(metavar="FOLDER", help="A model saved with `save_pretrained`: a folder, its URL or hf://org/model."),
 ]
-First = Annotated[str, typer.Argument(metavar="A", help="The first model.")]
-Second = Annotated[str, typer.Argument(metavar="B", help="The second model.")]
+First = Annotated[str, typer.Argument(metavar="A", help="The first model.", autocompletion=complete_reference)]
+Second = Annotated[str, typer.Argument(metavar="B", help="The second model.", autocompletion=complete_reference)]
 All = Annotated[bool, typer.Option("--all", help="Show every key of the manifest, and the digests of the files.")]
 PublicKey = Annotated[
     Path | None, typer.Option("--key", metavar="FILE", help="Also require a signature by this public key, a PEM file.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import echo, print_json, print_table
 
@@ -32,8 +33,8 @@ COSTS = {
 _DIGEST = re.compile("[0-9a-f]{40,64}")
 
 Side = "A stored model: REF for its newest run, REF#RUN_ID or REF#DATE for an earlier run."
-Base = Annotated[str, typer.Argument(metavar="BASE", help=Side)]
-Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE", help=Side)]
+Base = Annotated[str, typer.Argument(metavar="BASE", help=Side, autocompletion=complete_reference)]
+Candidate = Annotated[str, typer.Argument(metavar="CANDIDATE", help=Side, autocompletion=complete_reference)]
 Dataset = Annotated[str | None, typer.Option("--dataset", metavar="NAME", help="Compare on this data set only.")]
 Gold = Annotated[str | None, typer.Option("--gold", metavar="NAME", help="Compare against this annotation only.")]
 Margin = Annotated[float, typer.Option("--margin", min=0, max=100, help="Largest acceptable drop in F1, in points.")]

@@ -1,11 +1,12 @@
 """`nerbench doctor`: check the machine, or audit the gates."""
 
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nerbench.artifacts.errors import InputError
+from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import columns, print_json, print_table
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 Audited = Annotated[
     str | None,
-    typer.Argument(metavar="[REF]", help="With --audit: the model to audit. Default: the newest one in the store."),
+    typer.Argument(
+        metavar="[REF]",
+        help="With --audit: the model to audit. Default: the newest one in the store.",
+        autocompletion=complete_reference,
+    ),
 ]
 
 
@@ -38,9 +43,16 @@ def doctor(config: "Config", reference: Audited = None, *, audit: Audit = False,
     if json:
         print_json({"ok": all(check["ok"] for check in found), "checks": found})
     else:
-        print_table({**check, "ok": "ok" if check["ok"] else "FAILED"} for check in found)
+        print_table({**check, "ok": state(check)} for check in found)
     if not all(check["ok"] for check in found):
         raise typer.Exit(1)
+
+
+def state(check: dict[str, Any]) -> str:
+    """`ok`, `FAILED`, or `warning` if a check passed and has a remedy."""
+    if not check["ok"]:
+        return "FAILED"
+    return "warning" if check["remedy"] else "ok"
 
 
 def show_audit(config: "Config", reference: str | None, json: bool) -> None:

@@ -14,7 +14,7 @@ from nerbench.flows.terminal import print_error
 from nerbench.flows.verbosity import set_verbosity
 
 if TYPE_CHECKING:
-    from nerbench.tasks.config import Config
+    pass
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -91,6 +91,7 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
         from nerbench.artifacts.secrets import redact_logs
+        from nerbench.tasks.config.given import trust
         from nerbench.tasks.config.loading import load_config
 
         redact_logs()
@@ -98,7 +99,7 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
         path, changes = described["config_file"], described["changes"] or ()
         where = {name: described[name] for name in ("store", "results")}
         config = load_config(path, changes, **where, needs=needs)
-        _trust(path, config)
+        trust(path, config)
         with collected() as problems:
             _finish(partial(command, config, **given), problems)
 
@@ -107,16 +108,3 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__
     return run
-
-
-def _trust(path: Path | None, config: "Config") -> None:
-    """Allow this process and its children to load code from the configuration's folder and to use what it names.
-
-    Runs started through the API of `nerbench serve` are children too; anything else in their parameters is refused.
-    """
-    from nerbench.tasks.config.loading import DEFAULT_FILE, named_locations
-    from nerbench.tasks.config.permissions import CODE, DATA, grant, listed
-
-    folders = dict.fromkeys([str(Path.cwd()), str((path or DEFAULT_FILE).absolute().parent)])
-    grant(CODE, *(() if listed(CODE) else folders))
-    grant(DATA, *(() if listed(DATA) else folders), *(place.url for place in named_locations(config)))

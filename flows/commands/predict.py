@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from enum import StrEnum
 from itertools import chain
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.options import Reference, configured
 from nerbench.flows.launch import quiet, show_progress
 from nerbench.flows.terminal import console, print_json, print_note
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from nerbench.tasks.config import Config
     from nerbench.tasks.predicting.tagging import TaggedSentence
-    from nerbench.tasks.predicting.text_reading import Opened, Sentence
+    from nerbench.tasks.predicting.text_reading import Opened
 
 COLOURS = ("black on bright_cyan", "black on bright_green", "black on bright_yellow", "black on bright_magenta")
 """Colours of entity types in order of appearance, reused cyclically."""
@@ -91,11 +91,14 @@ def predict(  # noqa: PLR0913 - one parameter an option
     white space and around punctuation; with `--format words`, at white space only.
     """
     quiet()
+    from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.config.loading import absolute_reference
+    from nerbench.tasks.predicting.tagging import tag
 
     source = _source(texts or [], file, format, _known(encoding))
     with show_progress("loading the model"):
-        found = _counted(_tagged(config, absolute_reference(reference), source.sentences, mode), source.n_bytes)
+        artifact = resolve_one(absolute_reference(reference), config.store)
+        found = _counted(tag(artifact, source.sentences, config.benchmark, mode.value), source.n_bytes)
         first = next(found)  # loads the model
     shown_apart = json or not sys.stdout.isatty()
     with show_progress("tagging") if shown_apart else nullcontext():
@@ -154,27 +157,6 @@ def _known(encoding: str) -> str:
     except LookupError:
         raise InputError("--encoding", f"{encoding!r} is not known", "give e.g. utf-8 or latin-1") from None
     return encoding
-
-
-def _tagged(
-    config: "Config", reference: str, sentences: Iterable["Sentence"], mode: Mode
-) -> "Iterator[TaggedSentence]":
-    from nerbench.artifacts.references import resolve_one
-    from nerbench.tasks.data.label_matching import benchmark_of
-    from nerbench.tasks.inference.evaluation_cache import tagger_handle
-    from nerbench.tasks.inference.evaluation_key import settings_of
-    from nerbench.tasks.predicting.tagging import reader_of, tag_sentences
-
-    artifact = resolve_one(reference, config.store)
-    with tagger_handle(artifact, settings_of(config.benchmark)) as handle:
-        benchmark = benchmark_of(artifact, config.benchmark)
-        reader = reader_of(artifact.name, handle.value.labels, benchmark, mode.value)
-        try:
-            yield from tag_sentences(
-                handle.value, reader, sentences, aggregation_strategy=config.benchmark.aggregation_strategy
-            )
-        except RunFailedError as error:
-            raise RunFailedError(f"{artifact.name}: {error}") from error
 
 
 def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":

@@ -4,15 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, Reference, configured
 from nerbench.flows.terminal import echo, print_json, print_note, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
-Reference = Annotated[
-    str, typer.Argument(metavar="REF", help="A model: name, name@alias, name@sha256:…, a folder or a URL.")
-]
 To = Annotated[
     str, typer.Option("--to", metavar="ORG/NAME", help="The target repository; created if it does not exist.")
 ]

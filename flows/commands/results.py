@@ -71,8 +71,8 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 @configured()
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Merge the small files of each past day into one; a later call deletes the replaced files."""
-    from nerbench.artifacts.tables.compaction import COMPACTABLE
     from nerbench.artifacts.tables.compaction import compact as compact_tables
+    from nerbench.artifacts.tables.schemas import COMPACTABLE
     from nerbench.tasks.runs import utc_now
 
     done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import print_custom as print_user_functions
 from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_table
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 References = Annotated[
     list[str] | None,
-    typer.Argument(metavar="REF", help="name, name@alias, name@sha256:…, *@latest, a folder or a URL."),
+    typer.Argument(
+        metavar="REF",
+        help="name, name@alias, name@sha256:…, *@latest, a folder or a URL.",
+        autocompletion=complete_reference,
+    ),
 ]
 
 

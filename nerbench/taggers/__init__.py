@@ -20,6 +20,13 @@ class Tagger(Protocol):
         versions (Mapping[str, str]): further versions, for example of a model.
         counts (Mapping[str, float]): totals of its work so far; `calls` and `parse_failures` are shown.
         close (Callable[[], None]): called at the end.
+
+    >>> class Capitals:
+    ...     def predict(self, sentences):
+    ...         for words in sentences:
+    ...             yield ["B-PER" if word.istitle() else "O" for word in words]
+    >>> list(Capitals().predict([["Anna", "left"]]))
+    [['B-PER', 'O']]
     """
 
     def predict(self, sentences: Iterable[Sequence[str]]) -> Iterable[Sequence[str] | Sequence[Span]]:

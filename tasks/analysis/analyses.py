@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from nerbench.artifacts.tables.schemas import IDENTITY
-from nerbench.artifacts.tables.tables import find_table_file, write_table
+from nerbench.artifacts.tables.tables import date_of, find_once, write_table
 from nerbench.tasks.analysis.calibration import calibration
 from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
@@ -38,7 +38,7 @@ def analyse(run: Run, predicted: Predicted, benchmark: BenchmarkConfig) -> Analy
     """
     file = read_predictions(run.results, predicted.uri)
     parts = partial(file.parts, text=benchmark.text == "keep")
-    tables = write_analysis(run.results, run.date, predicted.identity, parts)
+    tables = write_analysis(run, predicted.identity, parts, found_at=date_of(predicted.uri))
     return Analysed(tables, metric_rows(run, predicted, calibration_rows(parts, benchmark)))
 
 
@@ -51,19 +51,20 @@ def calibration_rows(read_parts: Callable[[], Parts], benchmark: BenchmarkConfig
 
 
 def write_analysis(
-    results_url: str, date: str, identity: Mapping[str, str], read_parts: Callable[[], Parts]
+    run: Run, identity: Mapping[str, str], read_parts: Callable[[], Parts], *, found_at: str
 ) -> dict[str, str]:
     """Write `confusion`, `errors` and `calibration`, unless an earlier run did. Returns their locations by table.
 
     `identity` has the columns in `IDENTITY` of `artifacts/tables/schemas.py`; each call of `read_parts` gives the
-    corpus from its start. Predictions without scores have no `calibration`.
+    corpus from its start. `found_at` is the date of the predictions, at which the run that wrote them also wrote these
+    tables. Predictions without scores have no `calibration`.
     """
     key = predictions_key(identity)
     written = {}
     for table, made_of in ANALYSES.items():
-        location = find_table_file(results_url, table, key)
+        location = find_once(run.results, table, key, date=found_at)
         if location is None and (rows := made_of(read_parts())) is not None:
-            location = write_table(results_url, table, _identified(rows, identity), date=date, key=key)
+            location = write_table(run.results, table, _identified(rows, identity), date=run.date, key=key)
         if location:
             written[table] = location
     return written

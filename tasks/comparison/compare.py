@@ -2,8 +2,8 @@
 flipped."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.costs import costs
@@ -17,6 +17,9 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.verdicts import Verdict, worst
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Query(NamedTuple):
@@ -52,12 +55,12 @@ class Comparison:
     """Whether both are one model with the same settings, so that every flip is real."""
     reasons: tuple[str, ...]
     """Why all or parts of the two are not comparable, and what decided instead of an interval."""
-    deltas: tuple[Row, ...]
-    flipped: tuple[FlippedOn, ...]
+    deltas: tuple[Row, ...] = field(repr=False)
+    flipped: tuple[FlippedOn, ...] = field(repr=False)
     """Against the annotation that decides."""
-    costs: tuple[Row, ...]
+    costs: tuple[Row, ...] = field(repr=False)
     """Speed, memory and price of both (see `costs.costs`)."""
-    environment: dict[str, dict[str, Any]]
+    environment: dict[str, dict[str, Any]] = field(repr=False)
 
     @property
     def is_one_model(self) -> bool:
@@ -77,6 +80,12 @@ class Comparison:
     def primary(self) -> list[Row]:
         """The rows that decide: overall strict F1."""
         return [row for row in self.deltas if row["primary"]]
+
+    def to_pandas(self) -> "DataFrame":
+        """The differences, one row per number."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.deltas))
 
     def to_json(self) -> dict[str, Any]:
         """The output of `compare --json`."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.store import Store
 from nerbench.tasks.comparison.deltas import decided, deltas
@@ -32,15 +32,16 @@ def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> Artifa
     RunFailedError if the alias does not exist and the gate does not promote, and InputError for a reference that names
     no model or several.
     """
-    reference = f"{artifact.name}@{gate.baseline}" if gate.is_alias else gate.baseline
-    if gate.is_alias and not Store(store).has_alias(artifact.name, gate.baseline):
+    if gate.is_alias:
+        if target := Store(store).find_target(artifact.name, gate.baseline):
+            return Store(store).ref(ArtifactKey(name=artifact.name, artifact_id=target))
         if gate.promote:
             return None
         remedy = f"`nerbench artifacts alias {artifact.name} {gate.baseline}`, or gate.promote: true"
-        raise RunFailedError(f"there is no {reference} to be compared with; give it one: {remedy}")
-    found = resolve(reference, store)
+        raise RunFailedError(f"there is no {artifact.name}@{gate.baseline} to be compared with; give it one: {remedy}")
+    found = resolve(gate.baseline, store)
     if len(found) > 1:
-        raise InputError("gate.baseline", f"{reference} means {len(found)} models", "name one, or an alias")
+        raise InputError("gate.baseline", f"{gate.baseline} means {len(found)} models", "name one, or an alias")
     return found[0]
 
 

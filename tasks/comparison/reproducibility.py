@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +14,11 @@ from nerbench.tasks.comparison.flips import KINDS, aligned_parts, flips
 from nerbench.tasks.config import Config
 from nerbench.tasks.environment import environment
 from nerbench.tasks.results.environments import difference, same_settings
-from nerbench.tasks.results.query import HEADLINE_FILTERS, row_of_run
+from nerbench.tasks.results.query import HEADLINE_FILTERS, runs_of_date
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.entities import extract, identical
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions, stored
+from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, read_predictions, stored
 
 RUNS = 40
 """Number of dates to search for the previous run. A model that was not scored for longer has no previous run."""
@@ -55,11 +55,24 @@ def changed(run: Run, config: Config, now: Sequence[Predicted]) -> list[Row]:
 
 
 def _newest(run: Run, now: Sequence[Predicted], here: Mapping[str, Any]) -> list[Earlier | None]:
-    """For each of `now`, its newest earlier run with these settings; each date is read once for all of them."""
+    """For each of `now`, its newest earlier run with these settings; each date is read once for all of them.
+
+    If the searched dates have many small files, a model that was published again under another id is only found where
+    they were compacted.
+    """
     found: list[Earlier | None] = [None] * len(now)
-    filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id)]
-    for dated in islice(read_newest_first(run.results, "metrics", columns=_COLUMNS, filters=filters), RUNS):
-        row_of = cache(partial(row_of_run, run.results, date=dated.date))
+    runs_of = cache(partial(runs_of_date, run.results))
+    models = sorted({one.model_sha256 for one in now})
+    filters: list[Filter] = [*HEADLINE_FILTERS, ("run_id", "!=", run.run_id), ("model_sha256", "in", models)]
+
+    def keys(date: str) -> set[str]:
+        return {metrics_key(run_id, one.artifact_id, one.dataset) for run_id in runs_of(date) for one in now}
+
+    earlier_dates = read_newest_first(
+        run.results, "metrics", columns=_COLUMNS, filters=filters, dates=RUNS if models else 0, keys=keys
+    )
+    for dated in earlier_dates:
+        row_of = runs_of(dated.date).get
         rows = sorted(dated.rows.to_pylist(), key=lambda row: row["started_at"], reverse=True)
         rows_of = {same: list(of) for same, of in groupby(sorted(rows, key=_same), _same)}
         for at, one in enumerate(now):

@@ -43,10 +43,11 @@ def comparable_runs(results: str, measured: Row, most: int, *, before: str) -> l
     found: list[float] = []
     columns = [*SERIES, RATE, LATENCY]
     filters = [("model", "=", measured["model"]), ("status", "=", "ok")]
-    dates = read_newest_first(results, "speed", columns=columns, filters=filters)
-    for number, dated in enumerate(one for one in dates if one.date < before):
-        if len(found) == most or number == MAX_DATES:
+    for dated in read_newest_first(results, "speed", columns=columns, filters=filters, dates=MAX_DATES):
+        if len(found) == most:
             break
+        if dated.date >= before:
+            continue
         if seconds := _comparable(dated, measured):
             found.append(min(seconds))
     return found

@@ -56,6 +56,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Split = Literal["train", "validation", "test"]
 SourceName = Split | Literal["all"]
 Dtype = Literal["fp32", "bf16", "fp16"]
+InferenceDtype = Literal[Dtype, "int8"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
 """How entities are matched: see `nerbench.tasks.scoring.counts`."""
 MODES: tuple[Mode, ...] = get_args(Mode)

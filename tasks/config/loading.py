@@ -87,12 +87,12 @@ def _named(at: Location, text: Any, *, hub: bool = False) -> Iterator[Named]:
 
 DEFAULT_FILE = Path("nerbench.yaml")
 _PATH_FIELDS = ("store", "results")
-SECTIONS = frozenset({"datasets", "golds", "models", "benchmark", "metrics", "slices", "gate"})
+SECTIONS = ("datasets", "golds", "models", "benchmark", "metrics", "slices", "gate")
 """The keys of a configuration that not every command needs."""
 
 
 def load_config(
-    path: Path | None,
+    path: Path | str | None = None,
     overrides: Sequence[str] = (),
     *,
     store: str | None = None,
@@ -103,12 +103,17 @@ def load_config(
 
     `overrides` are `a.b=value` with YAML values. Relative paths become absolute. Sections that are not in `needs` may
     name missing files and unset variables: a benchmark needs no base model. Raises ConfigError.
+
+    >>> import nerbench
+    >>> config = nerbench.load_config(overrides=["benchmark.split=validation"])
+    >>> config.benchmark.split
+    'validation'
     """
-    data = _read(path)
+    data = _read(None if path is None else Path(path))
     for override in overrides:
         _override(data, override)
     data |= {name: value for name, value in (("store", store), ("results", results)) if value is not None}
-    config = expanded_config(data, optional=SECTIONS - set(needs))
+    config = expanded_config(data, optional={*SECTIONS} - {*needs})
     absolute = Config.model_validate(_absolute(config.model_dump()))
     _check_files(absolute, needs)
     return absolute.with_written(_written(absolute, data))

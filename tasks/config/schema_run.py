@@ -11,6 +11,7 @@ from nerbench.tasks.config.base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
+    InferenceDtype,
     Mode,
     Name,
     Section,
@@ -37,8 +38,9 @@ class BenchmarkConfig(Section):
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Processes that infer a corpus together, each on its own GPU or its share of the cores. `auto`: one per GPU if the
     corpus has 64 blocks of 2,048 sentences for each; otherwise one."""
-    dtype: Dtype = "fp32"
-    """Floating-point type for inference: `fp32`, `bf16` or `fp16`. Deprecated name: `precision`."""
+    dtype: InferenceDtype = "fp32"
+    """Type of the numbers in inference: `fp32`, `bf16`, `fp16`, or `int8`, which quantizes the linear layers on a CPU
+    and changes some tags. Deprecated name: `precision`."""
     max_length: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
     Deprecated name: `window`."""
@@ -262,8 +264,9 @@ class RunnerConfig(Section):
     evaluations: int | None = Field(default=None, ge=1)
     """Maximum number of concurrent inferences (model × data set, or a shard of it). Default: one with `threads`,
     because each holds a model and uses all processors; otherwise the number of workers."""
-    cells_per_task: int = Field(default=1, ge=1)
-    """Labels per scoring task. Larger tasks have less Prefect overhead: with 20 labels, about a tenth."""
+    cells_per_task: int = Field(default=20, ge=1)
+    """Labels per scoring task. Smaller tasks spread the labels of a model over more workers, with more Prefect
+    overhead: with one label each, about ten times as much as with 20."""
 
     @property
     def in_threads(self) -> bool:

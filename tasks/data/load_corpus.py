@@ -1,6 +1,5 @@
 """`nerbench.load_corpus(config)`: a corpus as a `DatasetDict` of Hugging Face's `datasets`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -8,8 +7,7 @@ import pyarrow.compute as pc
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.config import Config
-from nerbench.tasks.config.loading import load_config
+from nerbench.tasks.config.given import Given, given_config
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.data.demo import prepare_demo
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 
-def load_corpus(config: Config | str | Path | None = None, dataset: str | None = None) -> "DatasetDict":
+def load_corpus(config: Given = None, dataset: str | None = None) -> "DatasetDict":
     """The splits of a data set with IOB2 tags, as training and benchmark read them.
 
     Features: `tokens` (list of strings), `ner_tags` (list of ClassLabel with the names O, B-LOC, I-LOC, …, the same in
@@ -35,12 +33,15 @@ def load_corpus(config: Config | str | Path | None = None, dataset: str | None =
         ConfigError: the configuration is wrong.
         InputError: it has no such data set.
         CorpusError: see `load_splits`.
+
+    >>> import nerbench
+    >>> sorted(nerbench.load_corpus())
+    ['test', 'train', 'validation']
     """
     from datasets import DatasetDict
 
-    if not isinstance(config, Config):
-        config = load_config(None if config is None else Path(config), needs=("datasets",))
-        prepare_demo(config)
+    config = given_config(config, ("datasets",))
+    prepare_demo(config)
     named = {one.name: one for one in config.datasets}
     wanted = dataset or next(iter(named))
     if wanted not in named:

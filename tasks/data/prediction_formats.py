@@ -33,7 +33,8 @@ from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.parquet_files import corpus_error_if_unreadable
 from nerbench.tasks.data.readers import Sentence, Source, read_splits, shortened
-from nerbench.tasks.data.tag_schemes import OUTSIDE, Declared
+from nerbench.tasks.data.spans import Span, iob2_tags, span_fields
+from nerbench.tasks.data.tag_schemes import Declared
 from nerbench.tasks.data.text_files import open_file, read_lines
 
 PredictionFormat = Literal["conll", "parquet", "json"]
@@ -47,7 +48,6 @@ _PREDICTED = ("pred_tags", "predictions", "ner_tags", "tags")
 """Names of a list of tags. In a file that also contains the annotation, predictions have one of the first two."""
 _EXPORTED = frozenset({"model", "words_sha256", "predictions_digest", "gold", "sentence", "word", "pred_tag"})
 _WORDS, _SPANS = ("tokens", "words"), ("entities", "spans")
-_START, _END = ("start", "start_offset"), ("end", "end_offset")
 _VISIBLE = re.compile(r"\S")
 _LABEL = ("label", "type", "entity_group", "entity")
 
@@ -60,16 +60,6 @@ class PredictionSource(NamedTuple):
     """One score per word read so far, NaN if unknown; empty if the format has no scores."""
     scheme: Declared
     """`iob2` for formats that always use it, otherwise `auto`."""
-
-
-class Span(NamedTuple):
-    """An entity by positions of words in its sentence, or of characters in its text."""
-
-    start: int
-    end: int
-    """The position after the last one."""
-    label: str
-    score: float
 
 
 def format_of(path: str) -> PredictionFormat:
@@ -184,13 +174,15 @@ def _read_objects(path: str, corpus: Corpus, scores: "array[float]") -> Iterator
             spans = [_span(span, at) for span in _items(row, *_SPANS)]
             for sentence, places in aligned.sentences_of(text, at):
                 inside = [one for one in spans if one.end > places[0][0] and one.start < places[-1][1]]
-                yield Sentence(sentence, _tags(_of_words(inside, places, text, at), places, at, scores), None, number)
+                yield Sentence(
+                    sentence, _tags(_of_words(inside, places, text, at), len(places), at, scores), None, number
+                )
                 spans = [one for one in spans if one not in inside]
             if spans:
                 raise CorpusError(at, f"the span {spans[0].start}–{spans[0].end} covers no word", "correct it")
         elif words and all(isinstance(word, str) for word in words):
             spans = [_span(span, at) for span in _items(row, *_SPANS)]
-            yield Sentence(words, _tags(spans, words, at, scores), None, number)
+            yield Sentence(words, _tags(spans, len(words), at, scores), None, number)
         else:
             raise CorpusError(at, f"has neither text nor words: {shortened(line)}", "give `text` or `tokens`")
 
@@ -204,15 +196,10 @@ def _score(value: Any, at: str) -> float:
 
 
 def _span(value: Any, at: str) -> Span:
-    if isinstance(value, dict):
-        start, end, label = (next((value[name] for name in of if name in value), None) for of in (_START, _END, _LABEL))
-        score = value.get("score")
-    else:
-        start, end, label = value if isinstance(value, list) and len(value) == 3 else (None, None, None)
-        score = None
-    if type(start) is int and type(end) is int and isinstance(label, str) and 0 <= start < end:
-        return Span(start, end, label, _score(score, at))
-    raise CorpusError(at, f"{shortened(value)} is no span", 'write e.g. {"start": 0, "end": 4, "label": "PER"}')
+    start, end, label = span_fields(value, at, _LABEL)
+    if not isinstance(label, str) or not 0 <= start < end:
+        raise CorpusError(at, f"{shortened(value)} is no span", 'write e.g. {"start": 0, "end": 4, "label": "PER"}')
+    return Span(start, end, label, _score(value.get("score") if isinstance(value, dict) else None, at))
 
 
 def _of_words(spans: Sequence[Span], places: Sequence[tuple[int, int]], text: str, at: str) -> list[Span]:
@@ -228,19 +215,19 @@ def _of_words(spans: Sequence[Span], places: Sequence[tuple[int, int]], text: st
     return [one._replace(start=starts[one.start], end=ends[one.end]) for one in spans]
 
 
-def _tags(spans: Sequence[Span], words: Sequence[Any], at: str, scores: "array[float]") -> list[str]:
-    """One IOB2 tag per word. Adds the scores of the words to `scores`."""
-    tags, known = [OUTSIDE] * len(words), [math.nan] * len(words)
-    for span in spans:
-        if span.end > len(words):
+def _tags(spans: Sequence[Span], n_words: int, at: str, scores: "array[float]") -> list[str]:
+    """One IOB2 tag per word. Adds the scores of the words to `scores`. Raises CorpusError for overlapping spans."""
+    known, end = [math.nan] * n_words, 0
+    for span in sorted(spans, key=lambda span: span.start):
+        if span.end > n_words:
             raise CorpusError(at, f"the span {span.start}–{span.end} ends after the last word", "correct it")
-        if any(tag != OUTSIDE for tag in tags[span.start : span.end]):
+        if span.start < end:
             problem = f"the span {span.start}–{span.end} ({span.label}) overlaps another one"
             raise CorpusError(at, problem, "keep one of them: each word has one tag")
-        tags[span.start : span.end] = [f"{'I' if i else 'B'}-{span.label}" for i in range(span.end - span.start)]
         known[span.start : span.end] = [span.score] * (span.end - span.start)
+        end = span.end
     scores.extend(known)
-    return tags
+    return iob2_tags(spans, n_words)
 
 
 class _Alignment:

@@ -7,6 +7,7 @@ errors, unless `flatten` decides which ones to keep. An error is raised at the e
 spans.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.readers import Repairs, Sentence, shortened
+from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.data.words import Word, split_blanks, split_words
 
 _START, _END = ("start", "start_offset", "begin"), ("end", "end_offset")
@@ -44,6 +46,35 @@ class Span(NamedTuple):
     end: int
     """The character or word after the last one."""
     label: str
+    score: float = math.nan
+    """The confidence of a prediction; NaN if it is unknown."""
+
+
+class SpanFields(NamedTuple):
+    """A span as it is written, with an unchecked label."""
+
+    start: int
+    end: int
+    label: Any
+
+
+def span_fields(item: Any, at: str, label_keys: Sequence[str] = LABEL_KEYS) -> SpanFields:
+    """The fields of `[start, end, label]` or of a mapping with these or similar keys. Raises CorpusError."""
+    if isinstance(item, Mapping):
+        start, end, label = (_first(item, keys) for keys in (_START, _END, label_keys))
+    elif isinstance(item, list | tuple) and len(item) == 3:
+        start, end, label = item
+    else:
+        raise CorpusError(at, f"the span {shortened(item)} is unknown", "give [start, end, label] for each span")
+    return SpanFields(_number(start, item, at), _number(end, item, at), label)
+
+
+def iob2_tags(spans: Iterable[Span], n_words: int) -> list[str]:
+    """One IOB2 tag per word, for disjoint spans by positions of words."""
+    tags = [OUTSIDE] * n_words
+    for span in spans:
+        tags[span.start : span.end] = [f"B-{span.label}", *[f"I-{span.label}"] * (span.end - span.start - 1)]
+    return tags
 
 
 @dataclass(kw_only=True)
@@ -85,9 +116,7 @@ class SpanReader:
         aligned, n_cut = self._aligned(spans, words, given.text, at)
         kept = self._disjoint(aligned, words, given.text, at)
         repairs = Repairs(n_cut, len(aligned) - len(kept))
-        tags = ["O"] * len(words)
-        for span in kept:
-            tags[span.start : span.end] = [f"B-{span.label}", *[f"I-{span.label}"] * (span.end - span.start - 1)]
+        tags = iob2_tags(kept, len(words))
         for start, end in _sentences(words, given.text, tags):
             texts = [word.text for word in words[start:end]]
             yield Sentence(texts, tags[start:end], document, given.at, repairs, tokenizer)
@@ -210,13 +239,7 @@ def _items(values: Any, at: str) -> list[Any]:
 
 def _spans(item: Any, text: str, labels: Sequence[str], at: str) -> Iterator[Span]:
     """A span for each label of an item, without white space at its ends."""
-    if isinstance(item, Mapping):
-        given = [_first(item, keys) for keys in (_START, _END, LABEL_KEYS)]
-    elif isinstance(item, list | tuple) and len(item) == 3:
-        given = list(item)
-    else:
-        raise CorpusError(at, f"the span {shortened(item)} is unknown", "give [start, end, label] for each span")
-    start, end = (_number(value, item, at) for value in given[:2])
+    start, end, labelled = span_fields(item, at)
     if not 0 <= start <= end <= len(text):
         problem = f"the span {shortened(item)} lies outside of the text, which has {len(text):,} characters"
         raise CorpusError(at, problem, "correct its offsets, which count Unicode characters from 0")
@@ -228,7 +251,7 @@ def _spans(item: Any, text: str, labels: Sequence[str], at: str) -> Iterator[Spa
         start += 1
     while start < end and text[end - 1].isspace():
         end -= 1
-    for label in given[2] if isinstance(given[2], list | tuple) else [given[2]]:
+    for label in labelled if isinstance(labelled, list | tuple) else [labelled]:
         yield Span(start, end, _label(label, labels, item, at))
 
 

@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,6 +77,8 @@ class EvaluationRecord(Section):
     """Seconds from words in memory to tags in memory, with the model loaded."""
     counts: dict[str, float] | None = None
     """Counts of a tagger, e.g. `calls`."""
+    dates: dict[str, calendar_date] | None = None
+    """The logical date of each file of the table `predictions` that was made from these, by its name."""
 
     @property
     def folder(self) -> str:
@@ -102,6 +105,18 @@ def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
     """Keep predictions, then their record."""
     root.upload(predictions, record.path, record.sha256)
     root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True)))
+
+
+def keep_date(root: Root, record: EvaluationRecord, name: str, date: calendar_date) -> None:
+    """Add to a kept record the date of a file of the table `predictions`, so that no later run lists that table."""
+    path = f"{record.folder}/record.json"
+    try:
+        kept = EvaluationRecord.model_validate_json(root.read_record(path, _MAX_BYTES))
+    except (FileNotFoundError, ValidationError, CorruptArtifactError):
+        return  # pruned or damaged in the meantime: the next run infers again
+    if kept.sha256 == record.sha256:
+        dated = kept.model_copy(update={"dates": (kept.dates or {}) | {name: date}})
+        root.replace(path, canonical_json(dated.model_dump(mode="json", exclude_none=True)))
 
 
 def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:

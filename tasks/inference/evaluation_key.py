@@ -6,7 +6,7 @@ from typing import Literal
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.tasks.config import BenchmarkConfig, Dtype, Section
+from nerbench.tasks.config import BenchmarkConfig, InferenceDtype, Section
 from nerbench.tasks.inference.hardware import device_name, device_type, processor
 from nerbench.tasks.inference.processes import threads_of_each
 
@@ -22,7 +22,7 @@ class EvaluationSettings(Section):
     """The settings that can change a prediction."""
 
     device: str
-    precision: Dtype
+    precision: InferenceDtype
     max_length: int | None
     aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1

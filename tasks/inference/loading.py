@@ -124,14 +124,18 @@ def check_precision(precision: str, device_type: str) -> None:
     """Raise InputError for an inference precision that a type of device does not compute."""
     if precision == "fp16" and device_type == "cpu":
         raise InputError("benchmark.dtype", "fp16 is not computed on a CPU", "use fp32 or bf16, or a GPU")
+    if precision == "int8" and device_type != "cpu":
+        raise InputError("benchmark.dtype", f"int8 is not computed on {device_type}", "use fp32, bf16 or fp16, or cpu")
 
 
 def dtype_of(precision: str, device: "torch.device") -> "torch.dtype":
-    """The torch dtype of an inference precision. Raises like `check_precision`."""
+    """The torch dtype of the weights for an inference precision; those of int8 are quantized later, from fp32. Raises
+    like `check_precision`."""
     import torch
 
     check_precision(precision, device.type)
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.float32}
+    return dtypes[precision]
 
 
 def usable_window(config: Mapping[str, Any], tokenizer_limit: int, wanted: int | None = None) -> int:
@@ -213,7 +217,7 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
 
     Raises CorruptArtifactError if weights are missing (transformers would fill them with random numbers), are not used,
     or do not fit the configuration or the tokenizer, or if the golden check fails; InputError if the folder cannot be
-    loaded at all.
+    loaded at all, and like `dtype_of` and `quantize`.
     """
     from transformers import AutoModelForTokenClassification
     from transformers.utils.logging import disable_progress_bar
@@ -238,7 +242,11 @@ def load_tagger(  # noqa: PLR0913 - one keyword a setting
         ignored_keys=ignored,
     )
     if golden:
-        check(tagger, golden, precision, name)
+        check(tagger, golden, "fp32" if precision == "int8" else precision, name)
+    if precision == "int8":
+        from nerbench.tasks.inference.quantized_linear import quantize
+
+        quantize(tagger, name)
     return tagger
 
 

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from nerbench.artifacts.errors import RunFailedError
+from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.data.label_matching import match_labels
+from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, split_tag
+from nerbench.tasks.inference.evaluation_cache import tagger_handle
+from nerbench.tasks.inference.evaluation_key import settings_of
 from nerbench.tasks.predicting.text_reading import Sentence
 from nerbench.tasks.scoring.entities import Mode, encode, extract
 
@@ -96,6 +100,24 @@ def tag_sentences(
 
     for block in predict(tagger, words(), aggregation_strategy=aggregation_strategy):
         yield from _read(block, reader, _of_block(pending, len(block.labels)))
+
+
+def tag(
+    artifact: ArtifactRef, sentences: Iterable[Sentence], benchmark: BenchmarkConfig, mode: Mode = "strict"
+) -> Iterator[TaggedSentence]:
+    """The sentences in their order, tagged by a stored model with the settings of a benchmark.
+
+    The model is loaded when the first sentence is read. Raises RunFailedError, with the model's name, if it fails.
+    """
+    with tagger_handle(artifact, settings_of(benchmark)) as handle:
+        benchmark = benchmark_of(artifact, benchmark)
+        reader = reader_of(artifact.name, handle.value.labels, benchmark, mode)
+        try:
+            yield from tag_sentences(
+                handle.value, reader, sentences, aggregation_strategy=benchmark.aggregation_strategy
+            )
+        except RunFailedError as error:
+            raise RunFailedError(f"{artifact.name}: {error}") from error
 
 
 def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[str]:

@@ -10,7 +10,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.tasks.comparison.flips import Flip, flips
 from nerbench.tasks.comparison.quality_gate import decide, measure
 from nerbench.tasks.config import GateConfig, GateRule
-from nerbench.tasks.report.history import predecessors
+from nerbench.tasks.report.history import Window, predecessors
 from nerbench.tasks.report.model_scores import ABOUT, ModelScores
 from nerbench.tasks.scoring.counts import count_both_ways
 from nerbench.tasks.scoring.metrics import Row
@@ -62,8 +62,9 @@ def find_baselines(results: str, entries: Sequence[ModelScores], judged: Iterabl
         if baseline and (base := scored.get((entry.run.run_id, baseline, *place))):
             about = base.about | {"run_id": base.run.run_id, "value": base.number()}
             found[at] = Baseline(about, is_gate=True)
+    bases = set(named.values())
     rest = [at for at, entry in enumerate(entries) if at not in found and not entry.is_mean]
-    return found | _runs_before(results, entries, [at for at in rest if not _is_a_base(entries[at], named.values())])
+    return found | _runs_before(results, entries, [at for at in rest if entries[at].about["artifact_id"] not in bases])
 
 
 def compare(results: str, entry: ModelScores, baseline: Baseline) -> Compared:
@@ -92,10 +93,6 @@ def _judged(sides: Sequence[Predicted], files: Sequence[PredictionsFile]) -> Row
     return row | {name: getattr(candidate, name) for name in ("model", "artifact_id", "dataset", "gold")}
 
 
-def _is_a_base(entry: ModelScores, baselines: Iterable[str]) -> bool:
-    return entry.about["artifact_id"] in set(baselines)
-
-
 def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequence[int]) -> dict[int, Baseline]:
     wanted: dict[tuple[str, ...], int] = {_same(entries[at].about): at for at in reversed(positions)}
     found: dict[int, Baseline] = {}
@@ -103,7 +100,9 @@ def _runs_before(results: str, entries: Sequence[ModelScores], positions: Sequen
         return found
     until = min(entries[at].run.started_at for at in positions)
     columns = (*ABOUT, "run_id", "started_at", "value")
-    for row in _recent(predecessors(results, until, columns)):
+    scored = {(about["artifact_id"], about["dataset"]) for about in (entries[at].about for at in positions)}
+    window = Window(max(entries[at].run.date for at in positions), DATES + 1)
+    for row in _recent(predecessors(results, until, columns, window, scored)):
         at = wanted.pop(_same(row), None) if row["n_models"] is None else None
         if at is not None:
             found[at] = Baseline(row, is_gate=False)

@@ -1,18 +1,17 @@
 """The history in a report: headline score and latency of every model by run, changes of the environment, and trends."""
 
-import re
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate, islice, pairwise
+from functools import cache, partial
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
+from nerbench.artifacts.tables.tables import Budget, DatedRows, Filter, read_newest_first
 from nerbench.tasks.results.environments import difference
-from nerbench.tasks.results.query import HEADLINE_FILTERS, ended_runs, is_headline, start_order
+from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline, runs_of_date, start_order
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.stored_predictions import metrics_key
 
 DAYS = 365
 """Number of logical dates to read."""
@@ -22,12 +21,13 @@ POINTS = 40_000
 """Maximum number of points in all series together, which a page can hold and a browser can draw easily."""
 FEWEST = 60
 """Minimum number of points that every series keeps."""
+SERIES = 200
+"""Number of scores of a date from which the series of the shown models alone are read, and no more than so many."""
 _SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
 _GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
 _RULE = ("mode", "slice", "label", "metric")
 _SPEED = ("run_id", "artifact_id", "backend", "workload", "batch_size", "sequence_length", "p50_s", "status")
-_DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 _OF_CODE = frozenset({"code_commit", "code_dirty"})
 """Columns that change with every run and do not count as environment."""
 
@@ -78,6 +78,8 @@ class History(NamedTuple):
     """Number of logical dates read."""
     is_cut: bool
     """Whether earlier dates were left out because of FILES."""
+    n_left_out: int = 0
+    """Number of shown models whose series were left out because of SERIES."""
 
 
 class Window(NamedTuple):
@@ -89,15 +91,15 @@ class Window(NamedTuple):
     """Maximum number of dates."""
 
 
-def read_history(results: str, until: str, *, dates: int = DAYS) -> History:
+def read_history(results: str, until: str, *, dates: int = DAYS, models: Sequence[str] = ()) -> History:
     """The newest `dates` logical dates with scores, up to and including `until`.
 
     Reads no more than FILES files. If there are more than POINTS scores, each series keeps the minimum and the maximum
-    of equal parts, and its last point. A model that was only a baseline in a run does not belong to the series of its
-    name.
+    of equal parts, and its last point. If a date has more than SERIES scores, only the series of the first SERIES of
+    `models` are read. A model that was only a baseline in a run does not belong to the series of its name.
     """
-    window = Window(until, min(dates, affordable := _affordable_dates(results, until)))
-    scored = _dated(results, "metrics", _SCORES, window, HEADLINE_FILTERS)
+    window = Window(until, dates)
+    scored, is_cut, n_left_out = _scored(results, window, models)
     if not scored:
         return History([], [], 0, is_cut=False)
     first = scored[-1].date
@@ -108,7 +110,28 @@ def read_history(results: str, until: str, *, dates: int = DAYS) -> History:
     thinned = [one._replace(points=thin(one.points, most)) for one in series]
     runs = _rows(_since(_dated(results, "runs", None, window), first))
     changed = changes(runs, {row["run_id"] for row in _rows(scored)})
-    return History(thinned, changed, len(scored), is_cut=len(scored) == affordable < dates)
+    return History(thinned, changed, len(scored), is_cut, n_left_out)
+
+
+class _Scored(NamedTuple):
+    dates: list[DatedRows]
+    """Newest first."""
+    is_cut: bool
+    n_left_out: int
+
+
+def _scored(results: str, window: Window, models: Sequence[str]) -> _Scored:
+    found, budget = list[DatedRows](), Budget(FILES)
+    for dated in _each_dated(results, "metrics", _SCORES, window, HEADLINE_FILTERS, budget):
+        if models and dated.rows.num_rows > SERIES:
+            break
+        found.append(dated)
+    else:
+        return _Scored(found, budget.is_spent, 0)
+    names, budget = list(dict.fromkeys(models)), Budget(FILES)
+    filters: list[Filter] = [*HEADLINE_FILTERS, ("model", "in", names[:SERIES])]
+    found = list(_each_dated(results, "metrics", _SCORES, window, filters, budget))
+    return _Scored(found, budget.is_spent, max(0, len(names) - SERIES))
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
@@ -137,20 +160,23 @@ def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
     return found
 
 
-def _affordable_dates(results: str, until: str) -> int:
-    """The number of newest dates that together have at most FILES files of scores; at least one."""
-    paths = open_root(results).files("metrics", recursive=True)
-    files = Counter(match[1] for path in paths if (match := _DATED.search(path)) and match[1] <= until)
-    totals = accumulate(files[date] for date in sorted(files, reverse=True))
-    return max(1, sum(total <= FILES for total in totals)) if sum(files.values()) > FILES else sys.maxsize
-
-
-def _dated(
-    results: str, table: str, columns: Sequence[str] | None, window: Window, filters: Sequence[Filter] = ()
-) -> list[DatedRows]:
+def _dated(results: str, table: str, columns: Sequence[str] | None, window: Window) -> list[DatedRows]:
     """The rows by date, newest first."""
-    found = read_newest_first(results, table, columns=columns, filters=filters or None)
-    return list(islice((dated for dated in found if dated.date <= window.until), window.dates))
+    return list(_each_dated(results, table, columns, window))
+
+
+def _each_dated(  # noqa: PLR0913, PLR0917 - what is read, and how much of it
+    results: str,
+    table: str,
+    columns: Sequence[str] | None,
+    window: Window,
+    filters: Sequence[Filter] = (),
+    budget: Budget | None = None,
+) -> Iterator[DatedRows]:
+    found = read_newest_first(
+        results, table, columns=columns, filters=filters or None, until=window.until, budget=budget
+    )
+    return islice(found, window.dates)
 
 
 def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:
@@ -214,11 +240,25 @@ def is_one_by_one(row: Row) -> bool:
     return is_plain and row["batch_size"] == 1 and row["sequence_length"] is None
 
 
-def predecessors(results: str, until: datetime, columns: Sequence[str]) -> Iterator[Row]:
-    """Headline rows of complete runs that started before `until`, the newest first; reads one date at a time."""
+def predecessors(
+    results: str, until: datetime, columns: Sequence[str], window: Window, scored: Collection[tuple[str, str]]
+) -> Iterator[Row]:
+    """Headline rows of complete runs that started before `until`, the newest first; reads one date at a time.
+
+    `scored`: artifact_id and data set of the models whose predecessors are wanted. If the dates have many small files,
+    only those about these are read.
+    """
+    runs_of = cache(partial(runs_of_date, results))
+
+    def keys(date: str) -> set[str]:
+        return {metrics_key(run_id, *one) for run_id in runs_of(date) for one in scored}
+
     filters: list[Filter] = [*HEADLINE_FILTERS, ("started_at", "<", until)]
-    for dated in read_newest_first(results, "metrics", columns=columns, filters=filters):
-        ended = {row["run_id"] for row in ended_runs(results, dated)}
+    found = read_newest_first(
+        results, "metrics", columns=columns, filters=filters, until=window.until, dates=window.dates, keys=keys
+    )
+    for dated in found:
+        ended = runs_of(dated.date)
         rows = (row for row in dated.rows.to_pylist() if row["run_id"] in ended)
         yield from sorted(rows, key=start_order, reverse=True)
 
@@ -272,7 +312,13 @@ def plain_history(history: History) -> dict[str, Any]:
         | {"run": [runs.setdefault(point.run_id, len(runs)) for point in one.points], "total": one.total}
         for one in history.series
     ]
-    return {"series": series, "runs": list(runs), "dates": history.dates, "cut": history.is_cut}
+    return {
+        "series": series,
+        "runs": list(runs),
+        "dates": history.dates,
+        "cut": history.is_cut,
+        "left_out": history.n_left_out,
+    }
 
 
 def _columns(points: list[Point]) -> dict[str, Any]:

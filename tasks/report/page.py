@@ -108,12 +108,22 @@ def render(content: Content) -> str:
             lines=LINES,
             most=MOST,
             few=FEW,
-            confidence=f"{100 * content.board.confidence:g} %",
+            confidence=_confidence(content.board),
             made=f"{utc_now():%Y-%m-%d %H:%M} UTC",
             version=version("nerbench"),
         )
     )
     return page.lstrip()
+
+
+def render_key_numbers(board: Leaderboard) -> str:
+    """The first table of the page alone, for a notebook."""
+    table = _environment().get_template("keys.html.jinja")
+    return str(table.render(board=board, confidence=_confidence(board)))
+
+
+def _confidence(board: Leaderboard) -> str:
+    return f"{100 * board.confidence:g} %"
 
 
 @cache

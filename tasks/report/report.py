@@ -34,8 +34,8 @@ class Report(NamedTuple):
     board: Leaderboard
 
 
-class _Found(NamedTuple):
-    """The results that the page shows."""
+class Found(NamedTuple):
+    """The results that a page shows."""
 
     runs: list[SelectedRun]
     entries: list[ModelScores]
@@ -56,14 +56,20 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
 
     Raises InputError if there is no such run, and CorruptArtifactError for a damaged table.
     """
-    runs = select_runs(results, wanted)
+    found = find(results, select_runs(results, wanted))
+    content = _content(results, found)._replace(inspection=inspection)
+    return Report(render(content), found.runs, found.verdict, found.board)
+
+
+def find(results: str, runs: list[SelectedRun]) -> Found:
+    """The results of some runs, and what earlier runs say about them. Raises CorruptArtifactError."""
     entries = read_model_scores(results, runs)
     judged = _rows_of(results, "gate", runs)
     baselines = find_baselines(results, entries, judged)
     compared = {at: compare(results, entries[at], one) for at, one in baselines.items()}
-    history = read_history(results, max(run.date for run in runs))
+    history = read_history(results, max(run.date for run in runs), models=[entry.name for entry in entries])
     measured = costs.read_costs(results, runs)
-    found = _Found(
+    return Found(
         runs=runs,
         entries=entries,
         compared=compared,
@@ -73,8 +79,6 @@ def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, 
         board=leaderboard.build(entries, compared, judged, measured, history),
         functions=compare_values(results, _rows_of(results, "custom", runs)),
     )
-    content = _content(results, found)._replace(inspection=inspection)
-    return Report(render(content), runs, found.verdict, found.board)
 
 
 def write_report(run: Run, inspection: Mapping[str, Any] | None = None) -> tuple[str, Report]:
@@ -126,7 +130,7 @@ def _rows_of(results: str, table: str, runs: Sequence[SelectedRun]) -> list[Row]
     return found
 
 
-def _content(results: str, found: _Found) -> Content:
+def _content(results: str, found: Found) -> Content:
     return Content(
         runs=[provenance.provenance(run) for run in found.runs],
         verdict=found.verdict,
@@ -141,7 +145,7 @@ def _content(results: str, found: _Found) -> Content:
     )
 
 
-def _packed(results: str, found: _Found) -> Packed:
+def _packed(results: str, found: Found) -> Packed:
     tables = {table: StoredTable(results, table) for table in ("confusion", "calibration", "errors")}
     text = provenance.keeps_text(found.runs)
     of_entries = [

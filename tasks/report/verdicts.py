@@ -1,12 +1,14 @@
 """The verdict of a report as text: the gate's decision on each model, or the changes since the previous run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, Literal, NamedTuple
 
 from nerbench.tasks.comparison.quality_gate import MISSING, UNDECIDED
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.model_scores import ModelScores
-from nerbench.tasks.results.query import SelectedRun
+from nerbench.tasks.results.query import SelectedRun, place_of, score_in_words
+from nerbench.tasks.results.sharing import recorded_configuration, without_folders
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 
@@ -17,6 +19,8 @@ _STATUS: dict[str, Status] = {
     "improvement": "good",
     "pass": "same",
 }
+_MOST, _LONGEST = 3, 200
+"""Number of failures that the headline names, and characters of each reason."""
 _WORST_FIRST: tuple[Status, ...] = ("bad", "unsure", "good", "same", "none")
 
 
@@ -66,9 +70,12 @@ def find_verdict(
     else:
         lines = _best_lines(entries)
     lines.sort(key=lambda line: _WORST_FIRST.index(line.status))
-    headline = _gate_headline(judged, lines) if judged else _headline(lines, has_gate=has_gate)
+    headline = _gate_headline(judged, lines) if judged else _headline(lines, entries, has_gate=has_gate)
     if failed := [run.run_id for run in runs if run.row.get("outcome") == "failed"]:
-        headline += " The run failed." if len(runs) == 1 else f" {len(failed)} of the {len(runs)} runs failed."
+        if named := _failures(runs, entries):
+            headline = f"{named} {headline}"
+        else:
+            headline += " The run failed." if len(runs) == 1 else f" {len(failed)} of the {len(runs)} runs failed."
     worst: Status = lines[0].status if lines else "none"
     return Verdict("bad" if failed else worst, headline, lines)
 
@@ -128,7 +135,7 @@ def _gate_lines(judged: Iterable[Row]) -> list[Line]:
         "repeatability": _repeatability,
     }
     return [
-        Line(_name(rows[0], names), _place(rows[0]), *texts[kind](rows))
+        Line(_name(rows[0], names), place_of(rows[0]), *texts[kind](rows))
         for (kind, *_), rows in groups.items()
         if kind in texts
     ]
@@ -175,11 +182,6 @@ def _name(row: Row, names: Mapping[str, set[str]]) -> str:
     return f"{row['model']}@{row['artifact_id'][:8]}" if several else row["model"]
 
 
-def _place(row: Row) -> str:
-    dataset, gold = row["dataset"] or "", row["gold"] or ""
-    return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
-
-
 def _compared_line(entry: ModelScores, found: Compared) -> Line:
     since = f"since {_day(found)}"
     if found.problem:
@@ -208,11 +210,7 @@ def _best_lines(entries: Sequence[ModelScores]) -> list[Line]:
 
 
 def _score(entry: ModelScores) -> str:
-    row = entry.find() or {}
-    score = f"F1 {100 * row['value']:.1f}"
-    if row["ci_low"] is not None:
-        score += f" ({100 * row['confidence']:.0f}\u00a0%\u00a0CI {100 * row['ci_low']:.1f}…{100 * row['ci_high']:.1f})"
-    return score
+    return score_in_words(entry.find() or {})
 
 
 def _day(found: Compared) -> str:
@@ -238,16 +236,51 @@ def _is_undecided(row: Row) -> bool:
     return bool(row["kind"] == "rule" and row["verdict"] == UNDECIDED)
 
 
-def _headline(lines: Sequence[Line], *, has_gate: bool) -> str:
+def _headline(lines: Sequence[Line], entries: Sequence[ModelScores], *, has_gate: bool) -> str:
     lead = "The gate compared no model." if has_gate else "No gate is configured."
     if all(line.status == "none" for line in lines):
-        return f"{lead} There is no earlier run to compare with."
+        return f"{_best(entries) or lead} There is no earlier run to compare with."
     moved = {line.model for line in lines if line.status not in {"same", "none"}}
     models = {line.model for line in lines if line.status != "none"}
     if not moved:
         return f"{lead} Nothing changed since the run before."
     named = "model" if len(models) == 1 else "models"
     return f"{lead} {len(moved)} of {len(models)} {named} changed since the run before."
+
+
+def _best(entries: Sequence[ModelScores]) -> str:
+    """`tiny has F1 84.2 on own, the best of 2 models.`, on the first data set; empty without scores."""
+    scored = [entry for entry in entries if entry.is_own_gold and entry.number() is not None]
+    if not scored:
+        return ""
+    best, others = scored[0], [entry for entry in scored if entry.place == scored[0].place]
+    among = f", the best of {len(others)} models" if len(others) > 1 else ""
+    return f"{best.name} has F1 {100 * (best.number() or 0.0):.1f} on {best.place}{among}."
+
+
+def _failures(runs: Sequence[SelectedRun], entries: Sequence[ModelScores]) -> str:
+    """`1 of 2 models failed: tiny: no room.`; empty if the runs did not record what failed.
+
+    The gate's headline names what a gate rejects.
+    """
+    lines = [line for run in runs for line in (run.row.get("failures") or "").splitlines()]
+    failed = {name: reason for name, _, reason in (line.partition(": ") for line in lines) if name[:5] != "gate,"}
+    if not failed:
+        return ""
+    configured = {one.get("name") for run in runs for one in _configured_models(run)}
+    scored = {entry.name for entry in entries if not entry.is_mean}
+    count = f"{len(failed)} failed"
+    if failed.keys() <= configured | scored:
+        total = len(scored | failed.keys())
+        count = f"{len(failed)} of {total} {'model' if total == 1 else 'models'} failed"
+    shown = [f"{name}: {shorten(reason, _LONGEST, placeholder=' …')}" for name, reason in failed.items()]
+    more = f"; and {len(shown) - _MOST} more" if len(shown) > _MOST else ""
+    return without_folders(f"{count}: {'; '.join(shown[:_MOST])}{more}").rstrip(".") + "."
+
+
+def _configured_models(run: SelectedRun) -> Sequence[Mapping[str, Any]]:
+    models = recorded_configuration(run.row.get("configuration")).get("models")
+    return models or ()
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import Filter, read_newest_first, read_results
 from nerbench.tasks.results.environments import difference
+from nerbench.tasks.results.query import start_order
 from nerbench.tasks.scoring.metrics import Row
 
 MOST_SINCE = 30
@@ -153,28 +154,21 @@ def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
     """(logical date, row) of every run. Of two rows for one number, such as after rescoring, the one with a value."""
     filters: list[Filter] = [("model", "=", model), *((name, "=", getattr(query, name)) for name in MEASURED)]
     filters += [(name, "=", value) for name in ("dataset", "gold") if (value := getattr(query, name))]
-    since = _checked(query.since)
-    for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=filters):
-        if dated.date < since:
-            return
-        kept = dated.rows.filter(pc.is_in(dated.rows["average"], value_set=_MICRO))
-        numbers: dict[tuple[Any, ...], Row] = {}
-        for row in kept.to_pylist():
-            key = tuple(row[name] for name in ("run_id", "artifact_id", "dataset", "split", "gold"))
-            if row["value"] is not None or key not in numbers:
-                numbers[key] = row
-        yield from ((dated.date, row) for row in numbers.values())
+    rows = read_results(
+        results, "metrics", columns=["run_date", *_COLUMNS], filters=filters, since=_checked(query.since)
+    )
+    numbers: dict[tuple[Any, ...], Row] = {}
+    for row in rows.filter(pc.is_in(rows["average"], value_set=_MICRO)).to_pylist():
+        key = tuple(row[name] for name in ("run_date", "run_id", "artifact_id", "dataset", "split", "gold"))
+        if row["value"] is not None or key not in numbers:
+            numbers[key] = row
+    yield from ((row.pop("run_date").isoformat(), row) for row in numbers.values())
 
 
 def _runs(results: str, since: str | None) -> dict[str, _Run]:
     """The runs by id, with the rows of their last attempt."""
-    found: dict[str, _Run] = {}
-    for dated in read_newest_first(results, "runs"):
-        if dated.date < _checked(since):
-            break
-        for row in sorted(dated.rows.to_pylist(), key=lambda row: row["started_at"]):
-            found[row["run_id"]] = _Run(dated.date, row)
-    return found
+    rows = read_results(results, "runs", since=_checked(since)).to_pylist()
+    return {row["run_id"]: _Run(row["run_date"].isoformat(), row) for row in sorted(rows, key=start_order)}
 
 
 def _points(rows: Iterable[tuple[str, Row]], runs: Mapping[str, _Run], until: str | None) -> tuple[Point, ...]:
@@ -272,8 +266,8 @@ def _unknown_model(results: str, model: str) -> InputError:
     return InputError(f"model {model!r}", f"is in no run of {results}", f"choose among {', '.join(near)}")
 
 
-def _checked(since: str | None) -> str:
+def _checked(since: str | None) -> str | None:
     try:
-        return calendar_date.fromisoformat(since).isoformat() if since else ""
+        return calendar_date.fromisoformat(since).isoformat() if since else None
     except ValueError:
         raise InputError(f"--since {since!r}", "is not a date", "write it as YYYY-MM-DD") from None

@@ -119,14 +119,30 @@ def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list
     return found.rows.to_pylist() if found else []
 
 
-def row_of_run(results: str, run_id: str, date: str) -> Row | None:
-    """A run's row in `runs`, of its last attempt; None if it is not complete."""
-    return max(rows_of_run(results, "runs", run_id, date), key=start_order, default=None)
+def runs_of_date(results: str, date: str) -> dict[str, Row]:
+    """The rows in `runs` of the complete runs of a logical date, of their last attempts, by id."""
+    runs = next(read_newest_first(results, "runs", date=date), None)
+    return {row["run_id"]: row for row in sorted(runs.rows.to_pylist() if runs else [], key=start_order)}
 
 
 def is_headline(row: Row) -> bool:
     """Whether a row is about the headline number; rules of a gate have neither level nor average."""
     return all(row[name] == value for name, value in HEADLINE.items() if name in row)
+
+
+def score_in_words(row: Row) -> str:
+    """`F1 84.2 (95\u00a0%\u00a0CI 81.0…87.1)`: the headline number in points, with its interval if it has one."""
+    score = f"F1 {100 * row['value']:.1f}"
+    if row["ci_low"] is None:
+        return score
+    ends = f"{100 * row['ci_low']:.1f}…{100 * row['ci_high']:.1f}"
+    return f"{score} ({100 * row['confidence']:.0f}\u00a0%\u00a0CI {ends})"
+
+
+def place_of(row: Row) -> str:
+    """The data set, with the annotation if it is not the data set's own."""
+    dataset, gold = row["dataset"] or "", row["gold"] or ""
+    return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
 class NumberKey(NamedTuple):

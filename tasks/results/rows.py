@@ -1,6 +1,7 @@
 """Complete rows of the result tables, with the columns that identify model, corpus and run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date as calendar_date
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,19 @@ import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.schemas import TABLES
-from nerbench.artifacts.tables.tables import find_table_file, table_key, write_table
+from nerbench.artifacts.tables.tables import date_of, find_once, find_table_file, table_key, write_table
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key
+from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
 
 
 def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[Row]:
@@ -30,7 +32,7 @@ def metric_rows(run: Run, predicted: Predicted, scored: Iterable[Row]) -> list[R
 
 def write_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
     """Write the `metrics` rows of one model on one data set, for all annotations. Returns the location."""
-    key = table_key(run.run_id, "metrics", artifact.artifact_id, dataset)
+    key = metrics_key(run.run_id, artifact.artifact_id, dataset)
     return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
@@ -86,11 +88,19 @@ def write_seeds(run: Run, name: str, rows: Sequence[Row]) -> str:
     )
 
 
-def write_predictions(
-    run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, benchmark: BenchmarkConfig
+def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where they go
+    run: Run,
+    artifact: ArtifactRef,
+    record: EvaluationRecord,
+    corpus: CorpusRef,
+    benchmark: BenchmarkConfig,
+    named: NamedPredictions | None = None,
 ) -> Predicted:
-    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location."""
-    named = name_predictions(run.results, artifact, record, corpus, benchmark)
+    """Write the `predictions` of a model for one annotation, unless an earlier run did. Returns the location.
+
+    `named`: what `name_predictions` returns, if it has been called already.
+    """
+    named = named or name_predictions(run.results, artifact, record, corpus, benchmark)
     about = {
         "artifact_id": artifact.artifact_id,
         "words_sha256": corpus.words_sha256,
@@ -103,10 +113,13 @@ def write_predictions(
         "dtype": benchmark.dtype,
     }
     key = predictions_key(about)
-    uri = find_table_file(run.results, "predictions", key)
+    known = (record.dates or {}).get(key)
+    uri = find_once(run.results, "predictions", key, date=known.isoformat() if known else None)
     if uri is None:
         rows = _prediction_rows(named, about, text=benchmark.text == "keep")
         uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
+    if known != (date := calendar_date.fromisoformat(date_of(uri))):
+        keep_date(open_root(run.results), record, key, date)
     read_as = {"kind": artifact.kind, "label_map": named.label_map, "n_unmapped": len(named.unmapped)}
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
     read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}

@@ -18,6 +18,7 @@ TEXTS = ("text", "gold_text", "pred_text", "sentence_text")
 """Columns of any table that hold words of a corpus."""
 
 _LOCAL = re.compile(r"/|~|\\\\|[A-Za-z]:[\\/]|(file|local)://")
+_FOLDERS = re.compile(r"(?<![\w:/.])(?:~|/)[^\s'\",;:]*/")
 _LOGIN = re.compile(r"(?<=://)[^/@]*@")
 
 
@@ -25,7 +26,7 @@ def shareable(rows: pa.Table, *, text: bool) -> pa.Table:
     """Rows of a result table without secrets; the words of the corpus (TEXTS) stay or become null.
 
     A `host` becomes a name made from its digest, so that machines remain distinguishable. A `configuration` is reduced
-    by `shareable_value`.
+    by `shareable_value`, and the folders of paths are left out of `failures`.
     """
     for name, change in _CHANGES.items():
         if name in rows.column_names:
@@ -78,11 +79,20 @@ def _shareable_text(text: str) -> str:
     return redact(_LOGIN.sub("", text).partition("?")[0] if "://" in text else text)
 
 
+def without_folders(text: str) -> str:
+    """Text with every absolute path reduced to its last part, and without credentials."""
+    return redact(_FOLDERS.sub(f"{HIDDEN}/", text))
+
+
 def _shareable_configuration(configuration: str) -> str:
     return canonical_json(shareable_value(recorded_configuration(configuration))).decode()
 
 
-_CHANGES: dict[str, Callable[[str], str]] = {"host": shareable_host, "configuration": _shareable_configuration}
+_CHANGES: dict[str, Callable[[str], str]] = {
+    "host": shareable_host,
+    "configuration": _shareable_configuration,
+    "failures": without_folders,
+}
 
 
 def _with_column(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:

@@ -14,7 +14,7 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read_table
+from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable, read_table
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
@@ -23,6 +23,7 @@ from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import (
+    COUNTS_SCHEMA,
     OVERALL,
     Counts,
     count,
@@ -92,7 +93,9 @@ def name_predictions(
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
     renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
-    table = _read(results, record.path, record.sha256)
+    data = _read(results, record.path, record.sha256)
+    with corrupt_if_unreadable(f"{record.path} below {results}"):
+        table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
     if corpus.alignment:
         table, tags = project_predictions(table, reading, ref.types, corpus, corpus.alignment)
@@ -111,25 +114,27 @@ def name_predictions(
     )
 
 
-def count_predictions(
-    results: str, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config
+def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
+    results: str,
+    artifact: ArtifactRef,
+    record: EvaluationRecord,
+    corpus: CorpusRef,
+    config: Config,
+    named: NamedPredictions | None = None,
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
-    Raises like `name_predictions`, and InputError if a custom slice fails.
+    `named`: what `name_predictions` returns, if it has been called already. Raises like `name_predictions`, and
+    InputError if a custom slice fails.
     """
-    named = name_predictions(results, artifact, record, corpus, config.benchmark)
+    named = named or name_predictions(results, artifact, record, corpus, config.benchmark)
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
     training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
     slices = slices_for(config.slices, parts=named.parts, training=training)
-    sink = pa.BufferOutputStream()
     counts = count(named.parts(), slices.ready, config.modes)
-    if named.corpus.alignment:
-        counts = without_tokens(counts)
-    pq.write_table(counts_to_table(counts), sink, compression="zstd", write_page_checksum=True)
-    data = sink.getvalue().to_pybytes()
+    data = _written(without_tokens(counts) if named.corpus.alignment else counts)
     sha256 = sha256_hex(data)
     path = f".cache/counts/{sha256}.parquet"
     open_root(results).replace(path, data)
@@ -203,14 +208,32 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
         done += part.n_words
 
 
-@lru_cache(maxsize=8)
+def _written(counts: Iterable[Counts]) -> bytes:
+    """The bytes of a Parquet file with one row group for each of the counts, so that each is read by itself."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, COUNTS_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        for one in counts:
+            writer.write_table(counts_to_table([one]))
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+@lru_cache(maxsize=2)
 def _counts(results: str, path: str, sha256: str) -> list[Counts]:
-    return counts_from_table(_read(results, path, sha256))
+    data = _read(results, path, sha256)
+    with corrupt_if_unreadable(f"{path} below {results}"):
+        return list(_counted(data))
 
 
-def _read(results: str, path: str, sha256: str) -> pa.Table:
+def _counted(data: bytes) -> Iterator[Counts]:
+    """The counts that `_written` was given."""
+    with bounded(pa.BufferReader(data)) as file:
+        for number in range(file.num_row_groups):
+            yield from counts_from_table(file.read_row_group(number))
+
+
+def _read(results: str, path: str, sha256: str) -> bytes:
     data = open_root(results).read(path)
     if sha256_hex(data) != sha256:
         raise CorruptArtifactError(f"{path} below {results} is not what was written there; run again")
-    with corrupt_if_unreadable(f"{path} below {results}"):
-        return read_table(pa.BufferReader(data))
+    return data

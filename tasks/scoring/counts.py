@@ -82,8 +82,9 @@ class Counts:
     labels: tuple[str, ...]
     """Entity level: types, in `span` only `overall`. Token level: tags, `O` first."""
     units: Units
-    values: Indices
-    """(units, labels, COLUMNS)"""
+    values: npt.NDArray[np.integer]
+    """(units, labels, COLUMNS), of a type as small as their size allows: with many labels and slices, they take most of
+    the memory of scoring."""
     n_words: Indices
     """(units,) number of words in each, whatever the slice."""
     documents: Indices | None = None
@@ -91,8 +92,12 @@ class Counts:
 
     def column(self, name: str) -> Indices:
         """(units, labels) one of the COLUMNS."""
-        numbers: Indices = self.values[:, :, COLUMNS.index(name)]
+        numbers: Indices = self.values[:, :, COLUMNS.index(name)].astype(np.int64, copy=False)
         return numbers
+
+    def of_labels(self, labels: Sequence[str]) -> "Counts":
+        """The counts of some labels, in their order."""
+        return replace(self, labels=tuple(labels), values=self.values[:, [self.labels.index(one) for one in labels]])
 
 
 def count(
@@ -155,7 +160,7 @@ def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
         "unit": [one.units.kind for one in counts],
         "unit_size": [one.units.size for one in counts],
         "n_documents": [one.units.n_documents for one in counts],
-        "values": _lists([one.values.ravel() for one in counts]),
+        "values": _lists([one.values.ravel().astype(np.int64) for one in counts]),
         "n_words": _lists([one.n_words for one in counts]),
     }
     return pa.table(columns, schema=COUNTS_SCHEMA)
@@ -180,9 +185,14 @@ def _from_row(row: pa.Table) -> Counts:
         slice=known["slice"],
         labels=tuple(known["labels"]),
         units=Units(known["unit"], known["unit_size"], len(n_words), known["n_documents"]),
-        values=values.reshape(len(n_words), len(known["labels"]), len(COLUMNS)),
+        values=_small(values).reshape(len(n_words), len(known["labels"]), len(COLUMNS)),
         n_words=n_words,
     )
+
+
+def _small(values: Indices) -> npt.NDArray[np.integer]:
+    most = values.max(initial=0)
+    return values.astype(np.uint16 if most < 1 << 16 else np.int32 if most < 1 << 31 else np.int64)
 
 
 def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
@@ -196,7 +206,7 @@ def _zeros(part: TaggedWords, slices: Sequence[str]) -> list[Counts]:
             slice=slice_,
             labels=tuple(labels),
             units=part.units,
-            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.int64),
+            values=np.zeros((part.units.n, len(labels), len(COLUMNS)), np.uint16),
             n_words=n_words,
         )
 
@@ -219,14 +229,24 @@ def _add(totals: dict[tuple[str, str], Counts], part: TaggedWords, slices: Seque
     first, n_units = unit[0], int(unit[-1] - unit[0]) + 1
     unit -= first
     units = np.s_[first : first + n_units]
-    totals["tag", EVERYTHING].n_words[units] += np.bincount(unit)
+    n_words = totals["tag", EVERYTHING].n_words
+    n_words[units] += np.bincount(unit)
+    if n_words[units].max() >= 1 << 16:  # no count exceeds the number of words of its unit
+        _widen(totals)
     for marks in match_events_of(part, slices):
         total = totals.get((marks.mode, marks.slice))
         if total is None:
             continue
         n_labels = len(total.labels)
         found = np.bincount(unit[marks.at] * n_labels + marks.label, minlength=n_units * n_labels)
-        total.column(marks.column)[units] += found.reshape(n_units, n_labels)
+        more = found.reshape(n_units, n_labels).astype(total.values.dtype)
+        total.values[units, :, COLUMNS.index(marks.column)] += more
+
+
+def _widen(totals: dict[tuple[str, str], Counts]) -> None:
+    """Make room for large counts; modes that have the same array keep it in common."""
+    wide = {id(one.values): one.values.astype(np.int64, copy=False) for one in totals.values()}
+    totals |= {key: replace(one, values=wide[id(one.values)]) for key, one in totals.items()}
 
 
 class MatchEvents(NamedTuple):

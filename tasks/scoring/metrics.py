@@ -117,6 +117,11 @@ def metric(  # noqa: PLR0913 - a declaration of named properties
 
     Raises:
         InputError: A property cannot be used.
+
+    >>> import nerbench
+    >>> @nerbench.metric("n_entities", labels="all")  # in a file that `metrics` of the configuration names
+    ... def n_entities(predictions, *, label):
+    ...     return sum(entity.type == label for entity in predictions.predicted)
     """
 
     def register(function: Function) -> Function:
@@ -255,7 +260,9 @@ class Quantity(NamedTuple):
 
 def ratio(part: Numbers, whole: Numbers) -> Numbers:
     """part / whole; NaN, which means undefined, if `whole` is zero."""
-    part, whole = np.broadcast_arrays(part, whole)
+    part, whole = np.asarray(part), np.asarray(whole)
+    if part.shape != whole.shape:
+        part, whole = np.broadcast_arrays(part, whole)
     result: Numbers = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole != 0)
     return result
 
@@ -307,23 +314,37 @@ def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) 
     ]
 
 
-def evaluate(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Numbers:
+KnownSums = dict[tuple[str, str, bool], Sums]
+"""Sums by label, average, and whether they include words tagged `O`."""
+
+
+def evaluate(
+    quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers, known: KnownSums | None = None
+) -> Numbers:
     """The numbers for sums over documents; NaN if undefined.
 
     Args:
         labels: The labels of the summed counts; other labels have zero counts.
         sums: (..., labels, 5) of `counts.COLUMNS`.
         n_words: (...)
+        known: Sums that were computed for other quantities from the same arguments, to which this one's are added.
 
     Returns: (...)
 
     Raises what a custom metric raises, and ValueError if its result has another shape.
     """
     each = quantity.average in {"macro", "weighted"}
-    summed = _sums(quantity, labels, sums, n_words, each=each)
+    key = quantity.label, quantity.average, quantity.metric.all_tags
+    if known is None or quantity.metric.source is not None:  # a custom metric may change the arrays
+        known = {}
+    if key not in known:
+        known[key] = _sums(quantity, labels, sums, n_words, each=each)
+    summed = known[key]
     with np.errstate(divide="ignore", invalid="ignore"):
         given = quantity.metric.compute(summed, **quantity.arguments)
-    values = np.broadcast_to(np.asarray(given, np.float64), summed.n_pred.shape)
+    values: Numbers = np.asarray(given, np.float64)
+    if values.shape != summed.n_pred.shape:
+        values = np.broadcast_to(values, summed.n_pred.shape)
     if not each:
         return values
     weights = summed.n_gold if quantity.average == "weighted" else summed.n_gold + summed.n_pred > 0

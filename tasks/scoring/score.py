@@ -11,9 +11,19 @@ import numpy as np
 
 from nerbench.artifacts.errors import pass_interrupts
 from nerbench.tasks.config.user_code import explain
-from nerbench.tasks.scoring.counts import COLUMNS, Counts
+from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from nerbench.tasks.scoring.entities import MODES
-from nerbench.tasks.scoring.metrics import BUILTIN, Metric, Numbers, Quantity, Row, evaluate, quantities, summed_columns
+from nerbench.tasks.scoring.metrics import (
+    BUILTIN,
+    KnownSums,
+    Metric,
+    Numbers,
+    Quantity,
+    Row,
+    evaluate,
+    quantities,
+    summed_columns,
+)
 
 ROW: Row = dict.fromkeys(
     (
@@ -104,16 +114,24 @@ def failed(reason: str) -> Row:
 
 
 def _rows(counts: Counts, wanted: Sequence[Quantity], intervals: Intervals | None) -> list[Row]:
+    counts = _of_labels(counts, wanted)
     # With two sums, a function that only takes single numbers fails here, and not only when intervals are computed.
     total = counts.values.sum(0)
     sums, n_words = np.stack([total, np.zeros_like(total)]), np.array([counts.n_words.sum(), 0])
-    rows = [_row(counts, one, sums) | _value(one, counts.labels, sums, n_words) for one in wanted]
+    known: KnownSums = {}
+    rows = [_row(counts, one, sums) | _value(one, counts.labels, sums, n_words, known) for one in wanted]
     if intervals is not None:
         defined = [at for at, row in enumerate(rows) if row["status"] == "ok"]
         found = _intervals(counts, [wanted[at] for at in defined], intervals)
         for at, interval in zip(defined, found, strict=True):
             rows[at] |= interval
     return rows
+
+
+def _of_labels(counts: Counts, wanted: Sequence[Quantity]) -> Counts:
+    """The counts of the labels that the numbers are about, unless one is about all: the others would only cost time."""
+    labels = dict.fromkeys(one.label for one in wanted)
+    return counts if not labels.keys() <= {*counts.labels} - {OVERALL} else counts.of_labels(list(labels))
 
 
 def _row(counts: Counts, quantity: Quantity, sums: Numbers) -> Row:
@@ -131,9 +149,9 @@ def _row(counts: Counts, quantity: Quantity, sums: Numbers) -> Row:
     }
 
 
-def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers) -> Row:
+def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Numbers, known: KnownSums) -> Row:
     try:
-        value = float(evaluate(quantity, labels, sums, n_words)[0])
+        value = float(evaluate(quantity, labels, sums, n_words, known)[0])
     except BaseException as error:
         pass_interrupts(error)
         if quantity.metric.source is None:

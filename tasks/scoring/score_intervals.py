@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbench.tasks.scoring.counts import COLUMNS, Counts
-from nerbench.tasks.scoring.metrics import Numbers, Quantity, evaluate, ratio, summed_columns
+from nerbench.tasks.scoring.metrics import KnownSums, Numbers, Quantity, evaluate, ratio, summed_columns
 from nerbench.tasks.scoring.tagged_words import Unit
 from nerbench.tasks.statistics.bootstrap import Floats, left_out
 from nerbench.tasks.statistics.intervals import symmetric, too_small, wilson
@@ -36,13 +36,22 @@ class JackknifeIntervals:
         """One interval per quantity, which must have a value."""
         columns = columns_of(counts)
         point, without = (statistics(quantities, counts, sums) for sums in (columns.sum(0), left_out(columns)))
-        shares = np.stack([unit_shares(one, counts) for one in quantities], axis=-1)
-        of_shares, others = (find(point, without, shares, self.confidence) for find in (wilson, symmetric))
-        found = []
-        for at, one in enumerate(quantities):
-            method, (low, high) = (WILSON, of_shares) if one.metric.share else (SYMMETRIC, others)
-            found.append(_found(low[at], high[at], method, too_few(counts, one), counts.units.kind))
-        return found
+        weights = {(one.label, one.average, one.metric.all_tags): one for one in quantities}
+        of_units = {key: unit_shares(one, counts) for key, one in weights.items()}
+        shares = np.stack([of_units[one.label, one.average, one.metric.all_tags] for one in quantities], axis=-1)
+        reasons = {label: too_few(counts, one) for (label, _, _), one in weights.items()}
+        methods = {one.metric.share for one in quantities}
+        ends = {share: (wilson if share else symmetric)(point, without, shares, self.confidence) for share in methods}
+        return [
+            _found(
+                low=ends[one.metric.share].low[at],
+                high=ends[one.metric.share].high[at],
+                method=WILSON if one.metric.share else SYMMETRIC,
+                reason=reasons[one.label],
+                unit=counts.units.kind,
+            )
+            for at, one in enumerate(quantities)
+        ]
 
 
 def columns_of(counts: Counts) -> Numbers:
@@ -53,7 +62,8 @@ def columns_of(counts: Counts) -> Numbers:
 def statistics(quantities: Sequence[Quantity], counts: Counts, sums: Numbers) -> Numbers:
     """(..., quantities) from sums (..., labels × 5 + 1) of `columns_of`."""
     values = sums[..., :-1].reshape(*sums.shape[:-1], len(counts.labels), len(COLUMNS))
-    return np.stack([evaluate(one, counts.labels, values, sums[..., -1]) for one in quantities], axis=-1)
+    known: KnownSums = {}
+    return np.stack([evaluate(one, counts.labels, values, sums[..., -1], known) for one in quantities], axis=-1)
 
 
 def unit_shares(quantity: Quantity, counts: Counts) -> Floats:

@@ -76,6 +76,11 @@ def predictions_key(row: Mapping[str, Any]) -> str:
     return table_key(*(row[name] for name in ("artifact_id", "words_sha256", "gold_sha256", "predictions_digest")))
 
 
+def metrics_key(run_id: str, artifact_id: str, dataset: str) -> str:
+    """The name of the file with the scores of a model on a data set in a run."""
+    return table_key(run_id, "metrics", artifact_id, dataset)
+
+
 def stored(results: str, row: Mapping[str, Any]) -> Predicted:
     """The predictions behind a row of `metrics`. Raises InputError if their file is gone."""
     uri = find_table_file(results, "predictions", predictions_key(row))
@@ -164,9 +169,12 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     root = open_root(results_url)
     path = uri_or_path.removeprefix(f"{root.url}/")
     uri = root.uri(path)
-    if not root.exists(path):
-        raise CorruptArtifactError(f"{uri} is not there or is not a regular file")
-    source = _Source(root, path, root.read(path) if "://" in uri else None)
+    try:
+        held = root.read(path) if "://" in uri else None
+        root.size(path) if held is None else None
+    except FileNotFoundError:
+        raise CorruptArtifactError(f"{uri} is not there or is not a regular file") from None
+    source = _Source(root, path, held)
     with source.opened() as file:
         return _surveyed(source, file)
 

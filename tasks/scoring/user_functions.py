@@ -127,6 +127,11 @@ def benchmark_function(function: Any = None, /, **properties: Any) -> Any:
 
     Raises:
         InputError: A property or an argument of the function cannot be used.
+
+    >>> import nerbench
+    >>> @nerbench.benchmark_function(unit="bytes")  # in a file that `metrics` of the configuration names
+    ... def size(artifact_path):
+    ...     return sum(file.stat().st_size for file in artifact_path.iterdir())
     """
     register = parametrize([{}], **properties)
     return register if function is None else register(function)
@@ -141,7 +146,13 @@ def parametrize(  # noqa: PLR0913 - nnbench's properties, and a unit
     tags: Sequence[str] = (),
     unit: str | None = None,
 ) -> Callable[[Function], Function]:
-    """Like `benchmark_function`, called with each of these mappings from keywords to plain values (as in JSON)."""
+    """Like `benchmark_function`, called with each of these mappings from keywords to plain values (as in JSON).
+
+    >>> import nerbench
+    >>> @nerbench.parametrize([{"words": 8}, {"words": 128}], unit="tokens")
+    ... def tokens(tokenizer, words):
+    ...     return len(tokenizer(["Oslo"] * words, is_split_into_words=True)["input_ids"])
+    """
     every = [dict(one) for one in parameters]
 
     def register(function: Function) -> Function:
@@ -172,7 +183,13 @@ def product(
     unit: str | None = None,
     **values: Iterable[Any],
 ) -> Callable[[Function], Function]:
-    """Like `parametrize`, with every combination of these values; the last keyword changes fastest."""
+    """Like `parametrize`, with every combination of these values; the last keyword changes fastest.
+
+    >>> import nerbench
+    >>> @nerbench.product(batch=[1, 8], words=[8, 128], unit="tokens")
+    ... def tokens(tokenizer, batch, words):
+    ...     return batch * len(tokenizer(["Oslo"] * words, is_split_into_words=True)["input_ids"])
+    """
     every = [dict(zip(values, one, strict=True)) for one in cartesian(*values.values())]
     return parametrize(every, name=name, setUp=setUp, tearDown=tearDown, tags=tags, unit=unit)
 

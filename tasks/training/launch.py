@@ -5,6 +5,7 @@
 
 import fcntl
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,12 +115,17 @@ def reserved(plan: TrainingPlan) -> Iterator[None]:
     """
     lock = Path(f"{plan.work}.lock")  # beside the folder, because publication removes the folder
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as held:
+    with lock.open("a+") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.warning("%s is being trained by another process; waiting until that one is done", plan.model.name)
+            held.seek(0)
+            holder = held.read() or "another process"
+            log.warning("%s is being trained by %s; waiting until that is done", plan.model.name, holder)
             fcntl.flock(held, fcntl.LOCK_EX)
+        held.truncate(0)
+        held.write(f"process {os.getpid()} in {Path.cwd()}")
+        held.flush()
         yield
 
 

@@ -78,13 +78,13 @@ def entries(count: int) -> list[FileEntry]:
 
 
 def test_files_move_side_by_side() -> None:
-    together = Barrier(AT_ONCE, timeout=20)
+    together = Barrier(AT_ONCE, timeout=120)
     moved = transfer("storing x", entries(AT_ONCE), lambda entry, progress: (together.wait(), entry.path)[1])
     assert moved == [f"{number}.json" for number in range(AT_ONCE)]
 
 
 def test_the_first_failure_stops_the_others() -> None:
-    together = Barrier(2, timeout=20)
+    together = Barrier(2, timeout=120)
     stopped: list[str] = []
 
     def move(entry: FileEntry, progress: object) -> None:

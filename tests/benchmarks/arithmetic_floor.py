@@ -77,6 +77,11 @@ class Products:
         except RuntimeError:
             return None
 
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernels that this processor has."""
+        return ("torch", "onednn") if self._packed else ("torch",)
+
     @torch.inference_mode()
     def floors(self) -> dict[str, Seconds]:
         """Seconds for the whole work by each kernel that this processor has.

@@ -28,7 +28,7 @@ class Peers:
         for words in sentences:
             encoding = self.tokenizer(words, is_split_into_words=True, return_tensors="pt", truncation=True)
             best = self.model(**encoding).logits[0].argmax(-1).tolist()
-            tags.append(self._of_words(best, encoding.word_ids(), len(words)))
+            tags.append(self.of_words(best, encoding.word_ids(), len(words)))
         return tags
 
     @torch.inference_mode()
@@ -39,7 +39,7 @@ class Peers:
         encodings = self.tokenizer(list(sentences), is_split_into_words=True, truncation=True)
         loader = DataLoader(self._features(encodings), batch_size=8, collate_fn=self._collator())
         rows = [row for batch in loader for row in self.model(**batch).logits.argmax(-1).tolist()]
-        return [self._of_words(row, encodings.word_ids(i), len(sentences[i])) for i, row in enumerate(rows)]
+        return [self.of_words(row, encodings.word_ids(i), len(sentences[i])) for i, row in enumerate(rows)]
 
     def trainer(self, sentences: Words) -> Tags:
         """`Trainer.predict` with its default batches of 8."""
@@ -54,7 +54,7 @@ class Peers:
             trainer = Trainer(model=self.model, args=options, data_collator=self._collator())
             logits = trainer.predict(Dataset.from_list(self._features(encodings))).predictions
         rows = np.argmax(logits, axis=-1).tolist()
-        return [self._of_words(row, encodings.word_ids(i), len(sentences[i])) for i, row in enumerate(rows)]
+        return [self.of_words(row, encodings.word_ids(i), len(sentences[i])) for i, row in enumerate(rows)]
 
     def pipeline_of(self, batch_size: int) -> Tag:
         """`pipeline("token-classification")` over words joined by blanks; one by one is its default."""
@@ -95,7 +95,7 @@ class Peers:
     def _features(self, encodings: Any) -> list[dict[str, list[int]]]:
         return [{name: encodings[name][i] for name in encodings} for i in range(len(encodings["input_ids"]))]
 
-    def _of_words(self, best: list[int], word_ids: list[int | None], n_words: int) -> list[str]:
+    def of_words(self, best: list[int], word_ids: list[int | None], n_words: int) -> list[str]:
         tags = ["O"] * n_words
         for (_, before), (position, word) in pairwise([(-1, None), *enumerate(word_ids)]):
             if word is not None and word != before:

@@ -13,24 +13,31 @@ with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_T
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 from arithmetic_floor import Products, Seconds, timed, work_of
-from evaluation_peers import Peers, Tags, Words
+from evaluation_engines import Engines
+from evaluation_peers import Peers, Tag, Tags, Words
 
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.data.corpus import load_splits
+from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import predict
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize
+from nerbench.tasks.scoring.counts import OVERALL, count
+from nerbench.tasks.scoring.score import score
+from nerbench.tasks.scoring.tagged_words import from_corpus
 
 CORPUS = "../shared/data/conllpp/test.txt"
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for prefix in "BI"))
@@ -41,9 +48,12 @@ SLOW_SHARE = 8
 class Contender(NamedTuple):
     """A way to tag a corpus."""
 
-    tag: Callable[[Words], Tags]
+    prepare: Callable[[], Tag]
+    """Loads the model, and returns what is timed."""
     precision: str = "fp32"
     every: int = 1
+    needs: tuple[str, ...] = ()
+    """Packages that it imports."""
 
 
 class Result(NamedTuple):
@@ -52,77 +62,110 @@ class Result(NamedTuple):
     seconds: Seconds
     agreement: float
     """Share of words with the tag of one sentence at a time, in fp32."""
+    f1_difference: float | None
+    """Strict F1 minus that of one sentence at a time, in 0…1; None if only some sentences were tagged."""
     floors: dict[str, Seconds]
 
 
-def ours(tagger: Tagger) -> Callable[[Words], Tags]:
+def ours(folder: Path, precision: str = "fp32", *, as_saved: bool = False) -> Tag:
     """The work of the benchmark flow between words and tags."""
+    tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision)
+    tagger = tagger if as_saved else optimize_for_inference(tagger)
+    names = [*tagger.labels, "O"]
 
     def tag(sentences: Words) -> Tags:
-        names = [*tagger.labels, "O"]
         flat = iter([names[label] for block in predict(tagger, sentences) for label in block.labels])
         return [[next(flat) for _ in words] for words in sentences]
 
     return tag
 
 
-def contenders(folder: Path) -> dict[str, Contender]:
+def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
     """nerbench, and the peers with a separate model."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    cpu = torch.device("cpu")
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32)
     peers = Peers(model, AutoTokenizer.from_pretrained(folder))
-    everyone = {
-        "ours, fp32": Contender(ours(optimize_for_inference(load_tagger(folder, device=cpu)))),
-        "ours, bf16": Contender(
-            ours(optimize_for_inference(load_tagger(folder, device=cpu, precision="bf16"))), "bf16"
-        ),
-        "ours, fp32, not quickened": Contender(ours(load_tagger(folder, device=cpu))),
-        "one sentence at a time": Contender(peers.one_at_a_time, every=SLOW_SHARE),
-        "batches of 8, padded": Contender(peers.padded_batches),
-        "pipeline(), one by one": Contender(peers.pipeline_of(1), every=SLOW_SHARE),
-        "pipeline(batch_size=8)": Contender(peers.pipeline_of(8)),
-        "evaluate's evaluator": Contender(peers.evaluator, every=SLOW_SHARE),
-        "Trainer.predict": Contender(peers.trainer),
+    engines = Engines(peers, folder, scratch)
+    return {
+        "ours, fp32": Contender(lambda: ours(folder)),
+        "ours, bf16": Contender(lambda: ours(folder, "bf16"), "bf16"),
+        "ours, int8": Contender(lambda: ours(folder, "int8")),
+        "torch, length-sorted": Contender(engines.torch),
+        "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=("onnx", "onnxscript", "onnxruntime")),
+        "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=("onnx", "onnxscript", "onnxruntime")),
+        "OpenVINO, fp32": Contender(engines.openvino, needs=("onnx", "onnxscript", "openvino")),
+        "ours, fp32, not quickened": Contender(lambda: ours(folder, as_saved=True)),
+        "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
+        "batches of 8, padded": Contender(lambda: peers.padded_batches),
+        "pipeline(), one by one": Contender(lambda: peers.pipeline_of(1), every=SLOW_SHARE),
+        "pipeline(batch_size=8)": Contender(lambda: peers.pipeline_of(8)),
+        "evaluate's evaluator": Contender(lambda: peers.evaluator, every=SLOW_SHARE, needs=("evaluate",)),
+        "Trainer.predict": Contender(lambda: peers.trainer, needs=("accelerate",)),
     }
-    needs = {"evaluate's evaluator": "evaluate", "Trainer.predict": "accelerate"}
-    return {name: one for name, one in everyone.items() if find_spec(needs.get(name, "torch"))}
 
 
-def compare(folder: Path, sentences: Words, rounds: int, only: str) -> dict[str, Result]:
-    """Run all contenders whose name has `only` in it, in turn."""
-    chosen = {name: one for name, one in contenders(folder).items() if only in name}
+def possible(wanted: dict[str, Contender], products: dict[str, Products]) -> dict[str, Contender]:
+    """The contenders that this machine can run. Says on stderr what is left out, and why."""
+    found = {}
+    for name, one in wanted.items():
+        if missing := [package for package in one.needs if not find_spec(package)]:
+            print(f"{name} is left out: {', '.join(missing)} not installed", file=sys.stderr)
+        elif one.precision == "bf16" and "onednn" not in products["bf16"].kernels:
+            print(f"{name} is left out: oneDNN does not compute bf16 on this processor", file=sys.stderr)
+        else:
+            found[name] = one
+    return found
+
+
+def compare(folder: Path, corpus: Corpus, rounds: int, only: Sequence[str]) -> dict[str, Result]:
+    """Run all contenders whose name has one of `only` in it, in turn."""
+    sentences = list(corpus.words)
     tagger = load_tagger(folder, device=torch.device("cpu"))
-    around = len(tagger.tokenizer.special.prefix) + len(tagger.tokenizer.special.suffix)
-    pieces = tokenize(tagger.tokenizer.backend, list(dict.fromkeys(map(tuple, sentences))))
-    work = work_of(tagger.model, [len(of_one.ids) + around for of_one in pieces])
+    work = work_of(tagger.model, pieces_of(tagger, list(dict.fromkeys(map(tuple, sentences)))))
     products = {name: Products(work, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
     expected = Peers(tagger.model, tagger.tokenizer.wrapper).one_at_a_time(sentences)
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = contenders(folder, Path(scratch)).items()
+        chosen = possible({name: one for name, one in wanted if any(part in name for part in only)}, products)
+        tag_of = {name: one.prepare() for name, one in chosen.items()}
     seconds: dict[str, list[Seconds]] = {name: [] for name in chosen}
     floors: dict[str, list[dict[str, Seconds]]] = {name: [] for name in chosen}
-    agreement: dict[str, float] = {}
-    for one in chosen.values():
-        one.tag(sentences[:16])
+    tags: dict[str, Tags] = {}
+    for tag in tag_of.values():
+        tag(sentences[:16])
     for _ in range(rounds):
         for name, one in chosen.items():
             mine = sentences[:: one.every]
             before = products[one.precision].floors()
-            tags: list[Tags] = []
-            took = timed(lambda one=one, mine=mine, tags=tags: tags.append(one.tag(mine)))  # type: ignore[misc]
+            took = timed(lambda name=name, mine=mine: tags.update({name: tag_of[name](mine)}))  # type: ignore[misc]
             after = products[one.precision].floors()
             scale = sum(map(len, sentences)) / sum(map(len, mine))
             seconds[name].append(Seconds(took.wall * scale, took.cpu * scale))
             floors[name].append({kernel: _mean(before[kernel], after[kernel]) for kernel in before})
-            agreement[name] = _agreement(tags[0], expected[:: one.every])
     return {
         name: Result(
             _median(seconds[name]),
-            agreement[name],
+            _agreement(tags[name], expected[:: one.every]),
+            strict_f1(corpus, tags[name]) - strict_f1(corpus, expected) if one.every == 1 else None,
             {kernel: _median([of_round[kernel] for of_round in floors[name]]) for kernel in floors[name][0]},
         )
-        for name in chosen
+        for name, one in chosen.items()
     }
+
+
+def pieces_of(tagger: Tagger, sentences: Sequence[Sequence[str]]) -> list[int]:
+    """The number of tokens of each sentence, including special tokens."""
+    around = len(tagger.tokenizer.special.prefix) + len(tagger.tokenizer.special.suffix)
+    return [len(pieces.ids) + around for pieces in tokenize(tagger.tokenizer.backend, sentences)]
+
+
+def strict_f1(corpus: Corpus, tags: Tags) -> float:
+    """Micro-averaged F1 of entities with the same words and type."""
+    predicted = pa.chunked_array([[tag for of_sentence in tags for tag in of_sentence]])
+    counts = count(from_corpus(corpus, predicted, types=corpus.types))
+    wanted = {"mode": "strict", "metric": "f1", "average": "micro"}
+    return float(next(row["value"] for row in score(counts, OVERALL) if row.items() >= wanted.items()) or 0)
 
 
 def _mean(a: Seconds, b: Seconds) -> Seconds:
@@ -167,6 +210,7 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
             **{f"of_floor_{kernel}": floor.wall / result.seconds.wall for kernel, floor in result.floors.items()},
             **{f"of_floor_{kernel}_cpu": floor.cpu / result.seconds.cpu for kernel, floor in result.floors.items()},
             "agreement": result.agreement,
+            "f1_difference": result.f1_difference,
         }
         for name, result in results.items()
     ]
@@ -174,7 +218,8 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
 
 def show(table: list[dict[str, Any]]) -> None:
     """Print it; the floor is given as a share of a contender's time, wall and CPU: 1 is the arithmetic alone."""
-    print(f"{'':28}{'wall s':>9}{'CPU s':>9}{'× ours':>9}{'floor/torch':>16}{'floor/oneDNN':>16}{'agreement':>12}")
+    columns = f"{'wall s':>9}{'CPU s':>9}{'× ours':>9}{'floor/torch':>16}{'floor/oneDNN':>16}"
+    print(f"{'':28}{columns}{'agreement':>12}{'F1 points':>11}")
     for row in table:
         shares = [
             f"{row[f'of_floor_{kernel}']:.2f} ({row[f'of_floor_{kernel}_cpu']:.2f})"
@@ -182,9 +227,10 @@ def show(table: list[dict[str, Any]]) -> None:
             else "-"
             for kernel in ("torch", "onednn")
         ]
+        difference = "-" if row["f1_difference"] is None else f"{100 * row['f1_difference']:+.2f}"
         print(
             f"{row['contender']:28}{row['wall_s']:9.2f}{row['cpu_s']:9.2f}{row['times_ours']:9.2f}"
-            f"{shares[0]:>16}{shares[1]:>16}{row['agreement']:12.4%}"
+            f"{shares[0]:>16}{shares[1]:>16}{row['agreement']:12.4%}{difference:>11}"
         )
 
 
@@ -194,18 +240,23 @@ def main() -> None:
     parser.add_argument("--words", default=CORPUS)
     parser.add_argument("--sentences", type=int, help="the first so many only")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="contenders whose name has this in it")
+    parser.add_argument("--only", default="", help="contenders whose name has one of these, `;`-separated, in it")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     corpus = load_splits(DatasetConfig(name="words", files={"test": arguments.words}))["test"]
-    sentences = list(corpus.words)[: arguments.sentences]
+    corpus = replace(
+        corpus,
+        words=corpus.words[: arguments.sentences],
+        tags=corpus.tags[: arguments.sentences],
+        documents=corpus.documents and corpus.documents[: arguments.sentences],
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = model_folder(arguments.model, Path(scratch))
-        table = rows(compare(folder, sentences, arguments.rounds, arguments.only))
+        table = rows(compare(folder, corpus, arguments.rounds, arguments.only.split(";")))
     if arguments.json:
         print(json.dumps({"threads": torch.get_num_threads(), "rounds": arguments.rounds, "rows": table}))
     else:
-        print(f"{len(sentences)} sentences, {torch.get_num_threads()} threads, medians of {arguments.rounds} rounds")
+        print(f"{len(corpus.words)} sentences, {torch.get_num_threads()} threads, medians of {arguments.rounds} rounds")
         show(table)
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headless import new_context
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -29,9 +31,8 @@ class Opened:
     def __init__(self, browser: "Browser", path: Path, size: tuple[int, int], theme: str) -> None:
         self.problems: list[str] = []
         self.requests: list[str] = []
-        viewport: Any = {"width": size[0], "height": size[1]}
-        scheme: Any = theme
-        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        viewport = {"width": size[0], "height": size[1]}
+        self.context = new_context(browser, viewport=viewport, color_scheme=theme)
         self.page: Page = self.context.new_page()
         self.page.on("console", lambda said: self.problems.append(said.text) if said.type != "log" else None)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))

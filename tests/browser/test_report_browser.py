@@ -199,9 +199,17 @@ def test_paper_is_white_complete_and_without_controls(opened: Opened) -> None:
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert not page.locator("#board + .controls, .controls").first.is_visible()
-    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
-    page.wait_for_function("() => document.querySelectorAll('figure svg.main-svg').length >= 8")
     assert len(page.pdf()) > 50_000
+
+
+def test_everything_is_drawn_without_scrolling(opened: Opened) -> None:
+    opened.page.wait_for_selector("html[data-complete]")
+    assert opened.evaluate("scrollY") == 0
+    blank = "[...document.querySelectorAll('figure')].filter((one) => !one.querySelector('svg.main-svg, .empty'))"
+    assert opened.evaluate(f"{blank}.map((one) => one.id)") == []
+    assert opened.evaluate("document.querySelectorAll('figure svg.main-svg').length") >= 8
+    assert opened.evaluate("document.querySelectorAll('.sentences:empty, #modes:empty, #confusion:empty').length") == 0
+    assert opened.problems == []
 
 
 def test_it_is_used_with_the_keyboard_alone(opened: Opened) -> None:

@@ -34,7 +34,7 @@ SECRETS = {
     "HF_TOKEN": "hf_plantedTokenPlantedTokenPlanted",
 }
 TRAINER = "nerbench.tasks.training.finetune"
-GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 10.0, 60.0, 90.0
+GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 100.0, 240.0, 240.0
 HEARTBEAT_S = 30
 """The shortest lease that Prefect accepts."""
 

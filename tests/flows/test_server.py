@@ -22,7 +22,7 @@ with server.ready():
         print(client.read_flows(), server._started().process.pid, flush=True)
     input()
 """
-GONE_WITHIN_S = 30.0
+GONE_WITHIN_S = 240.0
 
 pytestmark = pytest.mark.e2e
 
@@ -92,7 +92,7 @@ def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]")
 def test_a_server_that_cannot_start_reports_the_reason(foreign: Path, home: Path) -> None:
     nowhere = f"sqlite+aiosqlite:///{foreign}/no/such/folder/x.db"
     broken = begun(foreign, home, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)
-    _, said = broken.communicate(timeout=120)
+    _, said = broken.communicate(timeout=240)
     assert broken.returncode == 1
     assert "RunFailedError: the Prefect server ended with status 3: " in said.splitlines()[-1]
 

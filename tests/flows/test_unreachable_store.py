@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from email.message import Message
-from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -63,28 +62,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    with running_s3() as url:
-        yield url
+def benchmarked(config: Config, finished: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    """A model on S3 that has been benchmarked there once."""
+    from nerbench.flows.benchmark import benchmark
+
+    folder = tmp_path_factory.mktemp("moved") / "tiny"
+    with running_s3() as bucket:
+        moved = config.model_copy(update={"store": f"{bucket}/store", "results": f"{bucket}/results"})
+        pull(resolve("tiny", config.store)[0], folder)
+        (folder / "manifest.json").unlink()
+        Store(moved.store).publish(folder, "tiny", Provenance())
+        assert benchmark(moved)["evaluated"] == 1
+        yield moved
 
 
 @pytest.fixture
-def on_s3(
-    bucket: str, config: Config, finished: dict[str, Any], clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[OnS3]:
-    from nerbench.flows.benchmark import benchmark
-
+def on_s3(benchmarked: Config, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnS3]:
     with Outage(os.environ["AWS_ENDPOINT_URL"], clock) as way:
         Thread(target=way.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
-        place = f"{bucket}/{tmp_path.name}"
-        moved = config.model_copy(update={"store": f"{place}/store", "results": f"{place}/results"})
-        pull(resolve("tiny", config.store)[0], tmp_path / "tiny")
-        (tmp_path / "tiny" / "manifest.json").unlink()
-        Store(moved.store).publish(tmp_path / "tiny", "tiny", Provenance())
-        assert benchmark(moved)["evaluated"] == 1
-        clock.pauses.clear()
-        yield OnS3(moved, way)
+        yield OnS3(benchmarked, way)
         way.shutdown()
 
 

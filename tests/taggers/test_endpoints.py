@@ -91,7 +91,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endpoint_gets_some_sentences_a_call_and_some_calls_at_a_time() -> None:
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=120)
 
     def answer(body: Any) -> Reply:
         together.wait()  # fails unless two calls run concurrently

@@ -14,6 +14,7 @@ from fault_proxy import FaultProxy
 from s3_server import running_s3
 
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.flows.commands.doctor import state
 from nerbench.tasks import doctor
 from nerbench.tasks.doctor import Check, checks
 
@@ -34,7 +35,7 @@ def test_a_suitable_machine_passes_and_is_not_changed(tmp_path: Path, url: str) 
     assert {"prefect", "sqlalchemy", "torch", "device", "threads", "store", "results"} <= set(results)
     for check in results.values():
         assert check.ok or check.name in {"threads", "store disk"}, check
-        assert bool(check.remedy) is not check.ok
+        assert bool(check.remedy) is not check.ok or check.name == "threads"
     assert list(tmp_path.iterdir()) == []
     assert open_root(url).files(recursive=True) == []
 
@@ -139,12 +140,20 @@ def test_a_full_disk_is_seen_before_the_folder_exists(tmp_path: Path, monkeypatc
     assert "GB" in check.remedy
 
 
-@pytest.mark.parametrize(("load", "ok"), [(0.1, True), (99.0, False)])
-def test_a_busy_machine_is_reported(monkeypatch: pytest.MonkeyPatch, load: float, ok: bool) -> None:
+@pytest.mark.parametrize(("load", "shown"), [(0.1, "ok"), (99.0, "warning")])
+def test_a_busy_machine_is_a_warning(monkeypatch: pytest.MonkeyPatch, load: float, shown: str) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
     check = doctor._threads()
-    assert check.ok is ok
-    assert ("OMP_NUM_THREADS" in check.remedy) is not ok
+    assert check.ok
+    assert ("OMP_NUM_THREADS" in check.remedy) is (shown == "warning")
+    assert state(check._asdict()) == shown
+
+
+def test_more_threads_than_cores_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set())
+    check = doctor._threads()
+    assert not check.ok
+    assert state(check._asdict()) == "FAILED"
 
 
 def test_whatever_fails_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,10 +164,9 @@ def test_whatever_fails_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10, 10, 0))
     monkeypatch.setattr("sys.version_info", (3, 10, 9))
     results = found(str(tmp_path / "file" / "store"), str(tmp_path / "file" / "results"))
-    assert {name for name, check in results.items() if check.ok} == {"device"}
-    for check in results.values():
-        assert bool(check.remedy) is not check.ok, check
-        assert "\n" not in check.detail + check.remedy
+    assert {name for name, check in results.items() if check.ok} == {"device", "threads"}
+    assert [name for name, check in results.items() if not check.remedy] == ["device"]
+    assert all("\n" not in check.detail + check.remedy for check in results.values())
 
 
 def test_versions_are_held_to_the_metadata_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
 from nerbench.artifacts.manifest import ArtifactKey, Provenance
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.tables import compaction
 from nerbench.artifacts.tables.compaction import compact as compact_tables
 from nerbench.artifacts.tables.tables import write_table
 
@@ -53,6 +54,14 @@ def compact(url: str) -> list[int]:
     return [done[0].packed, done[0].deleted]
 
 
+def pack(url: str, keys: list[str]) -> int:
+    """What a run does that wrote these files and is complete: pack its day; how many files were packed."""
+    folder = f"{url}/{TABLE}/schema=2/date={DATE}"
+    compaction.FEWEST = 2  # otherwise, a schedule would need eight files
+    uris = {TABLE: [f"{folder}/{key}.parquet" for key in keys]}
+    return compaction.pack_run(url, uris, now=datetime(2026, 1, 3, tzinfo=UTC))
+
+
 def contents(folder: Path) -> dict[str, str]:
     """The files of a folder, in hex."""
     return {path.name: path.read_bytes().hex() for path in sorted(folder.iterdir())}
@@ -71,4 +80,5 @@ STEPS: dict[str, Callable[..., Any]] = {
     "collect": collect,
     "write": write,
     "compact": compact,
+    "pack": pack,
 }

@@ -55,6 +55,9 @@ def scenarios(ids: dict[str, str]) -> list[Scenario]:
         Scenario([write, other], ["compact"]),
         Scenario([write, other, ["compact"]], ["compact"]),
         Scenario([write, other, ["compact"], ["write", "c", 3]], ["compact"]),
+        Scenario([write, other], ["pack", ["a", "b"]]),
+        Scenario([write, other, ["pack", ["a", "b"]], ["write", "c", 3], ["write", "d", 4]], ["pack", ["c", "d"]]),
+        Scenario([write, other, ["pack", ["a", "b"]], ["write", "c", 3], ["write", "d", 4]], ["compact"]),
     ]
 
 
@@ -130,7 +133,7 @@ def random_steps(ids: dict[str, str], choice: random.Random) -> list[Step]:
         steps.append(["publish", folder, NAME])
         steps.append(["write", f"key{choice.randint(0, 9)}", 7])
         steps.append(["alias", NAME, choice.choice(["champion", "latest"]), ids[folder]])
-        steps.append([choice.choice(["collect", "compact"])])
+        steps.append(choice.choice([["collect"], ["compact"], ["pack", [f"key{number}" for number in range(10)]]]))
     return steps
 
 

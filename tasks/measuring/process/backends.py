@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification,
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.inference.loading import dtype_of, load_network, load_tagger, load_tokenizer, usable_window
+from nerbench.tasks.inference.quantized_linear import quantize_linear_layers
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.measuring.plan import PROVIDERS
 from nerbench.tasks.measuring.process.machine_state import weights_bytes
@@ -141,10 +142,8 @@ def with_model(loaded: Loaded, model: Any) -> Loaded:
 
 
 def _quantized(loaded: Loaded) -> Loaded:
-    from torch.ao.quantization import quantize_dynamic
-
-    model = quantize_dynamic(loaded.model, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
-    return replace(with_model(loaded, model), loaded_bytes=weights_bytes(model))
+    quantize_linear_layers(loaded.model)
+    return replace(loaded, loaded_bytes=weights_bytes(loaded.model))
 
 
 def _load_onnx(job: Job, device: torch.device) -> Loaded:

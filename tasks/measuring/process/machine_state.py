@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -78,12 +78,12 @@ def _process_bytes() -> int | None:
 
 
 def weights_bytes(model: torch.nn.Module) -> int:
-    """Bytes of a model's parameters in memory, including dynamically quantized ones."""
-    from torch.ao.nn.quantized.dynamic import Linear
+    """Bytes of a model's parameters in memory, including quantized ones."""
+    from nerbench.tasks.inference.quantized_linear import QuantizedLinear
 
-    packed: Any = (module for module in model.modules() if isinstance(module, Linear))
-    tensors = [*model.parameters(), *(part for one in packed for part in (one.weight(), one.bias()))]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)
+    quantized = (module for module in model.modules() if isinstance(module, QuantizedLinear))
+    tensors = [*model.parameters(), *(part for one in quantized for part in one.buffers())]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 STAT = Path("/proc/stat")

@@ -1,4 +1,4 @@
-// Charts: plotly is unpacked when the first one comes near the screen; each has its numbers as a table below it.
+// Charts: what comes near the screen is drawn first, and the rest when there is time; each has its numbers as a table.
 nb.charts = (() => {
   const LIGHT = ["#0067a5", "#c44e00", "#00775a", "#9b4f86", "#7a5c00", "#00798f", "#5a5f66"];
   const DARK = ["#5ab4f0", "#ff9e5e", "#3fcf9f", "#e49fd0", "#e8c05a", "#6fd3e6", "#b6bcc4"];
@@ -78,12 +78,20 @@ nb.charts = (() => {
     }
   }, { rootMargin: "300px" });
   nb.onTheme(redraw);
-  // Paper is white, and shows what was never scrolled to.
-  addEventListener("beforeprint", () => { drawn.forEach((_, id) => near.add(id)); redraw(); });
+  addEventListener("beforeprint", redraw); // paper is white
   addEventListener("afterprint", redraw);
+
+  /** Draws what was never near, one after another. */
+  const rest = async () => {
+    for (const id of [...drawn.keys()].filter((one) => !near.has(one))) {
+      near.add(id);
+      await nb.idle();
+      if (drawn.has(id)) await draw(id);
+    }
+  };
 
   /** What plotly would read as HTML in a name or a hover text; entities are the one thing it undoes. */
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-  return { show, color, dashes, symbols, style, safe, all: async () => { drawn.forEach((_, id) => near.add(id)); await redraw(); } };
+  return { show, color, dashes, symbols, style, safe, rest };
 })();

@@ -94,6 +94,9 @@ nb.pages = (listId, pagesId, draw) => {
   return (found) => { items = found; page = 0; show(); };
 };
 
+/** Waits until the browser has nothing else to do. */
+nb.idle = () => new Promise((done) => (window.requestIdleCallback ? requestIdleCallback(done, { timeout: 500 }) : setTimeout(done, 50)));
+
 /** Calls once the user has stopped typing. */
 nb.calm = (call, wait = 120) => {
   let timer = 0;

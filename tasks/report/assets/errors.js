@@ -6,7 +6,7 @@ nb.errors = (() => {
   const wordsOf = (id) => nb.byId(id).value.toLowerCase().split(/\s+/).filter(Boolean);
   /** Of a list of texts, which hold all of the words; null where there are none to look for. */
   const matching = (texts, words) => (words.length ? texts.map((text) => isIn(text, words)) : null);
-  const counted = (found, total, what) => (found === total ? `${nb.count(total)} ${what}` : `${nb.count(found)} of ${nb.count(total)} ${what}`);
+  const counted = (found, total, what) => `${found === total ? "" : `${nb.count(found)} of `}${nb.count(total)} ${what}${total === 1 ? "" : "s"}`;
 
   const draw = (data, entries) => (at) => {
     const { columns: c, sentences, labels, kinds } = data;
@@ -49,7 +49,7 @@ nb.errors = (() => {
         const sign = order === "sure" ? -1 : 1;
         found.sort((a, b) => (c.score[a] === null) - (c.score[b] === null) || sign * (c.score[a] - c.score[b]) || a - b);
       }
-      nb.byId("error-count").textContent = counted(found.length, total, "errors");
+      nb.byId("error-count").textContent = counted(found.length, total, "error");
       show(found);
     };
     listen("error", ["entry", "label", "kind", "order"], update);
@@ -88,7 +88,7 @@ nb.errors = (() => {
       const [entry, label, kind] = ["entry", "label", "kind"].map((what) => nb.byId(`flip-${what}`).value);
       const hits = matching(lower, wordsOf("flip-text"));
       const found = data.rows.filter((row) => (entry === "" || row.entry === Number(entry)) && (label === "" || row.label === label) && (kind === "" || row.kind === kind) && (!hits || (row.text !== null && hits[row.text])));
-      nb.byId("flip-count").textContent = counted(found.length, data.rows.length, "flips");
+      nb.byId("flip-count").textContent = counted(found.length, data.rows.length, "flip");
       show(found);
     };
     listen("flip", ["entry", "label", "kind"], update);

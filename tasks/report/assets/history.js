@@ -38,7 +38,7 @@ nb.history = (() => {
   }));
 
   const show = async () => {
-    const [{ series, runs, dates, cut }, changes] = await Promise.all([nb.unpack("history"), nb.unpack("changes")]);
+    const [{ series, runs, dates, cut, left_out }, changes] = await Promise.all([nb.unpack("history"), nb.unpack("changes")]);
     if (!series.length) return nb.charts.show("history-chart", "", null, null, { empty: "There are no earlier scores." });
     const places = nb.options("history-place", [...new Set(series.map(place))].map((one) => [one, one]));
     const models = nb.byId("history-model");
@@ -62,6 +62,7 @@ nb.history = (() => {
       const kept = found.reduce((sum, one) => sum + one.t.length, 0);
       const total = found.reduce((sum, one) => sum + one.total, 0);
       const captions = [`${nb.count(dates)} ${dates === 1 ? "day" : "days"} with runs`];
+      if (left_out) captions.push(`${nb.count(left_out)} more models are left out`);
       if (cut) captions.push("earlier runs are left out, as reading so many files takes long; compacted tables hold more of them");
       if (found.length > MOST) captions.push(`of ${found.length} models the ${MOST} ${what.value === "v" ? "best" : "fastest"} are drawn; choose one to see it`);
       if (kept < total) captions.push(`${nb.count(kept)} of ${nb.count(total)} points are kept, the lowest and the highest of equal parts`);

@@ -1,5 +1,6 @@
-// Puts the parts together: what is on the first screen at once, the rest when it comes near.
+// Puts the parts together: the first screen at once, what comes near the screen next, and the rest when there is time.
 (async () => {
+  const parts = [];
   const when = (id, call) => {
     const target = nb.byId(id);
     if (!target) return;
@@ -7,7 +8,7 @@
       if (found.some((one) => one.isIntersecting)) { observer.disconnect(); call(); }
     }, { rootMargin: "400px" });
     observer.observe(target);
-    addEventListener("beforeprint", () => { observer.disconnect(); call(); }, { once: true });
+    parts.push(call);
   };
   const once = (call) => { let done = null; return () => { done = done || call(); return done; }; };
   const wait = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -43,4 +44,11 @@
   if (nb.byId("error-list")) when("errors", once(() => nb.errors.browse(entries)));
   if (nb.byId("flip-list")) when("flips", once(() => nb.errors.browseFlips(entries)));
   document.documentElement.dataset.ready = "true";
+  // A print or a picture of the page then shows all of it.
+  for (const call of parts) {
+    await nb.idle();
+    await call();
+    await nb.charts.rest();
+  }
+  document.documentElement.dataset.complete = "true";
 })();

@@ -9,11 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import table_rows
 from run_files import DAY, NEXT_DAY, NOW, WEEK, at_once, compact_runs, prepared, read, read_by_glob, write
 
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, NerbenchError
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.compaction import COMPACTABLE, Compacted, compact
+from nerbench.artifacts.tables import compaction
+from nerbench.artifacts.tables.compaction import Compacted, compact, pack_run
+from nerbench.artifacts.tables.schemas import COMPACTABLE
 from nerbench.artifacts.tables.tables import find_table_file, read_newest_first, read_results, write_table
 
 
@@ -188,3 +191,55 @@ def test_a_full_disk_is_reported_and_harms_nothing(tmp_path: Path, monkeypatch: 
     assert read(url) == read_by_glob(url) == expected
     assert not list(tmp_path.rglob("*.tmp"))
     assert compact_runs(url).packed == 1
+
+
+def packed_by(url: str, keys: str) -> int:
+    """What a complete run packs that wrote these files."""
+    uris = [f"{open_root(url).url}/runs/schema=2/date={DAY}/{key}.parquet" for key in keys]
+    return pack_run(url, {"runs": uris}, now=NOW)
+
+
+def test_a_complete_run_packs_its_day_today(root_url: str) -> None:
+    for key in "abcdefgh":
+        write(root_url, key)
+    assert packed_by(root_url, "abc") == 0, "few files are read fast"
+    before = read(root_url)
+    assert packed_by(root_url, "abcdefgh") == 8
+    assert packed_by(root_url, "abcdefgh") == 0
+    assert read(root_url) == read_by_glob(root_url) == before
+    assert write(root_url, "a", threads=8) == find_table_file(root_url, "runs", "a", DAY)
+    for key in "ijklmnop":
+        write(root_url, key)
+    assert packed_by(root_url, "ijklmnop") == 8
+    assert read(root_url) == read_by_glob(root_url) == sorted([*before, *(f"{DAY}/{key}" for key in "ijklmnop")])
+    assert compact_runs(root_url, now=NOW + WEEK).deleted == 19, "and two hidden files, and a manifest"
+    assert len(read(root_url)) == len(read_by_glob(root_url)) == 16
+
+
+def test_a_day_is_not_packed_again_for_every_run(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    for number in range(20):
+        write(root_url, f"first{number}")
+    assert pack_run(root_url, {"runs": uris_of(root_url)}, now=NOW) == 20
+    packed = []
+    for number in range(3):
+        uris = [write(root_url, f"{key}{number}") for key in "ab"]
+        packed.append(pack_run(root_url, {"runs": uris}, now=NOW))
+    assert packed == [0, 0, 6], "once they are a quarter of what was packed"
+    assert len(read(root_url)) == 26
+
+
+def uris_of(url: str) -> list[str]:
+    root = open_root(url)
+    return [root.uri(path) for path in root.files("runs", recursive=True)]
+
+
+def test_rows_are_packed_by_model(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of one model skips the row groups of the others."""
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    uris = [
+        table_rows.write(root_url, table_rows.metric(model=name), key=key)
+        for key, name in zip("abc", "zyx", strict=True)
+    ]
+    assert pack_run(root_url, {"metrics": uris}, now=NOW) == 3
+    assert read_results(root_url, "metrics")["model"].to_pylist() == ["x", "y", "z"]

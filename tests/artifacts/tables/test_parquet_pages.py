@@ -1,6 +1,7 @@
 """The column chunks in a footer, compared with pyarrow; damaged footers do not end the process."""
 
 import io
+import struct
 import subprocess
 import sys
 from itertools import product
@@ -26,6 +27,15 @@ def footer_start(data: bytes) -> int:
     return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
 
 
+def stored(column: pq.ColumnChunkMetaData, end: str) -> bytes | None:
+    """An end of the statistics as the footer has it."""
+    if not column.is_stats_set or not column.statistics.has_min_max:
+        return None
+    value = getattr(column.statistics, f"{end}_raw")
+    formats = {"INT32": "<i", "INT64": "<q", "FLOAT": "<f", "DOUBLE": "<d", "BOOLEAN": "<?"}
+    return value if isinstance(value, bytes) else struct.pack(formats[column.physical_type], value)
+
+
 def claimed_by_pyarrow(data: bytes) -> list[Chunk]:
     metadata = pq.read_metadata(io.BytesIO(data))
     found = []
@@ -40,6 +50,8 @@ def claimed_by_pyarrow(data: bytes) -> list[Chunk]:
                 values=column.num_values,
                 start=min(start for start in starts if start is not None),
                 compressed=column.total_compressed_size,
+                low=stored(column, "min"),
+                high=stored(column, "max"),
             )
         )
     return found

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import reference
 
 from nerbench.flows.commands.completion import complete_model, complete_reference
 
@@ -34,6 +35,18 @@ def test_the_store_is_that_of_the_configuration(store: Path, line: str, expected
     (store / "mine" / "models" / "mine").mkdir(parents=True)
     (store / "nerbench.yaml").write_text(f"results: x\n{line}\n")
     assert complete_reference("") == expected
+
+
+def test_every_argument_that_is_a_reference_is_completed() -> None:
+    named = {"reference", "references", "first", "second", "base", "candidate", "models"}
+    found = [
+        (name, parameter.name, parameter._custom_shell_complete)
+        for name, command in reference.commands()
+        for parameter in command.params
+        if parameter.param_type_name == "argument" and parameter.name in named
+    ]
+    assert len(found) >= 13
+    assert [(name, argument) for name, argument, complete in found if complete is None] == []
 
 
 def test_the_shell_gets_completions(store: Path) -> None:

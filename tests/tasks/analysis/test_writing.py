@@ -25,8 +25,13 @@ WORDS = described(GOLD, PREDICTED)
 TABLES = ("confusion", "errors", "calibration")
 
 
+def run_on(folder: Path, date: str) -> Run:
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    return Run(run_id=date, flow="benchmark", date=date, started_at=started, attempt=1, results=str(folder))
+
+
 def write(folder: Path, words: TaggedWords = WORDS, date: str = "2026-01-02", **identity: str) -> dict[str, str]:
-    return write_analysis(str(folder), date, IDENTITY | identity, lambda: [words])
+    return write_analysis(run_on(folder, date), IDENTITY | identity, lambda: [words], found_at=date)
 
 
 def test_the_tables_contain_the_results(tmp_path: Path) -> None:
@@ -50,7 +55,9 @@ def test_a_later_run_finds_them_without_reading_words(tmp_path: Path) -> None:
         raise AssertionError("read again")
 
     first = write(tmp_path)
-    assert write_analysis(str(tmp_path), "2026-01-03", IDENTITY, unread) == first
+    night = run_on(tmp_path, "2026-01-03")
+    for found_at in ("2026-01-02", "2026-01-01"):
+        assert write_analysis(night, IDENTITY, unread, found_at=found_at) == first
 
 
 @pytest.mark.parametrize("column", ["artifact_id", "words_sha256", "gold_sha256", "predictions_digest"])
@@ -60,7 +67,7 @@ def test_other_predictions_have_other_files(tmp_path: Path, column: str) -> None
 
 def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if neither had found the file of the other."""
-    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_table_file", lambda *_: None)
+    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_once", lambda *_, **__: None)
     assert WORDS.score is not None
     first = write(tmp_path)
     assert write(tmp_path, replace(WORDS, score=WORDS.score**2, text=None), model="renamed") == first

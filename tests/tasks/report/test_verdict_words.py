@@ -1,5 +1,6 @@
 """Verdicts as sentences, for rows of the gate and runs without a gate."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -134,6 +135,29 @@ def test_without_a_gate_the_page_states_that_nothing_is_compared() -> None:
     failed = RUN._replace(row={"outcome": "failed"})
     found = verdict(run=failed)
     assert found.headline == "The gate compared no model. There is no earlier run to compare with. The run failed."
+    assert found.status == "bad"
+
+
+FAILURE = "tiny: RunFailedError: /home/me/cache/x.bin cannot be written: No space left"
+
+
+@pytest.mark.parametrize(
+    ("failures", "configured", "headline"),
+    [
+        (FAILURE, ["tiny"], "1 of 1 model failed: tiny: RunFailedError: …/x.bin cannot be written: No space left."),
+        (FAILURE, [], "1 failed: tiny: RunFailedError: …/x.bin cannot be written: No space left."),
+        ("a: no\nb: no\nc: no\nd: no", [*"abcd"], "4 of 4 models failed: a: no; b: no; c: no; and 1 more."),
+        ("gate, a: regression", ["a"], ""),
+    ],
+)
+def test_the_headline_begins_with_what_failed(failures: str, configured: list[str], headline: str) -> None:
+    configuration = json.dumps({"models": [{"name": name} for name in configured]})
+    failed = RUN._replace(row={"outcome": "failed", "failures": failures, "configuration": configuration})
+    found = verdict(run=failed)
+    if headline:
+        assert found.headline.startswith(headline)
+    else:
+        assert found.headline.endswith("The run failed.")
     assert found.status == "bad"
 
 

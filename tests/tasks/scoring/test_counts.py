@@ -171,3 +171,13 @@ def test_support_of_conllpp(shared: Path) -> None:
     assert round(token.column("tp").sum() / 46435, 3) == 0.822  # the accuracy of a tagger that always predicts O
     sentences = np.array(corpus.documents), corpus.lengths
     assert token.n_words.tolist() == np.bincount(sentences[0], weights=sentences[1]).tolist()
+
+
+def test_units_may_have_more_words_than_small_numbers_can_count() -> None:
+    n = 70_000
+    tags = ["B-LOC"] * n
+    words = from_tags(tags, tags, types=["LOC"], sentences=np.arange(n) // 7, documents=np.zeros(n, np.int64))
+    for one in count([words, replace(words, first_word=n)], modes=EVERY_MODE):
+        at = one.labels.index("LOC") if "LOC" in one.labels else 0
+        if one.level == "entity":
+            assert one.column("tp")[:, at].tolist() == [2 * n], one.mode

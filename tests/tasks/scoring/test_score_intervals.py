@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tagging import TYPES, counted, random_sentences
 
+from nerbench.tasks.scoring import score as module
 from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from nerbench.tasks.scoring.metrics import BUILTIN, Quantity, Sums, quantities, ratio
+from nerbench.tasks.scoring.score import score
 from nerbench.tasks.scoring.score_intervals import (
     SYMMETRIC,
     WILSON,
@@ -154,3 +156,11 @@ def test_a_number_undefined_without_one_document_has_no_interval() -> None:
     counts = replace(COUNTS, values=values)
     (found,) = JackknifeIntervals(0.95).of(counts, [quantity(counts, OVERALL, "precision")])
     assert found == (None, None, None, "no interval: undefined without one of the documents")
+
+
+def test_other_labels_change_no_bit_of_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in (OVERALL, *TYPES, "elsewhere"):
+        rows = score(EVERY.values(), label, intervals=JackknifeIntervals(0.95))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_of_labels", lambda counts, wanted: counts)
+            assert score(EVERY.values(), label, intervals=JackknifeIntervals(0.95)) == rows

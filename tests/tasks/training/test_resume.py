@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from small_corpus import TINY, write_corpus
@@ -24,12 +24,11 @@ class Killed(BaseException):
     """Simulates a kill: no code may catch it."""
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Makes a training job with changed model settings in a new folder."""
+def jobs_in(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Make training jobs of 2 × 9 steps with changed model settings, each in a folder of its own."""
     corpus = write_corpus(tmp_path / "corpus.txt", 12)
     dataset = DatasetConfig(name="own", files={"train": corpus, "validation": corpus})
-    settings = {"name": "tiny", "base": TINY, "epochs": 3, "learning_rate": 5e-3, "batch_tokens": 64}
+    settings = {"name": "tiny", "base": TINY, "epochs": 2, "learning_rate": 5e-3, "batch_tokens": 64}
 
     def make(folder: str, **changes: Any) -> dict[str, Any]:
         model = ModelConfig.model_validate(settings | {"vocabulary": 200, "precision": "fp32"} | changes)
@@ -45,12 +44,31 @@ def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return make
 
 
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    return jobs_in(tmp_path)
+
+
 def weights(job: dict[str, Any]) -> str:
     return sha256_file(Path(job["output"]) / "model.safetensors")
 
 
 def ignore(event: dict[str, Any]) -> None:
     """A listener that ignores events."""
+
+
+class Finished(NamedTuple):
+    """A training that nothing interrupted."""
+
+    result: dict[str, Any]
+    weights: str
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """With checkpoints at the ends of epochs alone: how often there is one changes no weight."""
+    job = jobs_in(tmp_path_factory.mktemp("uninterrupted"))("whole", checkpoint_s=1e9)
+    return Finished(finetune(job, ignore), weights(job))
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -69,34 +87,32 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     ("checkpoint_s", "step", "resumed"), [(1e-9, 13, 12), (1e9, 13, 9)], ids=["mid-epoch", "epoch"]
 )
 def test_a_killed_training_ends_with_the_same_weights(
-    job: Any, monkeypatch: pytest.MonkeyPatch, checkpoint_s: float, step: int, resumed: int
+    job: Any, whole: Finished, monkeypatch: pytest.MonkeyPatch, checkpoint_s: float, step: int, resumed: int
 ) -> None:
-    whole, killed = job("whole", checkpoint_s=checkpoint_s), job("killed", checkpoint_s=checkpoint_s)
-    result = finetune(whole, ignore)
+    killed = job("killed", checkpoint_s=checkpoint_s)
     with monkeypatch.context() as patch:
         kill_at(patch, step)
         with pytest.raises(Killed):
             finetune(killed, ignore)
     again = finetune(killed, ignore)
-    assert result["resumed_from"] is None
+    assert whole.result["resumed_from"] is None
     assert again["resumed_from"] == resumed
-    assert again["steps"] == result["steps"]
-    assert weights(killed) == weights(whole)
+    assert again["steps"] == whole.result["steps"] == 18
+    assert weights(killed) == whole.weights
 
 
-def test_a_training_killed_while_it_evaluates_an_epoch_ends_with_the_same_weights(job: Any) -> None:
-    whole, killed = job("whole", checkpoint_s=1e-9), job("killed", checkpoint_s=1e-9)
-    finetune(whole, ignore)
+def test_a_training_killed_while_it_evaluates_an_epoch_ends_with_the_same_weights(job: Any, whole: Finished) -> None:
+    killed = job("killed", checkpoint_s=1e-9)
 
     def kill(event: dict[str, Any]) -> None:
-        if "eval_f1" in event and event["step"] == 18:
+        if "eval_f1" in event and event["step"] == 9:
             raise Killed
 
     with pytest.raises(Killed):
         finetune(killed, kill)
     again = finetune(killed, ignore)
-    assert again["resumed_from"] == 17, "a checkpoint of step 18 would lack the evaluation"
-    assert weights(killed) == weights(whole)
+    assert again["resumed_from"] == 8, "a checkpoint of step 9 would lack the evaluation"
+    assert weights(killed) == whole.weights
 
 
 def test_a_torn_checkpoint_is_removed_and_the_one_before_taken(tmp_path: Path) -> None:

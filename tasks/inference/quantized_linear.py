@@ -1,0 +1,95 @@
+"""Linear layers in int8 on a CPU: weights are quantized once by output, activations by row in every call.
+
+The scale of a row depends on this row only, and products of integers are exact. Therefore, as in fp32, a sentence has
+the same logits whatever sentences are beside it. ONNX Runtime and torch's former quantization scale whole batches.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.inference import golden
+from nerbench.tasks.inference.packed_linear import FULL_ROWS, filled
+
+if TYPE_CHECKING:
+    from nerbench.tasks.inference.tagger import Tagger
+
+ACTIVATIONS, WEIGHTS = 127, 63
+"""The largest integers, symmetric around 0. A processor without VNNI instructions adds two products of an unsigned
+activation (up to 255) and a weight in 16 bits: larger weights would overflow there, and other processors would give
+other tags."""
+TOLERANCE = 0.3
+"""Largest difference of a logit from fp32, as a share of the largest one (at least 1)."""
+_TINY = torch.finfo(torch.float32).tiny
+
+
+class QuantizedLinear(nn.Module):  # type: ignore[misc]
+    """A linear layer with int8 products; for inference only."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        weight = layer.weight.detach()
+        scale = _scale(weight, WEIGHTS)
+        quantized = torch.ops.onednn.qlinear_prepack(_quantized(weight, scale), [4 * FULL_ROWS, layer.in_features])
+        bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach()
+        self.register_buffer("weight", quantized)
+        self.register_buffer("scale", scale[:, 0])
+        self.register_buffer("zero", torch.zeros(layer.out_features, dtype=torch.int64))
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, inputs) to (…, outputs), float32."""
+        rows = x.reshape(-1, x.shape[-1])
+        count = len(rows)
+        if missing := filled(count) - count:
+            rows = nn.functional.pad(rows, (0, 0, 0, missing))
+        scale = _scale(rows, ACTIVATIONS)
+        sums = torch.ops.onednn.qlinear_pointwise(
+            _quantized(rows, scale),
+            *(1.0, 0, self.weight, self.scale, self.zero),
+            *(None, 1.0, 0, torch.float32, "none", [], ""),
+        )
+        result: torch.Tensor = torch.addcmul(self.bias, sums, scale)[:count].view(*x.shape[:-1], -1)
+        return result
+
+
+def quantize(tagger: "Tagger", name: str) -> None:
+    """Quantize the linear layers of a loaded fp32 model, called `name` in messages.
+
+    Raises InputError if this processor's oneDNN lacks int8 products, or if they change the logits of the golden
+    sentences by more than TOLERANCE.
+    """
+    before = golden.record(tagger).logits
+    try:
+        quantize_linear_layers(tagger.model)
+        after = golden.record(tagger).logits
+    except RuntimeError as error:
+        problem = f"this processor computes no int8 products: {' '.join(str(error).split())[:200]}"
+        raise InputError("benchmark.dtype", problem, "use fp32") from error
+    for expected, found in zip(map(np.asarray, before), map(np.asarray, after), strict=True):
+        furthest, largest = float(np.abs(found - expected).max()), max(1.0, float(np.abs(expected).max()))
+        if not furthest <= TOLERANCE * largest:
+            problem = f"int8 changes logits of model {name} by {furthest:.3g} of {largest:.3g}"
+            raise InputError("benchmark.dtype", problem, "use fp32 or bf16")
+
+
+def quantize_linear_layers(model: nn.Module) -> None:
+    """Replace a model's linear layers in place, except the classifier, whose outputs decide the tags."""
+    labels = getattr(getattr(model, "config", None), "num_labels", None)
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Linear and child.out_features != labels:
+                setattr(module, name, QuantizedLinear(child))
+
+
+def _scale(rows: torch.Tensor, largest: int) -> torch.Tensor:
+    """(rows, 1) the float32 number that an integer of a row stands for."""
+    low, high = rows.aminmax(dim=1, keepdim=True)
+    return torch.maximum(high, -low).div_(largest).clamp_min_(_TINY)
+
+
+def _quantized(rows: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return (rows / scale).round_().to(torch.int8)

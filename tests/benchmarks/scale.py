@@ -1,0 +1,304 @@
+"""How time, memory and requests grow: models, nights of history and labels.
+
+    python tests/benchmarks/scale.py [night] [tables] [labels] [--models 1000] [--nights 60] [--tonight 20] [--rounds 3]
+
+Each part prints a Markdown table; by default all parts run, small. `--models 10000 --nights 365 --tonight 100` gives
+the figures of docs/explanation/performance.md. Seconds are those of the clock and of the processor, of a process and
+its children.
+
+- `night`: a benchmark of some models from cached predictions, without any history, with history in one file a day, and
+  with history in small files: those of tonight's models, and for every other model a link to one of them
+- `tables`: `results show`, `history` and `report` over the compacted history
+- `labels`: counts and intervals of 900,000 words with 14 slices
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+TESTS = Path(__file__).resolve().parents[1]
+NIGHTLY = "benchmark-nightly@{}T02:00:00.000000+00:00"
+PER_RUN = ("metrics", "runs", "gate")
+"""Tables of which every run writes a part."""
+LABELS = 5
+PARTS = ("night", "tables", "labels")
+Row = dict[str, Any]
+
+
+class Spent(NamedTuple):
+    """What a process and its children took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def spent(*command: str) -> Spent:
+    """Run a command to its end."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status
+        wall_s = time.perf_counter() - start
+        if status:
+            errors.seek(0)
+            raise SystemExit(errors.read().decode())
+    return Spent(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def nerbench(*arguments: str) -> Spent:
+    return spent(sys.executable, "-m", "nerbench.flows.cli", *arguments)
+
+
+def line(*cells: object) -> None:
+    print("| " + " | ".join(f"{one:.2f}" if isinstance(one, float) else str(one) for one in cells) + " |", flush=True)
+
+
+def heading(*cells: str) -> None:
+    line(*cells)
+    line(*("---" for _ in cells))
+
+
+class History(NamedTuple):
+    """Nights before tonight, in a folder of results."""
+
+    models: int
+    nights: int
+    until: date
+    """Tonight."""
+
+    @property
+    def dates(self) -> list[date]:
+        return [self.until - timedelta(days=back) for back in range(1, self.nights + 1)]
+
+    def write(self, results: Path, tonight: Sequence[Row], run: Row, *, packed: bool) -> None:
+        """Write a headline row for each model and night: the rows of tonight's models, and copies under other names."""
+        import pyarrow as pa
+
+        from nerbench.artifacts.tables.parquet import as_table
+
+        others = self.models - len(tonight)
+        copies = [tonight[number % len(tonight)] | other(number) for number in range(others if packed else 0)]
+        rows = as_table("metrics", [*tonight, *copies], self.until.isoformat())
+        for day in self.dates:
+            run_id, started = NIGHTLY.format(day), datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
+            same = {"run_id": run_id, "started_at": started, "run_date": day}
+            of_night = rows
+            for name, value in same.items():
+                column = pa.repeat(pa.scalar(value, rows.schema.field(name).type), len(rows))
+                of_night = of_night.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+            (write_packed if packed else write_small)(results, of_night, len(tonight), others)
+            write_run(results, run | {"run_id": run_id, "started_at": started}, day)
+
+
+def other(number: int) -> Row:
+    digest = f"{number:064x}"
+    return {"model": f"other-{number:05}", "artifact_id": digest, "model_sha256": digest, "predictions_digest": digest}
+
+
+def write_run(results: Path, row: Row, day: date) -> None:
+    from nerbench.artifacts.tables.tables import table_key, write_table
+
+    kept = {name: value for name, value in row.items() if name != "run_date" and value is not None}
+    write_table(str(results), "runs", [kept], date=day.isoformat(), key=table_key(row["run_id"], "runs", "1"))
+
+
+def keys_of(rows: Any) -> list[str]:
+    from nerbench.tasks.scoring.stored_predictions import metrics_key
+
+    named = rows.select(["run_id", "artifact_id", "dataset"]).to_pylist()
+    return [metrics_key(**row) for row in named]
+
+
+def write_packed(results: Path, rows: Any, n_tonight: int, others: int) -> None:
+    """As the compaction leaves a day after its grace."""
+    from nerbench.artifacts.digests import canonical_json, sha256_hex
+    from nerbench.artifacts.tables.parquet import serialised
+    from nerbench.artifacts.tables.table_files import Compaction, Day, Replaced
+
+    day = Day("metrics", 2, rows["run_date"][0].as_py().isoformat())
+    rows = rows.sort_by("model")
+    data = serialised("metrics", rows)
+    manifest = Compaction(
+        number=1,
+        created_at=datetime(2030, 1, 1, tzinfo=UTC),
+        live="000001.packed",
+        sha256=sha256_hex(data),
+        replaced=tuple(Replaced(key=key, first_row=at, rows=1) for at, key in enumerate(keys_of(rows))),
+    )
+    for path, content in (
+        (day.published(1), data),
+        (day.manifest(1), canonical_json(manifest.model_dump(mode="json"))),
+    ):
+        (results / path).parent.mkdir(parents=True, exist_ok=True)
+        (results / path).write_bytes(content)
+
+
+def write_small(results: Path, rows: Any, n_tonight: int, others: int) -> None:
+    """As a run leaves a day that was never compacted; the other models' files are links."""
+    from nerbench.artifacts.digests import sha256_hex
+    from nerbench.artifacts.tables.parquet import serialised
+
+    folder = results / f"metrics/schema=2/date={rows['run_date'][0].as_py()}"
+    folder.mkdir(parents=True)
+    files = [folder / f"{key}.parquet" for key in keys_of(rows)]
+    for at, file in enumerate(files):
+        file.write_bytes(serialised("metrics", rows.slice(at, 1)))
+    for number in range(others):
+        os.link(files[number % n_tonight], folder / f"{sha256_hex(f'{folder} {number}'.encode())[:32]}.parquet")
+
+
+def read_rows(results: Path, table: str, **wanted: Any) -> list[Row]:
+    from nerbench.artifacts.tables.tables import read_results
+
+    filters = [(name, "=", value) for name, value in wanted.items()] or None
+    return [dict(row) for row in read_results(str(results), table, filters=filters).to_pylist()]
+
+
+def forget(results: Path, tables: Sequence[str], day: str) -> None:
+    """Remove what the runs of a day wrote."""
+    for table in tables:
+        for top in (results, results / "_compacted"):
+            shutil.rmtree(top / table / "schema=2" / f"date={day}", ignore_errors=True)
+    shutil.rmtree(results / "reports", ignore_errors=True)
+
+
+def prepare(folder: Path, history: History, n_tonight: int) -> dict[str, Path]:
+    """Results by kind of history, each with the same cached predictions."""
+    import fanout_speed
+
+    from nerbench.tasks.scoring.metrics import HEADLINE
+
+    fanout_speed.prepare(folder, n_tonight, LABELS, str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    config["benchmark"] = {"speed": False, "report": False, "device": "cpu"}
+    (folder / "nerbench.yaml").write_text(
+        json.dumps({k: config[k] for k in ("store", "results", "datasets", "benchmark")})
+    )
+    none, packed, small = (folder / name for name in ("results", "packed", "small"))
+    benchmark(folder, none)
+    rows = read_rows(none, "metrics", **HEADLINE)
+    (run,) = read_rows(none, "runs")
+    forget(none, PER_RUN, history.until.isoformat())
+    for results in (packed, small):
+        shutil.copytree(none, results)
+        history.write(results, rows, run, packed=results is packed)
+    return {"none": none, "one file a day": packed, "small files": small}
+
+
+def benchmark(folder: Path, results: Path) -> Spent:
+    return nerbench("benchmark", "-c", str(folder / "nerbench.yaml"), "--results", str(results), "--no-speed", "-q")
+
+
+def night(folder: Path, kinds: dict[str, Path], history: History, rounds: int) -> None:
+    """A night of some models beside the same night without history, in turn."""
+    found: dict[str, list[Spent]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind, results in kinds.items():
+            found[kind].append(benchmark(folder, results))
+            forget(results, PER_RUN, history.until.isoformat())
+    heading("history", "seconds", "CPU seconds", "ratio of CPU", "peak MB")
+    for kind, ones in found.items():
+        ratio = median(one.cpu_s / base.cpu_s for one, base in zip(ones, found["none"], strict=True))
+        line(
+            kind,
+            median(one.wall_s for one in ones),
+            median(one.cpu_s for one in ones),
+            ratio,
+            max(o.peak_mb for o in ones),
+        )
+
+
+def tables(folder: Path, results: Path) -> None:
+    """Reading commands over the history."""
+    commands = {
+        "results show": ("results", "show"),
+        "history": ("history", "m0000"),
+        "report": ("report", "--force", "-o", str(folder / "report.html")),
+    }
+    heading("command", "seconds", "CPU seconds", "peak MB")
+    for name, command in commands.items():
+        line(name, *nerbench(*command, "--results", str(results)))
+
+
+def labels(sizes: Sequence[int]) -> None:
+    """Scoring with intervals, each number of labels in a separate process."""
+    heading("labels", "seconds", "CPU seconds", "peak MB")
+    for n_labels in sizes:
+        line(n_labels, *spent(sys.executable, __file__, "--score", str(n_labels)))
+
+
+def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> None:
+    """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
+    import numpy as np
+
+    from nerbench.tasks.data.tag_schemes import tag_vocabulary
+    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring.counts import OVERALL, count
+    from nerbench.tasks.scoring.score import score
+    from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+    from nerbench.tasks.scoring.slices import Slice
+    from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
+
+    rng = np.random.default_rng(0)
+    types = tuple(f"T{number:02}" for number in range(n_labels))
+    n_tags = len(tag_vocabulary(types))
+    gold = np.where(rng.random(n_words) < 0.2, rng.integers(1, n_tags, n_words), 0).astype(np.int32)
+    predicted = np.where(rng.random(n_words) < 0.1, rng.integers(0, n_tags, n_words), gold).astype(np.int32)
+    sentence = np.arange(n_words) // 24
+    units = Units.of(n_sentences=int(sentence[-1]) + 1, n_documents=None)
+    words = TaggedWords(types=types, units=units, gold=gold, predicted=predicted, sentence=sentence, document=None)
+
+    def every(step: int) -> Callable[..., Any]:
+        return lambda part, found: found.start % (step + 2) == 0
+
+    slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
+    data = counting._written(count([words], slices))
+    counts = list(counting._counted(data))
+    for label in (OVERALL, *types):
+        score(counts, label, intervals=JackknifeIntervals(0.95))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}")
+    for option, default in (("--models", 1000), ("--nights", 60), ("--tonight", 20), ("--rounds", 3)):
+        parser.add_argument(option, type=int, default=default)
+    parser.add_argument("--score", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+    if arguments.score:
+        score_labels(arguments.score)
+        return
+    wanted = set(arguments.parts or PARTS)
+    if unknown := wanted - {*PARTS}:
+        parser.error(f"{', '.join(unknown)} is none of {', '.join(PARTS)}")
+    history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
+    if wanted & {"night", "tables"}:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            os.environ |= {"NERBENCH_CACHE": f"{name}/cache", "PREFECT_HOME": f"{name}/prefect"}
+            kinds = prepare(folder, history, arguments.tonight)
+            print(f"{history.models} models, {history.nights} nights; tonight {arguments.tonight} models")
+            if "night" in wanted:
+                night(folder, kinds, history, arguments.rounds)
+            if "tables" in wanted:
+                tables(folder, kinds["one file a day"])
+    if "labels" in wanted:
+        labels((4, 16, 66))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""How many requests a night costs a model whose predictions are cached, where store and results are remote."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from benchmarks.fanout_speed import keep_predictions
+from fake_models import save_fake_model
+
+from nerbench.artifacts.availability import find_incomplete
+from nerbench.artifacts.manifest import Provenance
+from nerbench.artifacts.once import read_once
+from nerbench.artifacts.references import resolve
+from nerbench.artifacts.storage.remote import FsspecRoot
+from nerbench.artifacts.store import Store
+from nerbench.tasks.analysis.analyses import analyse
+from nerbench.tasks.comparison.reproducibility import changed
+from nerbench.tasks.config import Config
+from nerbench.tasks.data.corpus_refs import describe
+from nerbench.tasks.inference.evaluation_cache import plan
+from nerbench.tasks.results.rows import write_metrics, write_predictions, write_run
+from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
+
+FEW, MANY = 2, 6
+MOST = 12
+"""Requests for each model."""
+
+
+def stored_models(number: int, folder: Path) -> Config:
+    """So many models with different files and cached predictions, and a corpus of names."""
+    where = f"memory://{uuid4().hex}"
+    (folder / "test.txt").write_text("Ada B-PER\nLovelace I-PER\n\nBob B-PER\n")
+    config = Config.model_validate(
+        {
+            "store": f"{where}/store",
+            "results": f"{where}/results",
+            "datasets": [{"name": "own", "files": {"test": str(folder / "test.txt")}}],
+            "benchmark": {"device": "cpu", "text": "drop"},
+        }
+    )
+    (corpus,) = describe(config, config.datasets[0])
+    for at in range(number):
+        made = save_fake_model(folder / f"{at}", float(at), 8, {"number": at})
+        for name in ("tokenizer.json", "tokenizer_config.json"):  # no file is shared
+            (made / name).write_text(json.dumps({"number": at}))
+        keep_predictions(config, Store(config.store).publish(made, f"m{at}", Provenance()), corpus, at)
+    return config
+
+
+def night(config: Config, number: int) -> Counter[str]:
+    """The steps of a benchmark, without Prefect; returns the requests by kind."""
+    seen: Counter[str] = Counter()
+    honest = FsspecRoot._once
+
+    def counted(self: FsspecRoot, method: str, *arguments: Any, **options: Any) -> Any:
+        seen[method] += 1
+        return honest(self, method, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch, read_once():
+        patch.setattr(FsspecRoot, "_once", counted)
+        date, results = f"2030-01-{number:02}", config.results
+        run = Run(run_id=f"{number}", flow="f", date=date, started_at=utc_now(), attempt=1, results=results)
+        (corpus,) = describe(config, config.datasets[0])
+        resolve("*@latest", config.store)  # the command checks the references before the flow does
+        artifacts = resolve("*@latest", config.store)
+        assert find_incomplete(artifacts) == {}
+        predicted = []
+        for artifact in artifacts:
+            record = plan(artifact, corpus.words_sha256, config.benchmark, results).record
+            assert record is not None
+            named = name_predictions(results, artifact, record, corpus, config.benchmark)
+            predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark, named))
+            counts = count_predictions(results, artifact, record, corpus, config, named)
+            analyse(run, predicted[-1], config.benchmark)
+            rows = [row for label in counts.labels for row in score_counts(results, counts, label, config)]
+            known = run.columns | predicted[-1].model_dump(exclude={"uri"}) | {"aggregation": "model"}
+            write_metrics(run, artifact, "own", [known | row for row in rows])
+        assert changed(run, config, predicted) == []
+        write_run(run, config, {}, "ok")
+    return seen
+
+
+def test_a_cached_model_costs_a_dozen_requests_however_many_nights_there_were(tmp_path: Path) -> None:
+    found = {}
+    for models in (FEW, MANY):
+        (tmp_path / f"{models}").mkdir()
+        config = stored_models(models, tmp_path / f"{models}")
+        found[models] = [night(config, number) for number in range(1, 6)]
+    more = found[MANY][-1] - found[FEW][-1]
+    assert more.total() <= MOST * (MANY - FEW), more
+    for nights in found.values():
+        assert nights[4].total() <= nights[2].total(), "the third night is as dear as the fifth"
