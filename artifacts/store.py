@@ -294,10 +294,8 @@ class Store:
         local_copies.export(manifest, self._fetch, folder)
 
     def _ref(self, manifest: Manifest) -> ArtifactRef:
-        key = ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)
         return ArtifactRef(
-            name=key.name,
-            artifact_id=key.artifact_id,
+            **dict(key := ArtifactKey(name=manifest.name, artifact_id=manifest.artifact_id)),
             model_sha256=manifest.model_sha256,
             uri=self._root.uri(manifest_path(key)),
             labels=manifest.labels,
@@ -309,8 +307,7 @@ class Store:
     def _summary(self, key: ArtifactKey, aliases: tuple[str, ...]) -> ArtifactSummary:
         manifest = self.manifest(key)
         return ArtifactSummary(
-            name=key.name,
-            artifact_id=key.artifact_id,
+            **dict(key),
             created_at=manifest.provenance.created_at,
             aliases=aliases,
             bytes=manifest.total_bytes,

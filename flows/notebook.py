@@ -10,7 +10,7 @@ from nerbench.artifacts.escaping import escaped
 from nerbench.tasks.progress import clock
 
 WIDTH = 24
-"""Width of the bar, in characters."""
+"""The length of the bar in characters."""
 
 
 def is_notebook() -> bool:

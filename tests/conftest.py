@@ -21,21 +21,37 @@ os.environ["NERBENCH_CODE"] = f".,{Path(__file__).parent},{Path(tempfile.gettemp
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or each process would start as many threads as there are cores
 
-SERVERS = ("flows", "deployments")
-"""Folders whose tests share a Prefect server, so that each is the work of one process."""
+TOGETHER = ("flows/", "deployments/", "attacks/test_attack_", "tasks/report/")
+"""Beginnings of paths whose tests share a server, a browser or results, so that one process runs them."""
+FIRST = (*TOGETHER, "browser/", "torture/", "tasks/training/", "tasks/measuring/", "tasks/audit/", "artifacts/")
+"""What begins first, the longest before the others: short files at the end keep all processes busy."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by FIRST. The files in `tests/` itself, which are quick, come last."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(here).as_posix()
+        found = (number for number, beginning in enumerate(FIRST) if path.startswith(beginning))
+        return next(found, len(FIRST) + ("/" not in path))
+
+    items.sort(key=rank)
 
 
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
-    """Keep the tests of a file, or of a folder with a server, in one process."""
+    """Keep the tests of a file, or of TOGETHER, in one process."""
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
 
     class ByServer(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            folder = Path(path).parts[1]
-            # in parallel with the others: it has its own server, and mostly waits
+            # a separate scope, because it has its own server and mostly waits
             alone = path.endswith("test_operations.py")
-            return folder if folder in SERVERS and not alone else path
+            scopes = () if alone else (one for one in TOGETHER if path.startswith(f"tests/{one}"))
+            return next(iter(scopes), path)
 
         def remove_node(self, node: Any) -> str | None:
             """As above, but what a crashed process had finished is not handed out again.
@@ -69,6 +85,16 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("no ../shared/data: the licensed CoNLL files are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Results of two runs that tests must not change."""
+    from report_site import two_nights
+
+    folder = tmp_path_factory.mktemp("nights") / "results"
+    two_nights(str(folder))
+    return str(folder)
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def regions() -> dict[str, str]:
 
 
 def public(name: str) -> str:
-    """The text about a public name: its signature, its docstring, and those of its methods."""
+    """The description of a public name: its signature, its docstring, and those of its methods."""
     found = getattr(nerbench, name)
     parts = [f"### `{name}{_signature(found) if inspect.isfunction(found) else ''}`\n", documented(found)]
     methods = vars(found).items() if inspect.isclass(found) else ()

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from headless import chromium, new_context
-from report_site import two_nights
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.tables.schemas import TABLES
@@ -63,12 +62,10 @@ USE = """async () => {
 """Scrolls to and chooses every element; returns the elements that only a text of a table can have created."""
 
 
-@pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def honest(nights: str) -> Path:
     """Tables of two runs."""
-    folder = tmp_path_factory.mktemp("honest")
-    two_nights(str(folder))
-    return folder
+    return Path(nights)
 
 
 def spoiled(honest: Path, folder: Path, payload: str) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from headless import chromium
-from report_site import two_nights
 from report_windows import WIDE, Opened
 
 if TYPE_CHECKING:
@@ -14,14 +13,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(nights: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page about two runs, the second of which is worse."""
     from nerbench.tasks.report.report import build
 
-    folder = tmp_path_factory.mktemp("report")
-    two_nights(str(folder / "results"))
-    (folder / "report.html").write_text(build(str(folder / "results")).html)
-    return folder / "report.html"
+    path: Path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(build(nights).html)
+    return path
 
 
 @pytest.fixture(scope="module")

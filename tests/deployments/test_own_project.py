@@ -10,7 +10,7 @@ from prefect_site import Site, until
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def test_what_the_page_serves_deploys_and_subscribes_runs(tmp_path: Path) -> None:
+def test_served_deployed_and_subscribed_flows_run(tmp_path: Path) -> None:
     _, serve, deploy, _, subscribe = blocks("own-prefect-project", "python")
     site = Site(tmp_path, server={})
     try:

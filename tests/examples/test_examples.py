@@ -82,7 +82,7 @@ CHECKS = {
 }
 
 
-def test_the_nightly_script_names_the_problem(tmp_path: Path) -> None:
+def test_the_nightly_script_explains_a_wrong_request(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "nightly.py"), "nowhere.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2

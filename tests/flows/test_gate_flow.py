@@ -37,7 +37,7 @@ def gated(config: Config, finished: dict[str, Any], tmp_path: Path) -> Gated:
     files = {"train": dataset.files["train"], "validation": corpus, "test": corpus}
 
     def make(**gate: Any) -> Config:
-        benchmark = {"speed": False, "device": "cpu", "models": ["tiny@latest"], "labels": ["PER"]}
+        benchmark = {"speed": False, "report": False, "device": "cpu", "models": ["tiny@latest"], "labels": ["PER"]}
         return Config.model_validate(
             {
                 "store": store,

@@ -67,7 +67,7 @@ def tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
     return write
 
 
-def test_a_flow_of_your_own_calls_ours(tagged: Callable[..., None], load: Callable[[str], Any]) -> None:
+def test_your_flow_calls_ours(tagged: Callable[..., None], load: Callable[[str], Any]) -> None:
     tagged("Oslo", "Paris")
     assert status_of(["train"]) == 0
     assert 0.0 < load(blocks("own-prefect-project", "python")[0]).weekly()["minilm"] <= 1.0
@@ -124,7 +124,7 @@ def test_deployments_made_in_python_name_the_module(prefect_server: None, load: 
     assert trigger.expect == {"ner.artifact.stored"}
 
 
-def test_the_commands_of_the_gate_page_work(tagged: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_the_gate_page_run(tagged: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     gate = yaml.safe_load(blocks("gate", "yaml")[0])
     alias, benchmark, compare = (shlex.split(line)[1:] for line in commands("gate"))
     gate["gate"]["rules"][1]["label"] = "LOC"  # the corpus's only type that the tagger knows
@@ -141,7 +141,7 @@ def test_the_commands_of_the_gate_page_work(tagged: Callable[..., None], capsys:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_s3_page_work(
+def test_the_commands_of_the_s3_page_run(
     config: Config, finished: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ def text(shown: object) -> str:
     return capture.get().rstrip()
 
 
-def test_a_bar_is_as_long_as_the_share_done() -> None:
+def test_the_length_of_the_bar_is_the_share() -> None:
     assert text(_drawn("working", None)) == "working"
     half = text(_drawn("half", 0.5))
     assert half.endswith(" half")

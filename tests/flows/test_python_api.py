@@ -18,7 +18,7 @@ from nerbench.tasks.config import Config
 pytestmark = pytest.mark.e2e
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 COMPUTES = {"run", "train", "speed"}
-"""Names whose examples train, or measure in separate processes."""
+"""Names whose examples take long: they train and measure."""
 NAMES = {"tiny": "tiny-bert", "tinier": "tiny-bert-1layer"}
 
 

@@ -39,7 +39,7 @@ def test_real_sentences_are_scored_against_both_annotations(shared: Path, prefec
                 "datasets": [{"name": "conllpp", "files": files}],
                 "golds": [{"name": "conll2003", "dataset": "conllpp", "file": gold}],
                 "models": [model],
-                "benchmark": {"speed": False, "device": "cpu"},
+                "benchmark": {"speed": False, "device": "cpu", "report": False},
             }
         )
     )

@@ -24,7 +24,7 @@ def benchmark(config: Config, **options: Any) -> dict[str, Any]:
 
 def fresh(config: Config, folder: Path, **sections: Any) -> Config:
     """The configuration with separate results and one model."""
-    benchmarked = config.benchmark.model_dump() | {"models": ["tiny@latest"], "labels": ["PER"]}
+    benchmarked = config.benchmark.model_dump() | {"models": ["tiny@latest"], "labels": ["PER"], "report": True}
     changes = {"results": str(folder / "results"), "benchmark": benchmarked | sections.pop("benchmark", {})}
     return Config.model_validate(config.model_dump() | changes | sections)
 

@@ -52,8 +52,10 @@ def ran(config: Config) -> Iterator[Ran]:
             patch.setenv(name, value)
         for logger in heard:
             logger.addHandler(listener)
-        changes = {"store": f"{bucket}/flow/store", "results": f"{bucket}/flow/results", "models": config.models[:1]}
-        on_s3 = config.model_copy(update=changes)
+        model = config.models[0].model_copy(update={"epochs": 1.0})
+        changes = {"store": f"{bucket}/flow/store", "results": f"{bucket}/flow/results", "models": (model,)}
+        benchmark = config.benchmark.model_copy(update={"report": True})
+        on_s3 = config.model_copy(update=changes | {"benchmark": benchmark})
         try:
             yield Ran(on_s3, pipeline(on_s3), listener.messages)
         finally:

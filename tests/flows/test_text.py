@@ -33,7 +33,7 @@ def benchmark(config: Config, folder: Path, text: str, *options: str) -> int:
     job["datasets"][0]["files"]["test"] = str(folder / "secret.txt")
     job["golds"] = [{"name": "second", "dataset": "own", "file": str(folder / "secret.txt")}]
     job["results"] = str(folder / text)
-    job["benchmark"] |= {"text": text}
+    job["benchmark"] |= {"text": text, "report": True}
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
     return status_of(["benchmark", "tiny@latest", "-c", str(folder / "job.yaml"), *options])
 

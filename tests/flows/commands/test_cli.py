@@ -26,7 +26,7 @@ def config_file(config: Config, tmp_path: Path) -> str:
 def test_benchmark_json_is_one_object_on_stdout(
     config_file: str, finished: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status_of(["benchmark", "tiny@latest", "-c", config_file, "--json"]) == 0
+    assert status_of(["benchmark", "tiny@latest", "-c", config_file, "--set", "benchmark.report=true", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"run_id", "artifacts", "tables", "evaluated", "cached", "metrics", "gate", "report"}
     assert printed["cached"] == 1

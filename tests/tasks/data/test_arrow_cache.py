@@ -1,15 +1,16 @@
-"""Reading keeps one chunk of sentences in memory, and the words stay on disk."""
+"""Columns behave like lists; reading keeps one chunk of sentences in memory, and the words stay on disk."""
 
 import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pytest
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.data.arrow_cache import CHUNK
+from nerbench.tasks.data.arrow_cache import CHUNK, Column
 from nerbench.tasks.data.corpus import Corpus, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
 from nerbench.tasks.data.tag_schemes import SchemeEvidence
@@ -88,3 +89,21 @@ def test_positions_do_not_depend_on_the_parts() -> None:
     digest = PredictionsDigest()
     digest.update(*whole, tags)
     assert digest_of(corpus, pa.array(tags).dictionary_encode()) == digest.hexdigest()
+
+
+@pytest.mark.parametrize("n", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_a_column_is_its_sentences(n: int) -> None:
+    random = Random(n)
+    sentences = [[f"w{number}", "", "ü\ud7ff\U0001f600"][: random.randint(0, 3)] for number in range(n)]
+    column = Column.of(sentences)
+    assert column == sentences
+    assert list(column) == sentences
+    assert column != [*sentences, ["more"]]
+    assert column[: n // 2] == sentences[: n // 2]
+    assert column[::-701] == sentences[::-701]
+    assert [column[number] for number in range(-n, n)] == [sentences[number] for number in range(-n, n)]
+    assert column.lengths.tolist() == [len(sentence) for sentence in sentences]
+    assert column.flat.to_pylist() == [text for sentence in sentences for text in sentence]
+    assert Column.of(column) is column
+    with pytest.raises(IndexError):
+        column[n]

@@ -11,7 +11,17 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.corpus import annotation, read_whole
 from nerbench.tasks.data.readers import Sentence, Source
-from nerbench.tasks.data.tag_schemes import Declared, Invalid, Scheme, SchemeEvidence, Tag, split_tag
+from nerbench.tasks.data.tag_schemes import (
+    Declared,
+    Invalid,
+    Scheme,
+    SchemeEvidence,
+    Tag,
+    entity_types,
+    split_tag,
+    tag_vocabulary,
+    type_of,
+)
 
 
 class Span(NamedTuple):
@@ -210,3 +220,11 @@ def test_renaming_leaves_neighbours_apart() -> None:
     # Y becomes X only after entities are found: two adjacent entities remain two.
     found = annotated([["I-X", "I-Y", "I-Z"]], "auto", label_map={"Y": "X"}, ignore_labels=("Z",))
     assert found["tags"] == [["B-X", "B-X", "O"]]
+
+
+def test_types_and_their_tags() -> None:
+    assert type_of("I-LOC-deriv") == "LOC-deriv"
+    assert type_of("O") is None
+    assert entity_types(["O", "I-PER", "B-LOC", "B-PER"]) == ["LOC", "PER"]
+    assert tag_vocabulary(["PER", "LOC"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert entity_types(tag_vocabulary(["X"])) == ["X"]

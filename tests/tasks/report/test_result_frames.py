@@ -35,7 +35,7 @@ def test_two_nights_are_more_than_one(nights: str, found: Results) -> None:
         Results(nights, ["nobody"])
 
 
-def test_tables_without_runs_contain_all_scores(found: Results) -> None:
+def test_tables_without_runs_hold_the_scored_predictions(found: Results) -> None:
     digests = set(found.to_pandas()["predictions_digest"].dropna())
     assert set(found.to_pandas("predictions")["predictions_digest"]) == digests
     with pytest.raises(InputError, match="table 'scores': is not one of the result tables"):

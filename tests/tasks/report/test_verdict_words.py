@@ -150,7 +150,7 @@ FAILURE = "tiny: RunFailedError: /home/me/cache/x.bin cannot be written: No spac
         ("gate, a: regression", ["a"], ""),
     ],
 )
-def test_the_headline_begins_with_what_failed(failures: str, configured: list[str], headline: str) -> None:
+def test_the_headline_begins_with_the_failures(failures: str, configured: list[str], headline: str) -> None:
     configuration = json.dumps({"models": [{"name": name} for name in configured]})
     failed = RUN._replace(row={"outcome": "failed", "failures": failures, "configuration": configuration})
     found = verdict(run=failed)
