@@ -100,8 +100,8 @@ def ensemble(
 ) -> None:
     """Store the vote of several models as a model for `benchmark`, `compare`, gates and reports.
 
-    It has the entities that at least half of the models predict, from their stored predictions. Vote again after one
-    of the models has changed.
+    It has the entities that more than half of the models predict, from their stored predictions. Store it again after
+    one of the models has changed.
     """
     from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.store import Store

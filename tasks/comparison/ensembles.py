@@ -15,7 +15,6 @@ from nerbench.tasks.comparison.agreement import Ratings, Shares, read_ratings
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.inference.import_predictions import Imported, import_predictions
-from nerbench.tasks.scoring.entities import extract
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LONGEST_NAME = 200
@@ -55,24 +54,17 @@ class MajorityTags(NamedTuple):
 
 
 def majority(ratings: Ratings) -> MajorityTags:
-    """The entities, by words and type, that at least half of the models predict; invalid tags are read as `conlleval`
-    does.
+    """The entities, by words and type, that more than half of the models predict, decoded as in `strict`.
 
-    A threshold at half of the best F1 maximises expected F1 (Lipton et al. 2014), which is just below a half here. Two
-    of these entities can only overlap if each has exactly half of the votes; then that of the earlier model is kept.
+    Two of these entities never overlap, because at least one model predicts both.
     """
-    voters: dict[tuple[int, int, int], list[int]] = {}
-    for model, codes in enumerate(ratings.predicted):
-        found = extract(codes, ratings.starts, "conlleval")
-        for entity in zip(found.start.tolist(), found.end.tolist(), found.type.tolist(), strict=True):
-            voters.setdefault(entity, []).append(model)
-    n_models = len(ratings.predicted)
-    kept = [(-len(models), models[0], *entity) for entity, models in voters.items() if 2 * len(models) >= n_models]
+    found = [ratings.entities(codes) for codes in ratings.predicted]
+    entities = np.concatenate([np.stack([one.start, one.end, one.type], 1) for one in found])
+    distinct, votes = np.unique(entities, axis=0, return_counts=True)
     codes = np.zeros(len(ratings.gold), np.int32)
-    for _, _, start, end, kind in sorted(kept):
-        if not codes[start:end].any():
-            codes[start:end] = 2 * kind + 2
-            codes[start] = 2 * kind + 1
+    for start, end, kind in distinct[2 * votes > len(found)].tolist():
+        codes[start:end] = 2 * kind + 2
+        codes[start] = 2 * kind + 1
     names = np.array(tag_vocabulary(ratings.types), object)
     scores = np.where(ratings.predicted == codes, ratings.scores, 0).mean(0)
     return MajorityTags(names[codes].tolist(), scores)
