@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from time import sleep
 
 from nerbench.artifacts.digests import canonical_json
@@ -18,6 +19,13 @@ from nerbench.artifacts.store_layout import alias_names, alias_path
 _TRIES = 50
 _PAUSE_S = 0.05
 _MAX_BYTES = 1 << 16
+
+
+class Expected(Enum):
+    """Expected targets of an alias before a move that are not artifacts."""
+
+    ANYTHING = "anything"
+    NOTHING = "none"
 
 
 def read_aliases(root: Root, name: str) -> dict[str, str]:

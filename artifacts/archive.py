@@ -16,12 +16,13 @@ from typing import IO, Literal
 
 from pydantic import ValidationError
 
+from nerbench.artifacts.aliases import Expected
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import MAX_MANIFEST_BYTES, ArtifactKey, Manifest, Record
 from nerbench.artifacts.signatures import MAX_SIGNATURE_BYTES, is_signature
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.store import LATEST, Expected, Store
+from nerbench.artifacts.store import LATEST, Store
 from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path, signature_paths
 
 INDEX = "index.json"

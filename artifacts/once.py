@@ -4,10 +4,15 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 _MOST = 2_000
 """Number of answers of a kind to remember; a manifest takes about 20 KB."""
+_MOST_BYTES = 1 << 26
+"""Size of the files that are held at a time."""
+_BYTES = "bytes"
+_lock = Lock()
 _known: ContextVar[defaultdict[str, dict[Hashable, Any]] | None] = ContextVar("read once", default=None)
 T = TypeVar("T")
 
@@ -40,3 +45,18 @@ def once(kind: str, key: Hashable, read: Callable[[], T], *, keep: Callable[[T],
     if keep(found) and len(known) < _MOST:
         known[key] = found
     return found
+
+
+def hold(sha256: str, data: bytes) -> None:
+    """Within `read_once`, keep verified bytes of a file until `take` gets them, if there is room."""
+    kinds = _known.get()
+    if kinds is not None:
+        with _lock:
+            if len(data) + sum(map(len, kinds[_BYTES].values())) <= _MOST_BYTES:
+                kinds[_BYTES][sha256] = data
+
+
+def take(sha256: str) -> bytes | None:
+    """The held bytes with this digest, once."""
+    kinds = _known.get()
+    return None if kinds is None else kinds[_BYTES].pop(sha256, None)

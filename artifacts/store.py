@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from nerbench.artifacts import local_copies, signatures
-from nerbench.artifacts.aliases import find_alias, move_alias, read_alias, read_aliases
+from nerbench.artifacts.aliases import Expected, find_alias, move_alias, read_alias, read_aliases
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import (
     DAMAGED,
@@ -78,13 +77,6 @@ _TOLERANCE = timedelta(minutes=1)
 _NAME: TypeAdapter[str] = TypeAdapter(ArtifactName)
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class Expected(Enum):
-    """Expected targets of an alias before a move that are not artifacts."""
-
-    ANYTHING = "anything"
-    NOTHING = "none"
 
 
 class Store:

@@ -19,6 +19,7 @@ from nerbench.flows.benchmark_steps import (
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
 from nerbench.flows.request import Request, admit_references, configuration, returned
+from nerbench.flows.robustness import measure_robustness
 from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
 from nerbench.flows.speed import measure_model, sweep_models
 from nerbench.flows.task_runners import fanned_out
@@ -82,6 +83,8 @@ def benchmark_models(recorder: RunRecorder, config: Config, artifacts: Sequence[
     for model in config.base_models:
         summarise_seeds(recorder, model)
     recorder.add_seconds("score_s", time.perf_counter() - started)
+    if config.robustness:
+        measure_robustness(recorder, config, artifacts, baselines, corpora)
     hold_to_gate(recorder, config, artifacts, baselines)
     if config.benchmark.speed:
         loadable = {one.artifact.artifact_id: one.artifact for one in evaluated if one.artifact.kind != "predictions"}

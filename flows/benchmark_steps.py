@@ -129,7 +129,8 @@ def end_evaluation(
         records = [EvaluationRecord.model_validate(piece.result()) for piece in own]
         record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
         seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
-        recorder.note_evaluation(artifact, None if plan.record else seconds)
+        if annotations[0].perturbation is None:
+            recorder.note_evaluation(artifact, None if plan.record else seconds)
         return Evaluated(artifact, annotations, record)
     return None
 

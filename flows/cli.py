@@ -35,6 +35,7 @@ from nerbench.flows.commands import (
     run,
     serve,
     speed,
+    suspects,
 )
 from nerbench.flows.commands.report import report as write_report
 from nerbench.flows.commands.run import print_summary
@@ -89,6 +90,7 @@ app.command()(publish.publish)
 app.command(name="report")(write_report)
 app.command()(serve.serve)
 app.command()(speed.speed)
+app.add_typer(suspects.app, name="suspects")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from nerbench.flows.benchmark_steps import evaluate_models
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import (
+    Annotation,
     absent_models,
     decide,
     first_promotion,
@@ -65,14 +66,24 @@ def judge(
 
     A model that is to be the first baseline only needs scores.
     """
-    predicted = {(one.dataset, one.gold): one for one in recorder.predictions(artifact)}
+    predicted = _by_annotation(recorder, artifact)
     rows = missing(config, gate.rules, artifact, predicted)
     baseline = baselines.get(artifact.artifact_id)
     if baseline is None and artifact.artifact_id in baselines:
         return decide(gate, rows)
-    base = {(one.dataset, one.gold): one for one in recorder.predictions(baseline)} if baseline else {}
+    base = _by_annotation(recorder, baseline) if baseline else {}
     measured = (tasks.compare(config, gate.rules, one, base.get(key)) for key, one in predicted.items())
     return decide(gate, [row for found in measured for row in found] + rows)
+
+
+def _by_annotation(recorder: RunRecorder, artifact: ArtifactRef) -> dict[Annotation, Predicted]:
+    """The predictions of a model for clean and for perturbed words."""
+    found = [*recorder.predictions(artifact), *(one for one in recorder.perturbed if _is_of(one, artifact))]
+    return {(one.dataset, one.gold, one.perturbation): one for one in found}
+
+
+def _is_of(predicted: Predicted, artifact: ArtifactRef) -> bool:
+    return predicted.artifact_id == artifact.artifact_id
 
 
 def promote(
@@ -108,7 +119,7 @@ def judge_elsewhere(
         tasks.compare(config, rules, found[artifact.artifact_id, name], found.get((baseline.artifact_id, name)))
         for name in names
     )
-    absent = missing(config, rules, artifact, [(name, name) for name in names])
+    absent = missing(config, rules, artifact, [(name, name, None) for name in names])
     return decide(gate, [row for rows in measured for row in rows] + absent)
 
 

@@ -51,6 +51,7 @@ def quiet() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module="prefect")
+    warnings.filterwarnings("ignore", message="IProgress not found")  # of tqdm, whose bars are off
 
 
 @contextmanager

@@ -111,7 +111,11 @@ class RunRecorder:
     custom: list[Row] = field(default_factory=list)
     """Values of the user's benchmark functions."""
     predicted: list[Predicted] = field(default_factory=list)
-    """Scored predictions."""
+    """Scored predictions for the clean split."""
+    perturbed: list[Predicted] = field(default_factory=list)
+    """Scored predictions for perturbed words."""
+    robustness: list[Row] = field(default_factory=list)
+    """Rows of the table `robustness`."""
     judged: list[Row] = field(default_factory=list)
     """Rows of the table `gate`."""
     evaluated: int = 0
@@ -181,6 +185,7 @@ class RunRecorder:
             "metrics": self.metrics,
             "gate": self.judged,
             **({"custom": self.custom} if self.custom else {}),
+            **({"robustness": self.robustness} if self.robustness else {}),
             **({"pruned": self.pruned} if self.pruned else {}),
             **({"problems": [str(one) for one in self.problems.values()]} if self.problems else {}),
         }

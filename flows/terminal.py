@@ -99,6 +99,26 @@ def print_leaderboard(rows: Sequence[Row]) -> None:
         print_scores(differences, "against a further gold: difference in points")
 
 
+def print_robustness(robustness: Iterable[Row]) -> None:
+    """Print strict F1 on perturbed words and its change from the clean split, in points."""
+
+    def points(share: float | None) -> float | None:
+        return None if share is None else round(100 * share, 2)
+
+    rows = [
+        {name: row[name] for name in ("model", "dataset", "perturbation")}
+        | {"F1": points(row["perturbed"]), "change": points(row["delta"])}
+        | {"low": points(row["ci_low"]), "high": points(row["ci_high"]), "p": _short(row["p_adjusted"])}
+        for row in robustness
+        if row["label"] == "overall"
+    ]
+    print_table(rows, title="robustness: F1 on perturbed words and its change, in points", optional=("low", "high"))
+
+
+def _short(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.2g}")
+
+
 def print_custom(custom: list[dict[str, Any]]) -> None:
     """Print the values of custom benchmark functions, each with six significant digits."""
     from rich.text import Text

@@ -24,11 +24,11 @@ from nerbench.artifacts.store import Store
 from nerbench.tasks.analysis import analyses, user_scores
 from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
 from nerbench.tasks.child_process import Job
-from nerbench.tasks.comparison import quality_gate, reproducibility
+from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
 from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.inference import canary, evaluation_cache, sharding, tagger_evaluation
+from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
 from nerbench.tasks.measuring import latency_sample, subjects, tables
@@ -101,9 +101,10 @@ def _evaluate(
     if shard.record:
         return from_store(shard.record.model_dump(mode="json"))
     words = corpus_refs.open_corpus(corpus)
-    name = f"{artifact.name} on {corpus.dataset.name}{shard.place}"
+    name = f"{artifact.name} on {corpus.place}{shard.place}"
     progress = inference_progress(name, words.n_words // shard.of)
-    with gpu_slots(plan.settings.device, gpus=evaluation_cache.processes_for(plan.settings, len(shard.blocks(words)))):
+    device, blocks = plan.settings.device, len(shard.blocks(words))
+    with gpu_slots(device, gpus=processes.processes_for(plan.settings.processes, device, blocks)):
         return evaluation_cache.carry_out(plan, artifact, words, results, progress, shard, corpus).model_dump(
             mode="json"
         )
@@ -117,10 +118,11 @@ def _check_canary(run: Run, artifact: ArtifactRef, corpus: CorpusRef, plan: Eval
         return canary.check(artifact, words, plan, blocks, run.results)
 
 
-_ON_CORPUS = "{artifact.name} on {corpus.dataset.name}"
+_ON_CORPUS = "{artifact.name} on {corpus.place}"
 read_corpus = as_task(corpus_refs.read_corpus, "read {dataset.name}", **STORAGE)
+perturb_corpus = as_task(corpus_refs.perturb_corpus, "perturb {clean.dataset.name}", **STORAGE)
 look_up = as_task(_look_up, f"look up {_ON_CORPUS}", **STORAGE)
-split_corpus = as_task(_split_corpus, "cut {corpus.dataset.name} into shards", **STORAGE)
+split_corpus = as_task(_split_corpus, "cut {corpus.place} into shards", **STORAGE)
 find_shards = as_task(sharding.find_shards, "look up shards of {artifact.name}", **STORAGE)
 evaluate = as_task(_evaluate, f"evaluate {_ON_CORPUS}{{shard.place}}", **STORAGE)
 join_shards = as_task(sharding.join_shards, "join the shards of {artifact.name}", **STORAGE)
@@ -214,6 +216,9 @@ compare = as_task(
     "judge {candidate.model} on {candidate.dataset} against {candidate.gold}",
     name="compare",
     **STORAGE,
+)
+score_perturbed = as_task(
+    robustness.score_perturbed, "score {artifact.name} on perturbed words of {clean.dataset}", **STORAGE
 )
 write_gate = as_task(rows.write_gate, "write the gate's verdicts on {name}", **STORAGE)
 

@@ -32,9 +32,13 @@ def score(
     benchmark: dict[str, Any] | None = None,
     hour: int = 0,
     run: bool = True,
+    digests: dict[str, str] | None = None,
     **environment: Any,
 ) -> Predicted:
-    """Write the results of the run `night-3` of 2030-01-03 for one version of a model; at 5:00, it is `night-3-5`."""
+    """Write the results of the run `night-3` of 2030-01-03 for one version of a model; at 5:00, it is `night-3-5`.
+
+    `digests`: those of words and gold, for predictions of a corpus in files.
+    """
     table = predictions_table(gold, predicted, documents)
     about = {
         "model": model,
@@ -46,6 +50,7 @@ def score(
         "gold_sha256": digest(gold),
         "predictions_digest": table["predictions_digest"][0].as_py(),
         "dtype": "fp32",
+        **(digests or {}),
     }
     for name, value in about.items():
         table = table.set_column(table.column_names.index(name), name, pa.array([value] * len(table)))

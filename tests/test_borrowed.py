@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ OURS = ("artifacts", "deployments", "flows", "nerbench", "tasks")
 DOCUMENTED = {"_asdict", "_exit", "_fields", "_make", "_replace"}
 """Public names of named tuples and os that look private."""
 REFLECTION = {"delattr", "getattr", "hasattr", "setattr"}
-TREES = {path: ast.parse(path.read_text()) for folder in OURS for path in sorted((ROOT / folder).rglob("*.py"))}
+PATHS = [path for folder in OURS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 def resolve(name: str) -> Any:
@@ -67,7 +68,14 @@ def defined_in(trees: "list[ast.Module]") -> set[str]:
     return names
 
 
-OWN_NAMES = defined_in([*TREES.values()]) - DOCUMENTED
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def own_names() -> set[str]:
+    return defined_in([parsed(path) for path in PATHS]) - DOCUMENTED
 
 
 def foreign_names(tree: ast.Module) -> dict[str, str]:
@@ -124,13 +132,13 @@ def unlisted(tree: ast.Module, ours: set[str]) -> list[str]:
     return sorted({use for use in uses(tree, ours) if use not in listed})
 
 
-@pytest.mark.parametrize("path", TREES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_borrowed_names_are_listed(path: Path) -> None:
-    assert unlisted(TREES[path], OWN_NAMES) == []
+    assert unlisted(parsed(path), own_names()) == []
 
 
 def test_listed_names_are_used() -> None:
-    text = "\n".join(path.read_text() for path in TREES)
+    text = "\n".join(path.read_text() for path in PATHS)
     assert [one.name for one in BORROWED if one.name.rpartition(".")[2] not in text] == []
 
 

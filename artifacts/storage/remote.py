@@ -158,7 +158,8 @@ class FsspecRoot(Root):
 
     def chunks(self, path: str) -> Iterator[bytes]:
         first = self.part(path, 0, _BLOCK)
-        yield first
+        if first:
+            yield first
         if len(first) < _BLOCK:
             return
         size = self.size(path)  # of a large file only, because most files are read with one request

@@ -62,4 +62,4 @@ RUN_ID = key("run_id", "the run: its deployment and scheduled time, or the id of
 STARTED_AT = key("started_at", "when the run started", INSTANT)
 ARTIFACT_ID = key("artifact_id", "sha256 of the model's manifest")
 MODEL = key("model", "name of the model")
-DTYPE = key("dtype", "floating-point type of the inference: `fp32`, `bf16` or `fp16`")
+DTYPE = key("dtype", "type of the numbers in the inference: `fp32`, `bf16`, `fp16` or `int8`")

@@ -15,6 +15,9 @@ from nerbench.artifacts.tables.parquet_bounds import MAX_ROWS, Stream, bounded, 
 from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upgraded
 
+FEWEST_ROWS, MOST_GROUPS = 2_048, 16
+"""Rows of a row group of a packed file, and their number."""
+
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
     """Untyped rows of a table with their logical date. Raises ValueError for a column that the table does not have."""
@@ -32,17 +35,21 @@ def serialised(table: str, rows: pa.Table) -> bytes:
 
     Raises ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
-    parts = (_typed(table, part) for part in _slices(rows))
+    parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
     return _written(schema(table), parts)
 
 
 def as_parquet(rows: pa.Table) -> bytes:
-    """The bytes of a file with these rows and their types."""
-    return _written(rows.schema, _slices(rows))
+    """The bytes of a file with these rows and their types, in at most MOST_GROUPS row groups unless they are large.
+
+    A reader with filters skips row groups by their statistics; but each takes a millisecond to check.
+    """
+    most = min(MAX_ROWS, max(FEWEST_ROWS, -(-rows.num_rows // MOST_GROUPS)))
+    return _written(rows.schema, _slices(rows, most))
 
 
-def _slices(rows: pa.Table) -> Iterator[pa.Table]:
-    return (rows.slice(start, MAX_ROWS) for start in range(0, max(rows.num_rows, 1), MAX_ROWS))
+def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
+    return (rows.slice(start, most) for start in range(0, max(rows.num_rows, 1), most))
 
 
 def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:

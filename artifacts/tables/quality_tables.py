@@ -13,6 +13,8 @@ from nerbench.artifacts.tables.columns import (
     value,
 )
 
+PERTURBATION = value("perturbation", "what was changed in the words (`robustness`); null for the clean split", "string")
+
 PREDICTED: tuple[Column, ...] = (
     ARTIFACT_ID,
     key("words_sha256", "sha256 of the words, including sentence and document boundaries"),
@@ -126,9 +128,10 @@ QUALITY: dict[str, TableSchema] = {
             "number of words of the data set that such an annotation does not have, which are left out",
             "int64",
         ),
+        PERTURBATION,
         identity=(
             *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),
-            *("metric", "parameters", "source"),
+            *("metric", "parameters", "source", "perturbation"),
         ),
         nondeterministic=("started_at", "attempt"),
     ),
@@ -146,8 +149,9 @@ QUALITY: dict[str, TableSchema] = {
             "float",
         ),
         value("probabilities", "probabilities of all labels, in the order of the model's label ids", "list<halffloat>"),
+        PERTURBATION,
         identity=(*DIGESTS, "word"),
-        nondeterministic=(*NAMES, "text", "score", "probabilities"),
+        nondeterministic=(*NAMES, "text", "score", "probabilities", "perturbation"),
     ),
     "confusion": table(
         *PREDICTED,
@@ -275,7 +279,46 @@ JUDGING: dict[str, TableSchema] = {
             "`seconds` for `speed`; null for `frozen`",
             "string",
         ),
+        PERTURBATION,
         identity=("run_id", "attempt", "kind", "artifact_id", "dataset", "split", "gold", "rule"),
+        nondeterministic=("started_at", "attempt"),
+    ),
+    "robustness": table(
+        RUN_ID,
+        STARTED_AT,
+        key("attempt", "number of the attempt that wrote the row, from 1", "int32"),
+        ARTIFACT_ID,
+        MODEL,
+        key("dataset", "name of the data set"),
+        key("split", "split of the data set"),
+        DTYPE,
+        key("perturbation", "what was changed in the words"),
+        key("label", "entity type, or `overall`"),
+        value("clean", "strict F1 on the clean split (`overall`: micro average)"),
+        value("perturbed", "strict F1 on the perturbed words"),
+        value("delta", "perturbed − clean"),
+        value("ci_low", "lower end of the confidence interval of `delta` (paired bootstrap by `resampling_unit`)"),
+        value("ci_high", "upper end of the confidence interval of `delta`"),
+        value("confidence", "confidence level of the interval, e.g. 0.95"),
+        value("p_value", "two-sided p-value of the paired permutation test by `resampling_unit`"),
+        value(
+            "p_adjusted",
+            "`p_value` adjusted by Holm's method: for `overall` over the perturbations of a model and data set, for "
+            "entity types over perturbations and types",
+        ),
+        value("detectable", "smallest true difference that this pair detects with 80 % power"),
+        value("support", "number of gold entities", "int64"),
+        value("resampling_unit", "unit of resampling and swapping: `document` or `sentence`", "string"),
+        value("reason", "why there is no difference or no interval", "string"),
+        value("changed_words", "number of words that differ from the clean split", "int64"),
+        value("changed_sentences", "number of sentences with such words", "int64"),
+        value("seed", "seed of the perturbation", "int64"),
+        value("words_sha256", "sha256 of the perturbed words", "string"),
+        value("clean_words_sha256", "sha256 of the words of the clean split", "string"),
+        value("predictions_digest", "sha256 of the predictions for the perturbed words", "string"),
+        value("clean_predictions_digest", "sha256 of the predictions for the clean split", "string"),
+        value("evaluate_s", "seconds of the inference, also if this run took it from the cache"),
+        identity=("run_id", "artifact_id", "dataset", "split", "perturbation", "label"),
         nondeterministic=("started_at", "attempt"),
     ),
 }

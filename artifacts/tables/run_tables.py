@@ -182,7 +182,7 @@ RUNNING: dict[str, TableSchema] = {
         value("evaluated", "number of models × data sets that were inferred", "int32"),
         value("cached", "number of models × data sets with cached predictions", "int32"),
         value("train_s", "seconds of training"),
-        value("evaluate_s", "seconds from words in memory to tags in memory, over all models"),
+        value("evaluate_s", "seconds from words in memory to tags in memory, over all models; clean words only"),
         value("score_s", "seconds of scoring"),
         value("total_s", "seconds of the run"),
         key("outcome", "`ok` or `failed`"),
@@ -203,6 +203,7 @@ RUNNING: dict[str, TableSchema] = {
         value("code_repository", "URL of the repository", "string"),
         value("code_tag", "nearest tag before the commit", "string"),
         value("failures", "what failed: one line `NAME: reason` for each; null if nothing failed", "string"),
+        value("robustness_s", "seconds for perturbed words: inference, scoring and tests; null without `robustness`"),
         identity=("run_id", "started_at"),
         # A second attempt may run on another machine, with corrected code, and with predictions already cached.
         nondeterministic=(

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from nerbench.artifacts.tables.columns import INSTANT, TableSchema
 from nerbench.artifacts.tables.quality_tables import JUDGING, PREDICTED, QUALITY
 from nerbench.artifacts.tables.run_tables import RUNNING
+from nerbench.artifacts.tables.suspect_tables import SUSPECTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **RUNNING}
+TABLES: dict[str, TableSchema] = {**QUALITY, **JUDGING, **SUSPECTS, **RUNNING}
 """The result tables by name."""
+CLEAN_BY_DEFAULT: tuple[str, ...] = ("metrics", "predictions")
+"""Tables whose readers get no rows about perturbed words, unless they ask for them."""
 COMPACTABLE: tuple[str, ...] = tuple(
     name for name, table in TABLES.items() if any(column.name == "run_id" for column in table.columns)
 )

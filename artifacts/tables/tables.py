@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as calendar_date
-from functools import partial
+from functools import partial, reduce
 from itertools import chain, repeat
+from operator import and_
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
@@ -33,7 +35,7 @@ from nerbench.artifacts.tables.parquet import (
     serialised,
     with_declared,
 )
-from nerbench.artifacts.tables.schemas import COMPACTABLE, TABLES, schema
+from nerbench.artifacts.tables.schemas import CLEAN_BY_DEFAULT, COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.table_files import (
     KEY,
     Day,
@@ -52,8 +54,8 @@ from nerbench.artifacts.tables.table_files import (
 )
 from nerbench.artifacts.tables.upgrading import is_known
 
-MANY_FILES = 500
-"""Small files, each read in about a millisecond, up to which the dates of a search are read as a whole."""
+MANY_FILES = 50
+"""Small files, each read in one or two milliseconds, up to which the dates of a search are read as a whole."""
 Filter = tuple[str, str, Any]
 """Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
 T = TypeVar("T")
@@ -64,6 +66,28 @@ class _Query(NamedTuple):
     table: str
     columns: Sequence[str] | None
     filters: Sequence[Filter] | None
+    perturbed: bool
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether rows about perturbed words are left out."""
+        has_column = "perturbation" in schema(self.table).names
+        return has_column and self.table in CLEAN_BY_DEFAULT and not self.perturbed
+
+    @property
+    def wanted(self) -> set[str] | None:
+        """The columns to read; None for all."""
+        if self.columns is None:
+            return None
+        needed = {"perturbation"} if self.is_clean else set()
+        return {*self.columns, *(column for column, _, _ in self.filters or ()), *needed}
+
+    @property
+    def condition(self) -> pc.Expression | None:
+        """What a row must fulfil; None if every row is read."""
+        parts = [pq.filters_to_expression(list(self.filters))] if self.filters else []
+        parts += [pc.field("perturbation").is_null()] if self.is_clean else []
+        return reduce(and_, parts) if parts else None
 
 
 @dataclass
@@ -194,19 +218,21 @@ def date_of(uri: str) -> str:
     return match[1]
 
 
-def read_results(
+def read_results(  # noqa: PLR0913 - a query
     results_url: str,
     table: str,
     *,
     columns: Sequence[str] | None = None,
     since: str | None = None,
     filters: Sequence[Filter] | None = None,
+    perturbed: bool = False,
 ) -> pa.Table:
     """All rows of a table, of every schema version, with the union of the files' columns (null if a file lacks one).
 
     `since`: the first date to read. All `filters` must hold. A table that was never written has no rows. A damaged file
     is left out if reports are collected (`artifacts/errors.py`); otherwise, raises CorruptArtifactError. Raises
-    InputError for an unknown table or column or an invalid date.
+    InputError for an unknown table or column or an invalid date. `perturbed`: include rows of `metrics` and
+    `predictions` about perturbed words (`robustness`); without it, all rows are about the clean split.
 
     >>> import nerbench
     >>> config = nerbench.load_config()
@@ -216,7 +242,7 @@ def read_results(
     """
     first = _checked_date(since) if since else ""
     _declared(table)
-    root, query = open_root(results_url), _Query(table, columns, filters)
+    root, query = open_root(results_url), _Query(table, columns, filters, perturbed)
 
     def look() -> Listing:
         return list_days(root, {day: where for day, where in find_days(root, table).items() if day.date >= first})
@@ -238,6 +264,7 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
     dates: int | None = None,
     keys: Callable[[str], Collection[str]] | None = None,
     budget: "Budget | None" = None,
+    perturbed: bool = False,
 ) -> Iterator[DatedRows]:
     """The rows of each logical date that has some, newest date first; each date is listed and read on demand.
 
@@ -249,11 +276,11 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
             others are read.
         budget: The number of files to read. A date that needs more ends the search, unless it is the first one.
 
-    Raises like `read_results`.
+    `perturbed` and errors: as in `read_results`.
     """
     only = _checked_date(date) if date else None
     _declared(table)
-    root, query, n_small = open_root(results_url), _Query(table, columns, filters), 0
+    root, query, n_small = open_root(results_url), _Query(table, columns, filters, perturbed), 0
 
     def read(listing: Listing, last: bool) -> pa.Table | None:
         nonlocal n_small
@@ -277,13 +304,12 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
 
 def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) -> pa.Table:
     """The rows of all days. Damaged files are reported after everything else is read."""
-    columns, filters, declared = query.columns, query.filters, _declared(query.table)
-    wanted = None if columns is None else {*columns, *(column for column, _, _ in filters or ())}
+    columns, declared, wanted = query.columns, _declared(query.table), query.wanted
     read = partial(_read, root, query, wanted=wanted, last=last)
     found = dict(_zipped(read, [path for day in days for path in (day.packed, *day.written) if path]))
     damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
     found |= dict(_zipped(read, [path for day in damaged for path in day.replaced]))
-    parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, filters)
+    parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, query.condition)
     for day in days:
         for where, reason in day.problems.items():
             report(where, reason)
@@ -300,7 +326,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
 
 
 def _fitting(
-    empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], filters: Sequence[Filter] | None
+    empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], condition: pc.Expression | None
 ) -> tuple[list[pa.Table], dict[str, Exception]]:
     """The filtered tables that can be joined with `empty` and each other; the problems of the others, by path."""
     parts, known = [empty], empty.schema
@@ -312,7 +338,7 @@ def _fitting(
         try:
             if not known.equals(rows.schema):
                 known = pa.unify_schemas([known, rows.schema], promote_options="permissive")
-            parts.append(rows.filter(pq.filters_to_expression(list(filters))) if filters else rows)
+            parts.append(rows if condition is None else rows.filter(condition))
         except pa.ArrowException as error:
             problems[path] = error
     return parts, problems

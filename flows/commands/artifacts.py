@@ -303,8 +303,9 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
 @configured()
 def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expect = None) -> None:
     """Point an alias of the model's name, e.g. `champion`, to this artifact."""
+    from nerbench.artifacts.aliases import Expected
     from nerbench.artifacts.references import resolve_one
-    from nerbench.artifacts.store import Expected, Store
+    from nerbench.artifacts.store import Store
 
     ref = resolve_one(reference, config.store)
     if ref.store is None:

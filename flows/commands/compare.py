@@ -15,6 +15,7 @@ from nerbench.flows.terminal import echo, print_json, print_table
 if TYPE_CHECKING:
     from nerbench.tasks.comparison.compare import Comparison, FlippedOn
     from nerbench.tasks.comparison.flips import Entity, Flip
+    from nerbench.tasks.comparison.suspect_gold import SuspectGold
     from nerbench.tasks.config import Config
 
 Row = dict[str, Any]
@@ -97,6 +98,8 @@ def show(found: "Comparison", shown: int) -> None:
         shown_rows = map(_delta, sorted(filter(_is_shown, rows), key=_order))
         print_table(shown_rows, title=title, optional=("entities", "base", "candidate", "p"))
         _show_flips(one, shown)
+        if one.suspect_gold:
+            _show_support(one.suspect_gold)
     if found.costs:
         echo()
         print_table(map(_cost, found.costs), title="cost")
@@ -170,6 +173,20 @@ def _show_flips(one: "FlippedOn", shown: int) -> None:
                 wrapped(_marked(flip), indent=4)
         if len(flips) > shown:
             echo(f"  … and {len(flips) - shown} more {kind}; see --flips or --json")
+
+
+def _show_support(found: "SuspectGold") -> None:
+    n_suspect = found.suspect_lost + found.suspect_gained + found.suspect_changed
+    echo(
+        f"the gold supports base in {found.supports_base} flips, the candidate in {found.supports_candidate}, "
+        f"neither in {found.supports_neither}; it is suspect in {n_suspect} ({found.suspect_lost} lost, "
+        f"{found.suspect_gained} gained, {found.suspect_changed} changed)"
+    )
+    if found.delta is not None and found.delta_without_suspects is not None:
+        echo(
+            f"without the {found.n_suspects} suspect regions, F1 differs by {100 * found.delta_without_suspects:+.2f} "
+            f"points instead of {100 * found.delta:+.2f}"
+        )
 
 
 def _flip(flip: "Flip") -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nerbench.artifacts.errors import InputError, Problems, collected
+from nerbench.artifacts.errors import ConfigError, InputError, Problems, collected
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.terminal import print_error
 from nerbench.flows.verbosity import set_verbosity
 
 if TYPE_CHECKING:
-    pass
+    from nerbench.tasks.config import Config, DatasetConfig
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -108,3 +108,15 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     del run.__wrapped__
     return run
+
+
+def pick_dataset(config: "Config", name: str | None) -> "DatasetConfig":
+    """The data set of that name, or the only one. Raises ConfigError if there is none, or several and no name."""
+    known = [one.name for one in config.datasets]
+    if not known:
+        raise ConfigError("datasets", "there is no corpus", "add the one that was predicted")
+    if name is None and len(known) > 1:
+        raise ConfigError("--dataset", "is missing, and there are several", f"name one of {', '.join(known)}")
+    if name is not None and name not in known:
+        raise ConfigError("--dataset", f"there is no data set {name}", f"name one of {', '.join(known)}")
+    return next(one for one in config.datasets if name in (None, one.name))

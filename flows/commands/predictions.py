@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.agree import References
-from nerbench.flows.commands.options import Json, configured
+from nerbench.flows.commands.options import Json, configured, pick_dataset
 from nerbench.flows.terminal import print_json, print_note
 
 if TYPE_CHECKING:
-    from nerbench.tasks.config import Config, DatasetConfig
+    from nerbench.tasks.config import Config
     from nerbench.tasks.data.corpus import Corpus
     from nerbench.tasks.inference.import_predictions import Imported
 
@@ -79,7 +79,7 @@ def import_file(  # noqa: PLR0913 - one parameter an option
 
     renamed = _mapping(label_map)
     prepare_demo(config)
-    chosen = _dataset(config, dataset)
+    chosen = pick_dataset(config, dataset)
     corpus = pick_split(load_splits(chosen), split or config.benchmark.split, chosen)
     found = import_predictions(
         file,
@@ -113,7 +113,7 @@ def ensemble(
     if len(references) < 2:
         raise InputError("REF", "names one model", "name at least two")
     prepare_demo(config)
-    chosen = _dataset(config, dataset)
+    chosen = pick_dataset(config, dataset)
     predicted = find_predictions(references, config, chosen.name, None)
     corpus = load_splits(chosen)[predicted[0].split]
     _finish(config, corpus, import_ensemble(predicted, model, corpus, Store(config.store), config.results), json)
@@ -134,19 +134,6 @@ def _finish(config: "Config", corpus: "Corpus", found: "Imported", json: bool) -
     if found.n_invalid:
         print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")
     print_note(f"stored as {ref.name}@sha256:{ref.artifact_id[:12]}; next: nerbench benchmark {ref.name}")
-
-
-def _dataset(config: "Config", name: str | None) -> "DatasetConfig":
-    from nerbench.artifacts.errors import ConfigError
-
-    known = [one.name for one in config.datasets]
-    if not known:
-        raise ConfigError("datasets", "there is no corpus", "add the one that was predicted")
-    if name is None and len(known) > 1:
-        raise ConfigError("--dataset", "is missing, and there are several", f"name one of {', '.join(known)}")
-    if name is not None and name not in known:
-        raise ConfigError("--dataset", f"there is no data set {name}", f"name one of {', '.join(known)}")
-    return next(one for one in config.datasets if name in (None, one.name))
 
 
 def _mapping(text: str | None) -> dict[str, str]:

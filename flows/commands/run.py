@@ -8,7 +8,7 @@ import typer
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import print_custom as print_user_functions
-from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_table
+from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_robustness, print_table
 from nerbench.flows.verbosity import verbosity
 
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def print_summary(summary: dict[str, Any], json: bool) -> None:
         print_note(f"evaluated: {summary['evaluated']}, cached: {summary['cached']}")
     if custom := summary.get("custom"):
         print_user_functions(custom)
+    if robustness := summary.get("robustness"):
+        print_robustness(robustness)
     for row in gate:
         print_note(f"gate: {describe(row)}")
     print_locations(summary)

@@ -40,7 +40,7 @@ def quality_gate(copy: Copy) -> str:
     mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
     base = scored.get(baseline.artifact_id) if baseline else None
     measured = [row for one in mine for row in measure_stored(config, gate.rules, one, base)]
-    measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold) for one in mine])
+    measured += missing(config, gate.rules, candidate, [(one.dataset, one.gold, None) for one in mine])
     rows = decide(gate, measured)
     refuse(rows)
     return "; ".join(describe(row) for row in rows if row["verdict"] != "pass")

@@ -10,9 +10,11 @@ from nerbench.tasks.comparison.costs import costs
 from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_on_dataset
+from nerbench.tasks.comparison.suspect_gold import SuspectGold, split_by_support
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.environments import difference, same_settings
 from nerbench.tasks.results.query import is_headline
+from nerbench.tasks.results.suspect_rows import PROBABLE, newest_suspects
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of
@@ -41,6 +43,8 @@ class FlippedOn:
     dataset: str
     gold: str
     flips: tuple[Flip, ...]
+    suspect_gold: SuspectGold | None = None
+    """None without a ranking of the annotation (`nerbench suspects`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +107,11 @@ class Comparison:
             "compared": self.compared,
             "deltas": self.deltas,
             "flips": found,
+            "suspect_gold": [
+                {"dataset": one.dataset, "gold_name": one.gold, **one.suspect_gold._asdict()}
+                for one in self.flipped
+                if one.suspect_gold
+            ],
             "costs": self.costs,
             "environment": self.environment,
         }
@@ -176,8 +185,14 @@ def _deltas(pair: ComparedRuns, config: Config, query: Query) -> _Deltas:
 
 
 def _flipped(pair: ComparedRuns, results: str) -> FlippedOn:
-    parts = [read_predictions(results, one.uri).parts() for one in pair.both]
-    return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=tuple(flips(*parts)))
+    files = [read_predictions(results, one.uri) for one in pair.both]
+    found = tuple(flips(*(file.parts() for file in files)))
+    base, _ = pair.both
+    ranked = newest_suspects(results, base.words_sha256, base.gold_sha256)
+    suspects = [row for row in ranked if row["score"] >= PROBABLE]
+    parts = (file.parts(text=False, score=False) for file in files)
+    support = split_by_support(found, suspects, *parts) if ranked else None
+    return FlippedOn(dataset=pair.dataset, gold=pair.gold, flips=found, suspect_gold=support)
 
 
 def _is_frozen(sides: Sequence[ScoredRun], deciding: Iterable[ComparedRuns]) -> bool:

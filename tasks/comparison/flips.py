@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nerbench.tasks.scoring.entities import Codes, Entities, Indices, extract, identical
-from nerbench.tasks.scoring.tagged_words import TaggedWords
+from nerbench.tasks.scoring.entities import Entities, Indices, components, extract, identical
+from nerbench.tasks.scoring.tagged_words import TaggedWords, with_types
 
 Kind = Literal["gained", "lost", "changed"]
 KINDS: tuple[Kind, ...] = ("gained", "lost", "changed")
@@ -110,7 +110,7 @@ def _cut(tagged: TaggedWords, start: int, stop: int | None) -> TaggedWords:
 def _same_words(base: TaggedWords, candidate: TaggedWords) -> tuple[TaggedWords, TaggedWords]:
     """Both sides with the same types, and with the text if one of them has it."""
     types = tuple(sorted({*base.types, *candidate.types}))
-    base, candidate = _with_types(base, types), _with_types(candidate, types)
+    base, candidate = with_types(base, types), with_types(candidate, types)
     if not np.array_equal(base.gold, candidate.gold):
         raise ValueError("the two sides were scored against different gold tags")
     texts = [side.text for side in (base, candidate) if side.text is not None]
@@ -124,12 +124,6 @@ def _same_documents(base: TaggedWords, candidate: TaggedWords) -> bool:
     if base.document is None or candidate.document is None:
         return base.document is candidate.document
     return np.array_equal(base.document, candidate.document)
-
-
-def _with_types(tagged: TaggedWords, types: tuple[str, ...]) -> TaggedWords:
-    codes = [0, *(1 + 2 * types.index(name) + is_inside for name in tagged.types for is_inside in (0, 1))]
-    table: Codes = np.array(codes, np.int32)
-    return replace(tagged, types=types, gold=table[tagged.gold], predicted=table[tagged.predicted])
 
 
 class _Read(NamedTuple):
@@ -174,7 +168,7 @@ class _Part:
     def of(cls, base: TaggedWords, candidate: TaggedWords) -> "_Part":
         starts = base.sentence_starts
         read = [extract(codes, starts, "strict") for codes in (base.gold, base.predicted, candidate.predicted)]
-        gold, before, after = (_Read(*pair) for pair in zip(read, _components(read), strict=True))
+        gold, before, after = (_Read(*pair) for pair in zip(read, components(read), strict=True))
         bounds = np.append(np.flatnonzero(starts), len(starts))
         return cls(words=base, gold=gold, base=before, candidate=after, sentence_start=bounds)
 
@@ -224,18 +218,3 @@ class _Part:
 
     def _text(self, start: int, end: int) -> str | None:
         return None if self.words.text is None else " ".join(self.words.text.slice(start, end - start).to_pylist())
-
-
-def _components(readings: list[Entities]) -> list[Indices]:
-    """For each tag sequence, the number of each entity's component of overlapping entities, in the order of the words.
-
-    Entities stay within their sentences, so components do, too.
-    """
-    start = np.concatenate([read.start for read in readings])
-    end = np.concatenate([read.end for read in readings])
-    order = np.argsort(start, kind="stable")
-    opens = np.ones(len(order), np.bool_)
-    np.greater_equal(start[order][1:], np.maximum.accumulate(end[order])[:-1], out=opens[1:])
-    region = np.empty(len(order), np.int64)
-    region[order] = np.cumsum(opens) - 1
-    return np.split(region, np.cumsum([len(read.start) for read in readings])[:-1])

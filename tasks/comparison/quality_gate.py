@@ -21,8 +21,8 @@ NUMBERS = ("base", "candidate", "delta", "ci_low", "ci_high", "p_value", "detect
 UNDECIDED = "undecided"
 MISSING = "missing"
 """The verdict if a rule's number is missing. It fails, because a gate that compares nothing must not pass."""
-Annotation = tuple[str | None, str | None]
-"""The names of a data set and of one of its annotations."""
+Annotation = tuple[str | None, str | None, str | None]
+"""The names of a data set, of one of its annotations, and of a perturbation of its words (None: the clean split)."""
 
 
 def find_baseline(gate: GateConfig, artifact: ArtifactRef, store: str) -> ArtifactRef | None:
@@ -55,9 +55,9 @@ def measure_stored(
         "artifact_id": candidate.artifact_id,
         "baseline": gate.baseline,
         "baseline_artifact_id": base and base.artifact_id,
-        **{name: getattr(candidate, name) for name in ("dataset", "split", "gold")},
+        **{name: getattr(candidate, name) for name in ("dataset", "split", "gold", "perturbation")},
     }
-    here = (candidate.dataset, candidate.gold)
+    here = (candidate.dataset, candidate.gold, candidate.perturbation)
     mine = {number: rule for number, rule in enumerate(rules, 1) if here in _annotations(config, rule)}
     if not mine:
         return []
@@ -88,11 +88,11 @@ def missing(
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "baseline": gate.baseline}
     return [
         about
-        | {"dataset": dataset, "split": config.benchmark.split, "gold": gold}
+        | {"dataset": dataset, "split": config.benchmark.split, "gold": gold, "perturbation": rule.perturbation}
         | _row(gate, number, rule, {}, MISSING, "there are no scores to be judged")
         for number, rule in enumerate(rules, 1)
-        for dataset, gold in _annotations(config, rule) or [(rule.dataset, rule.gold)]
-        if (dataset, gold) not in judged
+        for dataset, gold, _ in _annotations(config, rule) or [(rule.dataset, rule.gold, None)]
+        if (dataset, gold, rule.perturbation) not in judged
     ]
 
 
@@ -139,6 +139,7 @@ def describe(row: Row) -> str:
     where = row["model"]
     if row.get("dataset"):
         where += f" on {row['dataset']}" + (f" ({row['gold']})" if row["gold"] != row["dataset"] else "")
+        where += f" ({row['perturbation']})" if row.get("perturbation") else ""
     words = [in_words(row)] if row.get("metric") else []
     if row["kind"] == "rule" and row["verdict"] != MISSING:
         words.append(f"margin {100 * row['margin']:.2f} points")
@@ -187,7 +188,7 @@ def _annotations(config: Config, rule: GateRule) -> list[Annotation]:
     """The annotations that a rule is about: each data set's own, or the one that the rule names."""
     known = {(one.name, one.name) for one in config.datasets} | {(one.dataset, one.name) for one in config.golds}
     named = ((one.name, rule.gold or one.name) for one in config.datasets if rule.dataset in {None, one.name})
-    return [annotation for annotation in named if annotation in known]
+    return [(*annotation, rule.perturbation) for annotation in named if annotation in known]
 
 
 def _identical(row: Row) -> Row:

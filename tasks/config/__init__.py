@@ -15,6 +15,7 @@ from nerbench.tasks.config.schema_data import (
     SliceConfig,
 )
 from nerbench.tasks.config.schema_models import ModelConfig
+from nerbench.tasks.config.schema_robustness import Perturbation, RobustnessConfig
 from nerbench.tasks.config.schema_run import (
     BenchmarkConfig,
     CacheConfig,
@@ -45,6 +46,8 @@ __all__ = [
     "InferenceDtype",
     "ModelConfig",
     "Name",
+    "Perturbation",
+    "RobustnessConfig",
     "RunnerConfig",
     "Section",
     "SliceConfig",

@@ -7,6 +7,7 @@ from pydantic import Discriminator, PrivateAttr, Tag, model_validator
 from nerbench.tasks.config.base import Mode, Section, Text, find_credential
 from nerbench.tasks.config.schema_data import DatasetConfig, EvaluateMetric, GoldConfig, SliceConfig
 from nerbench.tasks.config.schema_models import ModelConfig
+from nerbench.tasks.config.schema_robustness import RobustnessConfig
 from nerbench.tasks.config.schema_run import (
     BenchmarkConfig,
     CacheConfig,
@@ -54,6 +55,8 @@ class Config(Section):
     """Where tasks run: `threads`, `processes` or `dask`."""
     gate: GateConfig | None = None
     """Comparison with a baseline that can fail a benchmark. Default: no gate."""
+    robustness: RobustnessConfig | None = None
+    """Evaluation on perturbed copies of the data sets. Default: none."""
     card: CardConfig = CardConfig()
     """Metadata and texts of model cards."""
     cache: CacheConfig = CacheConfig()
@@ -161,6 +164,10 @@ class Config(Section):
             if rule.gold and rule.gold not in annotations:
                 choices = ", ".join(sorted(annotations))
                 raise ValueError(f"gate: a rule is about the gold {rule.gold}; name one of {choices}")
+            perturbed = self.robustness.perturbations if self.robustness else ()
+            if rule.perturbation and rule.perturbation not in perturbed:
+                remedy = f"name one of {', '.join(perturbed)}" if perturbed else "add the section robustness"
+                raise ValueError(f"gate: a rule is about the perturbation {rule.perturbation}; {remedy}")
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from nerbench.tasks.config.base import (
     warn_deprecated,
     with_current_names,
 )
+from nerbench.tasks.config.schema_robustness import PerturbationName
 
 
 class BenchmarkConfig(Section):
@@ -114,11 +115,16 @@ class GateRule(Section):
     """The data set to compare on; by default, every data set."""
     gold: Name | None = None
     """The annotation to compare against; by default, the data set's own."""
+    perturbation: PerturbationName | None = None
+    """The perturbed corpus to compare on, one of `robustness.perturbations`; by default, the data set as it is."""
     margin: float | None = Field(default=None, ge=0, le=100)
     """Largest acceptable drop, in points; by default, the margin of the gate."""
 
     @model_validator(mode="after")
     def _is_counted(self) -> Self:
+        if self.perturbation and (self.slice != "all" or self.gold):
+            field = "slice" if self.slice != "all" else "gold"
+            raise ValueError(f"perturbed corpora are scored without slices and further golds; leave {field} out")
         if self.slice != "all" and self.mode not in EXACT_MODES:
             raise ValueError(f"slices are scored in the modes {', '.join(EXACT_MODES)} only, not in {self.mode}")
         if self.mode == "span" and self.label != "overall":
@@ -169,6 +175,8 @@ class GateConfig(Section):
     def _has_one_baseline(self) -> Self:
         if "*" in self.baseline:
             raise ValueError(f"baseline is {self.baseline}, which means several models; give an alias, e.g. champion")
+        if self.promote and self.rules[0].perturbation:
+            raise ValueError("promote decides by the first rule, which names a perturbation; put another rule first")
         if self.promote and not self.is_alias:
             raise ValueError(f"promote moves an alias, and baseline is {self.baseline}; give one, e.g. champion")
         return self

@@ -143,6 +143,11 @@ class ArrowCache(NamedTuple):
         return Column(chunks)
 
 
+def sentences_on_disk(sentences: Iterable[list[str]]) -> Column:
+    """Sentences of words, mapped from an unnamed file on disk."""
+    return _on_disk(pa.record_batch([pa.array(run, _WORDS.field(0).type)], schema=_WORDS) for run in chunked(sentences))
+
+
 def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     ends = np.cumsum(lengths)
     starts = np.zeros(ends[-1], np.bool_)

@@ -1,15 +1,18 @@
 """Small references to the words and the annotation that a step works on, and the corpora that they refer to."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 from threading import Lock
 from typing import NamedTuple
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorpusError, LabelError
-from nerbench.tasks.config import BenchmarkConfig, Config, DatasetConfig, GoldConfig, Section, Split
+from nerbench.tasks.config import Config, DatasetConfig, GoldConfig, Perturbation, Section, Split
 from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_alignment, warn_of_repairs
+from nerbench.tasks.data.perturbations import count_changes, no_train_split, perturb
 
-KEPT_IN_MEMORY = 8
+KEPT_IN_MEMORY = 16
+"""A data set with its golds and all its perturbations; their words lie on disk."""
 
 
 class CorpusRef(Section):
@@ -19,6 +22,12 @@ class CorpusRef(Section):
     split: Split
     gold: GoldConfig | None = None
     """An additional annotation of the words; None for that of the data set."""
+    perturbation: Perturbation | None = None
+    """What changed the words; None for those of the data set."""
+    changed_words: int = 0
+    """Words that the perturbation changed."""
+    changed_sentences: int = 0
+    """Sentences with such words."""
     words_sha256: str
     gold_sha256: str
     source_sha256: str = ""
@@ -37,6 +46,11 @@ class CorpusRef(Section):
         """The name in the `gold` column."""
         return self.gold.name if self.gold else self.dataset.name
 
+    @property
+    def place(self) -> str:
+        """The name of the data set, with the perturbation if there is one: `conllpp (lower)`."""
+        return f"{self.dataset.name} ({self.perturbation.name})" if self.perturbation else self.dataset.name
+
 
 class Digests(NamedTuple):
     """The digests that identify a corpus."""
@@ -54,7 +68,8 @@ _lock = Lock()
 def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     """References to the benchmark split of a data set: its own annotation first, then each additional gold.
 
-    Raises CorpusError if a file cannot be read, and LabelError if `benchmark.labels` names a type that is missing.
+    Raises CorpusError if a file cannot be read, or if `robustness` needs a train split that is missing; and LabelError
+    if `benchmark.labels` or `robustness.mentions` names a type that is missing.
     """
     splits = load_splits(dataset)
     words = pick_split(splits, config.benchmark.split, dataset)
@@ -62,7 +77,12 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     annotations += [(gold, load_gold(gold, dataset, words)) for gold in config.golds if gold.dataset == dataset.name]
     corpora = [*splits.values(), *(corpus for _, corpus in annotations)]
     types = tuple(sorted({kind for corpus in corpora for kind in corpus.types}))
-    _check_labels(config.benchmark, dataset.name, types)
+    labels = config.benchmark.labels
+    _check_types("benchmark.labels", () if labels == "all" else labels, dataset.name, types, "give `all`")
+    if config.robustness:
+        _check_types("robustness.mentions", config.robustness.mentions, dataset.name, types)
+        if config.robustness.needs_training and "train" not in splits:
+            raise no_train_split(dataset.name)
     return [
         CorpusRef(
             dataset=dataset,
@@ -88,6 +108,23 @@ def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
     return found
 
 
+def perturb_corpus(config: Config, clean: CorpusRef) -> list[CorpusRef]:
+    """References to the perturbed copies of a data set under its own annotation; none without `robustness`.
+
+    Raises CorpusError if there is no mention for `entity_swap`.
+    """
+    if config.robustness is None:
+        return []
+    corpus, training = open_corpus(clean), load_splits(clean.dataset).get("train")
+    found = []
+    for perturbation in config.robustness.each:
+        changed = perturb(corpus, perturbation, training)
+        words, sentences = count_changes(corpus, changed)
+        of_words = {"changed_words": words, "changed_sentences": sentences}
+        found.append(clean.model_copy(update={"perturbation": perturbation, **of_words, **_keep(changed)._asdict()}))
+    return found
+
+
 def open_corpus(ref: CorpusRef) -> Corpus:
     """The corpus of a reference, from memory or read again. Raises CorpusError if it has changed."""
     wanted = Digests(ref.words_sha256, ref.gold_sha256, ref.source_sha256)
@@ -95,18 +132,22 @@ def open_corpus(ref: CorpusRef) -> Corpus:
         if wanted in _open:
             _open.move_to_end(wanted)
             return _open[wanted]
-    words = load_splits(ref.dataset)[ref.split]
+    splits = load_splits(ref.dataset)
+    words = splits[ref.split]
     corpus = load_gold(ref.gold, ref.dataset, words) if ref.gold else words
+    if ref.perturbation:
+        corpus = perturb(corpus, ref.perturbation, splits.get("train"))
     if _keep(corpus) != wanted:
         raise CorpusError(f"data set {ref.dataset.name}", "changed while the run was reading it", "run again")
     return corpus
 
 
-def _check_labels(benchmark: BenchmarkConfig, dataset: str, types: tuple[str, ...]) -> None:
-    wanted = () if benchmark.labels == "all" else benchmark.labels
+def _check_types(
+    field: str, wanted: Collection[str], dataset: str, types: tuple[str, ...], otherwise: str = "leave it out"
+) -> None:
     if unknown := [label for label in wanted if label not in types]:
         problem = f"{unknown[0]} is no entity type of {dataset}"
-        raise LabelError("benchmark.labels", problem, f"choose among {', '.join(types) or 'none'}, or give `all`")
+        raise LabelError(field, problem, f"choose among {', '.join(types) or 'none'}, or {otherwise}")
 
 
 def _keep(corpus: Corpus) -> Digests:

@@ -31,20 +31,20 @@ def read_json(path: str, config: DatasetConfig) -> Source:
     Reading raises CorpusError, which names file, line and content: the file is missing, or a line is not a JSON object,
     lacks a key of the first line, or is not a sentence.
     """
-    return Source(path, _sentences(path, config), lambda at, word: f"{_place(path, at)} word {word}")
+    return Source(path, _sentences(path, config), lambda at, word: f"{place_of(path, at)} word {word}")
 
 
-def _place(path: str, at: int) -> str:
-    """The place of a line (numbered from 1) or of an item of an array (numbered -1, -2, …)."""
+def place_of(path: str, at: int) -> str:
+    """The place of an item of `json_items`: a line (numbered from 1) or an item of an array (numbered -1, -2, …)."""
     return f"{path}:{at}" if at > 0 else f"{path} item {-1 - at}"
 
 
 def _sentences(path: str, config: DatasetConfig) -> Iterator[Sentence]:
     layout = _LAYOUTS[config.format](config)
     records = (
-        record for at, item in json_items(path, config.encoding) for record in layout(item, at, _place(path, at))
+        record for at, item in json_items(path, config.encoding) for record in layout(item, at, place_of(path, at))
     )
-    yield from read_records(records, lambda at: _place(path, at), config)
+    yield from read_records(records, lambda at: place_of(path, at), config)
 
 
 def json_items(path: str, encoding: str) -> Iterator[tuple[int, Any]]:
@@ -99,23 +99,21 @@ def _flat(config: DatasetConfig) -> Layout:
     return layout
 
 
-def _label_studio(config: DatasetConfig) -> Layout:
-    def layout(item: Any, number: int, at: str) -> Found:
-        task = _object(item, at)
-        given = _list(task.get("annotations", task.get("completions")), "annotations", at)
-        annotations = [one for one in given if not _object(one, at).get("was_cancelled")]
-        if len(annotations) > 1:
-            problem = f"the task has {len(annotations)} annotations"
-            raise CorpusError(at, problem, "keep one for each task")
-        for annotation in annotations:
-            results = [_object(one, at) for one in _list(annotation.get("result"), "result", at)]
-            kinds = {str(one.get("type", "labels")) for one in results}
-            if unread := [kind for kind in sorted(kinds) if kind.endswith("labels") and kind != "labels"]:
-                raise CorpusError(at, f"the task has annotations of the type {unread[0]}", "annotate text with Labels")
-            spans = [_object(one.get("value"), at) for one in results if one.get("type", "labels") == "labels"]
-            yield Text(number, _task_text(_object(task.get("data"), at), at), spans, None, None)
-
-    return layout
+def label_studio_texts(item: Any, number: int, at: str) -> Iterator[Text]:
+    """The annotated text of a task; none if it has no annotation. Raises CorpusError for several annotations."""
+    task = _object(item, at)
+    given = _list(task.get("annotations", task.get("completions")), "annotations", at)
+    annotations = [one for one in given if not _object(one, at).get("was_cancelled")]
+    if len(annotations) > 1:
+        problem = f"the task has {len(annotations)} annotations"
+        raise CorpusError(at, problem, "keep one for each task")
+    for annotation in annotations:
+        results = [_object(one, at) for one in _list(annotation.get("result"), "result", at)]
+        kinds = {str(one.get("type", "labels")) for one in results}
+        if unread := [kind for kind in sorted(kinds) if kind.endswith("labels") and kind != "labels"]:
+            raise CorpusError(at, f"the task has annotations of the type {unread[0]}", "annotate text with Labels")
+        spans = [_object(one.get("value"), at) for one in results if one.get("type", "labels") == "labels"]
+        yield Text(number, _task_text(_object(task.get("data"), at), at), spans, None, None)
 
 
 def _task_text(data: dict[str, Any], at: str) -> str:
@@ -157,7 +155,7 @@ def _paragraphs(item: dict[str, Any], number: int, at: str) -> Found:
 
 _LAYOUTS: Mapping[Format, Callable[[DatasetConfig], Layout]] = {
     "json": _flat,
-    "label-studio": _label_studio,
+    "label-studio": lambda config: label_studio_texts,
     "spacy": _spacy,
 }
 

@@ -1,5 +1,6 @@
 """`nerbench.load_corpus(config)`: a corpus as a `DatasetDict` of Hugging Face's `datasets`."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -38,6 +39,7 @@ def load_corpus(config: Given = None, dataset: str | None = None) -> "DatasetDic
     >>> sorted(nerbench.load_corpus())
     ['test', 'train', 'validation']
     """
+    warnings.filterwarnings("ignore", message="IProgress not found")  # of tqdm in a notebook: no bar is shown
     from datasets import DatasetDict
 
     config = given_config(config, ("datasets",))

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from nerbench.artifacts.digests import canonical_json, sha256_file
+from nerbench.artifacts.digests import canonical_json, sha256_file, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.handle import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef, Digest
+from nerbench.artifacts.once import hold, take
 from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
@@ -35,7 +36,7 @@ from nerbench.tasks.inference.hardware import is_torch_loaded
 from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
 from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
-from nerbench.tasks.inference.processes import meeting, run_processes
+from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
 from nerbench.tasks.runs import utc_now
 
@@ -63,7 +64,7 @@ class EvaluationRecord(Section):
     """The block after the last one of a shard."""
     predictions_digest: str
     sha256: Digest
-    """The location of the predictions: a Parquet file with document, sentence, word, pred, score."""
+    """The digest of the predictions file: Parquet with document, sentence, word, pred, score."""
     labels: tuple[str, ...]
     """The model's label names by output index."""
     words: int
@@ -136,7 +137,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
             root.replace(path, data)
-        intact = record.folder == folder and root.sha256(record.path) == record.sha256
+        intact = record.folder == folder and _sha256(root, record) == record.sha256
     except FileNotFoundError:
         intact = False
     if not intact:
@@ -145,9 +146,30 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
     return "cached", record
 
 
-BLOCKS_PER_GPU = 64
-"""With `processes: auto`, a GPU gets a process for at least this many blocks (1.8 million words of news), because its
-process takes about ten seconds to start. Not measured on several GPUs."""
+_SMALL = 1 << 22
+
+
+def _sha256(root: Root, record: EvaluationRecord) -> str:
+    """The digest of the predictions of a record; small ones are held until they are scored, to be read once."""
+    data = root.part(record.path, 0, _SMALL)
+    if len(data) == _SMALL:
+        return root.sha256(record.path)
+    found = sha256_hex(data)
+    hold(found, data)
+    return found
+
+
+def take_predictions(results: str, record: EvaluationRecord) -> bytes:
+    """The bytes of the predictions of a record, perhaps those that `look_up` has verified.
+
+    Raises CorruptArtifactError if they differ from what was written.
+    """
+    if held := take(record.sha256):
+        return held
+    data = open_root(results).read(record.path)
+    if sha256_hex(data) != record.sha256:
+        raise CorruptArtifactError(f"{record.path} below {results} is not what was written there; run again")
+    return data
 
 
 class EvaluationPlan(Section):
@@ -184,19 +206,6 @@ class Shard(Section):
     def blocks(self, corpus: Corpus) -> range:
         """The blocks to infer."""
         return range(n_blocks(corpus))[self.first : self.stop]
-
-
-def processes_for(settings: EvaluationSettings, blocks: int) -> int:
-    """The number of processes for so many blocks: as configured. `auto` is one, or one per GPU if that is worth it."""
-    import torch
-
-    from nerbench.tasks.inference.loading import resolve_device
-
-    if settings.processes != "auto":
-        return settings.processes
-    device = resolve_device(settings.device)
-    gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 1
-    return max(1, min(gpus, blocks // BLOCKS_PER_GPU))
 
 
 def plan(
@@ -248,7 +257,7 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
     if shard.record:
         return shard.record
     _check_machine(plan, artifact, corpus)
-    blocks = shard.blocks(corpus)
+    blocks, settings = shard.blocks(corpus), plan.settings
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "predictions.parquet"
         with room_for(path):
@@ -257,10 +266,10 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = copied._asdict() | {"labels": artifact.labels, "ignored_keys": ()}
             elif artifact.kind == "tagger":
                 done = infer_by_tagger(path, plan.tagger, artifact, corpus, blocks, on_progress)
-            elif ref is not None and (processes := processes_for(plan.settings, len(blocks))) > 1:
-                done = _infer_together(path, processes, plan.settings, artifact, ref, blocks, on_progress)
+            elif ref and (n := processes_for(settings.processes, settings.device, len(blocks))) > 1:
+                done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
-                done = _infer_here(path, plan.settings, artifact, corpus, blocks, on_progress)
+                done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
         record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
     trim_malloc()

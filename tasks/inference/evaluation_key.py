@@ -7,7 +7,7 @@ from typing import Literal
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig, InferenceDtype, Section
-from nerbench.tasks.inference.hardware import device_name, device_type, processor
+from nerbench.tasks.inference.hardware import device_name, device_type, fuses_gelu, processor
 from nerbench.tasks.inference.processes import threads_of_each
 
 CODE_VERSION = "2"
@@ -51,6 +51,7 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         "code": CODE_VERSION,
         **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
         **_hardware(settings.device, settings.processes),
+        **({} if device_type(settings.device) != "cpu" or fuses_gelu() else {"gelu": "torch"}),
     }
     return sha256_hex(canonical_json(parts))
 

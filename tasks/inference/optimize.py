@@ -12,6 +12,7 @@ from itertools import cycle, islice
 import torch
 
 from nerbench.tasks.inference.golden import PIECES, SENTENCES, pieces_of
+from nerbench.tasks.inference.hardware import fuses_gelu
 from nerbench.tasks.inference.malloc import tune_malloc
 from nerbench.tasks.inference.packed_linear import pack_linear_layers
 from nerbench.tasks.inference.packing import REPLACED, logits_of, use_packed_attention
@@ -60,7 +61,7 @@ def _optimized(tagger: Tagger) -> Tagger:
     if torch.backends.mkldnn.is_available():
         answer = one_by_one if tagger.batching == "even" else together
         _proves_itself(
-            lambda: pack_linear_layers(tagger.model),
+            lambda: pack_linear_layers(tagger.model, fuse_gelu=fuses_gelu()),
             lambda: _same(tagger, answer(tagger, sentences), expected),
             "keeps torch's linear layers",
         )

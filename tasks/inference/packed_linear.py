@@ -43,9 +43,12 @@ class PackedLinear(nn.Module):  # type: ignore[misc]
         return result
 
 
-def pack_linear_layers(model: nn.Module) -> Callable[[], None]:
-    """Replace a model's linear layers. Returns the undo function, which keeps the old layers until it is dropped."""
-    swaps = [swap for module in model.modules() for swap in _swaps(module)]
+def pack_linear_layers(model: nn.Module, *, fuse_gelu: bool = True) -> Callable[[], None]:
+    """Replace a model's linear layers, with `fuse_gelu` together with the GELU that follows them.
+
+    Returns the undo function, which keeps the old layers until it is dropped.
+    """
+    swaps = [swap for module in model.modules() for swap in _swaps(module, _before_gelu(module) if fuse_gelu else {})]
     for parent, name, _, new in swaps:
         setattr(parent, name, new)
 
@@ -63,8 +66,7 @@ class _Swap(NamedTuple):
     new: nn.Module
 
 
-def _swaps(module: nn.Module) -> Iterator[_Swap]:
-    before_gelu = _before_gelu(module)
+def _swaps(module: nn.Module, before_gelu: dict[str, str]) -> Iterator[_Swap]:
     for name, child in module.named_children():
         if type(child) is nn.Linear:
             yield _Swap(module, name, child, PackedLinear(child, gelu=name in before_gelu.values()))

@@ -37,7 +37,7 @@ class QuantizedLinear(nn.Module):  # type: ignore[misc]
         bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach()
         self.register_buffer("weight", quantized)
         self.register_buffer("scale", scale[:, 0])
-        self.register_buffer("zero", torch.zeros(layer.out_features, dtype=torch.int64))
+        self.register_buffer("zero", torch.zeros(1, dtype=torch.int32))
         self.register_buffer("bias", bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

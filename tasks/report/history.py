@@ -25,7 +25,10 @@ SERIES = 200
 """Number of scores of a date from which the series of the shown models alone are read, and no more than so many."""
 _SERIES = ("model", "dataset", "split", "gold", "dtype")
 _SCORES = (*_SERIES, "run_id", "started_at", "artifact_id", "value", "ci_low", "ci_high", "n_models")
-_GATE = ("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed")
+_GATE = (
+    *("run_id", "kind", "artifact_id", "baseline_artifact_id", "dataset", "gold", "base", "margin", "failed"),
+    "perturbation",
+)
 _RULE = ("mode", "slice", "label", "metric")
 _SPEED = ("run_id", "artifact_id", "backend", "workload", "batch_size", "sequence_length", "p50_s", "status")
 _OF_CODE = frozenset({"code_commit", "code_dirty"})

@@ -17,6 +17,8 @@ from nerbench.tasks.report.formats import PackedRows, packed, packed_text, scrip
 from nerbench.tasks.report.functions import MOST, Value
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.provenance import Provenance
+from nerbench.tasks.report.robustness import Robustness, plain_drops
+from nerbench.tasks.report.suspect_list import Ranked
 from nerbench.tasks.report.verdicts import Verdict
 from nerbench.tasks.runs import utc_now
 from nerbench.tasks.scoring.metrics import Row
@@ -36,6 +38,7 @@ SCRIPTS = (
     "quality",
     "confusion_and_calibration",
     "costs",
+    "robustness",
     "history",
     "sentences",
     "errors",
@@ -73,6 +76,7 @@ class Content(NamedTuple):
     """Values of custom metrics."""
     functions: Sequence[Value]
     """Values of custom benchmark functions."""
+    robustness: Robustness
     repairs: Mapping[str, str]
     """Repairs, and what an aligned annotation lacks, by corpus and annotation."""
     digests: Sequence[Mapping[str, str]]
@@ -80,6 +84,8 @@ class Content(NamedTuple):
     """Changes of the environment in the history."""
     inspection: Mapping[str, Any] | None
     """Facts about the corpora: by heading, a list of rows (dictionaries with the same keys), each shown as a table."""
+    suspects: Sequence[Ranked]
+    """The suspect annotations, by annotation."""
     packed: Packed
 
 
@@ -92,6 +98,7 @@ def render(content: Content) -> str:
         "slices": packed(SLICES),
         **{name: getattr(content.packed, name) for name in ("details", "costs", "history")},
         **{name: getattr(content.packed, name).text for name in ("errors", "flips")},
+        **({"robustness": packed(plain_drops(content.robustness))} if content.robustness.drops else {}),
         "plotly": _packed_plotly(),
     }
     page: str = (

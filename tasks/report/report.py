@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance
+from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance, suspect_list
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
 from nerbench.tasks.report.functions import Value, compare_values
@@ -15,6 +15,7 @@ from nerbench.tasks.report.history import History, plain_history, read_history
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
+from nerbench.tasks.report.robustness import Robustness, read_robustness
 from nerbench.tasks.report.verdicts import Verdict, find_verdict
 from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
@@ -46,6 +47,7 @@ class Found(NamedTuple):
     verdict: Verdict
     board: Leaderboard
     functions: list[Value]
+    robustness: Robustness
 
 
 def build(results: str, wanted: Sequence[str] = (), *, inspection: Mapping[str, Any] | None = None) -> Report:
@@ -78,6 +80,7 @@ def find(results: str, runs: list[SelectedRun]) -> Found:
         verdict=find_verdict(entries, compared, judged, runs, has_gate=provenance.has_gate(runs)),
         board=leaderboard.build(entries, compared, judged, measured, history),
         functions=compare_values(results, _rows_of(results, "custom", runs)),
+        robustness=read_robustness(_rows_of(results, "robustness", runs), runs),
     )
 
 
@@ -137,10 +140,12 @@ def _content(results: str, found: Found) -> Content:
         board=found.board,
         own=user_metric_rows([row for entry in found.entries for row in entry.own]),
         functions=found.functions,
+        robustness=found.robustness,
         repairs=provenance.repairs(found.entries),
         digests=provenance.digests(found.entries),
         changes=provenance.changes(found.history.changes),
         inspection=None,
+        suspects=suspect_list.ranked(results, found.entries, text=provenance.keeps_text(found.runs)),
         packed=_packed(results, found),
     )
 

@@ -122,7 +122,7 @@ def _signed(points: float) -> str:
 def _gate_lines(judged: Iterable[Row]) -> list[Line]:
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in judged:
-        key = tuple(row[name] for name in ("kind", "run_id", "artifact_id", "dataset", "gold"))
+        key = tuple(row.get(name) for name in ("kind", "run_id", "artifact_id", "dataset", "gold", "perturbation"))
         groups.setdefault(key, []).append(row)
     names: dict[str, set[str]] = {}
     for row in judged:

@@ -32,6 +32,8 @@ ROW_OF: dict[str, str] = {
     "errors": "one row per entity that is missed, spurious, or has a wrong type or wrong boundaries (`strict`)",
     "calibration": "one row per confidence bin or point of the risk–coverage curve (`strict` entities)",
     "gate": "one row per gate rule and model, per unchanged model that predicts differently, and per promotion",
+    "robustness": "one row per model, perturbation and label: the paired difference from the clean split (`strict` F1)",
+    "suspects": "one row per region of an annotation that is probably wrong, with the proposed correction",
     "training": "one row per logged training step, and one, without `loss`, per validation",
     "speed": "one row per measurement of latency and throughput",
     "memory": "one row per measurement of memory and load time",
@@ -60,7 +62,7 @@ def export_table(  # noqa: PLR0913 - what is exported, and how
     `safe`: no cell of the CSV file is a formula in a spreadsheet. Raises InputError for another suffix, an existing
     file without `force`, an unknown or empty table, or an invalid date.
     """
-    _check_target("--to", target, (".parquet", ".csv"), force)
+    check_target("--to", target, force=force, endings=(".parquet", ".csv"))
     if safe and target.suffix != ".csv":
         raise InputError("--safe", "is about spreadsheets", "leave it out, or export to a .csv file")
     rows = _read(results, table, selection)
@@ -79,7 +81,7 @@ def export_bundle(results: str, target: Path, selection: Selection, *, force: bo
 
     Raises InputError for another suffix, an existing file without `force`, empty results, or an invalid date.
     """
-    _check_target("--bundle", target, (".zip",), force)
+    check_target("--bundle", target, force=force, endings=(".zip",))
     read = {table: _read(results, table, selection) for table in TABLES}
     tables = {table: rows for table, rows in read.items() if rows.num_rows}
     if not tables:
@@ -92,9 +94,10 @@ def export_bundle(results: str, target: Path, selection: Selection, *, force: bo
     return {table: rows.num_rows for table, rows in tables.items()}
 
 
-def _check_target(option: str, target: Path, endings: tuple[str, ...], force: bool) -> None:
+def check_target(option: str, target: Path, *, force: bool, endings: tuple[str, ...] = ()) -> None:
+    """Raise InputError if a file has none of the endings, is a folder, or exists already without `force`."""
     field = f"{option} {target}"
-    if target.suffix not in endings:
+    if endings and target.suffix not in endings:
         raise InputError(
             field, f"{target.suffix!r} is not a kind of file it can be", f"end it in {' or '.join(endings)}"
         )
@@ -109,7 +112,7 @@ def _since(selection: Selection) -> str:
 
 
 def _read(results: str, table: str, selection: Selection) -> pa.Table:
-    return shareable(read_results(results, table, since=selection.since), text=selection.text)
+    return shareable(read_results(results, table, since=selection.since, perturbed=True), text=selection.text)
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -126,8 +126,10 @@ def runs_of_date(results: str, date: str) -> dict[str, Row]:
 
 
 def is_headline(row: Row) -> bool:
-    """Whether a row is about the headline number; rules of a gate have neither level nor average."""
-    return all(row[name] == value for name, value in HEADLINE.items() if name in row)
+    """Whether a row is about the headline number of the clean split; differences have no perturbation."""
+    return row.get("perturbation") is None and all(
+        row[name] == value for name, value in HEADLINE.items() if name in row
+    )
 
 
 def score_in_words(row: Row) -> str:
@@ -140,9 +142,10 @@ def score_in_words(row: Row) -> str:
 
 
 def place_of(row: Row) -> str:
-    """The data set, with the annotation if it is not the data set's own."""
+    """The data set, with the perturbation if there is one, and the annotation if it is not the data set's own."""
     dataset, gold = row["dataset"] or "", row["gold"] or ""
-    return dataset if gold in {"", dataset} else f"{dataset} against {gold}"
+    perturbed = f" ({row['perturbation']})" if row.get("perturbation") else ""
+    return f"{dataset}{perturbed}" if gold in {"", dataset} else f"{dataset} against {gold}"
 
 
 class NumberKey(NamedTuple):

@@ -46,6 +46,18 @@ def write_user_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequ
     return written or write_table(run.results, "metrics", list(rows), date=run.date, key=key)
 
 
+def write_perturbed_metrics(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+    """Write the `metrics` rows of one model on all perturbations of one data set. Returns the location."""
+    key = table_key(run.run_id, "perturbed", artifact.artifact_id, dataset)
+    return write_table(run.results, "metrics", list(rows), date=run.date, key=key)
+
+
+def write_robustness(run: Run, artifact: ArtifactRef, dataset: str, rows: Sequence[Row]) -> str:
+    """Write the `robustness` rows of one model on one data set. Returns the location."""
+    key = table_key(run.run_id, "robustness", artifact.artifact_id, dataset)
+    return write_table(run.results, "robustness", [run.columns | row for row in rows], date=run.date, key=key)
+
+
 def write_custom(run: Run, artifact: ArtifactRef | None, rows: Sequence[Row]) -> str:
     """Write the rows of benchmark functions for one model, or for none. Returns the location.
 
@@ -116,7 +128,7 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     known = (record.dates or {}).get(key)
     uri = find_once(run.results, "predictions", key, date=known.isoformat() if known else None)
     if uri is None:
-        rows = _prediction_rows(named, about, text=benchmark.text == "keep")
+        rows = _prediction_rows(named, about, corpus, text=benchmark.text == "keep")
         uri = write_table(run.results, "predictions", rows, date=run.date, key=key)
     if known != (date := calendar_date.fromisoformat(date_of(uri))):
         keep_date(open_root(run.results), record, key, date)
@@ -124,10 +136,11 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
     read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
     read_as |= {"n_unaligned": corpus.n_unaligned, "n_left_out": corpus.n_left_out}
+    read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
 
 
-def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text: bool) -> pa.Table:
+def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:
     n = named.corpus.n_words
     columns: dict[str, Any] = {
         name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in about.items()
@@ -136,6 +149,8 @@ def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], *, text:
     columns["text"] = Column.of(named.corpus.words).flat if text else pa.nulls(n)
     columns["gold_tag"] = Column.of(named.corpus.tags).flat
     columns["pred_tag"] = named.tags
+    if corpus.perturbation:
+        columns["perturbation"] = pa.repeat(corpus.perturbation.name, n)
     return pa.table(columns)
 
 

@@ -1,4 +1,8 @@
-"""Views for DuckDB over the result tables: a view per table, and `trend`, `latest` and `headline` over `metrics`."""
+"""Views for DuckDB over the result tables: a view per table, and `trend`, `latest` and `headline` over `metrics`.
+
+The views `metrics` and `predictions` have no rows about perturbed words, which are in `perturbed_metrics` and
+`perturbed_predictions`.
+"""
 
 import re
 
@@ -6,7 +10,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.columns import VERSION
-from nerbench.artifacts.tables.schemas import TABLES
+from nerbench.artifacts.tables.schemas import CLEAN_BY_DEFAULT, TABLES
 from nerbench.artifacts.tables.upgrading import EARLIER, earlier_names
 
 _UPGRADED = {
@@ -71,7 +75,16 @@ def _view(root: Root, table: str) -> str | None:
     found = [n for n in (VERSION, *EARLIER) if any(path.startswith(f"{table}/schema={n}/date=") for path in paths)]
     selects = [_select(f"{root.url}/{table}/schema={n}/date=*/*.parquet", table, n) for n in found]
     union = "\nUNION ALL BY NAME\n".join(selects)
-    return f"CREATE OR REPLACE VIEW {table} AS\n{union};\n" if selects else None
+    if not selects:
+        return None
+    if table not in CLEAN_BY_DEFAULT:
+        return f"CREATE OR REPLACE VIEW {table} AS\n{union};\n"
+    # A relation with the column, so that it is null and not an error where no file has it.
+    rows = f"(\n{union}\nUNION ALL BY NAME\nSELECT CAST(NULL AS VARCHAR) AS perturbation WHERE false\n)"
+    return (
+        f"CREATE OR REPLACE VIEW {table} AS\nSELECT * FROM {rows} WHERE perturbation IS NULL;\n"
+        f"CREATE OR REPLACE VIEW perturbed_{table} AS\nSELECT * FROM {rows} WHERE perturbation IS NOT NULL;\n"
+    )
 
 
 def _select(glob: str, table: str, version: int) -> str:

@@ -20,7 +20,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import entity_types
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, take_predictions
 from nerbench.tasks.inference.prediction_files import digest_of
 from nerbench.tasks.scoring.counts import (
     COUNTS_SCHEMA,
@@ -35,13 +35,15 @@ from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, selec
 from nerbench.tasks.scoring.projection import project_predictions
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
-from nerbench.tasks.scoring.slices import EVERYTHING, slices_for
+from nerbench.tasks.scoring.slices import EVERYTHING, Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
 
 log = logging.getLogger(__name__)
 _reading = Lock()
+MAX_COUNTS = 1 << 20
+"""Numbers in a row group of counts."""
 
 
 class CountedPredictions(Section):
@@ -93,7 +95,7 @@ def name_predictions(
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
     renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
-    data = _read(results, record.path, record.sha256)
+    data = take_predictions(results, record)
     with corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
@@ -124,6 +126,8 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
 ) -> CountedPredictions:
     """Count stored predictions against one annotation, slice by slice, and keep the counts below the results.
 
+    Perturbed words are not sliced, because slices are about the words: `lower` leaves no entity in capitals.
+
     `named`: what `name_predictions` returns, if it has been called already. Raises like `name_predictions`, and
     InputError if a custom slice fails.
     """
@@ -131,8 +135,7 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
     if named.unmapped:
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
-    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
-    slices = slices_for(config.slices, parts=named.parts, training=training)
+    slices = Slices([], {}) if corpus.perturbation else _slices(named, artifact, config)
     counts = count(named.parts(), slices.ready, config.modes)
     data = _written(without_tokens(counts) if named.corpus.alignment else counts)
     sha256 = sha256_hex(data)
@@ -148,6 +151,11 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
         predictions_digest=named.digest,
         unavailable=slices.unavailable,
     )
+
+
+def _slices(named: NamedPredictions, artifact: ArtifactRef, config: Config) -> Slices:
+    training = find_training(load_manifest(artifact).provenance.corpora, config.datasets)
+    return slices_for(config.slices, parts=named.parts, training=training)
 
 
 def score_counts(results: str, counted: CountedPredictions, label: str, config: Config) -> list[Row]:
@@ -209,11 +217,16 @@ def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus,
 
 
 def _written(counts: Iterable[Counts]) -> bytes:
-    """The bytes of a Parquet file with one row group for each of the counts, so that each is read by itself."""
+    """The bytes of a Parquet file with row groups of about MAX_COUNTS numbers, so that few are decoded at a time."""
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, COUNTS_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        group: list[Counts] = []
         for one in counts:
-            writer.write_table(counts_to_table([one]))
+            if group and sum(other.values.size for other in [*group, one]) > MAX_COUNTS:
+                writer.write_table(counts_to_table(group))
+                group = []
+            group.append(one)
+        writer.write_table(counts_to_table(group))
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

@@ -95,6 +95,21 @@ def identical(gold: Entities, predicted: Entities, n_words: int) -> Indices:
     return found
 
 
+def components(readings: Sequence[Entities]) -> list[Indices]:
+    """For each tag sequence, the number of each entity's component of overlapping entities, in the order of the words.
+
+    Entities stay within their sentences, so components do, too.
+    """
+    start = np.concatenate([read.start for read in readings])
+    end = np.concatenate([read.end for read in readings])
+    order = np.argsort(start, kind="stable")
+    opens = np.ones(len(order), np.bool_)
+    np.greater_equal(start[order][1:], np.maximum.accumulate(end[order])[:-1], out=opens[1:])
+    region = np.empty(len(order), np.int64)
+    region[order] = np.cumsum(opens) - 1
+    return np.split(region, np.cumsum([len(read.start) for read in readings])[:-1])
+
+
 def _encode_column(column: pa.Array | pa.ChunkedArray, codes: dict[str, int]) -> Codes:
     if column.null_count:
         raise ValueError(f"{column.null_count} tags are null")

@@ -314,8 +314,8 @@ def quantities(counts: Counts, label: str, metrics: Iterable[Metric] = BUILTIN) 
     ]
 
 
-KnownSums = dict[tuple[str, str, bool], Sums]
-"""Sums by label, average, and whether they include words tagged `O`."""
+KnownSums = dict[tuple[str, bool, bool, bool], Sums]
+"""Sums of one label: whether they are of each label apart, of all labels together, and include words tagged `O`."""
 
 
 def evaluate(
@@ -334,10 +334,12 @@ def evaluate(
     Raises what a custom metric raises, and ValueError if its result has another shape.
     """
     each = quantity.average in {"macro", "weighted"}
-    key = quantity.label, quantity.average, quantity.metric.all_tags
+    key = quantity.label, each, quantity.average == "micro", quantity.metric.all_tags
     if known is None or quantity.metric.source is not None:  # a custom metric may change the arrays
         known = {}
     if key not in known:
+        for old in [one for one in known if one[0] != quantity.label]:  # those of all tags are large
+            del known[old]
         known[key] = _sums(quantity, labels, sums, n_words, each=each)
     summed = known[key]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -34,8 +34,8 @@ class JackknifeIntervals:
 
     def of(self, counts: Counts, quantities: Sequence[Quantity]) -> list[Found]:
         """One interval per quantity, which must have a value."""
-        columns = columns_of(counts)
-        point, without = (statistics(quantities, counts, sums) for sums in (columns.sum(0), left_out(columns)))
+        point = statistics(quantities, counts, columns_of(counts).sum(0))
+        without = statistics(quantities, counts, left_out(columns_of(counts)))
         weights = {(one.label, one.average, one.metric.all_tags): one for one in quantities}
         of_units = {key: unit_shares(one, counts) for key, one in weights.items()}
         shares = np.stack([of_units[one.label, one.average, one.metric.all_tags] for one in quantities], axis=-1)

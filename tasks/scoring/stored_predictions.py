@@ -58,13 +58,15 @@ class Predicted(Section):
     """Entities of an annotation with other words that the data set does not have; None for the same words."""
     n_left_out: int | None = None
     """Words of the data set that such an annotation does not have."""
+    perturbation: str | None = None
+    """The perturbation of the words; None for the clean split."""
     uri: str
     """Location of the file."""
 
     @property
     def identity(self) -> dict[str, str]:
         """The columns that identify these predictions in every table."""
-        return self.model_dump(exclude={"uri", "model_sha256", *READ_AS})
+        return self.model_dump(exclude={"uri", "model_sha256", "perturbation", *READ_AS})
 
 
 READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out")

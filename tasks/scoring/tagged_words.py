@@ -1,7 +1,7 @@
 """Words with their gold and predicted tags, part by part: the input of all scoring."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -140,6 +140,13 @@ def from_corpus(
             score=None if scores is None else known_scores(scores.slice(first_word, part.n_words)),
         )
         first_word, first_sentence = first_word + part.n_words, first_sentence + len(part.lengths)
+
+
+def with_types(tagged: TaggedWords, types: tuple[str, ...]) -> TaggedWords:
+    """The same words with their tags encoded for other types, which include all of its own."""
+    codes = [0, *(1 + 2 * types.index(name) + is_inside for name in tagged.types for is_inside in (0, 1))]
+    table: Codes = np.array(codes, np.int32)
+    return replace(tagged, types=types, gold=table[tagged.gold], predicted=table[tagged.predicted])
 
 
 def known_scores(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:

@@ -43,8 +43,8 @@ def resampled(values: npt.ArrayLike, *, seed: int, n: int = 1000) -> Floats:
 
 def left_out(values: npt.ArrayLike) -> Floats:
     """Sums over all units but one: (units, k) -> (units, k), row i without unit i."""
-    counts = np.asarray(values, np.float64)
-    sums: Floats = counts.sum(axis=0) - counts
+    counts = np.array(values, np.float64)
+    sums: Floats = np.subtract(counts.sum(axis=0), counts, out=counts)
     return sums
 
 

@@ -8,10 +8,11 @@ import pytest
 from fake_models import MakeModel
 
 from nerbench.artifacts import aliases
+from nerbench.artifacts.aliases import Expected
 from nerbench.artifacts.errors import ArtifactNotFoundError, ConflictError, CorruptArtifactError, InputError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.storage.filesystem import Root
-from nerbench.artifacts.store import Expected, Store
+from nerbench.artifacts.store import Store
 
 
 @pytest.fixture

@@ -69,15 +69,16 @@ def test_each_of_two_models_is_freed_when_its_own_handle_is_closed(
     assert models[1 - first_out]() is None
 
 
-def test_the_garbage_collector_of_the_process_is_not_changed(store: Store, make_model: MakeModel) -> None:
+def test_the_garbage_collector_of_the_process_is_not_changed(
+    store: Store, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ref = store.publish(make_model(), "toy", Provenance())
-    before = gc.get_freeze_count()
+    for name in ("disable", "enable", "freeze", "set_threshold", "unfreeze"):
+        monkeypatch.setattr(gc, name, None)
     with ArtifactHandle(ref, lambda folder: object()) as handle:
         assert handle.value
-        assert gc.get_freeze_count() == before
     with pytest.raises(ZeroDivisionError), ArtifactHandle(ref, lambda folder: 1 / 0) as failing:
         assert failing.value
-    assert gc.get_freeze_count() == before
 
 
 MEASURE = """

@@ -11,6 +11,8 @@ from torch import nn
 ROWS = 2048
 """Rows of the matrices, about as many as in a batch."""
 REPEATS = 10
+Kernel = Callable[[tuple[int, int]], object]
+"""Multiplies matrices of a shape."""
 
 
 class Seconds(NamedTuple):
@@ -88,21 +90,40 @@ class Products:
 
         Every shape counts at its own rate, attention at their mean.
         """
-        kernels: dict[str, Callable[[tuple[int, int]], object]] = {
-            "torch": lambda shape: nn.functional.linear(*self._shapes[shape])
+        return {name: self._floor(kernel) for name, kernel in self._kernels().items()}
+
+    @torch.inference_mode()
+    def rates(self) -> dict[tuple[int, int], dict[str, float]]:
+        """GFLOP per CPU second of each shape by each kernel; `+ GELU` counts the same FLOPs."""
+        kernels = self._kernels() | {f"{name} + GELU": kernel for name, kernel in self._kernels(gelu=True).items()}
+        return {
+            shape: {
+                name: self._work.linear[shape] / self._of_shape(kernel, shape).cpu / 1e9
+                for name, kernel in kernels.items()
+            }
+            for shape in self._shapes
+        }
+
+    def _kernels(self, *, gelu: bool = False) -> dict[str, Kernel]:
+        plain = nn.functional.linear
+        kernels: dict[str, Kernel] = {
+            "torch": lambda shape: (
+                nn.functional.gelu(plain(*self._shapes[shape])) if gelu else plain(*self._shapes[shape])
+            )
         }
         if packed := self._packed:
             kernels["onednn"] = lambda shape: torch.ops.mkldnn._linear_pointwise(
-                self._shapes[shape][0], packed[shape], self._shapes[shape][2], "none", [], "none"
+                *(self._shapes[shape][0], packed[shape], self._shapes[shape][2]),
+                *("gelu" if gelu else "none", [], "none"),
             )
-        return {name: self._floor(kernel) for name, kernel in kernels.items()}
+        return kernels
 
-    def _floor(self, kernel: Callable[[tuple[int, int]], object]) -> Seconds:
+    def _floor(self, kernel: Kernel) -> Seconds:
         linear = [self._of_shape(kernel, shape) for shape in self._shapes]
         more = self._work.total / self._work.linear.total()
         return Seconds(more * sum(s.wall for s in linear), more * sum(s.cpu for s in linear))
 
-    def _of_shape(self, kernel: Callable[[tuple[int, int]], object], shape: tuple[int, int]) -> Seconds:
+    def _of_shape(self, kernel: Kernel, shape: tuple[int, int]) -> Seconds:
         """The time of all products of a shape, from the fastest repeat."""
         kernel(shape)
         repeats = [timed(lambda: kernel(shape)) for _ in range(REPEATS)]

@@ -32,7 +32,7 @@ from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
-from nerbench.tasks.inference.prediction import predict
+from nerbench.tasks.inference.prediction import BLOCK, predict
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize
 from nerbench.tasks.scoring.counts import OVERALL, count
@@ -124,6 +124,7 @@ def compare(folder: Path, corpus: Corpus, rounds: int, only: Sequence[str]) -> d
     tagger = load_tagger(folder, device=torch.device("cpu"))
     work = work_of(tagger.model, pieces_of(tagger, list(dict.fromkeys(map(tuple, sentences)))))
     products = {name: Products(work, dtype) for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
+    print(about(tagger, sentences, products["fp32"]), file=sys.stderr)
     expected = Peers(tagger.model, tagger.tokenizer.wrapper).one_at_a_time(sentences)
     with tempfile.TemporaryDirectory() as scratch:
         wanted = contenders(folder, Path(scratch)).items()
@@ -152,6 +153,17 @@ def compare(folder: Path, corpus: Corpus, rounds: int, only: Sequence[str]) -> d
         )
         for name, one in chosen.items()
     }
+
+
+def about(tagger: Tagger, sentences: Words, products: Products) -> str:
+    """What equal sentences save, and how fast each kernel multiplies matrices of each shape."""
+    blocks = (sentences[start : start + BLOCK] for start in range(0, len(sentences), BLOCK))
+    once = sum(sum(pieces_of(tagger, list(dict.fromkeys(map(tuple, block))))) for block in blocks)
+    total = sum(pieces_of(tagger, sentences))
+    lines = [f"equal sentences computed once: {once:,} of {total:,} tokens ({once / total:.1%}); GFLOP per CPU second:"]
+    for (inputs, outputs), rates in products.rates().items():
+        lines.append(f"{inputs} × {outputs}: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
+    return "\n".join(lines)
 
 
 def pieces_of(tagger: Tagger, sentences: Sequence[Sequence[str]]) -> list[int]:

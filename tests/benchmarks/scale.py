@@ -124,24 +124,25 @@ def keys_of(rows: Any) -> list[str]:
 
 def write_packed(results: Path, rows: Any, n_tonight: int, others: int) -> None:
     """As the compaction leaves a day after its grace."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from nerbench.artifacts.digests import canonical_json, sha256_hex
-    from nerbench.artifacts.tables.parquet import serialised
-    from nerbench.artifacts.tables.table_files import Compaction, Day, Replaced
+    from nerbench.artifacts.tables.parquet import as_parquet, serialised
+    from nerbench.artifacts.tables.table_files import Day
 
     day = Day("metrics", 2, rows["run_date"][0].as_py().isoformat())
     rows = rows.sort_by("model")
-    data = serialised("metrics", rows)
-    manifest = Compaction(
-        number=1,
-        created_at=datetime(2030, 1, 1, tzinfo=UTC),
-        live="000001.packed",
-        sha256=sha256_hex(data),
-        replaced=tuple(Replaced(key=key, first_row=at, rows=1) for at, key in enumerate(keys_of(rows))),
-    )
-    for path, content in (
-        (day.published(1), data),
-        (day.manifest(1), canonical_json(manifest.model_dump(mode="json"))),
-    ):
+    data = as_parquet(pq.read_table(pa.BufferReader(serialised("metrics", rows))))
+    manifest = {
+        "format": "nerbench-compaction/1",
+        "number": 1,
+        "created_at": "2030-01-01T00:00:00Z",
+        "live": "000001.packed",
+        "sha256": sha256_hex(data),
+        "replaced": [{"key": key, "first_row": at, "rows": 1} for at, key in enumerate(keys_of(rows))],
+    }
+    for path, content in ((day.published(1), data), (day.manifest(1), canonical_json(manifest))):
         (results / path).parent.mkdir(parents=True, exist_ok=True)
         (results / path).write_bytes(content)
 
@@ -175,8 +176,12 @@ def forget(results: Path, tables: Sequence[str], day: str) -> None:
     shutil.rmtree(results / "reports", ignore_errors=True)
 
 
-def prepare(folder: Path, history: History, n_tonight: int) -> dict[str, Path]:
-    """Results by kind of history, each with the same cached predictions."""
+KINDS = {"none": "results", "one file a day": "packed", "small files": "small"}
+"""Folders of results by kind of history."""
+
+
+def prepare(folder: Path, history: History, n_tonight: int, kinds: Sequence[str]) -> None:
+    """Results with some kinds of history, each with the same cached predictions."""
     import fanout_speed
 
     from nerbench.tasks.scoring.metrics import HEADLINE
@@ -187,28 +192,27 @@ def prepare(folder: Path, history: History, n_tonight: int) -> dict[str, Path]:
     (folder / "nerbench.yaml").write_text(
         json.dumps({k: config[k] for k in ("store", "results", "datasets", "benchmark")})
     )
-    none, packed, small = (folder / name for name in ("results", "packed", "small"))
+    none = folder / KINDS["none"]
     benchmark(folder, none)
     rows = read_rows(none, "metrics", **HEADLINE)
     (run,) = read_rows(none, "runs")
     forget(none, PER_RUN, history.until.isoformat())
-    for results in (packed, small):
-        shutil.copytree(none, results)
-        history.write(results, rows, run, packed=results is packed)
-    return {"none": none, "one file a day": packed, "small files": small}
+    for kind in kinds:
+        shutil.copytree(none, folder / KINDS[kind])
+        history.write(folder / KINDS[kind], rows, run, packed=kind == "one file a day")
 
 
 def benchmark(folder: Path, results: Path) -> Spent:
     return nerbench("benchmark", "-c", str(folder / "nerbench.yaml"), "--results", str(results), "--no-speed", "-q")
 
 
-def night(folder: Path, kinds: dict[str, Path], history: History, rounds: int) -> None:
+def night(folder: Path, history: History, rounds: int) -> None:
     """A night of some models beside the same night without history, in turn."""
-    found: dict[str, list[Spent]] = {kind: [] for kind in kinds}
+    found: dict[str, list[Spent]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
-        for kind, results in kinds.items():
-            found[kind].append(benchmark(folder, results))
-            forget(results, PER_RUN, history.until.isoformat())
+        for kind, name in KINDS.items():
+            found[kind].append(benchmark(folder, folder / name))
+            forget(folder / name, PER_RUN, history.until.isoformat())
     heading("history", "seconds", "CPU seconds", "ratio of CPU", "peak MB")
     for kind, ones in found.items():
         ratio = median(one.cpu_s / base.cpu_s for one, base in zip(ones, found["none"], strict=True))
@@ -240,20 +244,30 @@ def labels(sizes: Sequence[int]) -> None:
         line(n_labels, *spent(sys.executable, __file__, "--score", str(n_labels)))
 
 
-def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> None:
+def score_labels(n_labels: int) -> None:
     """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
+    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring.counts import OVERALL
+    from nerbench.tasks.scoring.score import score
+    from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+
+    types = tuple(f"T{number:02}" for number in range(n_labels))
+    counts = list(counting._counted(count_labels(types)))
+    for label in (OVERALL, *types):
+        score(counts, label, intervals=JackknifeIntervals(0.95))
+
+
+def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int = 14) -> bytes:
+    """The file of the counts of a random corpus."""
     import numpy as np
 
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.scoring import counting
-    from nerbench.tasks.scoring.counts import OVERALL, count
-    from nerbench.tasks.scoring.score import score
-    from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
+    from nerbench.tasks.scoring.counts import count
     from nerbench.tasks.scoring.slices import Slice
     from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
 
     rng = np.random.default_rng(0)
-    types = tuple(f"T{number:02}" for number in range(n_labels))
     n_tags = len(tag_vocabulary(types))
     gold = np.where(rng.random(n_words) < 0.2, rng.integers(1, n_tags, n_words), 0).astype(np.int32)
     predicted = np.where(rng.random(n_words) < 0.1, rng.integers(0, n_tags, n_words), gold).astype(np.int32)
@@ -265,10 +279,7 @@ def score_labels(n_labels: int, n_words: int = 900_000, n_slices: int = 14) -> N
         return lambda part, found: found.start % (step + 2) == 0
 
     slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
-    data = counting._written(count([words], slices))
-    counts = list(counting._counted(data))
-    for label in (OVERALL, *types):
-        score(counts, label, intervals=JackknifeIntervals(0.95))
+    return counting._written(count([words], slices))
 
 
 def main() -> None:
@@ -276,26 +287,31 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}")
     for option, default in (("--models", 1000), ("--nights", 60), ("--tonight", 20), ("--rounds", 3)):
         parser.add_argument(option, type=int, default=default)
+    parser.add_argument("--prepare", help=argparse.SUPPRESS)
     parser.add_argument("--score", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     if arguments.score:
         score_labels(arguments.score)
         return
+    history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
     wanted = set(arguments.parts or PARTS)
+    if arguments.prepare:  # in a process of its own, because the peak of a child begins with the memory of its parent
+        kinds = ["one file a day", *(["small files"] if "night" in wanted else [])]
+        prepare(Path(arguments.prepare), history, arguments.tonight, kinds)
+        return
     if unknown := wanted - {*PARTS}:
         parser.error(f"{', '.join(unknown)} is none of {', '.join(PARTS)}")
-    history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
     if wanted & {"night", "tables"}:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             os.environ |= {"NERBENCH_CACHE": f"{name}/cache", "PREFECT_HOME": f"{name}/prefect"}
-            kinds = prepare(folder, history, arguments.tonight)
+            spent(sys.executable, __file__, *sys.argv[1:], "--prepare", name)
             print(f"{history.models} models, {history.nights} nights; tonight {arguments.tonight} models")
             if "night" in wanted:
-                night(folder, kinds, history, arguments.rounds)
+                night(folder, history, arguments.rounds)
             if "tables" in wanted:
-                tables(folder, kinds["one file a day"])
+                tables(folder, folder / KINDS["one file a day"])
     if "labels" in wanted:
         labels((4, 16, 66))
 

@@ -56,7 +56,7 @@ def config(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Co
 
 
 def with_report(config: Config) -> Config:
-    """The same with a report, which takes a third of a benchmark's time."""
+    """The same with a report, which takes a quarter of a benchmark's CPU time here."""
     return config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"report": True})})
 
 

@@ -33,7 +33,7 @@ def work(step: str, device: str, cached: bool, gpus: int = 1) -> None:
     record = SimpleNamespace(model_dump=lambda mode: {}) if cached else None
     plan = SimpleNamespace(record=record, settings=SimpleNamespace(device=device, processes=gpus))
     shard = SimpleNamespace(record=record, place="", of=1, blocks=lambda corpus: range(1))
-    artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(dataset=SimpleNamespace(name="d"))
+    artifact, corpus = SimpleNamespace(name="m"), SimpleNamespace(place="d")
     benchmark = BenchmarkConfig(device=device)
     model = ModelConfig.model_validate(
         {"name": "m", "base": {"model_type": "bert"}, "device": device, "processes": gpus}

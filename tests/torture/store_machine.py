@@ -13,11 +13,12 @@ from figures import Count
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from killed_steps import contents
 
+from nerbench.artifacts.aliases import Expected
 from nerbench.artifacts.errors import ConflictError
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
 from nerbench.artifacts.manifest import MANIFEST_FILE, ArtifactKey, Provenance
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.store import Expected, Store
+from nerbench.artifacts.store import Store
 from nerbench.artifacts.store_layout import kind_of, manifest_path
 
 NAMES = st.sampled_from(["a", "b"])

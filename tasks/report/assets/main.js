@@ -30,6 +30,7 @@
   when("cost", costs);
   when("speed", costs);
   when("detail", once(detail));
+  when("robustness", once(nb.robustness.show));
   when("history", once(nb.history.show));
   // Whoever jumps to a section stays there while those above it are drawn.
   addEventListener("hashchange", () => {

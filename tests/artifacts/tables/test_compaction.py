@@ -172,7 +172,7 @@ def test_a_missing_packed_file_and_a_broken_manifest_are_reported(root_url: str,
 
 
 def test_tables_that_cannot_be_compacted(root_url: str) -> None:
-    assert {"metrics", "speed", "memory", "custom", "runs", "gate", "training"} == set(COMPACTABLE)
+    assert {"metrics", "speed", "memory", "custom", "runs", "gate", "robustness", "training"} == set(COMPACTABLE)
     with pytest.raises(InputError, match="table 'predictions': is not compacted; choose one of metrics"):
         compact(root_url, ["predictions"], grace=WEEK, now=NOW)
 

@@ -157,10 +157,10 @@ def test_odd_names_in_a_store_hide_nothing(name: str, store: Path, folder: Path,
 QUICK = (
     ("results", "show", "--json"),
     ("history", "good", "--json"),
-    ("results", "export", "--table", "metrics", "--to", "metrics.csv", "--force"),
-    ("results", "compact", "--json"),
 )
 LONG = (
+    ("results", "export", "--table", "metrics", "--to", "metrics.csv", "--force"),
+    ("results", "compact", "--json"),
     ("results", "show", "--run", "night-2"),
     ("compare", "good#night-2", "good#night-3", "--json"),
     ("report", "--force"),

@@ -113,6 +113,13 @@ CONFIGURATIONS = {
     "confidence of a coin": Row({"benchmark.confidence": 0.5}, ("benchmark.confidence", "0.5")),
     "rule on an unknown data set": Row({"gate.rules": [{"dataset": "x"}]}, ("gate", "data set x", "own")),
     "rule on an unknown gold": Row({"gate.rules": [{"gold": "x"}]}, ("gate", "gold x", "own")),
+    "rule on a perturbation that is not measured": Row(
+        {"gate.rules": [{"perturbation": "ocr"}]}, ("gate", "perturbation ocr", "robustness")
+    ),
+    "unknown perturbation": Row({"robustness.perturbations": ["shout"]}, ("robustness.perturbations[0]", "'shout'")),
+    "mentions of an unknown type": Row(
+        {"robustness.mentions": {"GPE": ["Suva"]}}, ("robustness.mentions", "GPE", "PER")
+    ),
     "rule on an unknown metric": Row({"gate.rules": [{"metric": "f2"}]}, ("gate.rules[0].metric", "'f2'", "f1")),
     "rule with a negative margin": Row({"gate.rules": [{"margin": -1}]}, ("gate.rules[0].margin", "-1")),
     "an unknown tracker": Row({"track": "wandb"}, ("track", "'wandb'", "mlflow")),

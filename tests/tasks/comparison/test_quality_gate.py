@@ -30,6 +30,7 @@ from nerbench.tasks.comparison.quality_gate import (
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
 from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.results.query import is_headline
 from nerbench.tasks.scoring.counts import Counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
@@ -252,7 +253,7 @@ def test_rules_are_about_data_sets_and_annotations(tmp_path: Path) -> None:
         ("web", "web", "PER"),
         ("web", "old", "overall"),
     ]
-    rest = decide(GateConfig(), missing(config, rules, artifact, [("own", "own"), ("own", "old")]))
+    rest = decide(GateConfig(), missing(config, rules, artifact, [("own", "own", None), ("own", "old", None)]))
     assert [(row["dataset"], row["label"]) for row in rest] == [("web", "overall"), ("web", "PER"), ("web", "overall")]
     assert {(row["verdict"], row["failed"], row["split"]) for row in rest} == {("missing", True, "test")}
     base, candidate = (scored(tmp_path, n, BASE, n, gold_name="old") for n in (1, 2))
@@ -367,3 +368,20 @@ def test_promotion_by_the_reported_split_must_be_allowed(tmp_path: Path) -> None
 def test_rows_in_words(changes: Row, expected: str) -> None:
     row = {"label": "overall", "mode": "strict", "metric": "f1", "slice": "all", "confidence": 0.95}
     assert in_words(row | {"delta": -0.019, "ci_low": -0.031, "ci_high": -0.008} | changes) == expected
+
+
+def test_a_rule_about_perturbed_words_judges_predictions_for_these_only(tmp_path: Path) -> None:
+    section = {"robustness": {"perturbations": ["lower", "ocr"]}}
+    config = config_of(tmp_path, {"rules": [{}, {"perturbation": "lower"}, {"perturbation": "ocr"}]}, **section)
+    assert config.gate is not None
+    base, candidate = scored(tmp_path, 1, BETTER, 1), scored(tmp_path, 2, BASE, 2)
+    lower = [one.model_copy(update={"perturbation": "lower"}) for one in (base, candidate)]
+    (row,) = judge_stored(config, config.gate.rules, lower[1], lower[0])
+    assert (row["rule"], row["perturbation"], row["verdict"]) == (2, "lower", "regression")
+    assert describe(row).startswith("tagger on own (lower): regression: overall strict F1 fell")
+    assert not is_headline(row)
+    (clean,) = judge_stored(config, config.gate.rules, candidate, base)
+    assert (clean["rule"], clean["perturbation"], is_headline(clean)) == (1, None, True)
+    judged = [("own", "own", None), ("own", "own", "lower")]
+    (absent,) = missing(config, config.gate.rules, reference("tagger"), judged)
+    assert (absent["rule"], absent["perturbation"], absent["verdict"]) == (3, "ocr", "missing")

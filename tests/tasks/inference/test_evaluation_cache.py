@@ -126,6 +126,18 @@ def test_the_key_covers_code_and_hardware(
     assert key() != before
 
 
+@pytest.mark.parametrize(("capability", "part"), [("AVX512", None), ("DEFAULT", None), ("AVX2", "torch")])
+def test_only_where_gelu_is_computed_otherwise_the_key_has_a_new_part(
+    monkeypatch: pytest.MonkeyPatch, capability: str, part: str | None
+) -> None:
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(key_module, "canonical_json", lambda parts: seen.append(parts) or b"")
+    for module in (key_module, hardware):
+        monkeypatch.setattr(module, "processor", lambda: hardware.Processor(capability, 2))
+    key()
+    assert seen[0].get("gelu") == part
+
+
 def test_devices_of_one_kind_share_predictions() -> None:
     assert (key(device="auto") == key(device="cpu")) is (modeling.resolve_device("auto").type == "cpu")
 

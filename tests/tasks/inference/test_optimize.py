@@ -227,6 +227,20 @@ def test_a_packed_layer_computes_the_same_as_the_layer(shape: tuple[int, ...]) -
         torch.testing.assert_close(PackedLinear(layer, gelu=True)(x), gelu, rtol=1e-4, atol=1e-5)
 
 
+def test_avx2_computes_gelu_after_the_product(
+    folders: dict[str, Path], bert: tuple[Tagger, Tagger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, fused = bert
+    monkeypatch.setattr(optimize, "fuses_gelu", lambda: False)
+    quick = optimize_for_inference(load_tagger(folders["Bert"], device=CPU))
+    kinds, fused_kinds = ([type(m).__name__ for m in tagger.model.modules()] for tagger in (quick, fused))
+    layers = plain.model.config.num_hidden_layers
+    assert (kinds.count("GELUActivation"), fused_kinds.count("GELUActivation")) == (layers, 0)
+    assert kinds.count("PackedLinear") == fused_kinds.count("PackedLinear")
+    sentences = random_sentences(20)
+    assert labels_of(quick, sentences) == plain_loop(plain, sentences)
+
+
 @pytest.mark.parametrize("what", ["_may_pack", "pieces_of", "together", "tune_malloc"])
 def test_a_failed_optimization_does_not_stop_loading(
     what: str, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch

@@ -15,11 +15,11 @@ from nerbench.tasks.inference.evaluation_cache import (
     EvaluationRecord,
     carry_out,
     plan,
-    processes_for,
 )
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, evaluation_key
 from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.prediction_files import n_blocks
+from nerbench.tasks.inference.processes import processes_for
 
 SETTINGS = EvaluationSettings(device="auto", precision="fp32", max_length=None, aggregation_strategy="first")
 GPUS = 4
@@ -72,9 +72,9 @@ def test_processes_that_share_a_cpu_have_another_key(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(("blocks", "expected"), [(1, 1), (127, 1), (128, 2), (10_000, GPUS)])
 def test_auto_takes_the_gpus_that_have_enough_to_do(gpus: None, blocks: int, expected: int) -> None:
-    assert processes_for(SETTINGS.model_copy(update={"processes": "auto"}), blocks) == expected
-    assert processes_for(SETTINGS.model_copy(update={"processes": 3}), blocks) == 3
+    assert processes_for("auto", SETTINGS.device, blocks) == expected
+    assert processes_for(3, SETTINGS.device, blocks) == 3
 
 
 def test_auto_is_one_process_on_a_cpu() -> None:
-    assert processes_for(SETTINGS.model_copy(update={"device": "cpu", "processes": "auto"}), 10_000) == 1
+    assert processes_for("auto", "cpu", 10_000) == 1

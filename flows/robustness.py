@@ -1,0 +1,60 @@
+"""Robustness: ordinary evaluations of perturbed copies of the corpora, beside those of the clean split."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.flows.benchmark_steps import evaluate_models
+from nerbench.flows.run_context import RunRecorder
+from nerbench.tasks import prefect_tasks as tasks
+from nerbench.tasks.comparison.robustness import Perturbed
+from nerbench.tasks.config import Config
+from nerbench.tasks.data.corpus_refs import CorpusRef
+
+log = logging.getLogger(__name__)
+
+
+def measure_robustness(
+    recorder: RunRecorder,
+    config: Config,
+    artifacts: Sequence[ArtifactRef],
+    baselines: Mapping[str, ArtifactRef | None],
+    corpora: Sequence[list[CorpusRef]],
+) -> None:
+    """Evaluate models on every perturbation of every data set, and compare each with its scores on the clean split.
+
+    Baselines take part if a rule of the gate names a perturbation.
+    """
+    started = time.perf_counter()
+    named = any(rule.perturbation for rule in config.gate.rules) if config.gate else False
+    models = {one.artifact_id: one for one in [*artifacts, *(filter(None, baselines.values()) if named else ())]}
+    for name in dict.fromkeys(one.name for one in models.values() if one.kind == "predictions"):
+        log.warning("%s: imported predictions are of the clean words only, so it has no robustness", name)
+    inferable = [one for one in models.values() if one.kind != "predictions"]
+    with recorder.guard("robustness"):
+        perturbed = [[one] for own, *_ in corpora for one in tasks.perturb_corpus(config, own)]
+        found: dict[tuple[str, str], list[Perturbed]] = {}
+        for artifact, (corpus, *_), record in evaluate_models(recorder, config, inferable, perturbed):
+            of_model = found.setdefault((artifact.artifact_id, corpus.dataset.name), [])
+            of_model.append(Perturbed(corpus, record))
+        for (artifact_id, dataset), evaluated in found.items():
+            score_model(recorder, config, models[artifact_id], dataset, evaluated)
+    recorder.add_seconds("robustness_s", time.perf_counter() - started)
+
+
+def score_model(
+    recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str, perturbed: Sequence[Perturbed]
+) -> None:
+    """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean
+    split; otherwise, the run fails already."""
+    own = [one for one in recorder.predictions(artifact, dataset) if one.gold == dataset]
+    if not own or (config.robustness and len(perturbed) < len(config.robustness.perturbations)):
+        return
+    with recorder.guard(f"{artifact.name} (robustness)"):
+        scores = tasks.score_perturbed(recorder.run, artifact, own[0], perturbed, config)
+        recorder.perturbed += scores.predicted
+        recorder.robustness += scores.drops
+        recorder.note(scores.tables)
+        for one in scores.predicted:
+            recorder.note({"predictions": one.uri})

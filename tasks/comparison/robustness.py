@@ -1,0 +1,130 @@
+"""What a model loses on perturbed words: strict F1 beside that of the clean split, paired by document.
+
+Both have the same number of words and, word by word, the same gold tags, so that their counts can be paired like those
+of two models on the same words (`nerbench.tasks.comparison.deltas`).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.tasks.comparison.deltas import deltas
+from nerbench.tasks.config import Config
+from nerbench.tasks.data.corpus_refs import CorpusRef
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
+from nerbench.tasks.results.rows import metric_rows, write_perturbed_metrics, write_predictions, write_robustness
+from nerbench.tasks.runs import Run
+from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
+from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
+from nerbench.tasks.scoring.metrics import Quantity, Row
+from nerbench.tasks.scoring.slices import EVERYTHING
+from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions
+from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.paired_tests import holm
+
+_SAME = ("ci_low", "ci_high", "p_value", "detectable", "support", "reason")
+
+
+class Perturbed(NamedTuple):
+    """The finished evaluation of one model on one perturbed corpus."""
+
+    corpus: CorpusRef
+    record: EvaluationRecord
+
+
+class PerturbedScores(NamedTuple):
+    """The scores of one model on all perturbations of one data set."""
+
+    predicted: list[Predicted]
+    drops: list[Row]
+    """Rows of `robustness`, without the columns of the run."""
+    tables: dict[str, str]
+    """Locations of what was written, by table."""
+
+
+def score_perturbed(
+    run: Run, artifact: ArtifactRef, clean: Predicted, perturbed: Sequence[Perturbed], config: Config
+) -> PerturbedScores:
+    """Write `predictions`, `metrics` and `robustness` of a model for all perturbations of a data set.
+
+    The rows of `metrics` have all labels and modes, and no slices. Raises like `count_predictions` and `measure_drops`.
+    """
+    predicted: list[Predicted] = []
+    rows: list[Row] = []
+    for corpus, record in perturbed:
+        named = name_predictions(run.results, artifact, record, corpus, config.benchmark)
+        predicted.append(write_predictions(run, artifact, record, corpus, config.benchmark, named))
+        counted = count_predictions(run.results, artifact, record, corpus, config, named)
+        scored = (row for label in counted.labels for row in score_counts(run.results, counted, label, config))
+        rows += metric_rows(run, predicted[-1], scored)
+    tables = {"metrics": write_perturbed_metrics(run, artifact, clean.dataset, rows)}
+    found = measure_drops(config, clean, perturbed, predicted)
+    tables["robustness"] = write_robustness(run, artifact, clean.dataset, found)
+    return PerturbedScores(predicted, found, tables)
+
+
+def measure_drops(
+    config: Config, clean: Predicted, perturbed: Sequence[Perturbed], predicted: Sequence[Predicted]
+) -> list[Row]:
+    """Rows of `robustness`, without the columns of the run: every perturbation of one model and data set.
+
+    `p_adjusted` is Holm's adjustment of the overall values over the perturbations, and of the entity types over
+    perturbations and types.
+
+    Args:
+        predicted: The stored predictions of each of `perturbed`.
+
+    Raises CorruptArtifactError.
+    """
+    before = _count(config.results, clean)
+    seed, confidence = seed_of(clean.words_sha256, clean.gold_sha256), config.benchmark.confidence
+    rows = [
+        _about(clean, one, its) | _row(delta, confidence)
+        for one, its in zip(perturbed, predicted, strict=True)
+        for delta in deltas(before, _count(config.results, its), seed=seed, confidence=confidence, wanted=_is_strict_f1)
+    ]
+    overall = _adjusted([row for row in rows if row["label"] == OVERALL])
+    return overall + _adjusted([row for row in rows if row["label"] != OVERALL])
+
+
+def _count(results: str, predicted: Predicted) -> list[Counts]:
+    file = read_predictions(results, predicted.uri)
+    return count_both_ways(partial(file.parts, text=False, score=False), modes=())  # `strict` is always counted
+
+
+def _is_strict_f1(one: Quantity) -> bool:
+    return (one.mode, one.slice, one.metric.name) == ("strict", EVERYTHING, "f1") and one.average in {"micro", ""}
+
+
+def _about(clean: Predicted, one: Perturbed, predicted: Predicted) -> Row:
+    perturbation = one.corpus.perturbation
+    return {
+        **{name: getattr(clean, name) for name in ("artifact_id", "model", "dataset", "split", "dtype")},
+        "perturbation": predicted.perturbation,
+        "seed": perturbation and perturbation.seed,
+        "changed_words": one.corpus.changed_words,
+        "changed_sentences": one.corpus.changed_sentences,
+        "evaluate_s": one.record.evaluate_s,
+        **{name: getattr(predicted, name) for name in ("words_sha256", "predictions_digest")},
+        **{f"clean_{name}": getattr(clean, name) for name in ("words_sha256", "predictions_digest")},
+    }
+
+
+def _row(delta: Row, confidence: float) -> Row:
+    return {
+        "label": delta["label"],
+        "clean": delta["base"],
+        "perturbed": delta["candidate"],
+        "delta": delta["delta"],
+        "confidence": confidence,
+        "resampling_unit": delta["unit"],
+        **{name: delta[name] for name in _SAME},
+    }
+
+
+def _adjusted(rows: Sequence[Row]) -> list[Row]:
+    p = holm([np.nan if row["p_value"] is None else row["p_value"] for row in rows])
+    return [row | {"p_adjusted": None if np.isnan(one) else float(one)} for row, one in zip(rows, p, strict=True)]

@@ -1,0 +1,1 @@
+"""Ranks annotations that are probably wrong, and takes decisions on them back as another annotation."""

@@ -1,0 +1,50 @@
+"""Suspects in words, for terminals, pages and annotation tools."""
+
+from typing import NamedTuple
+
+from nerbench.tasks.scoring.metrics import Row
+
+
+class Wording(NamedTuple):
+    """One row of the table `suspects` in words."""
+
+    gold: str
+    """`LOC Florence, PER Masnada`, or `nothing`."""
+    proposed: str
+    evidence: str
+
+
+def in_words(row: Row) -> Wording:
+    """What the annotation says, what is proposed, and why."""
+    return Wording(_entities(row, "gold"), _entities(row, "proposed"), evidence(row))
+
+
+def _entities(row: Row, side: str) -> str:
+    """The entities of one side; their words, or positions without text, if they are not the whole region."""
+    words = None if row["sentence_text"] is None else row["sentence_text"].split(" ")
+    parts = []
+    for start, end, label in zip(row[f"{side}_start"], row[f"{side}_end"], row[f"{side}_label"], strict=True):
+        shown = f"{start}:{end}" if words is None else " ".join(words[start:end])
+        parts.append(label if (start, end) == (row["start"], row["end"]) else f"{label} {shown}")
+    return ", ".join(parts) or "nothing"
+
+
+def evidence(row: Row) -> str:
+    """The models and the strings that speak for a proposal: `3 of 4 models (0.91); train 0 : 12`."""
+    agreeing = [
+        (model, seed, confidence)
+        for model, seed, opinion, confidence in zip(
+            row["models"], row["seeds"], row["opinions"], row["confidences"], strict=True
+        )
+        if opinion == "proposal"
+    ]
+    named = ", ".join(
+        f"{model}{'' if seed is None else f' (seed {seed})'}{'' if confidence is None else f' {confidence:.2f}'}"
+        for model, seed, confidence in agreeing
+    )
+    parts = [f"{len(agreeing)} of {len(row['models'])} models predict it{f': {named}' if named else ''}"]
+    for scope, where in (("document", "in the document"), ("split", "in other documents"), ("train", "in train")):
+        as_gold, as_proposed = row[f"{scope}_gold"], row[f"{scope}_proposed"]
+        if as_gold or as_proposed:
+            parts.append(f"{where} {as_proposed} as proposed and {as_gold} as here")
+    return "; ".join(parts)

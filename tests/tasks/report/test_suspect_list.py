@@ -1,0 +1,68 @@
+"""The suspect annotations in a report."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reading import Page
+from report_site import EVIL, corpus, digest
+
+from nerbench.artifacts.tables.tables import write_table
+from nerbench.tasks.report.model_scores import read_model_scores
+from nerbench.tasks.report.report import build
+from nerbench.tasks.report.suspect_list import MOST, ranked
+from nerbench.tasks.results.query import select_runs
+
+
+def row(position: int, hour: int, **changes: Any) -> dict[str, Any]:
+    words, tags = corpus()
+    sentence = position % len(words)
+    shared = {"ranking": "1", "words_sha256": digest(words), "gold_sha256": digest(tags), "dataset": "own"}
+    shared |= {"gold": "own", "split": "test", "started_at": datetime(2030, 1, 2, hour, tzinfo=UTC)}
+    place = {"position": position, "kind": "type", "score": 3.0 - position, "sentence": sentence}
+    text = {"start": 1, "end": 2, "text": words[sentence][1], "sentence_text": " ".join(words[sentence])}
+    sides = {f"{side}_{name}": [value] for side, label in (("gold", "LOC"), ("proposed", "ORG"))
+             for name, value in (("start", 1), ("end", 2), ("label", label))}  # fmt: skip
+    opinions = {"models": ["good"], "seeds": [None], "opinions": ["proposal"], "confidences": [0.75]}
+    counts = {f"{scope}_{side}": 0 for scope in ("document", "split", "train") for side in ("gold", "proposed")}
+    return shared | place | text | sides | opinions | counts | changes
+
+
+@pytest.fixture
+def results(nights: str, tmp_path: Path) -> str:
+    """Results with two rankings of one day; the later one counts."""
+    shutil.copytree(nights, tmp_path / "results")
+    older = [row(n, 1, models=["older"]) for n in range(1, 4)]
+    newer = [row(n, 2) for n in range(1, MOST + 11)]
+    for key, rows in (("a" * 32, older), ("b" * 32, newer)):
+        write_table(str(tmp_path / "results"), "suspects", rows, date="2030-01-02", key=key)
+    return str(tmp_path / "results")
+
+
+def test_the_newest_ranking_of_each_annotation(results: str, nights: str) -> None:
+    entries = read_model_scores(results, select_runs(results))
+    (found,) = ranked(results, entries, text=True)
+    assert (found.place, found.models, found.total, found.probable) == ("own", ["good"], MOST + 10, 3)
+    assert len(found.rows) == MOST
+    assert [line.score for line in found.rows[:3]] == [2.0, 1.0, 0.0]
+    assert (found.rows[0].words.gold, found.rows[0].words.proposed) == ("LOC", "ORG")
+    assert found.rows[0].words.evidence == "1 of 1 models predict it: good 0.75"
+    assert ranked(nights, entries, text=True) == []
+
+
+def test_words_stay_out_if_they_may_not_be_shown(results: str) -> None:
+    entries = read_model_scores(results, select_runs(results))
+    (found,) = ranked(results, entries, text=False)
+    assert {(line.before, line.text, line.after) for line in found.rows} == {(None, None, None)}
+
+
+def test_the_page_has_a_section(results: str, nights: str) -> None:
+    html = build(results).html
+    page = Page(html)
+    assert "Suspect annotations" in page.said
+    assert "The page shows the first 100; the table suspects contains all." in page.said
+    assert any(evil in page.said for evil in EVIL)
+    assert "alert(1)" not in html.replace("&lt;script&gt;alert(1)", "").replace("onerror=alert(1)", "")
+    assert "suspects-title" not in build(nights).html
