@@ -24,7 +24,7 @@ FOLDER = "curve"
 def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
     """The configuration that trains each model on each share (percentages), with several seeds, and scores it.
 
-    Gates, speed and the Hub are left out. Raises InputError for shares of which there is no curve.
+    Gates, speed, perturbations and the Hub are left out. Raises InputError for shares of which there is no curve.
     """
     percents = sorted({*shares})
     if len(percents) < 2 or not 0 < percents[0] <= percents[-1] <= 100:
@@ -40,8 +40,8 @@ def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
         for percent in percents
     )
     benchmark = config.benchmark.model_copy(update={"speed": False})
-    changes = {"models": models, "benchmark": benchmark, "gate": None, "store": f"{config.store.rstrip('/')}/{FOLDER}"}
-    return config.model_copy(update=changes)
+    changes = {"models": models, "benchmark": benchmark, "gate": None, "robustness": None}
+    return config.model_copy(update=changes | {"store": f"{config.store.rstrip('/')}/{FOLDER}"})
 
 
 def learning_curves(config: Config, curved: Config, metrics: Iterable[Row], confidence: float = 0.95) -> list[Row]:
