@@ -17,11 +17,13 @@ from nerbench.artifacts.errors import NerbenchError, RunFailedError
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.storage.paths import no_room
 from nerbench.flows.commands import (
+    agree,
     artifacts,
     artifacts_archive,  # noqa: F401 - adds commands to `artifacts`
     artifacts_sign,  # noqa: F401
     cache,
     compare,
+    curve,
     doctor,
     history,
     init,
@@ -78,6 +80,8 @@ app.add_typer(results.app, name="results")
 app.add_typer(predictions.app, name="predictions")
 app.add_typer(cache.app, name="cache")
 app.command()(compare.compare)
+app.command()(agree.agree)
+app.command()(curve.curve)
 app.command()(history.history)
 app.command()(init.init)
 app.command()(inspect_data.inspect_data)

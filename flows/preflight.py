@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 def run(config: Config) -> dict[str, Any]:
     """Train, save and benchmark."""
-    start_prefect()
-    _check_user_code(config)
-    prepare_demo(config)
-    _check_training(config)
-    _check_benchmark(config)
+    _check_run(config)
     from nerbench.flows.pipeline import pipeline
 
     with prefect_running():
         return pipeline(config)
+
+
+def curve(config: Config, shares: tuple[int, ...]) -> dict[str, Any]:
+    """Train on shares of the data, save and benchmark."""
+    _check_run(config)
+    from nerbench.flows.curve import curve
+
+    with prefect_running():
+        return curve(config, shares)
 
 
 def train(config: Config) -> dict[str, Any]:
@@ -99,6 +104,14 @@ def what_next(config: Config) -> str:
     return f"""next: nerbench benchmark {names}    again, from cached predictions
       nerbench artifacts ls    what is stored
       nerbench results show    the newest run's scores, speed and memory"""
+
+
+def _check_run(config: Config) -> None:
+    start_prefect()
+    _check_user_code(config)
+    prepare_demo(config)
+    _check_training(config)
+    _check_benchmark(config)
 
 
 def _check_training(config: Config) -> None:

@@ -117,6 +117,17 @@ QUALITY: dict[str, TableSchema] = {
             "number of answers of a language model that could not be parsed, which count as no entities; null if none",
             "int32",
         ),
+        value(
+            "n_unaligned",
+            "number of entities of an annotation with other words that the text of the data set does not have, which "
+            "count as missed; null if the annotation has the words of the data set",
+            "int64",
+        ),
+        value(
+            "n_left_out",
+            "number of words of the data set that such an annotation does not have, which are left out",
+            "int64",
+        ),
         PERTURBATION,
         identity=(
             *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),

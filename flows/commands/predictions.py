@@ -1,17 +1,20 @@
-"""`nerbench predictions`: import predictions that were made elsewhere."""
+"""`nerbench predictions`: import predictions that were made elsewhere, or the vote of models of the store."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nerbench.flows.commands.agree import References
 from nerbench.flows.commands.options import Json, configured, pick_dataset
 from nerbench.flows.terminal import print_json, print_note
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
+    from nerbench.tasks.data.corpus import Corpus
+    from nerbench.tasks.inference.import_predictions import Imported
 
-app = typer.Typer(help="Import predictions that were made elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="Import predictions that were made elsewhere, or by the vote of models.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -51,11 +54,6 @@ LabelMap = Annotated[
 ]
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `import` a subcommand."""
-
-
 @app.command(name="import")
 @configured("datasets")
 def import_file(  # noqa: PLR0913 - one parameter an option
@@ -77,7 +75,6 @@ def import_file(  # noqa: PLR0913 - one parameter an option
     from nerbench.artifacts.store import Store
     from nerbench.tasks.data.corpus import load_splits, pick_split
     from nerbench.tasks.data.demo import prepare_demo
-    from nerbench.tasks.inference.evaluation_cache import carry_out, plan
     from nerbench.tasks.inference.import_predictions import import_predictions
 
     renamed = _mapping(label_map)
@@ -93,13 +90,46 @@ def import_file(  # noqa: PLR0913 - one parameter an option
         scheme="io" if chosen.scheme == "io" else "auto",
         label_map=renamed,
     )
+    _finish(config, corpus, found, json)
+
+
+@app.command()
+@configured("datasets")
+def ensemble(
+    config: "Config", references: References, *, model: Model, dataset: Dataset = None, json: Json = False
+) -> None:
+    """Store the vote of several models as a model for `benchmark`, `compare`, gates and reports.
+
+    It has the entities that more than half of the models predict, from their stored predictions. Store it again after
+    one of the models has changed.
+    """
+    from nerbench.artifacts.errors import InputError
+    from nerbench.artifacts.store import Store
+    from nerbench.tasks.comparison.agreement import find_predictions
+    from nerbench.tasks.comparison.ensembles import import_ensemble
+    from nerbench.tasks.data.corpus import load_splits
+    from nerbench.tasks.data.demo import prepare_demo
+
+    if len(references) < 2:
+        raise InputError("REF", "names one model", "name at least two")
+    prepare_demo(config)
+    chosen = pick_dataset(config, dataset)
+    predicted = find_predictions(references, config, chosen.name, None)
+    corpus = load_splits(chosen)[predicted[0].split]
+    _finish(config, corpus, import_ensemble(predicted, model, corpus, Store(config.store), config.results), json)
+
+
+def _finish(config: "Config", corpus: "Corpus", found: "Imported", json: bool) -> None:
+    """Put imported predictions in the cache of evaluations, and print what was stored."""
+    from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+
     ref = found.artifact
     carry_out(plan(ref, corpus.words_sha256, config.benchmark, config.results), ref, corpus, config.results)
     if json:
         print_json({"name": ref.name, "artifact_id": ref.artifact_id, "uri": ref.uri, "n_invalid": found.n_invalid})
         return
     types = ", ".join(found.entity_types) or "none"
-    read = f"{found.words:,} words of {chosen.name}, {corpus.split}, tags read as {found.scheme.upper()}"
+    read = f"{found.words:,} words of {corpus.name}, {corpus.split}, tags read as {found.scheme.upper()}"
     print_note(f"{read}; entity types: {types}")
     if found.n_invalid:
         print_note(f"{found.n_invalid:,} tags continue no entity of their type, and stay as they are")

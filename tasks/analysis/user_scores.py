@@ -19,7 +19,7 @@ from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import settings_of
-from nerbench.tasks.scoring.counting import missing_slices, selected_functions, selected_metrics
+from nerbench.tasks.scoring.counting import missing_slices, missing_tokens, selected_functions, selected_metrics
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import failed, parameters_of, reason_of, score
@@ -64,6 +64,7 @@ def score_stored(predicted: Predicted, config: Config) -> list[Row]:
     return [
         *rows,
         *missing_slices(slices.unavailable, metrics),
+        *(missing_tokens(metrics) if predicted.n_unaligned is not None else []),
         *calibrated,
         *score_user_metrics(predicted, config, None),
     ]

@@ -9,7 +9,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.costs import costs
 from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
-from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_scored_run
+from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_on_dataset
 from nerbench.tasks.comparison.suspect_gold import SuspectGold, split_by_support
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.environments import difference, same_settings
@@ -124,7 +124,7 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     Identical predictions pass. One model with the same settings that predicts differently is a regression, whatever its
     F1. Raises InputError if one of the two runs cannot be found.
     """
-    sides = [_find(one, config, query) for one in (base, candidate)]
+    sides = [find_on_dataset(one, config, query.dataset) for one in (base, candidate)]
     pairs = common(*sides)
     deciding = _deciding(pairs, query.gold)
     reasons = [f"{pair.dataset} against {pair.gold}: {reason}" for pair in pairs for reason in pair.reasons]
@@ -147,20 +147,6 @@ def compare(base: str, candidate: str, config: Config, query: Query) -> Comparis
     decision = "regression" if is_changed else worst(row["verdict"] for row in rows if row["primary"])
     outcome = {"verdict": decision, "deltas": tuple(rows), "flipped": flipped}
     return _comparison(sides, reasons, costs=cost, frozen=frozen, **outcome)
-
-
-def _find(reference: str, config: Config, query: Query) -> ScoredRun:
-    """The scored run that a reference names, restricted to the wanted data set. Raises InputError."""
-    try:
-        return find_scored_run(reference, config.store, config.results, dataset=query.dataset)
-    except InputError:
-        if query.dataset is None:
-            raise
-        there = {one.dataset for one in find_scored_run(reference, config.store, config.results).scored}
-        if query.dataset in there:
-            raise
-        problem = f"{reference} was not scored on {query.dataset}"
-        raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
 def _comparison(sides: Sequence[ScoredRun], reasons: Iterable[str], **found: Any) -> Comparison:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
+from nerbench.tasks.config import Config
 from nerbench.tasks.results.query import EndedRun, date_of_run, ended_runs, newest_run
 from nerbench.tasks.scoring.stored_predictions import READ_AS, Predicted, stored
 
@@ -106,6 +107,20 @@ def find_scored_run(
         run=found.row,
         **{name: rows[0][name] for name in ("run_id", "started_at", "artifact_id", "model_sha256", "model")},
     )
+
+
+def find_on_dataset(reference: str, config: Config, dataset: str | None) -> ScoredRun:
+    """As `find_scored_run`; raises InputError that lists the data sets if the model was scored on others only."""
+    try:
+        return find_scored_run(reference, config.store, config.results, dataset=dataset)
+    except InputError:
+        if dataset is None:
+            raise
+        there = {one.dataset for one in find_scored_run(reference, config.store, config.results).scored}
+        if dataset in there:
+            raise
+        problem = f"{reference} was not scored on {dataset}"
+        raise InputError("--dataset", problem, f"choose among {', '.join(sorted(there))}") from None
 
 
 def reasons(base: Predicted | None, candidate: Predicted | None) -> list[str]:

@@ -39,7 +39,7 @@ class Config(Section):
     datasets: tuple[DatasetConfig, ...] = ()
     """The data sets. `dataset:` with a single mapping is also accepted."""
     golds: tuple[GoldConfig, ...] = ()
-    """Additional annotations of the same words."""
+    """Additional annotations of the same text."""
     models: tuple[AnyModel, ...] = ()
     """The models to train, and the taggers to compare them with, which have the key `tagger`."""
     benchmark: BenchmarkConfig = BenchmarkConfig()

@@ -145,7 +145,8 @@ class DatasetConfig(Section):
 
 
 class GoldConfig(Section):
-    """An additional annotation of the words in the benchmark split of a data set. Its tag scheme can differ."""
+    """An additional annotation of the text in the benchmark split of a data set. Its tag scheme can differ. An
+    annotation with other sentences or words is aligned by characters."""
 
     name: Name
     """The name of the annotation in the `gold` column."""

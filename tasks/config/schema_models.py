@@ -60,6 +60,9 @@ class ModelConfig(Section):
     """Vocabulary size of a trained tokenizer; only used if `base` is a model configuration."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Random seed of initialisation, batch order and dropout."""
+    train_share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the train split to learn from: whole documents if it has any, otherwise sentences. `seed` chooses them,
+    and a larger share contains the smaller ones."""
     seeds: tuple[int, ...] = ()
     """Train one model per seed: `name-seed0`, `name-seed1`, …; scores also get a mean and a standard deviation."""
     device: str = "auto"
@@ -132,7 +135,7 @@ class ModelConfig(Section):
 
     def as_recorded(self) -> dict[str, Any]:
         """The plain data that identifies a training; manifests record it. There, `max_length` is called `window`."""
-        data = self.model_dump(mode="json")
+        data = self.model_dump(mode="json", exclude={"train_share"} if self.train_share == 1 else None)
         return data | {"window": data.pop("max_length")}
 
     @property

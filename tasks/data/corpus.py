@@ -6,16 +6,20 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
+from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
-from nerbench.tasks.data.division import read_divided, undivided
+from nerbench.tasks.data.division import read_divided, undivided, unit_order
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
@@ -61,6 +65,8 @@ class Corpus:
     """The tokenizer that split the texts of the source into words; None if the source has words."""
     rows: Sequence[int] | None = None
     """Positions of the sentences in the source that `split` divided; None if the source is not divided."""
+    alignment: Alignment | None = None
+    """The origin of the words, for an additional annotation with other words; None if the words are the same."""
 
     def parts(self) -> Iterator["Corpus"]:
         """The corpus in parts of CHUNK sentences, to limit the memory of work on it."""
@@ -171,6 +177,21 @@ def pick_split(corpora: Mapping[str, Corpus], split: str, config: DatasetConfig)
     return corpora[split]
 
 
+def take_share(corpus: Corpus, share: float, seed: int) -> Corpus:
+    """A share of the documents of a corpus, or of its sentences if it has no documents; at least one.
+
+    The seed chooses them. A larger share contains the smaller ones of the same seed.
+    """
+    if share == 1:
+        return corpus
+    units = np.arange(len(corpus.words)) if corpus.documents is None else np.asarray(corpus.documents)
+    order = unit_order(int(units[-1]) + 1, seed)
+    kept = np.isin(units, order[: max(1, round(share * len(order)))])
+    words, tags = (Column.of([*compress(lists, kept)]) for lists in (corpus.words, corpus.tags))
+    documents = None if corpus.documents is None else np.unique(units[kept], return_inverse=True)[1].tolist()
+    return replace(corpus, words=words, tags=tags, documents=documents)
+
+
 def read_whole(source: Source, evidence: SchemeEvidence) -> ArrowCache:
     """Read all of a source and pass its tags to `evidence`. Raises CorpusError, also if it has no sentence."""
     return cache_as_arrow(source, evidence.watch(source))
@@ -217,6 +238,18 @@ def warn_of_repairs(name: str, corpus: Corpus) -> None:
         _warn(f"{name}: spans that overlap another one, left out by `flatten`: {n_dropped:,}")
 
 
+def warn_of_alignment(name: str, corpus: Corpus) -> None:
+    """Warn once per process about what an annotation with other words lacks; `name` identifies it."""
+    if corpus.alignment:
+        n_entities = pc.sum(pc.starts_with(Column.of(corpus.tags).flat.cast(pa.string()), "B-")).as_py()
+        _warn(
+            f"{name}: has other words than the data set, and is aligned by characters: {corpus.alignment.n_cut:,} "
+            f"words are cut where an entity begins or ends; {corpus.alignment.n_unaligned:,} of {n_entities:,} "
+            f"entities are not in the text of the data set and count as missed; {corpus.alignment.n_left_out:,} words "
+            "of the data set are not annotated and are left out"
+        )
+
+
 @lru_cache(maxsize=128)
 def _warn(text: str) -> None:
     log.warning("%s", text)
@@ -242,16 +275,17 @@ def _digest(sentences: Sequence[list[str]], documents: Sequence[int] | None) -> 
 
 
 def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corpus:
-    """An additional annotation of the sentences of `words`. Sentences must be equal; documents are those of `words`.
+    """An additional annotation of the sentences of `words`; documents are those of `words`.
 
-    If `words` is a part of a divided source, the annotation covers the whole source, and the same part of it is used.
+    If its sentences or words differ, it is aligned by characters (`nerbench.tasks.data.alignment`). If `words` is a
+    part of a divided source, the annotation covers the whole source, in the same words, and the same part of it is
+    used.
 
     The annotation has a tag scheme of its own: declared, or recognised (`io` if the data set declares `io`). Types are
     renamed and ignored, and invalid tags are repaired or refused, as for the data set.
 
     Raises:
-        CorpusError: the annotation cannot be read, its words differ from `words` (names the first difference), or a
-            tag is invalid and refused.
+        CorpusError: the annotation cannot be read, annotates another text, or a tag is invalid and refused.
     """
     its = _as_dataset(config, dataset, words.split)
     sources = read_splits(its)
@@ -262,10 +296,24 @@ def load_gold(config: GoldConfig, dataset: DatasetConfig, words: Corpus) -> Corp
     source = sources[split]
     if words.rows is not None:  # the annotation covers the whole source
         source = source._replace(sentences=_at(words.rows, source.sentences))
+        source = source._replace(sentences=_with_same_words(source, words))
     evidence = SchemeEvidence(its.scheme, dataset.invalid)
-    read = read_whole(source._replace(sentences=_with_same_words(source, words)), evidence)
+    read = read_whole(source, evidence)
     scheme = evidence.scheme("write the whole annotation in one scheme")
-    return replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme), source))
+    gold = replace(words, name=config.name, **annotation(read, scheme, dataset, evidence.first_invalid(scheme), source))
+    return gold if read.words == words.words else _aligned(gold, words, read, source)
+
+
+def _aligned(gold: Corpus, words: Corpus, read: ArrowCache, source: Source) -> Corpus:
+    """A gold with other words, on those of `words`. Raises CorpusError where it annotates another text."""
+    try:
+        found = align_annotation(words.words, words.documents, read.words, gold.tags)
+    except ValueError as error:
+        remedy = f"a gold annotates the text of {words.name}'s {words.split} split"
+        raise CorpusError(source.name, f"{error} of {words.name}", remedy) from error
+    if found.words == words.words:  # its words are others, but its entities fit
+        return replace(gold, tags=found.tags)
+    return replace(gold, **found._asdict())
 
 
 def _as_dataset(config: GoldConfig, dataset: DatasetConfig, split: str) -> DatasetConfig:
@@ -297,7 +345,7 @@ def _at(rows: Sequence[int], sentences: Iterable[Sentence]) -> Iterator[Sentence
 
 def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
     """The sentences of a gold. Raises CorpusError if its words differ from those of `corpus`."""
-    remedy = f"a gold annotates the very words of {corpus.name}'s {corpus.split} split"
+    remedy = f"a gold of a divided source has the very words of {corpus.name}'s {corpus.split} split"
     words = iter(corpus.words)
     count = 0
     for theirs in source.sentences:

@@ -5,9 +5,10 @@ from collections.abc import Collection
 from threading import Lock
 from typing import NamedTuple
 
+from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import CorpusError, LabelError
 from nerbench.tasks.config import Config, DatasetConfig, GoldConfig, Perturbation, Section, Split
-from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_repairs
+from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, warn_of_alignment, warn_of_repairs
 from nerbench.tasks.data.perturbations import count_changes, no_train_split, perturb
 
 KEPT_IN_MEMORY = 16
@@ -29,10 +30,16 @@ class CorpusRef(Section):
     """Sentences with such words."""
     words_sha256: str
     gold_sha256: str
+    source_sha256: str = ""
+    """As in `Digests`."""
     types: tuple[str, ...]
     """The entity types of all splits and golds, which a model must know by name."""
     n_repaired: int = 0
     """Number of tags of the annotation that were repaired."""
+    n_unaligned: int | None = None
+    """Number of entities of an annotation with other words that the data set lacks; None if the words are the same."""
+    n_left_out: int | None = None
+    """Number of words of the data set that such an annotation lacks."""
 
     @property
     def gold_name(self) -> str:
@@ -50,6 +57,8 @@ class Digests(NamedTuple):
 
     words_sha256: str
     gold_sha256: str
+    source_sha256: str
+    """Digest of the origin of each word in the data set (`Alignment.source`); empty if the words are the same."""
 
 
 _open: OrderedDict[Digests, Corpus] = OrderedDict()
@@ -81,6 +90,8 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
             gold=gold,
             types=types,
             n_repaired=corpus.n_repaired,
+            n_unaligned=corpus.alignment and corpus.alignment.n_unaligned,
+            n_left_out=corpus.alignment and corpus.alignment.n_left_out,
             **_keep(corpus)._asdict(),
         )
         for gold, corpus in annotations
@@ -88,11 +99,12 @@ def describe(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
 
 
 def read_corpus(config: Config, dataset: DatasetConfig) -> list[CorpusRef]:
-    """Like `describe`, with a warning if tags were repaired."""
+    """Like `describe`, with a warning if tags were repaired or if an annotation has other words."""
     found = describe(config, dataset)
     for ref in found:
         kind = "gold" if ref.gold else "data set"
-        warn_of_repairs(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
+        for warn in (warn_of_repairs, warn_of_alignment):
+            warn(f"{kind} {ref.gold_name}, {ref.split}", open_corpus(ref))
     return found
 
 
@@ -115,7 +127,7 @@ def perturb_corpus(config: Config, clean: CorpusRef) -> list[CorpusRef]:
 
 def open_corpus(ref: CorpusRef) -> Corpus:
     """The corpus of a reference, from memory or read again. Raises CorpusError if it has changed."""
-    wanted = Digests(ref.words_sha256, ref.gold_sha256)
+    wanted = Digests(ref.words_sha256, ref.gold_sha256, ref.source_sha256)
     with _lock:
         if wanted in _open:
             _open.move_to_end(wanted)
@@ -139,7 +151,8 @@ def _check_types(
 
 
 def _keep(corpus: Corpus) -> Digests:
-    digests = Digests(corpus.words_sha256, corpus.gold_sha256)
+    source = sha256_hex(corpus.alignment.source.tobytes()) if corpus.alignment else ""
+    digests = Digests(corpus.words_sha256, corpus.gold_sha256, source)
     with _lock:
         _open[digests] = corpus
         while len(_open) > KEPT_IN_MEMORY:

@@ -65,7 +65,7 @@ def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]
         sizes = split.sizes(int(units[-1]) + 1)
     except ValueError as error:
         raise CorpusError(field, str(error), "change the amounts") from error
-    order = _order(int(units[-1]) + 1, split.seed)
+    order = unit_order(int(units[-1]) + 1, split.seed)
     ends = np.cumsum(list(sizes.values()))
     number = np.empty(len(order), np.int8)
     number[order] = np.searchsorted(ends, np.arange(len(order)), side="right")
@@ -76,7 +76,7 @@ def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]
     return found
 
 
-def _order(units: int, seed: int) -> npt.NDArray[np.int64]:
+def unit_order(units: int, seed: int) -> npt.NDArray[np.int64]:
     """All units, in an order that only the seed and their number determine."""
     keys = np.array([sha256(f"{seed} {unit}".encode()).digest()[:8] for unit in range(units)], "S8")
     return np.argsort(keys.view(">u8"), kind="stable")

@@ -58,7 +58,8 @@ def results(evidence: Evidence) -> list[str]:
         return [NO_SCORES]
     found = []
     for one in evidence.annotations:
-        found += [f"### {_about(one)}", repaired(one.find("tag", "accuracy")), _modes(one), _by_type(one), _beside(one)]
+        notes = repaired(one.find("tag", "accuracy")), aligned(one.find("strict", "f1"))
+        found += [f"### {_about(one)}", *notes, _modes(one), _by_type(one), _beside(one)]
     if len(evidence.annotations) > 1:
         sentence = "The same predictions are scored against several annotations of the same words."
         found.insert(0, sentence)
@@ -68,7 +69,19 @@ def results(evidence: Evidence) -> list[str]:
 def repaired(tokens: Row | None) -> str:
     """A sentence on the repaired tags of an annotation, from its row of token accuracy; empty if there are none."""
     count = (tokens or {}).get("n_repaired")
-    return f"{count:,} of {tokens['n_gold']:,} tags repaired (I- without B-, read as B-)." if tokens and count else ""
+    of = f" of {tokens['n_gold']:,}" if tokens and tokens["n_gold"] is not None else ""
+    return f"{count:,}{of} tags repaired (I- without B-, read as B-)." if count else ""
+
+
+def aligned(entities: Row | None) -> str:
+    """What an annotation with other words lacks, by its row of strict F1; empty for one with the same words."""
+    if not entities or entities.get("n_unaligned") is None:
+        return ""
+    return (
+        f"The annotation has other words and is aligned by characters: {entities['n_unaligned']:,} of "
+        f"{entities['n_gold']:,} entities are not in the text of the data set and count as missed; "
+        f"{entities['n_left_out']:,} words of the data set are not annotated and are left out."
+    )
 
 
 def limitations(evidence: Evidence) -> list[str]:

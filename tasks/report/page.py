@@ -78,7 +78,7 @@ class Content(NamedTuple):
     """Values of custom benchmark functions."""
     robustness: Robustness
     repairs: Mapping[str, str]
-    """The number of repaired tags, by corpus and annotation."""
+    """Repairs, and what an aligned annotation lacks, by corpus and annotation."""
     digests: Sequence[Mapping[str, str]]
     changes: Sequence[Mapping[str, Any]]
     """Changes of the environment in the history."""

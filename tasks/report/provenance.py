@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.tasks.publishing.card_scores import repaired
+from nerbench.tasks.publishing.card_scores import aligned, repaired
 from nerbench.tasks.report.history import Change
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.query import SelectedRun
@@ -58,8 +58,11 @@ def digests(entries: Sequence[ModelScores]) -> list[Plain]:
 
 
 def repairs(entries: Iterable[ModelScores]) -> dict[str, str]:
-    """The number of repaired tags of each corpus, by `conllpp, test split`."""
-    found = ((entry, repaired(entry.find("accuracy", mode="tag"))) for entry in entries)
+    """The repairs of each corpus, and what an aligned annotation lacks, by `conllpp, test split`."""
+    found = (
+        (entry, " ".join(filter(None, (repaired(entry.find("accuracy", mode="tag")), aligned(entry.find())))))
+        for entry in entries
+    )
     return {f"{entry.place}, {entry.about['split']} split": text for entry, text in found if text}
 
 

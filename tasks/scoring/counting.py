@@ -23,11 +23,20 @@ from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.inference.prediction_files import digest_of
-from nerbench.tasks.scoring.counts import COUNTS_SCHEMA, OVERALL, Counts, count, counts_from_table, counts_to_table
+from nerbench.tasks.scoring.counts import (
+    COUNTS_SCHEMA,
+    OVERALL,
+    Counts,
+    count,
+    counts_from_table,
+    counts_to_table,
+    without_tokens,
+)
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
+from nerbench.tasks.scoring.projection import project_predictions
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
-from nerbench.tasks.scoring.slices import Slices, slices_for
+from nerbench.tasks.scoring.slices import EVERYTHING, Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
@@ -58,7 +67,7 @@ class NamedPredictions(NamedTuple):
     """Predictions whose tags have the corpus's names."""
 
     table: pa.Table
-    """document, sentence, word, pred (in the model's names), score."""
+    """document, sentence, word, score."""
     tags: pa.ChunkedArray
     """One tag per word, in the corpus's names, in IOB2; a dictionary of strings."""
     digest: str
@@ -91,9 +100,12 @@ def name_predictions(
     with corrupt_if_unreadable(f"{record.path} below {results}"):
         table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
-    pred = table["pred"].dictionary_encode()  # columns that may take much memory are read as plain strings
-    parts = _per_part(pred.unify_dictionaries(), corpus)
-    tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
+    if corpus.alignment:
+        table, tags = project_predictions(table, reading, ref.types, corpus, corpus.alignment)
+    else:
+        pred = table["pred"].dictionary_encode()  # columns that may take much memory are read as plain strings
+        parts = _per_part(pred.unify_dictionaries(), corpus)
+        tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
     return NamedPredictions(
         table=table,
         tags=tags,
@@ -125,7 +137,8 @@ def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
         missed = ", ".join(named.unmapped)
         log.warning("%s: no label of it is %s of %s, which counts as missed", artifact.name, missed, corpus.gold_name)
     slices = Slices([], {}) if corpus.perturbation else _slices(named, artifact, config)
-    data = _written(count(named.parts(), slices.ready, config.modes))
+    counts = count(named.parts(), slices.ready, config.modes)
+    data = _written(without_tokens(counts) if named.corpus.alignment else counts)
     sha256 = sha256_hex(data)
     path = f".cache/counts/{sha256}.parquet"
     open_root(results).replace(path, data)
@@ -155,7 +168,9 @@ def score_counts(results: str, counted: CountedPredictions, label: str, config: 
         counts = _counts(results, counted.counts, counted.sha256)
     metrics = selected_metrics(config)
     rows = score(counts, label, metrics=metrics, intervals=JackknifeIntervals(config.benchmark.confidence))
-    rows += missing_slices(counted.unavailable, metrics) if label == OVERALL else []
+    if label == OVERALL:
+        rows += missing_slices(counted.unavailable, metrics)
+        rows += missing_tokens(metrics) if counted.corpus.n_unaligned is not None else []
     return [row | {"n_repaired": counted.corpus.n_repaired} for row in rows]
 
 
@@ -185,6 +200,13 @@ def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) ->
         ROW | HEADLINE | {"slice": name, "status": "unavailable", "reason": reason}
         for name, reason in unavailable.items()
     ]
+
+
+def missing_tokens(metrics: Iterable[Metric]) -> list[Row]:
+    """A row that says why an aligned annotation has no numbers of words; none if `metrics` lack accuracy."""
+    number = {"level": "token", "mode": "tag", "slice": EVERYTHING, "label": OVERALL, "average": "micro"}
+    reason = {"status": "unavailable", "reason": "the annotation has other words, so only entities are compared"}
+    return [ROW | number | {"metric": one.name} | reason for one in metrics if one.name == "accuracy"]
 
 
 def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus, pa.ChunkedArray]]:

@@ -145,6 +145,11 @@ def count_both_ways(
     return [*whole, *(replace(one, documents=documents[:: units.size]) for one in by_sentence)]
 
 
+def without_tokens(counts: Iterable[Counts]) -> list[Counts]:
+    """The counts of entities. Counts of words are not defined for an aligned annotation, which has other words."""
+    return [one for one in counts if one.level == "entity"]
+
+
 def counts_to_table(counts: Sequence[Counts]) -> pa.Table:
     """One row per level, mode and slice (COUNTS_SCHEMA); `values` is units × labels × COLUMNS in one list."""
     columns = {

@@ -13,7 +13,7 @@ SAME = ("dataset", "gold", "slice", "level", "mode", "label", "average", "metric
 KEPT = (
     *("run_id", "started_at", "attempt", "dataset", "split", "words_sha256", "gold", "gold_sha256", "dtype"),
     *("slice", "level", "mode", "label", "average", "metric", "parameters", "source"),
-    *("n_gold", "n_repaired", "support", "n_documents"),
+    *("n_gold", "n_repaired", "n_unaligned", "n_left_out", "support", "n_documents"),
 )
 """Columns that the row of the mean copies."""
 

@@ -22,7 +22,7 @@ from nerbench.artifacts.tables.upgrading import earlier_columns, upgraded
 from nerbench.tasks.config import Config, Section
 from nerbench.tasks.data.tag_schemes import entity_types, tag_vocabulary
 from nerbench.tasks.inference.prediction_files import PredictionsDigest
-from nerbench.tasks.scoring.counts import Counts, count, count_both_ways
+from nerbench.tasks.scoring.counts import Counts, count, count_both_ways, without_tokens
 from nerbench.tasks.scoring.entities import encode
 from nerbench.tasks.scoring.slices import Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, Units, known_scores
@@ -54,6 +54,10 @@ class Predicted(Section):
     """False if a tagger's manifest does not identify its predictions, as for an endpoint; None for all others."""
     n_unparsed: int | None = None
     """Answers of a language model that could not be parsed, which count as no entities; None if there are none."""
+    n_unaligned: int | None = None
+    """Entities of an annotation with other words that the data set does not have; None for the same words."""
+    n_left_out: int | None = None
+    """Words of the data set that such an annotation does not have."""
     perturbation: str | None = None
     """The perturbation of the words; None for the clean split."""
     uri: str
@@ -65,7 +69,7 @@ class Predicted(Section):
         return self.model_dump(exclude={"uri", "model_sha256", "perturbation", *READ_AS})
 
 
-READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed")
+READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out")
 """Fields that describe how the predictions were read. They do not identify predictions."""
 
 
@@ -299,13 +303,17 @@ def count_stored(predicted: Predicted, config: Config) -> tuple[list[Counts], Sl
     Raises CorruptArtifactError if the file is damaged, and InputError if a custom slice fails.
     """
     file, slices = _read(predicted, config)
-    return count(file.parts(), slices.ready, config.modes), slices
+    return _comparable(predicted, count(file.parts(), slices.ready, config.modes)), slices
 
 
 def count_to_compare(predicted: Predicted, config: Config) -> list[Counts]:
     """The same counts by document and by sentence. Raises like `count_stored`."""
     file, slices = _read(predicted, config)
-    return count_both_ways(file.parts, slices.ready, config.modes)
+    return _comparable(predicted, count_both_ways(file.parts, slices.ready, config.modes))
+
+
+def _comparable(predicted: Predicted, counts: list[Counts]) -> list[Counts]:
+    return counts if predicted.n_unaligned is None else without_tokens(counts)
 
 
 def _read(predicted: Predicted, config: Config) -> tuple[PredictionsFile, Slices]:

@@ -22,7 +22,7 @@ from transformers import (
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.data.corpus import Corpus, load_splits, pick_split
+from nerbench.tasks.data.corpus import Corpus, load_splits, pick_split, take_share
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.inference.loading import (
     DEFAULT_WINDOW,
@@ -183,6 +183,7 @@ def prepare(model: ModelConfig, dataset: DatasetConfig) -> TrainingSetup:
     splits = load_splits(dataset)
     train, validation = (pick_split(splits, split, dataset) for split in ("train", "validation"))
     tags = tag_vocabulary(train.types)
+    train = take_share(train, model.train_share, model.seed)
     set_seed(model.seed)
     base = build(model, train, tags)
     examples, held_out = (Examples(corpus, base.tokenizer, base.window, tags) for corpus in (train, validation))

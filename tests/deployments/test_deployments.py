@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 NIGHT = "2020-01-31 02:00:00+01:00"
 NIGHT_RUN = "benchmark-nightly@2020-01-31T01:00:00.000000+00:00"
 DEPLOYMENTS = {
-    *("train/on-demand", "pipeline/on-demand", "publish/on-demand", "speed/on-demand"),
+    *("train/on-demand", "pipeline/on-demand", "publish/on-demand", "speed/on-demand", "curve/on-demand"),
     *("benchmark/on-demand", "benchmark/nightly", "benchmark/on-new-artifact"),
 }
 

@@ -195,17 +195,10 @@ MISTAKES = [
         JSON,
         {"a.jsonl": [OK], "b.jsonl": [{"tokens": ["Eve"], "ner_tags": ["O"]}]},
         (
-            "/b.jsonl:1 word 0: 'Eve' stands where toy has 'Ada' (sentence 0, word 0)",
-            "the very words of toy's test split",
+            "/b.jsonl: only 0 % of its characters are in the text of toy",
+            "a gold annotates the text of toy's test split",
         ),
         {"file": "b.jsonl"},
-    ),
-    Mistake(
-        "a shorter gold of another format",
-        JSON,
-        {"a.jsonl": [OK, OK], "b.txt": "Ada O\n"},
-        ("/b.txt: it has 1 sentences, toy has 2",),
-        {"file": "b.txt", "format": "conll"},
     ),
     Mistake("no such protocol", {"files": {"test": "gopher://a/b"}}, {}, ("gopher://a/b: cannot be read (ValueError",)),
 ]

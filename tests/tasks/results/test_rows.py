@@ -15,6 +15,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables import parquet_bounds
 from nerbench.artifacts.tables.tables import read_results
+from nerbench.tasks.analysis.user_scores import score_stored
 from nerbench.tasks.config import Config
 from nerbench.tasks.data import corpus_refs as corpora
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
@@ -26,7 +27,7 @@ from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
-from nerbench.tasks.scoring.stored_predictions import Predicted
+from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare
 
 TAGS = [
     "B-PER I-PER O O B-LOC O".split(),
@@ -197,6 +198,38 @@ def test_the_repairs_of_each_annotation_are_in_its_rows(bench: Callable[..., Ben
     scores = {ref.gold_name: own.scores(ref) for ref in own.refs()}
     assert {name: {row["n_repaired"] for row in rows} for name, rows in scores.items()} == {"own": {0}, "second": {2}}
     assert f1(scores["own"]) | {"n_repaired": 2} == f1(scores["second"])
+
+
+def test_an_annotation_with_other_words_is_scored_on_the_words_of_the_data_set(
+    bench: Callable[..., Bench], no_inference: Callable[[], None], tmp_path: Path
+) -> None:
+    own = bench(golds={"second": TAGS})
+    before = {ref.gold_name: own.scores(ref) for ref in own.refs()}
+    assert f1(before["own"]) == f1(before["second"])
+    no_inference()
+    path = tmp_path / "second.txt"
+    lines = path.read_text().splitlines()
+    first = lines.index(f"{SENTENCES[0][0]} B-PER")
+    lines[first : first + 1] = [f"{SENTENCES[0][0][:1]} B-PER", f"{SENTENCES[0][0][1:]} I-PER"]
+    path.write_text("\n".join(lines))
+    first_ref, second = own.refs()
+    assert (second.words_sha256, second.n_unaligned) == (first_ref.words_sha256, None)
+    path.write_text("\n".join([*lines[: -len(SENTENCES[-1])], "Qq B-PER", "Zz I-PER"]))
+    second = own.refs()[1]
+    record = own.record(first_ref)
+    predicted = rows.write_predictions(own.run(), own.artifact, record, second, own.config.benchmark)
+    counted = count_predictions(own.results, own.artifact, record, second, own.config)
+    scores = [row for label in counted.labels for row in score_counts(own.results, counted, label, own.config)]
+    assert (predicted.n_unaligned, predicted.n_left_out) == (1, len(SENTENCES[-1]))
+    assert f1(scores)["n_gold"] == 5 + 1
+    assert len(pq.read_table(predicted.uri)) == sum(map(len, SENTENCES[:-1])) + 2
+    (tokens,) = (row for row in scores if row["level"] == "token")
+    assert (tokens["status"], tokens["label"]) == ("unavailable", "overall")
+    entities = [row for row in scores if row["level"] == "entity"]
+    assert {row["mode"] for row in entities} == {"strict", "conlleval", "exact", "partial", "type"}
+    again = score_stored(predicted, own.config)
+    assert all({name: row[name] for name in ROW} in again for row in scores if row["slice"] == "all")
+    assert {one.level for one in count_to_compare(predicted, own.config)} == {"entity"}
 
 
 def test_predictions_that_are_read_as_plain_strings_are_scored_too(
