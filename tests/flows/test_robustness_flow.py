@@ -24,6 +24,7 @@ def test_perturbed_words_are_evaluated_once_and_stay_apart(
     data = config.model_dump() | {"results": str(tmp_path / "results"), "models": []}
     files = data["datasets"][0]["files"] | {"test": write_corpus(tmp_path / "many.txt", 25)}
     data["datasets"] = [data["datasets"][0] | {"files": files}]
+    data["benchmark"] |= {"report": True}
     data["robustness"] = {"perturbations": NAMES, "mentions": {"PER": ["Bo Diddley"], "LOC": ["Suva"]}}
     data["gate"] = {"baseline": "tinier@latest", "margin": 100, "rules": [{}, {"perturbation": "lower"}]}
     first = benchmark(Config.model_validate(data), models=["tiny"])
