@@ -17,7 +17,6 @@ INTERNAL = (
     "transformers.integrations",
     "transformers.masking_utils",
     "transformers.trainer_callback",
-    "torch.ao",
     "torch.nn.attention.varlen",
     "torch.utils.flop_counter",
     "huggingface_hub.repocard",
@@ -54,6 +53,8 @@ BORROWED = (
         "prefect.server.database.configurations.AioSqliteConfiguration.begin_transaction",
         "self session with_for_update",
     ),
+    # typer: a group with a default command
+    Borrowed("typer.core.TyperGroup.parse_args", "self ctx args"),
     # fsspec's local filesystem: exclusive, synced writes
     Borrowed("fsspec.implementations.local.LocalFileSystem.pipe_file", "self path value mode kwargs"),
     Borrowed("fsspec.implementations.local.LocalFileSystem._open", "self path mode block_size kwargs"),
@@ -100,12 +101,15 @@ BORROWED = (
         "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, str? algorithm) "
         "-> Tensor Y",
     ),
+    Borrowed("torch.ops.onednn.qlinear_prepack", "onednn::qlinear_prepack(Tensor weight, int[]? x_shape) -> Tensor"),
+    Borrowed(
+        "torch.ops.onednn.qlinear_pointwise",
+        "onednn::qlinear_pointwise(Tensor qx, float x_scale, int x_zero_point, Tensor qw, Tensor w_scale, "
+        "Tensor w_zero_point, Tensor? bias, float output_scale, int output_zero_point, ScalarType? output_dtype, "
+        "str post_op_name, Scalar?[] post_op_args, str post_op_algorithm) -> Tensor",
+    ),
     # training and measuring
     Borrowed("transformers.trainer_callback.ExportableState"),
-    Borrowed("torch.ao.quantization.quantize_dynamic", "model qconfig_spec dtype mapping inplace"),
-    Borrowed("torch.ao.nn.quantized.dynamic.Linear.weight", "self"),
-    Borrowed("torch.ao.nn.quantized.dynamic.Linear.bias", "self"),
-    Borrowed("torch.ao.nn.quantized.dynamic.Linear"),
     Borrowed("torch.utils.flop_counter.FlopCounterMode", "mods depth display custom_mapping"),
     # Prefect's contexts, runner and server
     Borrowed("prefect.context.FlowRunContext"),

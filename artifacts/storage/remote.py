@@ -10,7 +10,7 @@ from threading import RLock
 from typing import IO, Any
 
 from nerbench.artifacts.digests import sha256_file, sha256_hex
-from nerbench.artifacts.errors import InputError, refuse_credentials
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, refuse_credentials
 from nerbench.artifacts.storage.filesystem import Inventory, ProgressCallback, Root
 from nerbench.artifacts.storage.paths import is_temporary, relative_path
 from nerbench.artifacts.storage.retries import Unanswered, attempt
@@ -158,11 +158,12 @@ class FsspecRoot(Root):
 
     def chunks(self, path: str) -> Iterator[bytes]:
         first = self.part(path, 0, _BLOCK)
+        # The size of a large file only, because most files are read with one request.
+        size = self.size(path) if len(first) == _BLOCK else len(first)
+        if size < len(first):
+            raise CorruptArtifactError(f"{self.uri(path)} has more bytes than its announced {size}")
         if first:
             yield first
-        if len(first) < _BLOCK:
-            return
-        size = self.size(path)  # of a large file only, because most files are read with one request
         for start in range(_BLOCK, size, _BLOCK):  # each with its own attempts
             yield self.part(path, start, min(start + _BLOCK, size))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nerbench.flows.commands.artifacts import app
+from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.launch import show_progress
 from nerbench.flows.terminal import print_json, print_note
@@ -18,7 +19,12 @@ Archive = Annotated[
     Path, typer.Argument(metavar="FILE", help="An archive, as `nerbench artifacts export FILE` writes it.")
 ]
 References = Annotated[
-    list[str] | None, typer.Argument(metavar="REF", help="The artifacts. Default: all artifacts of the store.")
+    list[str] | None,
+    typer.Argument(
+        metavar="REF",
+        help="The artifacts. Default: all artifacts of the store.",
+        autocompletion=complete_reference,
+    ),
 ]
 
 

@@ -223,7 +223,7 @@ def test_a_models_settings_load_no_code(settings: dict[str, object]) -> None:
 
 TRAINING = frozenset(
     "batch_tokens callbacks checkpoint_s compute_metrics device early_stopping epochs gradient_accumulation "
-    "learning_rate max_length precision processes seed seeds time_limit_s training_args vocabulary warmup "
+    "learning_rate max_length precision processes seed seeds time_limit_s train_share training_args vocabulary warmup "
     "weight_decay".split()
 )
 """Arguments of the Trainer that parameters may set; docs/how-to/operate.md has the same list."""
@@ -284,6 +284,7 @@ def test_a_run_names_no_script_of_evaluate_elsewhere(script: str, folder: Path, 
 LOADERS = {
     "tasks/config/user_code.py": "users' code, which permission.py allows",
     "tasks/data/readers.py": "our own readers, by a table",
+    "flows/clones.py": "our own packages, by a constant",
     "flows/serve.py": "our own flows, by deployments/prefect.yaml",
     "tasks/inference/processes.py": "our own functions, by a constant of the caller",
 }

@@ -126,7 +126,7 @@ def test_an_unreachable_results_folder_is_not_a_miss(run: Run, monkeypatch: pyte
     def fail(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("nerbench.tasks.inference.evaluation_cache.Root.sha256", fail)
+    monkeypatch.setattr("nerbench.tasks.inference.evaluation_cache.sha256_and_hold", fail)
     monkeypatch.setattr("nerbench.tasks.inference.evaluation_cache.infer", lambda *_, **__: pytest.fail("inferred"))
     monkeypatch.setattr("prefect.task_engine.time.sleep", lambda seconds: None)
     with pytest.raises(RunFailedError, match=r"1 failed: tiny: OSError: \[Errno 5\] Input/output error"):

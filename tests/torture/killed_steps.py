@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from nerbench.artifacts.garbage import find_garbage, remove_garbage
 from nerbench.artifacts.manifest import ArtifactKey, Provenance
@@ -57,9 +58,9 @@ def compact(url: str) -> list[int]:
 def pack(url: str, keys: list[str]) -> int:
     """What a run does that wrote these files and is complete: pack its day; how many files were packed."""
     folder = f"{url}/{TABLE}/schema=2/date={DATE}"
-    compaction.FEWEST = 2  # otherwise, a schedule would need eight files
     uris = {TABLE: [f"{folder}/{key}.parquet" for key in keys]}
-    return compaction.pack_run(url, uris, now=datetime(2026, 1, 3, tzinfo=UTC))
+    with patch.object(compaction, "FEWEST", 2):  # otherwise, a schedule would need eight files
+        return compaction.pack_run(url, uris, now=datetime(2026, 1, 3, tzinfo=UTC))
 
 
 def contents(folder: Path) -> dict[str, str]:

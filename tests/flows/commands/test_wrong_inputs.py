@@ -303,7 +303,7 @@ COMMANDS = {
     "init into a missing folder": Row({}, ("there is no folder nowhere",), ("init", "own.txt", "-o", "nowhere/a.yaml")),
     "init where nobody can write": Row({}, ("folder /proc", "cannot be written"), ("init", "own.txt", "-o", "/proc/a")),
     "init for nothing": Row({}, ("nowhere", "no such file"), ("init", "nowhere", "-o", "a.yaml")),
-    "init for two alike": Row({}, ("do not say",), ("init", "own.txt", "own.py", "-o", "a.yaml")),
+    "init for two alike": Row({}, ("names without train",), ("init", "own.txt", "own.py", "-o", "a.yaml")),
     "init for what is no data": Row({}, ("own.py", "no column of tags"), ("init", "own.py", "-o", "a.yaml")),
     "telling much and nothing": Row({}, ("-q and -v", "contradict"), ("artifacts", "ls", "-q", "-v")),
     "several baselines": Row({"gate.baseline": "*@champion"}, ("gate", "*@champion", "champion")),

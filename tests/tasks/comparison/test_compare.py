@@ -77,7 +77,7 @@ def test_the_json_has_the_promised_form(tmp_path: Path) -> None:
     found = json.loads(json.dumps(compared(tmp_path).to_json(), allow_nan=False))
     assert found.keys() == {
         *("verdict", "comparable", "reasons", "deltas", "flips", "environment"),
-        *("frozen", "base", "candidate", "compared", "costs"),
+        *("frozen", "base", "candidate", "compared", "costs", "suspect_gold"),
     }
     assert (found["verdict"], found["comparable"], found["reasons"]) == ("improvement", True, [])
     assert {

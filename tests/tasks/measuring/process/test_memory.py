@@ -5,9 +5,9 @@ import sys
 
 import pytest
 import torch
-from torch.ao.quantization import quantize_dynamic
 
 from nerbench.tasks.environment import PROJECT
+from nerbench.tasks.inference.quantized_linear import quantize_linear_layers
 from nerbench.tasks.measuring.process.machine_state import device_peaks, weights_bytes
 
 ALLOCATE = """
@@ -38,8 +38,9 @@ def test_weights_are_counted_in_their_dtype() -> None:
     linear, norm = 64 * 32 + 32, 64
     assert weights_bytes(model) == 4 * (linear + norm)
     assert weights_bytes(model.to(torch.bfloat16)) == 2 * (linear + norm)
-    quantized = quantize_dynamic(model.float(), {torch.nn.Linear}, dtype=torch.qint8)
-    assert weights_bytes(quantized) == 64 * 32 + 4 * 32 + 4 * norm
+    quantize_linear_layers(model.float())
+    scales, zero, bias = 4 * 32, 4, 4 * 32
+    assert weights_bytes(model) == 64 * 32 + scales + zero + bias + 4 * norm
 
 
 def test_a_cpu_has_no_device_memory() -> None:
