@@ -22,8 +22,8 @@ ACTIVATIONS, WEIGHTS = 127, 63
 activation (up to 255) and a weight in 16 bits: larger weights would overflow there, and other processors would give
 other tags."""
 ZERO = 128
-"""The unsigned integer of an activation of 0. oneDNN multiplies unsigned activations by signed weights fast; the product
-of two signed matrices takes a thousand times as long (torch 2.13, AVX-512)."""
+"""The unsigned integer of an activation of 0. In oneDNN, the product of two signed matrices takes a thousand times as
+long as that of unsigned activations and signed weights (torch 2.13, AVX-512)."""
 TOLERANCE = 0.3
 """Largest difference of a logit from fp32, as a share of the largest one (at least 1)."""
 _TINY = torch.finfo(torch.float32).tiny
