@@ -86,6 +86,10 @@ def _admitted(config: Config) -> Config:
     metrics = (one if isinstance(one, str) else one.evaluate for one in expanded.metrics)
     for file in (*metrics, *(file for file in places if file.endswith(".py"))):
         require_file(file)
+    for dataset in expanded.datasets:
+        if dataset.python and dataset.python not in _own_interpreters():
+            problem = f"{dataset.python} is an interpreter that the worker's own file does not name"
+            raise InputError(f"datasets: {dataset.name}: python", problem, f"add the data set to {DEFAULT_FILE} there")
     for tagger in expanded.taggers:
         if tagger not in _own_taggers():
             problem = "is a tagger that the worker's own file does not name"
@@ -115,6 +119,12 @@ def _own_taggers() -> tuple[TaggerConfig, ...]:
     """The taggers that the worker's own file names: a tagger starts an interpreter, and may send the words away."""
     own = _own_config()
     return own.taggers if own else ()
+
+
+def _own_interpreters() -> set[str | None]:
+    """The interpreters of data sets that the worker's own file names."""
+    own = _own_config()
+    return {dataset.python for dataset in own.datasets} if own else set()
 
 
 def _own_config() -> Config | None:

@@ -288,6 +288,7 @@ def _named_files(config: Config) -> Iterator[tuple[Location, str]]:
     for number, dataset in enumerate(config.datasets):
         for split, file in dataset.files.items() if dataset.format != "brat" else ():
             yield ("datasets", number, "files", split), file
+        yield from [(("datasets", number, "python"), dataset.python)] if dataset.python else []
     formats = {dataset.name: dataset.format for dataset in config.datasets}
     for number, gold in enumerate(config.golds):
         if (kind := gold.format or formats[gold.dataset]) != "brat" and "files" in FIELDS_OF[kind]:

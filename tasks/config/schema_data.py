@@ -19,7 +19,7 @@ FIELDS_OF: dict[Format, tuple[str, ...]] = {
     "json": ("files", "columns", "labels", "encoding", "tokenizer", "flatten"),
     "csv": ("files", "columns", "encoding", "tokenizer", "flatten"),
     "label-studio": ("files", "encoding", "tokenizer", "flatten"),
-    "spacy": ("files", "encoding", "tokenizer", "flatten"),
+    "spacy": ("files", "encoding", "tokenizer", "flatten", "python"),
     "brat": ("files", "encoding", "tokenizer", "flatten"),
     "hub": ("path", "config", "revision", "columns", "labels", "tokenizer", "flatten"),
     "datasets": ("path", "columns", "labels", "tokenizer", "flatten"),
@@ -73,6 +73,8 @@ class DatasetConfig(Section):
     flatten: Literal["longest", "outer"] | None = None
     """Texts with spans: what to keep of spans that overlap. `longest`: the longest ones that do not overlap. `outer`:
     those that no other one contains. Default: overlapping spans are an error that counts them."""
+    python: Text | None = None
+    """spacy: the interpreter that reads `.spacy` files, e.g. `/other/venv/bin/python`. Default: that of nerbench."""
     labels: tuple[str, ...] = ()
     """parquet, json, hub, datasets, loader: the meaning of integer tags, e.g. `[O, B-PER, I-PER]`."""
     split: SplitConfig | None = None

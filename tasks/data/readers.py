@@ -68,7 +68,7 @@ FILE_FORMATS: dict[Format, tuple[str, str]] = {
     "json": ("nerbench.tasks.data.json_files", "read_json"),
     "csv": ("nerbench.tasks.data.csv_files", "read_csv"),
     "label-studio": ("nerbench.tasks.data.json_files", "read_json"),
-    "spacy": ("nerbench.tasks.data.json_files", "read_json"),
+    "spacy": ("nerbench.tasks.data.spacy_files", "read_spacy"),
     "brat": ("nerbench.tasks.data.brat", "read_brat"),
 }
 _OF_DATASETS: dict[Format, tuple[str, str]] = {

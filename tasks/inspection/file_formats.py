@@ -97,11 +97,8 @@ def sample_of(file: str) -> Sample:
         raise CorpusError(file, "is empty", "name a file with words and their tags")
     is_text = b"\0" not in block or block.startswith((b"\xff\xfe", b"\xfe\xff"))
     if file.endswith(".spacy"):
-        problem, remedy = (
-            "is spaCy's binary format",
-            "write `json.dumps(doc.to_json())` for each of its documents as a line",
-        )
-        raise CorpusError(file, problem, remedy)
+        remedy = "write it in a configuration as `format: spacy`, with an interpreter that has spaCy as `python`"
+        raise CorpusError(file, "is spaCy's binary format", remedy)
     if not is_text and not block.startswith(b"PAR1"):
         raise CorpusError(file, "is binary, not text", "name CoNLL text, JSON, CSV or Parquet")
     return Sample(file, block)

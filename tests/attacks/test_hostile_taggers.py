@@ -119,6 +119,19 @@ def test_parameters_of_a_run_name_no_tagger(tmp_path: Path, monkeypatch: pytest.
         configuration(changed, ("models",))
 
 
+def test_parameters_of_a_run_name_no_interpreter_of_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "of a worker")
+    monkeypatch.delenv("NERBENCH_DATA", raising=False)
+    named = {"name": "mine", "format": "spacy", "files": {"test": "a.spacy"}, "python": "/bin/true"}
+    config = Config.model_validate({"datasets": [named], "store": "./a", "results": "./b"})
+    with pytest.raises(Exception, match="datasets: mine: python: /bin/true is an interpreter that the worker"):
+        configuration(config, ("models",))
+    (tmp_path / "a.spacy").touch()
+    (tmp_path / "nerbench.yaml").write_text(f"datasets: [{json.dumps(named)}]\n")
+    assert configuration(config, ("models",)).datasets[0].python == "/bin/true"
+
+
 def test_the_manifest_of_a_store_starts_nothing(tmp_path: Path) -> None:
     """Only the configuration determines code and interpreter."""
     source = TaggerSource(adapter=f"{tmp_path}/mine.py:Mine", options={"python": "/bin/true"}, pinned=True)
