@@ -182,6 +182,7 @@ def test_the_same_night_again_writes_nothing_else(site: Site) -> None:
     assert [(row["run_id"], row["outcome"]) for row in runs(site, "benchmark-nightly@")] == [(NIGHT_RUN, "ok")]
 
 
+@pytest.mark.slow
 def test_publishing_a_model_benchmarks_it(site: Site, pushed: "subprocess.Popen[str]") -> None:
     published = json.loads(site.ended(pushed).splitlines()[0])
 

@@ -20,6 +20,7 @@ def head(source: Path, target: Path) -> str:
     return str(target)
 
 
+@pytest.mark.slow
 def test_real_sentences_are_scored_against_both_annotations(shared: Path, prefect_server: None, tmp_path: Path) -> None:
     from nerbench.flows.pipeline import pipeline
 
