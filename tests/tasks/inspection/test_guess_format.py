@@ -139,7 +139,7 @@ def test_one_of_several_files_without_a_split_name_is_left_out_and_reported(tmp_
         ({"train_txt": "-DOCSTART- O\n"}, ("train.txt", "holds no word")),
         ({"train_json": "[1]"}, ("train.json", "one object a line")),
         ({"train_jsonl": "{"}, ("train.jsonl:1", "is no JSON")),
-        ({"train_spacy": b"\0"}, ("train.spacy", "doc.to_json()")),
+        ({"train_spacy": b"\0"}, ("train.spacy", "format: spacy")),
         ({"train_txt": PLAIN, "test_json": '{"tokens": []}'}, ("several formats", "conll, json")),
         ({"train_txt": PLAIN, "test_txt": "Anna x B-PER y\n"}, ("test.txt", "other columns")),
     ],
