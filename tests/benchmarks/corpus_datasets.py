@@ -19,12 +19,52 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus_memory import ROOT, SENTENCES, TAGS, status_bytes, write_corpus, write_model
 
+if TYPE_CHECKING:
+    from nerbench.tasks.config import DatasetConfig
+    from nerbench.tasks.data.corpus import Corpus
+
 Work = Callable[[], Callable[[], int]]
 """Prepares, and returns the measured function, which returns a count to compare."""
+
+
+def from_generator(folder: Path, config: "DatasetConfig", names: list[str]) -> Callable[[], int]:
+    """Build a `datasets.Dataset` in its own cache from the sentences of the reader."""
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    from nerbench.tasks.data.readers import read_splits
+
+    kinds = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)), document=Value("int64"))
+
+    def rows(path: str) -> Iterator[dict[str, Any]]:
+        for one in read_splits(config)["test"].sentences:
+            yield {"tokens": one.words, "ner_tags": one.tags, "document": one.document}
+
+    options: Any = {"features": kinds, "gen_kwargs": {"path": config.files["test"]}, "cache_dir": str(folder / "hf")}
+    return lambda: len(Dataset.from_generator(rows, **options))
+
+
+def windows_in_memory(folder: Path, own: "Corpus", names: list[str]) -> Callable[[], int]:
+    """Tokenize and align labels as lists, as before `Dataset.map`."""
+    from nerbench.tasks.inference.loading import load_tokenizer
+    from nerbench.tasks.inference.tokenization import tokenize, windows
+
+    tokenizer = load_tokenizer(folder / "model")
+    number = {tag: at for at, tag in enumerate(names)}
+
+    def work() -> int:
+        items = []
+        for one in windows(tokenize(tokenizer.backend, own.words), 512, tokenizer.special):
+            labels, tags = [-100] * len(one.ids), own.tags[one.sentence]
+            for word, start in zip(one.words, one.starts, strict=True):
+                labels[start] = number[tags[word]]
+            items.append({"input_ids": one.ids, "labels": labels})
+        return sum(len(item["input_ids"]) for item in items)
+
+    return work
 
 
 def contenders(folder: Path, path: str) -> dict[str, Work]:
@@ -35,7 +75,6 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
     from nerbench.tasks.data.readers import read_splits
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.inference.loading import load_tokenizer
-    from nerbench.tasks.inference.tokenization import tokenize, windows
     from nerbench.tasks.training.tokenized import tokenized
 
     config = DatasetConfig(name="made-up", files={"test": path})
@@ -44,18 +83,6 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
     def corpus() -> Corpus:
         return load_splits(config)["test"]
 
-    def generator() -> Callable[[], int]:
-        from datasets import ClassLabel, Dataset, Features, List, Value
-
-        kinds = Features(tokens=List(Value("string")), ner_tags=List(ClassLabel(names=names)), document=Value("int64"))
-
-        def rows(path: str) -> Iterator[dict[str, Any]]:
-            for one in read_splits(config)["test"].sentences:
-                yield {"tokens": one.words, "ner_tags": one.tags, "document": one.document}
-
-        options: Any = {"features": kinds, "gen_kwargs": {"path": path}, "cache_dir": str(folder / "hf")}
-        return lambda: len(Dataset.from_generator(rows, **options))
-
     def walk_dataset() -> Callable[[], int]:
         rows = as_dataset(corpus(), names)
         return lambda: sum(len(words) for batch in rows.iter(2048) for words in batch["tokens"])
@@ -63,21 +90,6 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
     def walk() -> Callable[[], int]:
         words = corpus().words
         return lambda: sum(map(len, words))
-
-    def in_memory() -> Callable[[], int]:
-        own, tokenizer = corpus(), load_tokenizer(folder / "model")
-        number = {tag: at for at, tag in enumerate(names)}
-
-        def work() -> int:
-            items = []
-            for one in windows(tokenize(tokenizer.backend, own.words), 512, tokenizer.special):
-                labels, tags = [-100] * len(one.ids), own.tags[one.sentence]
-                for word, start in zip(one.words, one.starts, strict=True):
-                    labels[start] = number[tags[word]]
-                items.append({"input_ids": one.ids, "labels": labels})
-            return sum(len(item["input_ids"]) for item in items)
-
-        return work
 
     def mapped() -> Callable[[], int]:
         import datasets  # noqa: F401 - Trainer has imported it
@@ -95,10 +107,10 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
     return {
         "parse": lambda: lambda: sum(1 for _ in read_splits(config)["test"].sentences),
         "ours": ours,
-        "generator": generator,
+        "generator": lambda: from_generator(folder, config, names),
         "walk": walk,
         "walk dataset": walk_dataset,
-        "windows": in_memory,
+        "windows": lambda: windows_in_memory(folder, corpus(), names),
         "map": mapped,
         "again": mapped,
     }

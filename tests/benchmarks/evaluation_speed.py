@@ -95,7 +95,7 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
         "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=("onnx", "onnxscript", "onnxruntime")),
         "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=("onnx", "onnxscript", "onnxruntime")),
         "OpenVINO, fp32": Contender(engines.openvino, needs=("onnx", "onnxscript", "openvino")),
-        "ours, fp32, not quickened": Contender(lambda: ours(folder, as_saved=True)),
+        "ours, fp32, as saved": Contender(lambda: ours(folder, as_saved=True)),
         "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(lambda: peers.padded_batches),
         "pipeline(), one by one": Contender(lambda: peers.pipeline_of(1), every=SLOW_SHARE),

@@ -212,8 +212,8 @@ def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
 ) -> None:
     site.ended(refused, status=1)
     assert [row["outcome"] for row in runs(site, "benchmark-on-demand@")] == ["failed"]
-    told = until(lambda: {post["text"] for post in posted if ": Failed: " in post["text"]}, "an alert")
-    (text,) = told  # the server may post it twice if its database was too busy to record the first post
+    texts = until(lambda: {post["text"] for post in posted if ": Failed: " in post["text"]}, "an alert")
+    (text,) = texts  # the server may post it twice if its database was too busy to record the first post
     assert re.search(r"benchmark wrong on own: Failed: .*gate, wrong: .*F1.*-100", text, re.IGNORECASE)
 
 

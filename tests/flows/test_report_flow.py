@@ -86,10 +86,10 @@ def test_a_report_can_be_left_out_and_written_later(
     where = ["--results", without.results, "-o", str(target)]
     capsys.readouterr()
     assert status_of(["report", summary["run_id"], *where, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["report"], told["runs"]) == (str(target), [summary["run_id"]])
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["report"], printed["runs"]) == (str(target), [summary["run_id"]])
     assert re.fullmatch(
-        r"tiny has F1 \d+\.\d on own\. There is no earlier run to compare with\.", told["verdict"]["headline"]
+        r"tiny has F1 \d+\.\d on own\. There is no earlier run to compare with\.", printed["verdict"]["headline"]
     )
     assert target.read_text().startswith(BEGINNING)
     assert status_of(["report", *where]) == 0

@@ -188,10 +188,10 @@ def test_runs_that_are_not_comparable_have_no_verdict(tmp_path: Path, changes: d
     found = compared(tmp_path)
     assert (found.verdict, found.deltas, found.flipped) == (None, (), ())
     assert found.reasons[0].startswith(reason)
-    told = found.to_json()
-    assert (told["verdict"], told["comparable"], told["deltas"]) == (None, False, ())
-    assert told["flips"] == {"gained": [], "lost": [], "changed": []}
-    assert told["environment"] == {"torch": {"base": "2.13", "candidate": "2.14"}}
+    printed = found.to_json()
+    assert (printed["verdict"], printed["comparable"], printed["deltas"]) == (None, False, ())
+    assert printed["flips"] == {"gained": [], "lost": [], "changed": []}
+    assert printed["environment"] == {"torch": {"base": "2.13", "candidate": "2.14"}}
 
 
 def test_slices_of_other_entities_are_reported(tmp_path: Path) -> None:
