@@ -206,7 +206,7 @@ class RunRecorder:
     @property
     def failed(self) -> list[str]:
         """What failed and why, one line for each model or step, then for each damaged object."""
-        return [f"{name}: {_reason(error)}" for name, error in self.failures.items()] + [
+        return [f"{name}: {_without_name(_reason(error), name)}" for name, error in self.failures.items()] + [
             " ".join(str(one).split()) for one in self.problems.values()
         ]
 
@@ -227,6 +227,11 @@ class RunRecorder:
             pack_run(self.run.results, self.tables, now=utc_now())
         except Exception as error:
             log.warning("the tables of the run are not packed: %s", _reason(error))
+
+
+def _without_name(reason: str, model: str) -> str:
+    """A reason without the name of the model, which stands before it already."""
+    return reason.removeprefix(f"model {model}: ").removeprefix(f"model {model!r}: ")
 
 
 def _reason(error: BaseException) -> str:

@@ -55,6 +55,11 @@ def test_results_written_before_a_failure_are_recorded(errors: tuple[Exception, 
     assert len(errors) == 1 or str(failure).endswith("m1: ValueError: two lines")
 
 
+@pytest.mark.parametrize("field", ["model m0", "model 'm0'"])
+def test_a_failure_names_its_model_once(field: str) -> None:
+    assert failed(InputError(field, "fails", "correct it")).failed == ["m0: fails; correct it"]
+
+
 PanicException = type("PanicException", (BaseException,), {})
 
 
