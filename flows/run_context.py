@@ -230,7 +230,7 @@ class RunRecorder:
 
 
 def _without_name(reason: str, model: str) -> str:
-    """A reason without the name of the model, which stands before it already."""
+    """A reason without the name of its model, which the line begins with."""
     return reason.removeprefix(f"model {model}: ").removeprefix(f"model {model!r}: ")
 
 
