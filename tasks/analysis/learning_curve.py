@@ -55,7 +55,7 @@ def learning_curves(config: Config, curved: Config, metrics: Iterable[Row]) -> l
     Returns:
         Rows of the shares have `share`, in percent, `f1`, `std` and `n`: mean, standard deviation and number of the
         seeds. Rows of the slope have `f1`, `ci_low` and `ci_high`: the gain in F1 per doubling of the data, and its
-        interval over the seeds at the confidence of `benchmark` (see `slope`).
+        interval over the seeds at `confidence`, that of `benchmark` (see `slope`).
     """
     by_name: dict[str, dict[str, float]] = defaultdict(dict)
     for row in metrics:
@@ -90,7 +90,7 @@ def slope(gains: Sequence[float], confidence: float) -> Row:
     from scipy.special import stdtrit
 
     mean = fmean(gains) if gains else None
-    row: Row = {"share": None, "f1": mean, "ci_low": None, "ci_high": None, "n": len(gains)}
+    row: Row = {"share": None, "f1": mean, "ci_low": None, "ci_high": None, "confidence": confidence, "n": len(gains)}
     if mean is None or len(gains) < 2:
         return row
     width = float(stdtrit(len(gains) - 1, 0.5 + confidence / 2)) * stdev(gains) / len(gains) ** 0.5
