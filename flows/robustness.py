@@ -47,7 +47,7 @@ def score_model(
     recorder: RunRecorder, config: Config, artifact: ArtifactRef, dataset: str, perturbed: Sequence[Perturbed]
 ) -> None:
     """Score one model on the perturbations of one data set, if it has predictions for all of them and for the clean
-    split; otherwise, the run fails already."""
+    split; otherwise, the run has already failed."""
     own = [one for one in recorder.predictions(artifact, dataset) if one.gold == dataset]
     if not own or (config.robustness and len(perturbed) < len(config.robustness.perturbations)):
         return

@@ -206,7 +206,7 @@ class RunRecorder:
     @property
     def failed(self) -> list[str]:
         """What failed and why, one line for each model or step, then for each damaged object."""
-        return [f"{name}: {_reason(error)}" for name, error in self.failures.items()] + [
+        return [f"{name}: {_reason(error, name)}" for name, error in self.failures.items()] + [
             " ".join(str(one).split()) for one in self.problems.values()
         ]
 
@@ -229,8 +229,10 @@ class RunRecorder:
             log.warning("the tables of the run are not packed: %s", _reason(error))
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, model: str = "") -> str:
+    """The message of an error, without the name of `model` at its beginning."""
     text = " ".join(str(error).split())
+    text = text.removeprefix(f"model {model}: ").removeprefix(f"model {model!r}: ")
     return text if isinstance(error, InputError | RunFailedError) else f"{type(error).__name__}: {text}"
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from nerbench.tasks.comparison.deltas import decided
 from nerbench.tasks.statistics.bootstrap import Floats
-from nerbench.tasks.statistics.intervals import MIN_UNITS
-from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, too_little
+from nerbench.tasks.statistics.intervals import MIN_UNITS, too_small
+from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect
 from nerbench.tasks.statistics.verdicts import Verdict, exceeds
 
 AT_ONCE = 40
@@ -130,7 +130,7 @@ def _measured(
         clusters = Clusters(effect, np.full(AT_ONCE, np.count_nonzero(n_gold)))
     sizes = per_document if by_document else n_gold
     total = n_gold.sum()
-    too_few = too_little(int(total), int(np.count_nonzero(sizes)), "unit")
+    too_few = too_small(int(total), int(np.count_nonzero(sizes)), unit="unit")
     weights = np.repeat(sizes[:, None], 1, axis=1)
     base, candidate = (np.concatenate([one.reshape(len(one), -1), weights], axis=1) for one in counts)
 

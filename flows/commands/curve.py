@@ -55,7 +55,8 @@ def _slope(row: dict[str, Any]) -> str:
     gain = f"{100 * row['f1']:+.2f} points of F1 per doubling of the data"
     if row["ci_low"] is None:
         return f"{gain}; two seeds or more would give an interval"
-    return f"{gain} (95% CI {100 * row['ci_low']:+.2f} … {100 * row['ci_high']:+.2f}, over {row['n']} seeds)"
+    ends = f"{100 * row['ci_low']:+.2f} … {100 * row['ci_high']:+.2f}"
+    return f"{gain} ({100 * row['confidence']:g}% CI {ends}, over {row['n']} seeds)"
 
 
 def _points(value: float | None) -> float | None:

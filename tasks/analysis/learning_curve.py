@@ -1,7 +1,7 @@
 """Learning curves: F1 by the share of the training data, and what twice as much would add.
 
-The slope is that of the last step, between the two largest shares: learning curves flatten, so what lies before says
-too much of what more annotation would bring.
+The slope is that of the last step, between the two largest shares. Learning curves flatten, so earlier steps would
+overestimate the gain from more annotation.
 """
 
 from collections import defaultdict
@@ -24,7 +24,8 @@ FOLDER = "curve"
 def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
     """The configuration that trains each model on each share (percentages), with several seeds, and scores it.
 
-    Gates, speed, perturbations and the Hub are left out. Raises InputError for shares of which there is no curve.
+    Gates, speed, perturbations and the Hub are left out. Raises InputError for fewer than two shares, or for one
+    that is not in 1…100.
     """
     percents = sorted({*shares})
     if len(percents) < 2 or not 0 < percents[0] <= percents[-1] <= 100:
@@ -44,17 +45,17 @@ def curve_config(config: Config, shares: Sequence[int] = SHARES) -> Config:
     return config.model_copy(update=changes | {"store": f"{config.store.rstrip('/')}/{FOLDER}"})
 
 
-def learning_curves(config: Config, curved: Config, metrics: Iterable[Row], confidence: float = 0.95) -> list[Row]:
+def learning_curves(config: Config, curved: Config, metrics: Iterable[Row]) -> list[Row]:
     """A row for each model, data set and share, and one for the slope.
 
     Args:
-        config: the configuration of the user; `curved` is made of it by `curve_config`.
+        config: The user's configuration, from which `curve_config` made `curved`.
         metrics: The `metrics` rows of the run; only strict F1 against the data sets' own annotations counts.
 
     Returns:
         Rows of the shares have `share`, in percent, `f1`, `std` and `n`: mean, standard deviation and number of the
         seeds. Rows of the slope have `f1`, `ci_low` and `ci_high`: the gain in F1 per doubling of the data, and its
-        interval over the seeds (see `slope`).
+        interval over the seeds at `confidence`, that of `benchmark` (see `slope`).
     """
     by_name: dict[str, dict[str, float]] = defaultdict(dict)
     for row in metrics:
@@ -76,7 +77,7 @@ def learning_curves(config: Config, curved: Config, metrics: Iterable[Row], conf
             less, more = percents[-2:]
             pairs = zip(of_share[less], of_share[more], strict=True)
             gains = [b - a for a, b in pairs if a is not None and b is not None]
-            rows.append(about | slope([gain / log2(more / less) for gain in gains], confidence))
+            rows.append(about | slope([gain / log2(more / less) for gain in gains], config.benchmark.confidence))
     return rows
 
 
@@ -89,7 +90,7 @@ def slope(gains: Sequence[float], confidence: float) -> Row:
     from scipy.special import stdtrit
 
     mean = fmean(gains) if gains else None
-    row: Row = {"share": None, "f1": mean, "ci_low": None, "ci_high": None, "n": len(gains)}
+    row: Row = {"share": None, "f1": mean, "ci_low": None, "ci_high": None, "confidence": confidence, "n": len(gains)}
     if mean is None or len(gains) < 2:
         return row
     width = float(stdtrit(len(gains) - 1, 0.5 + confidence / 2)) * stdev(gains) / len(gains) ** 0.5

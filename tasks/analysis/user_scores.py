@@ -53,7 +53,7 @@ def read_predicted(predicted: Predicted, config: Config) -> Predictions:
 
 
 def score_stored(predicted: Predicted, config: Config) -> list[Row]:
-    """Every number of stored predictions that is asked for; metrics that need the model have rows that say so."""
+    """Every selected number of stored predictions; metrics that need the model have rows with that reason."""
     counts, slices = count_stored(predicted, config)
     intervals = JackknifeIntervals(config.benchmark.confidence)
     metrics = selected_metrics(config)

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.scored_runs import find_on_dataset, reasons
 from nerbench.tasks.config import Config
-from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.entities import Codes, Entities, Flags, Indices, extract, identical
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, PredictionsFile, read_predictions
+from nerbench.tasks.scoring.tagged_words import with_types
 
 Shares = npt.NDArray[np.float64]
 
@@ -85,13 +85,11 @@ def read_ratings(results: str, predicted: Sequence[Predicted]) -> Ratings:
 
 
 def _read(file: PredictionsFile, types: tuple[str, ...]) -> dict[str, Any]:
-    names = tag_vocabulary(types)
-    number = np.array([names.index(tag) for tag in tag_vocabulary(file.types)], np.int32)
-    parts = [*file.parts(text=False)]
+    parts = [with_types(part, types) for part in file.parts(text=False)]
     scores = [np.ones(len(one.gold)) if one.score is None else np.nan_to_num(one.score, nan=1.0) for one in parts]
     return {
-        "gold": number[np.concatenate([one.gold for one in parts])],
-        "predicted": number[np.concatenate([one.predicted for one in parts])],
+        "gold": np.concatenate([one.gold for one in parts]),
+        "predicted": np.concatenate([one.predicted for one in parts]),
         "sentence": np.concatenate([one.sentence for one in parts]),
         "score": np.concatenate(scores),
     }

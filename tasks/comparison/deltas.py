@@ -19,8 +19,8 @@ import numpy as np
 from nerbench.tasks.scoring.counts import COLUMNS, OVERALL, Counts
 from nerbench.tasks.scoring.metrics import Numbers, Quantity, Row, quantities, summed_columns
 from nerbench.tasks.scoring.score_intervals import RESAMPLES, UNSTABLE, columns_of, statistics
-from nerbench.tasks.statistics.intervals import MIN_UNITS
-from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, holm, too_little
+from nerbench.tasks.statistics.intervals import MIN_UNITS, too_small
+from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect, holm
 from nerbench.tasks.statistics.verdicts import Difference, verdict
 
 PERMUTATIONS = 10_000
@@ -144,7 +144,7 @@ def _row(pair: _Pair, one: Quantity, before: float | None, after: float | None, 
     row = dict.fromkeys(TESTED) | (found or {})
     n_gold, unit = _n_gold(pair, one), pair.base.units.kind
     support = int(n_gold.sum())
-    reason = too_little(support, int(np.count_nonzero(n_gold)), unit) if found else one.metric.undefined
+    reason = too_small(support, int(np.count_nonzero(n_gold)), unit=unit) if found else one.metric.undefined
     if reason is None and row["ci_low"] is None:
         reason = UNSTABLE
     return {

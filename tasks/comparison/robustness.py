@@ -1,4 +1,4 @@
-"""What a model loses on perturbed words: strict F1 beside that of the clean split, paired by document.
+"""The drop of a model on perturbed words: strict F1 compared with that of the clean split, paired by document.
 
 Both have the same number of words and, word by word, the same gold tags, so that their counts can be paired like those
 of two models on the same words (`nerbench.tasks.comparison.deltas`).

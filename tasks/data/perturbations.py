@@ -15,7 +15,7 @@ stay equal, and are inferred once.
 
 import random
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config.schema_robustness import Perturbation, PerturbationName
 from nerbench.tasks.data.arrow_cache import sentences_on_disk
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.data.tag_schemes import OUTSIDE, type_of
+from nerbench.tasks.data.tag_schemes import OUTSIDE, mentions_of
 
 Words = Sequence[str]
 Draw = Callable[[], float]
@@ -33,7 +33,7 @@ Replacements = Mapping[tuple[str, int], Sequence[tuple[str, ...]]]
 
 MARKS = ".!?;:"
 SHORTEST = 3
-"""Letters of a word that may get a typo."""
+"""Minimum number of letters of a word that gets a typo."""
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _CONFUSED = (
     *(("m", "rn"), ("rn", "m"), ("cl", "d"), ("d", "cl"), ("vv", "w"), ("w", "vv"), ("li", "h"), ("h", "b")),
@@ -55,15 +55,6 @@ class Change(NamedTuple):
 
     words: int
     sentences: int
-
-
-class Mention(NamedTuple):
-    """An entity of a sentence."""
-
-    start: int
-    end: int
-    """The position after its last word."""
-    type: str
 
 
 def perturb(corpus: Corpus, perturbation: Perturbation, training: Corpus | None) -> Corpus:
@@ -115,16 +106,6 @@ def count_changes(before: Corpus, after: Corpus) -> Change:
         n = sum(one != other for one, other in zip(old, new, strict=True))
         words, sentences = words + n, sentences + bool(n)
     return Change(words, sentences)
-
-
-def mentions_of(tags: Words) -> Iterator[Mention]:
-    """The entities of IOB2 tags, in order."""
-    start = 0
-    for at, tag in enumerate([*tags, OUTSIDE]):
-        if at and tags[at - 1] != OUTSIDE and (tag == OUTSIDE or tag.startswith("B-")):
-            yield Mention(start, at, type_of(tags[start]) or "")
-        if tag.startswith("B-"):
-            start = at
 
 
 def no_train_split(dataset: str) -> CorpusError:

@@ -70,9 +70,9 @@ def _records(path: str, python: str) -> Iterator[Record]:
                 raise
         if process.returncode:
             errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
-            said = one_line(errors.read().decode(errors="replace").strip().rpartition("\n")[2])
+            message = one_line(errors.read().decode(errors="replace").strip().rpartition("\n")[2])
             remedy = "name an interpreter with spaCy in the data set's `python`"
-            raise CorpusError(path, f"cannot be read by spaCy in {python} ({said})", remedy)
+            raise CorpusError(path, f"cannot be read by spaCy in {python} ({message})", remedy)
 
 
 def _sentences(lines: IO[bytes], path: str) -> Iterator[Record]:

@@ -65,7 +65,8 @@ def span_fields(item: Any, at: str, label_keys: Sequence[str] = LABEL_KEYS) -> S
     elif isinstance(item, list | tuple) and len(item) == 3:
         start, end, label = item
     else:
-        raise CorpusError(at, f"the span {shortened(item)} is unknown", "give [start, end, label] for each span")
+        problem = f"the span {shortened(item)} has an unknown form"
+        raise CorpusError(at, problem, "give [start, end, label] for each span")
     return SpanFields(_number(start, item, at), _number(end, item, at), label)
 
 

@@ -47,6 +47,25 @@ def entity_types(tags: Iterable[str]) -> list[str]:
     return sorted({tag[2:] for tag in set(tags) if tag != OUTSIDE})
 
 
+class Mention(NamedTuple):
+    """An entity of a sentence."""
+
+    start: int
+    end: int
+    """The position after its last word."""
+    type: str
+
+
+def mentions_of(tags: Sequence[str]) -> Iterator[Mention]:
+    """The entities of valid IOB2 tags of a sentence, in order."""
+    start = 0
+    for at, tag in enumerate([*tags, OUTSIDE]):
+        if at and tags[at - 1] != OUTSIDE and (tag == OUTSIDE or tag.startswith("B-")):
+            yield Mention(start, at, type_of(tags[start]) or "")
+        if tag.startswith("B-"):
+            start = at
+
+
 def tag_vocabulary(types: Iterable[str]) -> list[str]:
     """The tags of `types` in the order of the labels of trained models: `['O', 'B-LOC', 'I-LOC', …]`."""
     return [OUTSIDE, *(f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in "BI")]

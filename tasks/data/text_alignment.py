@@ -1,9 +1,9 @@
 """The characters that two texts have in common, in the order of both.
 
 Passages that occur once in each text are anchors: first sentences, then runs of characters, long ones first (RUNS). The
-longest series of anchors that is in order in both texts is kept, as in patience diff. So repeated passages do not lead
-astray, and the time is nearly linear. Between two anchors, shorter runs are compared, and in the end single characters,
-by difflib.
+longest series of anchors that is in order in both texts is kept, as in patience diff. Therefore, repeated passages are
+not confused, and the time is nearly linear. Between two anchors, shorter runs are compared, and in the end single
+characters, by difflib.
 """
 
 from bisect import bisect_left

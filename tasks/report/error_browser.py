@@ -122,12 +122,12 @@ def located(row: Row) -> tuple[int | None, ...] | None:
     starts = [row[name] for name in ("gold_start", "pred_start") if row[name] is not None]
     for shift in (0, max(0, min(starts) - LONGEST // 2)):
         gs, ge, ps, pe = (None if row[name] is None else row[name] - shift for name in _SPANS)
-        if _says(words, gs, ge, row["gold_text"]) and _says(words, ps, pe, row["pred_text"]):
+        if _has_text(words, gs, ge, row["gold_text"]) and _has_text(words, ps, pe, row["pred_text"]):
             return gs, ge, ps, pe
     return None
 
 
-def _says(words: Sequence[str], start: int | None, end: int | None, text: str | None) -> bool:
+def _has_text(words: Sequence[str], start: int | None, end: int | None, text: str | None) -> bool:
     return start is None or " ".join(words[start:end]) == text
 
 
@@ -142,7 +142,7 @@ def packed_flips(compared: Mapping[int, Compared], *, text: bool) -> PackedRows:
 
 def _plain_flip(at: int, flip: Flip, sentences: _Once, *, text: bool) -> Plain:
     words = flip.sentence_text if text else None
-    if words is not None and not _says(words.split(" "), flip.start, flip.end, flip.text):
+    if words is not None and not _has_text(words.split(" "), flip.start, flip.end, flip.text):
         words = None  # a word that contains blanks: positions would mark other words
     return {
         "entry": at,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
+_DIGESTS = ("words_sha256", "gold_sha256", "predictions_digest")
+"""Columns by which rows without a run belong to scores."""
+
 
 class Results:
     """The results of some complete runs. A notebook shows the first table of their report.
@@ -34,7 +37,10 @@ class Results:
         self.runs: list[SelectedRun] = select_runs(url, runs)
 
     def to_pandas(self, table: str = "metrics") -> "DataFrame":
-        """The rows of these runs in a table, or the rows about the predictions that these runs scored.
+        """The rows of these runs in a table.
+
+        A table without runs gives the rows about the predictions that these runs scored; `suspects` gives those about
+        the annotations.
 
         Raises InputError for an unknown table, and CorruptArtifactError for a damaged file.
 
@@ -44,8 +50,10 @@ class Results:
         ['strict', 'conlleval', 'exact', 'partial', 'type']
         """
         if table in TABLES and "run_id" not in schema(table).names:
-            digests = self.to_pandas()["predictions_digest"].dropna().unique().tolist()
-            return read_results(self.url, table, filters=[("predictions_digest", "in", digests)]).to_pandas()
+            names = [name for name in _DIGESTS if name in schema(table).names]
+            scored = self.to_pandas()[names].dropna()
+            filters: list[Filter] = [(name, "in", scored[name].unique().tolist()) for name in names]
+            return read_results(self.url, table, filters=filters).to_pandas()
         rows = [dated.rows for run in self.runs for dated in self._rows_of(run, table)]
         return (pa.concat_tables(rows) if rows else read_results(self.url, table)[:0]).to_pandas()
 

@@ -144,13 +144,14 @@ def _row(at: int, entry: ModelScores, compared: Compared | None, judged: Row | N
 
 
 def _note(headline: Row) -> str:
-    said = ["imported predictions: no speed"] if headline.get("kind") == "predictions" else []
-    said += ["tagger"] if headline.get("kind") == "tagger" else []
+    notes = ["imported predictions: no speed"] if headline.get("kind") == "predictions" else []
+    notes += ["tagger"] if headline.get("kind") == "tagger" else []
     if headline.get("label_map"):
-        said.append(", ".join(f"{old} → {new}" for old, new in json.loads(headline["label_map"]).items()))
+        notes.append(", ".join(f"{old} → {new}" for old, new in json.loads(headline["label_map"]).items()))
     if count := headline.get("n_unmapped"):
-        said.append(f"{count} {'type' if count == 1 else 'types'} of the corpus without a label, which count as missed")
-    return "; ".join(said)
+        types = "type" if count == 1 else "types"
+        notes.append(f"{count} {types} of the corpus without a label, which count as missed")
+    return "; ".join(notes)
 
 
 def _number(row: Row | None) -> Number | None:

@@ -32,7 +32,7 @@ class Provenance(NamedTuple):
 def provenance(run: SelectedRun) -> Provenance:
     """The row of a run in `runs`; its host is a digest and its paths are shortened, as in an export."""
     row = run.row | ({"host": shareable_host(run.row["host"])} if run.row.get("host") else {})
-    facts = [(_called(name), _said(name, row[name])) for name in _FACTS if row.get(name) is not None]
+    facts = [(_called(name), _value(name, row[name])) for name in _FACTS if row.get(name) is not None]
     if row.get("code_dirty"):
         facts = [(name, f"{value} with uncommitted changes" if name == "code" else value) for name, value in facts]
     return Provenance(run.run_id, run.date, f"{run.started_at:%Y-%m-%d %H:%M} UTC", facts, _configuration(run))
@@ -73,7 +73,7 @@ def changes(found: Iterable[Change]) -> list[Plain]:
             "at": f"{one.started_at:%Y-%m-%dT%H:%M:%SZ}",
             "run_id": one.run_id,
             "columns": [
-                {"name": _called(name), "before": _said(name, pair["base"]), "after": _said(name, pair["candidate"])}
+                {"name": _called(name), "before": _value(name, pair["base"]), "after": _value(name, pair["candidate"])}
                 for name, pair in one.columns.items()
             ],
         }
@@ -97,7 +97,7 @@ def _called(name: str) -> str:
     return names.get(name) or (name.removesuffix("_s") if name.endswith("_s") else name)
 
 
-def _said(name: str, value: Any) -> str:
+def _value(name: str, value: Any) -> str:
     if value is None or value == "":
         return "nothing"
     if name == "ram_bytes":

@@ -1,4 +1,4 @@
-"""The robustness in a report: what models lose on perturbed words, and what it costs to measure."""
+"""The robustness in a report: the drop of each model on perturbed words, and the duration of the measurement."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Robustness(NamedTuple):
     """By data set, model and perturbation."""
     labels: list[str]
     seconds: float | None
-    """What the perturbed words cost in the runs, without the clean split; None if that is unknown."""
+    """Duration of the measurement in the runs, without the clean split; None if it is unknown."""
 
 
 def read_robustness(rows: Sequence[Row], runs: Sequence[SelectedRun]) -> Robustness:
@@ -63,7 +63,7 @@ def read_robustness(rows: Sequence[Row], runs: Sequence[SelectedRun]) -> Robustn
 
 
 def plain_drops(robustness: Robustness) -> list[dict[str, Any]]:
-    """What the chart needs."""
+    """The drops as the chart reads them."""
     names = ("model", "place", "perturbation", "clean", "perturbed", "delta", "low", "high", "p")
     return [{name: getattr(one, name) for name in names} for one in robustness.drops]
 

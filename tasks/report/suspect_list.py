@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.suspect_rows import PROBABLE, newest_suspects
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.suspects.wording import Wording, in_words
+from nerbench.tasks.suspects.wording import Wording, in_words, words_of
 
 MOST = 100
 """Maximum number of suspects of one annotation in a page."""
@@ -18,7 +18,7 @@ class Line(NamedTuple):
     score: float
     sentence: int
     before: str | None
-    """The words of the sentence before the region; None if the words may not be shown."""
+    """The words of the sentence before the region; None if the words are unknown or may not be shown."""
     text: str | None
     after: str | None
     words: Wording
@@ -54,8 +54,7 @@ def ranked(results: str, entries: Iterable[ModelScores], *, text: bool) -> list[
 
 def _line(row: Row, *, text: bool) -> Line:
     row = row if text else row | {"text": None, "sentence_text": None}
-    words = (row["sentence_text"] or "").split(" ")
-    known = row["text"] is not None and " ".join(words[row["start"] : row["end"]]) == row["text"]
-    parts = (words[: row["start"]], words[row["start"] : row["end"]], words[row["end"] :])
-    before, inside, after = (" ".join(part) if known else None for part in parts)
+    words, start, end = words_of(row), row["start"], row["end"]
+    parts = (slice(start), slice(start, end), slice(end, None))
+    before, inside, after = (None if words is None else " ".join(words[part]) for part in parts)
     return Line(row["score"], row["sentence"], before, inside, after, in_words(row))

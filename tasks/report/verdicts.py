@@ -105,7 +105,7 @@ def in_words(row: Row) -> str:
 
 
 def entities(gained: int | None, lost: int | None, changed: int | None) -> str:
-    """`41 entities lost, 8 gained, 15 others changed`; empty if none did."""
+    """`41 entities lost, 8 gained, 15 predicted otherwise`; empty if there are none."""
     named = [(lost, "lost"), (gained, "gained"), (changed, "predicted otherwise")]
     nonzero = [(n, word) for n, word in named if n]
     words = [f"{n:,} {word}" for n, word in nonzero]

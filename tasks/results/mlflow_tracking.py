@@ -68,7 +68,7 @@ def log_run(run: Run, config: Config, artifacts: Sequence[ArtifactRef], tables: 
         if "API request" in text:
             raise StoreUnreachableError(f"MLflow: {text}", config.tracking_uri or "") from error
         remedy = "give a tracking server's URL, or a database, e.g. sqlite:///mlflow.db"
-        raise InputError("tracking_uri", f"MLflow says: {text}", remedy) from error
+        raise InputError("tracking_uri", f"MLflow reports: {text}", remedy) from error
 
 
 def metrics_of(found: RunResults, artifact_id: str) -> dict[str, float]:

@@ -203,7 +203,7 @@ def missing_slices(unavailable: Mapping[str, str], metrics: Iterable[Metric]) ->
 
 
 def missing_tokens(metrics: Iterable[Metric]) -> list[Row]:
-    """A row that says why an aligned annotation has no numbers of words; none if `metrics` lack accuracy."""
+    """A row with the reason why an aligned annotation has no numbers of words; none if `metrics` lack accuracy."""
     number = {"level": "token", "mode": "tag", "slice": EVERYTHING, "label": OVERALL, "average": "micro"}
     reason = {"status": "unavailable", "reason": "the annotation has other words, so only entities are compared"}
     return [ROW | number | {"metric": one.name} | reason for one in metrics if one.name == "accuracy"]

@@ -36,7 +36,7 @@ def project_predictions(
 def project(codes: Codes, starts: Flags, alignment: Alignment, aligned_starts: Flags) -> Codes:
     """Predicted tags on aligned words.
 
-    An entity keeps those of its words that the annotation has, whatever becomes of its first one. An invalid `I-` at
+    An entity keeps those of its words that the annotation has, even if its first word is left out. An invalid `I-` at
     its beginning stays one, unless a sentence was joined with the one before, or a word between was left out, so that
     it would continue an entity: then it is read as `B-`. Words of the annotation alone are `O`.
 

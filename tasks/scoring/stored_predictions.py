@@ -173,7 +173,8 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
     uri = root.uri(path)
     try:
         held = root.read(path) if "://" in uri else None
-        root.size(path) if held is None else None
+        if held is None:
+            root.size(path)  # raises if the file is missing
     except FileNotFoundError:
         raise CorruptArtifactError(f"{uri} is not there or is not a regular file") from None
     source = _Source(root, path, held)

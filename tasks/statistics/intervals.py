@@ -162,8 +162,9 @@ def wilson(estimate: Floats, left_out: Floats, shares: Floats, confidence: float
         confidence: Probability to cover the true value.
 
     Returns:
-        Ends within 0…1 that enclose the estimate. NaN if it is undefined, also without one of the units, or if fewer
-        than two units have an entity.
+        Ends within 0…1 that enclose the estimate; 0 and 1 if the estimate is 0 or 1, and differs without one of the
+        units (a macro average can), because n is 0 then. NaN if it is undefined, also without one of the units, or if
+        fewer than two units have an entity.
     """
     p = np.clip(estimate, 0, 1)
     variance, freedom = _jackknife(estimate, left_out, shares)
@@ -189,10 +190,11 @@ def symmetric(estimate: Floats, left_out: Floats, shares: Floats, confidence: fl
 
 def _end(p: Floats, per_answer: Floats, z: float) -> Floats:
     """(m,) the shares from which p is z of their own standard errors away, below (z < 0) or above, for 1 / per_answer
-    answers."""
+    answers; 0 or 1 for no answer."""
     z2 = z * z * per_answer
-    end: Floats = (p + z2 / 2 + np.copysign(np.sqrt(z2 * p * (1 - p) + z2 * z2 / 4), z)) / (1 + z2)
-    return end
+    with np.errstate(invalid="ignore"):
+        end = (p + z2 / 2 + np.copysign(np.sqrt(z2 * p * (1 - p) + z2 * z2 / 4), z)) / (1 + z2)
+    return np.where(np.isinf(per_answer), float(z > 0), end)
 
 
 def _jackknife(estimate: Floats, left_out: Floats, shares: Floats) -> tuple[Floats, Floats]:

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerbench.tasks.statistics.bootstrap import Floats, chunks, left_out, resampled
-from nerbench.tasks.statistics.intervals import MIN_SUPPORT, MIN_UNITS, Interval, interval
+from nerbench.tasks.statistics.intervals import Interval, interval
 
 TIE = 1e-9
 """Relative difference below which a permuted statistic counts as equal to the observed one, because both are
@@ -196,15 +196,6 @@ def assess(
         detected = detected * np.sqrt(clusters.effect)
     low, high = consistent(found, point, p, how.confidence)
     return Assessed(point, low, high, p, detected)
-
-
-def too_little(support: int, units: int, unit: str) -> str | None:
-    """Why a difference has no interval: fewer than 30 entities, or fewer than 20 units that contain one."""
-    if support < MIN_SUPPORT:
-        return f"no interval: {support} in the gold, fewer than {MIN_SUPPORT}"
-    if units < MIN_UNITS:
-        return f"no interval: they occur in {units} {unit}s, fewer than {MIN_UNITS}"
-    return None
 
 
 def design_effect(sizes: npt.ArrayLike, correlation: float = CORRELATION) -> float:

@@ -56,7 +56,7 @@ def read_decisions(path: str, corpus: Corpus) -> Decisions:
         tokens = [{"start": word.start, "end": word.end} for word in words]
         (read,) = reader.read(given._replace(tokens=tokens), at, None)
         if found.setdefault(sentence, read.tags) != read.tags:
-            raise CorpusError(at, f"sentence {sentence} has another decision before", "keep one of them")
+            raise CorpusError(at, f"an earlier task decides differently on sentence {sentence}", "keep one of them")
     reader.finish()
     return Decisions(found, n_open)
 
@@ -96,7 +96,7 @@ def conll_lines(corpus: Corpus, decisions: Decisions, separator: str) -> Iterato
             document = corpus.documents[number]
             yield f"{MARKER}{separator}O\n\n"
         if broken := [word for word in words if {*word} & {*" \t\r\n"}]:
-            problem = f"the word {broken[0]!r} of sentence {number} has white space in it, as no word of a CoNLL file"
+            problem = f"the word {broken[0]!r} of sentence {number} has white space, which a CoNLL file cannot hold"
             raise CorpusError(corpus.name, problem, "use words without white space to write an annotation")
         lines = zip(words, decisions.tags.get(number, tags), strict=True)
         yield "".join(f"{word}{separator}{tag}\n" for word, tag in lines) + "\n"

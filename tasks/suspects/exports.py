@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from nerbench.tasks.data.corpus import Corpus
+from nerbench.tasks.data.tag_schemes import mentions_of
 from nerbench.tasks.data.words import Word, joined
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.suspects.wording import in_words
@@ -37,7 +38,7 @@ def tasks_of(rows: Iterable[Row], corpus: Corpus) -> Iterator[Task]:
     for number, of_sentence in by_sentence.items():
         text, words = joined(corpus.words[number])
         inside = [(row["start"], row["end"]) for row in of_sentence]
-        kept = [one for one in spans_of(corpus.tags[number]) if not any(s <= one[0] < e for s, e in inside)]
+        kept = [one for one in mentions_of(corpus.tags[number]) if not any(s <= one[0] < e for s, e in inside)]
         proposed = [
             span
             for row in of_sentence
@@ -50,18 +51,6 @@ def tasks_of(rows: Iterable[Row], corpus: Corpus) -> Iterator[Task]:
             "suspects": "\n".join(map(_described, of_sentence)),
         }
         yield Task(text, words, sorted([*kept, *proposed]), about)
-
-
-def spans_of(tags: Iterable[str]) -> list[tuple[int, int, str]]:
-    """The entities of a sentence from its valid IOB2 tags: first word, word after the last one, type."""
-    found: list[tuple[int, int, str]] = []
-    for position, tag in enumerate(tags):
-        if tag.startswith("B-"):
-            found.append((position, position + 1, tag[2:]))
-        elif tag.startswith("I-"):
-            start, _, kind = found.pop()
-            found.append((start, position + 1, kind))
-    return found
 
 
 def export(tasks: Iterable[Task], tool: Tool) -> Iterator[bytes]:

@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The terms of a score: each is a log-odds, positive if it speaks against the annotation."""
+    """The terms of a score: each is a log-odds, positive if it is evidence against the annotation."""
 
     models: float
     """Confidence of the models in the proposal against that in the annotation."""
@@ -114,8 +114,7 @@ def rank(gold: Annotation, predictions: Sequence[Prediction], train: Annotation 
 
     Args:
         gold: the annotation to rank; nothing else is known about its words.
-        predictions: of the same words, by one or more models. Each counts by how much better than chance it agrees with
-            the annotation (its strict F1).
+        predictions: of the same words, by one or more models. Each counts by its F1 against the annotation.
         train: the annotation that the models learned from, whose strings are counted; None if it is not available.
     """
     regions = list(_regions(gold, predictions, remembered(gold, train)))
@@ -177,7 +176,7 @@ def _readings(entities: Entities, region: Indices, wanted: Indices, types: Seque
 
 
 def _weight(gold: Annotation, prediction: Prediction) -> float:
-    """How much a model counts: its strict F1, less one half; a little for one below that."""
+    """The weight of a model: its F1 (entities decoded as in `conlleval`) minus 0.5, and at least 0.05."""
     n_both = int(np.count_nonzero(identical(gold.entities, prediction.entities, len(gold.words)) >= 0))
     total = len(gold.entities.start) + len(prediction.entities.start)
     return max(0.05, 2 * n_both / total - 0.5) if total else 1.0

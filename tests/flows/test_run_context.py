@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import TerminationSignal
 from prefect.states import State
 
-from nerbench.artifacts.errors import InputError, RunFailedError, StoreUnreachableError
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError, StoreUnreachableError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.commands.run import print_summary
 from nerbench.flows.request import returned
@@ -53,6 +53,12 @@ def test_results_written_before_a_failure_are_recorded(errors: tuple[Exception, 
     assert failure.summary is not None
     assert failure.summary["tables"] == {"metrics": ["there.parquet"]}
     assert len(errors) == 1 or str(failure).endswith("m1: ValueError: two lines")
+
+
+@pytest.mark.parametrize("field", ["model m0", "model 'm0'"])
+def test_a_failure_names_its_model_once(field: str) -> None:
+    assert failed(InputError(field, "fails", "correct it")).failed == ["m0: fails; correct it"]
+    assert failed(CorruptArtifactError(f"{field}: lacks weights")).failed == ["m0: CorruptArtifactError: lacks weights"]
 
 
 PanicException = type("PanicException", (BaseException,), {})

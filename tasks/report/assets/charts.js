@@ -47,7 +47,7 @@ nb.charts = (() => {
     return { chart, numbers };
   };
 
-  /** Shows a chart in a figure: `make()` gives {data, layout}, anew for each theme; `table()` its numbers. */
+  /** Shows a chart in a figure: `make()` gives {data, layout} for each theme; `table()` gives its numbers. */
   const show = (id, label, make, table, { empty = null } = {}) => {
     const figure = nb.byId(id);
     if (empty) {

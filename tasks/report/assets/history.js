@@ -28,7 +28,7 @@ nb.history = (() => {
       hovertext: values.map((v, n) => `${safe(one.model)}: ${nb.fixed(v, 2)}${unit}<br>${moment(one.t[n])}<br>${safe(runs[one.run[n]])}`), hoverinfo: "text",
     }];
     if (failed.length && what === "v") {
-      traces.push({ type: "scatter", mode: "markers", name: "the gate said no", x: failed.map((n) => moment(one.t[n])), y: failed.map((n) => values[n]), marker: { symbol: "x", size: 11, color: style("--bad") }, hoverinfo: "skip", showlegend: isAlone });
+      traces.push({ type: "scatter", mode: "markers", name: "failed by the gate", x: failed.map((n) => moment(one.t[n])), y: failed.map((n) => values[n]), marker: { symbol: "x", size: 11, color: style("--bad") }, hoverinfo: "skip", showlegend: isAlone });
     }
     return traces;
   };

@@ -1,4 +1,4 @@
-// What models lose on perturbed words.
+// The change of F1 on perturbed words, by model.
 nb.robustness = (() => {
   const { color, symbols, style, safe } = nb.charts;
 

@@ -62,7 +62,12 @@ def test_the_slope_is_the_mean_gain_of_the_last_doubling() -> None:
     # gains of 0.10 and 0.14 over two doublings: 0.05 and 0.07; t(0.975, 1) = 12.706, s = 0.0141421
     assert last["f1"] == pytest.approx(0.06)
     assert last["ci_high"] - last["f1"] == pytest.approx(12.7062 * 0.01414214 / 2**0.5, rel=1e-4)
-    assert last["share"] is None
+    assert (last["share"], last["confidence"]) == (None, 0.95)
+    wanted = config.model_copy(update={"benchmark": config.benchmark.model_copy(update={"confidence": 0.9})})
+    *_, last = learning_curves(wanted, curve_config(wanted, (10, 25, 100)), metrics)
+    # t(0.95, 1) = 6.314
+    assert last["ci_high"] - last["f1"] == pytest.approx(6.3138 * 0.01414214 / 2**0.5, rel=1e-4)
+    assert last["confidence"] == 0.9
 
 
 def test_a_model_that_failed_leaves_its_seed_out() -> None:

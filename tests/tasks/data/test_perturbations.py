@@ -18,13 +18,11 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.perturbations import (
     MARKS,
     NEIGHBOURS,
-    Mention,
     count_changes,
-    mentions_of,
     perturb,
     perturb_sentence,
 )
-from nerbench.tasks.data.tag_schemes import tag_vocabulary
+from nerbench.tasks.data.tag_schemes import Mention, mentions_of, tag_vocabulary
 
 WORDS = ["Ada", "Lovelace", "met", "Müller", "of", "IBM", "in", "Köln", "on", "1996-08-22", "."]
 TAGS = ["B-PER", "I-PER", "O", "B-PER", "O", "B-ORG", "O", "B-LOC", "O", "O", "O"]

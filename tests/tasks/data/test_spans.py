@@ -122,7 +122,7 @@ def test_crossing_spans_have_no_outer_one() -> None:
         ("Anna", [[-1, 2, "PER"]], None, "outside of the text"),
         ("Anna", [[0, "4", "PER"]], None, "no start and end that are whole numbers"),
         ("Anna", [[0, True, "PER"]], None, "no start and end that are whole numbers"),
-        ("Anna", [[0, 4]], None, r"the span \[0, 4\] is unknown"),
+        ("Anna", [[0, 4]], None, r"the span \[0, 4\] has an unknown form"),
         ("Anna", [[0, 4, ""]], None, "has no label"),
         ("Anna", [[0, 4, 2]], None, "has no label"),
         ("Anna", "PER", None, "is no list of spans"),

@@ -10,10 +10,12 @@ from reading import Page
 from report_site import EVIL, corpus, digest
 
 from nerbench.artifacts.tables.tables import write_table
+from nerbench.tasks.report.frames import Results
 from nerbench.tasks.report.model_scores import read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.report.suspect_list import MOST, ranked
 from nerbench.tasks.results.query import select_runs
+from nerbench.tasks.suspects.wording import in_words, words_of
 
 
 def row(position: int, hour: int, **changes: Any) -> dict[str, Any]:
@@ -50,6 +52,19 @@ def test_the_newest_ranking_of_each_annotation(results: str, nights: str) -> Non
     assert (found.rows[0].words.gold, found.rows[0].words.proposed) == ("LOC", "ORG")
     assert found.rows[0].words.evidence == "1 of 1 models predict it: good 0.75"
     assert ranked(nights, entries, text=True) == []
+
+
+def test_a_data_frame_has_the_suspects_of_the_scored_annotations(results: str) -> None:
+    other = [row(1, 3, gold_sha256="0" * 64)]
+    write_table(results, "suspects", other, date="2030-01-02", key="c" * 32)
+    assert len(Results(results).to_pandas("suspects")) == MOST + 10 + 3
+
+
+def test_words_with_blanks_are_not_split() -> None:
+    words = {"start": 0, "end": 1, "text": "New York", "sentence_text": "New York is far"}
+    proposed = {"proposed_start": [1], "proposed_end": [2]}
+    assert words_of(row(1, 3, **words)) is None
+    assert in_words(row(1, 3, **words, **proposed)).proposed == "ORG 1:2"
 
 
 def test_words_stay_out_if_they_may_not_be_shown(results: str) -> None:

@@ -125,7 +125,7 @@ def test_a_run_a_model_and_none_twice(logged: Callable[..., Any], tiny_model_fol
 
 @pytest.mark.slow
 def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Any]) -> None:
-    with pytest.raises(InputError, match="tracking_uri: MLflow says") as raised:
+    with pytest.raises(InputError, match="tracking_uri: MLflow reports") as raised:
         logged(tracking_uri="gopher://x")
     assert "\n" not in str(raised.value)
 

@@ -16,7 +16,6 @@ from nerbench.tasks.statistics.paired_tests import (
     p_value,
     permutations,
     stretched,
-    too_little,
 )
 
 
@@ -69,12 +68,6 @@ def test_sentences_that_all_agree_are_not_certain() -> None:
     )
     undefined = np.array([[np.nan], [-1.0]])
     assert clustered_p(np.array([-1.0]), undefined, Clusters(np.array([1.0]), [2])).tolist() == [1.0]
-
-
-def test_definition_of_too_small() -> None:
-    assert too_little(30, 20, "document") is None
-    assert too_little(29, 100, "document") == "no interval: 29 in the gold, fewer than 30"
-    assert too_little(1000, 19, "sentence") == "no interval: they occur in 19 sentences, fewer than 20"
 
 
 def test_few_units_are_swapped_in_every_way() -> None:

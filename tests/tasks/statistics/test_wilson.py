@@ -64,6 +64,16 @@ def test_a_perfect_or_useless_model_has_an_interval_by_its_documents() -> None:
         assert (low[0], high[0]) == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("estimate", [0.0, 1.0])
+def test_an_extreme_estimate_that_one_unit_changes_is_worth_no_answer(estimate: float) -> None:
+    """As macro precision, if a type is predicted in one document only, and right there."""
+    without = np.full((30, 1), estimate)
+    without[0] = 0.75
+    low, high = wilson(np.array([estimate]), without, np.full((30, 1), 1 / 30))
+    assert (low[0], high[0]) == (0, 1)
+
+
 def test_errors_in_one_document_widen_more_than_scattered_ones() -> None:
     n = np.full(40, 50.0)
     together, apart = n.copy(), n.copy()

@@ -11,7 +11,7 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig, GoldConfig
 from nerbench.tasks.data.corpus import load_gold
 from nerbench.tasks.suspects.decisions import conll_lines, read_decisions
-from nerbench.tasks.suspects.exports import TOOLS, Tool, export, spans_of, tasks_of
+from nerbench.tasks.suspects.exports import TOOLS, Tool, export, tasks_of
 
 LINES = ["Ajax|B-LOC beat|O Porto|B-ORG", "Anna|B-PER Berg|I-PER left|O", "van|O Basten|B-PER won|O"]
 CORPUS = corpus_of(LINES, [0, 0, 1])
@@ -90,7 +90,7 @@ def test_an_annotator_can_decide_otherwise(tmp_path: Path) -> None:
     assert dict(decisions.tags) == {2: ["B-MISC", "O", "O"]}
 
 
-def test_tasks_say_why(tmp_path: Path) -> None:
+def test_tasks_have_their_evidence(tmp_path: Path) -> None:
     tasks = exported("prodigy")
     assert [task["sentence"] for task in tasks] == [2, 0]
     assert tasks[0]["tokens"][1] == {"text": "Basten", "start": 4, "end": 10, "id": 1, "ws": True}
@@ -122,7 +122,7 @@ def test_wrong_decisions_are_refused(changes: dict[str, Any], problem: str, tmp_
 def test_two_decisions_on_one_sentence_are_refused(tmp_path: Path) -> None:
     task = exported("doccano")[0]
     assert len(read_decisions(write(tmp_path / "same.jsonl", [task, task]), CORPUS).tags) == 1
-    with pytest.raises(CorpusError, match="sentence 2 has another decision before"):
+    with pytest.raises(CorpusError, match="an earlier task decides differently on sentence 2"):
         read_decisions(write(tmp_path / "other.jsonl", [task, task | {"label": []}]), CORPUS)
 
 
@@ -132,7 +132,3 @@ def test_a_word_with_white_space_cannot_be_written(tmp_path: Path) -> None:
     decisions = read_decisions(write(tmp_path / "none.jsonl", []), corpus)
     with pytest.raises(CorpusError, match="'New York' of sentence 0 has white space"):
         list(conll_lines(corpus, decisions, " "))
-
-
-def test_spans_are_those_of_the_tags() -> None:
-    assert spans_of(["B-PER", "I-PER", "B-PER", "O", "B-LOC"]) == [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "LOC")]
