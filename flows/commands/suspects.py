@@ -30,7 +30,7 @@ app = typer.Typer(
 
 
 class AnnotationTool(StrEnum):
-    """What a file of tasks is written for."""
+    """The annotation tool that reads a file of tasks."""
 
     doccano = "doccano"
     label_studio = "label-studio"
