@@ -68,4 +68,7 @@ def sha256_and_hold(root: Root, path: str) -> str:
 def take(sha256: str) -> bytes | None:
     """The held bytes with this digest, once."""
     kinds = _known.get()
-    return None if kinds is None else kinds[_BYTES].pop(sha256, None)
+    if kinds is None:
+        return None
+    with _lock:
+        return kinds[_BYTES].pop(sha256, None)
