@@ -130,7 +130,7 @@ def _own_interpreters() -> set[str | None]:
 def _own_config() -> Config | None:
     try:
         return load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
-    except InputError:  # whoever works by it will hear of it
+    except InputError:  # every flow that reads it reports this
         return None
 
 

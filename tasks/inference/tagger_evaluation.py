@@ -41,11 +41,11 @@ class SavedTagger(NamedTuple):
 
     artifact: ArtifactRef
     is_new: bool
-    """False if the newest manifest of that name says the same."""
+    """False if the newest manifest of that name describes the same tagger."""
 
 
 def save_tagger(tagger: TaggerConfig, store: str, run_id: str | None = None) -> SavedTagger:
-    """Publish the manifest of a tagger, unless the newest one of its name says the same.
+    """Publish the manifest of a tagger, unless the newest one of its name describes the same tagger.
 
     Raises like `tagger_manifest`.
     """

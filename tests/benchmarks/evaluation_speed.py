@@ -95,7 +95,7 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
         "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=("onnx", "onnxscript", "onnxruntime")),
         "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=("onnx", "onnxscript", "onnxruntime")),
         "OpenVINO, fp32": Contender(engines.openvino, needs=("onnx", "onnxscript", "openvino")),
-        "ours, fp32, not quickened": Contender(lambda: ours(folder, as_saved=True)),
+        "ours, fp32, not optimized": Contender(lambda: ours(folder, as_saved=True)),
         "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(lambda: peers.padded_batches),
         "pipeline(), one by one": Contender(lambda: peers.pipeline_of(1), every=SLOW_SHARE),
@@ -106,7 +106,7 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
 
 
 def possible(wanted: dict[str, Contender], products: dict[str, Products]) -> dict[str, Contender]:
-    """The contenders that this machine can run. Says on stderr what is left out, and why."""
+    """The contenders that this machine can run. Prints to stderr which ones are left out, and why."""
     found = {}
     for name, one in wanted.items():
         if missing := [package for package in one.needs if not find_spec(package)]:
