@@ -3,12 +3,11 @@
     python tests/benchmarks/evaluation_speed.py --model FOLDER [--words FILE] [--rounds 3] [--sentences N] [--json]
 
 FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE has a word a line, as
-CoNLL's; without it, CoNLLpp's test split is looked for in ../shared. One process, all contenders in turn, several
+CoNLL's; without it, CoNLLpp's test split is read from ../shared. One process, all contenders in turn, several
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
 every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' tokens,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`
-by oneDNN
-with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
+by oneDNN with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
 """
 
 import argparse
