@@ -122,7 +122,8 @@ def started_tagger(artifact: ArtifactRef, config: TaggerConfig | None) -> Iterat
         saved, now = load_manifest(artifact).tagger, tagger_source(config, tagger.ready)
         if changed := [name for name in TaggerSource.model_fields if getattr(saved, name, None) != getattr(now, name)]:
             problem = f"has another {', '.join(changed)} now than when it was saved"
-            raise InputError(f"model {artifact.name}", problem, "run `nerbench train` to save it as it is now")
+            remedy = "save it again: `nerbench train` with a configuration whose `models` has only this tagger"
+            raise InputError(f"model {artifact.name}", problem, remedy)
         yield tagger
 
 
