@@ -22,12 +22,15 @@ from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, Input
 from nerbench.artifacts.manifest import MAX_MANIFEST_BYTES, ArtifactKey, Manifest, Record
 from nerbench.artifacts.signatures import MAX_SIGNATURE_BYTES, is_signature
 from nerbench.artifacts.storage.open_root import open_root
+from nerbench.artifacts.storage.paths import room_for, temporary_sibling
 from nerbench.artifacts.store import LATEST, Store
 from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path, signature_paths
 
 INDEX = "index.json"
 _MAX_INDEX = 64 << 20
 _CHUNK = 1 << 20
+_DAMAGE = (tarfile.TarError, ValueError, ArithmeticError, MemoryError, RecursionError)
+"""Errors of tarfile for damage, impossible sizes, and thousands of extended headers in a row."""
 
 
 class Index(Record):
@@ -54,16 +57,21 @@ class ImportedArchive(Record):
 def write_archive(store: Store, keys: Sequence[ArtifactKey], path: Path) -> Index:
     """Write artifacts to a new file, each byte checked against its digest.
 
-    Raises InputError if the file exists, CorruptArtifactError, ArtifactNotFoundError. After an error there is no file.
+    Raises InputError if the file exists or cannot be created, CorruptArtifactError, ArtifactNotFoundError. After an
+    error there is no file.
     """
     if path.exists():
         raise InputError(str(path), "exists", "choose another name, or remove it")
     root = open_root(store.url)
-    unfinished = path.with_name(f"{path.name}.part")
+    unfinished = temporary_sibling(path)
     written: set[str] = set()
     manifests: list[Manifest] = []
     try:
-        with tarfile.open(unfinished, "w") as archive, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+        with (
+            room_for(path),
+            _created(unfinished) as archive,
+            tempfile.TemporaryDirectory(prefix="nerbench-") as scratch,
+        ):
             for key in keys:
                 manifest = store.manifest(key)
                 folder = Path(scratch) / key.artifact_id
@@ -93,7 +101,12 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
     for an archive that is cut off; artifacts before that place stay published.
     """
     root, done, index = open_root(store.url), [], None
-    with _opened(path) as archive, tempfile.TemporaryDirectory(prefix="nerbench-") as scratch, _damage_named(path):
+    with (
+        _opened(path) as archive,
+        tempfile.TemporaryDirectory(prefix="nerbench-") as scratch,
+        room_for(Path(scratch)),
+        _damage_named(path),
+    ):
         for member, stream in _files(archive, path):
             kind = kind_of(member.name)
             if index is not None:
@@ -151,10 +164,18 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(member, io.BytesIO(data))
 
 
+def _created(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, "x")
+    except OSError as error:
+        problem = f"cannot be written to ({error.strerror})"
+        raise InputError(f"folder {path.parent}", problem, "name a file in another folder") from error
+
+
 def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, "r:")
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, *_DAMAGE) as error:
         remedy = "give a file that `nerbench artifacts export` writes"
         raise InputError(str(path), f"cannot be read as an archive ({error})", remedy) from error
 
@@ -163,14 +184,19 @@ def _opened(path: Path) -> tarfile.TarFile:
 def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except tarfile.TarError as error:
+    except _DAMAGE as error:
         raise CorruptArtifactError(f"{path} is damaged or cut off ({error})") from error
 
 
 def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """The regular files of an archive; anything else in it is an error."""
+    """The regular files of an archive; anything else in it is an error.
+
+    A sparse file is not read, because a few bytes may describe any amount of zeros. After a negative size, tarfile
+    would read the same header again.
+    """
     while (member := archive.next()) is not None:
-        stream = archive.extractfile(member) if member.isreg() else None
+        is_plain = member.isreg() and not member.issparse() and member.size >= 0
+        stream = archive.extractfile(member) if is_plain else None
         if stream is None:
             raise InputError(str(path), f"has {member.name!r}, which is not a regular file", "export it again")
         yield member, stream

@@ -81,7 +81,7 @@ class UnsafeArtifactError(InputError):
 
 
 class CorruptArtifactError(NerbenchError):
-    """Stored bytes are missing or differ from what the manifest says."""
+    """Stored bytes are missing or differ from the manifest."""
 
 
 DAMAGED = (InputError, CorruptArtifactError)

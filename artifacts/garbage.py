@@ -65,7 +65,7 @@ def find_garbage(
     """
     if grace < FRESH:
         problem = f"{grace} is less than {FRESH}"
-        raise InputError("grace", problem, "give more, so that nothing is taken from what is being published")
+        raise InputError("grace", problem, "give more, so that no file of an unfinished publication is removed")
     root = open_root(store.url)
     there = _kinds(root)  # before the manifests, which may need more of them in the meantime
     manifests = _manifests(store)

@@ -80,7 +80,7 @@ class NamedFile(Record):
     """A file that was read, for example one of a corpus."""
 
     name: str
-    """Without its folder, which says more of a machine than of the file."""
+    """Without its folder, which depends on the machine."""
     sha256: Digest
     """The digest of its content."""
 

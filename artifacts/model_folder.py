@@ -120,7 +120,7 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", *(name for name in
 _UNSAFE_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _CODE_KEYS = {
     "auto_map": "names Python code to be run",
-    "quantization_config": "needs a loader of its own",
+    "quantization_config": "needs a special loader",
     "transformers_weights": "names other weights than model.safetensors",
 }
 _MAX_JSON_BYTES = 8 << 20
@@ -221,7 +221,7 @@ def _require_parts(root: Root, present: list[str]) -> None:
     if not any(file in present for file in _VOCABULARIES):
         if "tokenizer_config.json" in present:  # it was saved, and has no vocabulary, as that of CANINE
             name = _read_json(root, "tokenizer_config.json").get("tokenizer_class") or "its tokenizer"
-            problem = f"has no tokenizer.json: {name} has no fast version, which alone tells the word of each piece"
+            problem = f"has no tokenizer.json: {name} has no fast version, and only those map tokens to words"
             raise InputError(f"folder {root.url}", problem, "choose a model with a fast tokenizer")
         raise _missing(root, "tokenizer.json", "save the tokenizer there too: tokenizer.save_pretrained(folder)")
 

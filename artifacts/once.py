@@ -66,6 +66,10 @@ def sha256_and_hold(root: Root, path: str) -> str:
 
 
 def take(sha256: str) -> bytes | None:
-    """The held bytes with this digest, once."""
+    """The held bytes with this digest, which are no longer held afterwards; None if there are none."""
     kinds = _known.get()
-    return None if kinds is None else kinds[_BYTES].pop(sha256, None)
+    if kinds is None:
+        return None
+    with _lock:
+        data: bytes | None = kinds[_BYTES].pop(sha256, None)
+    return data

@@ -1,7 +1,7 @@
 """Signatures of stored artifacts, by Ed25519 (RFC 8032).
 
-A signature covers the artifact id, which is the digest of the manifest, which lists the digest of each file. It lies in
-the store, beside the manifest, in a file for each key:
+A signature covers the name and the artifact id: the digest of the manifest, which lists the digest of each file. It is
+in the store, beside the manifest, in a file for each key:
 
 models/<name>/signatures/<artifact_id>.<fingerprint>.json    {"public_key", "signature"}, both in hex
 
@@ -86,8 +86,9 @@ def read_signature(key: ArtifactKey, data: bytes) -> Signature | None:
 
 def require_signature(root: Root, key: ArtifactKey) -> None:
     """Raise UnsafeArtifactError if `NERBENCH_TRUSTED_KEYS` is set and none of its keys has signed the artifact."""
-    files = [part.strip() for part in os.environ.get(VARIABLE, "").split(",") if part.strip()]
-    if files and not any(is_signed(root, key, public_key(Path(file))) for file in files):
+    given = os.environ.get(VARIABLE, "").strip()
+    files = [part.strip() for part in given.split(",") if part.strip()]
+    if given and not any(is_signed(root, key, public_key(Path(file))) for file in files):
         problem = f"sha256:{key.artifact_id[:12]} has no valid signature of a key in {VARIABLE}"
         raise UnsafeArtifactError(f"model {key.name}", problem, "sign it with `nerbench artifacts sign`")
 

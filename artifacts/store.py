@@ -102,7 +102,7 @@ class Store:
         return self._publish(describe_folder(folder, name, _dated(provenance), golden), folder)
 
     def publish_weightless(self, manifest: Manifest, folder: Path | None = None) -> ArtifactRef:
-        """Store the manifest of a tagger, or that of imported predictions with their file, which lies in `folder`.
+        """Store the manifest of a tagger, or that of imported predictions with their file, which is in `folder`.
 
         Everything else is as for a model: see `publish`.
         """
@@ -135,7 +135,7 @@ class Store:
             self._root.create(manifest_path(key), manifest.to_bytes())
         except FileExistsError:
             self.manifest(key)  # the same artifact, published before: it must be intact
-        # Who collects garbage keeps what a manifest names, but may have removed an old blob just before.
+        # Garbage collection keeps the files of a manifest, but may have removed an old blob just before it was written.
         if not all(self._root.exists(blob_path(entry)) for entry in manifest.files):
             self._upload(folder, manifest)
         move_alias(self._root, key.name, LATEST, key.artifact_id, lambda now: self._is_newer(key, now))
@@ -176,7 +176,7 @@ class Store:
         return self.published().ids
 
     def published(self) -> Published:
-        """All that lies where manifests and aliases do, without reading it."""
+        """All paths in the folders of manifests and aliases; reads no file."""
         return published(self._root)
 
     def names(self) -> list[str]:
@@ -315,7 +315,7 @@ class Store:
     def _is_newer(self, key: ArtifactKey, other: str | None) -> bool:
         """Whether `latest` may move here: a slow writer must not turn it back to what the store dates earlier.
 
-        Publishers' clocks do not count. Nor does a date of the store's that lies ahead of the store's time now.
+        Publishers' clocks do not count, nor does a date of the store that is later than the store's time now.
         """
         if other is None:
             return True
@@ -341,7 +341,7 @@ class Store:
 
     def _fetch(self, entry: FileEntry, target: Path, progress: ProgressCallback) -> str:
         size = self._stored(entry, self._root.size)
-        if size != entry.size:  # said before anything is copied: it might be without end
+        if size != entry.size:  # checked before anything is copied: the file might be endless
             raise CorruptArtifactError(f"{entry.path} has {size} bytes instead of {entry.size}")
         return self._stored(entry, lambda path: self._root.download(path, target, progress))
 
@@ -361,7 +361,7 @@ class Store:
         path = blob_path(entry)
         try:
             size = self._root.size(path)
-            if size != entry.size:  # reported before anything is read: it might be without end
+            if size != entry.size:  # reported before anything is read: the file might be endless
                 return f"{entry.path}: has {size} bytes instead of {entry.size}"
             found = self._root.sha256(path)
         except FileNotFoundError:

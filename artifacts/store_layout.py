@@ -52,7 +52,7 @@ def signature_path(key: ArtifactKey, fingerprint: str) -> str:
 
 
 def signed_key(path: str) -> ArtifactKey | None:
-    """The artifact whose signature lies at a path; None if that is no path of a signature."""
+    """The artifact whose signature has this path; None if it is not the path of a signature."""
     match = _SIGNATURE.fullmatch(path)
     return ArtifactKey(name=match[1], artifact_id=match[2]) if match else None
 

@@ -11,7 +11,8 @@ from nerbench import __version__
 from nerbench.artifacts.errors import InputError
 
 REMEDY = "install nerbench from the commit of the clone"
-PACKAGES = ("artifacts", "flows", "tasks")
+PACKAGES = ("artifacts", "flows", "nerbench/taggers", "tasks")
+"""The folders of a clone with code."""
 
 
 def require_installed(module: str, file: str) -> None:
@@ -33,7 +34,8 @@ def require_imported(file: str) -> None:
 def differing_file(clone: Path) -> str | None:
     """The first file of code, relative to the clone, that is not the same in both; None if there is none."""
     for package in PACKAGES:
-        installed = Path(str(import_module(f"nerbench.{package}").__file__)).resolve().parent
+        module = f"nerbench.{Path(package).name}"
+        installed = Path(str(import_module(module).__file__)).resolve().parent
         if installed == clone / package:
             continue
         ours, theirs = (

@@ -71,7 +71,7 @@ def show_progress(first: str = "working", *, live: bool = True) -> Iterator[None
     line every LOG_EVERY_S seconds.
 
     With `-v`, every message is a line; with `-q`, none is shown. In a notebook, the live line has a progress bar, and
-    every model has two lines of its own.
+    every model has two separate lines.
     """
     from rich.console import Console
 

@@ -59,7 +59,7 @@ def configuration(request: Request, needs: Collection[str]) -> Config:
     if request and is_started_by_api():
         require_configuration("config", file)
     if not file.is_file():
-        remedy = "start the worker or `nerbench serve` where it lies, or name another file as `config`"
+        remedy = "start the worker or `nerbench serve` in its folder, or name another file as `config`"
         raise InputError("config", f"there is no file {file} in {Path.cwd()}", remedy)
     return load_config(file, needs=needs)
 
@@ -130,7 +130,7 @@ def _own_interpreters() -> set[str | None]:
 def _own_config() -> Config | None:
     try:
         return load_config(DEFAULT_FILE, needs=()) if DEFAULT_FILE.is_file() else None
-    except InputError:  # whoever works by it will hear of it
+    except InputError:  # every flow that reads it reports this
         return None
 
 

@@ -1,4 +1,4 @@
-"""Common behaviour of fsspec filesystems; `memory://`; and filesystems without a class of their own."""
+"""Common behaviour of fsspec filesystems; `memory://`; and filesystems without a separate class."""
 
 import errno
 from collections.abc import Iterator

@@ -218,7 +218,7 @@ class _Client(S3FileSystem):  # type: ignore[misc]
 def _client(process: int, ambient: tuple[tuple[str, str], ...]) -> S3FileSystem:
     """One per process (a forked process must not share it) and environment, because creating one takes 0.1 s.
 
-    Its cached listings would never expire, and s3fs and botocore would add retries of their own to those of `attempt`.
+    Its cached listings would never expire, and s3fs and botocore would retry in addition to `attempt`.
     """
     fs = _Client(
         use_listings_cache=False, skip_instance_cache=True, config_kwargs={"retries": {"total_max_attempts": 1}}

@@ -141,7 +141,7 @@ def write_table(results_url: str, table: str, data: pa.Table | list[dict[str, An
             return path, file_difference(root, path, table, rows)
         return path, None
 
-    remembered = chain([True], repeat(False))  # nobody compacts what a run writes meanwhile, but a file may be gone
+    remembered = chain([True], repeat(False))  # looked up once in a run, and again if a file is gone
 
     path, changed = retry_if_compacted(lambda: _find_packed(root, day, key, remembered=next(remembered)), write)
     if changed:

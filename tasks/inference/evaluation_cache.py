@@ -112,9 +112,7 @@ def keep_date(root: Root, record: EvaluationRecord, name: str, date: calendar_da
     """Add to a kept record the date of a file of the table `predictions`, so that no later run lists that table."""
     path = f"{record.folder}/record.json"
     try:
-        kept = EvaluationRecord.model_validate_json(
-            root.read_record(path := f"{record.folder}/record.json", _MAX_BYTES)
-        )
+        kept = EvaluationRecord.model_validate_json(root.read_record(path, _MAX_BYTES))
     except (FileNotFoundError, ValidationError, CorruptArtifactError):
         return  # pruned or damaged in the meantime: the next run infers again
     if kept.sha256 == record.sha256:
@@ -207,7 +205,7 @@ def plan(
     if record is None and artifact.kind == "predictions":
         require_same_words(artifact, words_sha256)
     if record is None and artifact.kind == "model" and not is_torch_loaded():
-        import torch  # noqa: F401 - it will infer, and its word on the machine counts
+        import torch  # noqa: F401 - inference needs it, and its answers about the machine count
 
         if key_of(artifact, words_sha256, settings) != key:
             return plan(artifact, words_sha256, benchmark, results, taggers)

@@ -1,8 +1,8 @@
 """Properties of this machine that can change a prediction: device, instruction set, threads; without torch if possible.
 
 Importing torch takes seconds, and a run whose predictions are all cached needs nothing else of it. Therefore, its
-answers are derived here as torch and its MKL derive them, for Linux on x86-64 with plain settings; torch is asked
-everywhere else. Wherever torch is loaded, its answers count, and a difference is reported.
+answers are derived here as torch and its MKL derive them, for Linux on x86-64 with plain settings; elsewhere,
+torch is imported. If torch is loaded, its answers count, and a difference is logged.
 """
 
 import logging
@@ -82,7 +82,7 @@ def fuses_gelu() -> bool:
 @cache
 def _report(derived: str, asked: str) -> None:
     """Report a difference, once for each."""
-    log.warning("nerbench takes this machine for %s, and torch for %s, which counts", derived, asked)
+    log.warning("nerbench derived %s for this machine, but torch reports %s, which is used", derived, asked)
 
 
 def is_torch_loaded() -> bool:

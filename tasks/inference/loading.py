@@ -178,7 +178,7 @@ def load_tokenizer(source: str | Path, *, revision: str | None = None, local: bo
     with one_line(f"tokenizer of {source}", REACHABLE):
         wrapper = AutoTokenizer.from_pretrained(str(source), **options)
         if not wrapper.is_fast:
-            problem = f"{type(wrapper).__name__} has no fast version, which alone tells the word of each piece"
+            problem = f"{type(wrapper).__name__} has no fast version, and only those map tokens to words"
             raise InputError(f"tokenizer of {source}", problem, "choose a model with a fast tokenizer")
         if isinstance(wrapper.backend_tokenizer.pre_tokenizer, ByteLevel):
             # Byte-level BPE marks the beginning of a word by the space before it; single words need that space.

@@ -41,11 +41,11 @@ class SavedTagger(NamedTuple):
 
     artifact: ArtifactRef
     is_new: bool
-    """False if the newest manifest of that name says the same."""
+    """False if the newest manifest of that name describes the same tagger."""
 
 
 def save_tagger(tagger: TaggerConfig, store: str, run_id: str | None = None) -> SavedTagger:
-    """Publish the manifest of a tagger, unless the newest one of its name says the same.
+    """Publish the manifest of a tagger, unless the newest one of its name describes the same tagger.
 
     Raises like `tagger_manifest`.
     """
@@ -122,7 +122,8 @@ def started_tagger(artifact: ArtifactRef, config: TaggerConfig | None) -> Iterat
         saved, now = load_manifest(artifact).tagger, tagger_source(config, tagger.ready)
         if changed := [name for name in TaggerSource.model_fields if getattr(saved, name, None) != getattr(now, name)]:
             problem = f"has another {', '.join(changed)} now than when it was saved"
-            raise InputError(f"model {artifact.name}", problem, "run `nerbench train` to save it as it is now")
+            remedy = "save it again: `nerbench train` with a configuration whose `models` has only this tagger"
+            raise InputError(f"model {artifact.name}", problem, remedy)
         yield tagger
 
 

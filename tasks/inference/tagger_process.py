@@ -30,7 +30,7 @@ from nerbench.tasks.data.tag_schemes import OUTSIDE, split_tag
 
 BATCH_SENTENCES = 256
 BATCH_CHARACTERS = 1 << 20
-"""Limits of one request; a longer sentence is a request of its own."""
+"""Limits of one request; a longer sentence is a separate request."""
 MAX_CHARACTERS = 1 << 21
 """Limit of one sentence."""
 REPLY_BYTES, REPLY_BYTES_A_WORD = 1 << 12, 256
@@ -262,9 +262,9 @@ class _Pipe:
         try:
             message = json.loads(self._read(size, deadline), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
-            raise _MisbehavedError("replies with what is no JSON") from None
+            raise _MisbehavedError("replies with invalid JSON") from None
         if not isinstance(message, dict):
-            raise _MisbehavedError("replies with what is no message")
+            raise _MisbehavedError("replies with JSON that is no message")
         if "error" in message:
             raise _MisbehavedError(f"fails ({str(message['error'])[:500]})")
         return message

@@ -75,7 +75,7 @@ ARCHITECTURES: dict[str, Settings] = {
 }
 """By the name that `nerbench speed` takes."""
 LABELS = 9
-"""Outputs of a model without labels of its own: CoNLL's four types in IOB2."""
+"""Outputs of a model that defines no labels: CoNLL's four types in IOB2."""
 
 
 NO_LIMIT = 1 << 30
@@ -127,7 +127,7 @@ def _on_hub(model: str, problem: str, remedy: str = "check the path, or the name
             return loaders.pin(f"{hub_models.SCHEME}{model}")
         name, revision = hub_models.parse(
             f"{hub_models.SCHEME}{model}"
-        )  # mostly a name of the store, misspelled: asked for once
+        )  # usually a misspelled name of the store: one attempt
         return f"{hub_models.SCHEME}{name}@{hub_models.resolve(name, revision, attempts=1)}"
     except (InputError, StoreUnreachableError) as error:
         reason = error.problem if isinstance(error, InputError) else "the Hub cannot be reached"
@@ -213,7 +213,7 @@ def _describe(settings: dict[str, Any], field: str) -> dict[str, Any]:
 
 
 def with_labels(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with as many labels as CoNLL needs, unless they say."""
+    """Settings with the number of labels that CoNLL needs, unless they define one."""
     return settings if {"num_labels", "id2label"} & set(settings) else {**settings, "num_labels": LABELS}
 
 

@@ -1,5 +1,6 @@
 """Archives: whatever is exported comes back with the same ids, and nothing damaged or hostile is published."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -136,6 +137,48 @@ def test_only_regular_files_are_read(archive: Path, target: Store, kind: bytes) 
     member.type, member.linkname = kind, "/etc/passwd"
     with pytest.raises(InputError, match="not a regular file"):
         read_archive(target, rewritten(archive, {INDEX: None}, member))
+
+
+def header(kind: bytes, size: int) -> bytes:
+    """The header of a blob, with a size that may be impossible, in base 256."""
+    data = bytearray(tarfile.TarInfo(f"blobs/sha256/e3/{hashlib.sha256(b'').hexdigest()}").tobuf(tarfile.GNU_FORMAT))
+    data[124:136] = (size % (1 << 96) | (size >= 0) << 95).to_bytes(12, "big")
+    data[156:157] = kind
+    data[148:156] = b"%06o\0 " % sum(data[:148] + b" " * 8 + data[156:])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("size", [1 << 62, 1 << 90, -512, -1024])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_SPARSE])
+def test_impossible_sizes_are_refused(tmp_path: Path, target: Store, kind: bytes, size: int) -> None:
+    path = tmp_path / "hostile.tar"
+    path.write_bytes(header(kind, size) + bytes(4096))
+    with pytest.raises(NerbenchError, match=r"hostile\.tar"):
+        read_archive(target, path)
+    assert keys(target) == []
+
+
+def test_many_extended_headers_are_refused(tmp_path: Path, target: Store) -> None:
+    path = tmp_path / "hostile.tar"
+    path.write_bytes((header(tarfile.XHDTYPE, 1) + b"a".ljust(512, b"\0")) * 3000)
+    with pytest.raises(NerbenchError, match=r"hostile\.tar"):
+        read_archive(target, path)
+
+
+def test_a_sparse_file_is_not_unpacked(tmp_path: Path, target: Store) -> None:
+    data = bytearray(header(tarfile.GNUTYPE_SPARSE, 0))
+    data[257:265] = b"ustar  \0"
+    data[483:495] = ((1 << 60) | (1 << 95)).to_bytes(12, "big")  # the size after unpacking
+    data[148:156] = b"%06o\0 " % sum(data[:148] + b" " * 8 + data[156:])
+    path = tmp_path / "sparse.tar"
+    path.write_bytes(data + bytes(1024))
+    with pytest.raises(InputError, match="not a regular file"):
+        read_archive(target, path)
+
+
+def test_an_archive_in_a_missing_folder_is_an_input_error(filled: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing.*cannot be written"):
+        write_archive(filled, keys(filled), tmp_path / "missing" / "all.tar")
 
 
 def test_an_alias_to_a_foreign_artifact_is_refused(archive: Path, target: Store) -> None:

@@ -56,6 +56,12 @@ def test_a_signed_artifact_is_loaded_and_an_unsigned_one_is_not(
     assert store.materialise(ref).is_dir()
 
 
+def test_a_list_of_no_keys_trusts_none(store: Store, ref: ArtifactRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, " , ")
+    with pytest.raises(UnsafeArtifactError, match="no valid signature"):
+        store.materialise(ref)
+
+
 def test_verify_asks_for_a_key(store: Store, ref: ArtifactRef, root: Root, alice: Pair, mallory: Pair) -> None:
     sign(root, ref, alice[0])
     assert store.verify(ref, alice[1]).ok

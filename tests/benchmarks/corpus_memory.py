@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/corpus_memory.py [--times 100] [--model FOLDER] [--json]` writes CoNLL files of made-up words,
 CoNLLpp's test split in size and a hundred times that, every sentence another one, and evaluates a model on each in a
-process of its own, from the file to the predictions that are kept; the small one six times, before and after the large
+separate process, from the file to the predictions that are kept; the small one six times, before and after the large
 one, for what takes a second is soon disturbed: medians of these. Without `--model`, that is a BERT of two narrow
 layers, so small that tokenizing, cutting, collecting and writing are most of the work, and minutes are enough.
 

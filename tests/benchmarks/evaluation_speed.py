@@ -3,12 +3,11 @@
     python tests/benchmarks/evaluation_speed.py --model FOLDER [--words FILE] [--rounds 3] [--sentences N] [--json]
 
 FOLDER holds a token classifier, or an encoder, which gets a random head of nine labels. FILE has a word a line, as
-CoNLL's; without it, CoNLLpp's test split is looked for in ../shared. One process, all contenders in turn, several
+CoNLL's; without it, CoNLLpp's test split is read from ../shared. One process, all contenders in turn, several
 rounds, medians. The time is from words in memory to tags in memory, the model loaded. Those that take longest get
 every n-th sentence, and their time is scaled up. The arithmetic floor is the FLOPs of the distinct sentences' tokens,
 once, over the rate of matrix products of these shapes, measured in between: `torch` by torch's own products, `onednn`
-by oneDNN
-with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
+by oneDNN with packed weights, where it has the precision. `make bench` runs it; OMP_NUM_THREADS sets the threads.
 """
 
 import argparse
@@ -95,7 +94,7 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
         "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=("onnx", "onnxscript", "onnxruntime")),
         "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=("onnx", "onnxscript", "onnxruntime")),
         "OpenVINO, fp32": Contender(engines.openvino, needs=("onnx", "onnxscript", "openvino")),
-        "ours, fp32, as saved": Contender(lambda: ours(folder, as_saved=True)),
+        "ours, fp32, not optimized": Contender(lambda: ours(folder, as_saved=True)),
         "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(lambda: peers.padded_batches),
         "pipeline(), one by one": Contender(lambda: peers.pipeline_of(1), every=SLOW_SHARE),
@@ -106,7 +105,7 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
 
 
 def possible(wanted: dict[str, Contender], products: dict[str, Products]) -> dict[str, Contender]:
-    """The contenders that this machine can run. Says on stderr what is left out, and why."""
+    """The contenders that this machine can run. Prints to stderr which ones are left out, and why."""
     found = {}
     for name, one in wanted.items():
         if missing := [package for package in one.needs if not find_spec(package)]:

@@ -4,7 +4,7 @@
 many models on a corpus of so few words that hardly anything but orchestration takes time, starts a Prefect server with
 batched recording (SQLite), and benchmarks them once for each number of cells a task. A cell is one label of one model;
 a task never scores labels of two models, so more cells than labels change nothing. The rows of a label are computed
-once, and are the same for every model. Nothing is compared with earlier nights, which takes time of its own.
+once, and are the same for every model. Nothing is compared with earlier runs, which takes additional time.
 
 - *work*: the same functions called without Prefect, in the same process before the flow, seconds
 - *flow*: the flow, from its call to its end; *ms a cell*: (flow − work) / cells, by the clock and in CPU time

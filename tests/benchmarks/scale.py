@@ -296,7 +296,7 @@ def main() -> None:
         return
     history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
     wanted = set(arguments.parts or PARTS)
-    if arguments.prepare:  # in a process of its own, because the peak of a child begins with the memory of its parent
+    if arguments.prepare:  # in a separate process, because the peak of a child begins with the memory of its parent
         kinds = ["one file a day", *(["small files"] if "night" in wanted else [])]
         prepare(Path(arguments.prepare), history, arguments.tonight, kinds)
         return

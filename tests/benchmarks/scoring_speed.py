@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/scoring_speed.py [--corpora 100]` writes synthetic predictions of so many corpora of the size
 of CoNLLpp's test split to a temporary folder and prints a table: medians of three runs, on one core, each line in a
-process of its own. seqeval has a tenth of the corpora, and one run. It needs the development packages.
+separate process. seqeval has a tenth of the corpora, and one run. It needs the development packages.
 """
 
 import argparse

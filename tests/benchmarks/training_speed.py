@@ -184,7 +184,7 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
     for name in names:
         setup = prepare(model, dataset)
         judged_by = judges(setup, dataset)
-        if name == "ours":  # the test split has pieces of its own
+        if name == "ours":  # the test split has other tokens
             setup.restore_embeddings()
             pieces = set[int]().union(
                 setup.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
@@ -202,8 +202,8 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
         return curves
     own = curves["guide"][-1]
     reached = [point["seconds"] for point in curves["ours"] if point["test"] >= own["test"]]
-    told = f"{min(reached):.0f} s, {min(reached) / own['seconds']:.1%} of its time" if reached else "never"
-    print(f"nnbench's recipe ends at {100 * own['test']:.2f} after {own['seconds']:.0f} s; ours is there after {told}")
+    when = f"{min(reached):.0f} s, {min(reached) / own['seconds']:.1%} of its time" if reached else "never"
+    print(f"nnbench's recipe ends at {100 * own['test']:.2f} after {own['seconds']:.0f} s; ours is there after {when}")
     return curves
 
 

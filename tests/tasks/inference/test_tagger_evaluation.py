@@ -113,7 +113,7 @@ def test_a_tagger_that_differs_from_the_saved_one(bench: Bench) -> None:
     saved = bench.save(bench.tagger())
     changed = bench.tagger(init="self.other = 1", options={"a": 1})
     with pytest.raises(
-        InputError, match="has another sha256, options now than when it was saved; run `nerbench train`"
+        InputError, match="has another sha256, options now than when it was saved; save it again: `nerbench train`"
     ):
         carry_out(bench.plan(saved, changed), saved.artifact, open_corpus(bench.ref), bench.config.results)
 
