@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
 NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="The new archive, a tar file.")]
-Archive = Annotated[Path, typer.Argument(metavar="FILE", help="An archive that `nerbench artifacts export FILE` wrote.")]
+Archive = Annotated[
+    Path, typer.Argument(metavar="FILE", help="An archive that `nerbench artifacts export FILE` wrote.")
+]
 References = Annotated[
     list[str] | None,
     typer.Argument(
