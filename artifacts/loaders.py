@@ -58,7 +58,7 @@ class Loader(Protocol):
         Called for each use of the model, by several threads and processes, with the value that `pin` returned. The
         folder is trusted no more than one that a user names: its files are checked and digested, the model's files are
         copied to nerbench's cache, and only the copy is loaded. Raise FileNotFoundError if there is no such model. Any
-        other OSError means that a store does not answer; a run then tries again.
+        other OSError means that a store does not respond; a run then tries again.
         """
 
     def pin(self, ref: str) -> str:

@@ -92,7 +92,7 @@ class Store:
         self.url = self._root.url
 
     def publish(self, folder: Path, name: str, provenance: Provenance, golden: Golden | None = None) -> ArtifactRef:
-        """Store a folder that `save_pretrained` made; dated now unless it has a date.
+        """Store a folder that `save_pretrained` wrote, with the current time unless `provenance` has one.
 
         `latest` then points to it, unless the store dates its target later, which is logged. The next publication
         completes an interrupted one. Raises InputError and UnsafeArtifactError for a folder that cannot be published
@@ -102,7 +102,7 @@ class Store:
         return self._publish(describe_folder(folder, name, _dated(provenance), golden), folder)
 
     def publish_weightless(self, manifest: Manifest, folder: Path | None = None) -> ArtifactRef:
-        """Store the manifest of a tagger, or that of imported predictions with their file, which is in `folder`.
+        """Store the manifest of a tagger, or that of imported predictions with their file in `folder`.
 
         Everything else is as for a model: see `publish`.
         """
@@ -113,7 +113,7 @@ class Store:
         return self._publish(dated, folder or Path())
 
     def adopt(self, manifest: Manifest) -> bool:
-        """Publish an artifact of another store, whose files this one holds already; False if it has the artifact.
+        """Publish an artifact of another store, whose files this store has; returns False if it has the artifact.
 
         No alias moves. Raises CorruptArtifactError if a file is missing or has another size.
         """
@@ -148,7 +148,7 @@ class Store:
     def manifest(self, key: ArtifactKey) -> Manifest:
         """An artifact's manifest, whose bytes have the digest that names it.
 
-        Raises ArtifactNotFoundError, CorruptArtifactError where they differ, UnsafeArtifactError.
+        Raises ArtifactNotFoundError, CorruptArtifactError if they differ, UnsafeArtifactError.
         """
         return once("manifest", (self.url, key.name, key.artifact_id), lambda: self._read_manifest(key))
 
@@ -176,11 +176,11 @@ class Store:
         return self.published().ids
 
     def published(self) -> Published:
-        """All paths in the folders of manifests and aliases; reads no file."""
+        """A listing of the folder of manifests and aliases, without their content."""
         return published(self._root)
 
     def names(self) -> list[str]:
-        """The models that have an artifact."""
+        """The names of all models with an artifact."""
         return list(self.keys())
 
     def list(self) -> list[ArtifactSummary]:
@@ -211,12 +211,12 @@ class Store:
     def find_target(self, name: str, alias: str) -> str | None:
         """The artifact id that an alias points to; None if there is no such alias. Raises CorruptArtifactError.
 
-        Nothing is listed: a store may hold many models.
+        This does not list the store, which can have many models.
         """
         return find_alias(self._root, name, alias) if is_name(name) and is_name(alias) else None
 
     def target(self, name: str, alias: str) -> str:
-        """The artifact id that an alias points to; no other alias is looked at. Raises CorruptArtifactError."""
+        """The artifact id that an alias points to, without reading other aliases. Raises CorruptArtifactError."""
         return read_alias(self._root, name, alias)
 
     def _sound_aliases(self, name: str, aliases: Iterable[str], ids: Collection[str]) -> dict[str, str]:
@@ -238,7 +238,7 @@ class Store:
     def set_alias(
         self, name: str, alias: str, artifact_id: str, *, expected: str | Expected = Expected.ANYTHING
     ) -> None:
-        """Let an alias point to a published artifact; of two writers at once the last wins.
+        """Point an alias to a published artifact. Of two concurrent writers, the last one wins.
 
         With `expected`, only if it points to that artifact id until then: ConflictError otherwise. Raises like
         `manifest`.
@@ -309,7 +309,7 @@ class Store:
         )
 
     def part(self, entry: FileEntry, start: int, end: int) -> bytes:
-        """Some bytes of a file of an artifact, as they are stored. Raises CorruptArtifactError where it is missing."""
+        """The stored bytes of an artifact's file from `start` to `end`. Raises CorruptArtifactError without the file."""
         return self._stored(entry, lambda path: self._root.part(path, start, end))
 
     def _is_newer(self, key: ArtifactKey, other: str | None) -> bool:

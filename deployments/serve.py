@@ -1,9 +1,9 @@
 """Serve the deployments of `deployments/prefect.yaml` from one process, with the Prefect server that is configured.
 
-    cd /where/nerbench.yaml/lies && python /path/to/deployments/serve.py
+    cd /folder/of/nerbench.yaml && python /path/to/deployments/serve.py
 
-Runs read `nerbench.yaml` here, at each start. `nerbench serve` brings the server along. As there, a deployment of the
-same name that belongs to another ownse is refused.
+Each run reads `nerbench.yaml` here when it starts. This script needs a Prefect server; `nerbench serve` starts one.
+Both refuse to replace a deployment of the same name that belongs to another user.
 """
 
 import sys

@@ -261,7 +261,7 @@ JUDGING: dict[str, TableSchema] = {
         ),
         key(
             "verdict",
-            "`improvement`, `pass`, `regression`, `undecided` versions) or `missing` (no score)",
+            "`improvement`, `pass`, `regression`, `undecided` or `missing` (no score)",
         ),
         value("failed", "whether the decision fails the run", "bool"),
         value("promoted", "whether the baseline's alias moved to the candidate", "bool"),

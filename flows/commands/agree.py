@@ -1,4 +1,4 @@
-"""`nerbench agree`: how far models agree, and what the best choice among them could reach."""
+"""`nerbench agree`: agreement between models, and the highest F1 that a choice among them can reach."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +25,8 @@ Gold = Annotated[
 def agree(
     config: "Config", references: References, *, dataset: Dataset = None, gold: Gold = None, json: Json = False
 ) -> None:
-    """Show how far models agree, by stored predictions: F1 between each two models, Fleiss' kappa by label, and the
-    best that choosing among them could reach.
+    """Show the agreement between models, from stored predictions: F1 of each pair of models, Fleiss' kappa by label,
+    and the highest F1 that a choice of one model per sentence can reach.
     """
     from nerbench.artifacts.errors import InputError
     from nerbench.tasks.comparison.agreement import agreement, find_predictions, read_ratings

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="The new archive, a tar file.")]
 Archive = Annotated[
-    Path, typer.Argument(metavar="FILE", help="An archive, as `nerbench artifacts export FILE` writes it.")
+    Path, typer.Argument(metavar="FILE", help="An archive that `nerbench artifacts export FILE` wrote.")
 ]
 References = Annotated[
     list[str] | None,
@@ -31,7 +31,7 @@ References = Annotated[
 @app.command(name="export")
 @configured()
 def export_archive(config: "Config", file: NewFile, references: References = None, *, json: Json = False) -> None:
-    """Write artifacts to one verified archive: a backup, or a way to another store."""
+    """Write artifacts to one verified archive, as a backup or to copy them to another store."""
     from nerbench.artifacts.archive import write_archive
     from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.manifest import ArtifactKey
@@ -67,6 +67,6 @@ def import_archive(config: "Config", file: Archive, *, json: Json = False) -> No
     if json:
         print_json(found.model_dump(mode="json"))
         return
-    print_note(f"{len(found.added)} artifacts added to {store.url}, {len(found.present)} were there")
+    print_note(f"{len(found.added)} artifacts added to {store.url}, {len(found.present)} were already there")
     for alias in found.kept_aliases:
-        print_note(f"{alias} points to another artifact in the store and stays there")
+        print_note(f"{alias} points to another artifact in the store and is not changed")

@@ -8,7 +8,7 @@ import typer
 from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
-from nerbench.flows.terminal import columns, print_json, print_table
+from nerbench.flows.terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config
@@ -63,9 +63,12 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
     if json:
         print_json(found)
     else:
-        rows = columns(found["faults"], ("fault", "gate", "outcome", "said"))
         where = f"the first {found['sentences']} sentences of {found['dataset']}, {found['split']}"
-        shortened = ({**row, "said": shorten(row["said"], 120, placeholder=" …")} for row in rows)
-        print_table(shortened, title=f"{found['model']} on {where}")
+        rows = (
+            {name: one[name] for name in ("fault", "gate", "outcome")}
+            | {"message": shorten(one["said"], 120, placeholder=" …")}
+            for one in found["faults"]
+        )
+        print_table(rows, title=f"{found['model']} on {where}")
     if not found["ok"]:
         raise typer.Exit(1)

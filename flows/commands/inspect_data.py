@@ -110,11 +110,11 @@ def _tables(dataset: "DatasetFacts") -> None:
     for title, rows in (
         ("sentences that also occur in another split", map(_overlap_row, dataset.overlaps)),
         ("invalid tags", _invalid_rows(dataset)),
-        ("pieces", _piece_rows(dataset)),
+        ("tokens", _token_rows(dataset)),
     ):
         if found := list(rows):
             echo()
-            print_table(found, title=title, optional=("pieces/word", "p90", "unknown words"))
+            print_table(found, title=title, optional=("tokens/word", "p90", "unknown words"))
 
 
 def _split_row(split: "SplitFacts") -> Row:
@@ -156,14 +156,14 @@ def _invalid_rows(dataset: "DatasetFacts") -> Iterator[Row]:
             yield {"split": split.split, "tags": tags, "count": one.count, "first": one.place}
 
 
-def _piece_rows(dataset: "DatasetFacts") -> Iterator[Row]:
+def _token_rows(dataset: "DatasetFacts") -> Iterator[Row]:
     for split in dataset.splits:
         if pieces := split.pieces:
             yield {
                 "split": split.split,
                 "tokenizer": pieces.tokenizer,
-                "window": pieces.window,
-                "pieces/word": pieces.pieces_per_word,
+                "max_length": pieces.window,
+                "tokens/word": pieces.pieces_per_word,
                 "median": pieces.lengths.median,
                 "p90": pieces.lengths.p90,
                 "longest": pieces.lengths.greatest,

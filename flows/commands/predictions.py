@@ -1,4 +1,4 @@
-"""`nerbench predictions`: import predictions that were made elsewhere, or the vote of models of the store."""
+"""`nerbench predictions`: import predictions of other tools, or store the vote of several models."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nerbench.tasks.data.corpus import Corpus
     from nerbench.tasks.inference.import_predictions import Imported
 
-app = typer.Typer(help="Import predictions that were made elsewhere, or by the vote of models.", no_args_is_help=True)
+app = typer.Typer(help="Import predictions of other tools, or store the vote of several models.", no_args_is_help=True)
 
 
 class Format(StrEnum):

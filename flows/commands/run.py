@@ -133,7 +133,7 @@ def print_summary(summary: dict[str, Any], json: bool) -> None:
 
 
 def print_locations(summary: dict[str, Any]) -> None:
-    """Print one line on where results and page are; with `-v`, also every model and table.
+    """Print one line with the locations of results and report; with `-v`, also every model and table.
 
     Without scores, as after a training, the models are the result and are named as well.
     """
@@ -147,7 +147,7 @@ def print_locations(summary: dict[str, Any]) -> None:
             print_note(f"table {table}: {uris[0]}{f' and {len(uris) - 1} more' if len(uris) > 1 else ''}")
     folders = [uris[0].rpartition(f"/{table}/schema=")[0] for table, uris in summary["tables"].items()]
     places = [f"results in {folder}" for folder in folders[:1]]
-    places += [f"page at {summary['report']}"] if summary.get("report") else []
+    places += [f"report at {summary['report']}"] if summary.get("report") else []
     if places:
         print_note(", ".join(places))
 

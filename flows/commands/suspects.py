@@ -30,7 +30,7 @@ app = typer.Typer(
 
 
 class AnnotationTool(StrEnum):
-    """The annotation tool that reads a file of tasks."""
+    """The annotation tools for which tasks are written."""
 
     doccano = "doccano"
     label_studio = "label-studio"
@@ -41,14 +41,14 @@ Dataset = Annotated[
     str | None, typer.Option("--dataset", metavar="NAME", help="The data set. Default: the only one of the file.")
 ]
 Gold = Annotated[
-    str | None, typer.Option("--gold", metavar="NAME", help="The annotation to rank. Default: the data set's own.")
+    str | None, typer.Option("--gold", metavar="NAME", help="The annotation. Default: that of the data set.")
 ]
 Models = Annotated[
     list[str] | None,
     typer.Option(
         "--models",
         metavar="REF",
-        help="Use the stored predictions of this model; repeatable. Default: the benchmark's.",
+        help="Use the stored predictions of this model; repeatable. Default: all models of the benchmark.",
     ),
 ]
 Shown = Annotated[int, typer.Option("--top", min=0, metavar="N", help="Number of suspects to print.")]
@@ -75,7 +75,7 @@ def rank(  # noqa: PLR0913 - one parameter an option
     """Rank spans of an annotation that are probably wrong, by stored predictions, and write the table `suspects`.
 
     Each has a proposed correction and its evidence: the models that predict it, and how often its strings are annotated
-    otherwise in the document, in the split and in the train split. Nothing is inferred.
+    otherwise in the document, in the split and in the train split. No model is run.
     """
     from nerbench.tasks.data.demo import prepare_demo
     from nerbench.tasks.results.suspect_rows import PROBABLE
@@ -124,7 +124,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     top: Top = None,
     force: Force = False,
 ) -> None:
-    """Write the newest ranking as tasks of an annotation tool, one sentence each, with the corrections proposed."""
+    """Write the newest ranking as tasks of an annotation tool, one sentence each, with the proposed corrections."""
     from itertools import islice
 
     from nerbench.artifacts.errors import InputError
@@ -158,7 +158,7 @@ def import_file(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Write an annotation with the decisions of an annotation tool, as a CoNLL file for `golds`.
 
-    Reviewed sentences get the entities of the file; all others stay as they are in the annotation.
+    Reviewed sentences get the entities of the file; all others keep those of the annotation.
     """
     from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.storage.paths import write_whole
@@ -173,7 +173,8 @@ def import_file(  # noqa: PLR0913 - one parameter an option
         raise InputError(f"data set {chosen.name}", "has `delimiter: pipe`", "convert it to one word per line")
     decisions = read_decisions(file, corpus)
     separator = "\t" if chosen.delimiter == "tab" else " "
-    write_whole(output, (line.encode(chosen.encoding) for line in conll_lines(corpus, decisions, separator)))
+    encoding = chosen.encoding if chosen.format == "conll" else "utf-8"  # as `golds` reads the file
+    write_whole(output, (line.encode(encoding) for line in conll_lines(corpus, decisions, separator)))
     changed = sum(tags != corpus.tags[number] for number, tags in decisions.tags.items())
     print_note(f"{len(decisions.tags):,} sentences decided, {changed:,} of them changed; {decisions.n_open:,} open")
     described = f"name: reviewed, dataset: {chosen.name}, file: {output}, format: conll"

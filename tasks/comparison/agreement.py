@@ -1,4 +1,4 @@
-"""How far models agree on the same words, and what the best choice among them could reach."""
+"""Agreement between models on the same words, and the highest F1 that a choice among them can reach."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -38,9 +38,9 @@ class DatasetConfig(Section):
     """`conll`: text files with one word per line. `parquet`, `json`: files with one sentence per row or line, or one
     text with spans by character offsets, such as exports of Doccano and Prodigy; `json` files can also hold one array.
     `csv`: one word or one text per row, with a header. `label-studio`: its JSON export. `spacy`: its JSON training
-    data. `brat`: a folder of `.txt` and `.ann` files. `hub`: a data set on the Hugging Face Hub, or a folder with the
-    same layout. `datasets`: a folder written by `DatasetDict.save_to_disk` or `Dataset.save_to_disk`. `loader`: a
-    custom function. See the reference page on data formats."""
+    data or `.spacy` files. `brat`: a folder of `.txt` and `.ann` files. `hub`: a data set on the Hugging Face Hub, or
+    a folder with the same layout. `datasets`: a folder written by `DatasetDict.save_to_disk` or
+    `Dataset.save_to_disk`. `loader`: a custom function. See the reference page on data formats."""
     files: dict[SourceName, Text] = Field(default_factory=dict)
     """conll, parquet, json, csv, label-studio, spacy, brat: one file (path or fsspec URL) per split, or `all`: a file
     that `split` divides. `.gz` and `.zst` files are decompressed, except Parquet. brat: a local folder per split."""
@@ -61,7 +61,7 @@ class DatasetConfig(Section):
     (default `tokens` or `words`) and `tags` (default `ner_tags` or `tags`); optionally a `document` column, where the
     sentences of a document are adjacent (datasets: default `document`, if there is one). A word per row also has a
     `sentence` column. A text per row has `text` and `spans` (default `entities`, `spans`, `label`, `labels` or `ents`),
-    and optionally `tokens` (default `tokens`); a text is a document, unless `document` says otherwise."""
+    and optionally `tokens` (default `tokens`); a text is a document, unless `document` names a column."""
     delimiter: Literal["auto", "tab", "space", "pipe"] = "auto"
     """conll: the column separator; `auto` is any white space. `pipe`: one sentence per line, as `word|TAG word|TAG`."""
     encoding: str = "utf-8"
@@ -85,7 +85,7 @@ class DatasetConfig(Section):
     """Handling of an `I-` (`E-`, `L-`) that does not continue an entity of its type, also in the data set's
     `golds`. `repair` turns it into a `B-`, as conlleval does, with a warning; the column `n_repaired` counts them.
     `refuse` raises an error that names its place. The same holds for a span that cuts a word: `repair` extends it to
-    the whole word, and drops it if it holds none."""
+    the whole word, and drops a span without a word."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Renames entity types of the data set, e.g. `{PERSON: PER}`."""
     ignore_labels: tuple[str, ...] = ()
@@ -189,8 +189,9 @@ class EvaluateMetric(Section):
     """A metric of the library `evaluate`, computed from the tags of all sentences; each of its numbers is a row."""
 
     evaluate: Text
-    """Its script, e.g. `seqeval.py`, or the folder of that name that holds it; it lies where code may be loaded."""
+    """Its script, e.g. `seqeval.py`, or the folder of that name that contains it, in a location from which code may be
+    loaded."""
     name: Name | None = None
-    """What its rows are called by; the script's name by default."""
+    """The name of the metric in its rows; the script's name by default."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of its `compute`, e.g. `{mode: strict, scheme: IOB2}`."""

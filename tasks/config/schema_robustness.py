@@ -22,7 +22,7 @@ PERTURBATIONS: tuple[PerturbationName, ...] = get_args(PerturbationName)
 
 
 class Perturbation(Section):
-    """One perturbation with everything that decides on the derived words."""
+    """One perturbation with all settings on which the derived words depend."""
 
     name: PerturbationName
     """The kind of change."""
@@ -31,16 +31,16 @@ class Perturbation(Section):
     share: float
     """Share of the words, among those that can be changed, that typos, OCR errors and accents change."""
     mentions: dict[str, tuple[Text, ...]] = Field(default_factory=dict)
-    """By entity type, the mentions that `entity_swap` puts in; those of the train split if empty."""
+    """By entity type, the mentions that `entity_swap` inserts; those of the train split if empty."""
 
 
 class RobustnessConfig(Section):
     """Evaluation on perturbed copies of every data set. All words keep their tags."""
 
     perturbations: tuple[PerturbationName, ...] = Field(default=PERTURBATIONS, min_length=1)
-    """The perturbations, each of which gives a corpus of its own: `lower`, `upper`, `title` (case); `typos_in_mentions`
+    """The perturbations, each of which derives a corpus: `lower`, `upper`, `title` (case); `typos_in_mentions`
     and `typos_in_context` (a letter becomes its neighbour on the keyboard); `ocr` (characters that look alike);
-    `final_punctuation` (the last mark of a sentence); `accents` (taken away, or added); `entity_swap` (a mention
+    `final_punctuation` (the last mark of a sentence); `accents` (removed, or added); `entity_swap` (a mention
     becomes another one of the same type with as many words)."""
     seed: int = Field(default=0, ge=0)
     """Seed of the random choices. The same seed and corpus give the same words on every machine."""

@@ -219,7 +219,8 @@ class SpeedConfig(Section):
     workloads: tuple[Workload, ...] = Field(default=("inference",), min_length=1)
     """`inference` times a forward pass; `training` a forward pass, a backward pass and an optimizer step."""
     backends: tuple[Backend, ...] = Field(default=("eager",), min_length=1)
-    """`eager`, `compile` (torch.compile), `int8` (dynamic quantization), `onnx` (ONNX Runtime)."""
+    """`eager`, `compile` (torch.compile), `int8` (the quantized layers of `benchmark.dtype: int8`), `onnx` (ONNX
+    Runtime)."""
     head: Head | None = None
     """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
     `token`, and `none` for a checkpoint that is no token classifier."""

@@ -63,7 +63,7 @@ def test_a_notebook_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     CHECKS[name](text, found)
 
 
-def check_first_night(text: str, found: list[Any]) -> None:
+def check_first_run(text: str, found: list[Any]) -> None:
     trained = [line for line in text.splitlines() if ": trained in " in line]
     assert [line.partition(":")[0] for line in trained] == ["tiny-bert", "tiny-bert-1layer"]
 
@@ -79,7 +79,7 @@ def check_regression(text: str, found: list[Any]) -> None:
 
 
 CHECKS = {
-    "first-night": check_first_night,
+    "first-run": check_first_run,
     "your-own-data-and-model": check_own_data,
     "is-this-regression-real": check_regression,
 }

@@ -157,7 +157,7 @@ def test_an_undecided_gate_is_reported_if_a_run_fails() -> None:
     assert str(found.failure()) == f"1 failed: m0: ValueError: no; {IN_WORDS}"
 
 
-WHERE = "results in /r, page at /r/reports/1.html"
+WHERE = "results in /r, report at /r/reports/1.html"
 
 
 @pytest.mark.parametrize(

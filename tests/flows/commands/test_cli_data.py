@@ -209,7 +209,7 @@ def test_inspection_as_text(folder: Path, tiny_model_folder: Path, capsys: pytes
     assert status_of(["inspect-data", "data", "--model", str(tiny_model_folder)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("data: conll, scheme iob2, entity types LOC, MISC, ORG, PER\n! ")
-    for title in ("splits", "entities; seen", "sentences that also occur in another split", "pieces"):
+    for title in ("splits", "entities; seen", "sentences that also occur in another split", "tokens"):
         assert f"\n{title}" in out
     assert "invalid tags" not in out
 

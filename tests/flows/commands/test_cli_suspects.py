@@ -74,6 +74,21 @@ def test_suspects_are_ranked_decided_and_scored_against(capsys: pytest.CaptureFi
     assert list(corpus.tags) == [TRUE[0], *GOLD[1:]]
 
 
+def test_decisions_on_a_json_data_set_are_written_in_the_encoding_of_golds(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "own.jsonl").write_text('{"tokens": ["Åse", "left"], "ner_tags": ["O", "O"]}\n', encoding="latin-1")
+    dataset = "datasets: [{name: own, format: json, encoding: latin-1, files: {test: own.jsonl}}]\n"
+    (folder / "nerbench.yaml").write_text(dataset)
+    decided = {"sentence": 0, "text": "Åse left", "label": [[0, 3, "PER"]]}
+    (folder / "decided.jsonl").write_text(json.dumps(decided))
+    assert status_of(["suspects", "import", "decided.jsonl", "-o", "reviewed.txt"]) == 0
+    (folder / "nerbench.yaml").write_text(dataset + capsys.readouterr().out)
+    config = load_config(None)
+    corpus = load_gold(config.golds[0], config.datasets[0], load_splits(config.datasets[0])["test"])
+    assert list(corpus.tags) == [["B-PER", "O"]]
+
+
 def test_people_read_proposals_with_their_evidence(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["suspects", "rank", *MODELS, "--top", "1"]) == 0
     printed = capsys.readouterr()
