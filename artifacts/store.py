@@ -309,7 +309,7 @@ class Store:
         )
 
     def part(self, entry: FileEntry, start: int, end: int) -> bytes:
-        """The stored bytes of an artifact's file from `start` to `end`. Raises CorruptArtifactError without the file."""
+        """The stored bytes of a file from `start` to `end`. Raises CorruptArtifactError if the file is missing."""
         return self._stored(entry, lambda path: self._root.part(path, start, end))
 
     def _is_newer(self, key: ArtifactKey, other: str | None) -> bool:
