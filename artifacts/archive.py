@@ -175,6 +175,8 @@ def _created(path: Path) -> tarfile.TarFile:
 def _opened(path: Path) -> tarfile.TarFile:
     try:
         return tarfile.open(path, "r:")
+    except FileNotFoundError:
+        raise InputError(str(path), "does not exist", "check the path") from None
     except (OSError, *_DAMAGE) as error:
         remedy = "give a file that `nerbench artifacts export` writes"
         raise InputError(str(path), f"cannot be read as an archive ({error})", remedy) from error

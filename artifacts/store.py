@@ -309,7 +309,7 @@ class Store:
         )
 
     def part(self, entry: FileEntry, start: int, end: int) -> bytes:
-        """The stored bytes of a file from `start` to `end`. Raises CorruptArtifactError if the file is missing."""
+        """Bytes `start` to `end` of an artifact's file, as stored. Raises CorruptArtifactError without the file."""
         return self._stored(entry, lambda path: self._root.part(path, start, end))
 
     def _is_newer(self, key: ArtifactKey, other: str | None) -> bool:
@@ -327,7 +327,7 @@ class Store:
             return True
         current = f"{key.name}@sha256:{other[:12]}"
         if there > self._root.now(beside=path) + _TOLERANCE:
-            _logger.warning("%s is dated %s, which is still to come: %s moves on", current, there, LATEST)
+            _logger.warning("%s has a date in the future, %s: %s moves anyway", current, there, LATEST)
             return True
         remedy = f"`nerbench artifacts alias {key.name}@sha256:{key.artifact_id[:12]} {LATEST}` moves it"
         _logger.warning("%s@%s stays at %s, which was published later; %s", key.name, LATEST, current, remedy)

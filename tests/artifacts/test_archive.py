@@ -206,5 +206,5 @@ def test_another_file_is_named_in_the_error(tmp_path: Path, target: Store, conte
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"some\.tar.*archive"):
         read_archive(target, path)
-    with pytest.raises(InputError, match="archive"):
+    with pytest.raises(InputError, match="does not exist"):
         read_archive(target, tmp_path / "missing.tar")
