@@ -129,7 +129,7 @@ def test_latest_moves_from_an_artifact_dated_in_the_future(
     newest = store.publish(make_model("v5", value=5.0), "toy", Provenance())
     assert store.aliases("toy")["latest"] == newest.artifact_id
     assert (
-        f"toy@sha256:{versions[3].artifact_id[:12]} is dated 2130-01-01 00:00:00+00:00, which is still" in caplog.text
+        f"toy@sha256:{versions[3].artifact_id[:12]} has a date in the future, 2130-01-01 00:00:00+00:00" in caplog.text
     )
 
 
