@@ -180,7 +180,7 @@ def test_one_broken_model_does_not_hide_the_others(config: Config, finished: dic
     labels = json.loads((folder / "config.json").read_text())
     labels["id2label"] = {number: f"LABEL_{number}" for number in labels["id2label"]}
     (folder / "config.json").write_text(json.dumps(labels))
-    with pytest.raises(RunFailedError, match=r"1 failed: pulled: model pulled: its label LABEL_0") as failed:
+    with pytest.raises(RunFailedError, match=r"1 failed: pulled: its label LABEL_0") as failed:
         benchmark(config, models=[str(folder), "tiny"])
     assert failed.value.summary is not None
     assert strict_f1(failed.value.summary) == {"tiny": strict_f1(finished)["tiny"]}

@@ -82,7 +82,7 @@ def test_predictions_of_other_words_stop_no_other_model(own: Config, failure: Ru
     data["datasets"] = [data["datasets"][0] | {"files": files}]
     data["benchmark"] |= {"speed": False}
     with pytest.raises(
-        RunFailedError, match=r"^1 failed: vendor: model vendor: has predictions for other words"
+        RunFailedError, match=r"^1 failed: vendor: has predictions for other words"
     ) as caught:
         benchmark(Config.model_validate(data), models=["vendor", "tiny"])
     assert caught.value.summary

@@ -53,7 +53,7 @@ def test_a_missing_file_fails_the_run_even_if_predictions_are_cached(config: Con
 
 
 def test_a_missing_model_fails_the_run_and_the_others_are_scored(config: Config, finished: dict[str, Any]) -> None:
-    with pytest.raises(RunFailedError, match=r"^1 failed: gone: model 'gone': is not in the store") as failed:
+    with pytest.raises(RunFailedError, match=r"^1 failed: gone: is not in the store") as failed:
         night(config, models=["gone", "tiny"])
     assert failed.value.summary is not None
     assert scored(failed.value.summary) == {"tiny"}

@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import time
 from pathlib import Path
 
 import psutil
@@ -23,8 +24,16 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, possibly as a zombie."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    """Whether a process that was killed ends within 30 seconds, possibly as a zombie: the kernel needs a moment."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def tags(config: TaggerConfig) -> list[list[str]]:
