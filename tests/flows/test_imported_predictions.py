@@ -81,9 +81,7 @@ def test_predictions_of_other_words_stop_no_other_model(own: Config, failure: Ru
     files = data["datasets"][0]["files"] | {"test": write_corpus(tmp_path / "test.txt", 2)}
     data["datasets"] = [data["datasets"][0] | {"files": files}]
     data["benchmark"] |= {"speed": False}
-    with pytest.raises(
-        RunFailedError, match=r"^1 failed: vendor: has predictions for other words"
-    ) as caught:
+    with pytest.raises(RunFailedError, match=r"^1 failed: vendor: has predictions for other words") as caught:
         benchmark(Config.model_validate(data), models=["vendor", "tiny"])
     assert caught.value.summary
     assert {row["model"] for row in caught.value.summary["metrics"]} == {"tiny"}
