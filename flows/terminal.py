@@ -1,4 +1,4 @@
-"""Output of commands: tables or one JSON object on stdout; everything else on stderr.
+"""Output of commands: tables or one JSON object on stdout; everything else on stderr, as much as `-q` and `-v` ask for.
 
 All output goes through `print_json`, `echo`, `print_error` or a `console()`, which escape control characters in labels,
 names and texts. A table as wide as the terminal cuts long cells; in a pipe, it has its natural width.
@@ -9,18 +9,34 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
 from nerbench.artifacts.errors import reported
 from nerbench.artifacts.escaping import escaped
-from nerbench.flows.verbosity import verbosity
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+
+Verbosity = Literal["quiet", "normal", "verbose"]
+
+
+class _Settings:
+    verbosity: Verbosity = "normal"
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Set the verbosity of this process."""
+    _Settings.verbosity = verbosity
+
+
+def verbosity() -> Verbosity:
+    """The verbosity that `-q` and `-v` set."""
+    return _Settings.verbosity
 
 
 def escaping(screen: Console) -> Console:

@@ -31,8 +31,8 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
-from nerbench.tasks.measuring import latency_sample, subjects, tables
-from nerbench.tasks.measuring.latency_sample import Measurement
+from nerbench.tasks.measuring import latency, subjects, tables
+from nerbench.tasks.measuring.latency import Measurement
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.tables import Swept
 from nerbench.tasks.progress import at_most_every, both, inference_progress, training_progress
@@ -227,9 +227,7 @@ def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config)
     """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
         words = corpus_refs.open_corpus(corpus)
-        return latency_sample.measure_and_write(
-            run, artifact, words, config.benchmark, config.speed.gate, config.taggers
-        )
+        return latency.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate, config.taggers)
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:

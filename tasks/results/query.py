@@ -195,3 +195,16 @@ def latency_samples(rows: Iterable[Row]) -> list[Row]:
         if all(row.get(name) in (*values, None) for name, values in _IS.items()):
             found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
     return list(found.values())
+
+
+PROBABLE = 0.0
+"""The score from which an annotation is more likely wrong than right."""
+
+
+def newest_suspects(results: str, words_sha256: str, gold_sha256: str) -> list[Row]:
+    """The rows of the newest ranking of an annotation, the most suspect first; empty if there is none."""
+    wanted: list[Filter] = [("words_sha256", "=", words_sha256), ("gold_sha256", "=", gold_sha256)]
+    found = next(read_newest_first(results, "suspects", filters=wanted), None)
+    rows = found.rows.to_pylist() if found else []
+    newest = max((row["started_at"] for row in rows), default=None)
+    return sorted((row for row in rows if row["started_at"] == newest), key=lambda row: row["position"])

@@ -17,11 +17,10 @@ from statistics import median, quantiles
 import numpy as np
 
 from nerbench.artifacts.references import resolve_one
-from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, same_rate
+from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, same_rate, slowdown
 from nerbench.tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
 from nerbench.tasks.data.corpus import load_splits
-from nerbench.tasks.measuring.latency_sample import PASSES, measure
-from nerbench.tasks.statistics.prediction_limit import slowdown
+from nerbench.tasks.measuring.latency import PASSES, measure
 
 CORPUS = "../shared/data/conllpp/test.txt"
 HISTORIES, NIGHTS, SLOWER = 2000, 30, 1.2
