@@ -135,7 +135,7 @@ def _check_training(config: Config) -> None:
 
 def _check_user_code(config: Config) -> None:
     from nerbench.tasks.results.mlflow_tracking import require
-    from nerbench.tasks.scoring.counting import selected_metrics
+    from nerbench.tasks.scoring.score_predictions import selected_metrics
     from nerbench.tasks.scoring.slices import user_slices
 
     require(config)
@@ -144,7 +144,7 @@ def _check_user_code(config: Config) -> None:
 
 
 def _check_functions_alone(config: Config) -> None:
-    from nerbench.tasks.scoring.counting import selected_functions
+    from nerbench.tasks.scoring.score_predictions import selected_functions
 
     functions = selected_functions(config)
     if not functions or any(one.of_model for one in functions):
@@ -175,7 +175,7 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     from nerbench.tasks.inference.hardware import device_type
     from nerbench.tasks.inference.loading import check_precision
     from nerbench.tasks.inference.processes import check_processes
-    from nerbench.tasks.scoring.counting import selected_functions
+    from nerbench.tasks.scoring.score_predictions import selected_functions
 
     functions = () if config.datasets else selected_functions(config)
     if not config.datasets and (not functions or any(one.of_corpus for one in functions)):

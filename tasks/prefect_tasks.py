@@ -41,9 +41,9 @@ from nerbench.tasks.report import prefect_page
 from nerbench.tasks.report.prefect_page import Announcement
 from nerbench.tasks.results import mlflow_tracking, rescoring, rows
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring import counting
-from nerbench.tasks.scoring.counting import CountedPredictions
+from nerbench.tasks.scoring import score_predictions
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score_predictions import CountedPredictions
 from nerbench.tasks.scoring.stored_predictions import Predicted
 from nerbench.tasks.training import launch
 from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
@@ -147,16 +147,18 @@ class Countable(NamedTuple):
 
 def _count(run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config) -> Countable:
     """Write predictions unless an earlier run did, and count them; both read them once."""
-    named = counting.name_predictions(run.results, artifact, record, corpus, config.benchmark)
+    named = score_predictions.name_predictions(run.results, artifact, record, corpus, config.benchmark)
     predicted = rows.write_predictions(run, artifact, record, corpus, config.benchmark, named)
-    return Countable(predicted, counting.count_predictions(run.results, artifact, record, corpus, config, named))
+    return Countable(
+        predicted, score_predictions.count_predictions(run.results, artifact, record, corpus, config, named)
+    )
 
 
 def _score(
     run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, labels: Sequence[str]
 ) -> Sequence[Row]:
     """The `metrics` rows of some labels."""
-    scored = (row for label in labels for row in counting.score_counts(run.results, counted, label, config))
+    scored = (row for label in labels for row in score_predictions.score_counts(run.results, counted, label, config))
     return Rows(rows.metric_rows(run, predicted, scored))
 
 

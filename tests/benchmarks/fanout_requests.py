@@ -34,9 +34,9 @@ def count(folder: Path, url: str, n_models: int) -> None:
     """Print a line for each of two runs."""
     from fanout_speed import prepare, remembered, work
 
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
 
-    counting.score_counts = remembered(counting.score_counts)
+    score_predictions.score_counts = remembered(score_predictions.score_counts)
     config = prepare(folder, n_models, LABELS, url)
     requests = watched()
     for night in (1, 2):

@@ -246,13 +246,13 @@ def labels(sizes: Sequence[int]) -> None:
 
 def score_labels(n_labels: int) -> None:
     """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import OVERALL
     from nerbench.tasks.scoring.score import score
     from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 
     types = tuple(f"T{number:02}" for number in range(n_labels))
-    counts = list(counting._counted(count_labels(types)))
+    counts = list(score_predictions._counted(count_labels(types)))
     for label in (OVERALL, *types):
         score(counts, label, intervals=JackknifeIntervals(0.95))
 
@@ -262,7 +262,7 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
     import numpy as np
 
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import count
     from nerbench.tasks.scoring.slices import Slice
     from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
@@ -279,7 +279,7 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
         return lambda part, found: found.start % (step + 2) == 0
 
     slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
-    return counting._written(count([words], slices))
+    return score_predictions._written(count([words], slices))
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the flow's own process does the work")
 
     monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", refuse)
-    monkeypatch.setattr("nerbench.tasks.scoring.counting.score_counts", refuse)
+    monkeypatch.setattr("nerbench.tasks.scoring.score_predictions.score_counts", refuse)
 
 
 @pytest.mark.e2e

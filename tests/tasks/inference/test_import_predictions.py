@@ -20,7 +20,7 @@ from nerbench.tasks.inference.import_predictions import Imported, import_predict
 from nerbench.tasks.results.export import Selection, export_table
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 
 GOLD = [
     ["Anna B-PER", "Berg I-PER", "left O", "Oslo B-LOC"],

@@ -18,7 +18,7 @@ from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.tagger_evaluation import SavedTagger, save_tagger
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions
+from nerbench.tasks.scoring.score_predictions import count_predictions
 
 OTHERS = {"LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
 

@@ -24,9 +24,9 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_ou
 from nerbench.tasks.results import rows
 from nerbench.tasks.results.summary import read_run
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
+from nerbench.tasks.scoring.score_predictions import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare
 
 TAGS = [

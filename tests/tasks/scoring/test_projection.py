@@ -16,9 +16,9 @@ from nerbench.tasks.data import alignment
 from nerbench.tasks.data.alignment import align_annotation
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
-from nerbench.tasks.scoring.counting import project
 from nerbench.tasks.scoring.counts import Counts, count
 from nerbench.tasks.scoring.entities import encode
+from nerbench.tasks.scoring.score_predictions import project
 from nerbench.tasks.scoring.tagged_words import from_corpus
 
 KINDS = TYPES[:2]
