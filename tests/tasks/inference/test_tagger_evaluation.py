@@ -9,6 +9,7 @@ from small_corpus import write_corpus
 from tiny_taggers import CAPITALS, tiny_tagger
 
 from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.once import read_once
 from nerbench.artifacts.references import load_manifest, resolve_one
 from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
@@ -86,6 +87,15 @@ def test_a_tagger_is_saved_again_only_if_it_changed(bench: Bench) -> None:
     assert all(one.is_new for one in found)
     assert len({one.artifact.artifact_id for one in (first, *found)}) == 5
     assert resolve_one("mine@latest", bench.config.store).artifact_id == found[-1].artifact.artifact_id
+
+
+def test_a_run_that_saves_a_tagger_finds_it_by_its_alias(bench: Bench) -> None:
+    with read_once():
+        bench.save(bench.tagger())
+        bench.save(bench.tagger())
+        saved = bench.save(bench.tagger(options={"a": 1}))
+        assert saved.is_new
+        assert resolve_one("mine@latest", bench.config.store) == saved.artifact
 
 
 def test_predictions_are_kept_and_found_again(bench: Bench) -> None:
