@@ -184,8 +184,8 @@ def _show_support(found: "SuspectGold") -> None:
     )
     if found.delta is not None and found.delta_without_suspects is not None:
         echo(
-            f"without the {found.n_suspects} suspect regions, F1 differs by {100 * found.delta_without_suspects:+.2f} "
-            f"points instead of {100 * found.delta:+.2f}"
+            f"without the suspect regions ({found.n_suspects}), F1 differs by "
+            f"{100 * found.delta_without_suspects:+.2f} points instead of {100 * found.delta:+.2f}"
         )
 
 

@@ -91,7 +91,7 @@ def rank(  # noqa: PLR0913 - one parameter an option
     print_table(map(_shown, found.rows[:top]))
     probable = sum(row["score"] >= PROBABLE for row in found.rows)
     print_note(
-        f"{len(found.rows):,} suspects by {', '.join(found.models)}; {probable:,} are more likely wrong than right"
+        f"suspects found by {', '.join(found.models)}: {len(found.rows):,}; more likely wrong than right: {probable:,}"
     )
     if found.without:
         print_note(f"without stored predictions of these words: {', '.join(found.without)}")

@@ -196,7 +196,7 @@ def main() -> None:
     files = [read_predictions(config.results, one.uri) for one in predicted]
     corpus = open_corpus(annotation)
     found = suspects.rank_corpus(corpus, files, load_splits(dataset).get("train"))
-    print(f"{len(found):,} suspects by {len(files)} models in {time.perf_counter() - started:.1f} s")
+    print(f"{len(found):,} suspects found by {len(files)} models in {time.perf_counter() - started:.1f} s")
     tags = tag_vocabulary(sorted({*corpus.types, *(kind for file in files for kind in file.types)}))
     truth = read_truth(corpus, given.truth)
     stored = label_probabilities(files, tags, corpus.n_words)
