@@ -64,7 +64,7 @@ def show_audit(config: "Config", reference: str | None, json: bool) -> None:
         where = f"the first {found['sentences']} sentences of {found['dataset']}, {found['split']}"
         rows = (
             {name: one[name] for name in ("fault", "gate", "outcome")}
-            | {"message": shorten(one["said"], 120, placeholder=" …")}
+            | {"message": shorten(one["message"], 120, placeholder=" …")}
             for one in found["faults"]
         )
         print_table(rows, title=f"{found['model']} on {where}")

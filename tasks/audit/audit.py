@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     """The result of a gate."""
 
     objected: bool
-    said: str
+    message: str
 
 
 class Fault(NamedTuple):
@@ -44,7 +44,7 @@ class Fault(NamedTuple):
     name: str
     plant: Callable[[Copy], Copy]
     gate: Gate
-    says: str
+    expected: str
     """Part of the expected objection: an objection for another reason does not count."""
 
 
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
 
     fault: str
     gate: str
-    said: str
+    message: str
     ok: bool
     outcome: str
     """`caught` or `NOT CAUGHT`; for the control, `passes` or `FALSE ALARM`."""
@@ -146,17 +146,17 @@ def find_model(store: str, reference: str | None) -> ArtifactRef:
 def _control(honest: Copy, tell: Tell) -> Outcome:
     tell("planting no fault; asking every gate")
     answers = {gate.name: _asked(honest, gate) for gate in dict.fromkeys(fault.gate for fault in FAULTS)}
-    objections = "; ".join(f"{name}: {answer.said}" for name, answer in answers.items() if answer.objected)
+    objections = "; ".join(f"{name}: {answer.message}" for name, answer in answers.items() if answer.objected)
     outcome = "FALSE ALARM" if objections else "passes"
-    said = objections or f"no objection of {len(answers)} gates"
-    return Outcome(NOTHING, "all of these", said, not objections, outcome)
+    message = objections or f"no objection of {len(answers)} gates"
+    return Outcome(NOTHING, "all of these", message, not objections, outcome)
 
 
 def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
     tell(f"planting: {fault.name}; asking: {fault.gate.name}")
     answer = _asked(honest, fault.gate, fault.plant)
-    caught = answer.objected and fault.says in answer.said
-    return Outcome(fault.name, fault.gate.name, answer.said, caught, "caught" if caught else "NOT CAUGHT")
+    caught = answer.objected and fault.expected in answer.message
+    return Outcome(fault.name, fault.gate.name, answer.message, caught, "caught" if caught else "NOT CAUGHT")
 
 
 def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
@@ -165,10 +165,10 @@ def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy
     with private_cache(folder / "cache"):
         try:
             copy = plant(honest.duplicate(folder))
-            objected, said = _answer(gate, copy)
+            objected, message = _answer(gate, copy)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return Answer(objected, _DIGEST.sub(r"\1…", " ".join(said.replace(f"{folder}/", "").split())))
+    return Answer(objected, _DIGEST.sub(r"\1…", " ".join(message.replace(f"{folder}/", "").split())))
 
 
 def _answer(gate: Gate, copy: Copy) -> Answer:

@@ -41,7 +41,7 @@ def _notes(facts: DatasetFacts) -> Iterator[str]:
     for split in facts.splits:
         yield from _repeated(split)
         yield from _cut(split)
-        yield from (f"{split.split}: {one.what} in {one.words} ({one.example})" for one in split.odd)
+        yield from (f"{split.split}: {one.what} in {one.words} ({one.example})" for one in split.suspicious_characters)
     if any(split.documents is None for split in facts.splits):
         yield "there are no document boundaries: intervals and tests resample sentences, so intervals are too narrow"
 
@@ -89,13 +89,13 @@ def _repeated(split: SplitFacts) -> Iterator[str]:
 
 
 def _cut(split: SplitFacts) -> Iterator[str]:
-    if (pieces := split.pieces) is None:
+    if (tokens := split.tokens) is None:
         return
     for count, what in (
-        (pieces.longer_words, f"words longer than the window of {pieces.window} tokens, whose first tokens decide"),
-        (pieces.vanished_words, "words without tokens, which count as O"),
-        (pieces.longer_sentences, "sentences that need several windows"),
-        (pieces.unknown_words, f"words with characters that are unknown to the tokenizer of {pieces.tokenizer}"),
+        (tokens.longer_words, f"words longer than the window of {tokens.max_length} tokens, whose first tokens decide"),
+        (tokens.vanished_words, "words without tokens, which count as O"),
+        (tokens.longer_sentences, "sentences that need several windows"),
+        (tokens.unknown_words, f"words with characters that are unknown to the tokenizer of {tokens.tokenizer}"),
     ):
         if count:
             yield f"{split.split}: {what}: {count}"

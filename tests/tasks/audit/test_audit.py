@@ -45,7 +45,7 @@ def test_exactly_the_faults_are_detected(config: Config, tmp_path: Path) -> None
     assert found.ok
     assert (found.model, found.dataset, found.split, found.sentences, found.words) == ("bag", "own", "test", 64, 576)
     assert len(told) == len(found.outcomes) + 1
-    assert not any(str(tmp_path) in outcome.said or "\n" in outcome.said for outcome in found.outcomes)
+    assert not any(str(tmp_path) in outcome.message or "\n" in outcome.message for outcome in found.outcomes)
     assert digests(tmp_path) == before
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -86,7 +86,7 @@ def test_a_store_without_checks_is_detected(config: Config, monkeypatch: pytest.
     monkeypatch.setattr("nerbench.artifacts.local_copies._check", lambda *given: None)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["passes", "NOT CAUGHT", "NOT CAUGHT"]
-    assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
+    assert [outcome.message for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
 
 
 def test_a_cache_without_checks_is_detected(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_gate_that_always_fails_is_a_false_alarm(config: Config, monkeypatch: 
     monkeypatch.setattr(gates, "find_baseline", refuse)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["FALSE ALARM", "caught"]
-    assert "is not in the store" in found.outcomes[0].said
+    assert "is not in the store" in found.outcomes[0].message
     assert not found.ok
 
 
@@ -113,7 +113,7 @@ def test_an_objection_for_another_reason_does_not_count(config: Config, monkeypa
     monkeypatch.setattr("nerbench.tasks.comparison.scored_runs.reasons", lambda base, candidate: ["it rains"])
     found = audited(config)
     assert found.outcomes[1].outcome == "NOT CAUGHT"
-    assert "it rains" in found.outcomes[1].said
+    assert "it rains" in found.outcomes[1].message
 
 
 def test_a_model_of_one_tag_cannot_be_audited_with(config: Config, tmp_path: Path) -> None:
