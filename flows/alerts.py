@@ -51,9 +51,7 @@ def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta =
     or a signature, because such URLs end up in logs.
     """
     if kind := url_credential(url):
-        raise InputError(
-            "NERBENCH_ALERT_URL", f"holds a credential ({kind})", "take a webhook whose path is the secret"
-        )
+        raise InputError("NERBENCH_ALERT_URL", f"holds a credential ({kind})", "use a webhook whose path is the secret")
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
     with get_client(sync_client=True) as client:
@@ -102,7 +100,7 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
         within=overdue,
     )
     text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
-    # The payload is a template, which the name must not be part of: as a literal of it, it is text.
+    # The payload is a Jinja template. A literal in it is text, whatever the name of the deployment contains.
     call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {{{{ {json.dumps(text)} | tojson }}}}}}')
     return AutomationCore(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
 

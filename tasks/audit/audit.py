@@ -89,7 +89,7 @@ FAULTS = (
     Fault("shuffled label order", faults.shuffle_labels, QUALITY, "regression"),
     Fault("shuffled label order, three documents", faults.shrink_corpus, QUALITY, "overall strict F1 fell"),
     Fault("truncation: ends of sentences are O", faults.truncate_sentences, QUALITY, "regression"),
-    Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers do not go on"),
+    Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers are not consecutive"),
     Fault("dropped model: not scored", faults.drop_score, QUALITY, "there are no scores to be judged"),
     Fault("dropped baseline: not scored", faults.drop_baseline_score, QUALITY, "the baseline was not scored"),
     Fault("dropped baseline: gone from the store", faults.drop_baseline, QUALITY, "is not in the store"),
