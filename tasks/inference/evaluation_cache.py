@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 RENEW = timedelta(hours=12)
 """An older record is written again when it is used. This marks the use, because pruning spares younger records."""
 _MAX_BYTES = 1 << 20
+_TRIES = 5
+"""Attempts to change a record that others change at the same time."""
 State = Literal["cached", "missing", "altered", "refresh"]
 """`cached`: intact predictions exist; otherwise the reason for inference."""
 
@@ -103,21 +105,34 @@ def shard_folder(key: str, first: int, stop: int | None) -> str:
 
 
 def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
-    """Keep predictions, then their record."""
+    """Keep predictions, then their record, which replaces that of earlier ones."""
     root.upload(predictions, record.path, record.sha256)
-    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True)))
+    path, data = f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True))
+    # Swapped, so that `keep_date` and `look_up`, which swap too, never write an earlier record over this one.
+    if not any(root.swap(path, data, _bytes(root, path)) for _ in range(_TRIES)):
+        root.replace(path, data)
 
 
 def keep_date(root: Root, record: EvaluationRecord, name: str, date: calendar_date) -> None:
     """Add to a kept record the date of a file of the table `predictions`, so that no later run lists that table."""
     path = f"{record.folder}/record.json"
-    try:
-        kept = EvaluationRecord.model_validate_json(root.read_record(path, _MAX_BYTES))
-    except (FileNotFoundError, ValidationError, CorruptArtifactError):
-        return  # pruned or damaged in the meantime: the next run infers again
-    if kept.sha256 == record.sha256:
+    for _ in range(_TRIES):
+        try:
+            kept = EvaluationRecord.model_validate_json(data := root.read_record(path, _MAX_BYTES))
+        except (FileNotFoundError, ValidationError, CorruptArtifactError):
+            return  # pruned or damaged in the meantime: the next run infers again
+        if kept.sha256 != record.sha256:
+            return  # inferred again in the meantime
         dated = kept.model_copy(update={"dates": (kept.dates or {}) | {name: date}})
-        root.replace(path, canonical_json(dated.model_dump(mode="json", exclude_none=True)))
+        if root.swap(path, canonical_json(dated.model_dump(mode="json", exclude_none=True)), data):
+            return
+
+
+def _bytes(root: Root, path: str) -> bytes | None:
+    try:
+        return root.part(path, 0, _MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
 
 
 def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
@@ -136,7 +151,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
-            root.replace(path, data)
+            root.swap(path, data, data)  # whoever has changed it in the meantime has also dated it
         intact = record.folder == folder and sha256_and_hold(root, record.path) == record.sha256
     except FileNotFoundError:
         intact = False
