@@ -82,6 +82,8 @@ class EvaluationRecord(Section):
     """Counts of a tagger, e.g. `calls`."""
     dates: dict[str, calendar_date] | None = None
     """The logical date of each file of the table `predictions` that was made from these, by its name."""
+    run_id: str | None = None
+    """The run that made predictions of a tagger that is not pinned, and that alone uses them again."""
 
     @property
     def folder(self) -> str:
@@ -171,6 +173,8 @@ class EvaluationPlan(Section):
     """The cached record, if the state is `cached`."""
     tagger: TaggerConfig | None = None
     """How a tagger is started, from the configuration; None for a model, and for a tagger that it does not name."""
+    run_id: str | None = None
+    """The run, for a tagger that is not pinned."""
 
 
 class Shard(Section):
@@ -197,24 +201,29 @@ class Shard(Section):
         return range(n_blocks(corpus))[self.first : self.stop]
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
     artifact: ArtifactRef,
     words_sha256: str,
     benchmark: BenchmarkConfig,
     results: str,
     taggers: Sequence[TaggerConfig] = (),
+    run_id: str | None = None,
 ) -> EvaluationPlan:
     """Look up finished predictions and check their digest. Missing or altered predictions are logged.
 
-    Predictions of a tagger that is not pinned are never taken from the cache.
+    Predictions of a tagger that is not pinned are taken from the cache only by the run that made them: an attempt that
+    scored others would contradict the tables of the first one.
     Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
     key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    if not benchmark.refresh and is_pinned(artifact):
+    of_run = None if is_pinned(artifact) else run_id or ""
+    if not benchmark.refresh if of_run is None else of_run:
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
+        if of_run and (record is None or record.run_id != of_run):
+            state, record = "refresh", None
         if record:
             report_lost_predictions(record, artifact.name)
     if record is None and artifact.kind == "predictions":
@@ -223,9 +232,9 @@ def plan(
         import torch  # noqa: F401 - inference needs it, and its answers about the machine count
 
         if key_of(artifact, words_sha256, settings) != key:
-            return plan(artifact, words_sha256, benchmark, results, taggers)
+            return plan(artifact, words_sha256, benchmark, results, taggers, run_id)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run or None)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -259,7 +268,8 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
-        record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
+        place = {"first": shard.first, "stop": shard.stop, "run_id": plan.run_id}
+        record = EvaluationRecord(key=plan.key, sha256=sha256_file(path), **place, **done)
         keep(open_root(results), record, path)
     trim_malloc()
     if shard.of == 1:
