@@ -46,8 +46,8 @@ W = TypeVar("W", bound=Work[Any])
 
 
 def check_runner(config: RunnerConfig) -> None:
-    """Raise InputError if the runner is unavailable: its extra is not installed, no scheduler answers, or a worker has
-    not this version of nerbench."""
+    """Raise InputError if the runner is unavailable: its extra is not installed, no scheduler answers, or a part of the
+    cluster does not have this version of nerbench."""
     if config.kind != "dask":
         return
     if find_spec("prefect_dask") is None:
@@ -58,11 +58,11 @@ def check_runner(config: RunnerConfig) -> None:
         except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; TLS without certificates
             remedy = "start it, or correct the address; tls:// needs the certificates of distributed.comm.tls"
             raise InputError("runner.address", f"no Dask scheduler answers at {config.address}", remedy) from error
-        if not versions.workers:
+        if len(versions.there) == 1:
             log.warning("the Dask cluster at %s has no worker yet", config.address)
-        for worker, version in versions.workers.items():
+        for name, version in versions.there.items():
             if version != versions.here:
-                problem = f"the worker {worker} has {f'nerbench {version}' if version else 'no nerbench'}"
+                problem = f"the {name} has {f'nerbench {version}' if version else 'no nerbench'}"
                 raise InputError("runner.address", problem, f"install nerbench {versions.here} there")
 
 
@@ -70,8 +70,8 @@ class _Versions(NamedTuple):
     """The installed versions of nerbench; None if it is not installed."""
 
     here: str | None
-    workers: dict[str, str | None]
-    """By address."""
+    there: dict[str, str | None]
+    """Those of the scheduler, which unpickles tasks too, and of each worker."""
 
 
 def _versions(address: str) -> _Versions:
@@ -83,8 +83,10 @@ def _versions(address: str) -> _Versions:
 
     with Client(address, timeout=ANSWERS_WITHIN_S, set_as_default=False) as client:
         found = client.get_versions(packages=[_PACKAGE])
-    workers = {worker: about["packages"][_PACKAGE] for worker, about in found["workers"].items()}
-    return _Versions(found["client"]["packages"][_PACKAGE], workers)
+    there = {"scheduler": found["scheduler"]} | {f"worker {name}": one for name, one in found["workers"].items()}
+    return _Versions(
+        found["client"]["packages"][_PACKAGE], {name: one["packages"][_PACKAGE] for name, one in there.items()}
+    )
 
 
 @contextmanager

@@ -268,8 +268,8 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
-        place = {"first": shard.first, "stop": shard.stop, "run_id": plan.run_id}
-        record = EvaluationRecord(key=plan.key, sha256=sha256_file(path), **place, **done)
+        done |= {"first": shard.first, "stop": shard.stop, "run_id": plan.run_id}
+        record = EvaluationRecord(key=plan.key, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
     trim_malloc()
     if shard.of == 1:

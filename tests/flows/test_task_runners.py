@@ -73,11 +73,11 @@ def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPa
 def test_a_worker_without_this_version_is_refused(
     monkeypatch: pytest.MonkeyPatch, version: str | None, has: str
 ) -> None:
-    workers = {"tcp://good:1": "0.2", "tcp://bad:1": version}
-    monkeypatch.setattr(task_runners, "_versions", lambda address: task_runners._Versions("0.2", workers))
+    there = {"scheduler": "0.2", "worker tcp://good:1": "0.2", "worker tcp://bad:1": version}
+    monkeypatch.setattr(task_runners, "_versions", lambda address: task_runners._Versions("0.2", there))
     with pytest.raises(InputError, match=rf"^runner.address: the worker tcp://bad:1 has {has}; install nerbench 0\.2"):
         check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
-    del workers["tcp://bad:1"]
+    del there["worker tcp://bad:1"]
     check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
 
 
