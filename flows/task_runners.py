@@ -71,7 +71,7 @@ class _Versions(NamedTuple):
 
     here: str | None
     there: dict[str, str | None]
-    """Those of the scheduler, which unpickles tasks too, and of each worker."""
+    """The versions of the scheduler, which unpickles tasks too, and of each worker."""
 
 
 def _versions(address: str) -> _Versions:

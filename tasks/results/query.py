@@ -66,7 +66,7 @@ def newest_scored_run(
 ) -> EndedRun | None:
     """The newest complete run with scores, of all dates or of one: what all commands call the newest run.
 
-    A learning curve scores models that no other run has, so it counts only where there is no other run.
+    A learning curve scores models that no other run has, so it counts only if no other run exists.
     """
     for besides in (_ASIDE, ()):
         dates = read_newest_first(results, "metrics", columns=columns, date=date)
