@@ -88,7 +88,8 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
 def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
     """The cached record. The lookup runs where inference would run, because the key includes the kind of machine."""
     planned = []
-    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config) for one in cells]
+    run_id = recorder.run.run_id
+    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config, run_id) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
         with recorder.guard(cell.artifact.name):
             plan = found.result()

@@ -82,10 +82,10 @@ find_incomplete = as_task(availability.find_incomplete, "look for the files of t
 promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
-def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> EvaluationPlan:
+def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: str) -> EvaluationPlan:
     """Whether predictions for this model, these words and these settings exist and are intact."""
     return evaluation_cache.plan(
-        artifact, corpus.words_sha256, config.benchmark, config.results, taggers=config.taggers
+        artifact, corpus.words_sha256, config.benchmark, config.results, config.taggers, run_id
     )
 
 

@@ -178,11 +178,13 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     root: Root, day: Day, before: Compaction | None, later: Sequence[str], paths: Sequence[str], now: datetime
 ) -> bool:
     """Write the rows of a day to one file in the current schema, then its manifest. False if another compaction was
-    faster.
+    faster. Raises CorruptArtifactError for a damaged file.
 
     `paths`: the packed file of the previous compaction, if there is one, then the files with the keys `later`.
     """
     number = before.number + 1 if before else 1
+    if before and root.sha256(paths[0]) != before.sha256:
+        raise CorruptArtifactError(f"{root.uri(paths[0])} differs from its manifest; {day.date} is not packed again")
     parts = in_parallel(lambda path: read_rows(root, path), paths)
     of_runs = sorted(zip(later, parts[1 if before else 0 :], strict=True), key=lambda one: _place(one[1]))
     later, parts = [key for key, _ in of_runs], [*parts[: 1 if before else 0], *(part for _, part in of_runs)]

@@ -14,7 +14,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.store import Store
 from nerbench.tasks.audit import faults, gates
-from nerbench.tasks.audit.copies import Copy, prepare, private_cache
+from nerbench.tasks.audit.copies import Copy, prepare, private_cache, unsigned
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import open_corpus
 
@@ -162,7 +162,7 @@ def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
 def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
     """The result of a gate for a copy with a fault, as one line without folders and with shortened digests."""
     folder = honest.folder.parent / "copy"
-    with private_cache(folder / "cache"):
+    with private_cache(folder / "cache"), unsigned():
         try:
             copy = plant(honest.duplicate(folder))
             objected, message = _answer(gate, copy)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _FOLDER = ".cache"
 _KEPT = re.compile(
-    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet)"
+    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet|\.lock\.tmp)"
     r"|(?P<counts>\.cache/counts/[0-9a-f]{64}\.parquet)"
 )
 """Every path of an evaluation or a count; the group is the entry's name."""

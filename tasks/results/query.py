@@ -4,7 +4,7 @@ A run is complete if it has a row in `runs`, which is written last. Cards, compa
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ from nerbench.tasks.scoring.slices import EVERYTHING
 HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN = 5
+_ASIDE = frozenset({"curve"})
+"""Flows whose runs are no successors of others."""
 _IS = {"workload": ("inference",), "backend": ("eager", "process"), "batch_size": (1,), "sequence_length": ()}
 _ABOUT = ("run_id", "artifact_id", "device", "dtype", "backend", "status")
 
@@ -47,15 +49,29 @@ class SelectedRun(NamedTuple):
     """Its row in `runs`, of its last attempt."""
 
 
-def newest_run(results: str, dates: Iterable[DatedRows]) -> EndedRun | None:
+def newest_run(results: str, dates: Iterable[DatedRows], *, besides: Collection[str] = ()) -> EndedRun | None:
     """The complete run that started last on the first date with one; None if there is none.
 
-    `dates` are rows of a table, the newest date first, with `run_id`. This is what all commands call the newest run.
+    `dates` are rows of a table, the newest date first, with `run_id`; runs of the flows `besides` are left out.
     """
     for dated in dates:
-        if ended := ended_runs(results, dated):
+        if ended := [row for row in ended_runs(results, dated) if row.get("flow") not in besides]:
             run_id = ended[-1]["run_id"]
             return EndedRun(run_id, dated.date, ended[-1], dated.rows.filter(pc.field("run_id") == run_id))
+    return None
+
+
+def newest_scored_run(
+    results: str, *, columns: Sequence[str] | None = None, date: str | None = None
+) -> EndedRun | None:
+    """The newest complete run with scores, of all dates or of one: what all commands call the newest run.
+
+    A learning curve scores models that no other run has, so it counts only if no other run exists.
+    """
+    for besides in (_ASIDE, ()):
+        dates = read_newest_first(results, "metrics", columns=columns, date=date)
+        if found := newest_run(results, dates, besides=besides):
+            return found
     return None
 
 
@@ -82,12 +98,13 @@ def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:
 
 
 def _find(results: str, wanted: str | None) -> SelectedRun:
-    date = wanted if wanted and _DATE.fullmatch(wanted) else None
-    named: list[Filter] = [("run_id", "=", wanted)] if wanted and not date else []
-    if wanted and not date:
-        date = date_of_run(results, wanted)
     columns = ["run_id", "started_at"]
-    found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
+    if wanted is None or _DATE.fullmatch(wanted):
+        found = newest_scored_run(results, columns=columns, date=wanted)
+    else:
+        named: list[Filter] = [("run_id", "=", wanted)]
+        date = date_of_run(results, wanted)
+        found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
     if found is None:
         raise no_such_run(results, wanted)
     return SelectedRun(found.run_id, found.date, pc.max(found.rows["started_at"]).as_py(), found.row)

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.results.query import (
     date_of_run,
     latency_samples,
-    newest_run,
+    newest_scored_run,
     no_such_run,
     rows_of_run,
     used_memory,
@@ -95,7 +94,7 @@ def read_run(results: str, run_id: str | None = None) -> RunResults:
     Reads only files of one date. Raises InputError if there is no such run.
     """
     if run_id is None:
-        found = newest_run(results, read_newest_first(results, "metrics"))
+        found = newest_scored_run(results)
         metrics = found.rows.to_pylist() if found else []
     else:
         metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id))

@@ -1,16 +1,20 @@
 """The audit detects planted faults, gates that always pass or always fail, and changes nothing else."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fake_models import write_key_pair
 from tiny_models import LABELS, save_bag
 
 from nerbench.artifacts.digests import sha256_file
-from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.artifacts.errors import ConfigError, InputError, UnsafeArtifactError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.signatures import TRUSTED_KEYS, sign
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.flows.cli import status_of
 from nerbench.tasks.audit import audit as audits
@@ -120,6 +124,19 @@ def test_a_model_of_one_tag_cannot_be_audited_with(config: Config, tmp_path: Pat
     silent = save_bag(tmp_path / "silent", lambda piece: 0, positions=64)
     with pytest.raises(InputError, match="predicts O for every word; name a trained one"):
         audit(config, find_model(config.store, str(silent)))
+
+
+def test_trusted_keys_concern_the_model_and_not_its_copies(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = write_key_pair(tmp_path, "alice")
+    monkeypatch.setenv(TRUSTED_KEYS, str(public))
+    only(monkeypatch, "a tag swapped in cached predictions")
+    with pytest.raises(UnsafeArtifactError, match=r"model bag: sha256:.* has no valid signature"):
+        audited(config)
+    sign(open_root(config.store), find_model(config.store, None), private)
+    assert [outcome.outcome for outcome in audited(config).outcomes] == ["passes", "caught"]
+    assert os.environ[TRUSTED_KEYS] == str(public)
 
 
 def test_a_missing_data_set_is_reported(config: Config) -> None:

@@ -42,13 +42,14 @@ class Bench:
     def save(self, tagger: TaggerConfig) -> SavedTagger:
         return save_tagger(tagger, self.config.store)
 
-    def plan(self, saved: SavedTagger, *taggers: TaggerConfig) -> EvaluationPlan:
+    def plan(self, saved: SavedTagger, *taggers: TaggerConfig, run_id: str | None = None) -> EvaluationPlan:
         words, benchmark = self.ref.words_sha256, self.config.benchmark
-        return plan(saved.artifact, words, benchmark, self.config.results, taggers=taggers)
+        return plan(saved.artifact, words, benchmark, self.config.results, taggers, run_id)
 
-    def evaluate(self, tagger: TaggerConfig) -> EvaluationRecord:
+    def evaluate(self, tagger: TaggerConfig, run_id: str | None = None) -> EvaluationRecord:
         saved = self.save(tagger)
-        return carry_out(self.plan(saved, tagger), saved.artifact, open_corpus(self.ref), self.config.results)
+        planned = self.plan(saved, tagger, run_id=run_id)
+        return carry_out(planned, saved.artifact, open_corpus(self.ref), self.config.results)
 
 
 @pytest.fixture
@@ -128,11 +129,15 @@ def test_a_tagger_that_differs_from_the_saved_one(bench: Bench) -> None:
         carry_out(bench.plan(saved, changed), saved.artifact, open_corpus(bench.ref), bench.config.results)
 
 
-def test_an_unpinned_tagger_is_never_cached(bench: Bench) -> None:
+def test_an_unpinned_tagger_is_cached_for_the_attempts_of_one_run_only(bench: Bench) -> None:
     tagger = bench.tagger(pinned=False)
-    record = bench.evaluate(tagger)
+    record = bench.evaluate(tagger, "r")
     saved = bench.save(tagger)
-    assert bench.plan(saved, tagger).state == "refresh"
+    assert bench.plan(saved, tagger, run_id="r").record == record
+    for run_id in (None, "", "another"):
+        assert bench.plan(saved, tagger, run_id=run_id).state == "refresh"
+    pinned = bench.tagger()
+    assert bench.evaluate(pinned, "r").run_id is None
     run = Run(
         run_id="r", flow="benchmark", date="2030-01-01", started_at=utc_now(), attempt=1, results=bench.config.results
     )
