@@ -172,6 +172,7 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     """Check what a benchmark needs, and return the entity types of each corpus."""
     from nerbench.flows.task_runners import check_runner
     from nerbench.tasks.data.corpus_refs import describe
+    from nerbench.tasks.inference.backends import check_backend
     from nerbench.tasks.inference.hardware import device_type
     from nerbench.tasks.inference.loading import check_precision
     from nerbench.tasks.inference.processes import check_processes
@@ -185,6 +186,7 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     check_runner(config.runner)
     device = device_type(config.benchmark.device)
     check_precision(config.benchmark.dtype, device)
+    check_backend(config.benchmark.backend, device)
     if config.benchmark.processes != "auto":
         check_processes(config.benchmark.processes, device, "benchmark.")
     found = [describe(config, dataset)[0].types for dataset in config.datasets]

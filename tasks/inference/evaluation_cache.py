@@ -367,21 +367,26 @@ def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) 
 def tagger_handle(
     artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
 ) -> "ArtifactHandle[Tagger]":
-    """A lazy handle of the model with these settings; with `as_saved`, its modules are not replaced."""
+    """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced."""
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
 
     device = resolve_device(settings.device)
+    on_torch = as_saved or settings.backend == "torch"
 
     def load(folder: Path) -> "Tagger":
         tagger = load_tagger(
             folder,
             device=device,
-            precision=settings.precision,
+            precision=settings.precision if on_torch else "fp32",
             window=settings.max_length,
             name=artifact.name,
             golden=golden_of(artifact),
         )
+        if not on_torch:
+            from nerbench.tasks.inference.whole_model import use_backend
+
+            return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name)
         return tagger if as_saved else optimize_for_inference(tagger)
 
     return ArtifactHandle(artifact, load)

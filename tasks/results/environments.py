@@ -11,7 +11,7 @@ Run = Mapping[str, Any]
 """A row of the table `runs`."""
 UNKNOWN = "unknown"
 
-SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of", "label_map_of")
+SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of", "label_map_of", "backend")
 """Keys of `benchmark` that can change a predicted tag. `dtype` is not here, because the rows have it."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),

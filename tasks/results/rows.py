@@ -136,6 +136,7 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
     read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
     read_as |= {"n_unaligned": corpus.n_unaligned, "n_left_out": corpus.n_left_out}
+    read_as["backend"] = benchmark.backend if artifact.kind == "model" else None
     read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
 

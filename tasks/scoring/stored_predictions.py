@@ -58,6 +58,8 @@ class Predicted(Section):
     """Entities of an annotation with other words that the data set does not have; None for the same words."""
     n_left_out: int | None = None
     """Words of the data set that such an annotation does not have."""
+    backend: str | None = None
+    """What computed them; None for early rows, taggers and imported predictions."""
     perturbation: str | None = None
     """The perturbation of the words; None for the clean split."""
     uri: str
@@ -69,8 +71,8 @@ class Predicted(Section):
         return self.model_dump(exclude={"uri", "model_sha256", "perturbation", *READ_AS})
 
 
-READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out")
-"""Fields that describe how the predictions were read. They do not identify predictions."""
+READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out", "backend")
+"""Fields that describe how the predictions were made and read. They do not identify predictions."""
 
 
 def predictions_key(row: Mapping[str, Any]) -> str:
