@@ -126,7 +126,7 @@ def strict_f1(site: Site, run_id: str) -> dict[str, float]:
     return {row["model"]: row["value"] for row in rows if headline.items() <= row.items()}
 
 
-@pytest.mark.usefixtures("refused", "pushed")  # which take a while
+@pytest.mark.usefixtures("refused")  # which takes a while
 def test_deployments_name_no_folder_of_this_machine(site: Site) -> None:
     with site.client() as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
