@@ -23,7 +23,7 @@ PROJECT = {
         from prefect import flow
 
         from nerbench.flows.benchmark import benchmark
-        from nerbench.tasks.greeting import greet
+        from tasks.greeting import greet
 
 
         @flow
