@@ -66,10 +66,14 @@ lint: .venv/installed-dev .venv/typing  ## check style and types
 	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
-# The hashes that the container image is installed by: from pyproject.toml, with the versions of constraints.txt. torch
-# and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
+# uv.lock is the lock; `uv lock --upgrade` takes newer versions. constraints.txt is derived from it, for pip, and so are the
+# hashes that the container image is installed by. torch and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
 lock: CUDA := ^(torch|triton|nvidia-|cuda-)
-lock: .venv-lock/installed  ## compile the hashes for the container image
+lock: .venv-lock/installed  ## update uv.lock, constraints.txt and the hashes for the container image
+	.venv-lock/bin/uv lock --quiet
+	echo '# The versions of uv.lock, which CI runs with, for pip; `make lock` writes this file.' > constraints.txt
+	.venv-lock/bin/uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header \
+		>> constraints.txt
 	echo 'setuptools>=77' | .venv-lock/bin/uv pip compile pyproject.toml - -c constraints.txt --generate-hashes \
 		--python-version 3.11 --universal \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file .venv-lock/all.lock
@@ -86,8 +90,8 @@ format: .venv/installed-dev  ## apply the automatic fixes of ruff
 	$(BIN)/ruff format .
 
 # The wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
-# interpreters; what the wheel needs then comes from the package index.
-test-wheel: .venv/installed-dev  ## test the wheel in an empty environment
+# interpreters; what the wheel needs then comes from the package index, and uv and pipx install the source tree, too.
+test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an empty environment
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
 # The container image, built from the package indexes and run, by docker, podman or buildah. Without a registry, and as
