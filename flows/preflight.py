@@ -134,7 +134,7 @@ def _check_training(config: Config) -> None:
 
 
 def _check_user_code(config: Config) -> None:
-    from nerbench.tasks.results.mlflow_tracking import require
+    from nerbench.tasks.results.tracking import require
     from nerbench.tasks.scoring.score_predictions import selected_metrics
     from nerbench.tasks.scoring.slices import user_slices
 

@@ -34,6 +34,8 @@ def publish(
         artifact = tasks.resolve_one(model, config.store)
         recorder.artifacts.append(artifact)
         card = tasks.render_card(artifact, config, to)
-        published = tasks.publish_on_hub(artifact, card.text, to, visibility=visibility, message=message)
+        published = tasks.publish_on_hub(
+            artifact, card.text, to, visibility=visibility, message=message, eval_results=card.eval_results
+        )
     known = {key: value for key, value in recorder.summary().items() if key in ("run_id", "artifacts", "tables")}
     return known | published.model_dump() | {"missing": card.missing}

@@ -61,7 +61,14 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
             milestones.info("%s: trained in %s, stored as %s", model.name, clock(trained.train_s), exact_name(artifact))
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
-                tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
+                tasks.publish_on_hub(
+                    artifact,
+                    card.text,
+                    model.hub_model_id,
+                    visibility="keep",
+                    message=None,
+                    eval_results=card.eval_results,
+                )
     for tagger in config.taggers:
         with recorder.guard(tagger.name):
             saved = tasks.save_tagger(tagger, config.store, recorder.run.run_id)

@@ -39,7 +39,7 @@ from nerbench.tasks.progress import at_most_every, both, inference_progress, tra
 from nerbench.tasks.publishing import card, hub
 from nerbench.tasks.report import prefect_page
 from nerbench.tasks.report.prefect_page import Announcement
-from nerbench.tasks.results import mlflow_tracking, rescoring, rows
+from nerbench.tasks.results import rescoring, rows, trackers
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring import score_predictions
 from nerbench.tasks.scoring.metrics import Row
@@ -261,6 +261,6 @@ def _show_report(announced: Announcement) -> None:
 
 write_run = as_task(rows.write_run, "record the run", **STORAGE)
 show = as_task(_show, "show the results")
-track = as_task(mlflow_tracking.log_run, "log to {config.track}", name="track")
+track = as_task(trackers.track_run, "log to {name}", name="track")
 write_report = as_task(prefect_page.publish, "write the report of {run.run_id}", name="write_report", **STORAGE)
 show_report = as_task(_show_report, "show the report")

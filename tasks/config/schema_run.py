@@ -343,6 +343,19 @@ class CacheConfig(Section):
         )
 
 
+class EvalResultConfig(Section):
+    """A benchmark on the Hub that a data set is a copy of."""
+
+    dataset: Name
+    """The name of the data set in this configuration."""
+    id: Text
+    """The Hub id of the benchmark, e.g. `org/conllpp`."""
+    task_id: Text
+    """The task, as in the file `eval.yaml` of the benchmark."""
+    revision: Text | None = None
+    """The commit of the benchmark that the data set was copied from."""
+
+
 class CardConfig(Section):
     """Metadata and texts of model cards. Missing values are left out of a card and reported."""
 
@@ -360,3 +373,5 @@ class CardConfig(Section):
     """Known weaknesses of the model beyond the scores, as plain text."""
     bias: Text | None = None
     """Groups or topics on which the model errs more often, and the consequences, as plain text."""
+    eval_results: tuple[EvalResultConfig, ...] = ()
+    """Benchmarks on the Hub whose scores to publish beside the card, in `.eval_results/nerbench.yaml`."""
