@@ -71,7 +71,7 @@ def enough(corpus: Corpus) -> int:
 
 BASELINE, CANDIDATE = "champion", LATEST
 """Aliases of the two artifacts."""
-BEFORE, TONIGHT = "before", "tonight"
+BEFORE, CURRENT = "before", "current"
 """The runs: the one in every copy, and the one that a gate is asked about."""
 
 

@@ -122,7 +122,7 @@ def score(config: Any, name: str) -> Row:
     from nerbench.tasks.inference.evaluation_cache import plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
     from nerbench.tasks.runs import Run, utc_now
-    from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
+    from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 
     laps = {"": time.process_time()}
     artifact, results = resolve_one(name, config.store), config.results
