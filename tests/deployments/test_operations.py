@@ -38,6 +38,8 @@ TRAINER = "nerbench.tasks.training.finetune"
 GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 100.0, 240.0, 240.0
 HEARTBEAT_S = 30
 """The shortest lease that Prefect accepts."""
+LOST_AFTER = timedelta(seconds=4 * HEARTBEAT_S)
+"""On a busy machine, heartbeats are late."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def expect_lost_runs_soon(site: Site) -> None:
     with site.client() as client:
         names = {one.name for one in client.read_automations()}
         assert {name for name in names if name.startswith("nerbench: ")} == {"nerbench: a run is dead"}
-        end_lost_runs(timedelta(seconds=HEARTBEAT_S + 5))
+        end_lost_runs(LOST_AFTER)
 
 
 def has_heartbeat(site: Site) -> bool:
@@ -315,7 +317,7 @@ def test_the_run_of_a_killed_serve_on_another_server_has_crashed(tmp_path: Path)
         until(lambda: newest_step(site) and has_heartbeat(site), "a heartbeat", lambda: site.log("serve")[-4000:])
         kill_tree(site.running["serve"])
         killed = time.monotonic()
-        assert state_of(site, run).is_running()
+        assert not state_of(site, run).is_final()
         until(lambda: state_of(site, run).is_final(), "a verdict")
         print(f"\n`serve` and its run killed: {state_of(site, run).name} after {time.monotonic() - killed:.0f} s")
         assert state_of(site, run).is_crashed()
