@@ -10,7 +10,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import exact_name
-from nerbench.flows.request import Request, configuration
+from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
 from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
@@ -24,7 +24,7 @@ NEEDS = ("datasets", "models")
 
 
 @flow(name="train", flow_run_name=training_name)
-def train(config: Request = None) -> dict[str, Any]:
+def train(config: Request = DEFAULT_REQUEST) -> dict[str, Any]:
     """Fine-tune every model in the configuration on its data set, and publish each model in the store.
 
     Args:

@@ -32,7 +32,7 @@ AnyModel = Annotated[
 Tracker = Literal["mlflow", "trackio", "wandb"]
 
 
-class Config(Section):
+class Config(Section, title="every key"):
     """The configuration of a run."""
 
     store: Text = "./var/artifacts"
