@@ -327,7 +327,7 @@ class RunnerConfig(Section):
 
 
 class CacheConfig(Section):
-    """Limits of each of the two caches: local copies of models, and predictions and counts in the results folder."""
+    """Limits of each of two caches: models and tokenized corpora; predictions and counts in the results folder."""
 
     max_gb: float | None = Field(default=None, ge=0)
     """Maximum size in GB (10⁹ bytes); the end of a run removes the least recently used entries. Default: no limit."""

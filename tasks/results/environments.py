@@ -18,6 +18,8 @@ COLUMNS = (
     *("python", "torch", "transformers", "tokenizers", "prefect", "code_commit", "code_dirty"),
 )
 """Columns of `runs` to compare as they are; `cpu_flags` are compared one by one."""
+READ_COLUMNS = ("run_id", "started_at", "configuration", "cpu_flags", *COLUMNS)
+"""Columns of `runs` that `difference` and the order of runs need."""
 
 
 def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str) -> bool:

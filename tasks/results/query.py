@@ -6,12 +6,15 @@ A run is complete if it has a row in `runs`, which is written last. Cards, compa
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.tables.parquet import as_rows
+from nerbench.artifacts.tables.parquet_bounds import matching
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import HEADLINE, Row
@@ -57,7 +60,7 @@ def newest_run(results: str, dates: Iterable[DatedRows], *, besides: Collection[
     for dated in dates:
         if ended := [row for row in ended_runs(results, dated) if row.get("flow") not in besides]:
             run_id = ended[-1]["run_id"]
-            return EndedRun(run_id, dated.date, ended[-1], dated.rows.filter(pc.field("run_id") == run_id))
+            return EndedRun(run_id, dated.date, ended[-1], matching(dated.rows, [("run_id", "=", run_id)]))
     return None
 
 
@@ -79,7 +82,7 @@ def ended_runs(results: str, dated: DatedRows) -> list[Row]:
     """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
     runs = next(read_newest_first(results, "runs", date=dated.date), None)
     there = set(dated.rows["run_id"].to_pylist())
-    return sorted((row for row in runs.rows.to_pylist() if row["run_id"] in there), key=start_order) if runs else []
+    return sorted((row for row in as_rows(runs.rows) if row["run_id"] in there), key=start_order) if runs else []
 
 
 def start_order(row: Row) -> tuple[datetime, str]:
@@ -129,17 +132,17 @@ def date_of_run(results: str, run_id: str) -> str | None:
     return found.date if found else None
 
 
-def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list[Row]:
+def rows_of_run(results: str, table: str, run_id: str, date: str | None, filters: Sequence[Filter] = ()) -> list[Row]:
     """A run's rows in a table, of all attempts; without its logical date, all dates are searched."""
-    named: list[Filter] = [("run_id", "=", run_id)]
+    named: list[Filter] = [("run_id", "=", run_id), *filters]
     found = next(read_newest_first(results, table, filters=named, date=date), None)
-    return found.rows.to_pylist() if found else []
+    return as_rows(found.rows) if found else []
 
 
 def runs_of_date(results: str, date: str) -> dict[str, Row]:
     """The rows in `runs` of the complete runs of a logical date, of their last attempts, by id."""
     runs = next(read_newest_first(results, "runs", date=date), None)
-    return {row["run_id"]: row for row in sorted(runs.rows.to_pylist() if runs else [], key=start_order)}
+    return {row["run_id"]: row for row in sorted(as_rows(runs.rows) if runs else [], key=start_order)}
 
 
 def is_headline(row: Row) -> bool:
@@ -176,6 +179,7 @@ class NumberKey(NamedTuple):
     metric: str
 
 
+@cache
 def number_key(metric: str = "f1", **wanted: str) -> NumberKey:
     """The key of a number; by default strict, overall, of all entities, and the micro average."""
     mode, label = wanted.get("mode", "strict"), wanted.get("label", OVERALL)

@@ -55,6 +55,26 @@ def test_a_leaderboard_fits_with_every_number_whole(printed: Printed, width: int
     assert "…" not in text
 
 
+def test_lines_are_those_of_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    styled = Text("-1.00", justify="right", style="red")
+    rows = [
+        {"name": "ä漢字[b]", "n": 1, "share": 0.5, "change": styled, "empty": None},
+        {"name": "a long name", "n": None, "share": None, "change": None, "late": "x"},
+    ]
+
+    def shown(width: int) -> str:
+        stream = io.StringIO()
+        screen = Console(file=stream, width=width, force_terminal=True, color_system="truecolor")
+        monkeypatch.setattr(terminal, "console", lambda: screen)
+        print_table(rows, title="a title")
+        return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+
+    lines = shown(100)
+    monkeypatch.setattr(terminal._Lines, "is_plain", False)
+    assert lines == shown(100)
+    assert len(lines.splitlines()) == 4
+
+
 def test_a_wide_terminal_gets_a_table_and_a_narrow_one_a_block_per_model(printed: Printed) -> None:
     wide = printed(160, print_scores, LEADERS)
     assert wide[1].split() == ["model", *NAMES]
