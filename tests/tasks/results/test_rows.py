@@ -331,6 +331,7 @@ def test_metrics_rows_identify_the_scored_predictions(bench: Callable[..., Bench
         "gold_sha256": ref.gold_sha256,
         "predictions_digest": own.counted(ref).predictions_digest,
         "dtype": "fp32",
+        "backend": "torch",
     }
     assert all(row.items() >= known.items() for row in found)
     assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}
