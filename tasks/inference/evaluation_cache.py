@@ -43,7 +43,6 @@ from nerbench.tasks.runs import utc_now
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
 
-
 log = logging.getLogger(__name__)
 
 RENEW = timedelta(hours=12)
@@ -343,11 +342,10 @@ def infer_part(job: Job, emit: Emit) -> Job:
     with meeting(device) as state, state.split_between_processes(job["blocks"]) as mine:
         if not mine:
             return {}
-        own = device if device == "cpu" else str(state.device)
         number = state.process_index
         return _infer_here(
             _part(Path(job["folder"]), number),
-            settings.model_copy(update={"device": own}),
+            settings.model_copy(update={"device": device if device == "cpu" else str(state.device)}),
             ArtifactRef.model_validate(job["artifact"]),
             open_corpus(CorpusRef.model_validate(job["corpus"])),
             range(mine[0], mine[-1] + 1),
@@ -370,11 +368,12 @@ def tagger_handle(
     """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced."""
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
+    from nerbench.tasks.inference.whole_model import use_backend
 
     device = resolve_device(settings.device)
-    on_torch = as_saved or settings.backend == "torch"
 
     def load(folder: Path) -> "Tagger":
+        on_torch = as_saved or settings.backend == "torch"
         tagger = load_tagger(
             folder,
             device=device,
@@ -384,8 +383,6 @@ def tagger_handle(
             golden=golden_of(artifact),
         )
         if not on_torch:
-            from nerbench.tasks.inference.whole_model import use_backend
-
             return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name)
         return tagger if as_saved else optimize_for_inference(tagger)
 
@@ -395,9 +392,8 @@ def tagger_handle(
 def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
     """Warn about words that a model could not see, or not completely."""
     if record.truncated:
-        log.warning(
-            "%s: %d words are longer than its context window; their first tokens decide", name, record.truncated
-        )
+        text = "%s: %d words are longer than its context window; their first tokens decide"
+        log.warning(text, name, record.truncated)
     if record.vanished:
         log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)
     if unparsed := (record.counts or {}).get(PARSE_FAILURES):
