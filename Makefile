@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test test-slow test-operations test-wheel test-container attacks torture bench gpu docs dist lint lock format clean
+.PHONY: help run test test-slow test-operations test-wheel test-container test-containers attacks torture bench gpu docs dist lint lock format clean
 
 run: .venv/installed  ## install, then train, save and benchmark on the embedded corpus
 	$(BIN)/nerbench run
@@ -75,7 +75,7 @@ lock: .venv-lock/installed  ## update uv.lock, constraints.txt and the hashes fo
 	.venv-lock/bin/uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header \
 		>> constraints.txt
 	echo 'setuptools>=77' | .venv-lock/bin/uv pip compile pyproject.toml - -c constraints.txt --generate-hashes \
-		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--python-version 3.11 --universal \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file .venv-lock/all.lock
 	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} !cuda' .venv-lock/all.lock > deployments/requirements.lock
 	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} cuda' .venv-lock/all.lock > deployments/torch-cuda.lock
@@ -94,12 +94,21 @@ format: .venv/installed-dev  ## apply the automatic fixes of ruff
 test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an empty environment
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
-# The container image, built from the package indexes and run; skips without docker or podman.
-test-container: .venv/installed-dev  ## build the container image and run it
-	$(BIN)/pytest -m container -n 0 tests/deployments/test_container_image.py
+# The container image, built from the package indexes and run, by docker, podman or buildah. Without a registry, and as
+# root, debootstrap and buildah make the base image. What is skipped is in the last lines.
+test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
+	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
+
+test-containers: test-container  ## the same
+
+# Kubernetes' schemas, and Prefect's worker for it, which is not in the environment of the tests.
+.venv-kubernetes/installed:
+	$(PYTHON) -m venv .venv-kubernetes
+	.venv-kubernetes/bin/pip install --quiet -c constraints.txt kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
+	@touch $@
 
 clean:  ## remove environments, caches and builds
-	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .venv-docs .venv-kubernetes .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

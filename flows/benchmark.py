@@ -18,7 +18,15 @@ from nerbench.flows.benchmark_steps import (
 )
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
-from nerbench.flows.request import Request, admit_references, configuration, returned
+from nerbench.flows.request import (
+    DEFAULT_REQUEST,
+    References,
+    Request,
+    admit_references,
+    configuration,
+    in_form,
+    returned,
+)
 from nerbench.flows.robustness import measure_robustness
 from nerbench.flows.run_context import RunRecorder, benchmark_name, recorded, reported, track
 from nerbench.flows.speed import measure_model, sweep_models
@@ -32,8 +40,9 @@ require_installed(__name__, __file__)
 NEEDS = ("datasets", "golds", "benchmark", "metrics", "slices", "gate")
 
 
+@in_form("models", "refresh")
 @flow(name="benchmark", flow_run_name=benchmark_name)
-def benchmark(config: Request = None, models: list[str] | None = None, refresh: bool = False) -> dict[str, Any]:
+def benchmark(config: Request = DEFAULT_REQUEST, models: References = None, refresh: bool = False) -> dict[str, Any]:
     """Benchmark stored models on every data set in the configuration, without training.
 
     Args:

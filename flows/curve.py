@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 
 from nerbench.flows.benchmark import benchmark_models
-from nerbench.flows.request import Request, configuration, returned
+from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration, in_form, returned
 from nerbench.flows.run_context import pipeline_name, recorded, reported
 from nerbench.flows.task_runners import fanned_out
 from nerbench.flows.train import train_models
@@ -14,8 +14,9 @@ from nerbench.tasks.analysis.learning_curve import SHARES, curve_config, learnin
 from nerbench.tasks.config.loading import SECTIONS
 
 
+@in_form("shares")
 @flow(name="curve", flow_run_name=pipeline_name)
-def curve(config: Request = None, shares: tuple[int, ...] = SHARES) -> dict[str, Any]:
+def curve(config: Request = DEFAULT_REQUEST, shares: tuple[int, ...] = SHARES) -> dict[str, Any]:
     """Train every model in the configuration on shares of the train split, with several seeds, and benchmark them.
 
     Args:

@@ -6,7 +6,7 @@ from prefect import flow
 
 from nerbench.flows.benchmark import benchmark_models
 from nerbench.flows.clones import require_installed
-from nerbench.flows.request import Request, configuration, returned
+from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration, returned
 from nerbench.flows.run_context import pipeline_name, recorded, reported
 from nerbench.flows.task_runners import fanned_out
 from nerbench.flows.train import train_models
@@ -16,7 +16,7 @@ require_installed(__name__, __file__)
 
 
 @flow(name="pipeline", flow_run_name=pipeline_name)
-def pipeline(config: Request = None) -> dict[str, Any]:
+def pipeline(config: Request = DEFAULT_REQUEST) -> dict[str, Any]:
     """Fine-tune the models in the configuration, publish them, and benchmark the published models.
 
     Args:

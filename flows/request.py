@@ -7,13 +7,17 @@ The user who starts a run through Prefect's API may differ from the one who star
 environment and its own file limit what parameters can name (see `nerbench.tasks.config.permissions`).
 """
 
+import inspect
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Annotated, Any, TypeVar, cast, overload
 
 from prefect.context import FlowRunContext
+from prefect.flows import Flow
 from prefect.states import Completed
+from prefect.utilities.callables import parameter_schema
+from pydantic import Field
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.quality_gate import undecided
@@ -39,12 +43,35 @@ from nerbench.tasks.config.permissions import (
 )
 from nerbench.tasks.scoring.metrics import Row
 
-Request = Config | str | None
-"""A configuration, the path of its YAML file, or None for `nerbench.yaml`.
+DEFAULT_REQUEST = str(DEFAULT_FILE)
+Request = Annotated[str, Field(title="file")] | Config | Annotated[None, Field(title="default")]
+"""The path of a configuration's YAML file, a configuration, or None for `nerbench.yaml`.
 
 Every run reads the file again on the machine that runs the flow, and relative paths start there. A deployment is thus
-the same for every worker, and an edit takes effect with the next run.
+the same for every worker, and an edit takes effect with the next run. Prefect's form shows a file name by default; a
+configuration has more than a hundred fields.
 """
+References = Annotated[list[str], Field(title="references")] | Annotated[None, Field(title="as configured")]
+"""Models that replace the configured ones, or None."""
+
+
+_Flow = TypeVar("_Flow", bound=Flow[..., Any])
+
+
+def in_form(*names: str) -> Callable[[_Flow], _Flow]:
+    """Show these parameters first in Prefect's form, which otherwise begins with the long configuration.
+
+    Calls in Python keep the order of the function.
+    """
+
+    def ordered(flow: _Flow) -> _Flow:
+        signature = inspect.signature(flow.fn)
+        order = sorted(signature.parameters.values(), key=lambda one: [*names, one.name].index(one.name))
+        flow.__signature__ = signature.replace(parameters=order)  # type: ignore[attr-defined]
+        flow.parameters = parameter_schema(flow)
+        return flow
+
+    return ordered
 
 
 def configuration(request: Request, needs: Collection[str]) -> Config:
@@ -56,7 +83,7 @@ def configuration(request: Request, needs: Collection[str]) -> Config:
     if isinstance(request, Config):
         return _admitted(request) if is_started_by_api() else request
     file = Path(request or DEFAULT_FILE)
-    if request and is_started_by_api():
+    if file != DEFAULT_FILE and is_started_by_api():
         require_configuration("config", file)
     if not file.is_file():
         remedy = "start the worker or `nerbench serve` in its folder, or name another file as `config`"

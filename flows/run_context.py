@@ -26,12 +26,13 @@ from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.once import read_once
 from nerbench.artifacts.secrets import redact
-from nerbench.artifacts.tables.compaction import pack_run
+from nerbench.artifacts.tables.compaction import pack_run, store_time
 from nerbench.flows.clones import require_imported
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.results.caches import prune_after_run
 from nerbench.tasks.runs import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
@@ -224,7 +225,7 @@ class RunRecorder:
     def _pack(self) -> None:
         """Pack the tables of the run, which is complete; failures are only logged."""
         try:
-            pack_run(self.run.results, self.tables, now=utc_now())
+            pack_run(self.run.results, self.tables, now=store_time(self.run.results))
         except Exception as error:
             log.warning("the tables of the run are not packed: %s", _reason(error))
 
@@ -316,7 +317,9 @@ def announce(artifact: ArtifactRef, by: str) -> None:
 
 
 def track(recorder: RunRecorder, config: Config) -> None:
-    """Log the models of the run. An error of the tracker fails the run after all tables are written."""
-    if config.track and recorder.metrics:
-        with recorder.guard(config.track):
-            tasks.track(recorder.run, config, recorder.artifacts, recorder.tables)
+    """Log the models of the run to each tracker. A tracker that fails costs a warning only."""
+    for name in config.track if recorder.metrics else ():
+        try:
+            tasks.track(name, recorder.run, config, recorder.artifacts, recorder.tables)
+        except Exception as error:
+            log.warning("track: %s: %s; the results are in the tables", name, explain(error))

@@ -39,9 +39,11 @@ from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from nerbench.artifacts.errors import InputError
-from nerbench.flows.alerts import create_alerts
+from nerbench.artifacts.storage.paths import write_whole
+from nerbench.flows.alerts import create_alerts, end_lost_runs
 from nerbench.flows.server import Served, children_ended, served_at
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.permissions import CODE, grant
 from nerbench.tasks.environment import code_version
 
 SAME_START_S = 2.0
@@ -191,14 +193,15 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
     database in PREFECT_HOME. At most `limit` runs are active at a time. Raises InputError if the port is in use or a
     deployment belongs to another owner, and RunFailedError if the server does not start.
     """
-    with served_at(port) as server:
+    with served_at(port) as server, _as_file(config) as file:
         name = "own" if server.own else server.api
         runner = _Runner(name="nerbench", limit=limit)
-        served = deployments({"config": config.model_dump(mode="json")})
+        served = deployments({"config": str(file)})
         claim(served, ours=server.own)
         for deployment in served:
             runner.add_deployment(deployment)
         _settle(abandoned_runs(name, ours=server.own), Crashed(message="the process that ran it is gone"))
+        end_lost_runs()
         if alert_url:
             create_alerts(alert_url)
         with recorded_runs(name) as record:
@@ -206,6 +209,19 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
                 asyncio.run(runner.serve(record, partial(tell, _welcome(server, served))))
             tell("ending")
             _settle(runner.begun, Cancelled(message="`nerbench serve` was ended"))
+
+
+@contextmanager
+def _as_file(config: Config) -> Iterator[Path]:
+    """Write a configuration to a file that runs may read, because Prefect's form shows a file name in one line."""
+    path = PREFECT_HOME.value() / "nerbench-served" / f"{os.getpid()}.yaml"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_whole(path, [yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode()])
+    grant(CODE, str(path))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def deployments(parameters: dict[str, Any] | None = None) -> list[RunnerDeployment]:

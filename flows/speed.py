@@ -9,7 +9,7 @@ from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import enforce, exact_name
-from nerbench.flows.request import Request, admit_references, configuration
+from nerbench.flows.request import DEFAULT_REQUEST, References, Request, admit_references, configuration, in_form
 from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
@@ -23,8 +23,9 @@ require_installed(__name__, __file__)
 NEEDS = ("datasets", "benchmark")
 
 
+@in_form("models")
 @flow(name="speed")
-def speed(config: Request = None, models: list[str] | None = None) -> dict[str, Any]:
+def speed(config: Request = DEFAULT_REQUEST, models: References = None) -> dict[str, Any]:
     """Measure speed and memory over batch sizes, sequence lengths, backends and dtypes.
 
     Args:

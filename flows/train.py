@@ -1,13 +1,16 @@
 """Fine-tune models and publish them in the store."""
 
+import os
 from typing import Any
 
 from prefect import flow
 
+from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import exact_name
-from nerbench.flows.request import Request, configuration
+from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
 from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
@@ -21,7 +24,7 @@ NEEDS = ("datasets", "models")
 
 
 @flow(name="train", flow_run_name=training_name)
-def train(config: Request = None) -> dict[str, Any]:
+def train(config: Request = DEFAULT_REQUEST) -> dict[str, Any]:
     """Fine-tune every model in the configuration on its data set, and publish each model in the store.
 
     Args:
@@ -41,6 +44,10 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
     for model in config.trained_models:
         if model.hub_model_id:
             check_request(model.hub_model_id, f"models: {model.name}: hub_model_id")
+            if os.environ.get(TRUSTED_KEYS):
+                problem = f"cannot publish a new model, because {TRUSTED_KEYS} requires a signature"
+                remedy = "set it to false; after the training, sign the model and run `nerbench publish`"
+                raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
     published = []
     for model in config.trained_models:
         with recorder.guard(model.name):
@@ -54,7 +61,14 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
             milestones.info("%s: trained in %s, stored as %s", model.name, clock(trained.train_s), exact_name(artifact))
             if model.hub_model_id:
                 card = tasks.render_card(artifact, config, model.hub_model_id)
-                tasks.publish_on_hub(artifact, card.text, model.hub_model_id, visibility="keep", message=None)
+                tasks.publish_on_hub(
+                    artifact,
+                    card.text,
+                    model.hub_model_id,
+                    visibility="keep",
+                    message=None,
+                    eval_results=card.eval_results,
+                )
     for tagger in config.taggers:
         with recorder.guard(tagger.name):
             saved = tasks.save_tagger(tagger, config.store, recorder.run.run_id)

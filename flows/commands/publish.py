@@ -85,19 +85,21 @@ def show_card(config: "Config", reference: str, json: bool) -> None:
 def _rehearse(config: "Config", reference: str, to: str, json: bool) -> None:
     from nerbench.artifacts.references import load_manifest, resolve_one
     from nerbench.tasks.publishing.card import render_card
-    from nerbench.tasks.publishing.hub import README, check_repository
+    from nerbench.tasks.publishing.hub import EVAL_RESULTS, README, check_repository
 
     check_repository(to)
     artifact = resolve_one(reference, config.store)
     card = render_card(artifact, config, to)
     files = [{"path": entry.path, "size": entry.size} for entry in load_manifest(artifact).files]
-    files.append({"path": README, "size": len(card.text.encode())})
+    texts = {README: card.text, EVAL_RESULTS: card.eval_results}
+    files += [{"path": path, "size": len(text.encode())} for path, text in texts.items() if text]
     _note(card.missing)
     if json:
         print_json({"repository": to, "files": files, "card": card.text, "missing": card.missing})
         return
     print_table(files, title=f"to {to}, in one commit")
-    echo(f"\n{card.text}")
+    for text in filter(None, texts.values()):
+        echo(f"\n{text}")
 
 
 def _note(missing: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,7 +22,24 @@ Bundle = Annotated[
     typer.Option("--bundle", metavar="FILE.zip", help="Export all tables and the environment to this zip file."),
 ]
 To = Annotated[
-    Path | None, typer.Option("--to", metavar="FILE", help="Export one table to this .parquet or .csv file.")
+    Path | None,
+    typer.Option(
+        "--to",
+        metavar="FILE",
+        help="Export one table to this .parquet or .csv file, or with --format every-eval-ever, a run to this folder.",
+    ),
+]
+Format = Annotated[
+    Literal["tables", "every-eval-ever"],
+    typer.Option("--format", help="every-eval-ever: a JSON file per model for the data store of Every Eval Ever."),
+]
+Organization = Annotated[
+    str | None,
+    typer.Option(
+        "--organization",
+        metavar="NAME",
+        help="With --format every-eval-ever: who trained and evaluated the models, as on the Hub.",
+    ),
 ]
 Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="The table to export with --to.")]
 Since = Annotated[
@@ -52,9 +69,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
-    from nerbench.tasks.results.summary import leaderboard, read_run, speed_and_memory
+    from nerbench.tasks.results.summary import LEADERBOARD_FILTERS, leaderboard, read_run, speed_and_memory
 
-    found = read_run(config.results, run)
+    found = read_run(config.results, run, () if json else LEADERBOARD_FILTERS)
     if json:
         print_json(found._asdict())
         return
@@ -72,10 +89,11 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Merge the small files of each past day into one; a later call deletes the replaced files."""
     from nerbench.artifacts.tables.compaction import compact as compact_tables
+    from nerbench.artifacts.tables.compaction import store_time
     from nerbench.artifacts.tables.schemas import COMPACTABLE
-    from nerbench.tasks.runs import utc_now
 
-    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
+    now = store_time(config.results)
+    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=now)
     if json:
         print_json({"tables": [one._asdict() for one in done]})
         return
@@ -92,15 +110,31 @@ def export(  # noqa: PLR0913 - one parameter an option
     bundle: Bundle = None,
     to: To = None,
     table: Table = None,
+    format: Format = "tables",
+    organization: Organization = None,
+    run: RunId = None,
     since: Since = None,
     without_text: WithoutText = False,
     safe: Safe = False,
     force: Force = False,
 ) -> None:
-    """Export all tables to a zip file, or one table to a file, without host names, secrets and folder names."""
+    """Export all tables to a zip file, one table to a file, or the scores of a run in another format.
+
+    Host names, secrets and folder names are left out.
+    """
     from nerbench.artifacts.errors import InputError
     from nerbench.tasks.results.export import Selection, export_bundle, export_table
 
+    if format == "every-eval-ever":
+        from nerbench.tasks.publishing.every_eval_ever import export_run
+
+        if not (to and organization) or bundle or table or since or safe or without_text:
+            remedy = "give --to FOLDER and --organization NAME, and optionally --run and --force"
+            raise InputError("--format every-eval-ever", "exports one run to one folder", remedy)
+        print_note(f"{to}: {export_run(config, to, organization, run, force=force)} models")
+        return
+    if organization or run:
+        raise InputError("--organization and --run", "are for --format every-eval-ever", "leave them out, or add it")
     selection = Selection(since=since, text=not without_text)
     if bundle and safe:
         raise InputError("--safe", "applies to CSV files only", "leave it out, or export one table --to FILE.csv")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, PrivateAttr, Tag, model_validator
+from pydantic import Discriminator, PrivateAttr, Tag, field_validator, model_validator
 
 from nerbench.tasks.config.base import Mode, Section, Text, find_credential
 from nerbench.tasks.config.schema_data import DatasetConfig, EvaluateMetric, GoldConfig, SliceConfig
@@ -29,7 +29,10 @@ AnyModel = Annotated[
 ]
 
 
-class Config(Section):
+Tracker = Literal["mlflow", "trackio", "wandb"]
+
+
+class Config(Section, title="every key"):
     """The configuration of a run."""
 
     store: Text = "./var/artifacts"
@@ -61,10 +64,12 @@ class Config(Section):
     """Metadata and texts of model cards."""
     cache: CacheConfig = CacheConfig()
     """Limits of the caches. Default: no limits."""
-    track: Literal["mlflow"] | None = None
-    """`mlflow` also logs results to MLflow, one MLflow run per model (extra `mlflow`). Default: no tracking."""
+    track: tuple[Tracker, ...] = ()
+    """Where to log results as well, one tracked run per model: `mlflow`, `trackio`, `wandb`, or a list of them (each
+    needs the extra of its name). A tracker that fails costs a warning. Default: no tracking."""
     tracking_uri: Text | None = None
-    """URL of the tracking server, or e.g. `sqlite:///mlflow.db`; by default, MLFLOW_TRACKING_URI."""
+    """MLflow's tracking server, or e.g. `sqlite:///mlflow.db`; by default, MLFLOW_TRACKING_URI. The other trackers are
+    set up by their own environment variables."""
 
     _written: dict[tuple[str | int, ...], tuple[str, str]] = PrivateAttr(default_factory=dict)
     """For each key path, the location with variables expanded and as written."""
@@ -132,10 +137,15 @@ class Config(Section):
             raise ValueError(problem)
         return self
 
+    @field_validator("track", mode="before")
+    @classmethod
+    def _single_tracker(cls, track: Any) -> Any:
+        return (track,) if isinstance(track, str) else track or ()
+
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
-        if self.tracking_uri and not self.track:
-            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
+        if self.tracking_uri and "mlflow" not in self.track:
+            raise ValueError("tracking_uri: has no effect without track: mlflow; add it")
         return self
 
     @model_validator(mode="after")
@@ -157,6 +167,9 @@ class Config(Section):
         for gold in self.golds:
             if gold.dataset not in known:
                 raise ValueError(f"golds: {gold.name} annotates {gold.dataset}; {remedy}")
+        for benchmark in self.card.eval_results:
+            if benchmark.dataset not in known:
+                raise ValueError(f"card: eval_results are about the data set {benchmark.dataset}; {remedy}")
         for rule in self.gate.rules if self.gate else ():
             if rule.dataset and rule.dataset not in known:
                 raise ValueError(f"gate: a rule is about the data set {rule.dataset}; {remedy}")

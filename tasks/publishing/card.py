@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
 from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.artifacts.references import load_manifest, tensors_of
@@ -17,9 +19,10 @@ from nerbench.tasks.config.yaml_file import parse_mapping
 from nerbench.tasks.publishing import card_sections
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence, find_evidence
 from nerbench.tasks.publishing.markdown import line
+from nerbench.tasks.scoring.metrics import Row
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData
 
 
 BEGIN = "<!-- nerbench:begin; each publication replaces the text between these marks -->"
@@ -115,6 +118,8 @@ class Card(NamedTuple):
     """The content of README.md."""
     missing: list[str]
     """Missing values, one line each, with the remedy."""
+    eval_results: str | None = None
+    """The content of `.eval_results/nerbench.yaml`; None without `card.eval_results` or without scores for them."""
 
 
 def render_card(artifact: ArtifactRef, config: Config, repository: str | None = None) -> Card:
@@ -141,7 +146,47 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
         end=END,
         **card_sections.render(artifact, manifest, parameters, evidence, about, config.card, repository),
     )
-    return Card(str(card), _missing(about, evidence))
+    return Card(str(card), _missing(about, evidence), _written_eval_results(evidence, config.card))
+
+
+def _written_eval_results(evidence: Evidence, card: CardConfig) -> str | None:
+    from huggingface_hub import eval_result_entries_to_yaml
+
+    entries = hub_results(evidence, card)
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else None
+
+
+def hub_results(evidence: Evidence, card: CardConfig) -> "list[EvalResultEntry]":
+    """For each benchmark in `card.eval_results`, overall strict F1 against the data set's own annotation, in points.
+
+    The format is that of https://huggingface.co/docs/hub/eval-results, which has no field for an interval: it is in
+    `notes`.
+    """
+    from huggingface_hub import EvalResultEntry
+
+    found = []
+    for benchmark in card.eval_results:
+        for scored in evidence.annotations:
+            row = scored.find("strict", "f1")
+            if (scored.dataset, scored.gold) != (benchmark.dataset,) * 2 or row is None or row["value"] is None:
+                continue
+            found.append(
+                EvalResultEntry(
+                    dataset_id=benchmark.id,
+                    task_id=benchmark.task_id,
+                    dataset_revision=benchmark.revision,
+                    value=round(100 * row["value"], 2),
+                    date=evidence.date,
+                    notes=f"strict entity F1 (micro) on {line(scored.split)}, {line(scored.dtype)}{_interval(row)}",
+                )
+            )
+    return found
+
+
+def _interval(row: Row) -> str:
+    if row["ci_low"] is None or row["ci_high"] is None or row["confidence"] is None:
+        return ""
+    return f", {100 * row['confidence']:g} % interval {100 * row['ci_low']:.2f} to {100 * row['ci_high']:.2f}"
 
 
 def metadata(manifest: Manifest, evidence: Evidence, card: CardConfig, model_name: str) -> "ModelCardData":
@@ -167,17 +212,18 @@ def _completed(config: Config, manifest: Manifest) -> CardConfig:
     """The configured metadata, with missing values from the manifest and the data sets."""
     card, origin = config.card, manifest.provenance
     seen = {corpus.dataset for corpus in origin.corpora}
-    of_hub = tuple(d.path for d in config.datasets if d.name in seen and d.format == "hub" and _is_hub_id(d.path))
+    of_hub = tuple(d.path for d in config.datasets if d.name in seen and d.format == "hub" and is_hub_id(d.path))
     base = origin.base_model.name if origin.base_model else None
     return card.model_copy(
         update={
-            "base_model": card.base_model or (base if _is_hub_id(base) else None),
+            "base_model": card.base_model or (base if is_hub_id(base) else None),
             "datasets": card.datasets or of_hub,
         }
     )
 
 
-def _is_hub_id(base: str | None) -> bool:
+def is_hub_id(base: str | None) -> bool:
+    """Whether a text can be the id of a repository on the Hub."""
     return bool(base and _HUB_ID.fullmatch(base))
 
 

@@ -5,7 +5,7 @@ The Hub's client reads the token from the environment (`HF_TOKEN`) or from `hf a
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 README = "README.md"
+EVAL_RESULTS = ".eval_results/nerbench.yaml"
+"""The file of this folder that nerbench writes; others stay as they are."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _MOVED = (409, 412)
 _MAX_CARD_BYTES = 1 << 20
@@ -77,17 +79,24 @@ def check_repository(repository: str, field: str = "--to") -> None:
         raise InputError(f"{field} {repository!r}", "is no repository on the Hub", "write org/name")
 
 
-def publish(
-    artifact: ArtifactRef, card: str, repository: str, *, visibility: Visibility | None, message: str | None
+def publish(  # noqa: PLR0913 - what is published, and how
+    artifact: ArtifactRef,
+    card: str,
+    repository: str,
+    *,
+    visibility: Visibility | None,
+    message: str | None,
+    eval_results: str | None = None,
 ) -> Publication:
-    """Commit the files of an artifact and its card to a repository. A new repository is private unless `public`.
+    """Commit the files of an artifact, its card and its evaluation results to a repository. A new repository is private
+    unless `public`.
 
     An existing repository becomes `private` before the commit, or `public` after it. Without a `visibility`, a public
     repository is refused.
 
-    Model files of an earlier publication that this artifact lacks are removed, so that a download is this artifact;
-    other files are kept. The user's additions to the card are kept (see `card.merge`), up to 1 MiB. If nothing changes,
-    there is no commit.
+    Model files and evaluation results of an earlier publication that this one lacks are removed, so that a download is
+    this artifact; other files are kept. The user's additions to the card are kept (see `card.merge`), up to 1 MiB. If
+    nothing changes, there is no commit.
 
     Raises:
         InputError: the token is missing or insufficient, or the repository is public and `visibility` is None.
@@ -105,7 +114,7 @@ def publish(
     def once() -> Publication:
         try:
             head = _head(repository, visibility)
-            operations = _changes(folder, paths, card, head)
+            operations = _changes(folder, paths, {README: merge(card, head.card), EVAL_RESULTS: eval_results}, head)
             if operations:
                 sent.append(tuple(sorted(operation.path_in_repo for operation in operations)))
                 commit = _commit(repository, operations, head, summary)
@@ -168,20 +177,24 @@ def _read_card(repository: str, commit: str, listed: "RepoFile | None") -> str |
 
 
 def _changes(
-    folder: Path, paths: Sequence[str], card: str, head: Head
+    folder: Path, paths: Sequence[str], texts: Mapping[str, str | None], head: Head
 ) -> "list[CommitOperationAdd | CommitOperationDelete]":
+    """The operations that give a repository the files of a folder and these texts; a text of None is deleted."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    merged = merge(card, head.card).encode("utf-8")
-    same_card = README in head.files and head.files[README].blob_id == git_digest(merged)
-    stale = [path for path in head.files if is_safe(path) and path not in paths]
+    written = {path: text.encode("utf-8") for path, text in texts.items() if text is not None}
+    stale = [path for path in head.files if (is_safe(path) or path in texts) and path not in {*paths, *written}]
     return [
         *(
             CommitOperationAdd(path_in_repo=path, path_or_fileobj=folder / path)
             for path in paths
             if path not in head.files or not is_intact(folder / path, head.files[path])
         ),
-        *([] if same_card else [CommitOperationAdd(path_in_repo=README, path_or_fileobj=merged)]),
+        *(
+            CommitOperationAdd(path_in_repo=path, path_or_fileobj=data)
+            for path, data in written.items()
+            if path not in head.files or head.files[path].blob_id != git_digest(data)
+        ),
         *(CommitOperationDelete(path_in_repo=path) for path in stale),
     ]
 

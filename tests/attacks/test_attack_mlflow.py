@@ -10,8 +10,9 @@ import pytest
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results.mlflow_tracking import log_run, metrics_of
 from nerbench.tasks.results.summary import RunResults
+from nerbench.tasks.results.trackers import track_run
+from nerbench.tasks.results.tracking import metrics_of
 from nerbench.tasks.runs import Run
 
 pytestmark = pytest.mark.attacks
@@ -80,12 +81,12 @@ def test_a_run_is_logged_once_whatever_it_is_called(
     started = datetime(2030, 1, 2, tzinfo=UTC)
     run = Run(run_id=run_id, flow="f", date="2030-01-02", started_at=started, attempt=1, results=results)
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
-    known = {"split": "test", "level": "entity", "dtype": "fp32", "status": "ok", "value": 0.5}
+    known = {"split": "test", "aggregation": "model", "level": "entity", "dtype": "fp32", "status": "ok", "value": 0.5}
     rows = [KEY | run.columns | about | known | {"label": label} for label in HOSTILE]
     write_table(results, "metrics", rows, date=run.date, key="k")
-    config = Config(track="mlflow", tracking_uri=database)
+    config = Config(track=("mlflow",), tracking_uri=database)
     for _ in range(2):
-        log_run(run, config, [artifact], {"metrics": [f"{results}/x.parquet", f"s3://bucket/{SECRET}/x"]})
+        track_run("mlflow", run, config, [artifact], {"metrics": [f"{results}/x.parquet", f"s3://bucket/{SECRET}/x"]})
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=config.tracking_uri)

@@ -286,6 +286,7 @@ LOADERS = {
     "tasks/data/readers.py": "our own readers, by a table",
     "flows/clones.py": "our own packages, by a constant",
     "flows/serve.py": "our own flows, by deployments/prefect.yaml",
+    "tasks/results/trackers.py": "trackio or wandb: the schema admits no other name",
     "tasks/inference/processes.py": "our own functions, by a constant of the caller",
 }
 """The only files that load code by name."""

@@ -62,6 +62,9 @@ CONFIGURATIONS = {
     "unknown strategy": Row(
         {"benchmark.aggregation_strategy": "last"}, ("benchmark.aggregation_strategy", "'last'", "first")
     ),
+    "backend without the dtype": Row(
+        {"benchmark.backend": "openvino", "benchmark.dtype": "bf16"}, ("benchmark", "openvino computes fp32", "torch")
+    ),
     "tiny window": Row({"benchmark.max_length": 2}, ("benchmark.max_length", "2", "8")),
     "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
     "training on an absent accelerator": Row({"models.0.device": "cuda:9"}, ("models: tiny: device", "cuda:9", "cpu")),
@@ -122,7 +125,7 @@ CONFIGURATIONS = {
     ),
     "rule on an unknown metric": Row({"gate.rules": [{"metric": "f2"}]}, ("gate.rules[0].metric", "'f2'", "f1")),
     "rule with a negative margin": Row({"gate.rules": [{"margin": -1}]}, ("gate.rules[0].margin", "-1")),
-    "an unknown tracker": Row({"track": "wandb"}, ("track", "'wandb'", "mlflow")),
+    "an unknown tracker": Row({"track": "tensorboard"}, ("track[0]", "'tensorboard'", "mlflow")),
     "tracking to somewhere without a tracker": Row({"tracking_uri": "http://x"}, ("tracking_uri", "track: mlflow")),
     "a password in the tracker's address": Row(
         {"track": "mlflow", "tracking_uri": "http://me:secret@x"}, ("tracking_uri", "MLFLOW_TRACKING_PASSWORD")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, parse_eval_result_entries
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,7 +122,7 @@ def test_weak_points_are_reported(config: Config, scored: ArtifactRef) -> None:
     told = section(render_card(scored, config).text, "Limitations and bias")
     parts = {row["slice"]: row for row in read_tables(told)[0]}
     assert list(parts) == ["`all`", "`seen`", "`unseen`", "`all_caps`", "`own`"]
-    assert (parts["`unseen`"]["F1"], parts["`unseen`"]["beside all"]) == ("60.0 (58.0–62.0)", "-21.0")
+    assert (parts["`unseen`"]["F1"], parts["`unseen`"]["difference from all"]) == ("60.0 (58.0–62.0)", "-21.0")
     assert parts["`own`"]["F1"] == "none (no words)"
     for sentence in (
         "On mentions that do not occur in the training data, F1 is 60.0; on those that do, 95.0.",
@@ -298,5 +298,23 @@ def test_evidence_without_results(config: Config, ref: ArtifactRef) -> None:
 
 def test_a_card_is_plain_text_for_json(config: Config, scored: ArtifactRef) -> None:
     card = render_card(scored, config)
-    assert json.loads(json.dumps(card)) == [card.text, card.missing]
+    assert json.loads(json.dumps(card)) == [card.text, card.missing, None]
     assert render_card(scored, config) == card
+
+
+def test_evaluation_results_for_the_hub(config: Config, scored: ArtifactRef) -> None:
+    assert render_card(scored, config).eval_results is None
+    one = {"dataset": "news", "id": "acme/news", "task_id": "ner"}
+    about = CardConfig.model_validate({"eval_results": [one, one | {"task_id": "again", "revision": "c0ffee"}]})
+    found = yaml.safe_load(render_card(scored, config.model_copy(update={"card": about})).eval_results or "")
+    first, second = parse_eval_result_entries(found)
+    assert first == EvalResultEntry(
+        dataset_id="acme/news",
+        task_id="ner",
+        value=81.0,
+        date="2026-01-03",
+        notes="strict entity F1 (micro) on test, fp32, 95 % interval 79.00 to 83.00",
+    )
+    assert (second.task_id, second.dataset_revision) == ("again", "c0ffee")
+    absent = CardConfig.model_validate({"eval_results": [one | {"dataset": "other"}]})
+    assert render_card(scored, config.model_copy(update={"card": absent})).eval_results is None

@@ -59,6 +59,17 @@ def test_equal_content_makes_no_commit(hub: FakeHub, ref: ArtifactRef) -> None:
     assert hub.count("POST .*/commit/") == 1
 
 
+def test_evaluation_results_are_written_and_removed_with_the_model(hub: FakeHub, ref: ArtifactRef) -> None:
+    hub.repos[TO] = Repo(private=True)
+    hub.repos[TO].commit({".eval_results/theirs.yaml": b"[]"})
+    for results in ("- first\n", "- second\n", "- second\n", None):
+        publish(ref, CARD, TO, visibility=None, message=None, eval_results=results)
+        found = {name: data for name, data in hub.repos[TO].files.items() if name.startswith(".eval_results/")}
+        ours = {".eval_results/nerbench.yaml": results.encode()} if results else {}
+        assert found == {".eval_results/theirs.yaml": b"[]"} | ours
+    assert hub.count(COMMIT) == 3
+
+
 def test_a_public_repository_must_be_requested(hub: FakeHub, ref: ArtifactRef) -> None:
     assert not publish(ref, CARD, TO, visibility="public", message=None).private
     assert not hub.repos[TO].private

@@ -24,11 +24,11 @@ from nerbench.tasks.report.history import Window, predecessors, read_history
 from nerbench.tasks.report.model_scores import read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.results.history import Query, history
-from nerbench.tasks.results.mlflow_tracking import metrics_of
 from nerbench.tasks.results.query import is_headline, select_runs
 from nerbench.tasks.results.rescoring import scored_predictions, write_missing
 from nerbench.tasks.results.sql import views
 from nerbench.tasks.results.summary import leaderboard, read_run
+from nerbench.tasks.results.tracking import metrics_of
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import HEADLINE
 from nerbench.tasks.scoring.stored_predictions import stored
@@ -112,7 +112,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "report: predecessors": lambda results: list(
         predecessors(results, UNTIL, ["value", "run_id", "started_at"], Window("2030-02-01", 9), [])
     ),
-    "mlflow": lambda results: metrics_of(read_run(results), artifact(results)),
+    "trackers": lambda results: metrics_of(read_run(results), artifact(results)),
     "rescoring": lambda results: scored_predictions(results, None),
     "reproducibility": unchanged_models,
     **{f"view {name}": view(name) for name in ("metrics", "trend", "headline", "latest")},

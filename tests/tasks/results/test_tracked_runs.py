@@ -1,4 +1,4 @@
-"""A run's numbers in MLflow, against a local database; and without MLflow."""
+"""A run's numbers in trackers: MLflow and trackio with local databases, and a stand-in for Weights & Biases."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,9 +11,10 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results import mlflow_tracking
-from nerbench.tasks.results.mlflow_tracking import log_run, metrics_of
+from nerbench.tasks.results import trackers, tracking
 from nerbench.tasks.results.summary import RunResults
+from nerbench.tasks.results.trackers import WandbTracker, track_run
+from nerbench.tasks.results.tracking import TrackedModel, metrics_of
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
 
@@ -74,17 +75,58 @@ def test_logged_and_unlogged_values() -> None:
     }
 
 
-def test_without_mlflow_a_run_is_refused_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_tracking, "find_spec", lambda name: None)
-    mlflow_tracking.require(Config())
-    with pytest.raises(InputError, match=r"track: MLflow is not installed; .*\[mlflow\]"):
-        mlflow_tracking.require(Config(track="mlflow"))
+def test_without_its_package_a_tracker_is_refused_before_a_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None if name == "trackio" else name)
+    tracking.require(Config())
+    with pytest.raises(InputError, match=r"track: the package trackio is not installed; .*\[trackio\]"):
+        tracking.require(Config(track=("mlflow", "trackio")))
+
+
+class Package:
+    """A stand-in for the package wandb: a run with a known id is resumed."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.finished = 0
+
+    def finish(self) -> None:
+        self.finished += 1
+
+    def init(self, *, id: str, **options: Any) -> "LoggedRun":
+        known = id in self.runs
+        return LoggedRun(self.runs.setdefault(id, {"options": options, "logged": []}), known)
+
+
+class LoggedRun:
+    """A run of the stand-in."""
+
+    def __init__(self, record: dict[str, Any], resumed: bool) -> None:
+        self.record, self.resumed = record, resumed
+
+    def log(self, metrics: dict[str, float]) -> None:
+        self.record["logged"].append(metrics)
+
+
+def test_wandb_gets_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Package()
+    monkeypatch.setattr(trackers, "import_module", lambda name: package)
+    monkeypatch.setenv("WANDB_PROJECT", "taggers")
+    model = TrackedModel("m 2030-01-02", "r", "a", "uri", datetime(2030, 1, 2, tzinfo=UTC), {"p": "1"}, {"f1": 0.5}, {})
+    for one in (model, model, model._replace(run_id="other")):
+        WandbTracker("wandb").log(one)
+    first, second = package.runs.values()
+    assert (first["logged"], second["logged"], package.finished) == ([{"f1": 0.5}], [{"f1": 0.5}], 3)
+    assert first["options"] == {
+        "project": "taggers",
+        "name": f"m 2030-01-02 {model.key}",
+        "config": {"run_id": "r", "artifact_id": "a", "uri": "uri", "p": "1"},
+        "resume": "allow",
+    }
 
 
 @pytest.fixture
-def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Logs one number of one model; returns MLflow's client."""
-    pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Logs one number of one model to the first tracker; returns the configuration."""
     monkeypatch.chdir(tmp_path)
     results = str(tmp_path / "results")
     (artifact,) = resolve(str(tiny_model_folder), "store")
@@ -93,23 +135,23 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     scored = row(ci_low=0.4, ci_high=0.6) | run.columns | about
-    scored |= {"split": "test", "level": "entity", "dtype": "fp32", "status": "ok"}
+    scored |= {"split": "test", "aggregation": "model", "level": "entity", "dtype": "fp32", "status": "ok"}
     write_table(results, "metrics", [scored], date=run.date, key="k")
 
-    def log(**changes: Any) -> Any:
-        config = Config.model_validate({"track": "mlflow", "tracking_uri": "sqlite:///mlflow.db"} | changes)
-        log_run(run, config, [artifact], {"metrics": ["file:///x.parquet"]})
-        from mlflow.tracking import MlflowClient
-
-        return MlflowClient(tracking_uri=config.tracking_uri)
+    def log(**changes: Any) -> Config:
+        config = Config.model_validate(changes)
+        track_run(config.track[0], run, config, [artifact], {"metrics": ["file:///x.parquet"]})
+        return config
 
     return log
 
 
 @pytest.mark.slow
-def test_a_run_a_model_and_none_twice(logged: Callable[..., Any], tiny_model_folder: Path) -> None:
+def test_mlflow_gets_a_run_once(logged: Callable[..., Config], tiny_model_folder: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
     for _ in range(2):
-        client = logged()
+        config = logged(track="mlflow", tracking_uri="sqlite:///mlflow.db")
+        client = mlflow.tracking.MlflowClient(tracking_uri=config.tracking_uri)
         experiment = client.get_experiment_by_name("nerbench")
         (found,) = client.search_runs([experiment.experiment_id])
     assert found.info.run_name == f"{tiny_model_folder.name} 2030-01-02"
@@ -124,17 +166,40 @@ def test_a_run_a_model_and_none_twice(logged: Callable[..., Any], tiny_model_fol
 
 
 @pytest.mark.slow
-def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Any]) -> None:
+def test_trackio_gets_a_run_once_and_stdout_nothing(
+    logged: Callable[..., Config],
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when trackio is imported
+    trackio = pytest.importorskip("trackio", reason="the extra `trackio` is not installed")
+    for _ in range(2):
+        logged(track=["trackio", "mlflow"])
+    (run,) = trackio.Api().runs("nerbench")
+    assert run.name.startswith(f"{tiny_model_folder.name} 2030-01-02 ")
+    assert run.config is not None
+    assert (run.config["run_id"], run.config["benchmark.dtype"]) == ("r", "fp32")
+    (values,) = trackio.SQLiteStorage.get_logs("nerbench", run.name)
+    assert values.items() >= {"own/strict/f1": 0.5, "own/strict/f1_ci_low": 0.4, "own/strict/f1_ci_high": 0.6}.items()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Config]) -> None:
+    pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
     with pytest.raises(InputError, match="tracking_uri: MLflow reports") as raised:
-        logged(tracking_uri="gopher://x")
+        logged(track="mlflow", tracking_uri="gopher://x")
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"track": "wandb"}, "mlflow"),
+        ({"track": "tensorboard"}, "mlflow"),
         ({"tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
+        ({"track": "trackio", "tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
         ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "credential"),
     ],
 )
