@@ -66,8 +66,9 @@ lint: .venv/installed-dev .venv/typing  ## check style and types
 	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
-# uv.lock is the lock; `uv lock --upgrade` takes newer versions. constraints.txt is derived from it, for pip, and so are the
-# hashes that the container image is installed by. torch and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
+# uv.lock is the lock; `uv lock --upgrade` takes newer versions. constraints.txt is derived from it, for pip, and so are
+# the hashes that the container image is installed by. torch and its CUDA libraries are apart: the CPU image takes torch
+# from an index that publishes no hashes to compile from.
 lock: CUDA := ^(torch|triton|nvidia-|cuda-)
 lock: .venv-lock/installed  ## update uv.lock, constraints.txt and the hashes for the container image
 	.venv-lock/bin/uv lock --quiet
