@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test test-slow test-operations test-wheel test-container attacks torture bench gpu docs dist lint lock format clean
+.PHONY: help run test test-slow test-operations test-wheel test-container test-containers attacks torture bench gpu docs dist lint lock format clean
 
 run: .venv/installed  ## install, then train, save and benchmark on the embedded corpus
 	$(BIN)/nerbench run
@@ -66,12 +66,16 @@ lint: .venv/installed-dev .venv/typing  ## check style and types
 	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
-# The hashes that the container image is installed by: from pyproject.toml, with the versions of constraints.txt. torch
-# and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
+# uv.lock is the lock; `uv lock --upgrade` takes newer versions. constraints.txt is derived from it, for pip, and so are the
+# hashes that the container image is installed by. torch and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
 lock: CUDA := ^(torch|triton|nvidia-|cuda-)
-lock: .venv-lock/installed  ## compile the hashes for the container image
+lock: .venv-lock/installed  ## update uv.lock, constraints.txt and the hashes for the container image
+	.venv-lock/bin/uv lock --quiet
+	echo '# The versions of uv.lock, which CI runs with, for pip; `make lock` writes this file.' > constraints.txt
+	.venv-lock/bin/uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header \
+		>> constraints.txt
 	echo 'setuptools>=77' | .venv-lock/bin/uv pip compile pyproject.toml - -c constraints.txt --generate-hashes \
-		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--python-version 3.11 --universal \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file .venv-lock/all.lock
 	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} !cuda' .venv-lock/all.lock > deployments/requirements.lock
 	awk '/^[a-z]/ {cuda = $$0 ~ /$(CUDA)/} cuda' .venv-lock/all.lock > deployments/torch-cuda.lock
@@ -86,16 +90,25 @@ format: .venv/installed-dev  ## apply the automatic fixes of ruff
 	$(BIN)/ruff format .
 
 # The wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
-# interpreters; what the wheel needs then comes from the package index.
-test-wheel: .venv/installed-dev  ## test the wheel in an empty environment
+# interpreters; what the wheel needs then comes from the package index, and uv and pipx install the source tree, too.
+test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an empty environment
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
-# The container image, built from the package indexes and run; skips without docker or podman.
-test-container: .venv/installed-dev  ## build the container image and run it
-	$(BIN)/pytest -m container -n 0 tests/deployments/test_container_image.py
+# The container image, built from the package indexes and run, by docker, podman or buildah. Without a registry, and as
+# root, debootstrap and buildah make the base image. What is skipped is in the last lines.
+test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
+	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
+
+test-containers: test-container  ## the same
+
+# Kubernetes' schemas, and Prefect's worker for it, which is not in the environment of the tests.
+.venv-kubernetes/installed:
+	$(PYTHON) -m venv .venv-kubernetes
+	.venv-kubernetes/bin/pip install --quiet -c constraints.txt kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
+	@touch $@
 
 clean:  ## remove environments, caches and builds
-	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .venv-docs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist .venv .venv-ministack .venv-audit .venv-lock .venv-docs .venv-kubernetes .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
@@ -29,6 +30,7 @@ from nerbench.artifacts.store_layout import blob_path, kind_of, manifest_path, s
 INDEX = "index.json"
 _MAX_INDEX = 64 << 20
 _CHUNK = 1 << 20
+_UNKNOWN = datetime.min.replace(tzinfo=UTC)
 _DAMAGE = (tarfile.TarError, ValueError, ArithmeticError, MemoryError, RecursionError)
 """Errors of tarfile for damage, impossible sizes, and thousands of extended headers in a row."""
 
@@ -144,7 +146,7 @@ def _index(store: Store, manifests: Sequence[Manifest]) -> Index:
     for one in manifests:
         ids[one.name] = (*ids.get(one.name, ()), one.artifact_id)
     # In the order of publication, as far as it is known.
-    order = {one.artifact_id: str(one.provenance.created_at or "") for one in manifests}
+    order = {one.artifact_id: one.provenance.created_at or _UNKNOWN for one in manifests}
     aliases = {name: {LATEST: max(its, key=lambda one: order[one])} for name, its in ids.items()}
     for name, its in ids.items():
         aliases[name] |= {alias: target for alias, target in store.aliases(name).items() if target in its}

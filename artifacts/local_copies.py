@@ -236,11 +236,17 @@ def local_models(cache: Path, now: datetime) -> list[Entry]:
             )
         )
     loose = [path for inode, path in blobs.items() if inode not in counted]
-    return entries + [_loose(cache, path, now) for path in loose]
+    return entries + [_loose("models", cache, path, now) for path in loose]
+
+
+def tokenized_corpora(cache: Path, now: datetime) -> list[Entry]:
+    """The corpora that training tokenized."""
+    found = _named(cache / "tokenized", is_folder=False, suffix=".arrow")
+    return [_loose("tokenized", cache, path, now) for path in found]
 
 
 def remove_local(cache: Path, entry: Entry) -> bool:
-    """Remove a local copy, unless it was used since the listing or is in use. Returns whether it was removed."""
+    """Remove an entry, unless it was used since the listing or is in use. Returns whether it was removed."""
     target = cache / entry.name
     if not entry.name.startswith("snapshots/"):
         return _unlink_unused(target, entry.used)
@@ -254,23 +260,23 @@ def remove_local(cache: Path, entry: Entry) -> bool:
     return True
 
 
-def _named(folder: Path, *, is_folder: bool) -> list[Path]:
+def _named(folder: Path, *, is_folder: bool, suffix: str = "") -> list[Path]:
     """The entries of a folder with names that nerbench gives; none if the folder itself is a link to another place."""
     if folder.is_symlink() or not folder.exists():
         return []
     return [
         path
         for path in folder.iterdir()
-        if (_SHA256.fullmatch(path.name) or (not is_folder and is_leftover(path.name)))
+        if (_SHA256.fullmatch(path.name.removesuffix(suffix)) or (not is_folder and is_leftover(path.name)))
         and not path.is_symlink()
         and (path.is_dir() if is_folder else path.is_file())
     ]
 
 
-def _loose(cache: Path, path: Path, now: datetime) -> Entry:
+def _loose(kind: str, cache: Path, path: Path, now: datetime) -> Entry:
     used = _used(path)
     name = path.relative_to(cache).as_posix()
-    return Entry("models", name, path.stat().st_size, used, now - used < GRACE, (str(path),))
+    return Entry(kind, name, path.stat().st_size, used, now - used < GRACE, (str(path),))
 
 
 def _unlink_unused(path: Path, used: datetime) -> bool:

@@ -25,7 +25,7 @@ from nerbench.artifacts.store_layout import signature_path, signed_key
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-VARIABLE = "NERBENCH_TRUSTED_KEYS"
+TRUSTED_KEYS = "NERBENCH_TRUSTED_KEYS"
 MAX_SIGNATURE_BYTES = 1 << 12
 _PURPOSE = b"nerbench artifact 1\n"
 """Begins the signed bytes, so that a signature for something else never counts."""
@@ -86,10 +86,10 @@ def read_signature(key: ArtifactKey, data: bytes) -> Signature | None:
 
 def require_signature(root: Root, key: ArtifactKey) -> None:
     """Raise UnsafeArtifactError if `NERBENCH_TRUSTED_KEYS` is set and none of its keys has signed the artifact."""
-    given = os.environ.get(VARIABLE, "").strip()
+    given = os.environ.get(TRUSTED_KEYS, "").strip()
     files = [part.strip() for part in given.split(",") if part.strip()]
     if given and not any(is_signed(root, key, public_key(Path(file))) for file in files):
-        problem = f"sha256:{key.artifact_id[:12]} has no valid signature of a key in {VARIABLE}"
+        problem = f"sha256:{key.artifact_id[:12]} has no valid signature of a key in {TRUSTED_KEYS}"
         raise UnsafeArtifactError(f"model {key.name}", problem, "sign it with `nerbench artifacts sign`")
 
 

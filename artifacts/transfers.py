@@ -48,7 +48,7 @@ class _Progress:
         self._what, self._total = what, total
         self._done: dict[str, int] = {}
         self._lock = Lock()
-        self._said = monotonic()  # transfers that take less than a second are not reported
+        self._reported_at = monotonic()  # transfers that take less than a second are not reported
 
     def listener(self, entry: FileEntry) -> ProgressCallback:
         def listen(done: int) -> None:
@@ -56,9 +56,9 @@ class _Progress:
                 raise Stopped
             with self._lock:
                 self._done[entry.path] = done
-                if monotonic() - self._said < EVERY_S:
+                if monotonic() - self._reported_at < EVERY_S:
                     return
-                self._said = monotonic()
+                self._reported_at = monotonic()
                 megabytes = sum(self._done.values()) / 1e6
             _logger.info("%s: %.0f of %.0f MB", self._what, megabytes, self._total / 1e6)
 

@@ -11,6 +11,7 @@ import sys
 from prefect import serve
 
 from nerbench.artifacts.errors import InputError
+from nerbench.flows.alerts import end_lost_runs
 from nerbench.flows.serve import claim, deployments
 
 if __name__ == "__main__":
@@ -20,4 +21,5 @@ if __name__ == "__main__":
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
+    end_lost_runs()
     serve(*served, limit=1)

@@ -1,6 +1,6 @@
-"""Alerts: Prefect automations that call a webhook if a run fails or crashes, or if a nightly run is missing.
+"""Prefect automations: one ends runs whose process is lost, the others call a webhook if a run fails or is missing.
 
-The Prefect server runs the automations, so there are no alerts while it is down.
+The Prefect server runs the automations, so nothing happens while it is down.
 """
 
 import json
@@ -43,23 +43,34 @@ PAGE = 200
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
 
 
-def create_alerts(url: str, *, overdue: timedelta = OVERDUE, silent: timedelta = SILENT) -> None:
+def end_lost_runs(silent: timedelta = SILENT) -> None:
+    """Make the server set runs without heartbeats to `Crashed`, for example after the loss of their machine.
+
+    `nerbench serve` calls this, and `prefect deploy` as a step of `deployments/prefect.yaml`. An automation that does
+    the same already is kept: a new one would not know which runs have sent heartbeats.
+    """
+    wanted = dead_run(silent)
+    with get_client(sync_client=True) as client:
+        found = client.read_automations_by_name(wanted.name)
+        if [(one.trigger, one.actions) for one in found] != [(wanted.trigger, wanted.actions)]:
+            _replace(client, wanted)
+
+
+def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
     """Make the server post `{"text": …}` to `url`, and replace earlier alerts. The deployments must already exist.
 
     The server stores the URL as a secret. The text for a failed run gives the cause, including the verdicts of a gate.
-    A run whose machine is gone becomes `Crashed`, which also causes an alert. Raises InputError for a URL with a user
-    or a signature, because such URLs end up in logs.
+    A run whose machine is gone becomes `Crashed` (`end_lost_runs`), which also causes an alert. Raises InputError for a
+    URL with a user or a signature, because such URLs end up in logs.
     """
     if kind := url_credential(url):
-        raise InputError(
-            "NERBENCH_ALERT_URL", f"holds a credential ({kind})", "take a webhook whose path is the secret"
-        )
+        raise InputError("NERBENCH_ALERT_URL", f"holds a credential ({kind})", "use a webhook whose path is the secret")
     webhook = Webhook(url=SecretStr(url), headers=SecretDict({"Content-Type": "application/json"}))
     action = cast(UUID, webhook.save(WEBHOOK, overwrite=True))
+    end_lost_runs()
     with get_client(sync_client=True) as client:
         _remove_orphans(client)
         _replace(client, failure_alert(action))
-        _replace(client, dead_run(silent))
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, NIGHTLY_TAG]))
         for nightly in client.read_deployments(deployment_filter=tagged):
             _replace(client, missing_alert(action, nightly, overdue))
@@ -73,7 +84,7 @@ def failure_alert(webhook: UUID) -> AutomationCore:
 
 
 def dead_run(silent: timedelta) -> AutomationCore:
-    """The automation that marks a run without heartbeats as crashed, for example after the loss of its machine."""
+    """The automation that sets a nerbench run to `Crashed` if it has sent heartbeats and then none for `silent`."""
     trigger = EventTrigger(
         after={HEARTBEAT},
         expect={HEARTBEAT, *ENDED},
@@ -102,7 +113,7 @@ def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta
         within=overdue,
     )
     text = f"nerbench: no run of the deployment {nightly.name} has ended for {overdue}"
-    # The payload is a template, which the name must not be part of: as a literal of it, it is text.
+    # The payload is a Jinja template. A literal in it is text, whatever the name of the deployment contains.
     call = CallWebhook(block_document_id=webhook, payload=f'{{"text": {{{{ {json.dumps(text)} | tojson }}}}}}')
     return AutomationCore(name=f"nerbench: {nightly.name} is missing ({nightly.id})", trigger=trigger, actions=[call])
 

@@ -13,8 +13,7 @@ from nerbench.flows.launch import quiet, show_progress
 from nerbench.flows.sweeps import Sweep, changed, measure
 from nerbench.tasks.comparison.compare import Comparison, Query
 from nerbench.tasks.comparison.compare import compare as compare_runs
-from nerbench.tasks.config.given import Given, given_config
-from nerbench.tasks.config.loading import SECTIONS, absolute_reference
+from nerbench.tasks.config.loading import SECTIONS, Given, absolute_reference, given_config
 from nerbench.tasks.report.frames import Results
 
 Row = dict[str, Any]

@@ -61,8 +61,8 @@ def evaluate_models(
     evaluated: list[Evaluated] = []
     while cells:
         now, cells = separate(plan_evaluations(recorder, config, cells))
-        pieces = bounded((piece for one in now for piece in begin_evaluation(config, one)), config.runner.at_once)
-        evaluated += [found for one in now if (found := end_evaluation(recorder, config, one, pieces))]
+        work = bounded((item for one in now for item in begin_evaluation(config, one)), config.runner.at_once)
+        evaluated += [found for one in now if (found := end_evaluation(recorder, config, one, work))]
         if config.benchmark.canary:
             loadable = [one for one in now if one.cell.artifact.kind == "model"]
             check_canaries(recorder, config, [one for one in loadable if one.plan.record])
@@ -88,7 +88,8 @@ def split(config: Config, corpus: CorpusRef) -> list[range]:
 def plan_evaluations(recorder: RunRecorder, config: Config, cells: Sequence[Cell]) -> list[Planned]:
     """The cached record. The lookup runs where inference would run, because the key includes the kind of machine."""
     planned = []
-    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config) for one in cells]
+    run_id = recorder.run.run_id
+    looking = [tasks.look_up.submit(one.artifact, one.annotations[0], config, run_id) for one in cells]
     for cell, found in zip(cells, looking, strict=True):
         with recorder.guard(cell.artifact.name):
             plan = found.result()
@@ -120,13 +121,13 @@ def begin_evaluation(config: Config, planned: Planned) -> Iterator[Work[dict[str
 
 
 def end_evaluation(
-    recorder: RunRecorder, config: Config, planned: Planned, pieces: Iterator[Work[dict[str, Any]]]
+    recorder: RunRecorder, config: Config, planned: Planned, work: Iterator[Work[dict[str, Any]]]
 ) -> Evaluated | None:
-    """Wait for the steps of an evaluation, the next of `pieces`, and join its shards."""
+    """Wait for the steps of an evaluation, the next items of `work`, and join its shards."""
     (artifact, annotations, _), plan, shards = planned
-    own = list(islice(pieces, len(shards)))
+    items = list(islice(work, len(shards)))
     with recorder.guard(artifact.name):
-        records = [EvaluationRecord.model_validate(piece.result()) for piece in own]
+        records = [EvaluationRecord.model_validate(item.result()) for item in items]
         record = tasks.join_shards(plan, artifact, records, config.results) if len(shards) > 1 else records[0]
         seconds = sum(one.evaluate_s for one, shard in zip(records, shards, strict=True) if shard.record is None)
         if annotations[0].perturbation is None:
@@ -211,7 +212,7 @@ def summarise_seeds(recorder: RunRecorder, model: ModelConfig) -> None:
 def run_functions(
     recorder: RunRecorder, config: Config, artifacts: Sequence[ArtifactRef], corpora: Sequence[list[CorpusRef]]
 ) -> None:
-    """Call what the files of `metrics:` define, those that take no model first, one model after another."""
+    """Call the functions in the files of `metrics:`, first those that take no model, then one model after another."""
     with recorder.guard("custom functions"):
         annotations = [corpus for of_dataset in corpora for corpus in of_dataset]
         for artifact in (None, *artifacts):

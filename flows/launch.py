@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from nerbench.artifacts.escaping import escaped
 from nerbench.flows import server
-from nerbench.flows.verbosity import verbosity
+from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM
 from nerbench.tasks.progress import at_most_every
 

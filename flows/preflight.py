@@ -135,7 +135,7 @@ def _check_training(config: Config) -> None:
 
 def _check_user_code(config: Config) -> None:
     from nerbench.tasks.results.tracking import require
-    from nerbench.tasks.scoring.counting import selected_metrics
+    from nerbench.tasks.scoring.score_predictions import selected_metrics
     from nerbench.tasks.scoring.slices import user_slices
 
     require(config)
@@ -144,7 +144,7 @@ def _check_user_code(config: Config) -> None:
 
 
 def _check_functions_alone(config: Config) -> None:
-    from nerbench.tasks.scoring.counting import selected_functions
+    from nerbench.tasks.scoring.score_predictions import selected_functions
 
     functions = selected_functions(config)
     if not functions or any(one.of_model for one in functions):
@@ -172,10 +172,11 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     """Check what a benchmark needs, and return the entity types of each corpus."""
     from nerbench.flows.task_runners import check_runner
     from nerbench.tasks.data.corpus_refs import describe
+    from nerbench.tasks.inference.backends import check_backend
     from nerbench.tasks.inference.hardware import device_type
     from nerbench.tasks.inference.loading import check_precision
     from nerbench.tasks.inference.processes import check_processes
-    from nerbench.tasks.scoring.counting import selected_functions
+    from nerbench.tasks.scoring.score_predictions import selected_functions
 
     functions = () if config.datasets else selected_functions(config)
     if not config.datasets and (not functions or any(one.of_corpus for one in functions)):
@@ -185,6 +186,7 @@ def _check_benchmark(config: Config) -> list[tuple[str, ...]]:
     check_runner(config.runner)
     device = device_type(config.benchmark.device)
     check_precision(config.benchmark.dtype, device)
+    check_backend(config.benchmark.backend, device)
     if config.benchmark.processes != "auto":
         check_processes(config.benchmark.processes, device, "benchmark.")
     found = [describe(config, dataset)[0].types for dataset in config.datasets]

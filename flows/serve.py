@@ -40,7 +40,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.paths import write_whole
-from nerbench.flows.alerts import create_alerts
+from nerbench.flows.alerts import create_alerts, end_lost_runs
 from nerbench.flows.server import Served, children_ended, served_at
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.permissions import CODE, grant
@@ -201,6 +201,7 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
         for deployment in served:
             runner.add_deployment(deployment)
         _settle(abandoned_runs(name, ours=server.own), Crashed(message="the process that ran it is gone"))
+        end_lost_runs()
         if alert_url:
             create_alerts(alert_url)
         with recorded_runs(name) as record:

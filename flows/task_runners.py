@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from nerbench.artifacts.errors import InputError
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 LOCAL = RunnerConfig()
 """Runs steps one after another in the flow's process, for work that needs no worker."""
 ANSWERS_WITHIN_S = 10
+WITHOUT_WORKERS_S = 600.0
 THREADS_THAT_WAIT = 8
+_PACKAGE = "nerbench"
 Made_co = TypeVar("Made_co", covariant=True)
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -42,30 +46,47 @@ W = TypeVar("W", bound=Work[Any])
 
 
 def check_runner(config: RunnerConfig) -> None:
-    """Raise InputError if the runner is unavailable: its extra is not installed, or no scheduler answers."""
+    """Raise InputError if the runner is unavailable: its extra is not installed, no scheduler answers, or a part of the
+    cluster does not have this version of nerbench."""
     if config.kind != "dask":
         return
     if find_spec("prefect_dask") is None:
         raise InputError("runner", "dask is not installed", 'pip install -c constraints.txt -e ".[dask]"')
     if config.address:
         try:
-            workers = _workers(config.address)
+            versions = _versions(config.address)
         except (OSError, ValueError, TypeError) as error:  # TimeoutError; an unknown protocol; TLS without certificates
             remedy = "start it, or correct the address; tls:// needs the certificates of distributed.comm.tls"
             raise InputError("runner.address", f"no Dask scheduler answers at {config.address}", remedy) from error
-        if not workers:
+        if len(versions.there) == 1:
             log.warning("the Dask cluster at %s has no worker yet", config.address)
+        for name, version in versions.there.items():
+            if version != versions.here:
+                problem = f"the {name} has {f'nerbench {version}' if version else 'no nerbench'}"
+                raise InputError("runner.address", problem, f"install nerbench {versions.here} there")
 
 
-def _workers(address: str) -> int:
-    """The number of workers of a cluster; raises OSError or ValueError if it cannot be reached."""
+class _Versions(NamedTuple):
+    """The installed versions of nerbench; None if it is not installed."""
+
+    here: str | None
+    there: dict[str, str | None]
+    """The versions of the scheduler, which unpickles tasks too, and of each worker."""
+
+
+def _versions(address: str) -> _Versions:
+    """The versions of a cluster; raises OSError or ValueError if it cannot be reached."""
     parts = urlsplit(address)
     with socket.create_connection((parts.hostname or "", parts.port or 0), ANSWERS_WITHIN_S):
         pass  # otherwise, Dask retries until its own timeout
     from distributed import Client
 
     with Client(address, timeout=ANSWERS_WITHIN_S, set_as_default=False) as client:
-        return len(client.scheduler_info()["workers"])
+        found = client.get_versions(packages=[_PACKAGE])
+    there = {"scheduler": found["scheduler"]} | {f"worker {name}": one for name, one in found["workers"].items()}
+    return _Versions(
+        found["client"]["packages"][_PACKAGE], {name: one["packages"][_PACKAGE] for name, one in there.items()}
+    )
 
 
 @contextmanager
@@ -89,9 +110,37 @@ def fanned_out(config: Config) -> Iterator[None]:
             stack.enter_context(temporary_settings({PREFECT_API_URL: str(client.api_url)}))
         remote = any("://" in where for where in (config.store, config.results))
         runner = stack.enter_context(task_runner(config.runner, remote=remote))
+        if config.runner.address:
+            stack.enter_context(_cancelled_without_workers(runner))
         stack.enter_context(context.model_copy(update={"task_runner": runner}))
         stack.enter_context(_workers_killed_at_an_interrupt())
         yield
+
+
+@contextmanager
+def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
+    """Cancel what waits for a Dask cluster that has had no worker for WITHOUT_WORKERS_S: Dask itself would wait on."""
+    from distributed import Future
+
+    client, ended, names = cast(Any, runner).client, Event(), f"workers of {cast(Any, runner).address}"
+
+    def watch() -> None:
+        last = monotonic()
+        while not ended.wait(WITHOUT_WORKERS_S / 20):
+            with suppress(Exception):  # the scheduler does not answer
+                last = monotonic() if client.scheduler_info(n_workers=1)["workers"] else last
+            if (waited := monotonic() - last) > WITHOUT_WORKERS_S:
+                states = list(client.futures.items())
+                pending = [Future(key, client) for key, state in states if state.status == "pending"]
+                client.cancel(pending, reason=f"there have been no {names} for {waited:.0f} s")
+
+    thread = Thread(target=watch, daemon=True, name=names)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Output of commands: tables or one JSON object on stdout; everything else on stderr.
+"""Output of commands: tables or one JSON object on stdout; everything else on stderr, as much as `-q` and `-v` ask for.
 
 All output goes through `print_json`, `echo`, `print_error` or a `console()`, which escape control characters in labels,
 names and texts. A table as wide as the terminal cuts long cells; in a pipe, it has its natural width.
@@ -9,18 +9,34 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
 from nerbench.artifacts.errors import reported
 from nerbench.artifacts.escaping import escaped
-from nerbench.flows.verbosity import verbosity
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+
+Verbosity = Literal["quiet", "normal", "verbose"]
+
+
+class _Settings:
+    verbosity: Verbosity = "normal"
+
+
+def set_verbosity(verbosity: Verbosity) -> None:
+    """Set the verbosity of this process."""
+    _Settings.verbosity = verbosity
+
+
+def verbosity() -> Verbosity:
+    """The verbosity that `-q` and `-v` set."""
+    return _Settings.verbosity
 
 
 def escaping(screen: Console) -> Console:
@@ -70,6 +86,10 @@ def print_table(rows: Iterable[Row], *, title: str | None = None, optional: Sequ
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     screen = console()
+    lines = _Lines(rows, names, title)
+    if lines.is_plain and lines.width <= screen.width:
+        screen.print(lines)
+        return
     for dropped in range(len(optional) + 1):
         kept = [name for name in names if name not in optional[:dropped]]
         if len(names) < 3 or _fits(rows, kept, optional, screen.width):
@@ -172,6 +192,55 @@ def text_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+class _Lines:
+    """A table of single lines that prints what `_table` prints if no cell is wrapped, in a twentieth of the time."""
+
+    def __init__(self, rows: Sequence[Row], names: Sequence[str], title: str | None) -> None:
+        from rich.cells import cell_len
+        from rich.text import Text
+
+        self.title = title
+        self.numeric = [_is_numeric(rows, name) for name in names]
+        self.rows: list[list[str | Text]] = [
+            [*names],
+            *([_cell_or_text(row.get(name)) for name in names] for row in rows),
+        ]
+        self.sizes = [[cell_len(str(cell)) for cell in row] for row in self.rows]
+        self.widths = [max(column) for column in zip(*self.sizes, strict=True)]
+        self.width = sum(self.widths) + _GAP * (len(names) - 1)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are columns, and every cell is a line in one style."""
+        cells = (cell for row in self.rows for cell in row)
+        return bool(self.widths) and not any(
+            "\n" in str(cell) or "\t" in str(cell) or getattr(cell, "spans", None) for cell in cells
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        if self.title is not None:
+            yield from console.render(
+                Text(self.title, style="italic"), options.update(width=self.width, justify="left")
+            )
+        bold = console.get_style("bold")
+        for number, (row, sizes) in enumerate(zip(self.rows, self.sizes, strict=True)):
+            for column, (cell, size) in enumerate(zip(row, sizes, strict=True)):
+                space = " " * (self.widths[column] - size)
+                before, after = (space, "") if self.numeric[column] else ("", space)
+                style = bold if not number else console.get_style(cell.style) if isinstance(cell, Text) else None
+                yield Segment(f"{' ' * _GAP if column else ''}{before}{cell}{after}", style)
+            yield Segment.line()
+
+
+def _cell_or_text(value: Any) -> "str | Text":
+    """A cell: a Text keeps its style."""
+    from rich.text import Text
+
+    return value if isinstance(value, Text) else escaped(_cell(value))
+
+
 def _table(rows: Sequence[Row], names: Sequence[str], title: str | None) -> "Table":
     from rich.table import Table
     from rich.text import Text
@@ -228,7 +297,8 @@ def _text(value: Any) -> "Text":
     """A cell. A Text keeps its style; markup is not interpreted."""
     from rich.text import Text
 
-    return value if isinstance(value, Text) else Text(escaped(_cell(value)))  # before its width counts
+    cell = _cell_or_text(value)
+    return Text(cell) if isinstance(cell, str) else cell
 
 
 def _cell(value: Any) -> str:

@@ -1,10 +1,13 @@
 """Fine-tune models and publish them in the store."""
 
+import os
 from typing import Any
 
 from prefect import flow
 
+from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.flows.clones import require_installed
 from nerbench.flows.gate import exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
@@ -41,6 +44,10 @@ def train_models(recorder: RunRecorder, config: Config) -> list[ArtifactRef]:
     for model in config.trained_models:
         if model.hub_model_id:
             check_request(model.hub_model_id, f"models: {model.name}: hub_model_id")
+            if os.environ.get(TRUSTED_KEYS):
+                problem = f"cannot publish a new model, because {TRUSTED_KEYS} requires a signature"
+                remedy = "set it to false; after the training, sign the model and run `nerbench publish`"
+                raise InputError(f"models: {model.name}: push_to_hub", problem, remedy)
     published = []
     for model in config.trained_models:
         with recorder.guard(model.name):

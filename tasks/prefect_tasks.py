@@ -31,8 +31,8 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
-from nerbench.tasks.measuring import latency_sample, subjects, tables
-from nerbench.tasks.measuring.latency_sample import Measurement
+from nerbench.tasks.measuring import latency, subjects, tables
+from nerbench.tasks.measuring.latency import Measurement
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.tables import Swept
 from nerbench.tasks.progress import at_most_every, both, inference_progress, training_progress
@@ -41,9 +41,9 @@ from nerbench.tasks.report import prefect_page
 from nerbench.tasks.report.prefect_page import Announcement
 from nerbench.tasks.results import rescoring, rows, trackers
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring import counting
-from nerbench.tasks.scoring.counting import CountedPredictions
+from nerbench.tasks.scoring import score_predictions
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score_predictions import CountedPredictions
 from nerbench.tasks.scoring.stored_predictions import Predicted
 from nerbench.tasks.training import launch
 from nerbench.tasks.training.launch import TrainedModel, TrainingPlan
@@ -82,10 +82,10 @@ find_incomplete = as_task(availability.find_incomplete, "look for the files of t
 promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
-def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config) -> EvaluationPlan:
+def _look_up(artifact: ArtifactRef, corpus: CorpusRef, config: Config, run_id: str) -> EvaluationPlan:
     """Whether predictions for this model, these words and these settings exist and are intact."""
     return evaluation_cache.plan(
-        artifact, corpus.words_sha256, config.benchmark, config.results, taggers=config.taggers
+        artifact, corpus.words_sha256, config.benchmark, config.results, config.taggers, run_id
     )
 
 
@@ -147,16 +147,18 @@ class Countable(NamedTuple):
 
 def _count(run: Run, artifact: ArtifactRef, record: EvaluationRecord, corpus: CorpusRef, config: Config) -> Countable:
     """Write predictions unless an earlier run did, and count them; both read them once."""
-    named = counting.name_predictions(run.results, artifact, record, corpus, config.benchmark)
+    named = score_predictions.name_predictions(run.results, artifact, record, corpus, config.benchmark)
     predicted = rows.write_predictions(run, artifact, record, corpus, config.benchmark, named)
-    return Countable(predicted, counting.count_predictions(run.results, artifact, record, corpus, config, named))
+    return Countable(
+        predicted, score_predictions.count_predictions(run.results, artifact, record, corpus, config, named)
+    )
 
 
 def _score(
     run: Run, predicted: Predicted, counted: CountedPredictions, config: Config, labels: Sequence[str]
 ) -> Sequence[Row]:
     """The `metrics` rows of some labels."""
-    scored = (row for label in labels for row in counting.score_counts(run.results, counted, label, config))
+    scored = (row for label in labels for row in score_predictions.score_counts(run.results, counted, label, config))
     return Rows(rows.metric_rows(run, predicted, scored))
 
 
@@ -227,9 +229,7 @@ def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config)
     """Latency, load time and memory of one model, measured in a separate process."""
     with gpu_slots(config.benchmark.device):
         words = corpus_refs.open_corpus(corpus)
-        return latency_sample.measure_and_write(
-            run, artifact, words, config.benchmark, config.speed.gate, config.taggers
-        )
+        return latency.measure_and_write(run, artifact, words, config.benchmark, config.speed.gate, config.taggers)
 
 
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:

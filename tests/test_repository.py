@@ -47,8 +47,11 @@ def test_workflows_call_existing_targets(workflow: Path) -> None:
         assert (ROOT / script).stat().st_mode & 0o100, script
 
 
-def test_the_workflow_runs_the_local_ci_script() -> None:
-    assert ".ci/run" in [step.get("run") for step in steps(ROOT / ".github/workflows/ci.yml")]
+def test_the_workflow_runs_the_local_ci_script_and_has_a_job_for_each_long_target() -> None:
+    workflow = ROOT / ".github/workflows/ci.yml"
+    assert {".ci/run", "make test-wheel"} <= {step.get("run") for step in steps(workflow)}
+    targets = load(workflow)["jobs"]["long"]["strategy"]["matrix"]["target"]
+    assert set(targets) == {"attacks", "docs", "test-container", "test-slow", "torture"}
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM_SAID = re.compile(rf"\(os error ({'|'.join(map(str, _NO_ROOM))})\)|inline_container\.cc|iostream error")
 """The messages of safetensors, which contains the error number, and of torch, which finds a file shorter than it
 wrote."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
@@ -29,7 +29,7 @@ def relative_path(path: str) -> str:
     otherwise."""
     if any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"{path!r} is not a plain relative path")
-    if "\\" in path or ":" in path or any(unicodedata.category(c) == "Cc" for c in path):
+    if "\\" in path or ":" in path or _CONTROL.search(path):
         raise ValueError(f"{path!r} holds a backslash, a colon or a control character")
     return path
 

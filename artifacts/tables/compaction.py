@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
-from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, NerbenchError, report
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_parquet, create_file, read_rows
@@ -48,6 +48,20 @@ class Compacted(NamedTuple):
     """Deleted files, whose grace time was over."""
 
 
+def store_time(results_url: str) -> datetime:
+    """The time by the clock of the store, so that the grace time does not depend on the clocks of machines.
+
+    Raises NerbenchError if nothing can be written there.
+    """
+    root = open_root(results_url)
+    if not any(root.folders(table) for table in COMPACTABLE):  # nothing to compact
+        return datetime.now(UTC)
+    try:
+        return root.now("clock")
+    except OSError as error:
+        raise NerbenchError(f"{root.url} cannot be written: {error.strerror or error}") from error
+
+
 FEWEST = 8
 """Small files of a table that a run packs; fewer are read fast enough."""
 _SHARE = 4
@@ -67,9 +81,10 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
     """Pack all days of these tables that are over in UTC, and delete the files that were replaced longer ago than
     `grace`.
 
-    No reader may take longer than `grace`. Raises InputError for a table that is not in COMPACTABLE, and NerbenchError
-    if there is no room. A day with a damaged file stays unchanged and is reported (`artifacts/errors.py`). If reports
-    are collected, the other days are compacted; otherwise, raises CorruptArtifactError.
+    `now`: from `store_time`. No reader may take longer than `grace`. Raises InputError for a table that is not in
+    COMPACTABLE, and NerbenchError if there is no room. A day with a damaged file stays unchanged and is reported
+    (`artifacts/errors.py`). If reports are collected, the other days are compacted; otherwise, raises
+    CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
         raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
@@ -178,11 +193,13 @@ def _pack(  # noqa: PLR0913, PLR0917 - what is packed, and where
     root: Root, day: Day, before: Compaction | None, later: Sequence[str], paths: Sequence[str], now: datetime
 ) -> bool:
     """Write the rows of a day to one file in the current schema, then its manifest. False if another compaction was
-    faster.
+    faster. Raises CorruptArtifactError for a damaged file.
 
     `paths`: the packed file of the previous compaction, if there is one, then the files with the keys `later`.
     """
     number = before.number + 1 if before else 1
+    if before and root.sha256(paths[0]) != before.sha256:
+        raise CorruptArtifactError(f"{root.uri(paths[0])} differs from its manifest; {day.date} is not packed again")
     parts = in_parallel(lambda path: read_rows(root, path), paths)
     of_runs = sorted(zip(later, parts[1 if before else 0 :], strict=True), key=lambda one: _place(one[1]))
     later, parts = [key for key, _ in of_runs], [*parts[: 1 if before else 0], *(part for _, part in of_runs)]

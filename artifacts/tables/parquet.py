@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from datetime import date as calendar_date
 from typing import Any
 
@@ -17,6 +18,7 @@ from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upg
 
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
+_FEW_ROWS = 8
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -30,13 +32,27 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
+def as_rows(rows: pa.Table) -> list[dict[str, Any]]:
+    """Like `to_pylist`, which imports pandas where it is installed if a column holds instants, and is slow for them."""
+    instants = [field.name for field in rows.schema if pa.types.is_timestamp(field.type) and field.type.tz]
+    for name in instants:
+        naive = rows[name].cast(pa.timestamp(rows.schema.field(name).type.unit))
+        rows = rows.set_column(rows.column_names.index(name), name, naive)
+    found: list[dict[str, Any]] = rows.to_pylist()
+    for row in found:
+        for name in instants:
+            row[name] = row[name] and row[name].replace(tzinfo=UTC)
+    return found
+
+
 def serialised(table: str, rows: pa.Table) -> bytes:
     """The bytes of a file with these rows and the declared types.
 
-    Raises ValueError for nulls in a key column and for NaN; an undefined number is null.
+    The strings of few rows are written without dictionaries, which would take longer to read than the rows. Raises
+    ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
     parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
-    return _written(schema(table), parts)
+    return _written(schema(table), parts, dictionaries=rows.num_rows > _FEW_ROWS)
 
 
 def as_parquet(rows: pa.Table) -> bytes:
@@ -52,10 +68,10 @@ def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
     return (rows.slice(start, most) for start in range(0, max(rows.num_rows, 1), most))
 
 
-def _written(file_schema: pa.Schema, parts: Iterable[pa.Table]) -> bytes:
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: bool = True) -> bytes:
     # In memory first: a writer that fails halfway leaves a valid but short file.
     sink = pa.BufferOutputStream()
-    strings = [field.name for field in file_schema if pa.types.is_string(field.type)]
+    strings = [field.name for field in file_schema if dictionaries and pa.types.is_string(field.type)]
     with pq.ParquetWriter(
         sink, file_schema, compression="zstd", use_dictionary=strings, write_page_checksum=True
     ) as writer:

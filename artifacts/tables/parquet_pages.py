@@ -5,7 +5,7 @@ compact protocol: https://github.com/apache/parquet-format/blob/master/src/main/
 pyarrow's metadata of a column is not used: it aborts the process if a damaged footer contradicts itself.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 ReadAt = Callable[[int, int], bytes]
@@ -60,13 +60,27 @@ class Page(NamedTuple):
     """None for a dictionary page."""
 
 
-def chunks(footer: bytes) -> Iterator[Chunk]:
-    """The column chunks of a file, row group by row group. Raises ValueError if they cannot be read."""
+def row_groups(
+    footer: bytes, wanted: Collection[int], may_match: Mapping[int, Callable[[Chunk], bool]]
+) -> Iterator[list[Chunk] | None]:
+    """The wanted column chunks of each row group; None if the statistics of a chunk exclude that any row matches.
+
+    Columns are identified by their position, as Arrow does; the other chunks are skipped unread. `may_match`: the
+    check of each of these columns. Raises ValueError if the footer cannot be read.
+    """
     reader = _Reader(footer)
     try:
         for row_group, _ in enumerate(reader.structs(_ROW_GROUPS)):
-            for _ in reader.structs(_COLUMNS):
-                yield _chunk(reader.struct({_META_DATA, _STATISTICS}).get(_META_DATA), row_group)
+            found: list[Chunk] | None = []
+            for position, _ in enumerate(reader.structs(_COLUMNS)):
+                check = may_match.get(position)
+                if found is None or not (check or position in wanted):
+                    reader.skip_struct()
+                    continue
+                nested = {_META_DATA, _STATISTICS} if check else {_META_DATA}
+                chunk = _chunk(reader.struct(nested).get(_META_DATA), row_group)
+                found = None if check and not check(chunk) else [*found, chunk]
+            yield found
     except (IndexError, RecursionError):
         raise ValueError("its footer cannot be read") from None
 
@@ -184,6 +198,10 @@ class _Reader:
                 yield
         self.at += 1
 
+    def skip_struct(self) -> None:
+        """Skip a structure."""
+        self.at = _end_of_struct(self.data, self.at)
+
     def _skip(self, kind: int) -> None:
         self.at = _end(self.data, self.at, kind)
 
@@ -231,9 +249,7 @@ def _end(data: bytes, at: int, kind: int) -> int:
         length, at = _varint(data, at)
         return at + length
     if kind == _STRUCT:
-        while head := data[at]:
-            at = _end(data, at + 1 if head >> 4 else _varint(data, at + 1)[1], head & 15)
-        return at + 1
+        return _end_of_struct(data, at)
     if kind in (_LIST, _SET):
         element, length, at = _list(data, at)
         return _end_of_elements(data, at, element, length)
@@ -244,7 +260,37 @@ def _end(data: bytes, at: int, kind: int) -> int:
     raise ValueError(_UNREADABLE)
 
 
+def _end_of_struct(data: bytes, at: int) -> int:
+    """Like `_end`. Nearly all fields are skipped without a call: a footer has tens of thousands."""
+    while head := data[at]:
+        at = at + 1 if head > 15 else _varint(data, at + 1)[1]
+        kind = head & 15
+        if 3 < kind < 7:  # an integer
+            while data[at] > 127:
+                at += 1
+            at += 1
+        elif kind == _BINARY and data[at] < 128:
+            at += 1 + data[at]
+        elif kind == _LIST and data[at] < 240:
+            at = _end_of_elements(data, at + 1, data[at] & 15, data[at] >> 4)
+        elif kind == _STRUCT:
+            at = _end_of_struct(data, at)
+        else:
+            at = _end(data, at, kind)
+    return at + 1
+
+
 def _end_of_elements(data: bytes, at: int, element: int, length: int) -> int:
+    if element in _INTEGERS:
+        for _ in range(length):
+            while data[at] > 127:
+                at += 1
+            at += 1
+        return at
+    if element == _STRUCT:
+        for _ in range(length):
+            at = _end_of_struct(data, at)
+        return at
     width = 1 if element in (_TRUE, _FALSE) else _WIDTHS.get(element)
     if width:
         return at + width * length

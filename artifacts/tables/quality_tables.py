@@ -128,6 +128,12 @@ QUALITY: dict[str, TableSchema] = {
             "number of words of the data set that such an annotation does not have, which are left out",
             "int64",
         ),
+        value(
+            "backend",
+            "what computed the predictions of a model: `torch`, `onnxruntime` or `openvino`; null for others, and in "
+            "early rows, which means `torch`",
+            "string",
+        ),
         PERTURBATION,
         identity=(
             *("run_id", "artifact_id", "dataset", "split", "gold", "slice", "level", "mode", "label", "average"),

@@ -49,17 +49,18 @@ SUSPECTS: dict[str, TableSchema] = {
             )
             for side, how in (("gold", "here"), ("proposed", "proposed"))
         ),
-        value("prior", "log-odds of the kind before any evidence"),
+        value("prior", "log-odds before any evidence, lower if the proposal has fewer words in entities"),
         value("term_models", "weighted log-ratio of the models' confidence in the proposal and in the annotation"),
         *(
             value(f"term_{scope}", f"weighted log-ratio of `{scope}_proposed` and `{scope}_gold`, mean over strings")
-            for scope in ("document", "split", "train")
+            for scope in ("document", "train")
         ),
         value(
             "term_context",
             "weighted log-ratio of the entities of the document between the same words, with the types proposed and "
             "annotated",
         ),
+        value("term_case", "weighted log-odds that words in the same case are in entities: of added and removed words"),
         identity=("words_sha256", "gold_sha256", "predictions_digests", "ranking", "position"),
         nondeterministic=("started_at", "dataset", "gold", "split", "models", "text", "sentence_text"),
     ),

@@ -10,15 +10,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as calendar_date
-from functools import partial, reduce
+from functools import partial
 from itertools import chain, repeat
-from operator import and_
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, report
@@ -35,6 +33,7 @@ from nerbench.artifacts.tables.parquet import (
     serialised,
     with_declared,
 )
+from nerbench.artifacts.tables.parquet_bounds import Condition, matching
 from nerbench.artifacts.tables.schemas import CLEAN_BY_DEFAULT, COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.table_files import (
     KEY,
@@ -56,8 +55,7 @@ from nerbench.artifacts.tables.upgrading import is_known
 
 MANY_FILES = 50
 """Small files, each read in one or two milliseconds, up to which the dates of a search are read as a whole."""
-Filter = tuple[str, str, Any]
-"""Column, operator (`=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`), value."""
+Filter = Condition
 T = TypeVar("T")
 _DATED = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/")
 
@@ -82,12 +80,11 @@ class _Query(NamedTuple):
         needed = {"perturbation"} if self.is_clean else set()
         return {*self.columns, *(column for column, _, _ in self.filters or ()), *needed}
 
-    @property
-    def condition(self) -> pc.Expression | None:
-        """What a row must fulfil; None if every row is read."""
-        parts = [pq.filters_to_expression(list(self.filters))] if self.filters else []
-        parts += [pc.field("perturbation").is_null()] if self.is_clean else []
-        return reduce(and_, parts) if parts else None
+    def matching(self, rows: pa.Table) -> pa.Table:
+        """The rows that are read."""
+        if self.is_clean and rows["perturbation"].null_count < len(rows):
+            rows = rows.filter(pc.is_null(rows["perturbation"]))
+        return matching(rows, self.filters or ())
 
 
 @dataclass
@@ -309,7 +306,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
     found = dict(_zipped(read, [path for day in days for path in (day.packed, *day.written) if path]))
     damaged = [day for day in days if isinstance(found.get(day.packed or ""), CorruptArtifactError)]
     found |= dict(_zipped(read, [path for day in damaged for path in day.replaced]))
-    parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, query.condition)
+    parts, problems = _fitting(with_declared(pa.table({}), declared, wanted), found, query.matching)
     for day in days:
         for where, reason in day.problems.items():
             report(where, reason)
@@ -326,7 +323,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
 
 
 def _fitting(
-    empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], condition: pc.Expression | None
+    empty: pa.Table, found: Mapping[str, pa.Table | CorruptArtifactError], matched: Callable[[pa.Table], pa.Table]
 ) -> tuple[list[pa.Table], dict[str, Exception]]:
     """The filtered tables that can be joined with `empty` and each other; the problems of the others, by path."""
     parts, known = [empty], empty.schema
@@ -338,7 +335,7 @@ def _fitting(
         try:
             if not known.equals(rows.schema):
                 known = pa.unify_schemas([known, rows.schema], promote_options="permissive")
-            parts.append(rows if condition is None else rows.filter(condition))
+            parts.append(matched(rows))
         except pa.ArrowException as error:
             problems[path] = error
     return parts, problems

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nerbench.artifacts.errors import CorruptArtifactError, report
+from nerbench.artifacts.errors import CorruptArtifactError, InputError, report
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.commands.publish import show_card
@@ -296,7 +296,7 @@ def diff(config: "Config", first: First, second: Second, json: Json = False) -> 
         return
     if found:
         print_differences(found, names)
-    print_note("their files are the same" if same else f"{len(found)} differences")
+    print_note("the two models have the same files" if same else f"differences: {len(found)}")
 
 
 @app.command()
@@ -309,8 +309,6 @@ def alias(config: "Config", reference: Reference, alias: Alias, *, expect: Expec
 
     ref = resolve_one(reference, config.store)
     if ref.store is None:
-        from nerbench.artifacts.errors import InputError
-
         raise InputError(f"model {reference!r}", "is not published, so it has no aliases", "publish it first")
     expected: str | Expected = Expected.ANYTHING
     if expect is not None:

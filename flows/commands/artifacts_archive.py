@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nerbench.artifacts.errors import InputError
 from nerbench.flows.commands.artifacts import app
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
@@ -33,7 +34,6 @@ References = Annotated[
 def export_archive(config: "Config", file: NewFile, references: References = None, *, json: Json = False) -> None:
     """Write artifacts to one verified archive, as a backup or to copy them to another store."""
     from nerbench.artifacts.archive import write_archive
-    from nerbench.artifacts.errors import InputError
     from nerbench.artifacts.manifest import ArtifactKey
     from nerbench.artifacts.references import resolve
     from nerbench.artifacts.store import Store
@@ -51,7 +51,7 @@ def export_archive(config: "Config", file: NewFile, references: References = Non
     if json:
         print_json({"file": str(file), "bytes": file.stat().st_size, **index.model_dump(mode="json")})
     else:
-        print_note(f"{len(keys)} artifacts, {file.stat().st_size / 1e6:,.1f} MB: {file}")
+        print_note(f"artifacts in {file}: {len(keys)}, {file.stat().st_size / 1e6:,.1f} MB")
 
 
 @app.command(name="import")
@@ -67,6 +67,6 @@ def import_archive(config: "Config", file: Archive, *, json: Json = False) -> No
     if json:
         print_json(found.model_dump(mode="json"))
         return
-    print_note(f"{len(found.added)} artifacts added to {store.url}, {len(found.present)} were already there")
+    print_note(f"artifacts added to {store.url}: {len(found.added)}; already there: {len(found.present)}")
     for alias in found.kept_aliases:
-        print_note(f"{alias} points to another artifact in the store and is not changed")
+        print_note(f"{alias} points to another artifact in the store and does not move")

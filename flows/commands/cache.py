@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nerbench.tasks.config import Config
 
 app = typer.Typer(
-    help="List and prune the caches: local copies of models, predictions and counts.",
+    help="List and prune the caches: local copies of models, tokenized corpora, predictions and counts.",
     no_args_is_help=True,
 )
 

@@ -30,7 +30,7 @@ COSTS = {
     "peak_bytes": ("memory above baseline, MB", 1e-6),
     "cost_per_million_words": ("price of a million words", 1.0),
 }
-"""The label of each quantity of `tasks/comparison/costs.py`, and the factor that converts it to the label's unit."""
+"""The label of each quantity of `tasks/comparison/compare.py`, and the factor that converts it to the label's unit."""
 _DIGEST = re.compile("[0-9a-f]{40,64}")
 
 Side = "A stored model: REF for its newest run, REF#RUN_ID or REF#DATE for an earlier run."
@@ -184,8 +184,8 @@ def _show_support(found: "SuspectGold") -> None:
     )
     if found.delta is not None and found.delta_without_suspects is not None:
         echo(
-            f"without the {found.n_suspects} suspect regions, F1 differs by {100 * found.delta_without_suspects:+.2f} "
-            f"points instead of {100 * found.delta:+.2f}"
+            f"without the suspect regions ({found.n_suspects}), F1 differs by "
+            f"{100 * found.delta_without_suspects:+.2f} points instead of {100 * found.delta:+.2f}"
         )
 
 

@@ -46,8 +46,8 @@ def init(  # noqa: PLR0913 - one parameter an option
     from nerbench.artifacts.storage.paths import write_whole
     from nerbench.tasks.inspection.config_writer import configuration_for
     from nerbench.tasks.inspection.guess_format import guess
-    from nerbench.tasks.inspection.holdout import hold_out
     from nerbench.tasks.inspection.inspection import inspect_dataset
+    from nerbench.tasks.inspection.missing_splits import hold_out
 
     guessed = guess(sources or [], ask, _default())
     with show_progress("reading"):

@@ -41,10 +41,10 @@ def inspect_data(config: "Config", files: Files = None, *, model: Model = None, 
     from nerbench.tasks.inspection.inspection import inspect
 
     config = _with_files(config, files)
-    cutter = _cutter(absolute_reference(model), config) if model else None
+    tokenization = _tokenization(absolute_reference(model), config) if model else None
     with show_progress("reading"):
         logging.getLogger("nerbench.progress").info("reading %s", ", ".join(one.name for one in config.datasets))
-        found = inspect(config, cutter)
+        found = inspect(config, tokenization)
     if json:
         print_json(found.as_dict())
     else:
@@ -69,7 +69,7 @@ def _with_files(config: "Config", files: Sequence[str] | None) -> "Config":
     return config
 
 
-def _cutter(reference: str, config: "Config") -> "Tokenization":
+def _tokenization(reference: str, config: "Config") -> "Tokenization":
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.inspection.tokenizer_fit import tokenization_of
 
@@ -158,16 +158,16 @@ def _invalid_rows(dataset: "DatasetFacts") -> Iterator[Row]:
 
 def _token_rows(dataset: "DatasetFacts") -> Iterator[Row]:
     for split in dataset.splits:
-        if pieces := split.pieces:
+        if tokens := split.tokens:
             yield {
                 "split": split.split,
-                "tokenizer": pieces.tokenizer,
-                "max_length": pieces.window,
-                "tokens/word": pieces.pieces_per_word,
-                "median": pieces.lengths.median,
-                "p90": pieces.lengths.p90,
-                "longest": pieces.lengths.greatest,
-                "longer sentences": pieces.longer_sentences,
-                "longer words": pieces.longer_words,
-                "unknown words": pieces.unknown_words,
+                "tokenizer": tokens.tokenizer,
+                "max_length": tokens.max_length,
+                "tokens/word": tokens.tokens_per_word,
+                "median": tokens.lengths.median,
+                "p90": tokens.lengths.p90,
+                "longest": tokens.lengths.greatest,
+                "longer sentences": tokens.longer_sentences,
+                "longer words": tokens.longer_words,
+                "unknown words": tokens.unknown_words,
             }

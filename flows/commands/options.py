@@ -10,8 +10,7 @@ import typer
 
 from nerbench.artifacts.errors import ConfigError, InputError, Problems, collected
 from nerbench.flows.commands.completion import complete_reference
-from nerbench.flows.terminal import print_error
-from nerbench.flows.verbosity import set_verbosity
+from nerbench.flows.terminal import print_error, set_verbosity
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config, DatasetConfig
@@ -91,8 +90,7 @@ def _configured(command: Callable[..., None], needs: tuple[str, ...]) -> Callabl
     def run(**given: Any) -> None:
         tell(**{name: given.pop(name) for name in TELLING})
         from nerbench.artifacts.secrets import redact_logs
-        from nerbench.tasks.config.given import trust
-        from nerbench.tasks.config.loading import load_config
+        from nerbench.tasks.config.loading import load_config, trust
 
         redact_logs()
         described = {name: given.pop(name) for name in SHARED}

@@ -98,7 +98,7 @@ def predict(  # noqa: PLR0913 - one parameter an option
     source = _source(texts or [], file, format, _known(encoding))
     with show_progress("loading the model"):
         artifact = resolve_one(absolute_reference(reference), config.store)
-        found = _counted(tag(artifact, source.sentences, config.benchmark, mode.value), source.n_bytes)
+        found = _with_progress(tag(artifact, source.sentences, config.benchmark, mode.value), source.n_bytes)
         first = next(found)  # loads the model
     shown_apart = json or not sys.stdout.isatty()
     with show_progress("tagging") if shown_apart else nullcontext():
@@ -159,24 +159,24 @@ def _known(encoding: str) -> str:
     return encoding
 
 
-def _counted(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
+def _with_progress(found: "Iterator[TaggedSentence]", n_bytes: int | None) -> "Iterator[TaggedSentence]":
     """The same sentences, with progress output: the rate and, if the size is known, the remaining time."""
     from nerbench.tasks.progress import EVERY_S, at_most_every, clock
 
     started, log = time.monotonic(), logging.getLogger("nerbench.progress")
     n_words = done = 0
 
-    def tell(n_sentences: int) -> None:
+    def log_progress(n_sentences: int) -> None:
         elapsed = max(time.monotonic() - started, 1e-9)
         share = min(1.0, done / n_bytes) if n_bytes else 0.0
         left = f", {clock(elapsed * (1 - share) / share)} left" if share else ""
         log.info("tagging: %d sentences, %.0f words a second%s", n_sentences, n_words / elapsed, left)
 
-    told_at_times = at_most_every(EVERY_S, tell)
+    log_sometimes = at_most_every(EVERY_S, log_progress)
     for number, tagged in enumerate(found, start=1):
         n_words += len(tagged.tags)
         done += len(tagged.sentence.text.encode()) + 1
-        told_at_times(number)
+        log_sometimes(number)
         yield tagged
 
 

@@ -69,9 +69,9 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
     """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
-    from nerbench.tasks.results.summary import leaderboard, read_run, speed_and_memory
+    from nerbench.tasks.results.summary import LEADERBOARD_FILTERS, leaderboard, read_run, speed_and_memory
 
-    found = read_run(config.results, run)
+    found = read_run(config.results, run, () if json else LEADERBOARD_FILTERS)
     if json:
         print_json(found._asdict())
         return
@@ -89,10 +89,11 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Merge the small files of each past day into one; a later call deletes the replaced files."""
     from nerbench.artifacts.tables.compaction import compact as compact_tables
+    from nerbench.artifacts.tables.compaction import store_time
     from nerbench.artifacts.tables.schemas import COMPACTABLE
-    from nerbench.tasks.runs import utc_now
 
-    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=utc_now())
+    now = store_time(config.results)
+    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=now)
     if json:
         print_json({"tables": [one._asdict() for one in done]})
         return

@@ -8,8 +8,7 @@ import typer
 from nerbench.flows.commands.completion import complete_reference
 from nerbench.flows.commands.options import Json, configured
 from nerbench.flows.terminal import print_custom as print_user_functions
-from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_robustness, print_table
-from nerbench.flows.verbosity import verbosity
+from nerbench.flows.terminal import print_json, print_leaderboard, print_note, print_robustness, print_table, verbosity
 
 if TYPE_CHECKING:
     from nerbench.tasks.config import Config

@@ -78,7 +78,7 @@ def rank(  # noqa: PLR0913 - one parameter an option
     otherwise in the document, in the split and in the train split. No model is run.
     """
     from nerbench.tasks.data.demo import prepare_demo
-    from nerbench.tasks.results.suspect_rows import PROBABLE
+    from nerbench.tasks.results.query import PROBABLE
     from nerbench.tasks.runs import utc_now
     from nerbench.tasks.suspects.suspects import find_suspects
 
@@ -91,7 +91,7 @@ def rank(  # noqa: PLR0913 - one parameter an option
     print_table(map(_shown, found.rows[:top]))
     probable = sum(row["score"] >= PROBABLE for row in found.rows)
     print_note(
-        f"{len(found.rows):,} suspects by {', '.join(found.models)}; {probable:,} are more likely wrong than right"
+        f"suspects found by {', '.join(found.models)}: {len(found.rows):,}; more likely wrong than right: {probable:,}"
     )
     if found.without:
         print_note(f"without stored predictions of these words: {', '.join(found.without)}")
@@ -131,7 +131,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     from nerbench.artifacts.storage.paths import write_whole
     from nerbench.tasks.data.corpus_refs import open_corpus
     from nerbench.tasks.results.export import check_target
-    from nerbench.tasks.results.suspect_rows import newest_suspects
+    from nerbench.tasks.results.query import newest_suspects
     from nerbench.tasks.suspects.exports import export as exported
     from nerbench.tasks.suspects.exports import tasks_of
 

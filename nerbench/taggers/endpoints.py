@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 8 << 20
-AGAIN = (408, 425, 429, 500, 502, 503, 504)
+RETRY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 FENCE = re.compile(r"\s*```\w*\n(.*?)\n?```\s*", re.DOTALL)
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the text, and the key, to another host."""
+    """Refuses redirects, which would send the words and the key to another host."""
 
     def redirect_request(self, *arguments: Any) -> None:
         """Refuse."""
@@ -42,7 +42,7 @@ class Http:
         sentences_per_call: int = 16,
     ) -> None:
         if not url.startswith(("https://", "http://")):
-            raise ValueError("the URL of an endpoint begins with https:// or http://")
+            raise ValueError("the URL of an endpoint must begin with https:// or http://")
         self.counts = {"calls": 0, "retries": 0}
         self._url, self._retries, self._timeout_s, self._size = url, retries, timeout_s, sentences_per_call
         key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -57,7 +57,7 @@ class Http:
         for part, (results, counts) in zip(parts, self._pool.map(self.ask, parts)):
             self.counts = {name: number + counts.get(name, 0) for name, number in self.counts.items()}
             if len(results) != len(part):
-                raise ValueError(f"the endpoint gives {len(results)} results for {len(part)} sentences")
+                raise ValueError(f"the endpoint returns {len(results)} results for {len(part)} sentences")
             yield from results
 
     def ask(self, part: Sequence[Sequence[str]]) -> tuple[Any, dict[str, int]]:
@@ -66,7 +66,7 @@ class Http:
         return reply["results"], counts
 
     def post(self, body: Any) -> tuple[Any, dict[str, int]]:
-        """The endpoint's JSON; after server errors, limits of rate and lost connections, it is asked again."""
+        """The endpoint's JSON reply. Retries after server errors, rate limits and lost connections."""
         request = urllib.request.Request(self._url, json.dumps(body).encode(), self._headers)
         for attempt in range(self._retries + 1):
             try:
@@ -74,15 +74,15 @@ class Http:
                     data = reply.read(MAX_BYTES + 1)
                 break
             except OSError as error:
-                if attempt == self._retries or getattr(error, "code", AGAIN[0]) not in AGAIN:
-                    raise RuntimeError(f"the endpoint fails: {error}") from None
+                if attempt == self._retries or getattr(error, "code", RETRY_STATUSES[0]) not in RETRY_STATUSES:
+                    raise RuntimeError(f"the request to the endpoint failed: {error}") from None
                 time.sleep(min(0.1 * 2**attempt, 5.0))
         if len(data) > MAX_BYTES:
-            raise ValueError(f"the endpoint replies with more than {MAX_BYTES} bytes")
+            raise ValueError(f"the reply of the endpoint has more than {MAX_BYTES} bytes")
         return json.loads(data), {"calls": attempt + 1, "retries": attempt}
 
     def close(self) -> None:
-        """Wait for no more calls."""
+        """Do not wait for calls in progress."""
         self._pool.shutdown(wait=False)
 
 

@@ -27,12 +27,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbench.tasks.analysis.errors import Numbers, lowest_scores
+from nerbench.tasks.analysis.errors import Numbers
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.entities import Flags, Indices, extract, identical
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
-from nerbench.tasks.scoring.tagged_words import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords, lowest_scores
 
 N_BINS = 15
 N_POINTS = 20

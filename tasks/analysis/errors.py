@@ -16,7 +16,7 @@ from nerbench.artifacts.tables.schemas import IDENTITY, schema
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.scoring.entities import Entities, Flags, Indices, Pairs, extract, pair_entities
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.scoring.tagged_words import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords, lowest_scores
 
 Numbers = npt.NDArray[np.float64]
 
@@ -51,18 +51,6 @@ def align(part: TaggedWords) -> Aligned:
     starts = part.sentence_starts
     gold, predicted = (extract(codes, starts, "strict") for codes in (part.gold, part.predicted))
     return Aligned(gold, predicted, pair_entities(gold, predicted, prefer="span"))
-
-
-def lowest_scores(part: TaggedWords, start: Indices, end: Indices) -> Numbers:
-    """The lowest score of the words from each `start` up to `end`; NaN if no word has one. No span is empty.
-
-    A word without tokens has no score; the score of its entity comes from the other words.
-    """
-    if part.score is None:
-        return np.full(len(start), np.nan)
-    padded = np.append(part.score, np.nan).astype(np.float64)
-    lowest: Numbers = np.fmin.reduceat(padded, np.column_stack([start, end]).ravel())[::2]
-    return lowest
 
 
 BOUNDARIES = ("none", "overlap", "same")

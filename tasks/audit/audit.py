@@ -14,7 +14,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.store import Store
 from nerbench.tasks.audit import faults, gates
-from nerbench.tasks.audit.copies import Copy, prepare, private_cache
+from nerbench.tasks.audit.copies import Copy, prepare, private_cache, unsigned
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import open_corpus
 
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     """The result of a gate."""
 
     objected: bool
-    said: str
+    message: str
 
 
 class Fault(NamedTuple):
@@ -44,7 +44,7 @@ class Fault(NamedTuple):
     name: str
     plant: Callable[[Copy], Copy]
     gate: Gate
-    says: str
+    expected: str
     """Part of the expected objection: an objection for another reason does not count."""
 
 
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
 
     fault: str
     gate: str
-    said: str
+    message: str
     ok: bool
     outcome: str
     """`caught` or `NOT CAUGHT`; for the control, `passes` or `FALSE ALARM`."""
@@ -89,7 +89,7 @@ FAULTS = (
     Fault("shuffled label order", faults.shuffle_labels, QUALITY, "regression"),
     Fault("shuffled label order, three documents", faults.shrink_corpus, QUALITY, "overall strict F1 fell"),
     Fault("truncation: ends of sentences are O", faults.truncate_sentences, QUALITY, "regression"),
-    Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers do not go on"),
+    Fault("truncation: ends of sentences are missing", faults.lose_rows, TABLE, "word numbers are not consecutive"),
     Fault("dropped model: not scored", faults.drop_score, QUALITY, "there are no scores to be judged"),
     Fault("dropped baseline: not scored", faults.drop_baseline_score, QUALITY, "the baseline was not scored"),
     Fault("dropped baseline: gone from the store", faults.drop_baseline, QUALITY, "is not in the store"),
@@ -146,29 +146,29 @@ def find_model(store: str, reference: str | None) -> ArtifactRef:
 def _control(honest: Copy, tell: Tell) -> Outcome:
     tell("planting no fault; asking every gate")
     answers = {gate.name: _asked(honest, gate) for gate in dict.fromkeys(fault.gate for fault in FAULTS)}
-    objections = "; ".join(f"{name}: {answer.said}" for name, answer in answers.items() if answer.objected)
+    objections = "; ".join(f"{name}: {answer.message}" for name, answer in answers.items() if answer.objected)
     outcome = "FALSE ALARM" if objections else "passes"
-    said = objections or f"no objection of {len(answers)} gates"
-    return Outcome(NOTHING, "all of these", said, not objections, outcome)
+    message = objections or f"no objection of {len(answers)} gates"
+    return Outcome(NOTHING, "all of these", message, not objections, outcome)
 
 
 def _outcome(honest: Copy, fault: Fault, tell: Tell) -> Outcome:
     tell(f"planting: {fault.name}; asking: {fault.gate.name}")
     answer = _asked(honest, fault.gate, fault.plant)
-    caught = answer.objected and fault.says in answer.said
-    return Outcome(fault.name, fault.gate.name, answer.said, caught, "caught" if caught else "NOT CAUGHT")
+    caught = answer.objected and fault.expected in answer.message
+    return Outcome(fault.name, fault.gate.name, answer.message, caught, "caught" if caught else "NOT CAUGHT")
 
 
 def _asked(honest: Copy, gate: Gate, plant: Callable[[Copy], Copy] = lambda copy: copy) -> Answer:
     """The result of a gate for a copy with a fault, as one line without folders and with shortened digests."""
     folder = honest.folder.parent / "copy"
-    with private_cache(folder / "cache"):
+    with private_cache(folder / "cache"), unsigned():
         try:
             copy = plant(honest.duplicate(folder))
-            objected, said = _answer(gate, copy)
+            objected, message = _answer(gate, copy)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return Answer(objected, _DIGEST.sub(r"\1…", " ".join(said.replace(f"{folder}/", "").split())))
+    return Answer(objected, _DIGEST.sub(r"\1…", " ".join(message.replace(f"{folder}/", "").split())))
 
 
 def _answer(gate: Gate, copy: Copy) -> Answer:

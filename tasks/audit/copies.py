@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.errors import ConfigError, CorpusError, InputError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.references import pull, resolve
+from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store
 from nerbench.tasks.config import Config, DatasetConfig, GateConfig
@@ -29,8 +30,8 @@ from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, carry_out, plan
 from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions, score_counts
 from nerbench.tasks.scoring.counts import OVERALL
+from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LEAST, MOST = 300, 3000
@@ -70,7 +71,7 @@ def enough(corpus: Corpus) -> int:
 
 BASELINE, CANDIDATE = "champion", LATEST
 """Aliases of the two artifacts."""
-BEFORE, TONIGHT = "before", "tonight"
+BEFORE, CURRENT = "before", "current"
 """The runs: the one in every copy, and the one that a gate is asked about."""
 
 
@@ -136,15 +137,27 @@ class Copy:
 @contextmanager
 def private_cache(folder: Path) -> Iterator[None]:
     """Keep models below this folder, so that the user's cache is neither used nor changed."""
-    before = os.environ.get("NERBENCH_CACHE")
-    os.environ["NERBENCH_CACHE"] = str(folder)
+    with _variable("NERBENCH_CACHE", str(folder)):
+        yield
+
+
+@contextmanager
+def unsigned() -> Iterator[None]:
+    """Load models without a signature: that of the original does not cover its copies."""
+    with _variable(TRUSTED_KEYS, None):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str | None) -> Iterator[None]:
+    """Set a variable of the environment, or remove it."""
+    before = os.environ.pop(name, None)
+    os.environ |= {} if value is None else {name: value}
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["NERBENCH_CACHE"]
-        else:
-            os.environ["NERBENCH_CACHE"] = before
+        os.environ.pop(name, None)
+        os.environ |= {} if before is None else {name: before}
 
 
 def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
@@ -155,6 +168,7 @@ def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
     Raises:
         ConfigError: There is no data set.
         CorpusError, LabelError, CorruptArtifactError: Corpus or model cannot be used.
+        UnsafeArtifactError: The model lacks a signature that NERBENCH_TRUSTED_KEYS requires.
         InputError: The model predicts the same for every word, so that no fault would change anything.
     """
     if not config.datasets:
@@ -169,8 +183,9 @@ def prepare(config: Config, artifact: ArtifactRef, folder: Path) -> Copy:
     first = copy.publish_named(declared) if declared else copy.publish()
     Store(copy.config.store).set_alias(name, BASELINE, first.artifact_id)
     copy.publish()
-    score(copy, BEFORE, BASELINE)
-    _require_different_tags(copy)
+    with unsigned():
+        score(copy, BEFORE, BASELINE)
+        _require_different_tags(copy)
     return copy
 
 

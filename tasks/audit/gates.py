@@ -9,7 +9,7 @@ from nerbench.tasks.audit.copies import (
     BASELINE,
     BEFORE,
     CANDIDATE,
-    TONIGHT,
+    CURRENT,
     Copy,
     look_up,
     predict,
@@ -36,7 +36,7 @@ def quality_gate(copy: Copy) -> str:
     gate = config.gate or GateConfig()
     candidate = copy.artifact(CANDIDATE)
     baseline = find_baseline(gate, candidate, config.store)
-    scored = {one.artifact_id: one for one in (predict(copy, TONIGHT, alias) for alias in copy.scored)}
+    scored = {one.artifact_id: one for one in (predict(copy, CURRENT, alias) for alias in copy.scored)}
     mine = [one for one in scored.values() if one.artifact_id == candidate.artifact_id]
     base = scored.get(baseline.artifact_id) if baseline else None
     measured = [row for one in mine for row in measure_stored(config, gate.rules, one, base)]
@@ -48,14 +48,14 @@ def quality_gate(copy: Copy) -> str:
 
 def reproducibility_gate(copy: Copy) -> None:
     """Compare the unchanged model with its predictions in the previous run."""
-    predicted = predict(copy, TONIGHT, CANDIDATE)
-    refuse(changed(run_of(copy, TONIGHT), copy.config, [predicted]))
+    predicted = predict(copy, CURRENT, CANDIDATE)
+    refuse(changed(run_of(copy, CURRENT), copy.config, [predicted]))
 
 
 def comparison(copy: Copy) -> None:
     """The verdict of `nerbench compare` on the previous and the current run."""
-    score(copy, TONIGHT, CANDIDATE)
-    found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{TONIGHT}", copy.config, Query())
+    score(copy, CURRENT, CANDIDATE)
+    found = compare(f"{copy.model}@{BASELINE}#{BEFORE}", f"{copy.model}@{CANDIDATE}#{CURRENT}", copy.config, Query())
     if found.verdict != "pass":
         raise RunFailedError("; ".join([found.verdict or "not comparable", *found.reasons]))
 
@@ -77,7 +77,7 @@ def cached_predictions(copy: Copy) -> None:
     """Look up an evaluation, and infer again if its predictions cannot be trusted."""
     found = look_up(copy, CANDIDATE)
     if found.state != "cached":
-        same = predict(copy, TONIGHT, CANDIDATE).predictions_digest == scored_before(copy).predictions_digest
+        same = predict(copy, CURRENT, CANDIDATE).predictions_digest == scored_before(copy).predictions_digest
         raise CorruptArtifactError(f"{found.state}; {SAME_AGAIN if same else 'inferred again, other tags than before'}")
 
 

@@ -17,9 +17,9 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.results.rows import metric_rows, write_perturbed_metrics, write_predictions, write_robustness
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
 from nerbench.tasks.scoring.metrics import Quantity, Row
+from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 from nerbench.tasks.scoring.slices import EVERYTHING
 from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions
 from nerbench.tasks.statistics.bootstrap import seed_of

@@ -2,19 +2,82 @@
 
 The gate compares only runs of the same host at the same calibrated rate. It compares the column `min_latency_s`: the
 median, over the sentences, of the shortest time that a sentence took in several passes. Other work on a shared machine
-lasts for seconds and rarely disturbs all passes. If a latency exceeds the limit
-(`nerbench.tasks.statistics.prediction_limit`), it is measured once more, and the shorter of the two counts.
+lasts for seconds and rarely disturbs all passes. If a latency exceeds the limit, it is measured once more, and the
+shorter of the two counts.
+
+Durations are compared as logarithms, so that a difference is a ratio. The reference is the durations of earlier runs on
+the same kind of host: their median, and their median absolute deviation (MAD) as the spread, so that a single busy run
+neither hides a slowdown nor causes one. A duration is suspicious if it exceeds both the margin and the one-sided
+prediction limit
+
+    median + t(confidence, n - 1) · MAD′ · √(1 + 1/n)
+
+for n runs, where MAD′ is the MAD scaled to a normal deviation (Hahn & Meeker, Statistical Intervals, 1991, ch. 4;
+Rousseeuw & Croux 1993 for the scaling).
 """
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow.compute as pc
 
 from nerbench.artifacts.tables.tables import DatedRows, read_newest_first
 from nerbench.tasks.comparison.quality_gate import UNDECIDED
 from nerbench.tasks.config import SpeedGateConfig
-from nerbench.tasks.statistics.prediction_limit import FEWEST_RUNS, Slowdown, slowdown
+
+FEWEST_RUNS = 5
+"""With fewer earlier runs, there is no limit."""
+NORMAL_MAD = 1.4826
+"""Standard deviations of a normal distribution per MAD."""
+LEAST_SPREAD = 0.01
+"""Lower bound of the spread. No host repeats a duration more exactly, even if a few runs agree by chance."""
+
+
+class Slowdown(NamedTuple):
+    """One duration compared with those of earlier runs."""
+
+    reference_s: float
+    """Median of the earlier durations, in seconds."""
+    ratio: float
+    """The duration divided by `reference_s`."""
+    limit: float
+    """The ratio above which the duration is suspicious. Smaller ratios are indistinguishable from noise."""
+    runs: int
+    """Number of earlier durations."""
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the duration exceeds the limit."""
+        return self.ratio > self.limit
+
+
+def slowdown(earlier: Sequence[float], duration: float, *, margin: float, confidence: float) -> Slowdown | None:
+    """Compare a duration with those of earlier runs, all in seconds; None if there are fewer than FEWEST_RUNS.
+
+    Args:
+        earlier: Durations of comparable runs, in any order.
+        duration: The duration to judge.
+        margin: The largest acceptable increase, e.g. 0.1 for a tenth.
+        confidence: One-sided confidence level of the prediction limit.
+    """
+    from scipy.stats import t
+
+    runs = len(earlier)
+    if runs < FEWEST_RUNS:
+        return None
+    logs = np.log(earlier)
+    centre = float(np.median(logs))
+    spread = max(NORMAL_MAD * float(np.median(np.abs(logs - centre))), LEAST_SPREAD)
+    above = float(t.ppf(confidence, runs - 1)) * spread * math.sqrt(1 + 1 / runs)
+    return Slowdown(
+        reference_s=math.exp(centre),
+        ratio=duration / math.exp(centre),
+        limit=max(math.exp(above), 1 + margin),
+        runs=runs,
+    )
+
 
 Row = Mapping[str, Any]
 

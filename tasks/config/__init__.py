@@ -3,7 +3,7 @@
 `nerbench.tasks.config.loading` loads the YAML file and turns validation errors into one-line messages.
 """
 
-from nerbench.tasks.config.base import Dtype, InferenceDtype, Name, Section, SourceName, Split, Text
+from nerbench.tasks.config.base import Dtype, InferenceBackend, InferenceDtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.schema import Config
 from nerbench.tasks.config.schema_data import (
     FIELDS_OF,
@@ -43,6 +43,7 @@ __all__ = [
     "GateConfig",
     "GateRule",
     "GoldConfig",
+    "InferenceBackend",
     "InferenceDtype",
     "ModelConfig",
     "Name",

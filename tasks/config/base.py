@@ -57,6 +57,7 @@ Split = Literal["train", "validation", "test"]
 SourceName = Split | Literal["all"]
 Dtype = Literal["fp32", "bf16", "fp16"]
 InferenceDtype = Literal[Dtype, "int8"]
+InferenceBackend = Literal["torch", "onnxruntime", "openvino"]
 Mode = Literal["strict", "conlleval", "discard", "exact", "partial", "type", "span"]
 """How entities are matched: see `nerbench.tasks.scoring.counts`."""
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -16,6 +16,7 @@ from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import FIELDS_OF, Config, EvaluateMetric, Format, ModelConfig, Split, TaggerConfig
 from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.messages import Key, Location, first_problem, looks_secret, shown
+from nerbench.tasks.config.permissions import CODE, DATA, grant, listed
 from nerbench.tasks.config.variables import expand_read, value_at
 from nerbench.tasks.config.yaml_file import parse_mapping, read_text
 
@@ -318,3 +319,27 @@ def named_code(config: Config) -> Iterator[tuple[Location, str]]:
             continue
         for position, name in enumerate(model.callbacks):
             yield ("models", number, "callbacks", position), name
+
+
+Given = Config | Path | str | None
+"""A configuration, its file, or None for `nerbench.yaml` in the working directory, else the embedded demonstration."""
+
+
+def given_config(config: Given, needs: Collection[str]) -> Config:
+    """The configuration as it is, or that of a file, whose code and data are then allowed. Raises ConfigError."""
+    if isinstance(config, Config):
+        return config
+    path = None if config is None else Path(config)
+    found = load_config(path, needs=needs)
+    trust(path, found)
+    return found
+
+
+def trust(path: Path | None, config: Config) -> None:
+    """Allow this process and its children to load code from the configuration's folder and to use what it names.
+
+    Runs started through the API of `nerbench serve` are children too; anything else in their parameters is refused.
+    """
+    folders = dict.fromkeys([str(Path.cwd()), str((path or DEFAULT_FILE).absolute().parent)])
+    grant(CODE, *(() if listed(CODE) else folders))
+    grant(DATA, *(() if listed(DATA) else folders), *(place.url for place in named_locations(config)))

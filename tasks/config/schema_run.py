@@ -11,6 +11,7 @@ from nerbench.tasks.config.base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
+    InferenceBackend,
     InferenceDtype,
     Mode,
     Name,
@@ -42,6 +43,10 @@ class BenchmarkConfig(Section):
     dtype: InferenceDtype = "fp32"
     """Type of the numbers in inference: `fp32`, `bf16`, `fp16`, or `int8`, which quantizes the linear layers on a CPU
     and changes some tags. Deprecated name: `precision`."""
+    backend: InferenceBackend = "torch"
+    """What computes the tags of models: `torch`; on a CPU also `onnxruntime`, with dtype `fp32` or `int8`, and
+    `openvino`, with `fp32`. The run fails if a backend's logits for fixed sentences differ from those of `torch`;
+    `int8` may change some tags."""
     max_length: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
     Deprecated name: `window`."""
@@ -83,6 +88,14 @@ class BenchmarkConfig(Section):
     def _has_current_names(cls, data: Any) -> Any:
         keys = ("aggregation_strategy", "check_reproducibility", "dtype", "max_length")
         return with_current_names(data, "benchmark", *keys)
+
+    @model_validator(mode="after")
+    def _backend_has_the_dtype(self) -> Self:
+        dtypes = {"onnxruntime": ("fp32", "int8"), "openvino": ("fp32",)}.get(self.backend)
+        if dtypes and self.dtype not in dtypes:
+            problem = f"backend {self.backend} computes {' and '.join(dtypes)}, and dtype is {self.dtype}"
+            raise ValueError(f"{problem}; give dtype: {dtypes[-1]}, or backend: torch")
+        return self
 
     @field_validator("modes")
     @classmethod
@@ -314,7 +327,7 @@ class RunnerConfig(Section):
 
 
 class CacheConfig(Section):
-    """Limits of each of the two caches: local copies of models, and predictions and counts in the results folder."""
+    """Limits of each of two caches: models and tokenized corpora; predictions and counts in the results folder."""
 
     max_gb: float | None = Field(default=None, ge=0)
     """Maximum size in GB (10⁹ bytes); the end of a run removes the least recently used entries. Default: no limit."""

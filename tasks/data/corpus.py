@@ -353,7 +353,7 @@ def _with_same_words(source: Source, corpus: Corpus) -> Iterator[Sentence]:
         if theirs.words != ours:
             word = _first_difference(theirs.words, ours)
             there, here = (repr(s[word]) if word < len(s) else "the end of the sentence" for s in (theirs.words, ours))
-            problem = f"{there} stands where {corpus.name} has {here} (sentence {count}, word {word})"
+            problem = f"found {there}, but {corpus.name} has {here} (sentence {count}, word {word})"
             raise CorpusError(source.place(theirs.at, min(word, len(theirs.words) - 1)), problem, remedy)
         count += 1
         yield theirs

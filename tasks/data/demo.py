@@ -5,11 +5,13 @@ split with names, and parts of names, that do not occur there. Context and form 
 are deliberately ambiguous (a city's name may mean its football club, a surname a firm), so that no model scores 1.
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config, Split
 from nerbench.tasks.config.loading import DEMO_FOLDER, DEMO_SENTENCES, is_demo_file
 
@@ -180,10 +182,21 @@ def write_demo_corpus(folder: Path, splits: Iterable[Split] = tuple(DEMO_SENTENC
 
 
 def prepare_demo(config: Config) -> None:
-    """Write the missing demo files that `config` names; existing files are kept, since the user may edit them."""
+    """Write the missing demo files that `config` names; existing files are kept, since the user may edit them.
+
+    Raises InputError in a folder that cannot be written to.
+    """
     named = {Path(file) for dataset in config.datasets for file in dataset.files.values() if is_demo_file(file)}
     if missing := [split for split in DEMO_SENTENCES if any(f.stem == split and not f.exists() for f in named)]:
-        write_demo_corpus(DEMO_FOLDER.absolute(), missing)
+        try:
+            write_demo_corpus(DEMO_FOLDER.absolute(), missing)
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EROFS}:
+                raise
+            problem = f"cannot be written ({error.strerror})"
+            raise InputError(
+                str(error.filename), problem, "start nerbench in a folder that you may write to"
+            ) from error
 
 
 def _corpus() -> dict[Split, bytes]:

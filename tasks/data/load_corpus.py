@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.config.given import Given, given_config
+from nerbench.tasks.config.loading import Given, given_config
 from nerbench.tasks.data.arrow_cache import Column
 from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.data.demo import prepare_demo

@@ -43,9 +43,9 @@ def _parquet(path: str, config: DatasetConfig) -> Iterator[Sentence]:
         check_columns(parquet.schema_arrow, columns, path, named=bool(labels))
         names = {name for name in columns if name}
         with corpus_error_if_unreadable(path, "cannot be read"):
-            check_groups(file, names)
+            check_groups(file, parquet.metadata, names)
             texts = [leaf for leaf in text_columns(parquet.metadata) if leaf.partition(".")[0] in names]
-            parquet = open_footer(file, texts)
+            parquet = open_footer(file, texts, parquet.metadata)
         batches = _batches(parquet, sorted(names), path)
         yield from read_records(arrow_records(batches, columns), lambda at: f"{path} row {at}", config, labels)
 

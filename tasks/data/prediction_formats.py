@@ -251,7 +251,7 @@ class _Alignment:
                 if not text.startswith(word, start):
                     there = shortened(text[start : start + 40]) if text[start:] else "the end of the text"
                     place = f"(sentence {number}, word {position})"
-                    problem = f"{there} stands where {self._corpus.name} has {word!r} {place}"
+                    problem = f"found {there}, but {self._corpus.name} has {word!r} {place}"
                     raise CorpusError(at, problem, "give the text of whole sentences of the corpus, in its order")
                 places.append((start, end := start + len(word)))
             yield words, places

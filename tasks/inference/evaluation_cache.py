@@ -43,12 +43,13 @@ from nerbench.tasks.runs import utc_now
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
 
-
 log = logging.getLogger(__name__)
 
 RENEW = timedelta(hours=12)
 """An older record is written again when it is used. This marks the use, because pruning spares younger records."""
 _MAX_BYTES = 1 << 20
+_TRIES = 5
+"""Attempts to change a record that others change at the same time."""
 State = Literal["cached", "missing", "altered", "refresh"]
 """`cached`: intact predictions exist; otherwise the reason for inference."""
 
@@ -80,6 +81,8 @@ class EvaluationRecord(Section):
     """Counts of a tagger, e.g. `calls`."""
     dates: dict[str, calendar_date] | None = None
     """The logical date of each file of the table `predictions` that was made from these, by its name."""
+    run_id: str | None = None
+    """The run that made predictions of a tagger that is not pinned, and that alone uses them again."""
 
     @property
     def folder(self) -> str:
@@ -103,21 +106,34 @@ def shard_folder(key: str, first: int, stop: int | None) -> str:
 
 
 def keep(root: Root, record: EvaluationRecord, predictions: Path) -> None:
-    """Keep predictions, then their record."""
+    """Keep predictions, then their record, which replaces that of earlier ones."""
     root.upload(predictions, record.path, record.sha256)
-    root.replace(f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True)))
+    path, data = f"{record.folder}/record.json", canonical_json(record.model_dump(mode="json", exclude_none=True))
+    # Swapped, so that `keep_date` and `look_up`, which swap too, never write an earlier record over this one.
+    if not any(root.swap(path, data, _bytes(root, path)) for _ in range(_TRIES)):
+        root.replace(path, data)
 
 
 def keep_date(root: Root, record: EvaluationRecord, name: str, date: calendar_date) -> None:
     """Add to a kept record the date of a file of the table `predictions`, so that no later run lists that table."""
     path = f"{record.folder}/record.json"
-    try:
-        kept = EvaluationRecord.model_validate_json(root.read_record(path, _MAX_BYTES))
-    except (FileNotFoundError, ValidationError, CorruptArtifactError):
-        return  # pruned or damaged in the meantime: the next run infers again
-    if kept.sha256 == record.sha256:
+    for _ in range(_TRIES):
+        try:
+            kept = EvaluationRecord.model_validate_json(data := root.read_record(path, _MAX_BYTES))
+        except (FileNotFoundError, ValidationError, CorruptArtifactError):
+            return  # pruned or damaged in the meantime: the next run infers again
+        if kept.sha256 != record.sha256:
+            return  # inferred again in the meantime
         dated = kept.model_copy(update={"dates": (kept.dates or {}) | {name: date}})
-        root.replace(path, canonical_json(dated.model_dump(mode="json", exclude_none=True)))
+        if root.swap(path, canonical_json(dated.model_dump(mode="json", exclude_none=True)), data):
+            return
+
+
+def _bytes(root: Root, path: str) -> bytes | None:
+    try:
+        return root.part(path, 0, _MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
 
 
 def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord | None]:
@@ -136,7 +152,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
-            root.replace(path, data)
+            root.swap(path, data, data)  # whoever has changed it in the meantime has also dated it
         intact = record.folder == folder and sha256_and_hold(root, record.path) == record.sha256
     except FileNotFoundError:
         intact = False
@@ -156,6 +172,8 @@ class EvaluationPlan(Section):
     """The cached record, if the state is `cached`."""
     tagger: TaggerConfig | None = None
     """How a tagger is started, from the configuration; None for a model, and for a tagger that it does not name."""
+    run_id: str | None = None
+    """The run, for a tagger that is not pinned."""
 
 
 class Shard(Section):
@@ -182,24 +200,29 @@ class Shard(Section):
         return range(n_blocks(corpus))[self.first : self.stop]
 
 
-def plan(
+def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
     artifact: ArtifactRef,
     words_sha256: str,
     benchmark: BenchmarkConfig,
     results: str,
     taggers: Sequence[TaggerConfig] = (),
+    run_id: str | None = None,
 ) -> EvaluationPlan:
     """Look up finished predictions and check their digest. Missing or altered predictions are logged.
 
-    Predictions of a tagger that is not pinned are never taken from the cache.
+    Predictions of a tagger that is not pinned are taken from the cache only by the run that made them: an attempt that
+    scored others would contradict the tables of the first one.
     Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
     key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    if not benchmark.refresh and is_pinned(artifact):
+    of_run = None if is_pinned(artifact) else run_id or ""
+    if not benchmark.refresh if of_run is None else of_run:
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
+        if of_run and (record is None or record.run_id != of_run):
+            state, record = "refresh", None
         if record:
             report_lost_predictions(record, artifact.name)
     if record is None and artifact.kind == "predictions":
@@ -208,9 +231,9 @@ def plan(
         import torch  # noqa: F401 - inference needs it, and its answers about the machine count
 
         if key_of(artifact, words_sha256, settings) != key:
-            return plan(artifact, words_sha256, benchmark, results, taggers)
+            return plan(artifact, words_sha256, benchmark, results, taggers, run_id)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run or None)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
@@ -244,7 +267,8 @@ def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part
                 done = _infer_together(path, n, settings, artifact, ref, blocks, on_progress)
             else:
                 done = _infer_here(path, settings, artifact, corpus, blocks, on_progress)
-        record = EvaluationRecord(key=plan.key, first=shard.first, stop=shard.stop, sha256=sha256_file(path), **done)
+        done |= {"first": shard.first, "stop": shard.stop, "run_id": plan.run_id}
+        record = EvaluationRecord(key=plan.key, sha256=sha256_file(path), **done)
         keep(open_root(results), record, path)
     trim_malloc()
     if shard.of == 1:
@@ -318,11 +342,10 @@ def infer_part(job: Job, emit: Emit) -> Job:
     with meeting(device) as state, state.split_between_processes(job["blocks"]) as mine:
         if not mine:
             return {}
-        own = device if device == "cpu" else str(state.device)
         number = state.process_index
         return _infer_here(
             _part(Path(job["folder"]), number),
-            settings.model_copy(update={"device": own}),
+            settings.model_copy(update={"device": device if device == "cpu" else str(state.device)}),
             ArtifactRef.model_validate(job["artifact"]),
             open_corpus(CorpusRef.model_validate(job["corpus"])),
             range(mine[0], mine[-1] + 1),
@@ -342,21 +365,25 @@ def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) 
 def tagger_handle(
     artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
 ) -> "ArtifactHandle[Tagger]":
-    """A lazy handle of the model with these settings; with `as_saved`, its modules are not replaced."""
+    """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced."""
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
+    from nerbench.tasks.inference.whole_model import use_backend
 
     device = resolve_device(settings.device)
 
     def load(folder: Path) -> "Tagger":
+        on_torch = as_saved or settings.backend == "torch"
         tagger = load_tagger(
             folder,
             device=device,
-            precision=settings.precision,
+            precision=settings.precision if on_torch else "fp32",
             window=settings.max_length,
             name=artifact.name,
             golden=golden_of(artifact),
         )
+        if not on_torch:
+            return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name)
         return tagger if as_saved else optimize_for_inference(tagger)
 
     return ArtifactHandle(artifact, load)
@@ -365,9 +392,8 @@ def tagger_handle(
 def report_lost_predictions(record: EvaluationRecord, name: str) -> None:
     """Warn about words that a model could not see, or not completely."""
     if record.truncated:
-        log.warning(
-            "%s: %d words are longer than its context window; their first tokens decide", name, record.truncated
-        )
+        text = "%s: %d words are longer than its context window; their first tokens decide"
+        log.warning(text, name, record.truncated)
     if record.vanished:
         log.warning("%s: %d words have no token in its tokenizer; they count as O", name, record.vanished)
     if unparsed := (record.counts or {}).get(PARSE_FAILURES):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.tasks.config import BenchmarkConfig, InferenceDtype, Section
+from nerbench.tasks.config import BenchmarkConfig, InferenceBackend, InferenceDtype, Section
+from nerbench.tasks.inference.backends import check_backend, versions
 from nerbench.tasks.inference.hardware import device_name, device_type, fuses_gelu, processor
 from nerbench.tasks.inference.processes import threads_of_each
 
@@ -23,6 +24,7 @@ class EvaluationSettings(Section):
 
     device: str
     precision: InferenceDtype
+    backend: InferenceBackend = "torch"
     max_length: int | None
     aggregation_strategy: Literal["first", "average", "max"]
     processes: int | Literal["auto"] = 1
@@ -36,9 +38,13 @@ def settings_of(benchmark: BenchmarkConfig) -> EvaluationSettings:
 
 
 def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSettings) -> str:
-    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind."""
+    """The cache key: a sha256 of strings, in the terms of earlier releases, equal on machines of the same kind.
+
+    Raises like `check_backend`.
+    """
     from nerbench.tasks.inference.prediction import BATCH_PIECES, BLOCK
 
+    check_backend(settings.backend, device_type(settings.device))
     parts = {
         "model_sha256": model_sha256,
         "words_sha256": words_sha256,
@@ -52,6 +58,7 @@ def evaluation_key(model_sha256: str, words_sha256: str, settings: EvaluationSet
         **{package: version(package) for package in ("torch", "transformers", "tokenizers")},
         **_hardware(settings.device, settings.processes),
         **({} if device_type(settings.device) != "cpu" or fuses_gelu() else {"gelu": "torch"}),
+        **({} if settings.backend == "torch" else {"backend": settings.backend, **versions(settings.backend)}),
     }
     return sha256_hex(canonical_json(parts))
 

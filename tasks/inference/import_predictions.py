@@ -213,4 +213,4 @@ def _difference(
     word, pair = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
     texts = [repr(text) if text is not None else "nothing" for text in pair]
     place = found.source.place(theirs.at, min(word, len(there) - 1)) if theirs else found.source.name
-    return place, f"{texts[0]} stands where {corpus.name} has {texts[1]} (sentence {number}, word {word})"
+    return place, f"found {texts[0]}, but {corpus.name} has {texts[1]} (sentence {number}, word {word})"

@@ -45,7 +45,7 @@ def optimize_for_inference(tagger: Tagger) -> Tagger:
 
 
 def _optimized(tagger: Tagger) -> Tagger:
-    sentences = [pieces_of(tagger, sentence, limit) for sentence, limit in zip(SENTENCES, _limits(tagger), strict=True)]
+    sentences = golden_inputs(tagger)
     expected = one_by_one(tagger, sentences)
     packed = replace(tagger, batching="packed")
     if _may_pack(tagger) and _proves_itself(
@@ -68,6 +68,13 @@ def _optimized(tagger: Tagger) -> Tagger:
     return tagger
 
 
+def golden_inputs(tagger: Tagger) -> list[tuple[int, ...]]:
+    """The golden sentences as token ids, cut to different lengths, to check padding and positions."""
+    longest = min(PIECES, tagger.window)
+    limits = (longest - longest // 4, longest, longest - longest // 2)
+    return [pieces_of(tagger, sentence, limit) for sentence, limit in zip(SENTENCES, limits, strict=True)]
+
+
 def one_by_one(tagger: Tagger, sentences: Sentences) -> Answers:
     """The logits of each sentence, computed separately by transformers."""
     with torch.inference_mode():
@@ -78,12 +85,6 @@ def together(tagger: Tagger, sentences: Sentences) -> Answers:
     """The logits of each sentence, computed in one batch by the tagger."""
     logits = logits_of(tagger, sentences)
     return [logits.rows[start : start + len(ids)] for start, ids in zip(logits.starts, sentences, strict=True)]
-
-
-def _limits(tagger: Tagger) -> tuple[int, ...]:
-    """A length limit per sentence; different lengths are needed to check padding and positions."""
-    longest = min(PIECES, tagger.window)
-    return longest - longest // 4, longest, longest - longest // 2
 
 
 def _may_pack(tagger: Tagger) -> bool:

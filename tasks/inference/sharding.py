@@ -80,6 +80,7 @@ def join_shards(
             ignored_keys=shards[0].ignored_keys,
             evaluate_s=sum(shard.evaluate_s for shard in shards),
             counts=_total(shards),
+            run_id=plan.run_id,
         )
         keep(root, record, path)
     report_lost_predictions(record, artifact.name)

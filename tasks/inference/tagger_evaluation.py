@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +11,8 @@ import numpy as np
 
 from nerbench.artifacts.digests import sha256_file
 from nerbench.artifacts.errors import ArtifactNotFoundError, InputError
-from nerbench.artifacts.manifest import ArtifactRef, Manifest, NamedFile, Provenance, TaggerSource
-from nerbench.artifacts.references import load_manifest, resolve_one
+from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, Manifest, NamedFile, Provenance, TaggerSource
+from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.store import LATEST, Store
 from nerbench.tasks.config import TaggerConfig
 from nerbench.tasks.data.corpus import Corpus
@@ -49,14 +49,15 @@ def save_tagger(tagger: TaggerConfig, store: str, run_id: str | None = None) -> 
 
     Raises like `tagger_manifest`.
     """
-    manifest = tagger_manifest(tagger, run_id)
-    try:
-        newest = resolve_one(f"{tagger.name}@{LATEST}", store)
-    except ArtifactNotFoundError:
-        newest = None
+    manifest, stored = tagger_manifest(tagger, run_id), Store(store)
+    newest = None
+    with suppress(ArtifactNotFoundError):  # the alias may outlive its artifact
+        # Not `resolve`, which would remember the artifact from before, e.g. for a baseline `TAGGER@latest`.
+        if target := stored.find_target(tagger.name, LATEST):
+            newest = stored.ref(ArtifactKey(name=tagger.name, artifact_id=target))
     if newest and (newest.model_sha256, newest.label_map) == (manifest.model_sha256, manifest.label_map):
         return SavedTagger(newest, is_new=False)
-    return SavedTagger(Store(store).publish_weightless(manifest), is_new=True)
+    return SavedTagger(stored.publish_weightless(manifest), is_new=True)
 
 
 def tagger_manifest(config: TaggerConfig, run_id: str | None = None) -> Manifest:

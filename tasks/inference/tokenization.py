@@ -88,9 +88,9 @@ def _ids_of_words(tokenizer: "Tokenizer", words: list[str]) -> list[list[int]]:
         raise RunFailedError(f"the tokenizer failed ({explain(error)})") from error
     for encoding in encodings:
         of_text: list[list[int]] = [[] for _ in texts[len(found) // WORDS_A_TEXT]]
-        for piece, word in zip(encoding.ids, encoding.word_ids, strict=True):
+        for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
             if word is not None:
-                of_text[word].append(piece)
+                of_text[word].append(token)
         found += of_text
     return found
 
@@ -189,8 +189,8 @@ def _window(sentence: int, item: Pieces, shown: range, owned: list[int], special
     )
 
 
-KEPT_PIECES = 1 << 17
-"""Limit for the blocks used last, about 10 MB; a larger corpus is tokenized for each model."""
+KEPT_TOKENS = 1 << 17
+"""Maximum number of tokens in the blocks that are kept, about 10 MB. A larger corpus is tokenized for each model."""
 
 
 class _Block(NamedTuple):
@@ -213,7 +213,7 @@ def tokenize_once(tokenizer: "Tokenizer", sentences: Sequence[Sequence[str]]) ->
     pieces = tokenize(tokenizer, sentences)
     with _lock:
         _kept[key] = _Block(pieces, sum(len(one.ids) for one in pieces))
-        while sum(block.n_ids for block in _kept.values()) > KEPT_PIECES:
+        while sum(block.n_ids for block in _kept.values()) > KEPT_TOKENS:
             _kept.popitem(last=False)
     return pieces
 

@@ -72,11 +72,11 @@ class TokenFacts:
     """The tokens of a split for one tokenizer."""
 
     tokenizer: str
-    window: int
+    max_length: int
     """Maximum number of tokens in a context window, including special tokens."""
     lengths: Lengths
     """Tokens per sentence, without special tokens."""
-    pieces_per_word: float
+    tokens_per_word: float
     longer_sentences: int
     """Sentences that need several context windows."""
     longer_words: int
@@ -120,8 +120,8 @@ class SplitFacts:
     """Number of sentences whose words occurred earlier in the split."""
     contradictions: int
     """Number of these sentences with other tags than at the first occurrence."""
-    odd: tuple[Suspicious, ...]
-    pieces: TokenFacts | None
+    suspicious_characters: tuple[Suspicious, ...]
+    tokens: TokenFacts | None
     """None if no tokenizer is given."""
 
 

@@ -25,18 +25,18 @@ _SHOWN = 5
 """Maximum number of kinds of invalid pairs that are listed."""
 
 
-def inspect(config: Config, cutter: Tokenization | None = None) -> Inspection:
+def inspect(config: Config, tokenization: Tokenization | None = None) -> Inspection:
     """Inspect all data sets of a configuration. Nothing is trained, inferred or written.
 
     Args:
-        cutter: a tokenizer to count the tokens of sentences and words with.
+        tokenization: a tokenizer to count the tokens of sentences and words with.
 
     Raises CorpusError if a split cannot be read. Tags of contradictory schemes are a finding, not an error.
     """
-    return Inspection(datasets=tuple(inspect_dataset(dataset, cutter) for dataset in config.datasets))
+    return Inspection(datasets=tuple(inspect_dataset(dataset, tokenization) for dataset in config.datasets))
 
 
-def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -> DatasetFacts:
+def inspect_dataset(config: DatasetConfig, tokenization: Tokenization | None = None) -> DatasetFacts:
     """Inspect one data set. Raises CorpusError as `inspect`."""
     evidence = SchemeEvidence(config.scheme, config.invalid)
     sources = read_divided(config)
@@ -44,7 +44,7 @@ def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -
     verdict = _scheme(config, evidence, read)
     corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
     types = tuple(sorted({kind for corpus in corpora.values() for kind in corpus.types}))
-    counters = {split: TokenCounter(cutter=cutter) if cutter else None for split in corpora}
+    counters = {split: TokenCounter(tokenization=tokenization) if tokenization else None for split in corpora}
     contents = {split: gather(corpus, counters[split]) for split, corpus in corpora.items()}
     splits = tuple(
         SplitFacts(
@@ -52,7 +52,7 @@ def inspect_dataset(config: DatasetConfig, cutter: Tokenization | None = None) -
             **_faults(config, read[split], verdict.invalid[split], contents[split], split),
             source=read[split].source.name,
             labels=label_facts(contents[split], contents.get("train") if split != "train" else None, types),
-            pieces=counter.facts() if (counter := counters[split]) else None,
+            tokens=counter.facts() if (counter := counters[split]) else None,
         )
         for split, corpus in corpora.items()
     )
@@ -152,7 +152,8 @@ def _faults(
         "dropped_spans": sum(repairs.dropped for repairs in read.cached.repairs.values()),
         "duplicates": own.duplicates,
         "contradictions": own.contradictions,
-        "odd": suspicious_bytes([file] if file and config.format != "parquet" else []) + suspicious_in_words(own.words),
+        "suspicious_characters": suspicious_bytes([file] if file and config.format != "parquet" else [])
+        + suspicious_in_words(own.words),
     }
 
 

@@ -2,5 +2,5 @@
 
 Read `plan` (the cells), `sweep` (the processes and their results), `interrupted_sweeps` (results kept for a
 repetition), `samples` (statistics), `tables` (rows) and `sweep_view`; `process` has the code of the measuring
-processes. `latency_sample` is the measurement of every benchmark.
+processes. `latency` is the measurement of every benchmark.
 """

@@ -1,21 +1,17 @@
 """The cells of a sweep, and which of them cannot be measured here."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import SpeedConfig
 from nerbench.tasks.config.schema_run import LENGTHS, Head
+from nerbench.tasks.inference.backends import PROVIDERS, missing_packages
 from nerbench.tasks.measuring.subjects import Subject
 
 REAL = "real"
 REFERENCE = ("eager", "fp32")
 """The reference for predictions."""
-ONNX = ("onnx", "onnxruntime", "onnxscript")
-"""The packages of the extra `onnx`; onnxruntime-gpu is imported as onnxruntime, too."""
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-"""ONNX Runtime's providers by kind of device."""
 OUT_OF_MEMORY = "out of memory"
 """The status of a cell that needs more memory than available."""
 _LACKING = ("out of memory", "can't allocate memory", "not enough memory", "memoryerror", "bad_alloc")
@@ -112,7 +108,7 @@ def why_unavailable(backend: str, precision: str, workload: str, device: str) ->
 
 
 def _why_no_onnx(device: str) -> str | None:
-    if missing := [name for name in ONNX if not find_spec(name)]:
+    if missing := missing_packages("onnxruntime"):
         return f"{', '.join(missing)} not installed; pip install 'nerbench[onnx]'"
     provider = PROVIDERS.get(device)
     from onnxruntime import get_available_providers

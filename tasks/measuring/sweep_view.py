@@ -72,7 +72,7 @@ def surroundings(environment: Row, speed: Sequence[Row]) -> list[Row]:
         "threads": measured[0]["threads"],
         "sgemm": f"{_middle(measured, 'sgemm_flops_per_s') / 1e9:.0f} GFLOP/s",
         "copy": f"{_middle(measured, 'copy_bytes_per_s') / 1e9:.1f} GB/s",
-        "foreign load": f"{_middle(measured, 'background_cores'):.2f} cores",
+        "background load": f"{_middle(measured, 'background_cores'):.2f} cores",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     hidden = {"ram_bytes", "gpu_memory_bytes", "code_dirty"}

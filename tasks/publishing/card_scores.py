@@ -128,7 +128,7 @@ def _beside(one: Annotation) -> str:
     if (row := one.find("strict", "f1", average="macro")) and row["value"] is not None:
         sentences.append(f"Macro average of strict F1 over the types: {_points(row)}.")
     if (row := one.find("tag", "accuracy")) and row["value"] is not None:
-        sentences.append(f"Words with the right tag, `O` included: {_points(row)} %.")
+        sentences.append(f"Words with the correct tag, `O` included: {_points(row)} %.")
     if (row := one.find("strict", "ece_equal_mass")) and row["value"] is not None:
         sentences.append(
             f"Expected calibration error of the predicted entities, 15 bins of equal mass: {_points(row)} points. "
@@ -149,7 +149,7 @@ def _slices(one: Annotation) -> str:
             continue
         apart = "" if row["value"] is None else f"{100 * (row['value'] - everything['value']):+.1f}"
         rows.append((name(part), SLICES.get(part, ""), _points(row), apart, whole(row["n_gold"])))
-    return table(("slice", "what it is", "F1", "beside all", "entities"), rows, numbers_from=2)
+    return table(("slice", "description", "F1", "difference from all", "entities"), rows, numbers_from=2)
 
 
 def _weak_points(one: Annotation) -> Iterable[str]:

@@ -179,7 +179,7 @@ def _read_card(repository: str, commit: str, listed: "RepoFile | None") -> str |
 def _changes(
     folder: Path, paths: Sequence[str], texts: Mapping[str, str | None], head: Head
 ) -> "list[CommitOperationAdd | CommitOperationDelete]":
-    """The operations that make the files of a repository those of a folder, and its texts these; None removes one."""
+    """The operations that give a repository the files of a folder and these texts; a text of None is deleted."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     written = {path: text.encode("utf-8") for path, text in texts.items() if text is not None}

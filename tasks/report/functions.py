@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.report.history import DAYS
 from nerbench.tasks.results.query import ended_runs
@@ -65,7 +66,7 @@ def _before(results: str, newest: Mapping[Key, Row]) -> dict[Key, _Before]:
     found: dict[Key, _Before] = {}
     for dated in islice(read_newest_first(results, "custom", columns=_COLUMNS) if newest else (), DAYS):
         ended = {row["run_id"] for row in ended_runs(results, dated)}
-        for row in sorted(dated.rows.to_pylist(), key=lambda row: (row["started_at"], row["attempt"]), reverse=True):
+        for row in sorted(as_rows(dated.rows), key=lambda row: (row["started_at"], row["attempt"]), reverse=True):
             now = newest.get(key := _key(row))
             if now and row["run_id"] in ended and row["value"] is not None and row["started_at"] < now["started_at"]:
                 found.setdefault(key, _Before(row["value"], dated.date))

@@ -7,8 +7,9 @@ from functools import cache, partial
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
+from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.tables import Budget, DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.environments import difference
+from nerbench.tasks.results.environments import READ_COLUMNS, difference
 from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline, runs_of_date, start_order
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import metrics_key
@@ -111,7 +112,7 @@ def read_history(results: str, until: str, *, dates: int = DAYS, models: Sequenc
     series = _series(_rows(scored), judged, _latencies(speeds))
     most = max(FEWEST, POINTS // max(1, len(series)))
     thinned = [one._replace(points=thin(one.points, most)) for one in series]
-    runs = _rows(_since(_dated(results, "runs", None, window), first))
+    runs = _rows(_since(_dated(results, "runs", READ_COLUMNS, window), first))
     changed = changes(runs, {row["run_id"] for row in _rows(scored)})
     return History(thinned, changed, len(scored), is_cut, n_left_out)
 
@@ -163,7 +164,7 @@ def changes(runs: Iterable[Row], scored: Iterable[str]) -> list[Change]:
     return found
 
 
-def _dated(results: str, table: str, columns: Sequence[str] | None, window: Window) -> list[DatedRows]:
+def _dated(results: str, table: str, columns: Sequence[str], window: Window) -> list[DatedRows]:
     """The rows by date, newest first."""
     return list(_each_dated(results, table, columns, window))
 
@@ -171,7 +172,7 @@ def _dated(results: str, table: str, columns: Sequence[str] | None, window: Wind
 def _each_dated(  # noqa: PLR0913, PLR0917 - what is read, and how much of it
     results: str,
     table: str,
-    columns: Sequence[str] | None,
+    columns: Sequence[str],
     window: Window,
     filters: Sequence[Filter] = (),
     budget: Budget | None = None,
@@ -187,7 +188,7 @@ def _since(dated: Iterable[DatedRows], first: str) -> list[DatedRows]:
 
 
 def _rows(dated: Iterable[DatedRows]) -> list[Row]:
-    return [row for one in dated for row in one.rows.to_pylist()]
+    return [row for one in dated for row in as_rows(one.rows)]
 
 
 def _series(scored: Iterable[Row], judged: Iterable[Row], latencies: Mapping[tuple[str, str], float]) -> list[Series]:
@@ -262,7 +263,7 @@ def predecessors(
     )
     for dated in found:
         ended = runs_of(dated.date)
-        rows = (row for row in dated.rows.to_pylist() if row["run_id"] in ended)
+        rows = (row for row in as_rows(dated.rows) if row["run_id"] in ended)
         yield from sorted(rows, key=start_order, reverse=True)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from nerbench.artifacts.errors import CorruptArtifactError, report
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.parquet import read_rows, with_declared
+from nerbench.artifacts.tables.parquet import as_rows, read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
 from nerbench.tasks.config.base import MODES
@@ -114,7 +114,7 @@ def _of_run(results: str, run: SelectedRun) -> Iterator[ModelScores]:
     named = [("run_id", "=", run.run_id)]
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for dated in read_newest_first(results, "metrics", columns=_COLUMNS, filters=named, date=run.date):
-        for row in dated.rows.to_pylist():
+        for row in as_rows(dated.rows):
             groups.setdefault(tuple(row[name] for name in ABOUT), []).append(row)
     for about, rows in groups.items():
         scores = [row for row in rows if row["source"] is None]
@@ -135,6 +135,7 @@ class StoredTable:
 
     def __init__(self, results: str, table: str) -> None:
         self._root, self._table = open_root(results), table
+        self._nothing: dict[tuple[str, ...], pa.Table] = {}
 
     @cached_property
     def _paths(self) -> dict[str, str]:
@@ -149,8 +150,13 @@ class StoredTable:
         declared, wanted = schema(self._table), set(columns)
         is_known = entry.about["predictions_digest"] is not None
         path = self._paths.get(predictions_key(entry.about)) if is_known else None
+        if path is None and tuple(columns) in self._nothing:
+            return self._nothing[tuple(columns)]
         found = pa.table({}) if path is None else self._read(path, wanted)
-        return with_declared(found, declared, wanted).select(list(columns))
+        rows = with_declared(found, declared, wanted).select(list(columns))
+        if path is None:  # as for all of ten thousand models
+            self._nothing[tuple(columns)] = rows
+        return rows
 
     def _read(self, path: str, wanted: set[str]) -> pa.Table:
         try:

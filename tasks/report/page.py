@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).with_name("assets")
 BEGINNING = "<!doctype html><!-- nerbench report -->"
 """The first bytes of every report."""
-STYLES = ("base", "tables", "parts")
 SCRIPTS = (
     "core",
     "theme",
@@ -91,7 +90,7 @@ class Content(NamedTuple):
 
 def render(content: Content) -> str:
     """The whole page."""
-    script, plotly = _joined(SCRIPTS, "js"), _asset(PLOTLY)
+    script, plotly = "\n".join(_asset(f"{name}.js") for name in SCRIPTS), _asset(PLOTLY)
     blocks = {
         "entries": packed([_entry(row) for row in content.board.rows]),
         "changes": packed(content.changes),
@@ -108,7 +107,7 @@ def render(content: Content) -> str:
             beginning=BEGINNING,
             **content._asdict(),
             title=_title(content),
-            style=_joined(STYLES, "css"),
+            style=_asset("page.css"),
             script=script,
             policy=_policy(script, plotly),
             blocks=blocks,
@@ -172,10 +171,6 @@ def _entry(row: Any) -> dict[str, Any]:
 @cache
 def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def _joined(names: Sequence[str], ending: str) -> str:
-    return "\n".join(_asset(f"{name}.{ending}") for name in names)
 
 
 @cache

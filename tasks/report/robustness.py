@@ -92,4 +92,4 @@ def _drop(by_label: dict[str, Row]) -> Drop:
 
 
 def _points(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 3)
+    return None if share is None else 100 * share

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nerbench.tasks.report.model_scores import ModelScores
-from nerbench.tasks.results.suspect_rows import PROBABLE, newest_suspects
+from nerbench.tasks.results.query import PROBABLE, newest_suspects
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.suspects.wording import Wording, in_words, words_of
 

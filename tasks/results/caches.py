@@ -1,4 +1,4 @@
-"""Lists and prunes the two caches: local copies of models, and predictions and counts beside the results.
+"""Lists and prunes two caches: models and tokenized corpora on this machine, predictions and counts beside the results.
 
 An entry beside the results counts as in use for a day after its last use. A run whose entry was removed infers again.
 """
@@ -13,7 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nerbench.artifacts.local_copies import GRACE, Entry, Limits, cache_folder, local_models, remove_local, surplus
+from nerbench.artifacts.local_copies import (
+    GRACE,
+    Entry,
+    Limits,
+    cache_folder,
+    local_models,
+    remove_local,
+    surplus,
+    tokenized_corpora,
+)
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.config.schema_run import CacheConfig
@@ -23,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _FOLDER = ".cache"
 _KEPT = re.compile(
-    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet)"
+    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet|\.lock\.tmp)"
     r"|(?P<counts>\.cache/counts/[0-9a-f]{64}\.parquet)"
 )
 """Every path of an evaluation or a count; the group is the entry's name."""
@@ -41,7 +50,7 @@ def find_caches(results: str) -> list[Cache]:
     """The cache on this machine and the cache beside these results."""
     now, local, root = utc_now(), cache_folder(), open_root(results)
     return [
-        Cache(local_models(local, now), partial(remove_local, local)),
+        Cache([*local_models(local, now), *tokenized_corpora(local, now)], partial(remove_local, local)),
         Cache(_beside_results(root, now), partial(_remove, root)),
     ]
 

@@ -11,13 +11,15 @@ Run = Mapping[str, Any]
 """A row of the table `runs`."""
 UNKNOWN = "unknown"
 
-SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of", "label_map_of")
+SETTINGS = ("max_length", "aggregation_strategy", "label_map", "ignore_labels", "labels_of", "label_map_of", "backend")
 """Keys of `benchmark` that can change a predicted tag. `dtype` is not here, because the rows have it."""
 COLUMNS = (
     *("host", "cpu", "threads", "ram_bytes", "gpu", "driver", "cuda"),
     *("python", "torch", "transformers", "tokenizers", "prefect", "code_commit", "code_dirty"),
 )
 """Columns of `runs` to compare as they are; `cpu_flags` are compared one by one."""
+READ_COLUMNS = ("run_id", "started_at", "configuration", "cpu_flags", *COLUMNS)
+"""Columns of `runs` that `difference` and the order of runs need."""
 
 
 def same_settings(base: Run | None, candidate: Run | None, base_dtype: str, candidate_dtype: str) -> bool:

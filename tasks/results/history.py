@@ -9,12 +9,11 @@ from itertools import pairwise
 from statistics import median_low
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.tables.parquet import as_rows
+from nerbench.artifacts.tables.parquet_bounds import matching
 from nerbench.artifacts.tables.tables import Filter, read_newest_first, read_results
-from nerbench.tasks.results.environments import difference
+from nerbench.tasks.results.environments import READ_COLUMNS, difference
 from nerbench.tasks.results.query import start_order
 from nerbench.tasks.scoring.metrics import Row
 
@@ -61,7 +60,7 @@ _COLUMNS = (
     *("run_id", "started_at", "dataset", "split", "gold", "average", "n_models", *_IDENTITY),
     *("value", "ci_low", "ci_high", "status", "reason"),
 )
-_MICRO = pa.array(["micro", "", None])
+_MICRO = ("micro", "", None)
 """Averages of the number; a single label has none."""
 _MAY_DIFFER = frozenset({"ram_bytes", "code_dirty"})
 """Columns that differ between machines or checkouts without explaining anything."""
@@ -158,7 +157,7 @@ def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
         results, "metrics", columns=["run_date", *_COLUMNS], filters=filters, since=_checked(query.since)
     )
     numbers: dict[tuple[Any, ...], Row] = {}
-    for row in rows.filter(pc.is_in(rows["average"], value_set=_MICRO)).to_pylist():
+    for row in (row for row in as_rows(rows) if row["average"] in _MICRO):
         key = tuple(row[name] for name in ("run_date", "run_id", "artifact_id", "dataset", "split", "gold"))
         if row["value"] is not None or key not in numbers:
             numbers[key] = row
@@ -167,7 +166,7 @@ def _rows(results: str, model: str, query: Query) -> Iterator[tuple[str, Row]]:
 
 def _runs(results: str, since: str | None) -> dict[str, _Run]:
     """The runs by id, with the rows of their last attempt."""
-    rows = read_results(results, "runs", since=_checked(since)).to_pylist()
+    rows = as_rows(read_results(results, "runs", columns=("run_date", "outcome", *READ_COLUMNS), since=_checked(since)))
     return {row["run_id"]: _Run(row["run_date"].isoformat(), row) for row in sorted(rows, key=start_order)}
 
 
@@ -252,7 +251,7 @@ def _nothing(results: str, model: str, query: Query) -> InputError:
         if value not in there:
             field = f"model {value!r}" if name == "model" else f"--{name} {value}"
             return InputError(field, f"{model} has no such number", f"choose among {', '.join(there)}")
-        left = left.filter(pc.field(name) == value)
+        left = matching(left, [(name, "=", value)])
     return InputError(f"--since {query.since}", f"{model} has no run so late", "give an earlier date")
 
 

@@ -4,14 +4,17 @@ A run is complete if it has a row in `runs`, which is written last. Cards, compa
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.tables.parquet import as_rows
+from nerbench.artifacts.tables.parquet_bounds import matching
 from nerbench.artifacts.tables.tables import DatedRows, Filter, read_newest_first
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import HEADLINE, Row
@@ -20,6 +23,8 @@ from nerbench.tasks.scoring.slices import EVERYTHING
 HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value in HEADLINE.items())
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN = 5
+_ASIDE = frozenset({"curve"})
+"""Flows whose runs are no successors of others."""
 _IS = {"workload": ("inference",), "backend": ("eager", "process"), "batch_size": (1,), "sequence_length": ()}
 _ABOUT = ("run_id", "artifact_id", "device", "dtype", "backend", "status")
 
@@ -47,15 +52,29 @@ class SelectedRun(NamedTuple):
     """Its row in `runs`, of its last attempt."""
 
 
-def newest_run(results: str, dates: Iterable[DatedRows]) -> EndedRun | None:
+def newest_run(results: str, dates: Iterable[DatedRows], *, besides: Collection[str] = ()) -> EndedRun | None:
     """The complete run that started last on the first date with one; None if there is none.
 
-    `dates` are rows of a table, the newest date first, with `run_id`. This is what all commands call the newest run.
+    `dates` are rows of a table, the newest date first, with `run_id`; runs of the flows `besides` are left out.
     """
     for dated in dates:
-        if ended := ended_runs(results, dated):
+        if ended := [row for row in ended_runs(results, dated) if row.get("flow") not in besides]:
             run_id = ended[-1]["run_id"]
-            return EndedRun(run_id, dated.date, ended[-1], dated.rows.filter(pc.field("run_id") == run_id))
+            return EndedRun(run_id, dated.date, ended[-1], matching(dated.rows, [("run_id", "=", run_id)]))
+    return None
+
+
+def newest_scored_run(
+    results: str, *, columns: Sequence[str] | None = None, date: str | None = None
+) -> EndedRun | None:
+    """The newest complete run with scores, of all dates or of one: what all commands call the newest run.
+
+    A learning curve scores models that no other run has, so it counts only if no other run exists.
+    """
+    for besides in (_ASIDE, ()):
+        dates = read_newest_first(results, "metrics", columns=columns, date=date)
+        if found := newest_run(results, dates, besides=besides):
+            return found
     return None
 
 
@@ -63,7 +82,7 @@ def ended_runs(results: str, dated: DatedRows) -> list[Row]:
     """The rows in `runs` of the complete runs in `dated` (which needs a `run_id`), ordered by start time."""
     runs = next(read_newest_first(results, "runs", date=dated.date), None)
     there = set(dated.rows["run_id"].to_pylist())
-    return sorted((row for row in runs.rows.to_pylist() if row["run_id"] in there), key=start_order) if runs else []
+    return sorted((row for row in as_rows(runs.rows) if row["run_id"] in there), key=start_order) if runs else []
 
 
 def start_order(row: Row) -> tuple[datetime, str]:
@@ -82,12 +101,13 @@ def select_runs(results: str, wanted: Sequence[str] = ()) -> list[SelectedRun]:
 
 
 def _find(results: str, wanted: str | None) -> SelectedRun:
-    date = wanted if wanted and _DATE.fullmatch(wanted) else None
-    named: list[Filter] = [("run_id", "=", wanted)] if wanted and not date else []
-    if wanted and not date:
-        date = date_of_run(results, wanted)
     columns = ["run_id", "started_at"]
-    found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
+    if wanted is None or _DATE.fullmatch(wanted):
+        found = newest_scored_run(results, columns=columns, date=wanted)
+    else:
+        named: list[Filter] = [("run_id", "=", wanted)]
+        date = date_of_run(results, wanted)
+        found = newest_run(results, read_newest_first(results, "metrics", columns=columns, filters=named, date=date))
     if found is None:
         raise no_such_run(results, wanted)
     return SelectedRun(found.run_id, found.date, pc.max(found.rows["started_at"]).as_py(), found.row)
@@ -112,17 +132,17 @@ def date_of_run(results: str, run_id: str) -> str | None:
     return found.date if found else None
 
 
-def rows_of_run(results: str, table: str, run_id: str, date: str | None) -> list[Row]:
+def rows_of_run(results: str, table: str, run_id: str, date: str | None, filters: Sequence[Filter] = ()) -> list[Row]:
     """A run's rows in a table, of all attempts; without its logical date, all dates are searched."""
-    named: list[Filter] = [("run_id", "=", run_id)]
+    named: list[Filter] = [("run_id", "=", run_id), *filters]
     found = next(read_newest_first(results, table, filters=named, date=date), None)
-    return found.rows.to_pylist() if found else []
+    return as_rows(found.rows) if found else []
 
 
 def runs_of_date(results: str, date: str) -> dict[str, Row]:
     """The rows in `runs` of the complete runs of a logical date, of their last attempts, by id."""
     runs = next(read_newest_first(results, "runs", date=date), None)
-    return {row["run_id"]: row for row in sorted(runs.rows.to_pylist() if runs else [], key=start_order)}
+    return {row["run_id"]: row for row in sorted(as_rows(runs.rows) if runs else [], key=start_order)}
 
 
 def is_headline(row: Row) -> bool:
@@ -159,6 +179,7 @@ class NumberKey(NamedTuple):
     metric: str
 
 
+@cache
 def number_key(metric: str = "f1", **wanted: str) -> NumberKey:
     """The key of a number; by default strict, overall, of all entities, and the micro average."""
     mode, label = wanted.get("mode", "strict"), wanted.get("label", OVERALL)
@@ -195,3 +216,16 @@ def latency_samples(rows: Iterable[Row]) -> list[Row]:
         if all(row.get(name) in (*values, None) for name, values in _IS.items()):
             found.setdefault(tuple(row.get(name) for name in _ABOUT), row)
     return list(found.values())
+
+
+PROBABLE = 0.0
+"""The score from which an annotation is more likely wrong than right."""
+
+
+def newest_suspects(results: str, words_sha256: str, gold_sha256: str) -> list[Row]:
+    """The rows of the newest ranking of an annotation, the most suspect first; empty if there is none."""
+    wanted: list[Filter] = [("words_sha256", "=", words_sha256), ("gold_sha256", "=", gold_sha256)]
+    found = next(read_newest_first(results, "suspects", filters=wanted), None)
+    rows = found.rows.to_pylist() if found else []
+    newest = max((row["started_at"] for row in rows), default=None)
+    return sorted((row for row in rows if row["started_at"] == newest), key=lambda row: row["position"])

@@ -19,8 +19,8 @@ from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
 
 
@@ -136,6 +136,7 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
     unparsed = int((record.counts or {}).get(PARSE_FAILURES, 0)) or None
     read_as |= {"pinned": None if is_pinned(artifact) else False, "n_unparsed": unparsed}
     read_as |= {"n_unaligned": corpus.n_unaligned, "n_left_out": corpus.n_left_out}
+    read_as["backend"] = benchmark.backend if artifact.kind == "model" else None
     read_as["perturbation"] = corpus.perturbation.name if corpus.perturbation else None
     return Predicted.model_validate(about | read_as | {"uri": uri, "model_sha256": artifact.model_sha256})
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from nerbench.artifacts.tables.tables import read_newest_first
+from nerbench.artifacts.tables.tables import Filter
 from nerbench.tasks.results.query import (
     date_of_run,
     latency_samples,
-    newest_run,
+    newest_scored_run,
     no_such_run,
     rows_of_run,
     used_memory,
@@ -89,19 +89,30 @@ class RunResults(NamedTuple):
     custom: list[Row]
 
 
-def read_run(results: str, run_id: str | None = None) -> RunResults:
-    """The rows of a run, complete or not; by default of the newest complete run with metrics.
+LEADERBOARD_FILTERS: tuple[Filter, ...] = (
+    ("level", "=", "entity"),
+    ("slice", "=", EVERYTHING),
+    ("mode", "in", ("strict", "conlleval")),
+)
+"""The rows of `metrics` that `leaderboard` needs."""
+
+
+def read_run(results: str, run_id: str | None = None, filters: Sequence[Filter] = ()) -> RunResults:
+    """The rows of a run, complete or not; by default of the newest complete run with metrics. `filters`: of metrics.
 
     Reads only files of one date. Raises InputError if there is no such run.
     """
     if run_id is None:
-        found = newest_run(results, read_newest_first(results, "metrics"))
-        metrics = found.rows.to_pylist() if found else []
+        newest = newest_scored_run(results, columns=["run_id"])
+        if newest is None:
+            raise no_such_run(results, run_id)
+        chosen, date = newest.run_id, newest.date
+        metrics = rows_of_run(results, "metrics", chosen, date, filters)
     else:
-        metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id))
-    if not metrics:
-        raise no_such_run(results, run_id)
-    chosen, date = metrics[0]["run_id"], str(metrics[0]["run_date"])
+        metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id), filters)
+        if not metrics:
+            raise no_such_run(results, run_id)
+        chosen, date = run_id, str(metrics[0]["run_date"])
     others = (rows_of_run(results, table, chosen, date) for table in ("speed", "memory", "custom"))
     return RunResults(chosen, metrics, *others)
 

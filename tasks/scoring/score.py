@@ -90,7 +90,7 @@ def valued(value: float, undefined: str) -> Row:
     """The columns of a row for a number: NaN is undefined, with the given reason; infinity is a failure."""
     if math.isnan(value):
         return {"value": None, "status": "undefined", "reason": undefined}
-    return failed(f"it gave {value}") if math.isinf(value) else {"value": value, "status": "ok", "reason": None}
+    return failed(f"it returned {value}") if math.isinf(value) else {"value": value, "status": "ok", "reason": None}
 
 
 def reason_of(error: BaseException, place: str) -> str:
@@ -158,7 +158,7 @@ def _value(quantity: Quantity, labels: Sequence[str], sums: Numbers, n_words: Nu
             raise
         return failed(reason_of(error, quantity.metric.place))
     if quantity.metric.share and not -ROUNDING <= value <= 1 + ROUNDING and not math.isnan(value):
-        return failed(f"it gave {value:g}, but share=True requires 0…1; leave share out")
+        return failed(f"it returned {value:g}, but share=True requires 0…1; leave share out")
     return valued(value, quantity.metric.undefined)
 
 

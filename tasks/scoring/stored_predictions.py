@@ -58,6 +58,8 @@ class Predicted(Section):
     """Entities of an annotation with other words that the data set does not have; None for the same words."""
     n_left_out: int | None = None
     """Words of the data set that such an annotation does not have."""
+    backend: str | None = None
+    """What computed them; None for early rows, taggers and imported predictions."""
     perturbation: str | None = None
     """The perturbation of the words; None for the clean split."""
     uri: str
@@ -69,8 +71,8 @@ class Predicted(Section):
         return self.model_dump(exclude={"uri", "model_sha256", "perturbation", *READ_AS})
 
 
-READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out")
-"""Fields that describe how the predictions were read. They do not identify predictions."""
+READ_AS = ("kind", "label_map", "n_unmapped", "pinned", "n_unparsed", "n_unaligned", "n_left_out", "backend")
+"""Fields that describe how the predictions were made and read. They do not identify predictions."""
 
 
 def predictions_key(row: Mapping[str, Any]) -> str:
@@ -184,7 +186,7 @@ def read_predictions(results_url: str, uri_or_path: str) -> PredictionsFile:
 
 def _surveyed(source: "_Source", file: pq.ParquetFile) -> PredictionsFile:
     if not file.metadata.num_rows:
-        raise ValueError("it holds no word")
+        raise ValueError("it has no words")
     fields = PredictionsIdentity._fields
     columns = sorted(earlier_columns(source.path, {*fields}) & {*file.schema_arrow.names})
     first_row = upgraded(source.path, pa.Table.from_batches([next(file.iter_batches(1, columns=columns))]))
@@ -229,12 +231,12 @@ class _Survey:
         begins_sentence = np.diff(sentence, prepend=self.last_sentence)
         begins_document = np.diff(document, prepend=self.last_document)
         if not np.array_equal(word, np.arange(self.n_words, self.n_words + len(word))):
-            raise ValueError(f"word numbers do not go on from {self.n_words} one by one")
+            raise ValueError(f"word numbers are not consecutive from {self.n_words} on")
         if not np.isin(begins_sentence, (0, 1)).all() or (self.n_words == 0 and sentence[0] != 0):
-            raise ValueError(f"sentence numbers do not go on from {self.last_sentence} one by one")
+            raise ValueError(f"sentence numbers are not consecutive after {self.last_sentence}")
         if not np.isin(begins_document, (0, 1)).all() or (begins_document > begins_sentence).any():
             raise ValueError(
-                f"document numbers do not go on from {self.last_document} one by one, sentence by sentence"
+                f"document numbers are not consecutive after {self.last_document}, or change within a sentence"
             )
 
     def units(self) -> Units:

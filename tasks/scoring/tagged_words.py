@@ -157,6 +157,18 @@ def known_scores(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
     return numbers
 
 
+def lowest_scores(part: TaggedWords, start: Indices, end: Indices) -> npt.NDArray[np.float64]:
+    """The lowest score of the words from each `start` up to `end`; NaN if no word has one. No span is empty.
+
+    A word without tokens has no score; the score of its entity comes from the other words.
+    """
+    if part.score is None:
+        return np.full(len(start), np.nan)
+    padded = np.append(part.score, np.nan).astype(np.float64)
+    lowest: npt.NDArray[np.float64] = np.fmin.reduceat(padded, np.column_stack([start, end]).ravel())[::2]
+    return lowest
+
+
 def _changes(numbers: npt.NDArray[np.generic]) -> Flags:
     changes = np.ones(len(numbers), np.bool_)
     np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])

@@ -26,7 +26,7 @@ from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.entities import Codes, extract
 from nerbench.tasks.scoring.metrics import Metric, Row
 from nerbench.tasks.scoring.score import ROW, failed, parameters_of, reason_of, valued, warn_of_failures
-from nerbench.tasks.scoring.tagged_words import TaggedWords
+from nerbench.tasks.scoring.tagged_words import TaggedWords, lowest_scores
 
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
@@ -126,7 +126,9 @@ def _table(part: TaggedWords) -> pa.Table:
 def _entities(part: TaggedWords, codes: Codes, *, scored: bool) -> Iterator[TaggedEntity]:
     found = extract(codes, part.sentence_starts, "strict")
     texts = None if part.text is None else part.text.to_pylist()
-    for start, end, kind in zip(found.start.tolist(), found.end.tolist(), found.type.tolist(), strict=True):
+    scores = lowest_scores(part, found.start, found.end).tolist() if scored else [math.nan] * len(found.start)
+    columns = (found.start.tolist(), found.end.tolist(), found.type.tolist(), scores)
+    for start, end, kind, score in zip(*columns, strict=True):
         yield TaggedEntity(
             document=None if part.document is None else int(part.document[start]),
             sentence=int(part.sentence[start]),
@@ -134,14 +136,8 @@ def _entities(part: TaggedWords, codes: Codes, *, scored: bool) -> Iterator[Tagg
             end=part.first_word + end,
             type=part.types[kind],
             text=None if texts is None else " ".join(texts[start:end]),
-            score=_least(part, start, end) if scored else None,
+            score=None if math.isnan(score) else score,
         )
-
-
-def _least(part: TaggedWords, start: int, end: int) -> float | None:
-    """A word without tokens has no score; the score of its entity comes from the other words."""
-    least = np.nan if part.score is None else np.fmin.reduce(part.score[start:end])
-    return None if np.isnan(least) else float(least)
 
 
 CUSTOM = "custom"
@@ -241,11 +237,11 @@ def numbers(
 def as_row(given: Any, undefined: str) -> Row:
     """The columns of a row for the result of a custom function: a number, or None if it is undefined."""
     if isinstance(given, Mapping):
-        return failed("it gave an empty mapping")
+        return failed("it returned an empty mapping")
     if getattr(given, "ndim", None) == 0:  # a number of numpy or torch
         given = given.item()
     if not isinstance(given, Real | None):
-        return failed(f"it gave {type(given).__name__}, which is no number")
+        return failed(f"it returned {type(given).__name__}, which is not a number")
     return valued(math.nan if given is None else float(given), undefined)
 
 

@@ -1,4 +1,4 @@
-"""How the same strings are annotated elsewhere: in the train split, and in the rest of the annotation itself.
+"""How the same strings, and words in the same case, are annotated elsewhere: in the train split and the annotation.
 
 An occurrence of a string has one label: the type of the entity that consists of exactly these words, `O` if none of
 them is in an entity, and PARTLY otherwise.
@@ -6,7 +6,8 @@ them is in an entity, and PARTLY otherwise.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ _DIGITS = re.compile(r"\d+")
 _NO_TITLE = re.compile(r"[\d.]")
 String = tuple[str, ...]
 """Normalised words."""
+Case = tuple[str, bool, bool]
+"""`lower`, `title`, `upper` or `other`; whether the word begins its sentence; and whether that is a headline."""
 
 
 class Annotation(NamedTuple):
@@ -33,6 +36,8 @@ class Annotation(NamedTuple):
 
     words: Sequence[str]
     """(words,) normalised by `normalise`."""
+    case: Sequence[Case]
+    """(words,) how each word is written."""
     sentence: Indices
     """(words,) number of the sentence, from 0."""
     document: Indices | None
@@ -57,6 +62,7 @@ def annotation_of(corpus: Corpus, types: tuple[str, ...]) -> Annotation:
     codes = encode(Column.of(corpus.tags).flat, types)
     return Annotation(
         words=[normalise(word) for words in corpus.words for word in words],
+        case=[case for words in corpus.words for case in _cases(words)],
         sentence=np.repeat(np.arange(len(lengths)), lengths),
         document=documents,
         codes=codes,
@@ -69,6 +75,22 @@ def annotation_of(corpus: Corpus, types: tuple[str, ...]) -> Annotation:
 def normalise(word: str) -> str:
     """A word as it is written outside of headlines: `CZECH` becomes `Czech`, and `U.S.` and `EU` stay."""
     return word.title() if len(word) > _SHORT and word.isupper() and not _NO_TITLE.search(word) else word
+
+
+def _cases(words: Sequence[str]) -> Iterator[Case]:
+    """The case of each word of a sentence; a headline has more words in capitals than in lower case."""
+    headline = sum(map(str.isupper, words)) > sum(word[:1].islower() for word in words)
+    for number, word in enumerate(words):
+        title = "upper" if len(word) > 1 and word.isupper() else "title"
+        yield "lower" if word[:1].islower() else title if word[:1].isupper() else "other", number == 0, headline
+
+
+def entity_log_odds(annotations: Iterable[Annotation]) -> Mapping[Case, float]:
+    """The log-odds that a word is in an entity, by its case."""
+    found: Counter[tuple[Case, bool]] = Counter()
+    for one in annotations:
+        found.update(zip(one.case, (one.codes != 0).tolist(), strict=True))
+    return {case: log(found[case, True] + 1) - log(found[case, False] + 1) for case, _ in found}
 
 
 class Occurrence(NamedTuple):

@@ -6,7 +6,7 @@ that the annotation is wrong: a sum of few terms, each the logarithm of a ratio,
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Literal, NamedTuple
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nerbench.tasks.comparison.flips import Entity
 from nerbench.tasks.data.tag_schemes import OUTSIDE
 from nerbench.tasks.scoring.entities import Entities, Indices, components, identical
-from nerbench.tasks.suspects.occurrences import PARTLY, Annotation, Counted, context, remembered
+from nerbench.tasks.suspects.occurrences import PARTLY, Annotation, Case, Counted, context, entity_log_odds, remembered
 
 Kind = Literal["missing", "spurious", "type", "boundary", "type+boundary"]
 Span = tuple[int, int, str]
@@ -42,31 +42,21 @@ class Evidence(NamedTuple):
     """Confidence of the models in the proposal against that in the annotation."""
     document: float
     """Other occurrences of the strings in the document, annotated as proposed and as here."""
-    split: float
-    """The same in the other documents of the split."""
     train: float
     """The same in the train split."""
     context: float
     """Entities of the document with the same words before and after: types as proposed and as here."""
+    case: float
+    """How often words in the same case are in entities, for words that the proposal adds to entities or removes."""
 
 
-WEIGHTS: Mapping[str, float] = {
-    "models": 0.4,
-    "document": 0.5,
-    "split": 0.1,
-    "train": 0.4,
-    "context": 1.3,
-}
+WEIGHTS: Mapping[str, float] = {"models": 0.4, "document": 0.6, "train": 0.25, "context": 1.6, "case": 0.15}
 """The weight of each term of `Evidence`."""
-INTERCEPT: Mapping[Kind, float] = {
-    "missing": -1.7,
-    "spurious": -3.1,
-    "type": -2.4,
-    "boundary": -2.4,
-    "type+boundary": -2.4,
-}
-"""The log-odds before any evidence, by kind."""
-RANKING = "1"
+PRIOR = -1.65
+"""The log-odds before any evidence."""
+FEWER = -1.6
+"""Added to PRIOR if the proposal has fewer words in entities: models miss words more often than annotators add them."""
+RANKING = "2"
 """The version of features and weights; a change of either makes another table."""
 
 
@@ -91,6 +81,8 @@ class Suspect:
 
     score: float
     """Log-odds that the annotation is wrong here."""
+    prior: float
+    """The part of the score that does not depend on the evidence."""
     kind: Kind
     document: int | None
     sentence: int
@@ -119,7 +111,8 @@ def rank(gold: Annotation, predictions: Sequence[Prediction], train: Annotation 
     """
     regions = list(_regions(gold, predictions, remembered(gold, train)))
     strings = {gold.string(start, end) for one in regions for start, end, _ in one.spans}
-    counted = _Counts(Counted(gold, strings), Counted(train, strings), _contexts(gold))
+    cases = entity_log_odds([gold] if train is None else [gold, train])
+    counted = _Counts(Counted(gold, strings), Counted(train, strings), _contexts(gold), cases)
     weights = [_weight(gold, one) for one in predictions]
     weigher = _Weigher(gold, predictions, weights, counted)
     found = [max((weigher.suspect(region, other) for other in region.others), key=_order) for region in regions]
@@ -198,6 +191,7 @@ class _Counts(NamedTuple):
     gold: Counted
     train: Counted
     contexts: Counter[tuple[int | None, tuple[str, str], str]]
+    cases: Mapping[Case, float]
 
 
 _UNKNOWN = 0.8
@@ -225,20 +219,22 @@ class _Weigher(NamedTuple):
         document = _document(self.gold, region.start)
         changes = _changes(region.gold, proposed)
         scopes = self._occurrences(changes, document)
-        kind = _kind(region.gold, proposed)
+        before, after = _words(region.gold), _words(proposed)
+        prior = PRIOR + FEWER * (len(after) < len(before))
         evidence = Evidence(
             models=self._models(opinions),
             document=_log_ratio(scopes["document"]),
-            split=_log_ratio(scopes["split"]),
             train=_log_ratio(scopes["train"]),
             context=self._context(changes, document),
+            case=self._case(after - before, before - after),
         )
-        score = INTERCEPT[kind] + sum(WEIGHTS[name] * value for name, value in evidence._asdict().items())
+        score = prior + sum(WEIGHTS[name] * value for name, value in evidence._asdict().items())
         first = int(np.searchsorted(self.gold.sentence, self.gold.sentence[region.start]))
         changed = (*region.gold, *proposed)
         return Suspect(
             score=score,
-            kind=kind,
+            prior=prior,
+            kind=_kind(region.gold, proposed),
             document=document,
             sentence=int(self.gold.sentence[region.start]),
             start=min(start for start, _, _ in changed) - first,
@@ -285,6 +281,12 @@ class _Weigher(NamedTuple):
         n = self.counts.contexts
         return _log_ratio([Occurrences(n[document, where, change.before] - 1, n[document, where, change.after])])
 
+    def _case(self, added: Collection[int], removed: Collection[int]) -> float:
+        """The mean over words that enter or leave entities."""
+        odds = [self.counts.cases[self.gold.case[at]] for at in added]
+        odds += [-self.counts.cases[self.gold.case[at]] for at in removed]
+        return sum(odds) / len(odds) if odds else 0.0
+
 
 class _Change(NamedTuple):
     """Words that a proposal labels otherwise."""
@@ -308,6 +310,11 @@ def _label(reading: Reading, span: tuple[int, int]) -> str:
         if start < span[1] and span[0] < end:
             return PARTLY
     return OUTSIDE
+
+
+def _words(reading: Reading) -> set[int]:
+    """The positions of the words in entities."""
+    return {position for start, end, _ in reading for position in range(start, end)}
 
 
 def _kind(gold: Reading, proposed: Reading) -> Kind:

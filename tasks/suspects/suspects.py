@@ -21,7 +21,7 @@ from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, PredictionsFile, read_predictions
 from nerbench.tasks.scoring.tagged_words import with_types
 from nerbench.tasks.suspects.occurrences import annotation_of
-from nerbench.tasks.suspects.ranking import INTERCEPT, RANKING, WEIGHTS, Prediction, Suspect, rank
+from nerbench.tasks.suspects.ranking import RANKING, WEIGHTS, Prediction, Suspect, rank
 
 LOWEST = -4.0
 """The lowest score of a row: below it, fewer than one in fifty annotations is wrong."""
@@ -165,7 +165,7 @@ def _row(position: int, suspect: Suspect, corpus: Corpus, *, text: bool) -> Row:
         "confidences": [opinion.confidence for opinion in suspect.opinions],
         **{f"{name}_gold": found.gold for name, found in scopes.items()},
         **{f"{name}_proposed": found.proposed for name, found in scopes.items()},
-        "prior": INTERCEPT[suspect.kind],
+        "prior": suspect.prior,
         **{f"term_{name}": WEIGHTS[name] * value for name, value in suspect.evidence._asdict().items()},
     }
 

@@ -40,7 +40,7 @@ def _entities(row: Row, side: str) -> str:
 def evidence(row: Row) -> str:
     """The models that predict the proposal, and how its strings are annotated elsewhere.
 
-    `1 of 2 models predict it: tiny (seed 3) 0.91; in train 12 as proposed and 0 as here`
+    `1 of 2 models predicts it: tiny (seed 3) 0.91; in train 12 as proposed and 0 as here`
     """
     agreeing = [
         (model, seed, confidence)
@@ -53,7 +53,9 @@ def evidence(row: Row) -> str:
         f"{model}{'' if seed is None else f' (seed {seed})'}{'' if confidence is None else f' {confidence:.2f}'}"
         for model, seed, confidence in agreeing
     )
-    parts = [f"{len(agreeing)} of {len(row['models'])} models predict it{f': {named}' if named else ''}"]
+    n_models = len(row["models"])
+    who = "the only model" if len(agreeing) == n_models == 1 else f"{len(agreeing) or 'none'} of {n_models} models"
+    parts = [f"{who} {'predict' if len(agreeing) > 1 else 'predicts'} it{f': {named}' if named else ''}"]
     for scope, where in (("document", "in the document"), ("split", "in other documents"), ("train", "in train")):
         as_gold, as_proposed = row[f"{scope}_gold"], row[f"{scope}_proposed"]
         if as_gold or as_proposed:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_some_artifacts_bring_a_latest(filled: Store, tmp_path: Path, store: Sto
     write_archive(filled, [champion], tmp_path / "champion.tar")
     read_archive(store, tmp_path / "champion.tar")
     assert store.aliases("one") == dict.fromkeys(("champion", "latest"), champion.artifact_id)
+
+
+def test_latest_is_the_last_exported_publication_whatever_its_time_zone(
+    store: Store, make_model: MakeModel, tmp_path: Path
+) -> None:
+    dates = ("2030-01-01T23:00:00+02:00", "2030-01-01T22:30:00+00:00", "2030-01-02T00:00:00+00:00")
+    _, second, third = (
+        store.publish(make_model(f"{number}", value=float(number)), "one", Provenance(created_at=when))
+        for number, when in enumerate(map(datetime.fromisoformat, dates))
+    )
+    exported = [key for key in keys(store) if key.artifact_id != third.artifact_id]
+    assert write_archive(store, exported, tmp_path / "two.tar").aliases["one"]["latest"] == second.artifact_id
 
 
 def test_an_existing_file_is_not_overwritten(filled: Store, archive: Path) -> None:

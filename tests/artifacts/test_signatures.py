@@ -5,44 +5,33 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from fake_models import MakeModel
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from fake_models import MakeModel, Pair, write_key_pair
 
 from nerbench.artifacts.archive import read_archive, write_archive
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, UnsafeArtifactError
 from nerbench.artifacts.garbage import find_foreign, find_garbage, remove_garbage
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
-from nerbench.artifacts.signatures import VARIABLE, public_key, sign
+from nerbench.artifacts.signatures import TRUSTED_KEYS, public_key, sign
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.store_layout import signature_paths
 
-Pair = tuple[Path, Path]
-
-
-def pair(folder: Path, name: str) -> Pair:
-    private = Ed25519PrivateKey.generate()
-    paths = folder / f"{name}.pem", folder / f"{name}.pub.pem"
-    paths[0].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    paths[1].write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return paths
-
 
 @pytest.fixture
 def alice(tmp_path: Path) -> Pair:
-    return pair(tmp_path, "alice")
+    return write_key_pair(tmp_path, "alice")
 
 
 @pytest.fixture
 def mallory(tmp_path: Path) -> Pair:
-    return pair(tmp_path, "mallory")
+    return write_key_pair(tmp_path, "mallory")
 
 
 def test_a_signed_artifact_is_loaded_and_an_unsigned_one_is_not(
     store: Store, ref: ArtifactRef, root: Root, alice: Pair, mallory: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, str(alice[1]))
+    monkeypatch.setenv(TRUSTED_KEYS, str(alice[1]))
     sign(root, ref, mallory[0])
     for load in (store.materialise, lambda key: store.pull(key, alice[0].parent / "pulled")):
         with pytest.raises(UnsafeArtifactError, match="no valid signature"):
@@ -52,12 +41,12 @@ def test_a_signed_artifact_is_loaded_and_an_unsigned_one_is_not(
     sign(root, ref, alice[0])
     assert store.materialise(ref).is_dir()
     assert len(signature_paths(root, ref)) == 2
-    monkeypatch.setenv(VARIABLE, f"{alice[1]}, {mallory[1]}")
+    monkeypatch.setenv(TRUSTED_KEYS, f"{alice[1]}, {mallory[1]}")
     assert store.materialise(ref).is_dir()
 
 
 def test_a_list_of_no_keys_trusts_none(store: Store, ref: ArtifactRef, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, " , ")
+    monkeypatch.setenv(TRUSTED_KEYS, " , ")
     with pytest.raises(UnsafeArtifactError, match="no valid signature"):
         store.materialise(ref)
 

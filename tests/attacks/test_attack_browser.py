@@ -1,4 +1,7 @@
-"""A foreign page in a real browser, whose user is logged in to the running server."""
+"""A foreign page in a real browser, whose user is logged in to the running server.
+
+`test_attack_server.py` makes the requests of such pages without a browser, in every run of the tests; these are slow.
+"""
 
 import json
 import threading
@@ -14,7 +17,7 @@ from headless import chromium, new_context
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
-pytestmark = [pytest.mark.attacks, pytest.mark.browser, pytest.mark.e2e]
+pytestmark = [pytest.mark.attacks, pytest.mark.browser, pytest.mark.e2e, pytest.mark.slow]
 ATTEMPTS = {
     "fetch that asks first": """await fetch(create, {
         method: 'POST', body, headers: {'Content-Type': 'application/json'}

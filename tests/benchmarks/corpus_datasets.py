@@ -4,7 +4,7 @@
 split in size and `--times` that, and does each of these in a separate process, on one core:
 
 - *parse*: iterates over the sentences of the file; the next two do this too
-- *ours*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
+- *nerbench*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
 - *walk*, *walk dataset*: every word as a Python string, from the corpus and from its `Dataset`
 - *windows*: tokenizes, cuts and labels in memory, as lists; *map*: by `tokenized`, the first time; *again*: the second
 
@@ -99,14 +99,14 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
             len(chunk.values) for chunk in tokenized(own, tokenizer, 512, names).data["input_ids"].chunks
         )
 
-    def ours() -> Callable[[], int]:
+    def nerbench() -> Callable[[], int]:
         import datasets  # noqa: F401 - so that both start with equal memory
 
         return lambda: len(corpus().words)
 
     return {
         "parse": lambda: lambda: sum(1 for _ in read_splits(config)["test"].sentences),
-        "ours": ours,
+        "nerbench": nerbench,
         "generator": lambda: from_generator(folder, config, names),
         "walk": walk,
         "walk dataset": walk_dataset,

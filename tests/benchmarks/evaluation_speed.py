@@ -29,17 +29,20 @@ from evaluation_peers import Peers, Tag, Tags, Words
 
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits
+from nerbench.tasks.inference.backends import PACKAGES
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import BLOCK, predict
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize
+from nerbench.tasks.inference.whole_model import use_backend
 from nerbench.tasks.scoring.counts import OVERALL, count
 from nerbench.tasks.scoring.score import score
 from nerbench.tasks.scoring.tagged_words import from_corpus
 
 CORPUS = "../shared/data/conllpp/test.txt"
 LABELS = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "ORG", "LOC", "MISC") for prefix in "BI"))
+ONNX, OPENVINO = PACKAGES["onnxruntime"], PACKAGES["openvino"]
 SLOW_SHARE = 8
 """The slowest peers get every eighth sentence."""
 
@@ -66,10 +69,13 @@ class Result(NamedTuple):
     floors: dict[str, Seconds]
 
 
-def ours(folder: Path, precision: str = "fp32", *, as_saved: bool = False) -> Tag:
+def ours(folder: Path, precision: str = "fp32", *, backend: str = "torch", as_saved: bool = False) -> Tag:
     """The work of the benchmark flow between words and tags."""
-    tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision)
-    tagger = tagger if as_saved else optimize_for_inference(tagger)
+    tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision if backend == "torch" else "fp32")
+    if backend != "torch":
+        tagger = use_backend(tagger, folder, backend, precision, folder.name)
+    elif not as_saved:
+        tagger = optimize_for_inference(tagger)
     names = [*tagger.labels, "O"]
 
     def tag(sentences: Words) -> Tags:
@@ -90,10 +96,13 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
         "ours, fp32": Contender(lambda: ours(folder)),
         "ours, bf16": Contender(lambda: ours(folder, "bf16"), "bf16"),
         "ours, int8": Contender(lambda: ours(folder, "int8")),
+        "ours on ONNX Runtime, fp32": Contender(lambda: ours(folder, backend="onnxruntime"), needs=ONNX),
+        "ours on ONNX Runtime, int8": Contender(lambda: ours(folder, "int8", backend="onnxruntime"), needs=ONNX),
+        "ours on OpenVINO, fp32": Contender(lambda: ours(folder, backend="openvino"), needs=OPENVINO),
         "torch, length-sorted": Contender(engines.torch),
-        "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=("onnx", "onnxscript", "onnxruntime")),
-        "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=("onnx", "onnxscript", "onnxruntime")),
-        "OpenVINO, fp32": Contender(engines.openvino, needs=("onnx", "onnxscript", "openvino")),
+        "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=ONNX),
+        "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=ONNX),
+        "OpenVINO, fp32": Contender(engines.openvino, needs=OPENVINO),
         "ours, fp32, not optimized": Contender(lambda: ours(folder, as_saved=True)),
         "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(lambda: peers.padded_batches),

@@ -1,7 +1,7 @@
 """Counts the requests for an unchanged model with store and results on S3.
 
 `python tests/benchmarks/fanout_requests.py [--models 10,20,40]` benchmarks so many models from cached predictions, a
-first night and a second one, against an S3 of our own (moto), without Prefect, and prints the requests a model by kind.
+first run and a second one, against a local S3 server (moto), without Prefect, and prints the requests a model by kind.
 Comparing with earlier runs (`benchmark.check_reproducibility`) is counted apart: it reads the scores of every
 model for each.
 """
@@ -23,7 +23,7 @@ def main() -> None:
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
     from s3_server import MOTO, running_s3
 
-    print("models | night | requests a model")
+    print("models | run | requests a model")
     for n_models in map(int, parser.parse_args().models.split(",")):
         with tempfile.TemporaryDirectory() as folder, running_s3(MOTO._replace(environment={})) as url:
             os.environ |= {"OMP_NUM_THREADS": "1", "NERBENCH_CACHE": f"{folder}/cache"}
@@ -34,16 +34,16 @@ def count(folder: Path, url: str, n_models: int) -> None:
     """Print a line for each of two runs."""
     from fanout_speed import prepare, remembered, work
 
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
 
-    counting.score_counts = remembered(counting.score_counts)
+    score_predictions.score_counts = remembered(score_predictions.score_counts)
     config = prepare(folder, n_models, LABELS, url)
     requests = watched()
-    for night in (1, 2):
+    for number in (1, 2):
         requests.clear()
-        work(config, night)
+        work(config, number)
         kinds = ", ".join(f"{name} {n / n_models:.1f}" for name, n in requests.most_common())
-        print(f"{n_models:6} | {night:5} | {requests.total() / n_models:.1f}: {kinds}", flush=True)
+        print(f"{n_models:6} | {number:3} | {requests.total() / n_models:.1f}: {kinds}", flush=True)
 
 
 def watched() -> Counter[str]:

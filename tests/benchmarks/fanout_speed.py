@@ -133,7 +133,7 @@ def work(config: Any, night: int = 1) -> int:
     from nerbench.tasks.inference.evaluation_cache import plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions
     from nerbench.tasks.runs import Run, utc_now
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
 
     name, date = f"night-{night}", f"2030-01-{night:02}"
     run = Run(run_id=name, flow="plain", date=date, started_at=utc_now(), attempt=1, results=config.results)
@@ -143,8 +143,8 @@ def work(config: Any, night: int = 1) -> int:
         found = plan(artifact, corpus.words_sha256, config.benchmark, config.results)
         assert found.record, "predictions are not cached"
         predicted = write_predictions(run, artifact, found.record, corpus, config.benchmark)
-        counted = counting.count_predictions(config.results, artifact, found.record, corpus, config)
-        labelled = (counting.score_counts(config.results, counted, label, config) for label in counted.labels)
+        counted = score_predictions.count_predictions(config.results, artifact, found.record, corpus, config)
+        labelled = (score_predictions.score_counts(config.results, counted, label, config) for label in counted.labels)
         scored = metric_rows(run, predicted, chain.from_iterable(labelled))
         write_metrics(run, artifact, "own", scored + analyse(run, predicted, config.benchmark).metrics)
         cells += len(counted.labels)
@@ -165,9 +165,9 @@ def remembered(score_counts: Callable[..., list[Row]]) -> Callable[..., list[Row
 
 def measure(folder: Path, chunk: int) -> None:
     """Print the times of plain functions and of the flow as JSON; runs in a separate process."""
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
 
-    counting.score_counts = remembered(counting.score_counts)
+    score_predictions.score_counts = remembered(score_predictions.score_counts)
     from nerbench.flows.benchmark import benchmark
     from nerbench.flows.launch import prefect_running
     from nerbench.tasks.config import Config

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/gate_noise.py --model FOLDER [--words FILE] [--measurements 60] [--keep FILE]
 
-Takes the latency sample of a model again and again, each in a separate process, and keeps them in a
-file of JSON lines, to which a second call adds. From them it draws histories: a night is any measurement, its second
-look the one that followed. Printed are the share of histories of 30 nights with a false alarm, and of those in which a
-model that became 1.2 times slower is caught within two nights; nights with too few comparable ones are counted apart.
+Takes the latency sample of a model repeatedly, each time in a separate process, and appends it to a file of JSON lines.
+It draws histories from these measurements: a run is any of them, and its second measurement is the one that followed.
+It prints the share of histories of 30 runs with a false alarm, the share in which a model that became 1.2 times slower
+is detected within two runs, and the share of runs with too few comparable ones.
 """
 
 import argparse
@@ -17,16 +17,15 @@ from statistics import median, quantiles
 import numpy as np
 
 from nerbench.artifacts.references import resolve_one
-from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, same_rate
+from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, same_rate, slowdown
 from nerbench.tasks.config import BenchmarkConfig, DatasetConfig, SpeedGateConfig
 from nerbench.tasks.data.corpus import load_splits
-from nerbench.tasks.measuring.latency_sample import PASSES, measure
-from nerbench.tasks.statistics.prediction_limit import slowdown
+from nerbench.tasks.measuring.latency import PASSES, measure
 
 CORPUS = "../shared/data/conllpp/test.txt"
-HISTORIES, NIGHTS, SLOWER = 2000, 30, 1.2
+HISTORIES, RUNS, SLOWER = 2000, 30, 1.2
 GATE = SpeedGateConfig()
-Night = dict[str, float]
+Measured = dict[str, float]
 
 
 def collect(model: Path, words: str, number: int, keep: Path) -> None:
@@ -39,27 +38,25 @@ def collect(model: Path, words: str, number: int, keep: Path) -> None:
             print(json.dumps({name: row[name] for name in (LATENCY, RATE, "background_cores")}), file=lines)
 
 
-def judged(window: Sequence[Night], tonight: Night, again: Night, factor: float = 1.0) -> bool | None:
+def judged(window: Sequence[Measured], current: Measured, again: Measured, factor: float = 1.0) -> bool | None:
     """Whether the gate fails a run; None with too few earlier runs. `again` is the second measurement if needed."""
-    seconds = [tonight[LATENCY] * factor, again[LATENCY] * factor]
-    for night, looks in ((tonight, seconds[:1]), (min(tonight, again, key=lambda one: one[LATENCY]), seconds)):
-        comparable = [one[LATENCY] for one in window if same_rate(one, night)][-GATE.runs :]
+    seconds = [current[LATENCY] * factor, again[LATENCY] * factor]
+    for run, looks in ((current, seconds[:1]), (min(current, again, key=lambda one: one[LATENCY]), seconds)):
+        comparable = [one[LATENCY] for one in window if same_rate(one, run)][-GATE.runs :]
         found = slowdown(comparable, min(looks), margin=GATE.slowdown / 100, confidence=GATE.confidence)
         if found is None or not found.is_suspicious:
             return None if found is None else False
     return True
 
 
-def simulate(nights: Sequence[Night], random: np.random.Generator) -> dict[str, float]:
+def simulate(runs: Sequence[Measured], random: np.random.Generator) -> dict[str, float]:
     """The shares over many histories."""
     alarms = caught = silent = 0
     before = 3 * GATE.runs
     for _ in range(HISTORIES):
-        at = random.integers(0, len(nights) - 1, before + NIGHTS)
-        drawn, following = [nights[i] for i in at], [nights[i + 1] for i in at]
-        verdicts = [
-            judged(drawn[:number], drawn[number], following[number]) for number in range(before, before + NIGHTS)
-        ]
+        at = random.integers(0, len(runs) - 1, before + RUNS)
+        drawn, following = [runs[i] for i in at], [runs[i + 1] for i in at]
+        verdicts = [judged(drawn[:number], drawn[number], following[number]) for number in range(before, before + RUNS)]
         alarms += True in verdicts
         silent += verdicts.count(None)
         caught += any(
@@ -67,8 +64,8 @@ def simulate(nights: Sequence[Night], random: np.random.Generator) -> dict[str, 
         )
     return {
         "false alarms": alarms / HISTORIES,
-        "caught": caught / HISTORIES,
-        "nights without a verdict": silent / HISTORIES / NIGHTS,
+        "detected": caught / HISTORIES,
+        "runs without a verdict": silent / HISTORIES / RUNS,
     }
 
 
@@ -82,12 +79,12 @@ def main() -> None:
     arguments.keep.parent.mkdir(parents=True, exist_ok=True)
     if arguments.model:
         collect(arguments.model, arguments.words, arguments.measurements, arguments.keep)
-    nights = [json.loads(line) for line in arguments.keep.read_text().splitlines()]
+    runs = [json.loads(line) for line in arguments.keep.read_text().splitlines()]
     for name, unit in ((LATENCY, 1e3), (RATE, 1e-9)):
-        values = sorted(unit * night[name] for night in nights)
+        values = sorted(unit * run[name] for run in runs)
         low, high = quantiles(values, n=20)[0], quantiles(values, n=20)[-1]
         print(f"{name}: median {median(values):.2f}, 5 to 95 %: {low:.2f} … {high:.2f} ({len(values)} measurements)")
-    for name, share in simulate(nights, np.random.default_rng(0)).items():
+    for name, share in simulate(runs, np.random.default_rng(0)).items():
         print(f"{name}: {share:.1%}")
 
 

@@ -1,6 +1,6 @@
 """Measures size and time of a large report: 50 models, 365 runs, 100,000 errors.
 
-`python tests/benchmarks/report_size.py [--models 50] [--nights 365] [--errors 100000] [--results FOLDER] [--compact]`
+`python tests/benchmarks/report_size.py [--models 50] [--days 365] [--errors 100000] [--results FOLDER] [--compact]`
 writes such tables to a temporary folder (or takes those that lie in FOLDER), and prints the seconds and CPU seconds of
 a report from them, its size, and where chromium is there when its first screen is painted and how long a search in the
 errors takes. CPU seconds and the times of the browser are of one run each.
@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from history_speed import FIRST, write_night
+from history_speed import FIRST, write_day
 
 LABELS = ("LOC", "MISC", "ORG", "PER")
 SPEED = {"device": "cpu", "dtype": "fp32", "backend": "eager", "workload": "inference", "batch_size": 1}
@@ -28,10 +28,10 @@ BROWSER = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--n
 BROWSER += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-def write_speed(results: str, models: int, night: int) -> None:
+def write_speed(results: str, models: int, day_number: int) -> None:
     from nerbench.artifacts.tables.tables import table_key, write_table
 
-    day = (FIRST + timedelta(days=night)).isoformat()
+    day = (FIRST + timedelta(days=day_number)).isoformat()
     for model in range(models):
         about = {"run_id": f"nightly/{day}", "artifact_id": f"{model:064x}", "model": f"model-{model:02}"}
         samples = [0.001 * (5 + model % 9 + n / 100) for n in range(200)]
@@ -41,7 +41,7 @@ def write_speed(results: str, models: int, night: int) -> None:
         write_table(results, "speed", [row], date=day, key=table_key(day, "speed", str(model)))
 
 
-def write_errors(results: str, models: int, errors: int, night: int) -> None:
+def write_errors(results: str, models: int, errors: int, day_number: int) -> None:
     """The errors of the last run: sentences of 25 words that no two models share."""
     from nerbench.artifacts.tables.tables import write_table
     from nerbench.tasks.scoring.stored_predictions import predictions_key
@@ -50,13 +50,17 @@ def write_errors(results: str, models: int, errors: int, night: int) -> None:
     vocabulary = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(20_000)]
     for model in range(models):
         about = {
-            **{"artifact_id": f"{model:064x}", "words_sha256": f"{night % 7:064x}", "gold_sha256": f"{night % 7:064x}"},
-            **{"predictions_digest": f"{model * 10_000 + night:064x}", "model": f"model-{model:02}"},
+            **{
+                "artifact_id": f"{model:064x}",
+                "words_sha256": f"{day_number % 7:064x}",
+                "gold_sha256": f"{day_number % 7:064x}",
+            },
+            **{"predictions_digest": f"{model * 10_000 + day_number:064x}", "model": f"model-{model:02}"},
             **{"dataset": "conllpp", "gold": "conllpp", "split": "test", "dtype": "fp32"},
         }
         rows = [about | error(rng, vocabulary, number) for number in range(errors // models)]
         write_table(
-            results, "errors", rows, date=(FIRST + timedelta(days=night)).isoformat(), key=predictions_key(about)
+            results, "errors", rows, date=(FIRST + timedelta(days=day_number)).isoformat(), key=predictions_key(about)
         )
 
 
@@ -82,11 +86,11 @@ def error(rng: random.Random, vocabulary: list[str], number: int) -> dict[str, A
     }
 
 
-def write(results: str, models: int, nights: int, errors: int) -> None:
+def write(results: str, models: int, days: int, errors: int) -> None:
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(write_night, results, models, 150), range(nights), chunksize=8))
-        list(pool.map(partial(write_speed, results, models), range(nights), chunksize=8))
-    write_errors(results, models, errors, nights - 1)
+        list(pool.map(partial(write_day, results, models, 150), range(days), chunksize=8))
+        list(pool.map(partial(write_speed, results, models), range(days), chunksize=8))
+    write_errors(results, models, errors, days - 1)
 
 
 def compact(results: str) -> None:
@@ -144,7 +148,7 @@ def look(target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    for option, default in (("--models", 50), ("--nights", 365), ("--errors", 100_000)):
+    for option, default in (("--models", 50), ("--days", 365), ("--errors", 100_000)):
         parser.add_argument(option, type=int, default=default)
     parser.add_argument("--results")
     parser.add_argument("--compact", action="store_true")
@@ -152,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = asked.results or f"{folder}/results"
         if not Path(results).exists():
-            write(results, asked.models, asked.nights, asked.errors)
+            write(results, asked.models, asked.days, asked.errors)
         if asked.compact:
             compact(results)
         build(results, Path(folder) / "report.html")

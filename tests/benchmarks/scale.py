@@ -1,18 +1,19 @@
-"""How time, memory and requests grow: models, nights of history and labels.
+"""How time, memory and requests grow: models, days of history and labels.
 
-    python tests/benchmarks/scale.py [night] [tables] [labels] [--models 1000] [--nights 60] [--tonight 20] [--rounds 3]
+    python tests/benchmarks/scale.py [run] [tables] [labels] [--models 1000] [--days 60] [--today 20] [--rounds 3]
 
-Each part prints a Markdown table; by default all parts run, small. `--models 10000 --nights 365 --tonight 100` gives
+Each part prints a Markdown table; by default all parts run, small. `--models 10000 --days 365 --today 100` gives
 the figures of docs/explanation/performance.md. Seconds are those of the clock and of the processor, of a process and
 its children.
 
-- `night`: a benchmark of some models from cached predictions, without any history, with history in one file a day, and
-  with history in small files: those of tonight's models, and for every other model a link to one of them
+- `run`: a benchmark of some models from cached predictions, without any history, with history in one file a day, and
+  with history in small files: those of today's models, and for every other model a link to one of them
 - `tables`: `results show`, `history` and `report` over the compacted history
 - `labels`: counts and intervals of 900,000 words with 14 slices
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -31,7 +33,7 @@ NIGHTLY = "benchmark-nightly@{}T02:00:00.000000+00:00"
 PER_RUN = ("metrics", "runs", "gate")
 """Tables of which every run writes a part."""
 LABELS = 5
-PARTS = ("night", "tables", "labels")
+PARTS = ("run", "tables", "labels")
 Row = dict[str, Any]
 
 
@@ -72,40 +74,43 @@ def heading(*cells: str) -> None:
 
 
 class History(NamedTuple):
-    """Nights before tonight, in a folder of results."""
+    """Earlier days, in a folder of results."""
 
     models: int
-    nights: int
+    days: int
     until: date
-    """Tonight."""
+    """Today."""
 
     @property
     def dates(self) -> list[date]:
-        return [self.until - timedelta(days=back) for back in range(1, self.nights + 1)]
+        return [self.until - timedelta(days=back) for back in range(1, self.days + 1)]
 
-    def write(self, results: Path, tonight: Sequence[Row], run: Row, *, packed: bool) -> None:
-        """Write a headline row for each model and night: the rows of tonight's models, and copies under other names."""
+    def write(self, results: Path, today: Sequence[Row], run: Row, *, packed: bool) -> None:
+        """Write a headline row for each model and day: the rows of today's models, and copies under other names."""
         import pyarrow as pa
 
         from nerbench.artifacts.tables.parquet import as_table
 
-        others = self.models - len(tonight)
-        copies = [tonight[number % len(tonight)] | other(number) for number in range(others if packed else 0)]
-        rows = as_table("metrics", [*tonight, *copies], self.until.isoformat())
+        others = self.models - len(today)
+        copies = [today[number % len(today)] | other(number) for number in range(others if packed else 0)]
+        rows = as_table("metrics", [*today, *copies], self.until.isoformat())
         for day in self.dates:
             run_id, started = NIGHTLY.format(day), datetime(day.year, day.month, day.day, 2, tzinfo=UTC)
             same = {"run_id": run_id, "started_at": started, "run_date": day}
-            of_night = rows
+            of_day = rows
             for name, value in same.items():
                 column = pa.repeat(pa.scalar(value, rows.schema.field(name).type), len(rows))
-                of_night = of_night.set_column(rows.column_names.index(name), rows.schema.field(name), column)
-            (write_packed if packed else write_small)(results, of_night, len(tonight), others)
+                of_day = of_day.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+            (write_packed if packed else write_small)(results, of_day, len(today), others)
             write_run(results, run | {"run_id": run_id, "started_at": started}, day)
 
 
 def other(number: int) -> Row:
-    digest = f"{number:064x}"
-    return {"model": f"other-{number:05}", "artifact_id": digest, "model_sha256": digest, "predictions_digest": digest}
+    """What tells the rows of a model from those of others; digests and scores are not easily compressed."""
+    model, score = f"other-{number:05}", Random(number).random()
+    columns = ("artifact_id", "model_sha256", "predictions_digest")
+    digests = {column: hashlib.sha256(f"{model} {column}".encode()).hexdigest() for column in columns}
+    return digests | {"model": model, "value": score, "ci_low": score - 0.01, "ci_high": score + 0.01}
 
 
 def write_run(results: Path, row: Row, day: date) -> None:
@@ -122,7 +127,7 @@ def keys_of(rows: Any) -> list[str]:
     return [metrics_key(**row) for row in named]
 
 
-def write_packed(results: Path, rows: Any, n_tonight: int, others: int) -> None:
+def write_packed(results: Path, rows: Any, n_today: int, others: int) -> None:
     """As the compaction leaves a day after its grace."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -147,7 +152,7 @@ def write_packed(results: Path, rows: Any, n_tonight: int, others: int) -> None:
         (results / path).write_bytes(content)
 
 
-def write_small(results: Path, rows: Any, n_tonight: int, others: int) -> None:
+def write_small(results: Path, rows: Any, n_today: int, others: int) -> None:
     """As a run leaves a day that was never compacted; the other models' files are links."""
     from nerbench.artifacts.digests import sha256_hex
     from nerbench.artifacts.tables.parquet import serialised
@@ -158,7 +163,7 @@ def write_small(results: Path, rows: Any, n_tonight: int, others: int) -> None:
     for at, file in enumerate(files):
         file.write_bytes(serialised("metrics", rows.slice(at, 1)))
     for number in range(others):
-        os.link(files[number % n_tonight], folder / f"{sha256_hex(f'{folder} {number}'.encode())[:32]}.parquet")
+        os.link(files[number % n_today], folder / f"{sha256_hex(f'{folder} {number}'.encode())[:32]}.parquet")
 
 
 def read_rows(results: Path, table: str, **wanted: Any) -> list[Row]:
@@ -180,13 +185,13 @@ KINDS = {"none": "results", "one file a day": "packed", "small files": "small"}
 """Folders of results by kind of history."""
 
 
-def prepare(folder: Path, history: History, n_tonight: int, kinds: Sequence[str]) -> None:
+def prepare(folder: Path, history: History, n_today: int, kinds: Sequence[str]) -> None:
     """Results with some kinds of history, each with the same cached predictions."""
     import fanout_speed
 
     from nerbench.tasks.scoring.metrics import HEADLINE
 
-    fanout_speed.prepare(folder, n_tonight, LABELS, str(folder))
+    fanout_speed.prepare(folder, n_today, LABELS, str(folder))
     config = json.loads((folder / "config.json").read_text())
     config["benchmark"] = {"speed": False, "report": False, "device": "cpu"}
     (folder / "nerbench.yaml").write_text(
@@ -206,8 +211,8 @@ def benchmark(folder: Path, results: Path) -> Spent:
     return nerbench("benchmark", "-c", str(folder / "nerbench.yaml"), "--results", str(results), "--no-speed", "-q")
 
 
-def night(folder: Path, history: History, rounds: int) -> None:
-    """A night of some models beside the same night without history, in turn."""
+def cached_run(folder: Path, history: History, rounds: int) -> None:
+    """A run with some models beside the same run without history, in turn."""
     found: dict[str, list[Spent]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind, name in KINDS.items():
@@ -246,13 +251,13 @@ def labels(sizes: Sequence[int]) -> None:
 
 def score_labels(n_labels: int) -> None:
     """Count and score a random corpus, as `count_predictions` and `score_counts` do."""
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import OVERALL
     from nerbench.tasks.scoring.score import score
     from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 
     types = tuple(f"T{number:02}" for number in range(n_labels))
-    counts = list(counting._counted(count_labels(types)))
+    counts = list(score_predictions._counted(count_labels(types)))
     for label in (OVERALL, *types):
         score(counts, label, intervals=JackknifeIntervals(0.95))
 
@@ -262,7 +267,7 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
     import numpy as np
 
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
-    from nerbench.tasks.scoring import counting
+    from nerbench.tasks.scoring import score_predictions
     from nerbench.tasks.scoring.counts import count
     from nerbench.tasks.scoring.slices import Slice
     from nerbench.tasks.scoring.tagged_words import TaggedWords, Units
@@ -279,13 +284,13 @@ def count_labels(types: tuple[str, ...], n_words: int = 900_000, n_slices: int =
         return lambda part, found: found.start % (step + 2) == 0
 
     slices = [Slice(name=f"s{number}", mentions=every(number)) for number in range(n_slices)]
-    return counting._written(count([words], slices))
+    return score_predictions._written(count([words], slices))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}")
-    for option, default in (("--models", 1000), ("--nights", 60), ("--tonight", 20), ("--rounds", 3)):
+    for option, default in (("--models", 1000), ("--days", 60), ("--today", 20), ("--rounds", 3)):
         parser.add_argument(option, type=int, default=default)
     parser.add_argument("--prepare", help=argparse.SUPPRESS)
     parser.add_argument("--score", type=int, help=argparse.SUPPRESS)
@@ -294,22 +299,22 @@ def main() -> None:
     if arguments.score:
         score_labels(arguments.score)
         return
-    history = History(arguments.models, arguments.nights, datetime.now(UTC).date())
+    history = History(arguments.models, arguments.days, datetime.now(UTC).date())
     wanted = set(arguments.parts or PARTS)
     if arguments.prepare:  # in a separate process, because the peak of a child begins with the memory of its parent
-        kinds = ["one file a day", *(["small files"] if "night" in wanted else [])]
-        prepare(Path(arguments.prepare), history, arguments.tonight, kinds)
+        kinds = ["one file a day", *(["small files"] if "run" in wanted else [])]
+        prepare(Path(arguments.prepare), history, arguments.today, kinds)
         return
     if unknown := wanted - {*PARTS}:
         parser.error(f"{', '.join(unknown)} is none of {', '.join(PARTS)}")
-    if wanted & {"night", "tables"}:
+    if wanted & {"run", "tables"}:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             os.environ |= {"NERBENCH_CACHE": f"{name}/cache", "PREFECT_HOME": f"{name}/prefect"}
             spent(sys.executable, __file__, *sys.argv[1:], "--prepare", name)
-            print(f"{history.models} models, {history.nights} nights; tonight {arguments.tonight} models")
-            if "night" in wanted:
-                night(folder, history, arguments.rounds)
+            print(f"{history.models} models, {history.days} days; {arguments.today} models today")
+            if "run" in wanted:
+                cached_run(folder, history, arguments.rounds)
             if "tables" in wanted:
                 tables(folder, folder / KINDS["one file a day"])
     if "labels" in wanted:

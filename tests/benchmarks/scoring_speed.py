@@ -112,7 +112,7 @@ def seqeval_strict(results: str, uri: str) -> Callable[[], object]:
     return lambda: classification_report(*sentences, mode="strict", scheme=IOB2)
 
 
-JOBS = {"read": read_alone, "ours": score_everything, "seqeval": seqeval_strict}
+JOBS = {"read": read_alone, "nerbench": score_everything, "seqeval": seqeval_strict}
 
 
 def measure(job: str, results: str, uri: str, runs: int) -> None:
@@ -142,7 +142,7 @@ def compare(n_corpora: int) -> None:
     """Print the table."""
     sizes = sorted({max(1, n_corpora // 100), max(1, n_corpora // 10), n_corpora})
     lines = [("read alone (the floor)", "read", n_corpora, RUNS)]
-    lines += [("nerbench, all modes and labels", "ours", size, RUNS) for size in sizes]
+    lines += [("nerbench, all modes and labels", "nerbench", size, RUNS) for size in sizes]
     lines += [("seqeval strict, from lists", "seqeval", sizes[-2] if len(sizes) > 1 else n_corpora, 1)]
     print(f"{'':32}{'words':>12}{'seconds':>10}{'M words/s':>11}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as results:

@@ -6,7 +6,8 @@ An annotation of a benchmark's results is ranked, and a correction of the same w
         --models minilm-l6 --models minilm-l6-s1 --models minilm-l6-s2 --models minilm-l3
 
 Weights were tuned on the documents with even numbers, so those with odd numbers count; the interval is a paired
-bootstrap over these. Sentences of the correction with other words are left out. cleanlab is left out if it is not
+bootstrap over these. As a check against luck, the weights are also fitted again to each half of the documents, and rank
+the other half. Sentences of the correction with other words are left out. cleanlab is left out if it is not
 installed. It ranks twice: by the stored scores (the rest of the probability spread evenly over the other tags), which
 is all that `nerbench suspects` sees, and with `--infer` by the models' whole distributions.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from nerbench.artifacts.references import materialise, resolve_one
@@ -29,7 +31,8 @@ from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.data.corpus_refs import open_corpus
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.stored_predictions import PredictionsFile, read_predictions
-from nerbench.tasks.suspects import suspects
+from nerbench.tasks.suspects import ranking, suspects
+from nerbench.tasks.suspects.ranking import Suspect
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 CUTS = (50, 100, 200)
@@ -43,6 +46,8 @@ class Truth(NamedTuple):
     """(sentences,) whether it has the same words."""
     wrong: np.ndarray[Any, np.dtype[np.bool_]]
     """(sentences,) whether it has other tags."""
+    tags: dict[int, Sequence[str]]
+    """The corrected tags of the sentences with the same words."""
 
 
 def read_truth(corpus: Corpus, path: str) -> Truth:
@@ -50,12 +55,11 @@ def read_truth(corpus: Corpus, path: str) -> Truth:
     config = DatasetConfig(name="truth", files={"test": path})
     other = load_splits(config)["test"]
     ours, theirs = ([tuple(words) for words in one.words] for one in (corpus, other))
-    known, wrong = np.zeros(len(ours), np.bool_), np.zeros(len(ours), np.bool_)
-    for at, there, size in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
-        for number in range(size):
-            known[at + number] = True
-            wrong[at + number] = corpus.tags[at + number] != other.tags[there + number]
-    return Truth(known, wrong)
+    matches = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    tags = {at + n: other.tags[there + n] for at, there, size in matches for n in range(size)}
+    known = np.array([number in tags for number in range(len(ours))])
+    wrong = np.array([tags.get(number, own) != own for number, own in enumerate(corpus.tags)])
+    return Truth(known, wrong, tags)
 
 
 def label_probabilities(files: Sequence[PredictionsFile], tags: Sequence[str], n_words: int) -> Floats:
@@ -133,12 +137,31 @@ def by_cleanlab(corpus: Corpus, probabilities: Floats, tags: Sequence[str]) -> F
     return 1 - np.asarray(quality)
 
 
-def by_suspects(found: Sequence[Any], otherwise: Floats) -> Floats:
+def by_suspects(found: Sequence[Suspect], otherwise: Floats) -> Floats:
     """(sentences,) the highest score of a sentence's suspects; those without any follow, by confidence."""
     scores = otherwise - 100
     for one in found:
         scores[one.sentence] = max(scores[one.sentence], one.score)
     return scores
+
+
+def by_other_half(found: Sequence[Suspect], corpus: Corpus, truth: Truth, document: Any, otherwise: Floats) -> Floats:
+    """(sentences,) as `by_suspects`, by weights that a logistic regression fits to the other half of the documents."""
+    known = [one for one in found if one.sentence in truth.tags]
+    sentence = np.array([one.sentence for one in known])
+    wrong = np.array([_tags(corpus.tags, one) != _tags(truth.tags, one) for one in known])
+    features = np.array([[*one.evidence, one.prior < ranking.PRIOR] for one in known])
+    features /= features.std(axis=0)
+    scores = otherwise - 100
+    for half in (0, 1):
+        here = document[sentence] % 2 == half
+        fitted = LogisticRegression().fit(features[~here], wrong[~here])
+        np.maximum.at(scores, sentence[here], fitted.decision_function(features[here]))
+    return scores
+
+
+def _tags(tags: Any, suspect: Suspect) -> list[str]:
+    return list(tags[suspect.sentence][suspect.start : suspect.end])
 
 
 class Figures(NamedTuple):
@@ -196,13 +219,15 @@ def main() -> None:
     files = [read_predictions(config.results, one.uri) for one in predicted]
     corpus = open_corpus(annotation)
     found = suspects.rank_corpus(corpus, files, load_splits(dataset).get("train"))
-    print(f"{len(found):,} suspects by {len(files)} models in {time.perf_counter() - started:.1f} s")
+    print(f"{len(found):,} suspects found by {len(files)} models in {time.perf_counter() - started:.1f} s")
     tags = tag_vocabulary(sorted({*corpus.types, *(kind for file in files for kind in file.types)}))
     truth = read_truth(corpus, given.truth)
     stored = label_probabilities(files, tags, corpus.n_words)
     plain = confidence(corpus, stored, tags)
+    document = np.asarray(corpus.documents if corpus.documents is not None else range(len(corpus.words)))
     ways: dict[str, Floats | None] = {
         "nerbench suspects": by_suspects(found, plain),
+        "nerbench suspects, fitted to the other half": by_other_half(found, corpus, truth, document, plain),
         "plain confidence": plain,
         "cleanlab": by_cleanlab(corpus, stored, tags),
     }
@@ -210,7 +235,6 @@ def main() -> None:
         whole = inferred_probabilities(config, [one.model for one in predicted], corpus, tags)
         ways["plain confidence, whole distributions"] = confidence(corpus, whole, tags)
         ways["cleanlab, whole distributions"] = by_cleanlab(corpus, whole, tags)
-    document = np.asarray(corpus.documents if corpus.documents is not None else range(len(corpus.words)))
     for name, part in (("all", document >= 0), ("even (tuned)", document % 2 == 0), ("odd", document % 2 == 1)):
         within = part & truth.known
         wrong = truth.wrong[within]
@@ -219,7 +243,7 @@ def main() -> None:
             if scores is not None:
                 ap, precision = figures(scores[within], wrong)
                 at = "  ".join(f"P@{cut} {value:.3f}" for cut, value in precision.items())
-                print(f"  {way:40} AP {ap:.3f}  {at}")
+                print(f"  {way:43} AP {ap:.3f}  {at}")
         ours = ways["nerbench suspects"]
         for way, scores in ways.items():
             if scores is not None and scores is not ours and ours is not None:

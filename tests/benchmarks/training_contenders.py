@@ -183,8 +183,8 @@ def simple_loop(model: ModelConfig, dataset: DatasetConfig, turns: Turns) -> Non
 
 CONTENDERS: dict[str, Callable[[ModelConfig, DatasetConfig, Path, Turns], Any]] = {
     "guide": lambda model, dataset, work, turns: guide(model, dataset, work, paced(Trainer, turns), []).train(),
-    "ours": lambda *arguments: ours(*arguments).train(),
-    "guide's recipe by ours": lambda *arguments: guide_by_ours(*arguments).train(),
+    "nerbench": lambda *arguments: ours(*arguments).train(),
+    "guide's recipe by nerbench": lambda *arguments: guide_by_ours(*arguments).train(),
     "simple loop": lambda model, dataset, work, turns: simple_loop(model, dataset, turns),
 }
 

@@ -2,8 +2,8 @@
 
     MINILM=FOLDER python tests/benchmarks/training_speed.py [-c deployments/conllpp-local.yaml] [--model minilm-l6]
         [--rounds 5] [--steps 60] [--only NAME,NAME] [--json]
-    … --full               trains nnbench's recipe and ours whole, with validation and test F1 against seconds;
-                           --full ours (or guide) only that one
+    … --full               trains nnbench's recipe and nerbench's whole, with validation and test F1 against seconds;
+                           --full nerbench (or guide) only that one
     … --seeds 0,1,2,3,4    nerbench's training once a seed: strict F1 on the test split, and their mean
 
 Every contender is a process with its own training; they take turns of so many steps, several rounds, and the medians
@@ -179,12 +179,12 @@ def judges(setup: TrainingSetup, dataset: DatasetConfig) -> dict[str, Validation
 
 
 def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[str, list[dict[str, float]]]:
-    """F1 against seconds of training, of nnbench's recipe (`guide`) and of `ours`, one after the other."""
+    """F1 against seconds of training, of nnbench's recipe (`guide`) and of nerbench, one after the other."""
     curves = {}
     for name in names:
         setup = prepare(model, dataset)
         judged_by = judges(setup, dataset)
-        if name == "ours":  # the test split has other tokens
+        if name == "nerbench":  # the test split has other tokens
             setup.restore_embeddings()
             pieces = set[int]().union(
                 setup.train.occurring, *(judge.examples.occurring for judge in judged_by.values())
@@ -201,9 +201,11 @@ def full(model: ModelConfig, dataset: DatasetConfig, names: list[str]) -> dict[s
     if len(curves) < 2:
         return curves
     own = curves["guide"][-1]
-    reached = [point["seconds"] for point in curves["ours"] if point["test"] >= own["test"]]
+    reached = [point["seconds"] for point in curves["nerbench"] if point["test"] >= own["test"]]
     when = f"{min(reached):.0f} s, {min(reached) / own['seconds']:.1%} of its time" if reached else "never"
-    print(f"nnbench's recipe ends at {100 * own['test']:.2f} after {own['seconds']:.0f} s; ours is there after {when}")
+    print(
+        f"nnbench's recipe ends at {100 * own['test']:.2f} after {own['seconds']:.0f} s; nerbench is there after {when}"
+    )
     return curves
 
 
@@ -233,7 +235,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders; the first is what others are held to")
-    parser.add_argument("--full", nargs="?", const="guide,ours")
+    parser.add_argument("--full", nargs="?", const="guide,nerbench")
     parser.add_argument("--seeds", help="numbers with commas between them")
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()

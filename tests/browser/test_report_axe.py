@@ -36,7 +36,9 @@ def violations(opened: Opened, rules: Sequence[str] = ()) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    "size", [pytest.param(WIDE, id="wide"), pytest.param(NARROW, id="narrow", marks=pytest.mark.slow)]
+)
 def test_axe_finds_nothing(browser: Any, report: Path, axe: str, size: tuple[int, int]) -> None:
     opened = Opened(browser, report, size, "light")
     opened.walk()

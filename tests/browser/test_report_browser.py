@@ -23,8 +23,15 @@ def column(opened: Opened, number: int) -> list[str]:
     return texts(opened, f"#board tbody tr:not([hidden]) > :nth-child({number})")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        pytest.param(WIDE, "light", id="wide-light"),
+        pytest.param(NARROW, "dark", id="narrow-dark"),
+        pytest.param(WIDE, "dark", id="wide-dark", marks=pytest.mark.slow),
+        pytest.param(NARROW, "light", id="narrow-light", marks=pytest.mark.slow),
+    ],
+)
 def test_the_report_opens_without_errors(browser: Any, report: Path, size: tuple[int, int], theme: str) -> None:
     opened = Opened(browser, report, size, theme)
     opened.walk()

@@ -38,6 +38,13 @@ def stages() -> list[list[Instruction]]:
     return found
 
 
+def default_python() -> str:
+    """The version of Python in the image, without a build argument."""
+    found = re.search(r"(?m)^ARG PYTHON=(\S+)$", DOCKERFILE.read_text())
+    assert found
+    return found[1]
+
+
 def worker_command() -> list[str]:
     """The default command of a container."""
     return next(one.arguments for one in stages()[-1] if one.name == "CMD")

@@ -75,7 +75,7 @@ def posted(site: Site) -> Iterator[list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def refused(site: Site, posted: list[dict[str, str]]) -> "subprocess.Popen[str]":
-    """A benchmark on demand with a failing gate; it runs while other tests wait."""
+    """A benchmark on demand with a failing gate."""
     arguments = ("deployment", "run", "benchmark/on-demand", "--param", "config=gate.yaml", "--watch")
     return site.begin("-m", "prefect", *arguments)
 
@@ -126,7 +126,6 @@ def strict_f1(site: Site, run_id: str) -> dict[str, float]:
     return {row["model"]: row["value"] for row in rows if headline.items() <= row.items()}
 
 
-@pytest.mark.usefixtures("refused", "pushed")  # which take a while
 def test_deployments_name_no_folder_of_this_machine(site: Site) -> None:
     with site.client() as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
@@ -207,6 +206,7 @@ def test_unknown_parameters_are_refused(site: Site) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_failing_gate_fails_the_run_with_exit_status_1_and_is_posted(
     site: Site, posted: list[dict[str, str]], refused: "subprocess.Popen[str]"
 ) -> None:

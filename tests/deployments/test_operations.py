@@ -1,6 +1,7 @@
 """Failures in operation on a real server with a real worker: killed, cancelled, locked out; with figures."""
 
 import json
+import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ TRAINER = "nerbench.tasks.training.finetune"
 GONE_WITHIN_S, CANCELLED_WITHIN_S, FREED_WITHIN_S = 100.0, 240.0, 240.0
 HEARTBEAT_S = 30
 """The shortest lease that Prefect accepts."""
+LOST_AFTER = timedelta(seconds=4 * HEARTBEAT_S)
+"""On a busy machine, heartbeats are late."""
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         site.start_server()
         prepare(site.work)
-        corpus = write_corpus(site.work / "corpus.txt", 40)
-        model = {"name": "first", "base": TINY, "vocabulary": 200, "batch_tokens": 64, "learning_rate": 5e-3}
-        config = {
-            "datasets": [{"name": "own", "files": {"train": corpus, "validation": corpus, "test": corpus}}],
-            "models": [model | {"epochs": 60, "checkpoint_s": 0.5}],
-            "benchmark": {"speed": False, "device": "cpu", "models": ["first"]},
-        }
-        (site.work / "nerbench.yaml").write_text(yaml.safe_dump(config))
+        write_long_training(site.work)
         site.await_server()
         site.env |= SECRETS
         site.deploy()
@@ -63,6 +59,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
     finally:
         site.end()
+
+
+def write_long_training(folder: Path) -> None:
+    """A `nerbench.yaml` with a training that lasts for minutes."""
+    corpus = write_corpus(folder / "corpus.txt", 40)
+    model = {"name": "first", "base": TINY, "vocabulary": 200, "batch_tokens": 64, "learning_rate": 5e-3}
+    config = {
+        "datasets": [{"name": "own", "files": {"train": corpus, "validation": corpus, "test": corpus}}],
+        "models": [model | {"epochs": 60, "checkpoint_s": 0.5}],
+        "benchmark": {"speed": False, "device": "cpu", "models": ["first"]},
+    }
+    (folder / "nerbench.yaml").write_text(yaml.safe_dump(config))
 
 
 class Holder:
@@ -102,24 +110,38 @@ def holder(site: Site) -> Holder:
 
 @pytest.fixture(scope="module", autouse=True)
 def lost(site: Site, holder: Holder) -> UUID:
-    """A run after a power failure: its worker, its flow and its training were killed."""
-    from nerbench.flows.alerts import create_alerts
-
-    with site.client():
-        create_alerts("http://127.0.0.1:9/nobody", silent=timedelta(seconds=HEARTBEAT_S + 5))
+    """A run after a power failure: its worker, its flow and its training were killed. There are no alerts."""
+    expect_lost_runs_soon(site)
     run = begin(site, "pipeline/on-demand")
-    heartbeats = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}}
-    until(lambda: newest_step(site) and post(site, "events/filter", heartbeats)["events"], "a sign of life")
-    worker = psutil.Process(site.running["worker"].pid)
-    everything = [worker, *worker.children(recursive=True)]
-    for process in everything:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    site.running["worker"].wait()
-    _, left = psutil.wait_procs(everything[1:], GONE_WITHIN_S)
-    assert left == []
+    until(lambda: newest_step(site) and has_heartbeat(site), "a heartbeat")
+    kill_tree(site.running["worker"])
     site.start_worker(*worker_command())
     return run
+
+
+def expect_lost_runs_soon(site: Site) -> None:
+    """Shorten the time after which the only automation, which a deployment or `serve` created, ends a lost run."""
+    from nerbench.flows.alerts import end_lost_runs
+
+    with site.client() as client:
+        names = {one.name for one in client.read_automations()}
+        assert {name for name in names if name.startswith("nerbench: ")} == {"nerbench: a run is dead"}
+        end_lost_runs(LOST_AFTER)
+
+
+def has_heartbeat(site: Site) -> bool:
+    return bool(post(site, "events/filter", {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}})["events"])
+
+
+def kill_tree(process: "subprocess.Popen[Any]") -> None:
+    """Kill a process and its children, and wait for their end."""
+    everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in everything:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
+    _, left = psutil.wait_procs(everything[1:], GONE_WITHIN_S)
+    assert left == []
 
 
 class Training(NamedTuple):
@@ -280,6 +302,27 @@ def test_a_run_on_a_lost_machine_has_crashed(site: Site, lost: UUID) -> None:
     until(lambda: state_of(site, lost).is_final(), "a verdict")
     assert state_of(site, lost).is_crashed()
     assert "no sign of life" in state_of(site, lost).message
+
+
+def test_the_run_of_a_killed_serve_on_another_server_has_crashed(tmp_path: Path) -> None:
+    site = Site(tmp_path, server={"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S)})
+    try:
+        site.start_server()
+        write_long_training(site.work)
+        site.await_server()
+        site.start("serve", "-m", "nerbench.flows.cli", "serve", cwd=site.work)
+        until(lambda: "Ctrl-C stops it" in site.log("serve"), "nerbench serve", lambda: site.log("serve"))
+        expect_lost_runs_soon(site)
+        run = begin(site, "train/on-demand")
+        until(lambda: newest_step(site) and has_heartbeat(site), "a heartbeat", lambda: site.log("serve")[-4000:])
+        kill_tree(site.running["serve"])
+        killed = time.monotonic()
+        assert not state_of(site, run).is_final()
+        until(lambda: state_of(site, run).is_final(), "a verdict")
+        print(f"\n`serve` and its run killed: {state_of(site, run).name} after {time.monotonic() - killed:.0f} s")
+        assert state_of(site, run).is_crashed()
+    finally:
+        site.end()
 
 
 def test_the_slot_of_a_killed_process_is_free_again(holder: Holder) -> None:

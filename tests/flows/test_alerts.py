@@ -1,12 +1,51 @@
-"""Alerts are removed with their deployments."""
+"""Alerts are removed with their deployments, and lost runs are ended without alerts."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.e2e
+from nerbench.flows.alerts import ENDED, HEARTBEAT, SILENT, dead_run
 
 
+def test_a_run_of_nerbench_without_heartbeats_is_crashed() -> None:
+    wanted = dead_run(SILENT).model_dump(mode="json")
+    trigger, (action,) = wanted["trigger"], wanted["actions"]
+    assert (trigger["posture"], trigger["after"]) == ("Proactive", [HEARTBEAT])
+    assert trigger["within"] == SILENT.total_seconds()
+    assert set(trigger["expect"]) == {HEARTBEAT, *ENDED}, "one of these says that the run lives or has ended"
+    assert trigger["for_each"] == ["prefect.resource.id"]
+    assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
+    assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
+
+
+def test_three_heartbeats_are_missed_before_a_run_counts_as_lost() -> None:
+    from prefect.settings.models.flows import FlowsSettings
+
+    assert SILENT.total_seconds() == 3 * FlowsSettings.model_fields["heartbeat_frequency"].default
+
+
+@pytest.mark.e2e
+def test_the_automation_that_ends_lost_runs_is_replaced_only_if_it_differs(prefect_server: None) -> None:
+    from prefect.client.orchestration import get_client
+
+    from nerbench.flows.alerts import end_lost_runs
+
+    def automation() -> Any:
+        with get_client(sync_client=True) as client:
+            (found,) = client.read_automations_by_name("nerbench: a run is dead")
+        return found
+
+    end_lost_runs(timedelta(hours=1))
+    other = automation()
+    end_lost_runs()
+    first = automation()
+    end_lost_runs()
+    assert (first.trigger.within, automation().id) == (SILENT, first.id)
+    assert other.id != first.id
+
+
+@pytest.mark.e2e
 def test_the_alert_of_a_deleted_deployment_is_removed(prefect_server: None) -> None:
     from prefect.client.orchestration import get_client
 

@@ -12,9 +12,11 @@ from hub_client import use_hub
 from hub_server import TOKEN, FakeHub, running_hub
 
 from nerbench.artifacts.errors import InputError
+from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import CardConfig, Config
+from nerbench.tasks.runs import Run, utc_now
 
 TO = "acme/tiny"
 
@@ -85,6 +87,21 @@ def test_the_command_prints_the_location_and_not_the_token(
     with get_client(sync_client=True) as client:
         assert TOKEN not in str([run.model_dump() for run in client.read_flow_runs()])
         assert TOKEN not in str([log.message for log in client.read_logs()])
+
+
+def test_a_push_of_an_unsigned_model_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nerbench.flows.run_context import RunRecorder
+    from nerbench.flows.train import train_models
+
+    model = {"name": "pushed", "base": {"model_type": "bert"}, "push_to_hub": True, "hub_model_id": TO}
+    config = Config.model_validate({"store": str(tmp_path), "results": str(tmp_path), "models": [model]})
+    run = Run(run_id="r", flow="train", date="2030-01-01", started_at=utc_now(), attempt=1, results=config.results)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv(TRUSTED_KEYS, "public.pem")
+    with pytest.raises(InputError, match=r"models: pushed: push_to_hub: .*NERBENCH_TRUSTED_KEYS.*; set it to false"):
+        train_models(RunRecorder(run=run), config)
 
 
 @pytest.mark.slow

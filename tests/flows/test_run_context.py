@@ -14,7 +14,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.commands.run import print_summary
 from nerbench.flows.request import returned
 from nerbench.flows.run_context import RunRecorder, recorded
-from nerbench.flows.verbosity import Verbosity, set_verbosity
+from nerbench.flows.terminal import Verbosity, set_verbosity
 from nerbench.tasks.config import Config
 from nerbench.tasks.runs import Run
 

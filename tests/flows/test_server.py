@@ -89,6 +89,7 @@ def test_it_is_gone_when_its_process_is_killed(process: "subprocess.Popen[str]")
     assert gone(server)
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_reports_the_reason(foreign: Path, home: Path) -> None:
     nowhere = f"sqlite+aiosqlite:///{foreign}/no/such/folder/x.db"
     broken = begun(foreign, home, PREFECT_API_DATABASE_CONNECTION_URL=nowhere)

@@ -24,7 +24,8 @@ def rows_of(config: Config, run_id: str, table: str) -> list[dict[str, Any]]:
 
 
 def test_a_sweep_writes_rows_of_speed_and_memory_and_its_circumstances(config: Config) -> None:
-    summary = speed(quick(config, sequence_lengths=(16,)), models=[TINY])
+    """It measures in this process, which takes a second; the slow tests below measure in separate ones."""
+    summary = speed(quick(config, sequence_lengths=(16,), multi_process=False), models=[TINY])
     (timed,) = rows_of(config, summary["run_id"], "speed")
     (used,) = rows_of(config, summary["run_id"], "memory")
     (run,) = rows_of(config, summary["run_id"], "runs")
@@ -32,7 +33,8 @@ def test_a_sweep_writes_rows_of_speed_and_memory_and_its_circumstances(config: C
     assert timed["n"] == len(timed["samples_s"]) == len(timed["samples_process"]) == 3
     assert timed["tokens_per_s"] == pytest.approx(16 * timed["sentences_per_s"])
     assert timed["artifact_id"] == used["artifact_id"]
-    assert used["peak_rss_bytes"] > used["baseline_rss_bytes"] > 10e6
+    assert timed["single_process"] is used["single_process"] is True
+    assert used["peak_rss_bytes"] > 10e6
     assert used["weights_bytes"] is None
     assert (run["flow"], run["outcome"]) == ("speed", "ok")
     assert None not in (run["system"], run["architecture"], run["logical_cores"], run["python_implementation"])
@@ -58,7 +60,10 @@ def test_three_processes_two_models_real_lengths_and_both_workloads(config: Conf
     assert {row["model"] for row in timed} == {"tiny", "bert-L1-H32-e71cab"}
     for row in timed:
         assert set(row["samples_process"]) == {0, 1, 2}
+        assert row["single_process"] is None
         assert row["ci_low_s"] < row["mean_s"] < row["ci_high_s"]
+    used = rows_of(config, summary["run_id"], "memory")
+    assert all(row["peak_rss_bytes"] > row["baseline_rss_bytes"] > 10e6 for row in used)
     real = [row for row in timed if row["sequence_length"] is None]
     assert {(row["model"], row["workload"], row["batch_size"]) for row in real} == {
         ("tiny", "inference", 1),

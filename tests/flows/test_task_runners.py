@@ -1,7 +1,9 @@
 """Threads, processes and Dask's workers give the same results; the number of concurrent tasks is bounded."""
 
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from small_corpus import write_corpus
@@ -67,6 +69,36 @@ def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPa
     check_runner(RunnerConfig(kind="processes"))
 
 
+@pytest.mark.parametrize(("version", "has"), [(None, "no nerbench"), ("0.1", r"nerbench 0\.1")])
+def test_a_worker_without_this_version_is_refused(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, has: str
+) -> None:
+    there = {"scheduler": "0.2", "worker tcp://good:1": "0.2", "worker tcp://bad:1": version}
+    monkeypatch.setattr(task_runners, "_versions", lambda address: task_runners._Versions("0.2", there))
+    with pytest.raises(InputError, match=rf"^runner.address: the worker tcp://bad:1 has {has}; install nerbench 0\.2"):
+        check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
+    del there["worker tcp://bad:1"]
+    check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
+
+
+def test_work_for_a_cluster_without_workers_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runners, "WITHOUT_WORKERS_S", 0.2)
+    with ThreadPoolExecutor(1) as thread:  # Playwright leaves an event loop in the main thread, which Dask would use
+        thread.submit(_wait_for_a_cluster_without_workers).result()
+
+
+def _wait_for_a_cluster_without_workers() -> None:
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+        task_runners._cancelled_without_workers(cast(Any, SimpleNamespace(client=client, address="tcp://a:1"))),
+        pytest.raises(CancelledError, match=r"there have been no workers of tcp://a:1 for \d+ s"),
+    ):
+        client.submit(abs, -1).result(60)
+
+
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:
     from nerbench.flows.benchmark import benchmark
 
@@ -123,7 +155,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the flow's own process does the work")
 
     monkeypatch.setattr("nerbench.tasks.inference.loading.load_tagger", refuse)
-    monkeypatch.setattr("nerbench.tasks.scoring.counting.score_counts", refuse)
+    monkeypatch.setattr("nerbench.tasks.scoring.score_predictions.score_counts", refuse)
 
 
 @pytest.mark.e2e

@@ -120,13 +120,13 @@ def test_transient_errors_are_retried() -> None:
 @pytest.mark.parametrize(
     ("reply", "message", "calls"),
     [
-        ((400, {}), "the endpoint fails: HTTP Error 400", 1),
-        ((500, {}), "the endpoint fails: HTTP Error 500", 3),
-        ((302, b""), "the endpoint fails: HTTP Error 302", 1),
+        ((400, {}), "the request to the endpoint failed: HTTP Error 400", 1),
+        ((500, {}), "the request to the endpoint failed: HTTP Error 500", 3),
+        ((302, b""), "the request to the endpoint failed: HTTP Error 302", 1),
         ((200, b"<html>"), "JSONDecodeError", 1),
         ((200, {"result": []}), "KeyError: 'results'", 1),
-        ((200, {"results": []}), "the endpoint gives 0 results for 7 sentences", 1),
-        ((200, b" " * (9 << 20)), "the endpoint replies with more than 8388608 bytes", 1),
+        ((200, {"results": []}), "the endpoint returns 0 results for 7 sentences", 1),
+        ((200, b" " * (9 << 20)), "the reply of the endpoint has more than 8388608 bytes", 1),
     ],
 )
 def test_other_answers_fail_in_one_line_that_names_the_sentence(reply: Reply, message: str, calls: int) -> None:

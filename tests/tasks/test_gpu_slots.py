@@ -61,7 +61,7 @@ def during(monkeypatch: pytest.MonkeyPatch, held: list[tuple[str, int, float]]) 
     monkeypatch.setattr(tasks.launch, "train", worked)
     monkeypatch.setattr(tasks.evaluation_cache, "carry_out", worked)
     monkeypatch.setattr(tasks.canary, "check", worked)
-    monkeypatch.setattr(tasks.latency_sample, "measure_and_write", worked)
+    monkeypatch.setattr(tasks.latency, "measure_and_write", worked)
     monkeypatch.setattr(tasks, "create_progress_artifact", lambda *_, **__: None)
     monkeypatch.setattr(
         "nerbench.tasks.data.corpus_refs.open_corpus", lambda corpus: SimpleNamespace(n_words=1, lengths=[1])

@@ -9,6 +9,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
+UV = ROOT / ".venv-lock" / "bin" / "uv"
+"""`make test-wheel` installs it."""
 
 
 class Environment:
@@ -38,7 +40,10 @@ class Environment:
 
     def install(self, wheel: Path) -> None:
         """Install the wheel and its dependencies from the package index."""
-        self.run("pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(wheel))
+        constraints = str(ROOT / "constraints.txt")
+        self.run(
+            *(str(UV), "pip", "install", "--quiet", "--python", str(self.bin / "python")), "-c", constraints, str(wheel)
+        )
 
     def install_copies(self, wheel: Path) -> None:
         """Install the wheel, and link its dependencies from the environment of the tests, without the package index."""

@@ -23,7 +23,7 @@ PROJECT = {
         from prefect import flow
 
         from nerbench.flows.benchmark import benchmark
-        from nerbench.tasks.greeting import greet
+        from tasks.greeting import greet
 
 
         @flow
@@ -55,7 +55,7 @@ PROJECT = {
 }
 """A typical Prefect project: its own `flows` and `tasks`, and a flow that calls nerbench's benchmark."""
 
-pytestmark = [pytest.mark.wheel, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.wheel, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture(scope="module", params=PYTHONS)

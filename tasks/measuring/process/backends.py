@@ -1,20 +1,18 @@
 """Backends in a measuring process (PyTorch eager, compiled or quantized; ONNX Runtime), and FLOPs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, PreTrainedConfig
 
-from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.inference.loading import dtype_of, load_network, load_tagger, load_tokenizer, usable_window
 from nerbench.tasks.inference.quantized_linear import quantize_linear_layers
 from nerbench.tasks.inference.tagger import Tagger
-from nerbench.tasks.measuring.plan import PROVIDERS
+from nerbench.tasks.inference.whole_model import onnx_model
 from nerbench.tasks.measuring.process.machine_state import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
 
@@ -49,13 +47,6 @@ def empty_model(config: PreTrainedConfig, head: str = "token") -> Any:
 
 SEED = 0
 """Seed of the weights of a configuration, and of random tokens."""
-
-
-class Logits(NamedTuple):
-    """The output of a model outside PyTorch."""
-
-    logits: torch.Tensor
-    """(sentences, tokens, labels), or the encoder's (sentences, tokens, hidden size); float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,41 +149,3 @@ def _load_onnx(job: Job, device: torch.device) -> Loaded:
         tagger = Tagger(model=model, tokenizer=tokenizer, labels=labels, window=window, device=device)
     parameters = sum(p.numel() for p in empty_model(config, job["head"]).parameters())
     return Loaded(config=config, model=model, tagger=tagger, device=device, parameters=parameters, loaded_bytes=None)
-
-
-def onnx_model(path: Path, device: torch.device, width: int) -> Callable[..., Logits]:
-    """A model in ONNX Runtime, whose tensors stay on the device.
-
-    Raises RunFailedError if ONNX Runtime falls back to another device, as it does if it cannot load its libraries.
-    """
-    import onnxruntime
-
-    provider = PROVIDERS[device.type]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    index = {"device_id": device.index or 0} if device.type == "cuda" else {}
-    session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, index)])
-    if session.get_providers()[0] != provider:
-        raise RunFailedError(f"ONNX Runtime cannot load its {provider}; install the libraries that it was built for")
-
-    def call(input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Logits:
-        ids = input_ids.contiguous()
-        mask = torch.ones_like(ids) if attention_mask is None else attention_mask.contiguous()
-        outputs = torch.empty((*input_ids.shape, width), dtype=torch.float32, device=device)
-        binding = session.io_binding()
-        binding.bind_input("input_ids", **_place(ids, device))
-        binding.bind_input("attention_mask", **_place(mask, device))
-        binding.bind_output("outputs", **_place(outputs, device))
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)  # ONNX Runtime has its own stream, for which it waits at the end
-        session.run_with_iobinding(binding)
-        return Logits(outputs)
-
-    return call
-
-
-def _place(tensor: torch.Tensor, device: torch.device) -> dict[str, Any]:
-    """The address at which ONNX Runtime reads or writes the numbers of a contiguous tensor."""
-    element = np.float32 if tensor.dtype == torch.float32 else np.int64
-    where = {"device_type": device.type, "device_id": device.index or 0}
-    return where | {"element_type": element, "shape": tuple(tensor.shape), "buffer_ptr": tensor.data_ptr()}

@@ -56,7 +56,7 @@ nb.quality = (() => {
       };
     };
     const labels = Object.keys(detail.labels).filter((label) => label !== "overall");
-    const table = () => nb.table("Strict F1 by slice, in points", ["slice", "what it is", "F1", "95 %", "entities", ...labels],
+    const table = () => nb.table("Strict F1 by slice, in points", ["slice", "description", "F1", "95 %", "entities", ...labels],
       names.map((name) => {
         const { f1, by_label } = detail.slices[name];
         const why = f1 && f1.v === undefined ? f1.why || "" : nb.interval(f1);
@@ -73,7 +73,7 @@ nb.quality = (() => {
       ...["macro", "weighted"].map((name) => row(`strict, ${name} average`, detail.averages[name])),
     ];
     const notes = [];
-    if (detail.accuracy && detail.accuracy.v !== undefined) notes.push(`${nb.points(detail.accuracy.v, 2)} % of the words have the right tag, O included.`);
+    if (detail.accuracy && detail.accuracy.v !== undefined) notes.push(`${nb.points(detail.accuracy.v, 2)} % of the words have the correct tag, O included.`);
     if (detail.n_invalid !== null && detail.n_invalid !== undefined) notes.push(`${nb.count(detail.n_invalid)} predicted I- tags continue nothing.`);
     if (detail.n_documents) notes.push(`${nb.count(detail.n_documents)} documents.`);
     nb.fill("modes", nb.table("Scores by way to match and by average, in points", headings, rows), nb.el("p", { class: "note" }, notes.join(" ")));

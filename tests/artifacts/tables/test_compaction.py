@@ -243,3 +243,18 @@ def test_rows_are_packed_by_model(root_url: str, monkeypatch: pytest.MonkeyPatch
     ]
     assert pack_run(root_url, {"metrics": uris}, now=NOW) == 3
     assert read_results(root_url, "metrics")["model"].to_pylist() == ["x", "y", "z"]
+
+
+def test_a_packed_file_with_other_rows_than_its_manifest_is_not_packed_again(
+    root_url: str, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "FEWEST", 2)
+    assert packed_by(root_url, "abc") == 3
+    root = open_root(root_url)
+    (packed,) = [path for path in root.files("_compacted", recursive=True) if path.endswith(".packed")]
+    root.replace(packed, root.read(f"runs/schema=2/date={DAY}/a.parquet"))
+    for key in "de":
+        write(root_url, key)
+    with pytest.raises(CorruptArtifactError, match=rf"packed differs from its manifest; {DAY} is not packed again"):
+        packed_by(root_url, "de")
+    assert len(read_by_glob(root_url)) == 5

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,16 @@ Commands = Sequence[Sequence[str]]
 
 
 def some(values: Sequence[str], quick: set[str]) -> list[Any]:
-    """All kinds; those that are not `quick` are slow tests."""
+    """All names; those that are not `quick` are slow tests."""
     return [pytest.param(value, marks=() if value in quick else pytest.mark.slow, id=ascii(value)) for value in values]
+
+
+IN_TURN = ("truncated", "dangling link", "pipe", "other types")
+EACH_KIND = [
+    pytest.param(IN_TURN, id="in turn"),
+    *(pytest.param((kind,), marks=pytest.mark.slow, id=kind) for kind in KINDS),
+]
+"""Four kinds, of which each file gets the next one; and, as slow tests, every kind for all files."""
 
 
 class Ended(NamedTuple):
@@ -106,12 +115,12 @@ def listed(out: str) -> set[str]:
     return {one["artifact_id"] for one in json.loads(out)["artifacts"]}
 
 
-@pytest.mark.parametrize("kind", some(KINDS, {"truncated", "dangling link", "pipe", "other types"}))
+@pytest.mark.parametrize("kinds", EACH_KIND)
 def test_one_bad_object_of_a_store_hides_no_other(
-    kind: str, store: Path, folder: Path, run: Callable[..., Ended]
+    kinds: Sequence[str], store: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
     everything = listed(run("artifacts", "ls", "--json", "--store", str(store)).out)
-    for copy, file in copies(store, folder / "copy"):
+    for (copy, file), kind in zip(copies(store, folder / "copy"), cycle(kinds), strict=False):
         replace(file, kind)
         where = ("--store", str(copy))
         for arguments in (
@@ -172,16 +181,16 @@ def nights(out: str) -> set[str]:
 
 
 @pytest.mark.parametrize("commands", [QUICK, pytest.param(LONG, marks=pytest.mark.slow)], ids=["quick", "long"])
-@pytest.mark.parametrize("kind", some(KINDS, {"truncated", "dangling link", "pipe", "other types"}))
+@pytest.mark.parametrize("kinds", EACH_KIND)
 def test_one_bad_object_of_a_results_folder_hides_no_other(
-    kind: str, commands: Commands, results: Path, folder: Path, run: Callable[..., Ended]
+    kinds: Sequence[str], commands: Commands, results: Path, folder: Path, run: Callable[..., Ended]
 ) -> None:
-    seen = set()
+    seen, turns = set(), cycle(kinds)
     for copy, file in copies(results, folder / "copy"):
         if (of_kind := (file.parent, file.suffix)) in seen:
             continue
         seen.add(of_kind)
-        replace(file, kind)
+        replace(file, kind := next(turns))
         check_results(run, commands, copy, (kind, file), {f"night-{night}" for night in NIGHTS}, file)
 
 

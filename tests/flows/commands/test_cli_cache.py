@@ -39,6 +39,17 @@ def test_entries_are_listed(old_counts: Path, capsys: pytest.CaptureFixture[str]
     assert printed.err == "1 cache entry, 0.0 MB\n"
 
 
+def test_tokenized_corpora_are_listed_and_removed(old_counts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = Path("local", "tokenized", f"{'b' * 64}.arrow")
+    corpus.parent.mkdir(parents=True)
+    corpus.write_bytes(b"tokens")
+    os.utime(corpus, (utc_now().timestamp() - 30 * 86400,) * 2)
+    assert status_of(["cache", "prune", "--set", "cache.max_days=7", "--json"]) == 0
+    removed = json.loads(capsys.readouterr().out)["entries"]
+    assert {(one["cache"], one["name"]) for one in removed} >= {("tokenized", f"tokenized/{corpus.name}")}
+    assert not corpus.exists()
+
+
 @pytest.mark.parametrize(("days", "goes"), [("7", True), ("60", False)])
 def test_entries_beyond_a_limit_are_removed(
     old_counts: Path, days: str, goes: bool, capsys: pytest.CaptureFixture[str]

@@ -200,7 +200,12 @@ def test_inspection_of_a_configuration_and_of_its_files_are_equal(
         assert status_of(["inspect-data", *arguments, "--json"]) == 0
         printed = capsys.readouterr()
         (dataset,) = json.loads(printed.out)["datasets"]
-        found.append([{key: one[key] for key in one if key not in ("source", "odd")} for one in dataset["splits"]])
+        found.append(
+            [
+                {key: one[key] for key in one if key not in ("source", "suspicious_characters")}
+                for one in dataset["splits"]
+            ]
+        )
     assert found[0] == found[1] == found[2]
     assert [one["sentences"] for one in found[0]] == [180, 6, 18]
 

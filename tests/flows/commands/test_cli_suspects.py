@@ -93,7 +93,7 @@ def test_people_read_proposals_with_their_evidence(capsys: pytest.CaptureFixture
     assert status_of(["suspects", "rank", *MODELS, "--top", "1"]) == 0
     printed = capsys.readouterr()
     assert "2 of 2 models predict it: first" in printed.out
-    assert "2 suspects by first, second; " in printed.err
+    assert "suspects found by first, second: 2; " in printed.err
 
 
 def test_compare_splits_flips_by_the_newest_ranking(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ def test_closed_days_are_compacted(results: Path, capsys: pytest.CaptureFixture[
     assert command("compact") == 0
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "0 files packed, 0 deleted\n")
+
+
+def test_the_clock_of_this_machine_does_not_shorten_the_grace_time(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("compact") == 0
+    before = sorted(results.glob("metrics/*/date=*/*.parquet"))
+    monkeypatch.setattr("nerbench.tasks.runs.utc_now", lambda: datetime.now(UTC) + timedelta(days=400))
+    assert command("compact") == 0
+    assert sorted(results.glob("metrics/*/date=*/*.parquet")) == before
 
 
 def test_the_newest_run_is_shown_from_the_files_of_its_date_alone(

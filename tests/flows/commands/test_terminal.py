@@ -14,8 +14,7 @@ from rich.text import Text
 from nerbench.flows import terminal
 from nerbench.flows.cli import status_of
 from nerbench.flows.launch import show_progress
-from nerbench.flows.terminal import console, echo, print_json, print_note, print_scores, print_table
-from nerbench.flows.verbosity import set_verbosity
+from nerbench.flows.terminal import console, echo, print_json, print_note, print_scores, print_table, set_verbosity
 
 NAMES = ("precision", "recall", "F1", "conlleval", "LOC", "MISC", "ORG", "PER")
 LEADERS = [
@@ -54,6 +53,26 @@ def test_a_leaderboard_fits_with_every_number_whole(printed: Printed, width: int
         assert row["model"] in text
         assert all(f"{row[name]:.2f}" in text for name in ("F1", "LOC", "MISC", "ORG", "PER"))  # type: ignore[str-format]
     assert "…" not in text
+
+
+def test_lines_are_those_of_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    styled = Text("-1.00", justify="right", style="red")
+    rows = [
+        {"name": "ä漢字[b]", "n": 1, "share": 0.5, "change": styled, "empty": None},
+        {"name": "a long name", "n": None, "share": None, "change": None, "late": "x"},
+    ]
+
+    def shown(width: int) -> str:
+        stream = io.StringIO()
+        screen = Console(file=stream, width=width, force_terminal=True, color_system="truecolor")
+        monkeypatch.setattr(terminal, "console", lambda: screen)
+        print_table(rows, title="a title")
+        return re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+
+    lines = shown(100)
+    monkeypatch.setattr(terminal._Lines, "is_plain", False)
+    assert lines == shown(100)
+    assert len(lines.splitlines()) == 4
 
 
 def test_a_wide_terminal_gets_a_table_and_a_narrow_one_a_block_per_model(printed: Printed) -> None:

@@ -62,6 +62,9 @@ CONFIGURATIONS = {
     "unknown strategy": Row(
         {"benchmark.aggregation_strategy": "last"}, ("benchmark.aggregation_strategy", "'last'", "first")
     ),
+    "backend without the dtype": Row(
+        {"benchmark.backend": "openvino", "benchmark.dtype": "bf16"}, ("benchmark", "openvino computes fp32", "torch")
+    ),
     "tiny window": Row({"benchmark.max_length": 2}, ("benchmark.max_length", "2", "8")),
     "unknown device": Row({"benchmark.device": "tpu"}, ("benchmark.device", "'tpu'", "cuda")),
     "training on an absent accelerator": Row({"models.0.device": "cuda:9"}, ("models: tiny: device", "cuda:9", "cpu")),

@@ -10,8 +10,8 @@ from nerbench.tasks.analysis.calibration import METRICS as CALIBRATION
 from nerbench.tasks.analysis.user_scores import score_stored, score_user_metrics
 from nerbench.tasks.config import Config
 from nerbench.tasks.inference import loading
-from nerbench.tasks.scoring.counting import count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 
 GOLD, PREDICTED = random_sentences(5, 300)
 GOLD = valid(GOLD)

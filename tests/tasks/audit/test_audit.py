@@ -1,16 +1,20 @@
 """The audit detects planted faults, gates that always pass or always fail, and changes nothing else."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fake_models import write_key_pair
 from tiny_models import LABELS, save_bag
 
 from nerbench.artifacts.digests import sha256_file
-from nerbench.artifacts.errors import ConfigError, InputError
+from nerbench.artifacts.errors import ConfigError, InputError, UnsafeArtifactError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.signatures import TRUSTED_KEYS, sign
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import Store
 from nerbench.flows.cli import status_of
 from nerbench.tasks.audit import audit as audits
@@ -45,7 +49,7 @@ def test_exactly_the_faults_are_detected(config: Config, tmp_path: Path) -> None
     assert found.ok
     assert (found.model, found.dataset, found.split, found.sentences, found.words) == ("bag", "own", "test", 64, 576)
     assert len(told) == len(found.outcomes) + 1
-    assert not any(str(tmp_path) in outcome.said or "\n" in outcome.said for outcome in found.outcomes)
+    assert not any(str(tmp_path) in outcome.message or "\n" in outcome.message for outcome in found.outcomes)
     assert digests(tmp_path) == before
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -86,7 +90,7 @@ def test_a_store_without_checks_is_detected(config: Config, monkeypatch: pytest.
     monkeypatch.setattr("nerbench.artifacts.local_copies._check", lambda *given: None)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["passes", "NOT CAUGHT", "NOT CAUGHT"]
-    assert [outcome.said for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
+    assert [outcome.message for outcome in found.outcomes[1:]] == ["nothing", "nothing"]
 
 
 def test_a_cache_without_checks_is_detected(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +108,7 @@ def test_a_gate_that_always_fails_is_a_false_alarm(config: Config, monkeypatch: 
     monkeypatch.setattr(gates, "find_baseline", refuse)
     found = audited(config)
     assert [outcome.outcome for outcome in found.outcomes] == ["FALSE ALARM", "caught"]
-    assert "is not in the store" in found.outcomes[0].said
+    assert "is not in the store" in found.outcomes[0].message
     assert not found.ok
 
 
@@ -113,13 +117,26 @@ def test_an_objection_for_another_reason_does_not_count(config: Config, monkeypa
     monkeypatch.setattr("nerbench.tasks.comparison.scored_runs.reasons", lambda base, candidate: ["it rains"])
     found = audited(config)
     assert found.outcomes[1].outcome == "NOT CAUGHT"
-    assert "it rains" in found.outcomes[1].said
+    assert "it rains" in found.outcomes[1].message
 
 
 def test_a_model_of_one_tag_cannot_be_audited_with(config: Config, tmp_path: Path) -> None:
     silent = save_bag(tmp_path / "silent", lambda piece: 0, positions=64)
     with pytest.raises(InputError, match="predicts O for every word; name a trained one"):
         audit(config, find_model(config.store, str(silent)))
+
+
+def test_trusted_keys_concern_the_model_and_not_its_copies(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = write_key_pair(tmp_path, "alice")
+    monkeypatch.setenv(TRUSTED_KEYS, str(public))
+    only(monkeypatch, "a tag swapped in cached predictions")
+    with pytest.raises(UnsafeArtifactError, match=r"model bag: sha256:.* has no valid signature"):
+        audited(config)
+    sign(open_root(config.store), find_model(config.store, None), private)
+    assert [outcome.outcome for outcome in audited(config).outcomes] == ["passes", "caught"]
+    assert os.environ[TRUSTED_KEYS] == str(public)
 
 
 def test_a_missing_data_set_is_reported(config: Config) -> None:

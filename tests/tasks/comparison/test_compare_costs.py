@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nerbench.artifacts.tables.tables import write_table
-from nerbench.tasks.comparison.costs import costs
+from nerbench.tasks.comparison.compare import costs
 from nerbench.tasks.comparison.scored_runs import ScoredRun
 
 DATE = "2030-01-02"

@@ -1,5 +1,6 @@
 """The demo corpus: the same bytes everywhere, and hard enough for meaningful scores."""
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import get_args
 
 import pytest
 
+from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config, Split
 from nerbench.tasks.config.loading import DEMO_SENTENCES, is_demo_file, load_config
 from nerbench.tasks.data.demo import prepare_demo, write_demo_corpus
@@ -127,6 +129,16 @@ def test_only_missing_files_of_the_demonstration_are_written(tmp_path: Path, mon
     prepare_demo(config)
     assert edited.read_text() == "mine O\n"
     assert sorted(path.name for path in edited.parent.iterdir()) == ["test.txt", "train.txt", "validation.txt"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, _: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerbench.tasks.data.demo.write_demo_corpus", refuse)
+    with pytest.raises(InputError, match=r"demo: cannot be written .*; start nerbench in a folder"):
+        prepare_demo(load_config(None))
 
 
 def test_nothing_is_written_for_a_users_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from nerbench.artifacts.references import resolve
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.evaluation_cache import carry_out, plan
-from nerbench.tasks.scoring.counting import NamedPredictions, count_predictions, name_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import NamedPredictions, count_predictions, name_predictions, score_counts
 
 Name = Callable[..., NamedPredictions]
 Relabel = Callable[..., Path]

@@ -102,9 +102,9 @@ TEXT = "Anna Berg left Oslo ."
         ({"text": TEXT, "spans": [[90, 95, "PER"]]}, "the span 90–95 covers no word"),
         (
             {"text": "Anna Borg left Oslo .", "spans": []},
-            "'Borg left Oslo .' stands where own has 'Berg' (sentence 0, w",
+            "found 'Borg left Oslo .', but own has 'Berg' (sentence 0, w",
         ),
-        ({"text": "Anna", "spans": []}, "the end of the text stands where own has 'Berg' (sentence 0, word 1)"),
+        ({"text": "Anna", "spans": []}, "found the end of the text, but own has 'Berg' (sentence 0, word 1)"),
         ({"tokens": WORDS[0], "spans": [[0, 2, "PER"], [1, 2, "LOC"]]}, "the span 1–2 (LOC) overlaps another one"),
         ({"tokens": WORDS[0], "spans": [[4, 6, "PER"]]}, "the span 4–6 ends after the last word"),
         ({"tokens": WORDS[0], "spans": [[2, 2, "PER"]]}, "[2, 2, 'PER'] is no span; write e.g."),

@@ -20,7 +20,7 @@ from nerbench.tasks.inference.import_predictions import Imported, import_predict
 from nerbench.tasks.results.export import Selection, export_table
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 
 GOLD = [
     ["Anna B-PER", "Berg I-PER", "left O", "Oslo B-LOC"],
@@ -121,12 +121,12 @@ def test_tags_are_never_repaired(case: Case, written: str, kept: str, n_invalid:
     [
         (
             [[*GOLD[0][:3], "Bergen O"], ["Snow O"], GOLD[2]],
-            r"p.txt:4: 'Bergen' stands where own has 'Oslo' \(sentence 0, word 3\); 2 of 3 sentences differ; the file "
+            r"p.txt:4: found 'Bergen', but own has 'Oslo' \(sentence 0, word 3\); 2 of 3 sentences differ; the file "
             "has 3 sentences and 8 words, own 3 and 8; predict the sentences of own, test, in their order",
         ),
-        (GOLD[:2], r"p.txt: nothing stands where own has 'Paris' \(sentence 2, word 0\); 1 of 3 sentences differ"),
-        ([*GOLD, ["More O"]], r"p.txt:12: 'More' stands where own has nothing \(sentence 3, word 0\); 1 of 3"),
-        ([[*GOLD[0], *GOLD[1]], GOLD[2]], r"'Rain' stands where own has nothing \(sentence 0, word 4\); 3 of 3"),
+        (GOLD[:2], r"p.txt: found nothing, but own has 'Paris' \(sentence 2, word 0\); 1 of 3 sentences differ"),
+        ([*GOLD, ["More O"]], r"p.txt:12: found 'More', but own has nothing \(sentence 3, word 0\); 1 of 3"),
+        ([[*GOLD[0], *GOLD[1]], GOLD[2]], r"found 'Rain', but own has nothing \(sentence 0, word 4\); 3 of 3"),
     ],
 )
 def test_other_words_are_named_and_counted(case: Case, sentences: list[list[str]], message: str) -> None:

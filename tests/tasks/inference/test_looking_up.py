@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from nerbench.artifacts.errors import InputError, StoreUnreachableError
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.inference import evaluation_cache
-from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, State, keep, look_up
+from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, State, keep, keep_date, look_up
 
 DATA = b"predictions"
 RECORD = EvaluationRecord(
@@ -117,3 +117,55 @@ def test_a_read_only_folder_is_not_damage(root: Root, monkeypatch: pytest.Monkey
     monkeypatch.setattr(type(root), "replace", refuse)
     with pytest.raises(InputError, match="may not be written"):
         found(root)
+
+
+def refresh(root: Root, folder: Path) -> EvaluationRecord:
+    """Another inference with other predictions."""
+    (folder / "others").write_bytes(b"others")
+    newer = RECORD.model_copy(update={"sha256": sha256_hex(b"others")})
+    keep(root, newer, folder / "others")
+    return newer
+
+
+def dated(root: Root) -> None:
+    keep_date(root, RECORD, "file", date(2030, 1, 1))
+
+
+def renewed(root: Root) -> None:
+    look_up(root, RECORD.folder, "tiny")
+
+
+@pytest.mark.parametrize("use", [dated, renewed])
+def test_a_use_does_not_undo_a_refresh_between_its_read_and_its_write(
+    root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, use: Callable[[Root], None]
+) -> None:
+    monkeypatch.setattr(evaluation_cache, "RENEW", timedelta(0))
+    read, refreshed = root.read_record, []
+
+    def read_then_refresh(path: str, limit: int) -> bytes:
+        data = read(path, limit)
+        if not refreshed:
+            refreshed.append(refresh(root, tmp_path))
+        return data
+
+    monkeypatch.setattr(root, "read_record", read_then_refresh)
+    use(root)
+    assert found(root) == ("cached", refreshed[0])
+
+
+def test_dates_that_two_threads_add_are_both_kept(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, calls = root.read_record, []
+
+    def read_then_date(path: str, limit: int) -> bytes:
+        data = read(path, limit)
+        calls.append(path)
+        if len(calls) == 1:
+            keep_date(root, RECORD, "second", date(2030, 1, 2))
+        return data
+
+    monkeypatch.setattr(root, "read_record", read_then_date)
+    keep_date(root, RECORD, "first", date(2030, 1, 1))
+    assert found(root) == (
+        "cached",
+        RECORD.model_copy(update={"dates": {"first": date(2030, 1, 1), "second": date(2030, 1, 2)}}),
+    )

@@ -51,7 +51,7 @@ def test_other_words_and_other_tokenizers_do_not(calls: list[Any]) -> None:
 
 def test_the_least_recently_used_entry_is_removed_first(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [[[word]] for word in ("Ada", "Bob", "Eve")]
-    monkeypatch.setattr(tokenization, "KEPT_PIECES", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
+    monkeypatch.setattr(tokenization, "KEPT_TOKENS", sum(len(tokenize(wordpiece(), b)[0].ids) for b in blocks[:2]))
     for number in (0, 1, 0, 2, 0):
         tokenize_once(wordpiece(), blocks[number])
     assert calls == [blocks[0], blocks[1], blocks[2]]

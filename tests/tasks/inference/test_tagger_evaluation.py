@@ -9,6 +9,7 @@ from small_corpus import write_corpus
 from tiny_taggers import CAPITALS, tiny_tagger
 
 from nerbench.artifacts.errors import InputError, RunFailedError
+from nerbench.artifacts.once import read_once
 from nerbench.artifacts.references import load_manifest, resolve_one
 from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
@@ -18,7 +19,7 @@ from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.tagger_evaluation import SavedTagger, save_tagger
 from nerbench.tasks.results.rows import write_predictions
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions
+from nerbench.tasks.scoring.score_predictions import count_predictions
 
 OTHERS = {"LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}
 
@@ -41,13 +42,14 @@ class Bench:
     def save(self, tagger: TaggerConfig) -> SavedTagger:
         return save_tagger(tagger, self.config.store)
 
-    def plan(self, saved: SavedTagger, *taggers: TaggerConfig) -> EvaluationPlan:
+    def plan(self, saved: SavedTagger, *taggers: TaggerConfig, run_id: str | None = None) -> EvaluationPlan:
         words, benchmark = self.ref.words_sha256, self.config.benchmark
-        return plan(saved.artifact, words, benchmark, self.config.results, taggers=taggers)
+        return plan(saved.artifact, words, benchmark, self.config.results, taggers, run_id)
 
-    def evaluate(self, tagger: TaggerConfig) -> EvaluationRecord:
+    def evaluate(self, tagger: TaggerConfig, run_id: str | None = None) -> EvaluationRecord:
         saved = self.save(tagger)
-        return carry_out(self.plan(saved, tagger), saved.artifact, open_corpus(self.ref), self.config.results)
+        planned = self.plan(saved, tagger, run_id=run_id)
+        return carry_out(planned, saved.artifact, open_corpus(self.ref), self.config.results)
 
 
 @pytest.fixture
@@ -88,6 +90,15 @@ def test_a_tagger_is_saved_again_only_if_it_changed(bench: Bench) -> None:
     assert resolve_one("mine@latest", bench.config.store).artifact_id == found[-1].artifact.artifact_id
 
 
+def test_a_run_that_saves_a_tagger_finds_it_by_its_alias(bench: Bench) -> None:
+    with read_once():
+        bench.save(bench.tagger())
+        bench.save(bench.tagger())
+        saved = bench.save(bench.tagger(options={"a": 1}))
+        assert saved.is_new
+        assert resolve_one("mine@latest", bench.config.store) == saved.artifact
+
+
 def test_predictions_are_kept_and_found_again(bench: Bench) -> None:
     tagger = bench.tagger()
     record = bench.evaluate(tagger)
@@ -118,11 +129,15 @@ def test_a_tagger_that_differs_from_the_saved_one(bench: Bench) -> None:
         carry_out(bench.plan(saved, changed), saved.artifact, open_corpus(bench.ref), bench.config.results)
 
 
-def test_an_unpinned_tagger_is_never_cached(bench: Bench) -> None:
+def test_an_unpinned_tagger_is_cached_for_the_attempts_of_one_run_only(bench: Bench) -> None:
     tagger = bench.tagger(pinned=False)
-    record = bench.evaluate(tagger)
+    record = bench.evaluate(tagger, "r")
     saved = bench.save(tagger)
-    assert bench.plan(saved, tagger).state == "refresh"
+    assert bench.plan(saved, tagger, run_id="r").record == record
+    for run_id in (None, "", "another"):
+        assert bench.plan(saved, tagger, run_id=run_id).state == "refresh"
+    pinned = bench.tagger()
+    assert bench.evaluate(pinned, "r").run_id is None
     run = Run(
         run_id="r", flow="benchmark", date="2030-01-01", started_at=utc_now(), attempt=1, results=bench.config.results
     )

@@ -18,7 +18,7 @@ from nerbench.tasks.inspection.tokenizer_fit import Tokenization, tokenization_o
 
 
 def inspected(
-    folder: Path, cutter: Tokenization | None = None, dataset: dict[str, Any] | None = None, **texts: str
+    folder: Path, tokenization: Tokenization | None = None, dataset: dict[str, Any] | None = None, **texts: str
 ) -> Any:
     files = {}
     for split, text in texts.items():
@@ -26,7 +26,7 @@ def inspected(
         path.write_bytes(text.encode())
         files[split] = str(path)
     config = Config.model_validate({"dataset": {"name": "own", "files": files} | (dataset or {})})
-    (found,) = inspect(config, cutter).datasets
+    (found,) = inspect(config, tokenization).datasets
     return found
 
 
@@ -113,8 +113,8 @@ def test_schemes(tmp_path: Path, text: str, declared: str, scheme: str, n_invali
 def test_suspicious_characters_are_named_and_made_visible(tmp_path: Path) -> None:
     words = ["plain", "Müller", "a\u200bb", "a\u200bb", "10\u00a0000", "cafe\u0301", "MÃ¼ller", "\ufffd", "a\u0007"]
     text = "\ufeff" + "".join(f"{word} O\r\n" for word in words) + "Oslo B-LOC\r\n"
-    odd = {one.what: (one.words, one.example) for one in split(inspected(tmp_path, test=text), "test").odd}
-    assert odd == {
+    found = split(inspected(tmp_path, test=text), "test").suspicious_characters
+    assert {one.what: (one.words, one.example) for one in found} == {
         "byte order mark": (1, f"{tmp_path}/test.conll"),
         "Windows line ends": (1, f"{tmp_path}/test.conll"),
         "zero width space U+200B": (2, "a\\u200bb"),
@@ -128,17 +128,17 @@ def test_suspicious_characters_are_named_and_made_visible(tmp_path: Path) -> Non
 
 def test_a_tokenizer_counts_tokens_and_windows(tmp_path: Path) -> None:
     folder = save_bert(tmp_path / "model", positions=16)
-    cutter = tokenization_of(resolve_one(str(folder), str(tmp_path / "store")))
+    tokenization = tokenization_of(resolve_one(str(folder), str(tmp_path / "store")))
     sentences = [["Ada", "lives"], ["internationalization"] * 9, ["☃", "Ada"]]
     text = "\n".join("".join(f"{word} O\n" for word in words) for words in sentences)
-    pieces = split(inspected(tmp_path, cutter, test=text), "test").pieces
-    alone = [len(cutter.tokenizer.backend.encode(w, add_special_tokens=False).ids) for s in sentences for w in s]
+    tokens = split(inspected(tmp_path, tokenization, test=text), "test").tokens
+    alone = [len(tokenization.tokenizer.backend.encode(w, add_special_tokens=False).ids) for s in sentences for w in s]
     lengths = [sum(alone[:2]), sum(alone[2:11]), sum(alone[11:])]
-    assert (pieces.window, pieces.lengths.greatest) == (16, max(lengths))
-    assert pieces.longer_sentences == sum(length > 14 for length in lengths) == 1
-    assert pieces.longer_words == sum(length > 14 for length in alone)
-    assert (pieces.unknown_words, pieces.vanished_words) == (1, 0)
-    assert pieces.pieces_per_word == pytest.approx(sum(alone) / 13, abs=1e-3)
+    assert (tokens.max_length, tokens.lengths.greatest) == (16, max(lengths))
+    assert tokens.longer_sentences == sum(length > 14 for length in lengths) == 1
+    assert tokens.longer_words == sum(length > 14 for length in alone)
+    assert (tokens.unknown_words, tokens.vanished_words) == (1, 0)
+    assert tokens.tokens_per_word == pytest.approx(sum(alone) / 13, abs=1e-3)
 
 
 def test_an_inspection_is_plain_data(tmp_path: Path) -> None:

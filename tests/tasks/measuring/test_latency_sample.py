@@ -10,8 +10,8 @@ from test_measure import own_run
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.comparison.speed_gate import LATENCY, RATE, SERIES
 from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig
-from nerbench.tasks.measuring import latency_sample
-from nerbench.tasks.measuring.latency_sample import Measurement, measure_and_write
+from nerbench.tasks.measuring import latency
+from nerbench.tasks.measuring.latency import Measurement, measure_and_write
 
 NUMBERS = {"processes": 1, "batch_size": 1, "threads": 2}
 
@@ -31,7 +31,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             day = f"2030-01-0{night + 1}"
             write_table(run.results, "speed", [{"run_id": day} | speed_row(0.01)], date=day, key=day)
         clock = iter(seconds)
-        monkeypatch.setattr(latency_sample, "measure", lambda *_: {"speed": [speed_row(next(clock))]})
+        monkeypatch.setattr(latency, "measure", lambda *_: {"speed": [speed_row(next(clock))]})
         run = run.model_copy(update={"date": "2030-02-01"})
         artifact: Any = SimpleNamespace(artifact_id="a", kind="model")
         corpus: Any = None

@@ -10,8 +10,8 @@ from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.measuring import latency_sample
-from nerbench.tasks.measuring.latency_sample import measure_and_write
+from nerbench.tasks.measuring import latency
+from nerbench.tasks.measuring.latency import measure_and_write
 from nerbench.tasks.measuring.process.measure import measure
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.metrics import Row
@@ -74,7 +74,7 @@ def test_the_speed_row_has_every_number(rows: dict[str, Row]) -> None:
 @pytest.mark.slow
 def test_several_passes_give_the_minimum_for_each_sentence(tiny_model_folder: Path) -> None:
     (artifact,) = resolve(str(tiny_model_folder), "")
-    (row,) = latency_sample.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]
+    (row,) = latency.measure(artifact, CORPUS, BenchmarkConfig(device="cpu"), 8)["speed"]
     passes = np.reshape(row["samples_s"], (8, len(WORDS)))
     assert row["min_latency_s"] == np.median(passes.min(axis=0)) <= row["p50_s"]
 
@@ -98,7 +98,7 @@ def test_the_memory_row_has_every_number(rows: dict[str, Row]) -> None:
 def test_an_impossible_measurement_is_a_wrong_request(
     tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency_sample, "run_child", lambda module, job, what: measure(job, print))
+    monkeypatch.setattr(latency, "run_child", lambda module, job, what: measure(job, print))
     (artifact,) = resolve(str(tiny_model_folder), "")
     with pytest.raises(InputError, match=r"benchmark\.dtype"):
         measure_and_write(own_run(tmp_path), artifact, CORPUS, BenchmarkConfig(device="cpu", dtype="fp16"))

@@ -15,8 +15,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.tagger_evaluation import save_tagger
-from nerbench.tasks.measuring.latency_sample import measure_and_write
-from nerbench.tasks.measuring.tagger_latency import measure_model
+from nerbench.tasks.measuring.latency import measure_and_write, measure_model
 from nerbench.tasks.results.summary import speed_and_memory
 from nerbench.tasks.runs import Run, utc_now
 

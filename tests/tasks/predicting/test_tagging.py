@@ -16,7 +16,7 @@ from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.predicting.tagging import TaggedSentence, reader_of, tag_sentences
 from nerbench.tasks.predicting.text_reading import open_source
-from nerbench.tasks.scoring.counting import name_predictions
+from nerbench.tasks.scoring.score_predictions import name_predictions
 
 BENCHMARK = BenchmarkConfig(device="cpu")
 

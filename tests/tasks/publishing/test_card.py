@@ -122,7 +122,7 @@ def test_weak_points_are_reported(config: Config, scored: ArtifactRef) -> None:
     told = section(render_card(scored, config).text, "Limitations and bias")
     parts = {row["slice"]: row for row in read_tables(told)[0]}
     assert list(parts) == ["`all`", "`seen`", "`unseen`", "`all_caps`", "`own`"]
-    assert (parts["`unseen`"]["F1"], parts["`unseen`"]["beside all"]) == ("60.0 (58.0–62.0)", "-21.0")
+    assert (parts["`unseen`"]["F1"], parts["`unseen`"]["difference from all"]) == ("60.0 (58.0–62.0)", "-21.0")
     assert parts["`own`"]["F1"] == "none (no words)"
     for sentence in (
         "On mentions that do not occur in the training data, F1 is 60.0; on those that do, 95.0.",

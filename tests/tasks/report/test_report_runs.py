@@ -7,6 +7,7 @@ from scored_runs import score
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.results.query import select_runs
+from nerbench.tasks.results.summary import read_run
 
 TAGS = [["B-PER", "O"]]
 
@@ -33,3 +34,17 @@ def test_an_unknown_run_is_refused_with_a_list_of_runs(tmp_path: Path, wanted: s
 def test_no_results_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="hold no scores of a complete run"):
         select_runs(str(tmp_path / "nothing"))
+
+
+def test_a_learning_curve_is_the_newest_run_only_where_there_is_no_other(tmp_path: Path) -> None:
+    results = str(tmp_path)
+
+    def newest() -> tuple[str, str]:
+        return select_runs(results)[0].run_id, read_run(results).run_id
+
+    score(results, 1, TAGS, TAGS, flow="curve")
+    assert newest() == ("night-1", "night-1")
+    score(results, 2, TAGS, TAGS, version=2)
+    score(results, 3, TAGS, TAGS, version=3, flow="curve")
+    assert newest() == ("night-2", "night-2")
+    assert [run.run_id for run in select_runs(results, ["night-1", "2030-01-03"])] == ["night-3", "night-1"]

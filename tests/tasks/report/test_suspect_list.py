@@ -50,7 +50,7 @@ def test_the_newest_ranking_of_each_annotation(results: str, nights: str) -> Non
     assert len(found.rows) == MOST
     assert [line.score for line in found.rows[:3]] == [2.0, 1.0, 0.0]
     assert (found.rows[0].words.gold, found.rows[0].words.proposed) == ("LOC", "ORG")
-    assert found.rows[0].words.evidence == "1 of 1 models predict it: good 0.75"
+    assert found.rows[0].words.evidence == "the only model predicts it: good 0.75"
     assert ranked(nights, entries, text=True) == []
 
 

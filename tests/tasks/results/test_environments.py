@@ -56,6 +56,7 @@ def test_a_run_without_a_row_is_reported() -> None:
         {"label_map": {"PERSON": "PER"}},
         {"ignore_labels": ["MISC"]},
         {"labels_of": {"m": ["O", "B-PER"]}},
+        {"backend": "openvino"},
     ],
 )
 def test_settings_that_can_change_a_tag_count(changed: dict[str, Any]) -> None:

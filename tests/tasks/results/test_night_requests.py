@@ -23,7 +23,7 @@ from nerbench.tasks.data.corpus_refs import describe
 from nerbench.tasks.inference.evaluation_cache import plan
 from nerbench.tasks.results.rows import write_metrics, write_predictions, write_run
 from nerbench.tasks.runs import Run, utc_now
-from nerbench.tasks.scoring.counting import count_predictions, name_predictions, score_counts
+from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 
 FEW, MANY = 8, 12
 """Enough models for a run to pack its tables."""

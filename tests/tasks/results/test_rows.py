@@ -24,9 +24,9 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_ou
 from nerbench.tasks.results import rows
 from nerbench.tasks.results.summary import read_run
 from nerbench.tasks.runs import Run
-from nerbench.tasks.scoring.counting import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
+from nerbench.tasks.scoring.score_predictions import CountedPredictions, count_predictions, score_counts
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare
 
 TAGS = [
@@ -331,6 +331,7 @@ def test_metrics_rows_identify_the_scored_predictions(bench: Callable[..., Bench
         "gold_sha256": ref.gold_sha256,
         "predictions_digest": own.counted(ref).predictions_digest,
         "dtype": "fp32",
+        "backend": "torch",
     }
     assert all(row.items() >= known.items() for row in found)
     assert {row["label"] for row in found if row["level"] == "entity"} == {"overall", "LOC", "PER"}

@@ -98,7 +98,7 @@ def test_flat_metrics_get_numbers(tmp_path: Path) -> None:
     ("features", "body", "reason"),
     [
         (FLAT, "raise ValueError('no')", "ValueError: no (script.py:9)"),
-        (FLAT, "return {'f1': [0.1, 0.2]}", "it gave list, which is no number"),
+        (FLAT, "return {'f1': [0.1, 0.2]}", "it returned list, which is not a number"),
         (FLAT.replace("int32", "float32"), "return {}", "ValueError: it needs Value"),
         (
             FLAT.replace("}", ", 'scores': datasets.Value('int32')}"),

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tagging import EVERY_MODE, TYPES, Sentences, counted, one_to_one, textbook, totals
 
-from nerbench.tasks.data import alignment, text_alignment
+from nerbench.tasks.data import alignment
 from nerbench.tasks.data.alignment import align_annotation
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.counts import Counts, count
 from nerbench.tasks.scoring.entities import encode
-from nerbench.tasks.scoring.projection import project
+from nerbench.tasks.scoring.score_predictions import project
 from nerbench.tasks.scoring.tagged_words import from_corpus
 
 KINDS = TYPES[:2]
@@ -205,7 +205,7 @@ def test_entities_are_compared_on_the_characters_that_both_texts_have(case: Case
         return
     with pytest.MonkeyPatch.context() as patch:  # however little they have in common
         patch.setattr(alignment, "LEAST_COMMON", 0.0)
-        patch.setattr(text_alignment, "LEAST_ALIKE", 0.0)
+        patch.setattr(alignment, "LEAST_ALIKE", 0.0)
         found = scored(case)["conlleval"]
     gold = [(aligned(theirs[one.start : one.end], ours), one.type) for one in case.gold]
     predicted = [

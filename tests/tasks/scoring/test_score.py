@@ -173,7 +173,7 @@ def fails(sums: Sums) -> Any:
     ("compute", "status", "reason"),
     [
         (fails, "failed", "OSError: no such thing (test_score.py:"),
-        (lambda sums: sums.n_words / 0, "failed", "it gave inf"),
+        (lambda sums: sums.n_words / 0, "failed", "it returned inf"),
         (lambda sums: sums.tp * np.nan, "undefined", "no value"),
         (lambda sums: "many", "failed", "ValueError: could not convert string to float: 'many'"),
         (lambda sums: np.zeros(7), "failed", "ValueError: "),

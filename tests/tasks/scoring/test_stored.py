@@ -10,8 +10,8 @@ from benched import Benched, bench, valid
 from tagging import Sentences, as_dict, paired, random_sentences
 
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
-from nerbench.tasks.scoring.counting import count_predictions
 from nerbench.tasks.scoring.counts import count, counts_from_table
+from nerbench.tasks.scoring.score_predictions import count_predictions
 from nerbench.tasks.scoring.stored_predictions import count_stored
 
 GOLD, PREDICTED = random_sentences(5, 60)

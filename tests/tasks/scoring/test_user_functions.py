@@ -165,7 +165,7 @@ def test_a_failing_function_stops_no_other(write: Write) -> None:
     rows = {row["name"]: row for row in rows_of(path, model=broken)}
     assert {name: row["reason"] for name, row in rows.items()} == {
         "bad": "ZeroDivisionError: division by zero (mine.py:3)",
-        "text": "it gave str, which is no number",
+        "text": "it returned str, which is not a number",
         "a": "model cannot be loaded: InputError: model m: cannot be loaded; pull it again",
         "b": "model cannot be loaded: InputError: model m: cannot be loaded; pull it again",
         "leaves": "SystemExit (mine.py:11)",

@@ -95,7 +95,7 @@ def test_tasks_have_their_evidence(tmp_path: Path) -> None:
     assert [task["sentence"] for task in tasks] == [2, 0]
     assert tasks[0]["tokens"][1] == {"text": "Basten", "start": 4, "end": 10, "id": 1, "ws": True}
     assert tasks[0]["spans"] == [{"start": 0, "end": 10, "token_start": 0, "token_end": 1, "label": "PER"}]
-    assert "1 of 1 models predict it: m (seed 3) 0.90" in tasks[0]["meta"]["suspects"]
+    assert "the only model predicts it: m (seed 3) 0.90" in tasks[0]["meta"]["suspects"]
     assert "in train 2 as proposed and 2 as here" in tasks[0]["meta"]["suspects"]
 
 

@@ -1,6 +1,7 @@
 """Occurrences of strings and their labels, counted by brute force too."""
 
 from collections import Counter
+from math import log
 
 import pytest
 from annotations import TYPES, annotated
@@ -14,6 +15,7 @@ from nerbench.tasks.suspects.occurrences import (
     Counted,
     Occurrence,
     context,
+    entity_log_odds,
     find_occurrences,
     normalise,
     remembered,
@@ -34,6 +36,17 @@ SENTENCES = st.lists(
 )  # fmt: skip
 def test_words_of_headlines_are_read_as_elsewhere(word: str, normal: str) -> None:
     assert normalise(word) == normal
+
+
+def test_words_are_counted_by_case_place_and_headline() -> None:
+    annotation = annotated(["Ajax|B-ORG beats|O Porto|B-ORG 2|O", "AJAX|B-ORG BEATS|O at|O"])
+    assert annotation.case == [
+        ("title", True, False), ("lower", False, False), ("title", False, False), ("other", False, False),
+        ("upper", True, True), ("upper", False, True), ("lower", False, True),
+    ]  # fmt: skip
+    odds = entity_log_odds([annotation, annotation])
+    assert odds["title", True, False] == pytest.approx(log(3 / 1))
+    assert odds["upper", False, True] == pytest.approx(log(1 / 3))
 
 
 def test_an_occurrence_is_an_entity_part_of_one_or_none() -> None:

@@ -7,7 +7,7 @@ import pytest
 from annotations import annotated, predicted
 
 from nerbench.tasks.comparison.flips import Entity
-from nerbench.tasks.suspects.ranking import INTERCEPT, WEIGHTS, Occurrences, Opinion, Suspect, rank
+from nerbench.tasks.suspects.ranking import FEWER, PRIOR, WEIGHTS, Occurrences, Opinion, Suspect, rank
 
 CITIES = ("Oslo", "Rome", "Paris", "Berlin", "Madrid", "Vienna", "Prague", "Lisbon", "Dublin", "Athens")
 CLUBS = ("Ajax", "Arsenal", "Benfica", "Celtic", "Chelsea", "Everton", "Juventus", "Lazio", "Porto", "Rangers")
@@ -46,7 +46,19 @@ def test_a_score_is_the_sum_of_its_terms() -> None:
     assert (one.in_document, one.in_split, one.in_train) == (Occurrences(0, 1), Occurrences(1, 1), Occurrences(1, 2))
     assert one.evidence.train == pytest.approx(log(2.5 / 1.5))
     terms = [WEIGHTS[name] * value for name, value in one.evidence._asdict().items()]
-    assert one.score == pytest.approx(INTERCEPT["type"] + sum(terms))
+    assert one.score == pytest.approx(PRIOR + sum(terms))
+
+
+def test_words_that_are_rarely_in_entities_count_against_a_proposal() -> None:
+    gold = ["old|O Ajax|B-ORG won|O", "it|O lost|O", "one|O Porto|B-ORG of|O"]
+    with_capital = ["old|O Ajax|B-ORG won|O", "it|O lost|O", "one|O Porto|B-ORG of|B-ORG"]
+    without = ["old|O Ajax|O won|O", *gold[1:]]
+    (added,) = rank(annotated(gold), [predicted(with_capital)])
+    assert added.evidence.case == pytest.approx(log(1 / 4))  # three such words in lower case, none of them in an entity
+    assert added.prior == PRIOR
+    (removed,) = rank(annotated(gold), [predicted(without)])
+    assert removed.evidence.case == pytest.approx(log(1 / 3))  # two such words with a capital, both in entities
+    assert removed.prior == PRIOR + FEWER
 
 
 def test_more_evidence_ranks_higher() -> None:

@@ -1,31 +1,36 @@
-"""Latency, throughput, load time and memory at the boundary of a process: of taggers, and of models beside them.
+"""The latency sample of a benchmark: of models in memory, held to the speed gate, and of taggers in their processes.
 
-The same sentences go through the same pipe, so that the numbers of all of them compare.
+A model is measured in one child process, and its rows are written as they come. A tagger is measured at the boundary of
+its process, and so are models beside it: the same sentences go through the same pipe, so that all numbers compare.
 """
 
 import os
 import platform
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest, materialise
-from nerbench.tasks.config import BenchmarkConfig, TaggerConfig
+from nerbench.tasks.child_process import run_child
+from nerbench.tasks.comparison import speed_gate
+from nerbench.tasks.config import BenchmarkConfig, SpeedGateConfig, TaggerConfig
 from nerbench.tasks.config.schema_taggers import ENDPOINTS, STORED_MODEL
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_process import RunningTagger, running_tagger
 from nerbench.tasks.measuring.samples import Amount, summarise
-from nerbench.tasks.measuring.tables import first_sentences, sizes
+from nerbench.tasks.measuring.tables import first_sentences, latency_rows, sizes
+from nerbench.tasks.results.rows import write_measured
+from nerbench.tasks.runs import Run
 
 Row = dict[str, Any]
 BACKEND = "process"
 """The backend of measurements at the boundary of a process."""
 WARM_UP = 10
 """Sentences that are tagged before the clock starts."""
-PASSES = 3
+BATCH_PASSES = 3
 """How often all sentences are tagged in one request, for the throughput."""
 SENTENCES_OF_ENDPOINT = 20
 """Calls of an endpoint cost money, so that it gets so many sentences, once one by one and once together."""
@@ -37,7 +42,7 @@ def measure_tagger(
     """The rows by table of a tagger. Raises like `started_tagger`."""
     started = time.perf_counter()
     with started_tagger(artifact, config) as tagger:
-        return _rows(artifact, tagger, time.perf_counter() - started, config, corpus, benchmark)
+        return _process_rows(artifact, tagger, time.perf_counter() - started, config, corpus, benchmark)
 
 
 def measure_model(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig) -> dict[str, list[Row]]:
@@ -48,10 +53,10 @@ def measure_model(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkCon
     )
     started = time.perf_counter()
     with running_tagger(adapter) as tagger:
-        return _rows(artifact, tagger, time.perf_counter() - started, adapter, corpus, benchmark)
+        return _process_rows(artifact, tagger, time.perf_counter() - started, adapter, corpus, benchmark)
 
 
-def _rows(  # noqa: PLR0913, PLR0917 - what is measured
+def _process_rows(  # noqa: PLR0913, PLR0917 - what is measured
     artifact: ArtifactRef,
     tagger: RunningTagger,
     load_s: float,
@@ -64,7 +69,7 @@ def _rows(  # noqa: PLR0913, PLR0917 - what is measured
     first, warm_up = sentences[:1], sentences[: 0 if is_endpoint else WARM_UP]
     first_call_s, _ = _seconds(tagger, first), _seconds(tagger, warm_up)
     alone = [_seconds(tagger, [words]) for words in sentences]
-    together = [_seconds(tagger, sentences) for _ in range(1 if is_endpoint else PASSES)]
+    together = [_seconds(tagger, sentences) for _ in range(1 if is_endpoint else BATCH_PASSES)]
     known = {
         "artifact_id": artifact.artifact_id,
         "model": artifact.name,
@@ -112,3 +117,67 @@ def _price(tagger: RunningTagger, config: TaggerConfig | None, words: int) -> Ro
     calls = tagger.counts.get("calls", 0)
     cost = 1e6 * config.price_per_call * calls / words if calls else None
     return {"price_per_call": config.price_per_call, "cost_per_million_words": cost}
+
+
+PASSES = 8
+"""Over the sentences, where the latency is judged: so long that a disturbance of seconds does not reach all of them."""
+
+
+class Measurement(NamedTuple):
+    """The measurements of one model."""
+
+    tables: dict[str, str]
+    """Locations of its `speed` and `memory` rows, by table."""
+    judged: list[Row]
+    """Rows of `gate`; none without a speed gate."""
+
+
+def measure_and_write(  # noqa: PLR0913, PLR0917 - what is measured, and how
+    run: Run,
+    artifact: ArtifactRef,
+    corpus: Corpus,
+    benchmark: BenchmarkConfig,
+    gate: SpeedGateConfig | None = None,
+    taggers: Sequence[TaggerConfig] = (),
+) -> Measurement:
+    """Measure one model in a separate process, once more if it is slower than in earlier runs, and write the rows.
+
+    The faster one of two measurements is written and judged: a disturbance of only one of them is not due to the model.
+    Beside taggers, a model is also measured as they are. A tagger has no speed gate.
+    """
+    if artifact.kind == "tagger":
+        config = next((one for one in taggers if one.name == artifact.name), None)
+        rows = measure_tagger(artifact, config, corpus, benchmark)
+        return Measurement(write_measured(run, artifact.artifact_id, rows), [])
+    passes = PASSES if gate else 1
+    rows = measure(artifact, corpus, benchmark, passes)
+    judged: list[Row] = []
+    if gate:
+        found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
+        if found and found.is_suspicious:
+            rows = min(rows, measure(artifact, corpus, benchmark, passes), key=_latency)
+            found = speed_gate.compare_runs(run.results, rows["speed"][0], gate, before=run.date)
+        judged = [speed_gate.judged(rows["speed"][0], found, gate)]
+    if taggers:
+        beside = measure_model(artifact, corpus, benchmark)
+        rows = {table: [*found, *beside[table]] for table, found in rows.items()}
+    return Measurement(write_measured(run, artifact.artifact_id, rows), judged)
+
+
+def _latency(rows: dict[str, list[Row]]) -> float:
+    seconds: float = rows["speed"][0][speed_gate.LATENCY]
+    return seconds
+
+
+def measure(artifact: ArtifactRef, corpus: Corpus, benchmark: BenchmarkConfig, passes: int) -> dict[str, list[Row]]:
+    """The rows by table of one measurement, in so many passes over the sentences."""
+    job = {
+        "folder": str(materialise(artifact)),
+        "sentences": first_sentences(corpus),
+        "passes": passes,
+        "device": benchmark.device,
+        "precision": benchmark.dtype,
+        "window": benchmark.max_length,
+    }
+    measured = run_child("nerbench.tasks.measuring.process.measure", job, what=f"measuring {artifact.name}")
+    return latency_rows(artifact, load_manifest(artifact), measured, benchmark.dtype, corpus.name)

@@ -11,8 +11,8 @@ from tagging import random_sentences, textbook
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config
-from nerbench.tasks.scoring.counting import count_predictions, score_counts, selected_metrics
 from nerbench.tasks.scoring.metrics import Row
+from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts, selected_metrics
 
 GOLD, PREDICTED = random_sentences(5, 400)
 GOLD = valid(GOLD)

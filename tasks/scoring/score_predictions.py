@@ -6,6 +6,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,12 +18,14 @@ from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable, read_table
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
+from nerbench.tasks.data.alignment import Alignment
+from nerbench.tasks.data.arrow_cache import CHUNK
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
-from nerbench.tasks.data.tag_schemes import entity_types
+from nerbench.tasks.data.tag_schemes import TagReading, entity_types, tag_vocabulary
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
-from nerbench.tasks.inference.prediction_files import digest_of
+from nerbench.tasks.inference.prediction_files import Positions, digest_of, positions
 from nerbench.tasks.scoring.counts import (
     COUNTS_SCHEMA,
     OVERALL,
@@ -32,14 +35,62 @@ from nerbench.tasks.scoring.counts import (
     counts_to_table,
     without_tokens,
 )
+from nerbench.tasks.scoring.entities import Codes, Flags, encode, extract
 from nerbench.tasks.scoring.metrics import BUILTIN, HEADLINE, Metric, Row, select
-from nerbench.tasks.scoring.projection import project_predictions
 from nerbench.tasks.scoring.score import ROW, score
 from nerbench.tasks.scoring.score_intervals import JackknifeIntervals
 from nerbench.tasks.scoring.slices import EVERYTHING, Slices, slices_for
 from nerbench.tasks.scoring.tagged_words import TaggedWords, from_corpus
 from nerbench.tasks.scoring.training_mentions import find_training
 from nerbench.tasks.scoring.user_functions import BenchmarkFunction, collect, collect_functions
+
+
+def project_predictions(
+    table: pa.Table, reading: TagReading, types: tuple[str, ...], corpus: Corpus, alignment: Alignment
+) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The predictions (document, sentence, word, score) and the tags, in IOB2, on the words of an aligned annotation.
+
+    Args:
+        table: sentence, pred and score of the words of the data set.
+        corpus: The aligned annotation; `alignment` is its own.
+    """
+    starts = np.diff(table["sentence"].to_numpy(), prepend=-1) != 0
+    labels = table["pred"].cast(pa.string()).dictionary_encode().unify_dictionaries().combine_chunks()
+    codes = encode(reading.read(labels, starts), types)
+    tags = project(codes, starts, alignment, corpus.sentence_starts)
+    places = [np.concatenate(one) for one in zip(*positions(corpus, CHUNK), strict=True)]
+    columns = dict(zip(Positions._fields, places, strict=True))
+    document = pa.array(columns["document"], mask=columns["document"] < 0)
+    source = pa.array(alignment.source, mask=alignment.source < 0)
+    scores = table["score"].combine_chunks().take(source)
+    found = pa.table(columns | {"document": document, "score": scores})
+    return found, pa.chunked_array([pa.DictionaryArray.from_arrays(tags, tag_vocabulary(types))])
+
+
+def project(codes: Codes, starts: Flags, alignment: Alignment, aligned_starts: Flags) -> Codes:
+    """Predicted tags on aligned words.
+
+    An entity keeps those of its words that the annotation has, even if its first word is left out. An invalid `I-` at
+    its beginning stays one, unless a sentence was joined with the one before, or a word between was left out, so that
+    it would continue an entity: then it is read as `B-`. Words of the annotation alone are `O`.
+
+    Args:
+        codes: (words of the data set,) from `encode`.
+        starts: (words of the data set,) true at the first word of each sentence.
+        aligned_starts: (aligned words,) likewise.
+    """
+    entities = extract(codes, starts, "conlleval")
+    number = np.full(len(codes) + 1, -1, np.int64)  # the last one is that of no word
+    number[:-1][entities.start] = 1
+    number[:-1] = np.where(codes > 0, np.cumsum(number[:-1] > 0) - 1, -1)
+    entity = number[alignment.source]
+    before = np.concatenate([[-1], entity[:-1]])
+    types = np.append(entities.type, -1)  # that of no entity
+    continues = (types[entity] == types[before]) & ~aligned_starts
+    is_begin = np.append(codes[entities.start] & 1, 0)[entity].astype(np.bool_)
+    begins = (entity != before) & (is_begin | continues)
+    return np.where(entity < 0, 0, 2 * types[entity] + np.where(begins, 1, 2)).astype(np.int32)
+
 
 log = logging.getLogger(__name__)
 _reading = Lock()

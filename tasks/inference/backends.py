@@ -1,0 +1,38 @@
+"""The backends of an evaluation besides torch: their packages, their versions, and where they compute."""
+
+from importlib.util import find_spec
+
+from nerbench.artifacts.errors import InputError
+from nerbench.tasks.environment import installed
+
+PACKAGES = {
+    "onnxruntime": ("onnx", "onnxruntime", "onnxscript"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
+}
+"""The packages of each backend; onnxruntime-gpu is imported as onnxruntime, too."""
+EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+"""The extra of nerbench that installs them."""
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+"""ONNX Runtime's providers by kind of device."""
+
+
+def missing_packages(backend: str) -> list[str]:
+    """The packages of a backend that are not installed."""
+    return [name for name in PACKAGES.get(backend, ()) if not find_spec(name)]
+
+
+def check_backend(backend: str, device_type: str) -> None:
+    """Raise InputError for a backend whose packages are missing, or that does not compute on a type of device."""
+    if backend == "torch":
+        return
+    if missing := missing_packages(backend):
+        remedy = f"pip install 'nerbench[{EXTRAS[backend]}]', or use torch"
+        raise InputError("benchmark.backend", f"{backend} needs {', '.join(missing)}, not installed", remedy)
+    if device_type != "cpu":
+        problem = f"{backend} computes on a CPU only, and the device is {device_type}"
+        raise InputError("benchmark.backend", problem, "use torch, or device: cpu")
+
+
+def versions(backend: str) -> dict[str, str]:
+    """The installed versions of a backend's packages, by name."""
+    return {name: str(installed(name) or installed(f"{name}-gpu")) for name in PACKAGES.get(backend, ())}
