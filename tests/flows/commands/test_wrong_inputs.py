@@ -125,7 +125,7 @@ CONFIGURATIONS = {
     ),
     "rule on an unknown metric": Row({"gate.rules": [{"metric": "f2"}]}, ("gate.rules[0].metric", "'f2'", "f1")),
     "rule with a negative margin": Row({"gate.rules": [{"margin": -1}]}, ("gate.rules[0].margin", "-1")),
-    "an unknown tracker": Row({"track": "tensorboard"}, ("track[0]", "'tensorboard'", "mlflow")),
+    "an unknown tracker": Row({"track": "tensorboard"}, ("track:", "'tensorboard'", "mlflow")),
     "tracking to somewhere without a tracker": Row({"tracking_uri": "http://x"}, ("tracking_uri", "track: mlflow")),
     "a password in the tracker's address": Row(
         {"track": "mlflow", "tracking_uri": "http://me:secret@x"}, ("tracking_uri", "MLFLOW_TRACKING_PASSWORD")
