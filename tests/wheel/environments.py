@@ -19,7 +19,11 @@ class Environment:
     def __init__(self, python: str, folder: Path) -> None:
         self.bin, self.work = folder / "venv" / "bin", folder / "work"
         self.work.mkdir()
-        private = {"PREFECT_HOME": str(folder / "prefect"), "NERBENCH_CACHE": str(folder / "cache")}
+        private = {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "NERBENCH_CACHE": str(folder / "cache"),
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",  # Prefect waits 20 seconds for its own server
+        }
         foreign = ("PYTHON", "PREFECT", "PYTEST")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         self.variables = kept | private | {"PATH": f"{self.bin}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}
