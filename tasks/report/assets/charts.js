@@ -81,9 +81,10 @@ nb.charts = (() => {
   }, { rootMargin: "300px" });
   nb.onTheme(redraw);
   for (const event of ["beforeprint", "afterprint"]) {
-    addEventListener(event, () => {
+    addEventListener(event, async () => {
       printing = event === "beforeprint"; // paper is white and narrow
-      redraw();
+      await redraw();
+      if (!printing) near.forEach((id) => drawn.has(id) && Plotly.Plots.resize(drawn.get(id).parts.chart));
     });
   }
 
