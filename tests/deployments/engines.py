@@ -5,6 +5,7 @@ files, with the user, the environment and the folder that the image declares, an
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -79,7 +80,7 @@ class Engine(NamedTuple):
         places = {"WORK": work or fresh / "work", "OWN": fresh / "home", "CACHE": fresh / "cache"}
         for place in places.values():
             place.mkdir(exist_ok=True)
-            place.chmod(0o1777)
+            os.chown(place, *map(int, config["User"].split(":")))  # nerbench refuses a cache that others can change
         unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *["--net"] * (network == "none")]
         mounted = [f"{name}={place}" for name, place in places.items()]
         inside = [*config["Env"], "HOME=/home/nerbench", *(f"{name}={value}" for name, value in env.items())]
