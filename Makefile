@@ -1,4 +1,4 @@
-# Everything happens in .venv; once installed, nothing here needs the network.
+# Packages are installed in .venv. After that, only the targets that say so need the network.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -11,7 +11,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: .venv/installed-dev  ## run the tests
-	$(BIN)/pytest -n 3  # two cores: a third process works while others wait for servers and children
+	$(BIN)/pytest -n 3  # a third process uses two cores while others wait for servers and children
 
 test-slow: .venv/installed-dev  ## run the tests that take more than a few seconds
 	$(BIN)/pytest -m slow
@@ -20,8 +20,8 @@ test-slow: .venv/installed-dev  ## run the tests that take more than a few secon
 test-operations: .venv/installed-dev  ## kill, cancel and restart servers, workers and runs
 	$(BIN)/pytest -m operations -n 2 -rP
 
-# Side by side with the peers, interleaved; MINILM names a pretrained encoder's folder. Half an hour on two cores;
-# what it prints is kept in var/bench.txt. The encoder gets a random head for the evaluation.
+# nerbench and other tools in turn. MINILM is the folder of a pretrained encoder, which gets a random head for the
+# evaluation. Half an hour on two cores; the output is also in var/bench.txt.
 bench: SHELL := /bin/bash
 bench: .venv/installed-dev  ## compare the speed with other tools: make bench MINILM=FOLDER
 	@test -n "$(MINILM)" || { echo "name a pretrained encoder: make bench MINILM=FOLDER" >&2; exit 2; }
@@ -34,20 +34,20 @@ bench: .venv/installed-dev  ## compare the speed with other tools: make bench MI
 		$(BIN)/python tests/benchmarks/fanout_speed.py; \
 	} | tee var/bench.txt
 
-# Every attack on servers, stores and files, those of other users included where it runs as root.
+# Every attack on servers, stores and files; as root, also those of other users.
 attacks: .venv/installed-dev  ## send hostile input to servers, stores and files
 	$(BIN)/pytest -m attacks tests
 
-# Kills processes and spoils requests by the hundred, and prints what was lost: nothing.
+# Kills processes and breaks requests, hundreds of times each, and prints how much was lost.
 torture: .venv/installed-dev  ## kill processes and fail requests thousands of times
 	@$(MAKE) --no-print-directory .venv-ministack/installed || echo "without ministack, its runs are skipped" >&2
 	$(BIN)/pytest -m torture tests/torture
 
-# At most ten minutes on a machine with a CUDA device, without the network; the figures are in var/gpu.
+# At most ten minutes on a machine with a CUDA device, without the network. Writes the figures to var/gpu.
 gpu: .venv/installed-dev  ## test, train, benchmark and measure on a GPU
 	@$(BIN)/python tests/benchmarks/gpu_figures.py
 
-# The site in var/site. Nothing is fetched while it is built.
+# Writes the site to var/site, without the network.
 docs: .venv-docs/installed  ## build the documentation site
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
@@ -66,8 +66,8 @@ lint: .venv/installed-dev .venv/typing  ## check style and types
 	$(BIN)/hadolint deployments/Dockerfile
 	$(BIN)/mypy
 
-# uv.lock is the lock; `uv lock --upgrade` takes newer versions. constraints.txt is derived from it, for pip, and so are the
-# hashes that the container image is installed by. torch and its CUDA libraries are apart: the CPU image takes torch from an index that publishes no hashes to compile from.
+# Updates uv.lock (`uv lock --upgrade` for newer versions), and from it constraints.txt for pip and the hashes for the
+# container image. torch and its CUDA libraries have a separate file, because the index of the CPU image has no hashes.
 lock: CUDA := ^(torch|triton|nvidia-|cuda-)
 lock: .venv-lock/installed  ## update uv.lock, constraints.txt and the hashes for the container image
 	.venv-lock/bin/uv lock --quiet
@@ -89,19 +89,19 @@ format: .venv/installed-dev  ## apply the automatic fixes of ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
-# interpreters; what the wheel needs then comes from the package index, and uv and pipx install the source tree, too.
+# Installs the wheel in an empty environment outside the checkout. NERBENCH_PYTHONS=python3.11,python3.12,python3.13 names
+# interpreters; then the dependencies come from the package index, and uv and pipx also install the source tree.
 test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an empty environment
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
-# The container image, built from the package indexes and run, by docker, podman or buildah. Without a registry, and as
-# root, debootstrap and buildah make the base image. What is skipped is in the last lines.
+# Builds the container image from the package indexes and runs it, with docker, podman or buildah. Without a registry,
+# root can make the base image with debootstrap and buildah. The last lines of the output name skipped tests.
 test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
 	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
 
 test-containers: test-container  ## the same
 
-# Kubernetes' schemas, and Prefect's worker for it, which is not in the environment of the tests.
+# The schemas of Kubernetes, and Prefect's worker for it, which the environment of the tests lacks.
 .venv-kubernetes/installed:
 	$(PYTHON) -m venv .venv-kubernetes
 	.venv-kubernetes/bin/pip install --quiet -c constraints.txt kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
@@ -115,7 +115,7 @@ clean:  ## remove environments, caches and builds
 		{ echo "nerbench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# The stamps are newer than what was installed from, so that a second call installs nothing.
+# The stamps are newer than the files above them, so that a second call installs nothing.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e .
 	@touch $@
@@ -124,12 +124,12 @@ clean:  ## remove environments, caches and builds
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
 
-# mypy and editors do not know setuptools' package-dir: here `nerbench` is one folder of links.
+# A folder `nerbench` of links for mypy and editors, which do not read setuptools' package-dir.
 .venv/typing: | .venv/bin/python
 	mkdir -p $@/nerbench
 	ln -sfn $(CURDIR)/nerbench/* $(CURDIR)/artifacts $(CURDIR)/deployments $(CURDIR)/flows $(CURDIR)/tasks $@/nerbench/
 
-# A second S3 server, in an environment of its own: s3fs needs another botocore.
+# A second S3 server, in a separate environment, because s3fs needs another botocore.
 .venv-ministack/installed:
 	$(PYTHON) -m venv .venv-ministack
 	.venv-ministack/bin/pip install --quiet ministack==1.5.33

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nerbench.tasks.config import TaggerConfig
+from nerbench.tasks.inference.tagger_process import RunningTagger
 
 CAPITALS = """
 for words in sentences:
@@ -29,3 +30,9 @@ def tiny_tagger(folder: Path, predict: str = CAPITALS, *, init: str = "pass", **
     """The configuration of this adapter."""
     adapter = write_adapter(folder, predict, init=init, options=", **options")
     return TaggerConfig.model_validate({"name": "mine", "tagger": adapter, **config})
+
+
+def impatient(tagger: RunningTagger, seconds: float) -> RunningTagger:
+    """A loaded tagger with a limit for its replies. Loading it takes as long as the machine needs."""
+    tagger._config = tagger._config.model_copy(update={"timeout_s": seconds})
+    return tagger

@@ -80,7 +80,7 @@ def print_lineage(rows: "Iterable[Row]") -> None:
     """Print one model after the other, each followed by the model it was trained from."""
     for row in rows:
         shown = row | {"corpora": [_corpus(corpus) for corpus in row.get("corpora", ())]}
-        _print_facts(row["name"], dict(_plain(shown)))
+        _print_facts(row["name"], {key: _short(value) for key, value in _plain(shown)})
 
 
 def _print_facts(title: str, facts: Row) -> None:

@@ -6,7 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from tiny_taggers import tiny_tagger
+from tiny_taggers import impatient, tiny_tagger
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import Manifest, Provenance, TaggerSource
@@ -63,17 +63,18 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NERBENCH_CODE", str(tmp_path))
 
 
-def attack(config: TaggerConfig) -> str:
+def attack(config: TaggerConfig, within_s: float = 240) -> str:
+    """The error of a tagger that must reply within some seconds once it is loaded."""
     with pytest.raises(RunFailedError) as caught, running_tagger(config) as tagger:
-        list(tagger.predict(SENTENCES))
+        list(impatient(tagger, within_s).predict(SENTENCES))
     return str(caught.value)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_hostile_replies(tmp_path: Path, name: str) -> None:
     written, message = ATTACKS[name]
-    patience_s = 4 if name == "the end, and still alive" else 240
-    said = attack(tiny_tagger(tmp_path, f"{PIPE}\n{written}\ntime.sleep(1000)\nyield", timeout_s=patience_s))
+    within_s = 4 if name == "the end, and still alive" else 240
+    said = attack(tiny_tagger(tmp_path, f"{PIPE}\n{written}\ntime.sleep(1000)\nyield"), within_s)
     assert said.isprintable()
     assert len(said) < 1500
     assert re.search(message, said), said
@@ -81,7 +82,7 @@ def test_hostile_replies(tmp_path: Path, name: str) -> None:
 
 def test_slow_bytes_end_at_the_deadline(tmp_path: Path) -> None:
     drip = f"{PIPE}\nreply((4000).to_bytes(4, 'big'))\nwhile True:\n    reply(b' ')\n    time.sleep(0.01)\nyield"
-    assert "no reply in time" in attack(tiny_tagger(tmp_path, drip, timeout_s=3))
+    assert "no reply in time" in attack(tiny_tagger(tmp_path, drip), within_s=3)
 
 
 def test_printed_output_takes_no_memory(tmp_path: Path) -> None:

@@ -209,6 +209,18 @@ def test_paper_is_white_complete_and_without_controls(opened: Opened) -> None:
     assert len(page.pdf()) > 50_000
 
 
+def test_charts_fit_on_paper_and_on_the_screen_again(opened: Opened) -> None:
+    opened.page.wait_for_selector("html[data-complete]")
+    widths = "[...document.querySelectorAll('figure svg.main-svg')].map((one) => one.getBoundingClientRect().width)"
+    before = opened.evaluate(widths)
+    assert max(before) > 703, "A4 without the margins has 703 pixels"
+    for event in ("beforeprint", "afterprint"):
+        opened.evaluate(f"dispatchEvent(new Event('{event}'))")
+        smaller = "<= 703" if event == "beforeprint" else "> 703"
+        opened.page.wait_for_function(f"() => Math.max(...{widths}) {smaller}")
+    assert opened.evaluate(widths) == before
+
+
 def test_everything_is_drawn_without_scrolling(opened: Opened) -> None:
     opened.page.wait_for_selector("html[data-complete]")
     assert opened.evaluate("scrollY") == 0

@@ -4,8 +4,10 @@ nb.charts = (() => {
   const DARK = ["#5ab4f0", "#ff9e5e", "#3fcf9f", "#e49fd0", "#e8c05a", "#6fd3e6", "#b6bcc4"];
   const drawn = new Map();
   const near = new Set();
+  const PAPER_PX = 700; // A4 without margins: the printed page is laid out after the last event before it
   let loading = null;
   let observer = null;
+  let printing = false;
 
   const load = () => {
     loading = loading || nb.unpack("plotly").then((code) => {
@@ -30,7 +32,7 @@ nb.charts = (() => {
     margin: { l: 8, r: 8, t: 8, b: 8 }, hovermode: "closest", colorway: colors(),
     hoverlabel: { bgcolor: style("--surface"), bordercolor: style("--line"), font: { color: style("--ink"), family: style("--sans") }, align: "left" },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, xanchor: "left", font: { size: 12 } },
-    ...made, xaxis: axis(made.xaxis || {}), yaxis: axis(made.yaxis || {}),
+    ...made, xaxis: axis(made.xaxis || {}), yaxis: axis(made.yaxis || {}), ...(printing && { width: PAPER_PX }),
   });
   const draw = async (id) => {
     const { make, parts } = drawn.get(id);
@@ -78,8 +80,12 @@ nb.charts = (() => {
     }
   }, { rootMargin: "300px" });
   nb.onTheme(redraw);
-  addEventListener("beforeprint", redraw); // paper is white
-  addEventListener("afterprint", redraw);
+  for (const event of ["beforeprint", "afterprint"]) {
+    addEventListener(event, () => {
+      printing = event === "beforeprint"; // paper is white and narrow
+      redraw();
+    });
+  }
 
   /** Draws what was never near, one after another. */
   const rest = async () => {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_taggers import CAPITALS, tiny_tagger
+from tiny_taggers import CAPITALS, impatient, tiny_tagger
 
 import nerbench
 from nerbench.artifacts.errors import InputError, RunFailedError
@@ -115,8 +115,9 @@ def test_a_hanging_tagger_is_stopped_with_its_children(tmp_path: Path) -> None:
     time.sleep(1000)
     yield
     """
-    with pytest.raises(RunFailedError, match=r"gives no reply in time \(timeout_s\) at sentence 1 \(Anna left Oslo\)"):
-        tags(tiny_tagger(tmp_path, predict, timeout_s=3))
+    expected = r"gives no reply in time \(timeout_s\) at sentence 1 \(Anna left Oslo\)"
+    with pytest.raises(RunFailedError, match=expected), running_tagger(tiny_tagger(tmp_path, predict)) as tagger:
+        list(impatient(tagger, 3).predict(SENTENCES))
     assert is_gone(int((tmp_path / "pid").read_text()))
 
 
