@@ -106,7 +106,7 @@ class History(NamedTuple):
 
 
 def other(number: int) -> Row:
-    """What tells the rows of a model from those of others; digests and scores are not easily compressed."""
+    """The columns that differ between models; digests and scores are not easily compressed."""
     model, score = f"other-{number:05}", Random(number).random()
     columns = ("artifact_id", "model_sha256", "predictions_digest")
     digests = {column: hashlib.sha256(f"{model} {column}".encode()).hexdigest() for column in columns}
