@@ -28,7 +28,7 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "true",
     **CALM,
 }
-OURS = ("nerbench.tasks", "nerbench.artifacts")
+OURS = ("nerbench.artifacts", "nerbench.flows", "nerbench.tasks")
 LOG_EVERY_S = 30.0
 """How often progress is written to a log file."""
 

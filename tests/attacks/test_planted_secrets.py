@@ -157,7 +157,7 @@ def _use(places: Places) -> None:
     raised = "datasets.0.options.fail=${PLANTED_RAISED}"
     places.nerbench("raised", "benchmark", "tiny", "--refresh", "--set", raised, status=2)
     tracker = f"http://me:{TRACKER}@127.0.0.1:9"
-    places.nerbench("tracker", "benchmark", "tiny", status=1, MLFLOW_TRACKING_URI=tracker)
+    places.nerbench("tracker", "benchmark", "tiny", MLFLOW_TRACKING_URI=tracker)
     (places.site.work / "refused.yaml").write_text(
         yaml.safe_dump({"datasets": [{"name": "x", "files": {"test": f"https://me:{USER}@127.0.0.1:9/x"}}]})
     )
