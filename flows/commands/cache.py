@@ -12,7 +12,7 @@ from nerbench.flows.terminal import print_json, print_note, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nerbench.artifacts.local_copies import Entry
+    from nerbench.artifacts.cache_pruning import Entry
     from nerbench.tasks.config import Config
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def ls(config: "Config", json: Json = False) -> None:
 @configured()
 def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
     """Remove entries that exceed `cache.max_gb` or `cache.max_days`, least recently used first; keep entries in use."""
-    from nerbench.artifacts.local_copies import Limits
+    from nerbench.artifacts.cache_pruning import Limits
     from nerbench.tasks.results import caches
 
     if config.cache.limits == Limits(None, None):

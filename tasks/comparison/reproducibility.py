@@ -13,7 +13,7 @@ from nerbench.artifacts.tables.tables import Filter, read_newest_first
 from nerbench.tasks.comparison.flips import KINDS, aligned_parts, flips
 from nerbench.tasks.config import Config
 from nerbench.tasks.environment import environment
-from nerbench.tasks.results.environments import difference, same_settings
+from nerbench.tasks.results.environment_changes import difference, same_settings
 from nerbench.tasks.results.query import HEADLINE_FILTERS, runs_of_date
 from nerbench.tasks.runs import Run
 from nerbench.tasks.scoring.entities import extract, identical

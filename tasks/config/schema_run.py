@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from nerbench.artifacts.local_copies import Limits
+from nerbench.artifacts.cache_pruning import Limits
 from nerbench.tasks.config.base import (
     DEFAULT_MODES,
     EXACT_MODES,

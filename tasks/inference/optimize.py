@@ -14,8 +14,8 @@ import torch
 from nerbench.tasks.inference.golden import PIECES, SENTENCES, pieces_of
 from nerbench.tasks.inference.hardware import fuses_gelu
 from nerbench.tasks.inference.malloc import tune_malloc
+from nerbench.tasks.inference.packed_attention import REPLACED, logits_of, use_packed_attention
 from nerbench.tasks.inference.packed_linear import pack_linear_layers
-from nerbench.tasks.inference.packing import REPLACED, logits_of, use_packed_attention
 from nerbench.tasks.inference.quantized_linear import QuantizedLinear
 from nerbench.tasks.inference.tagger import Tagger
 

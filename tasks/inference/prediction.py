@@ -126,7 +126,7 @@ def _probabilities(tagger: Tagger, cut: Sequence[Window], strategy: str) -> np.n
     """(deciding tokens, labels) of windows in length order, copied to the host all at once."""
     import torch  # only here: a run that infers nothing does without
 
-    from nerbench.tasks.inference.packing import logits_of, on_device
+    from nerbench.tasks.inference.packed_attention import logits_of, on_device
 
     found = []
     lengths = [len(window.ids) for window in cut]

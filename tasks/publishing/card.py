@@ -16,7 +16,7 @@ from nerbench.artifacts.references import load_manifest, tensors_of
 from nerbench.tasks.config import CardConfig, Config
 from nerbench.tasks.config.base import MODES
 from nerbench.tasks.config.yaml_file import parse_mapping
-from nerbench.tasks.publishing import card_sections
+from nerbench.tasks.publishing import card_from_manifest
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence, find_evidence
 from nerbench.tasks.publishing.markdown import line
 from nerbench.tasks.scoring.metrics import Row
@@ -144,7 +144,7 @@ def render_card(artifact: ArtifactRef, config: Config, repository: str | None = 
         template_str=TEMPLATE.read_text(encoding="utf-8"),
         begin=BEGIN,
         end=END,
-        **card_sections.render(artifact, manifest, parameters, evidence, about, config.card, repository),
+        **card_from_manifest.render(artifact, manifest, parameters, evidence, about, config.card, repository),
     )
     return Card(str(card), _missing(about, evidence), _written_eval_results(evidence, config.card))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.tables import Budget, DatedRows, Filter, read_newest_first
-from nerbench.tasks.results.environments import READ_COLUMNS, difference
+from nerbench.tasks.results.environment_changes import READ_COLUMNS, difference
 from nerbench.tasks.results.query import HEADLINE_FILTERS, is_headline, runs_of_date, start_order
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import metrics_key

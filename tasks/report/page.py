@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nerbench.tasks.publishing.card_scores import SLICES
+from nerbench.tasks.publishing.card_from_results import SLICES
 from nerbench.tasks.report import formats
 from nerbench.tasks.report.formats import PackedRows, packed, packed_text, script_hash
 from nerbench.tasks.report.functions import MOST, Value

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from nerbench.tasks.publishing.card_scores import aligned, repaired
+from nerbench.tasks.publishing.card_from_results import aligned, repaired
 from nerbench.tasks.report.history import Change
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.query import SelectedRun

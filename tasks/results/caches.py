@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nerbench.artifacts.local_copies import (
+from nerbench.artifacts.cache_pruning import (
     GRACE,
     Entry,
     Limits,
-    cache_folder,
     local_models,
     remove_local,
     surplus,
     tokenized_corpora,
 )
+from nerbench.artifacts.local_copies import cache_folder
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.config.schema_run import CacheConfig

@@ -13,7 +13,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.parquet import as_rows
 from nerbench.artifacts.tables.parquet_bounds import matching
 from nerbench.artifacts.tables.tables import Filter, read_newest_first, read_results
-from nerbench.tasks.results.environments import READ_COLUMNS, difference
+from nerbench.tasks.results.environment_changes import READ_COLUMNS, difference
 from nerbench.tasks.results.query import start_order
 from nerbench.tasks.scoring.metrics import Row
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nerbench.artifacts.cache_pruning import local_models
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.local_copies import local_models
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
 from nerbench.tasks.runs import utc_now

@@ -27,7 +27,7 @@ from corpus_memory import SENTENCES, sentences
 from nerbench.tasks.inference import prediction
 from nerbench.tasks.inference.loading import dtype_of, load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
-from nerbench.tasks.inference.packing import logits_of
+from nerbench.tasks.inference.packed_attention import logits_of
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import Window, tokenize, windows
 

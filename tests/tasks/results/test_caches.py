@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.artifacts.local_copies import Limits
+from nerbench.artifacts.cache_pruning import Limits
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.tasks.config import CacheConfig
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, evaluation_folder, keep, look_up

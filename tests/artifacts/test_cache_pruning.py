@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbench.artifacts import local_copies as copies
-from nerbench.artifacts.local_copies import Entry, Limits, local_models, remove_local, surplus
+from nerbench.artifacts.cache_pruning import Entry, Limits, local_models, remove_local, surplus
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.store import Store
 

@@ -8,7 +8,7 @@ import pytest
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.config import BenchmarkConfig, Config
 from nerbench.tasks.environment import environment
-from nerbench.tasks.results.environments import COLUMNS, SETTINGS, difference, same_settings
+from nerbench.tasks.results.environment_changes import COLUMNS, SETTINGS, difference, same_settings
 
 
 def run(run_id: str = "one", benchmark: dict[str, Any] | None = None, **columns: Any) -> dict[str, Any]:
