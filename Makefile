@@ -11,7 +11,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: .venv/installed-dev  ## run the tests
-	$(BIN)/pytest -n 3  # a third process uses two cores while others wait for servers and children
+	$(BIN)/pytest -n 3  # three processes on two cores: tests often wait for servers and children
 
 test-slow: .venv/installed-dev  ## run the tests that take more than a few seconds
 	$(BIN)/pytest -m slow
@@ -99,7 +99,7 @@ test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an em
 test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
 	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
 
-test-containers: test-container  ## the same
+test-containers: test-container  ## alias of test-container
 
 # The schemas of Kubernetes, and Prefect's worker for it, which the environment of the tests lacks.
 .venv-kubernetes/installed:

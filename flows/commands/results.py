@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show, compact, export and query the result tables.", no_args_is_help=True)
 
 RunId = Annotated[
-    str | None, typer.Option("--run", metavar="RUN_ID", help="The run to show. Default: the newest complete one.")
+    str | None, typer.Option("--run", metavar="RUN_ID", help="The id of the run. Default: the newest complete one.")
 ]
 Bundle = Annotated[
     Path | None,

@@ -90,8 +90,8 @@ class OpenAIChat(Http):
     """A language model behind OpenAI's chat interface, one sentence a call.
 
     Further options: `model`; `prompt`, a file with the system message; `temperature`. The user message is a JSON list
-    of words. The answer is to be a JSON list of `[start word, end word, type]`, the end excluded, perhaps in a code
-    fence; any other answer means no entities, and is counted in `parse_failures`.
+    of words. The answer must be a JSON list of `[start word, end word, type]`; the end is exclusive, and a code fence
+    around the list is allowed. Any other answer means no entities, and is counted in `parse_failures`.
     """
 
     def __init__(self, model: str, prompt: str, temperature: float = 0.0, **endpoint: Any) -> None:
@@ -110,7 +110,7 @@ class OpenAIChat(Http):
 
 
 def spans_of(answer: Any, n_words: int) -> list[tuple[int, int, str, None]] | None:
-    """The spans in an answer; None if it is anything but spans of so many words that do not overlap."""
+    """The spans in an answer; None unless it is a list of spans within `n_words` words that do not overlap."""
     try:
         fenced = FENCE.fullmatch(answer)
         found = [(start, end, kind) for start, end, kind in json.loads(fenced[1] if fenced else answer)]

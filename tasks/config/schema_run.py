@@ -32,7 +32,7 @@ class BenchmarkConfig(Section):
     split: Split = "test"
     """The split to score, for every data set."""
     labels: Literal["all"] | tuple[str, ...] = "all"
-    """Entity types that get rows of their own, in addition to `overall`."""
+    """Entity types that get separate rows, in addition to `overall`."""
     modes: tuple[Mode, ...] = DEFAULT_MODES
     """How entities are matched; must include `strict`. `discard` and `span` repeat numbers of `strict` and `exact`."""
     device: str = "auto"
