@@ -1,7 +1,7 @@
 """Logs a run to MLflow, trackio or Weights & Biases: one tracked run per model, with parameters, metrics, and links to
 the result tables.
 
-Each needs the extra of its name. A rerun of the same run logs nothing twice. `trackers` has one class per tracker.
+Each needs the extra of its name. A rerun of the same run logs nothing twice, except to a trackio server.
 """
 
 import json
