@@ -33,7 +33,9 @@ def export_run(config: Config, target: Path, organization: str, run_id: str | No
     and a file that exists, without `force`.
     """
     if not _COMPONENT.fullmatch(organization):
-        raise InputError(f"--organization {organization!r}", "is not a valid name", "write it as on the Hub, e.g. my-org")
+        raise InputError(
+            f"--organization {organization!r}", "is not a valid name", "write it as on the Hub, e.g. my-org"
+        )
     hub = {one.name: one.path for one in config.datasets if one.format == "hub" and one.path and is_hub_id(one.path)}
     found = records(read_run(config.results, run_id), organization, hub)
     if not found:

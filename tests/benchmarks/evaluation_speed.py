@@ -69,7 +69,7 @@ class Result(NamedTuple):
     floors: dict[str, Seconds]
 
 
-def ours(folder: Path, precision: str = "fp32", *, backend: str = "torch", as_saved: bool = False) -> Tag:
+def nerbench_tags(folder: Path, precision: str = "fp32", *, backend: str = "torch", as_saved: bool = False) -> Tag:
     """The work of the benchmark flow between words and tags."""
     tagger = load_tagger(folder, device=torch.device("cpu"), precision=precision if backend == "torch" else "fp32")
     if backend != "torch":
@@ -93,17 +93,19 @@ def contenders(folder: Path, scratch: Path) -> dict[str, Contender]:
     peers = Peers(model, AutoTokenizer.from_pretrained(folder))
     engines = Engines(peers, folder, scratch)
     return {
-        "ours, fp32": Contender(lambda: ours(folder)),
-        "ours, bf16": Contender(lambda: ours(folder, "bf16"), "bf16"),
-        "ours, int8": Contender(lambda: ours(folder, "int8")),
-        "ours on ONNX Runtime, fp32": Contender(lambda: ours(folder, backend="onnxruntime"), needs=ONNX),
-        "ours on ONNX Runtime, int8": Contender(lambda: ours(folder, "int8", backend="onnxruntime"), needs=ONNX),
-        "ours on OpenVINO, fp32": Contender(lambda: ours(folder, backend="openvino"), needs=OPENVINO),
+        "nerbench, fp32": Contender(lambda: nerbench_tags(folder)),
+        "nerbench, bf16": Contender(lambda: nerbench_tags(folder, "bf16"), "bf16"),
+        "nerbench, int8": Contender(lambda: nerbench_tags(folder, "int8")),
+        "nerbench on ONNX Runtime, fp32": Contender(lambda: nerbench_tags(folder, backend="onnxruntime"), needs=ONNX),
+        "nerbench on ONNX Runtime, int8": Contender(
+            lambda: nerbench_tags(folder, "int8", backend="onnxruntime"), needs=ONNX
+        ),
+        "nerbench on OpenVINO, fp32": Contender(lambda: nerbench_tags(folder, backend="openvino"), needs=OPENVINO),
         "torch, length-sorted": Contender(engines.torch),
         "ONNX Runtime, fp32": Contender(engines.onnxruntime, needs=ONNX),
         "ONNX Runtime, int8": Contender(engines.onnxruntime_int8, needs=ONNX),
         "OpenVINO, fp32": Contender(engines.openvino, needs=OPENVINO),
-        "ours, fp32, not optimized": Contender(lambda: ours(folder, as_saved=True)),
+        "nerbench, fp32, not optimized": Contender(lambda: nerbench_tags(folder, as_saved=True)),
         "one sentence at a time": Contender(lambda: peers.one_at_a_time, every=SLOW_SHARE),
         "batches of 8, padded": Contender(lambda: peers.padded_batches),
         "pipeline(), one by one": Contender(lambda: peers.pipeline_of(1), every=SLOW_SHARE),
@@ -224,7 +226,7 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
             "contender": name,
             "wall_s": result.seconds.wall,
             "cpu_s": result.seconds.cpu,
-            "times_ours": result.seconds.cpu / reference.seconds.cpu,
+            "times_nerbench": result.seconds.cpu / reference.seconds.cpu,
             **{f"floor_{kernel}_cpu_s": floor.cpu for kernel, floor in result.floors.items()},
             **{f"floor_{kernel}_wall_s": floor.wall for kernel, floor in result.floors.items()},
             **{f"of_floor_{kernel}": floor.wall / result.seconds.wall for kernel, floor in result.floors.items()},
@@ -238,7 +240,7 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
 
 def show(table: list[dict[str, Any]]) -> None:
     """Print it; the floor is given as a share of a contender's time, wall and CPU: 1 is the arithmetic alone."""
-    columns = f"{'wall s':>9}{'CPU s':>9}{'× ours':>9}{'floor/torch':>16}{'floor/oneDNN':>16}"
+    columns = f"{'wall s':>9}{'CPU s':>9}{'× nerbench':>12}{'floor/torch':>16}{'floor/oneDNN':>16}"
     print(f"{'':28}{columns}{'agreement':>12}{'F1 points':>11}")
     for row in table:
         shares = [
@@ -249,7 +251,7 @@ def show(table: list[dict[str, Any]]) -> None:
         ]
         difference = "-" if row["f1_difference"] is None else f"{100 * row['f1_difference']:+.2f}"
         print(
-            f"{row['contender']:28}{row['wall_s']:9.2f}{row['cpu_s']:9.2f}{row['times_ours']:9.2f}"
+            f"{row['contender']:31}{row['wall_s']:9.2f}{row['cpu_s']:9.2f}{row['times_nerbench']:12.2f}"
             f"{shares[0]:>16}{shares[1]:>16}{row['agreement']:12.4%}{difference:>11}"
         )
 
