@@ -241,7 +241,7 @@ def rows(results: dict[str, Result]) -> list[dict[str, Any]]:
 def show(table: list[dict[str, Any]]) -> None:
     """Print it; the floor is given as a share of a contender's time, wall and CPU: 1 is the arithmetic alone."""
     columns = f"{'wall s':>9}{'CPU s':>9}{'× nerbench':>12}{'floor/torch':>16}{'floor/oneDNN':>16}"
-    print(f"{'':28}{columns}{'agreement':>12}{'F1 points':>11}")
+    print(f"{'':31}{columns}{'agreement':>12}{'F1 points':>11}")
     for row in table:
         shares = [
             f"{row[f'of_floor_{kernel}']:.2f} ({row[f'of_floor_{kernel}_cpu']:.2f})"
