@@ -119,7 +119,10 @@ def fanned_out(config: Config) -> Iterator[None]:
 
 @contextmanager
 def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
-    """Cancel what waits for a Dask cluster that has had no worker for WITHOUT_WORKERS_S: Dask itself would wait on."""
+    """Cancel pending work after a Dask cluster has had no workers for WITHOUT_WORKERS_S, because Dask itself waits on.
+
+    A scheduler that does not answer may have workers; a client that loses its connection cancels its work itself.
+    """
     from distributed import Future
 
     client, ended, names = cast(Any, runner).client, Event(), f"workers of {cast(Any, runner).address}"
@@ -127,9 +130,12 @@ def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
     def watch() -> None:
         last = monotonic()
         while not ended.wait(WITHOUT_WORKERS_S / 20):
-            with suppress(Exception):  # the scheduler does not answer
-                last = monotonic() if client.scheduler_info(n_workers=1)["workers"] else last
-            if (waited := monotonic() - last) > WITHOUT_WORKERS_S:
+            has_workers = True
+            with suppress(Exception):
+                has_workers = bool(client.scheduler_info(n_workers=1)["workers"])
+            if has_workers:
+                last = monotonic()
+            elif (waited := monotonic() - last) > WITHOUT_WORKERS_S:
                 states = list(client.futures.items())
                 pending = [Future(key, client) for key, state in states if state.status == "pending"]
                 client.cancel(pending, reason=f"there have been no {names} for {waited:.0f} s")
