@@ -218,8 +218,7 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
     key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    pinned = is_pinned(artifact)
-    of_run = None if pinned else run_id
+    of_run = None if (pinned := is_pinned(artifact)) else run_id
     if of_run or (pinned and not benchmark.refresh):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if of_run and (record is None or record.run_id != of_run):

@@ -33,7 +33,8 @@ def track_run(
     """
     require(config)
     tracker: Tracker = MlflowTracker(config.tracking_uri) if name == "mlflow" else WandbTracker(name)
-    log_run(tracker, run, config, artifacts, tables)
+    with redirect_stdout(StringIO()):  # trackio prints a welcome and MLflow a link, and stdout is for results
+        log_run(tracker, run, config, artifacts, tables)
 
 
 class MlflowTracker:
@@ -100,10 +101,7 @@ class WandbTracker:
     def log(self, model: TrackedModel) -> None:
         """As in Tracker."""
         os.environ.setdefault("WANDB_SILENT", "true")
-        with redirect_stdout(StringIO()):  # trackio prints a welcome, and stdout is for results
-            self._log(import_module(self.package), model)
-
-    def _log(self, package: Any, model: TrackedModel) -> None:
+        package: Any = import_module(self.package)
         project = os.environ.get(f"{self.package.upper()}_PROJECT") or PROJECT
         name = f"{model.name} {model.key}"
         about = {"run_id": model.run_id, "artifact_id": model.artifact_id, "uri": model.uri, **model.parameters}

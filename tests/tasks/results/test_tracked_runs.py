@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -144,6 +144,15 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return config
 
     return log
+
+
+def test_a_tracker_prints_nothing_on_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: name)
+    monkeypatch.setattr(trackers, "log_run", lambda *_: print("View run m at: http://mlflow"))
+    track_run("mlflow", cast(Any, None), Config(track=("mlflow",)), [], {})
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
