@@ -119,9 +119,10 @@ def fanned_out(config: Config) -> Iterator[None]:
 
 @contextmanager
 def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
-    """Cancel pending work after a Dask cluster has had no workers for WITHOUT_WORKERS_S, because Dask itself waits on.
+    """Cancel work that has been pending for WITHOUT_WORKERS_S on a Dask cluster without workers: Dask waits forever.
 
-    A scheduler that does not answer may have workers; a client that loses its connection cancels its work itself.
+    Further work is then cancelled at once, until there is a worker. A scheduler that does not answer may have workers;
+    a client that loses its connection cancels its work itself.
     """
     from distributed import Future
 
@@ -130,15 +131,17 @@ def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
     def watch() -> None:
         last = monotonic()
         while not ended.wait(WITHOUT_WORKERS_S / 20):
+            pending = [key for key, state in list(client.futures.items()) if state.status == "pending"]
             has_workers = True
             with suppress(Exception):
                 has_workers = bool(client.scheduler_info(n_workers=1)["workers"])
-            if has_workers:
+            waited = monotonic() - last
+            if has_workers or not (pending or waited > WITHOUT_WORKERS_S):  # an idle cluster may have no workers
                 last = monotonic()
-            elif (waited := monotonic() - last) > WITHOUT_WORKERS_S:
-                states = list(client.futures.items())
-                pending = [Future(key, client) for key, state in states if state.status == "pending"]
-                client.cancel(pending, reason=f"there have been no {names} for {waited:.0f} s")
+            elif waited > WITHOUT_WORKERS_S:
+                client.cancel(
+                    [Future(key, client) for key in pending], reason=f"there have been no {names} for {waited:.0f} s"
+                )
 
     thread = Thread(target=watch, daemon=True, name=names)
     thread.start()
