@@ -219,7 +219,8 @@ def _file_for(api: str) -> Path:
     Its name is always the same, so that queued runs of an ended process still find it, and a killed process leaves no
     more than one.
     """
-    return PREFECT_HOME.value() / "nerbench-served" / f"{sha256_hex(api.encode())[:16]}.yaml"
+    home: Path = PREFECT_HOME.value()
+    return home / "nerbench-served" / f"{sha256_hex(api.encode())[:16]}.yaml"
 
 
 @contextmanager
