@@ -1,6 +1,6 @@
-"""Post to a webhook when one of our runs fails or crashes, or a night does not come; to be run after `prefect deploy`.
+"""Make the Prefect server call a webhook if a run fails or crashes, or if a nightly run is missing.
 
-NERBENCH_ALERT_URL=https://hooks.example.org/… python deployments/alerts.py
+Run it after `prefect deploy`: NERBENCH_ALERT_URL=https://hooks.example.org/… python deployments/alerts.py
 """
 
 import os

@@ -94,7 +94,7 @@ def dead_run(silent: timedelta) -> AutomationCore:
         posture=Posture.Proactive,
         within=silent,
     )
-    message = f"no sign of life for {silent}"
+    message = f"no heartbeat for {silent}"
     crash = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
     return AutomationCore(name="nerbench: a run is dead", trigger=trigger, actions=[crash])
 

@@ -317,7 +317,7 @@ def announce(artifact: ArtifactRef, by: str) -> None:
 
 
 def track(recorder: RunRecorder, config: Config) -> None:
-    """Log the models of the run to each tracker. A tracker that fails costs a warning only."""
+    """Log the models of the run to each tracker. The failure of a tracker is only a warning."""
     for name in config.track if recorder.metrics else ():
         try:
             tasks.track(name, recorder.run, config, recorder.artifacts, recorder.tables)

@@ -38,6 +38,7 @@ from prefect.settings import PREFECT_HOME
 from prefect.states import Cancelled, Crashed
 from prefect.types.entrypoint import EntrypointType
 
+from nerbench.artifacts.digests import sha256_hex
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.storage.paths import write_whole
 from nerbench.flows.alerts import create_alerts, end_lost_runs
@@ -193,9 +194,10 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
     database in PREFECT_HOME. At most `limit` runs are active at a time. Raises InputError if the port is in use or a
     deployment belongs to another owner, and RunFailedError if the server does not start.
     """
-    with served_at(port) as server, _as_file(config) as file:
+    with served_at(port) as server:
         name = "own" if server.own else server.api
         runner = _Runner(name="nerbench", limit=limit)
+        file = _file_for(server.api)
         served = deployments({"config": str(file)})
         claim(served, ours=server.own)
         for deployment in served:
@@ -204,22 +206,31 @@ def serve(config: Config, *, port: int, limit: int, alert_url: str | None, tell:
         end_lost_runs()
         if alert_url:
             create_alerts(alert_url)
-        with recorded_runs(name) as record:
+        with recorded_runs(name) as record, _written(config, file):
             with children_ended(), suppress(KeyboardInterrupt):
                 asyncio.run(runner.serve(record, partial(tell, _welcome(server, served))))
             tell("ending")
             _settle(runner.begun, Cancelled(message="`nerbench serve` was ended"))
 
 
+def _file_for(api: str) -> Path:
+    """The file of the configuration that is served on a server, because Prefect's form shows a file name in one line.
+
+    Its name is always the same, so that queued runs of an ended process still find it, and a killed process leaves no
+    more than one.
+    """
+    home: Path = PREFECT_HOME.value()
+    return home / "nerbench-served" / f"{sha256_hex(api.encode())[:16]}.yaml"
+
+
 @contextmanager
-def _as_file(config: Config) -> Iterator[Path]:
-    """Write a configuration to a file that runs may read, because Prefect's form shows a file name in one line."""
-    path = PREFECT_HOME.value() / "nerbench-served" / f"{os.getpid()}.yaml"
+def _written(config: Config, path: Path) -> Iterator[None]:
+    """Write a configuration to a file that runs may read, and remove it at the end."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_whole(path, [yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode()])
     grant(CODE, str(path))
     try:
-        yield path
+        yield
     finally:
         path.unlink(missing_ok=True)
 

@@ -119,7 +119,11 @@ def fanned_out(config: Config) -> Iterator[None]:
 
 @contextmanager
 def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
-    """Cancel what waits for a Dask cluster that has had no worker for WITHOUT_WORKERS_S: Dask itself would wait on."""
+    """Cancel work that has been pending for WITHOUT_WORKERS_S on a Dask cluster without workers: Dask waits forever.
+
+    Further work is then cancelled at once, until there is a worker. A scheduler that does not answer may have workers;
+    a client that loses its connection cancels its work itself.
+    """
     from distributed import Future
 
     client, ended, names = cast(Any, runner).client, Event(), f"workers of {cast(Any, runner).address}"
@@ -127,12 +131,17 @@ def _cancelled_without_workers(runner: "TaskRunner[Any]") -> Iterator[None]:
     def watch() -> None:
         last = monotonic()
         while not ended.wait(WITHOUT_WORKERS_S / 20):
-            with suppress(Exception):  # the scheduler does not answer
-                last = monotonic() if client.scheduler_info(n_workers=1)["workers"] else last
-            if (waited := monotonic() - last) > WITHOUT_WORKERS_S:
-                states = list(client.futures.items())
-                pending = [Future(key, client) for key, state in states if state.status == "pending"]
-                client.cancel(pending, reason=f"there have been no {names} for {waited:.0f} s")
+            pending = [key for key, state in list(client.futures.items()) if state.status == "pending"]
+            has_workers = True
+            with suppress(Exception):
+                has_workers = bool(client.scheduler_info(n_workers=1)["workers"])
+            waited = monotonic() - last
+            if has_workers or not (pending or waited > WITHOUT_WORKERS_S):  # an idle cluster may have no workers
+                last = monotonic()
+            elif waited > WITHOUT_WORKERS_S:
+                client.cancel(
+                    [Future(key, client) for key in pending], reason=f"there have been no {names} for {waited:.0f} s"
+                )
 
     thread = Thread(target=watch, daemon=True, name=names)
     thread.start()

@@ -108,7 +108,7 @@ def _prefect() -> "Check":
     from nerbench.tasks.doctor import Check
 
     started = time.perf_counter()
-    remedy = "free some of this machine, or make room in PREFECT_HOME, and try again"
+    remedy = "free memory on this machine, or disk space in PREFECT_HOME, and try again"
     if server.is_configured():
         remedy = "start the server at PREFECT_API_URL, or unset it so that nerbench starts one"
     try:

@@ -38,7 +38,7 @@ Organization = Annotated[
     typer.Option(
         "--organization",
         metavar="NAME",
-        help="With --format every-eval-ever: who trained and evaluated the models, as on the Hub.",
+        help="With --format every-eval-ever: who evaluated the models and trained those not from the Hub.",
     ),
 ]
 Table = Annotated[str | None, typer.Option("--table", metavar="NAME", help="The table to export with --to.")]
@@ -131,7 +131,7 @@ def export(  # noqa: PLR0913 - one parameter an option
         if not (to and organization) or bundle or table or since or safe or without_text:
             remedy = "give --to FOLDER and --organization NAME, and optionally --run and --force"
             raise InputError("--format every-eval-ever", "exports one run to one folder", remedy)
-        print_note(f"{to}: {export_run(config, to, organization, run, force=force)} models")
+        print_note(f"models exported to {to}: {export_run(config, to, organization, run, force=force)}")
         return
     if organization or run:
         raise InputError("--organization and --run", "are for --format every-eval-ever", "leave them out, or add it")

@@ -66,7 +66,7 @@ class Config(Section, title="every key"):
     """Limits of the caches. Default: no limits."""
     track: tuple[Tracker, ...] = ()
     """Where to log results as well, one tracked run per model: `mlflow`, `trackio`, `wandb`, or a list of them (each
-    needs the extra of its name). A tracker that fails costs a warning. Default: no tracking."""
+    needs the extra of its name). If a tracker fails, the run only logs a warning. Default: no tracking."""
     tracking_uri: Text | None = None
     """MLflow's tracking server, or e.g. `sqlite:///mlflow.db`; by default, MLFLOW_TRACKING_URI. The other trackers are
     set up by their own environment variables."""
@@ -145,7 +145,7 @@ class Config(Section, title="every key"):
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and "mlflow" not in self.track:
-            raise ValueError("tracking_uri: has no effect without track: mlflow; add it")
+            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
         return self
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ class BenchmarkConfig(Section):
     """Type of the numbers in inference: `fp32`, `bf16`, `fp16`, or `int8`, which quantizes the linear layers on a CPU
     and changes some tags. Deprecated name: `precision`."""
     backend: InferenceBackend = "torch"
-    """What computes the tags of models: `torch`; on a CPU also `onnxruntime`, with dtype `fp32` or `int8`, and
+    """The inference engine for models: `torch`; on a CPU also `onnxruntime`, with dtype `fp32` or `int8`, and
     `openvino`, with `fp32`. The run fails if a backend's logits for fixed sentences differ from those of `torch`;
     `int8` may change some tags."""
     max_length: int | None = Field(default=None, ge=8)
@@ -94,7 +94,7 @@ class BenchmarkConfig(Section):
         dtypes = {"onnxruntime": ("fp32", "int8"), "openvino": ("fp32",)}.get(self.backend)
         if dtypes and self.dtype not in dtypes:
             problem = f"backend {self.backend} computes {' and '.join(dtypes)}, and dtype is {self.dtype}"
-            raise ValueError(f"{problem}; give dtype: {dtypes[-1]}, or backend: torch")
+            raise ValueError(f"{problem}; give dtype: {dtypes[0]}, or backend: torch")
         return self
 
     @field_validator("modes")

@@ -27,7 +27,8 @@ def check_backend(backend: str, device_type: str) -> None:
         return
     if missing := missing_packages(backend):
         remedy = f"pip install 'nerbench[{EXTRAS[backend]}]', or use torch"
-        raise InputError("benchmark.backend", f"{backend} needs {', '.join(missing)}, not installed", remedy)
+        problem = f"{backend} needs packages that are not installed: {', '.join(missing)}"
+        raise InputError("benchmark.backend", problem, remedy)
     if device_type != "cpu":
         problem = f"{backend} computes on a CPU only, and the device is {device_type}"
         raise InputError("benchmark.backend", problem, "use torch, or device: cpu")

@@ -210,16 +210,16 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
 ) -> EvaluationPlan:
     """Look up finished predictions and check their digest. Missing or altered predictions are logged.
 
-    Predictions of a tagger that is not pinned are taken from the cache only by the run that made them: an attempt that
-    scored others would contradict the tables of the first one.
+    Predictions of a tagger that is not pinned are taken from the cache only by the run that made them, so that a later
+    attempt scores the predictions that the tables of the first one describe.
     Raises InputError for imported predictions of other words.
     """
     settings = settings_of(benchmark)
     key = key_of(artifact, words_sha256, settings)
     state: State = "refresh"
     record: EvaluationRecord | None = None
-    of_run = None if is_pinned(artifact) else run_id or ""
-    if not benchmark.refresh if of_run is None else of_run:
+    of_run = None if (pinned := is_pinned(artifact)) else run_id
+    if of_run or (pinned and not benchmark.refresh):
         state, record = look_up(open_root(results), evaluation_folder(key), artifact.name)
         if of_run and (record is None or record.run_id != of_run):
             state, record = "refresh", None
@@ -233,7 +233,7 @@ def plan(  # noqa: PLR0913, PLR0917 - an evaluation and its run
         if key_of(artifact, words_sha256, settings) != key:
             return plan(artifact, words_sha256, benchmark, results, taggers, run_id)
     tagger = next((one for one in taggers if one.name == artifact.name and artifact.kind == "tagger"), None)
-    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run or None)
+    return EvaluationPlan(key=key, settings=settings, state=state, record=record, tagger=tagger, run_id=of_run)
 
 
 def carry_out(  # noqa: PLR0913, PLR0917 - an evaluation and its part

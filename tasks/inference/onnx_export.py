@@ -1,6 +1,6 @@
 """Exports a model to ONNX. Run as a child: `python -m nerbench.tasks.inference.onnx_export < job.json`.
 
-In a process of its own, the exporter and its compiler neither use memory later nor write to nerbench's output.
+A separate process frees the memory of the exporter and its compiler, and keeps their output out of nerbench's.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def export_onnx(model: Any, path: Path, positions: int) -> None:
     ids = torch.arange(32).reshape(2, 16) % model.config.vocab_size
     mask = torch.ones_like(ids)
     mask[1, 12:] = 0
-    free = {0: torch.export.Dim("sentences", max=LARGEST), 1: torch.export.Dim("pieces", max=positions)}
+    free = {0: torch.export.Dim("sentences", max=LARGEST), 1: torch.export.Dim("tokens", max=positions)}
     program = torch.onnx.export(
         _FirstOutput(model),
         (ids, mask),
@@ -74,7 +74,7 @@ def _fuse(path: Path, config: Any) -> None:
 
 
 def _quantize(path: Path) -> None:
-    """Quantize weights by output, and activations when they occur.
+    """Quantize weights per output channel, and activations dynamically.
 
     With 7 bits, weights do not overflow on processors without VNNI instructions.
     """

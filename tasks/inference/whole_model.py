@@ -15,7 +15,7 @@ import torch
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.tasks.child_process import run_child
-from nerbench.tasks.inference.backends import PROVIDERS
+from nerbench.tasks.inference.backends import PROVIDERS, check_backend
 from nerbench.tasks.inference.optimize import TOLERANCES, golden_inputs, one_by_one, together
 from nerbench.tasks.inference.quantized_linear import TOLERANCE as TOLERANCE_INT8
 from nerbench.tasks.inference.tagger import Batching, Tagger
@@ -38,9 +38,11 @@ def use_backend(tagger: Tagger, folder: Path, backend: str, precision: str, name
     """The tagger in `folder`, loaded in fp32 and called `name` in messages, with its model computed by a backend.
 
     Sentences are padded, or only those of equal length computed together if padding changes the logits. Raises
-    InputError if the model cannot be exported, or if the logits of the golden sentences differ from torch's by more
-    than rounding (in int8: by more than 0.3 of the largest one). Logs how many of their tokens get another label.
+    InputError like `check_backend`, if the model cannot be exported, or if the logits of the golden sentences differ
+    from torch's by more than rounding (in int8: by more than 0.3 of the largest one). Logs how many of their tokens get
+    another label.
     """
+    check_backend(backend, tagger.device.type)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
         path = Path(scratch) / "model.onnx"
         job = {"folder": str(folder), "onnx": str(path), "window": tagger.window, "name": name}

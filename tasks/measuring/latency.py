@@ -33,7 +33,7 @@ WARM_UP = 10
 BATCH_PASSES = 3
 """How often all sentences are tagged in one request, for the throughput."""
 SENTENCES_OF_ENDPOINT = 20
-"""Calls of an endpoint cost money, so that it gets so many sentences, once one by one and once together."""
+"""Number of sentences for an endpoint, whose calls cost money: once one by one, and once together."""
 
 
 def measure_tagger(
@@ -120,7 +120,7 @@ def _price(tagger: RunningTagger, config: TaggerConfig | None, words: int) -> Ro
 
 
 PASSES = 8
-"""Over the sentences, where the latency is judged: so long that a disturbance of seconds does not reach all of them."""
+"""Passes over the sentences with a speed gate: enough that a disturbance of seconds does not affect all of them."""
 
 
 class Measurement(NamedTuple):
@@ -143,7 +143,7 @@ def measure_and_write(  # noqa: PLR0913, PLR0917 - what is measured, and how
     """Measure one model in a separate process, once more if it is slower than in earlier runs, and write the rows.
 
     The faster one of two measurements is written and judged: a disturbance of only one of them is not due to the model.
-    Beside taggers, a model is also measured as they are. A tagger has no speed gate.
+    In a run with taggers, a model is also measured like a tagger. A tagger has no speed gate.
     """
     if artifact.kind == "tagger":
         config = next((one for one in taggers if one.name == artifact.name), None)

@@ -34,12 +34,14 @@ def export_run(config: Config, target: Path, organization: str, run_id: str | No
     """
     if not _COMPONENT.fullmatch(organization):
         raise InputError(
-            f"--organization {organization!r}", "is not a valid name", "write it as on the Hub, e.g. my-org"
+            f"--organization {organization!r}",
+            "is not the name of an organization",
+            "write it as on the Hub, e.g. my-org",
         )
     hub = {one.name: one.path for one in config.datasets if one.format == "hub" and one.path and is_hub_id(one.path)}
     found = records(read_run(config.results, run_id), organization, hub)
     if not found:
-        raise InputError("results export", "the run has scores of no stored model", "name another one with --run")
+        raise InputError("results export", "the run has no scores of models", "name another one with --run")
     files = {target / path: record for path, record in found.items()}
     for path in files:
         check_target("--to", path, force=force)
@@ -49,23 +51,30 @@ def export_run(config: Config, target: Path, organization: str, run_id: str | No
 
 
 def records(found: RunResults, organization: str, hub: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """One record per stored model of a run, by its path in the datastore; taggers and annotators have none.
+    """One record per model of a run, by its path in the datastore. Taggers, imported predictions and means over seeds
+    have none.
 
     Args:
         found: The rows of the run.
-        organization: Who evaluated, and who provides the models; a model's id is `organization/name`.
+        organization: Who evaluated the models, and trained them: a model's id is `organization/name`. A model of the
+            Hub keeps its id, and its own organization as the developer.
         hub: The Hub ids of data sets that come from there, by name.
     """
     rows: dict[str, list[Row]] = {}
     for row in found.metrics:
-        if row.get("kind") in {None, "model"} and _is_exported(row):
+        if row.get("kind") in {None, "model"} and row["n_models"] is None and _is_exported(row):
             rows.setdefault(row["artifact_id"], []).append(row)
     return {
-        f"data/{COLLECTION}/{organization}/{of_model[0]['model']}/{_uuid(found.run_id, artifact_id)}.json": _record(
+        f"data/{COLLECTION}/{_model_id(of_model[0], organization)}/{_uuid(found.run_id, artifact_id)}.json": _record(
             of_model, organization, hub
         )
         for artifact_id, of_model in rows.items()
     }
+
+
+def _model_id(row: Row, organization: str) -> str:
+    name: str = row["model"]
+    return name if "/" in name else f"{organization}/{name}"
 
 
 def _is_exported(row: Row) -> bool:
@@ -85,7 +94,8 @@ def _uuid(run_id: str, artifact_id: str) -> UUID:
 
 def _record(rows: list[Row], organization: str, hub: Mapping[str, str]) -> dict[str, Any]:
     first = rows[0]
-    model = f"{organization}/{first['model']}"
+    model = _model_id(first, organization)
+    developer, _, name = model.partition("/")
     epoch = f"{first['started_at'].timestamp():.0f}"
     return {
         "schema_version": "0.3.0",
@@ -96,13 +106,13 @@ def _record(rows: list[Row], organization: str, hub: Mapping[str, str]) -> dict[
             "source_name": "nerbench",
             "source_type": "evaluation_run",
             "source_organization_name": organization,
-            "evaluator_relationship": "first_party",
+            "evaluator_relationship": "first_party" if developer == organization else "third_party",
         },
         "eval_library": {"name": "nerbench", "version": __version__},
         "model_info": {
-            "name": first["model"],
+            "name": name,
             "id": model,
-            "developer": organization,
+            "developer": developer,
             "additional_details": {
                 "deployment_type": "self_deployed",
                 "model_availability": "unknown",

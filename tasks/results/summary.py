@@ -109,10 +109,12 @@ def read_run(results: str, run_id: str | None = None, filters: Sequence[Filter] 
         chosen, date = newest.run_id, newest.date
         metrics = rows_of_run(results, "metrics", chosen, date, filters)
     else:
-        metrics = rows_of_run(results, "metrics", run_id, date_of_run(results, run_id), filters)
-        if not metrics:
+        of_date = date_of_run(results, run_id)
+        metrics = rows_of_run(results, "metrics", run_id, of_date, filters)
+        known = metrics or rows_of_run(results, "metrics", run_id, of_date)
+        if not known:
             raise no_such_run(results, run_id)
-        chosen, date = run_id, str(metrics[0]["run_date"])
+        chosen, date = run_id, str(known[0]["run_date"])
     others = (rows_of_run(results, table, chosen, date) for table in ("speed", "memory", "custom"))
     return RunResults(chosen, metrics, *others)
 

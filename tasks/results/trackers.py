@@ -15,8 +15,10 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.results.tracking import PROJECT, TrackedModel, Tracker, log_run, require
 from nerbench.tasks.runs import Run
 
-_A_CALL = 900
-"""Metrics per request; MLflow's own limit is 1,000."""
+_METRICS_PER_CALL = 900
+"""MLflow's own limit is 1,000."""
+_PARAMS_PER_CALL = 100
+"""MLflow's own limit."""
 _LONGEST_VALUE = 5000
 """Maximum length of a tag or parameter in MLflow, in characters."""
 
@@ -31,7 +33,8 @@ def track_run(
     """
     require(config)
     tracker: Tracker = MlflowTracker(config.tracking_uri) if name == "mlflow" else WandbTracker(name)
-    log_run(tracker, run, config, artifacts, tables)
+    with redirect_stdout(StringIO()):  # trackio prints a welcome and MLflow a link, and stdout is for results
+        log_run(tracker, run, config, artifacts, tables)
 
 
 class MlflowTracker:
@@ -75,10 +78,11 @@ def _log_to_mlflow(client: Any, model: TrackedModel) -> None:
         return
     started = int(model.started_at.timestamp() * 1000)
     logged = client.create_run(experiment, start_time=started, tags=tags, run_name=model.name).info.run_id
-    params = [Param(name, text[:_LONGEST_VALUE]) for name, text in model.parameters.items()]
-    client.log_batch(logged, params=params[:100])
+    params = iter([Param(name, text[:_LONGEST_VALUE]) for name, text in model.parameters.items()])
+    while some := list(islice(params, _PARAMS_PER_CALL)):
+        client.log_batch(logged, params=some)
     numbers = iter([Metric(name, value, started, 0) for name, value in model.metrics.items()])
-    while batch := list(islice(numbers, _A_CALL)):
+    while batch := list(islice(numbers, _METRICS_PER_CALL)):
         client.log_batch(logged, metrics=batch)
     for file, data in model.documents.items():
         client.log_dict(logged, data, f"nerbench/{file}")
@@ -86,7 +90,7 @@ def _log_to_mlflow(client: Any, model: TrackedModel) -> None:
 
 
 class WandbTracker:
-    """Weights & Biases, or trackio, which has the same functions. Their environment variables say where they log.
+    """Weights & Biases, or trackio, which has the same functions. Their environment variables define where they log.
 
     Tables and configuration are part of the run's `config`.
     """
@@ -97,10 +101,7 @@ class WandbTracker:
     def log(self, model: TrackedModel) -> None:
         """As in Tracker."""
         os.environ.setdefault("WANDB_SILENT", "true")
-        with redirect_stdout(StringIO()):  # trackio prints a welcome, and stdout is for results
-            self._log(import_module(self.package), model)
-
-    def _log(self, package: Any, model: TrackedModel) -> None:
+        package: Any = import_module(self.package)
         project = os.environ.get(f"{self.package.upper()}_PROJECT") or PROJECT
         name = f"{model.name} {model.key}"
         about = {"run_id": model.run_id, "artifact_id": model.artifact_id, "uri": model.uri, **model.parameters}
@@ -111,6 +112,6 @@ class WandbTracker:
         else:
             options = {"id": model.key, "resume": "allow"}
         run = package.init(project=project, name=name, config=about | model.documents, **options)
-        if not getattr(run, "resumed", False):
+        if not getattr(run, "step", 0):  # a resumed run has steps, unless an earlier attempt ended before it logged
             run.log(model.metrics)
         package.finish()  # not the run's own method: at exit, trackio finishes what this function has not

@@ -151,7 +151,7 @@ def _parameters(config: Config, artifact: ArtifactRef) -> dict[str, str]:
     """The parameters of training and benchmark."""
     provenance = load_manifest(artifact).provenance.model_dump(mode="json")
     training = dict(_flat("training", shareable_value(provenance.get("training") or {})))
-    names = ("split", "dtype", "device", "max_length", "aggregation_strategy")
+    names = ("split", "dtype", "backend", "device", "max_length", "aggregation_strategy")
     benchmark = {f"benchmark.{name}": getattr(config.benchmark, name) for name in names}
     about = {"model": artifact.name, "artifact_id": artifact.artifact_id, "model_sha256": artifact.model_sha256}
     return {name: str(value) for name, value in (about | benchmark | training).items() if value is not None}

@@ -301,7 +301,7 @@ def test_no_secret_is_shown(site: Site) -> None:
 def test_a_run_on_a_lost_machine_has_crashed(site: Site, lost: UUID) -> None:
     until(lambda: state_of(site, lost).is_final(), "a verdict")
     assert state_of(site, lost).is_crashed()
-    assert "no sign of life" in state_of(site, lost).message
+    assert "no heartbeat for" in state_of(site, lost).message
 
 
 def test_the_run_of_a_killed_serve_on_another_server_has_crashed(tmp_path: Path) -> None:

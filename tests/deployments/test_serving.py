@@ -102,4 +102,5 @@ def assert_ends_cleanly(served: Serving) -> None:
     assert [child for child in children if child.is_running()] == []
     assert served.text().splitlines()[-1] == "ending"
     assert not served.file.exists()
-    assert list((served.home / "nerbench-runs").iterdir()) == []
+    for folder in ("nerbench-runs", "nerbench-served"):
+        assert list((served.home / folder).iterdir()) == []

@@ -161,3 +161,27 @@ def test_records_of_other_machines_are_left_alone(tmp_path: Path) -> None:
     with temporary_settings({PREFECT_HOME: tmp_path}):
         assert abandoned_runs("own", ours=True) == []
     assert record.exists()
+
+
+def test_the_served_configuration_is_a_private_file_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_HOME, temporary_settings
+
+    from nerbench.flows.serve import _file_for, _written
+    from nerbench.tasks.config import Config
+    from nerbench.tasks.config.loading import load_config
+    from nerbench.tasks.config.permissions import CODE, require_configuration
+
+    monkeypatch.setenv(CODE, str(tmp_path / "code"))
+    config = Config(store="/models", results="/tables")
+    with temporary_settings({PREFECT_HOME: tmp_path / ".prefect"}):
+        file = _file_for("http://team/api")
+        assert file == _file_for("http://team/api") != _file_for("http://other/api")
+        for _ in range(2):
+            file.parent.parent.mkdir(exist_ok=True)
+            with _written(config, file):
+                assert load_config(file, needs=()) == config
+                assert file.parent.stat().st_mode & 0o077 == 0
+                require_configuration("config", file)
+            assert not file.exists()

@@ -2,6 +2,7 @@
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -97,6 +98,34 @@ def _wait_for_a_cluster_without_workers() -> None:
         pytest.raises(CancelledError, match=r"there have been no workers of tcp://a:1 for \d+ s"),
     ):
         client.submit(abs, -1).result(60)
+
+
+@pytest.mark.parametrize(
+    ("answers", "pending", "expected"), [(True, ["key"], {"key"}), (False, ["key"], set()), (True, [], set())]
+)
+def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers(
+    monkeypatch: pytest.MonkeyPatch, answers: bool, pending: list[str], expected: set[str]
+) -> None:
+    asked, cancelled, often = [], set[str](), Event()
+
+    def scheduler_info(n_workers: int) -> dict[str, Any]:
+        asked.append(n_workers)
+        if len(asked) == 100:
+            often.set()
+        if answers:
+            return {"workers": {}}
+        raise OSError("no answer")
+
+    monkeypatch.setattr(task_runners, "WITHOUT_WORKERS_S", 0.02)
+    monkeypatch.setattr("distributed.Future", lambda key, _: key)
+    client = SimpleNamespace(
+        scheduler_info=scheduler_info,
+        futures={key: SimpleNamespace(status="pending") for key in pending},
+        cancel=lambda keys, **_: cancelled.update(keys),
+    )
+    with task_runners._cancelled_without_workers(cast(Any, SimpleNamespace(client=client, address="tcp://a:1"))):
+        assert often.wait(60)
+    assert cancelled == expected
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trackers get a run after its tables are written, and a tracker that fails costs a warning."""
+"""Trackers get a run after its tables are written, and the failure of a tracker is a warning."""
 
 import logging
 from pathlib import Path

@@ -18,12 +18,18 @@ from nerbench.tasks.results.summary import RunResults
 PACKAGE = os.environ.get(
     "NERBENCH_EVERY_EVAL_EVER_PYTHON", str(Path(__file__).resolve().parents[4] / "every-eval-ever-venv/bin/python")
 )
-ABOUT = {"artifact_id": "a" * 64, "model_sha256": "b" * 64, "ci_method": "wilson-jackknife", "source": None}
+ABOUT = {
+    "artifact_id": "a" * 64,
+    "model_sha256": "b" * 64,
+    "ci_method": "wilson-jackknife",
+    "source": None,
+    "n_models": None,
+}
 
 
 def found(*rows: dict[str, object]) -> RunResults:
     counts = {"tp": 81, "n_pred": 100, "ci_low": None, "ci_high": None}
-    return RunResults("monday", [counts | row | ABOUT for row in rows], [], [], [])
+    return RunResults("monday", [counts | ABOUT | row for row in rows], [], [], [])
 
 
 def test_a_record_has_the_numbers_of_the_table() -> None:
@@ -66,6 +72,7 @@ def test_rows_that_are_exported() -> None:
         metric(0.8, metric="brier"),
         metric(None),
         metric(0.8, kind="tagger"),
+        metric(0.8, artifact_id="c" * 64, n_models=3),
         metric(0.7, gold="older"),
     )
     (record,) = records(rows, "acme", {"news": "acme/news"}).values()
@@ -75,9 +82,18 @@ def test_rows_that_are_exported() -> None:
     assert record["evaluation_results"][0]["source_data"]["hf_repo"] == "acme/news"
 
 
+def test_a_model_of_the_hub_keeps_its_developer() -> None:
+    ((path, record),) = records(found(metric(0.8, model="dslim/bert")), "acme", {}).items()
+    assert path.startswith("data/nerbench/dslim/bert/")
+    about = record["model_info"]
+    assert (about["id"], about["developer"], about["name"]) == ("dslim/bert", "dslim", "bert")
+    source = record["source_metadata"]
+    assert (source["source_organization_name"], source["evaluator_relationship"]) == ("acme", "third_party")
+
+
 def test_wrong_requests(config: Config, ref: ArtifactRef, tmp_path: Path) -> None:
     write_metrics(config, ref, [metric(0.81)])
-    with pytest.raises(InputError, match=r"--organization '\.\./x': is no name"):
+    with pytest.raises(InputError, match=r"--organization '\.\./x': is not the name"):
         export_run(config, tmp_path, "../x", None)
     assert export_run(config, tmp_path / "out", "acme", None) == 1
     with pytest.raises(InputError, match="exists already"):

@@ -375,6 +375,7 @@ def test_the_newest_complete_run_is_read_and_others_by_their_id(bench: Callable[
         found = read_run(own.results, run_id)
         assert {row["run_id"] for row in found.metrics} == {run_id}
         assert found.speed == found.memory == []
+        assert read_run(own.results, run_id, [("level", "=", "absent")]) == found._replace(metrics=[])
     with pytest.raises(InputError, match="run 'nothing': has no scores; choose among late, early"):
         read_run(own.results, "nothing")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -93,15 +93,14 @@ class Package:
         self.finished += 1
 
     def init(self, *, id: str, **options: Any) -> "LoggedRun":
-        known = id in self.runs
-        return LoggedRun(self.runs.setdefault(id, {"options": options, "logged": []}), known)
+        return LoggedRun(self.runs.setdefault(id, {"options": options, "logged": []}))
 
 
 class LoggedRun:
     """A run of the stand-in."""
 
-    def __init__(self, record: dict[str, Any], resumed: bool) -> None:
-        self.record, self.resumed = record, resumed
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record, self.step = record, len(record["logged"])
 
     def log(self, metrics: dict[str, float]) -> None:
         self.record["logged"].append(metrics)
@@ -112,14 +111,15 @@ def test_wandb_gets_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "import_module", lambda name: package)
     monkeypatch.setenv("WANDB_PROJECT", "taggers")
     model = TrackedModel("m 2030-01-02", "r", "a", "uri", datetime(2030, 1, 2, tzinfo=UTC), {"p": "1"}, {"f1": 0.5}, {})
+    package.runs[model.key] = {"options": {}, "logged": []}  # of an attempt that ended before it logged
     for one in (model, model, model._replace(run_id="other")):
         WandbTracker("wandb").log(one)
     first, second = package.runs.values()
     assert (first["logged"], second["logged"], package.finished) == ([{"f1": 0.5}], [{"f1": 0.5}], 3)
-    assert first["options"] == {
+    assert second["options"] == {
         "project": "taggers",
-        "name": f"m 2030-01-02 {model.key}",
-        "config": {"run_id": "r", "artifact_id": "a", "uri": "uri", "p": "1"},
+        "name": f"m 2030-01-02 {model._replace(run_id='other').key}",
+        "config": {"run_id": "other", "artifact_id": "a", "uri": "uri", "p": "1"},
         "resume": "allow",
     }
 
@@ -144,6 +144,15 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return config
 
     return log
+
+
+def test_a_tracker_prints_nothing_on_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: name)
+    monkeypatch.setattr(trackers, "log_run", lambda *_: print("View run m at: http://mlflow"))
+    track_run("mlflow", cast(Any, None), Config(track=("mlflow",)), [], {})
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
