@@ -37,6 +37,8 @@ takes more than a hundredth of this in the file."""
 _BYTE_ARRAY = 6
 _NUMBERS = range(6)
 """BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
+_PHYSICAL_TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
+"""The names of the numbers that column chunks have."""
 _DELTA_BYTE_ARRAY = 7
 """An encoding of strings as differences from the previous one: strings of any length in a few bytes."""
 _COMPARISONS = {
@@ -208,15 +210,20 @@ def _check(
     stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None, filters: Sequence[Condition] = ()
 ) -> _Checked:
     read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
-    paths = [metadata.schema.column(position).path for position in range(metadata.num_columns)]
+    leaves = [metadata.schema.column(position) for position in range(metadata.num_columns)]
+    paths = [leaf.path for leaf in leaves]
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
+    types = [_PHYSICAL_TYPES.index(leaves[at].physical_type) for at in sorted(wanted | checks.keys())]
     groups = []
     for number, group in enumerate(row_groups(_read_at(stream, _size(stream) - 8 - length, length), wanted, checks)):
         if group is None:
             continue
         groups.append(number)
+        for chunk, of_schema in zip(group, types, strict=False):  # Arrow decodes by the schema
+            if chunk.physical_type != of_schema:
+                raise ValueError(f"{chunk.column} has another physical type than in the schema")
         total = _total(_chunk_size(read_at, chunk) for chunk in group)
         if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")

@@ -82,6 +82,18 @@ def test_columns_with_the_same_name_are_damage(filters: list[tuple[str, str, Any
         read_rows(open_root(str(tmp_path)), "a.parquet", filters=filters)
 
 
+def test_a_chunk_of_strings_that_claims_to_be_numbers_is_damage(tmp_path: Path) -> None:
+    """Its strings, of any length, would count as numbers."""
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet", store_schema=False)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    is_strings = b"\x15\x0c"  # the first field of a structure is 6, BYTE_ARRAY
+    in_schema = data.index(is_strings, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    data[data.index(is_strings, in_schema + 2) + 1] = 2  # 1, INT32
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(CorruptArtifactError, match="text has another physical type than in the schema"):
+        read_rows(open_root(str(tmp_path)), "a.parquet")
+
+
 def test_the_size_of_many_small_dictionaries_is_not_overestimated() -> None:
     chunk = pa.array([f"label{number % 50}" for number in range(1000)]).dictionary_encode()
     column = pa.chunked_array([chunk] * 1000)
