@@ -26,7 +26,7 @@ from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.once import read_once
 from nerbench.artifacts.secrets import redact
-from nerbench.artifacts.tables.compaction import pack_run, store_time
+from nerbench.artifacts.tables.compaction import pack_run
 from nerbench.flows.clones import require_imported
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
@@ -225,7 +225,7 @@ class RunRecorder:
     def _pack(self) -> None:
         """Pack the tables of the run, which is complete; failures are only logged."""
         try:
-            pack_run(self.run.results, self.tables, now=store_time(self.run.results))
+            pack_run(self.run.results, self.tables)
         except Exception as error:
             log.warning("the tables of the run are not packed: %s", _reason(error))
 

@@ -202,7 +202,7 @@ class _Lines:
         self.title = title
         self.numeric = [_is_numeric(rows, name) for name in names]
         self.rows: list[list[str | Text]] = [
-            [*names],
+            [*map(escaped, names)],
             *([_cell_or_text(row.get(name)) for name in names] for row in rows),
         ]
         self.sizes = [[cell_len(str(cell)) for cell in row] for row in self.rows]

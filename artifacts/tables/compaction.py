@@ -98,20 +98,26 @@ def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: d
     return report
 
 
-def pack_run(results_url: str, uris: Mapping[str, Collection[str]], *, now: datetime) -> int:
+def pack_run(results_url: str, uris: Mapping[str, Collection[str]], *, now: datetime | None = None) -> int:
     """Pack the days of the files that a complete run wrote (`uris` by table), if they are many; returns their number.
 
+    `now`: by default `store_time`, which sends requests; without files to pack, it is not called.
+
     The small files stay until `compact` deletes them after the grace time, so a crash loses nothing: first the packed
-    file is written, then the manifest that replaces the small ones. Raises NerbenchError if there is no room. A damaged
-    file stays unpacked.
+    file is written, then the manifest that replaces the small ones. Raises NerbenchError if there is no room, and
+    CorruptArtifactError for a damaged file, whose day stays unchanged.
     """
     root = open_root(results_url)
-    return sum(
-        _pack_day(root, day, now)
+    days = [
+        day
         for table in COMPACTABLE
         for day, keys in _written_days(root, table, uris.get(table, ())).items()
         if len(keys) >= FEWEST
-    )
+    ]
+    if not days:
+        return 0
+    now = now or store_time(results_url)
+    return sum(_pack_day(root, day, now) for day in days)
 
 
 def _written_days(root: Root, table: str, uris: Collection[str]) -> dict[Day, list[str]]:

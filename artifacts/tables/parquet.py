@@ -33,7 +33,10 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
 
 
 def as_rows(rows: pa.Table) -> list[dict[str, Any]]:
-    """Like `to_pylist`, which imports pandas where it is installed if a column holds instants, and is slow for them."""
+    """Like `to_pylist`, but faster for timestamps with a time zone, for which `to_pylist` imports pandas if installed.
+
+    These are returned in UTC. A nested timestamp is converted by `to_pylist`.
+    """
     instants = [field.name for field in rows.schema if pa.types.is_timestamp(field.type) and field.type.tz]
     for name in instants:
         naive = rows[name].cast(pa.timestamp(rows.schema.field(name).type.unit))

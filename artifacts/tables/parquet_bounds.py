@@ -31,21 +31,26 @@ MAX_BYTES, BYTES_A_BYTE = 1 << 28, 100
 MAX_PAGE = 1 << 26
 _ENDS = b"PAR1"
 _SMALL = 8 << 20
-_LITTLE = 1 << 20
-"""Bytes of a decoded column up to which an upper bound of its size is exact enough."""
+_LITTLE = 1 << 14
+"""Bytes of a decoded column chunk up to which an upper bound of its size is exact enough: with its metadata, a chunk
+takes more than a hundredth of this in the file."""
 _BYTE_ARRAY = 6
 _NUMBERS = range(6)
 """BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
+_PHYSICAL_TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
+"""The names of the numbers that column chunks have."""
 _DELTA_BYTE_ARRAY = 7
 """An encoding of strings as differences from the previous one: strings of any length in a few bytes."""
 _COMPARISONS = {
     "=": pc.equal,
+    "==": pc.equal,
     "!=": pc.not_equal,
     "<": pc.less,
     "<=": pc.less_equal,
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+OPERATORS = (*_COMPARISONS, "in", "not in")
 
 
 class _Size(NamedTuple):
@@ -84,7 +89,7 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: S
     if filters:
         return _read_matching(stream, wanted, filters)
     with open_footer(stream) as file:
-        names = None if wanted is None else [name for name in file.schema_arrow.names if name in wanted]
+        names = _names(file, wanted)
         if check_groups(stream, file.metadata, wanted) <= MAX_BYTES:
             # Threads slow down small reads, and many files are read at once already.
             return file.read(columns=names, use_threads=file.metadata.num_rows > MAX_ROWS)
@@ -95,7 +100,7 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: S
 
 def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequence[Condition]) -> pa.Table:
     with open_footer(stream) as file:
-        names = [name for name in file.schema_arrow.names if wanted is None or name in wanted]
+        names = _names(file, wanted)
         groups = _check(stream, file.metadata, wanted, filters).groups
         metadata = file.metadata
     known = [one for one in filters if one[0] in names]
@@ -105,8 +110,15 @@ def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequ
         return pa.concat_tables(parts or [plain(file.read_row_groups([], columns=names))])
 
 
+def _names(file: pq.ParquetFile, wanted: Collection[str] | None) -> list[str]:
+    names = [name for name in file.schema_arrow.names if wanted is None or name in wanted]
+    if len({*names}) < len(names):
+        raise ValueError("several of its columns have the same name")
+    return names
+
+
 def matching(rows: pa.Table, filters: Iterable[Condition]) -> pa.Table:
-    """The rows for which all filters hold. Raises Arrow's errors for a value that no row of the column can have.
+    """The rows for which all filters hold. Raises Arrow's errors for a value of another type than the column.
 
     Arrow's expressions are not used: they import pandas where it is installed, which takes a third of a second.
     """
@@ -115,14 +127,13 @@ def matching(rows: pa.Table, filters: Iterable[Condition]) -> pa.Table:
 
 
 def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray:
-    values = _array(list(value) if operator in {"in", "not in"} else [value]).cast(_plain_type(column.type))
-
-    def holds(entries: pa.Array) -> pa.Array:
-        compare = _COMPARISONS.get(operator)
-        return compare(entries, values[0]) if compare else pc.is_in(entries, value_set=values)
-
-    mask = pa.chunked_array([_of_values(chunk, holds) for chunk in column.chunks], pa.bool_())
-    return pc.or_kleene(pc.invert(mask), pc.is_null(mask)) if operator == "not in" else mask
+    if compare := _COMPARISONS.get(operator):
+        (scalar,) = _array([value])
+        return _of_chunks(column, lambda entries: compare(entries, scalar))
+    values = _array(list(value)).cast(_plain_type(column.type))
+    # A dictionary does not contain the nulls of its column.
+    mask = pc.fill_null(_of_chunks(column, partial(pc.is_in, value_set=values)), values.null_count > 0)
+    return pc.invert(mask) if operator == "not in" else mask
 
 
 def _array(values: list[Any]) -> pa.Array:
@@ -134,9 +145,11 @@ def _array(values: list[Any]) -> pa.Array:
     return builder.finish()
 
 
-def _of_values(array: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa.Array:
+def _of_chunks(column: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
     """The function of each value, computed once for each entry of a dictionary."""
-    return function(array.dictionary).take(array.indices) if pa.types.is_dictionary(array.type) else function(array)
+    is_dictionary = pa.types.is_dictionary(column.type)
+    parts = (function(one.dictionary).take(one.indices) if is_dictionary else function(one) for one in column.chunks)
+    return pa.chunked_array(list(parts), pa.bool_())
 
 
 def _plain_part(rows: pa.Table, size: int) -> pa.Table:
@@ -197,15 +210,20 @@ def _check(
     stream: Stream, metadata: pq.FileMetaData, columns: Collection[str] | None, filters: Sequence[Condition] = ()
 ) -> _Checked:
     read_at, sizes, length = partial(_read_at, stream), list[_Size](), _footer_length(stream)
-    paths = [metadata.schema.column(position).path for position in range(metadata.num_columns)]
+    leaves = [metadata.schema.column(position) for position in range(metadata.num_columns)]
+    paths = [leaf.path for leaf in leaves]
     nested = tuple(f"{column}." for column in columns or ())
     wanted = {at for at, path in enumerate(paths) if columns is None or path in columns or path.startswith(nested)}
     checks = {paths.index(one[0]): partial(_may_match, one) for one in filters if one[0] in paths}
+    types = [_PHYSICAL_TYPES.index(leaves[at].physical_type) for at in sorted(wanted | checks.keys())]
     groups = []
     for number, group in enumerate(row_groups(_read_at(stream, _size(stream) - 8 - length, length), wanted, checks)):
         if group is None:
             continue
         groups.append(number)
+        for chunk, of_schema in zip(group, types, strict=False):  # Arrow decodes by the schema
+            if chunk.physical_type != of_schema:
+                raise ValueError(f"{chunk.column} has another physical type than in the schema")
         total = _total(_chunk_size(read_at, chunk) for chunk in group)
         if total.values > max(MAX_VALUES, VALUES_A_BYTE * total.compressed):
             raise ValueError(f"row group {number} has {total.values} values in {total.compressed} bytes")
@@ -224,7 +242,8 @@ def _may_match(one: Condition, chunk: Chunk) -> bool:
     wanted = [value] if operator == "=" else list(value) if operator == "in" else []
     if not wanted or chunk.low is None or chunk.high is None or chunk.physical_type != _BYTE_ARRAY:
         return True
-    return any(chunk.low <= str(text).encode() <= chunk.high for text in wanted)
+    # A null is in no statistics.
+    return any(not isinstance(text, str) or chunk.low <= text.encode() <= chunk.high for text in wanted)
 
 
 def _total(sizes: Iterable[_Size]) -> _Size:
@@ -245,7 +264,7 @@ def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
     return _Size(values, compressed, uncompressed, values * (16 if chunk.physical_type in _NUMBERS else uncompressed))
 
 
-def _plain_groups(file: pq.ParquetFile, names: list[str] | None, size: int) -> Iterator[pa.Table]:
+def _plain_groups(file: pq.ParquetFile, names: list[str], size: int) -> Iterator[pa.Table]:
     most = left = max(MAX_BYTES, BYTES_A_BYTE * size)
     for number in range(file.num_row_groups):
         rows = file.read_row_group(number, columns=names)

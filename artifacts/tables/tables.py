@@ -33,7 +33,7 @@ from nerbench.artifacts.tables.parquet import (
     serialised,
     with_declared,
 )
-from nerbench.artifacts.tables.parquet_bounds import Condition, matching
+from nerbench.artifacts.tables.parquet_bounds import OPERATORS, Condition, matching
 from nerbench.artifacts.tables.schemas import CLEAN_BY_DEFAULT, COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.table_files import (
     KEY,
@@ -228,8 +228,8 @@ def read_results(  # noqa: PLR0913 - a query
 
     `since`: the first date to read. All `filters` must hold. A table that was never written has no rows. A damaged file
     is left out if reports are collected (`artifacts/errors.py`); otherwise, raises CorruptArtifactError. Raises
-    InputError for an unknown table or column or an invalid date. `perturbed`: include rows of `metrics` and
-    `predictions` about perturbed words (`robustness`); without it, all rows are about the clean split.
+    InputError for an unknown table, column or operator and for an invalid date. `perturbed`: include rows of `metrics`
+    and `predictions` about perturbed words (`robustness`); without it, all rows are about the clean split.
 
     >>> import nerbench
     >>> config = nerbench.load_config()
@@ -238,8 +238,7 @@ def read_results(  # noqa: PLR0913 - a query
     {'ok'}
     """
     first = _checked_date(since) if since else ""
-    _declared(table)
-    root, query = open_root(results_url), _Query(table, columns, filters, perturbed)
+    root, query = open_root(results_url), _checked(_Query(table, columns, filters, perturbed))
 
     def look() -> Listing:
         return list_days(root, {day: where for day, where in find_days(root, table).items() if day.date >= first})
@@ -276,8 +275,7 @@ def read_newest_first(  # noqa: PLR0913 - one parameter a bound of the search
     `perturbed` and errors: as in `read_results`.
     """
     only = _checked_date(date) if date else None
-    _declared(table)
-    root, query, n_small = open_root(results_url), _Query(table, columns, filters, perturbed), 0
+    root, query, n_small = open_root(results_url), _checked(_Query(table, columns, filters, perturbed)), 0
 
     def read(listing: Listing, last: bool) -> pa.Table | None:
         nonlocal n_small
@@ -315,10 +313,7 @@ def _read_all(root: Root, query: _Query, days: Sequence[Live], *, last: bool) ->
     rows = pa.concat_tables(parts, promote_options="permissive")
     if columns is None:
         return rows
-    if unknown := [column for column in columns if column not in rows.column_names]:
-        raise InputError(
-            f"column {unknown[0]!r}", f"is not in the table {query.table}", f"it has {', '.join(declared.names)}"
-        )
+    _require_columns(query.table, columns, rows.column_names)
     return rows.select(list(columns))
 
 
@@ -372,6 +367,21 @@ def _declared(table: str) -> pa.Schema:
     if table not in TABLES:
         raise InputError(f"table {table!r}", "is not one of the result tables", f"choose one of {', '.join(TABLES)}")
     return schema(table)
+
+
+def _checked(query: _Query) -> _Query:
+    """The query, if its table and filters are valid."""
+    filters = query.filters or ()
+    _require_columns(query.table, [column for column, _, _ in filters], _declared(query.table).names)
+    if unknown := [operator for _, operator, _ in filters if operator not in OPERATORS]:
+        raise InputError(f"operator {unknown[0]!r}", "is unknown", f"choose one of {', '.join(OPERATORS)}")
+    return query
+
+
+def _require_columns(table: str, columns: Iterable[str], known: Collection[str]) -> None:
+    if unknown := [column for column in columns if column not in known]:
+        names = ", ".join(_declared(table).names)
+        raise InputError(f"column {unknown[0]!r}", f"is not in the table {table}", f"it has {names}")
 
 
 def _checked_date(text: str) -> str:

@@ -8,7 +8,8 @@ from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Overlap, S
 FEW = 30
 """Minimum number of entities of a type for a reliable score in a split."""
 FEW_FOR_GATE = 3_000
-"""Up to so many entities, the gate of equally good models fails 22 to 54 % of the runs by default (docs: Scores)."""
+"""With at most this many entities, the default gate fails 22 to 54 % of the runs of two equally good models
+(docs/how-to/gate.md)."""
 RARE = 0.01
 """A type with a smaller share of the entities is rare."""
 SHARED = 0.01

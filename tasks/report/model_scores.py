@@ -154,7 +154,7 @@ class StoredTable:
             return self._nothing[tuple(columns)]
         found = pa.table({}) if path is None else self._read(path, wanted)
         rows = with_declared(found, declared, wanted).select(list(columns))
-        if path is None:  # as for all of ten thousand models
+        if path is None:  # there may be thousands of models without this table
             self._nothing[tuple(columns)] = rows
         return rows
 

@@ -24,7 +24,7 @@ HEADLINE_FILTERS: tuple[Filter, ...] = tuple((name, "=", value) for name, value 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHOWN = 5
 _ASIDE = frozenset({"curve"})
-"""Flows whose runs are no successors of others."""
+"""Flows whose runs do not replace earlier runs as the newest one."""
 _IS = {"workload": ("inference",), "backend": ("eager", "process"), "batch_size": (1,), "sequence_length": ()}
 _ABOUT = ("run_id", "artifact_id", "device", "dtype", "backend", "status")
 
@@ -55,13 +55,22 @@ class SelectedRun(NamedTuple):
 def newest_run(results: str, dates: Iterable[DatedRows], *, besides: Collection[str] = ()) -> EndedRun | None:
     """The complete run that started last on the first date with one; None if there is none.
 
-    `dates` are rows of a table, the newest date first, with `run_id`; runs of the flows `besides` are left out.
+    `dates` are rows of a table, the newest date first, with `run_id`. A run of one of the flows `besides` counts only
+    if no date has another run.
     """
+    aside = None
     for dated in dates:
-        if ended := [row for row in ended_runs(results, dated) if row.get("flow") not in besides]:
-            run_id = ended[-1]["run_id"]
-            return EndedRun(run_id, dated.date, ended[-1], matching(dated.rows, [("run_id", "=", run_id)]))
-    return None
+        ended = ended_runs(results, dated)
+        others = [row for row in ended if row.get("flow") not in besides]
+        if others:
+            return _ended(dated, others[-1])
+        if ended and aside is None:
+            aside = _ended(dated, ended[-1])
+    return aside
+
+
+def _ended(dated: DatedRows, row: Row) -> EndedRun:
+    return EndedRun(row["run_id"], dated.date, row, matching(dated.rows, [("run_id", "=", row["run_id"])]))
 
 
 def newest_scored_run(
@@ -71,11 +80,7 @@ def newest_scored_run(
 
     A learning curve scores models that no other run has, so it counts only if no other run exists.
     """
-    for besides in (_ASIDE, ()):
-        dates = read_newest_first(results, "metrics", columns=columns, date=date)
-        if found := newest_run(results, dates, besides=besides):
-            return found
-    return None
+    return newest_run(results, read_newest_first(results, "metrics", columns=columns, date=date), besides=_ASIDE)
 
 
 def ended_runs(results: str, dated: DatedRows) -> list[Row]:

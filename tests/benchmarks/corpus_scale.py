@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 def prepare(folder: Path, times: int) -> Row:
-    """The corpus, two published models and the predictions that they are supposed to have made."""
+    """Write the corpus, publish two models, and store predictions as theirs."""
     from nerbench.artifacts.manifest import Provenance
     from nerbench.artifacts.store import Store
     from nerbench.tasks.data.corpus_refs import describe
@@ -115,7 +115,7 @@ def keep_predictions(config: Any, name: str, ref: Any, seed: int) -> None:
 
 
 def score(config: Any, name: str) -> Row:
-    """The steps of a flow that scores one model; returns their CPU seconds."""
+    """Run the steps of a flow that scores one model, and return the CPU seconds of each."""
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.analysis.analyses import analyse
     from nerbench.tasks.data.corpus_refs import describe
@@ -148,18 +148,18 @@ def score(config: Any, name: str) -> Row:
 
 
 def page(config: Any) -> Row:
-    """The report on the newest run."""
+    """Build the report on the newest run."""
     from nerbench.tasks.report.report import build
 
     return {"page_bytes": len(build(config.results).html)}
 
 
 def compare(config: Any) -> Row:
-    """A comparison of both models."""
+    """Compare both models."""
     from nerbench.tasks.comparison.compare import Query
     from nerbench.tasks.comparison.compare import compare as compare_runs
 
-    found = compare_runs(f"{BASE}#{BASE}", f"{CANDIDATE}#{CANDIDATE}", config, Query(None, None, 0.5, 0.95))
+    found = compare_runs(f"{BASE}#{BASE}", f"{CANDIDATE}#{CANDIDATE}", config, Query())
     return {"verdict": found.verdict}
 
 
@@ -242,10 +242,8 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         found = {}
         for times in sizes:
-            for what in (
-                "prepare",
-                BASE,
-            ):  # with the threads of the measured steps: they are part of an evaluation's key
+            # In processes with as many threads as the measured steps: the number is part of an evaluation's key.
+            for what in ("prepare", BASE):
                 measured(folder, times, what)
             found[times] = {what: measured(folder, times, what) for what in STEPS}
             print(json.dumps({times: found[times]}), file=sys.stderr, flush=True)

@@ -151,7 +151,8 @@ def by_other_half(found: Sequence[Suspect], corpus: Corpus, truth: Truth, docume
     sentence = np.array([one.sentence for one in known])
     wrong = np.array([_tags(corpus.tags, one) != _tags(truth.tags, one) for one in known])
     features = np.array([[*one.evidence, one.prior < ranking.PRIOR] for one in known])
-    features /= features.std(axis=0)
+    deviation = features.std(axis=0)
+    features /= np.where(deviation > 0, deviation, 1)  # without documents, some features are constant
     scores = otherwise - 100
     for half in (0, 1):
         here = document[sentence] % 2 == half

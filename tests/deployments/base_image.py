@@ -3,7 +3,7 @@
     python tests/deployments/base_image.py 3.11
 
 As root, `debootstrap` installs the release of Debian with that Python into a folder, and `buildah` commits the folder
-as `docker.io/library/python:3.11-slim-bookworm`, like the Dockerfile names it. The packages come from Debian's mirror,
+as `docker.io/library/python:3.11-slim-bookworm`, as the Dockerfile names it. The packages come from Debian's mirror,
 or from DEBIAN_MIRROR. Without overlayfs, set STORAGE_DRIVER=vfs. Podman uses the same images.
 """
 
@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 RELEASES = {"3.11": "bookworm", "3.13": "trixie"}
-"""Debian's release by the version of its Python; the name of the image says `bookworm` for both."""
+"""Debian's release by the version of its Python; the name of the image ends in `bookworm` for both."""
 PROGRAMS = ("debootstrap", "buildah")
 PACKAGES = "python3,python3-venv,python-is-python3,ca-certificates"
 

@@ -128,7 +128,7 @@ def provide_base(builder: str, python: str) -> None:
     if not run(builder, *known, name).returncode or not run(builder, "pull", name).returncode:
         return
     if problem := base_image.obstacle(python):
-        pytest.skip(f"no registry gives {name}, and it cannot be made here: {problem}")
+        pytest.skip(f"no registry has {name}, and it cannot be made here: {problem}")
     base_image.make(python)
 
 

@@ -24,9 +24,7 @@ from nerbench.artifacts.store import Store
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.inference.tagger_evaluation import save_tagger
 
-pytestmark = [
-    *(pytest.mark.e2e, pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.operations, pytest.mark.timeout(600)]
 WORKERS = 4
 MODELS = ("mine", "right", "wrong")
 WAITING = """

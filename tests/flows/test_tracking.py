@@ -17,23 +17,23 @@ def recorder(tmp_path: Path, **more: Any) -> RunRecorder:
 
 
 def test_trackers_get_the_results_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[Any] = []
-    monkeypatch.setattr(prefect_tasks, "track", lambda *arguments: heard.append(arguments))
+    calls: list[Any] = []
+    monkeypatch.setattr(prefect_tasks, "track", lambda *arguments: calls.append(arguments))
     mine, config = recorder(tmp_path), Config(track=("mlflow", "trackio"))
     track(mine, config)
-    assert heard == [(name, mine.run, config, [], {"metrics": ["m"]}) for name in ("mlflow", "trackio")]
+    assert calls == [(name, mine.run, config, [], {"metrics": ["m"]}) for name in ("mlflow", "trackio")]
     track(mine, Config())
     track(RunRecorder(run=mine.run), config)
-    assert len(heard) == 2, "without a tracker, or without a number, there is nothing to tell"
+    assert len(calls) == 2, "without a tracker, or without a number, nothing is logged"
 
 
 def test_a_failing_tracker_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[str] = []
+    calls: list[str] = []
 
     def fail_first(name: str, *_: Any) -> None:
-        heard.append(name)
+        calls.append(name)
         if name == "mlflow":
             raise OSError("no answer")
 
@@ -44,5 +44,5 @@ def test_a_failing_tracker_costs_one_warning(
     assert [one.getMessage() for one in caplog.records] == [
         "track: mlflow: OSError: no answer; the results are in the tables"
     ]
-    assert heard == ["mlflow", "trackio"]
+    assert calls == ["mlflow", "trackio"]
     assert mine.failure() is None

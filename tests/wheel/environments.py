@@ -13,20 +13,24 @@ UV = ROOT / ".venv-lock" / "bin" / "uv"
 """`make test-wheel` installs it."""
 
 
+def private_variables(folder: Path) -> dict[str, str]:
+    """The variables of this process without those about its own Python, and with folders of Prefect and nerbench."""
+    foreign = ("PYTHON", "PREFECT", "PYTEST", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "NERBENCH_CACHE": str(folder / "cache"),
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",  # Prefect waits 20 seconds for its own server
+        "DO_NOT_TRACK": "1",
+    }
+
+
 class Environment:
     """A virtual environment and a working folder."""
 
     def __init__(self, python: str, folder: Path) -> None:
         self.bin, self.work = folder / "venv" / "bin", folder / "work"
         self.work.mkdir()
-        private = {
-            "PREFECT_HOME": str(folder / "prefect"),
-            "NERBENCH_CACHE": str(folder / "cache"),
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",  # Prefect waits 20 seconds for its own server
-        }
-        foreign = ("PYTHON", "PREFECT", "PYTEST")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        self.variables = kept | private | {"PATH": f"{self.bin}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}
+        self.variables = private_variables(folder) | {"PATH": f"{self.bin}:{os.environ['PATH']}"}
         subprocess.run([python, "-m", "venv", folder / "venv"], check=True)
 
     def run(self, *command: str, cwd: Path | None = None) -> str:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from environments import UV
+from environments import UV, private_variables
 
 PYTHONS = os.environ.get("NERBENCH_PYTHONS", "")
 COMMANDS = {
@@ -29,15 +29,12 @@ pytestmark = [
 @pytest.mark.parametrize("python", PYTHONS.split(","))
 @pytest.mark.parametrize("installer", COMMANDS)
 def test_the_command_runs(installer: str, python: str, tree: Path, tmp_path: Path) -> None:
-    private = {
+    variables = private_variables(tmp_path) | {
         "UV_PYTHON": python,
         "PIPX_DEFAULT_PYTHON": python,
         "PIPX_HOME": f"{tmp_path}/pipx",
         "PIPX_BIN_DIR": f"{tmp_path}/bin",
-        "PREFECT_HOME": f"{tmp_path}/prefect",
-        "NERBENCH_CACHE": f"{tmp_path}/cache",
     }
-    variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | private
     install, command = (part.format(uv=UV, tree=tree, folder=tmp_path).split() for part in COMMANDS[installer])
     epochs = [option for number in (0, 1) for option in ("--set", f"models.{number}.epochs=1")]
     for arguments in (install, [*command, "run", "--json", *epochs]):

@@ -4,7 +4,7 @@ nb.charts = (() => {
   const DARK = ["#5ab4f0", "#ff9e5e", "#3fcf9f", "#e49fd0", "#e8c05a", "#6fd3e6", "#b6bcc4"];
   const drawn = new Map();
   const near = new Set();
-  const PAPER_PX = 700; // A4 without margins: the printed page is laid out after the last event before it
+  const PAPER_PX = 700; // the width of A4 between the margins; in `beforeprint`, the page is still as wide as the screen
   let loading = null;
   let observer = null;
   let printing = false;

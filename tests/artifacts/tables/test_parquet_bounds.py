@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
-from nerbench.artifacts.tables.parquet_bounds import matching
+from nerbench.artifacts.tables.parquet_bounds import decoded_bytes, matching, plain_column
 from nerbench.artifacts.tables.schemas import schema
 
 
@@ -45,26 +46,58 @@ def test_lists_of_strings_are_read(tmp_path: Path) -> None:
 
 FILTERS: list[tuple[str, str, Any]] = [
     *(("text", operator, "b") for operator in ("=", "!=", "<", "<=", ">", ">=")),
-    *(("text", operator, ["a", "c", "z"]) for operator in ("in", "not in")),
-    *(("number", operator, 2) for operator in ("=", "!=", ">=")),
+    *(("text", operator, values) for operator in ("in", "not in") for values in (["a", "c", "z"], ["z", None])),
+    ("text", "=", None),
+    *(("number", operator, value) for operator in ("=", "!=", ">=") for value in (2, 2.5)),
     ("number", "in", [1, 3]),
     ("date", "=", date(2026, 1, 2)),
+    *(("instant", operator, datetime(2026, 1, 2, 1, tzinfo=timezone(timedelta(hours=1)))) for operator in ("=", ">")),
+    ("instant", "not in", [datetime(2026, 1, 2, tzinfo=UTC)]),
 ]
 
 
 @pytest.mark.parametrize("one", FILTERS, ids=str)
 @pytest.mark.parametrize("is_dictionary", [False, True])
-def test_filters_hold_as_in_arrow(one: tuple[str, str, Any], is_dictionary: bool) -> None:
+def test_filters_hold_as_in_arrow(one: tuple[str, str, Any], is_dictionary: bool, tmp_path: Path) -> None:
     texts = pa.chunked_array([["a", None, "b"], ["c", "b", "d"]])
     rows = pa.table(
         {
             "text": texts.dictionary_encode() if is_dictionary else texts,
             "number": [1, 2, None, 3, 2, 5],
             "date": [date(2026, 1, day) for day in (1, 2, 2, 3, 4, 5)],
+            "instant": [None, *(datetime(2026, 1, day, tzinfo=UTC) for day in (2, 2, 3, 4, 5))],
         }
     )
-    expected = rows.filter(pq.filters_to_expression([one, ("number", "<", 5)]))
-    assert matching(rows, [one, ("number", "<", 5)]).to_pylist() == expected.to_pylist()
+    filters = [one, ("number", "<", 5)]
+    expected = rows.filter(pq.filters_to_expression(filters)).to_pylist()
+    assert matching(rows, filters).to_pylist() == expected
+    pq.write_table(rows, tmp_path / "a.parquet", row_group_size=3)
+    assert read_rows(open_root(str(tmp_path)), "a.parquet", filters=filters).to_pylist() == expected
+
+
+@pytest.mark.parametrize("filters", [[], [("text", "=", "a")]], ids=["all", "filtered"])
+def test_columns_with_the_same_name_are_damage(filters: list[tuple[str, str, Any]], tmp_path: Path) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(CorruptArtifactError, match="several of its columns have the same name"):
+        read_rows(open_root(str(tmp_path)), "a.parquet", filters=filters)
+
+
+def test_a_chunk_of_strings_that_claims_to_be_numbers_is_damage(tmp_path: Path) -> None:
+    """Its strings, of any length, would count as numbers."""
+    pq.write_table(pa.table({"text": ["a", "b"]}), tmp_path / "a.parquet", store_schema=False)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    is_strings = b"\x15\x0c"  # the first field of a structure is 6, BYTE_ARRAY
+    in_schema = data.index(is_strings, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    data[data.index(is_strings, in_schema + 2) + 1] = 2  # 1, INT32
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(CorruptArtifactError, match="text has another physical type than in the schema"):
+        read_rows(open_root(str(tmp_path)), "a.parquet")
+
+
+def test_the_size_of_many_small_dictionaries_is_not_overestimated() -> None:
+    chunk = pa.array([f"label{number % 50}" for number in range(1000)]).dictionary_encode()
+    column = pa.chunked_array([chunk] * 1000)
+    assert decoded_bytes(column) < 2 * plain_column(column).nbytes
 
 
 def test_filters_and_plain_rows_do_without_pandas(tmp_path: Path) -> None:

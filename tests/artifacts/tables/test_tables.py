@@ -212,6 +212,11 @@ def test_errors_of_users(root_url: str) -> None:
         read_results(root_url, "metric")
     with pytest.raises(InputError, match=r"column 'f1'.*run_id"):
         read_results(root_url, "metrics", columns=["f1"])
+    write(root_url, metric(), key="a")
+    with pytest.raises(InputError, match=r"column 'f1'.*run_id"):
+        read_results(root_url, "metrics", filters=[("f1", ">", 0.5)])
+    with pytest.raises(InputError, match="operator 'like': is unknown; choose one of =, "):
+        next(read_newest_first(root_url, "metrics", filters=[("label", "like", "L%")]))
     with pytest.raises(InputError, match="YYYY-MM-DD"):
         read_results(root_url, "metrics", since="yesterday")
 

@@ -75,6 +75,12 @@ def test_lines_are_those_of_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lines.splitlines()) == 4
 
 
+def test_columns_stay_aligned_below_headings_with_control_characters(printed: Printed) -> None:
+    heading, row = printed(100, print_table, [{"a\x1bb": "v", "n": "w"}])
+    assert heading.split() == ["a\\x1bb", "n"]
+    assert heading.index("n") == row.index("w")
+
+
 def test_a_wide_terminal_gets_a_table_and_a_narrow_one_a_block_per_model(printed: Printed) -> None:
     wide = printed(160, print_scores, LEADERS)
     assert wide[1].split() == ["model", *NAMES]

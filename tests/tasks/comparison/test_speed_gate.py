@@ -153,13 +153,11 @@ def test_order_and_unit_do_not_matter() -> None:
 @pytest.mark.parametrize("spread", [0.01, 0.03])
 def test_alarms_are_rare_and_a_fifth_slower_is_caught(spread: float) -> None:
     random = np.random.default_rng(1)
-    false, caught, histories, nights = 0, 0, 300, 30
+    false, caught, histories, runs = 0, 0, 300, 30
     for _ in range(histories):
-        series = list(0.1 * np.exp(random.normal(0, spread, nights + 14)))
-        again = list(0.1 * np.exp(random.normal(0, spread, nights + 14)))
-        false += any(
-            both_suspicious(series[night - 14 : night], series[night], again[night]) for night in range(14, nights + 14)
-        )
+        series = list(0.1 * np.exp(random.normal(0, spread, runs + 14)))
+        again = list(0.1 * np.exp(random.normal(0, spread, runs + 14)))
+        false += any(both_suspicious(series[run - 14 : run], series[run], again[run]) for run in range(14, runs + 14))
         caught += both_suspicious(series[:14], 1.2 * series[14], 1.2 * again[14]) or both_suspicious(
             [*series[1:14], 1.2 * series[14]], 1.2 * series[15], 1.2 * again[15]
         )
@@ -167,6 +165,6 @@ def test_alarms_are_rare_and_a_fifth_slower_is_caught(spread: float) -> None:
     assert caught / histories >= 0.95
 
 
-def both_suspicious(window: list[float], tonight: float, again: float) -> bool:
-    found = slowdown(window, min(tonight, again), margin=0.1, confidence=0.99)
+def both_suspicious(window: list[float], current: float, again: float) -> bool:
+    found = slowdown(window, min(current, again), margin=0.1, confidence=0.99)
     return bool(found and found.is_suspicious)
