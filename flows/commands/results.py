@@ -68,7 +68,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 @app.command()
 @configured()
 def show(config: "Config", run: RunId = None, json: Json = False) -> None:
-    """Show the scores, speed and memory of a run, and what your benchmark functions gave."""
+    """Show the scores, speed and memory of a run, and what your benchmark functions returned."""
     from nerbench.tasks.results.summary import LEADERBOARD_FILTERS, leaderboard, read_run, speed_and_memory
 
     found = read_run(config.results, run, () if json else LEADERBOARD_FILTERS)
