@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tiny_architectures import NAMES, save_architecture
 from tiny_models import WORDS
 
-from nerbench.tasks.inference import optimize, packing, prediction
+from nerbench.tasks.inference import optimize, packed_attention, prediction
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.packed_linear import PackedLinear, filled
@@ -145,7 +145,7 @@ def test_long_and_short_sentences_use_different_kernels_with_equal_results(
     sentences = random_sentences(20, longest=20, seed=4)
     found = []
     for short in (0, 20, 64):
-        monkeypatch.setattr(packing, "SHORT", short)
+        monkeypatch.setattr(packed_attention, "SHORT", short)
         found.append(predict_block(quick, sentences))
     assert found[0].labels.tolist() == found[1].labels.tolist() == found[2].labels.tolist()
     np.testing.assert_allclose(found[0].scores, found[2].scores, rtol=1e-4)
@@ -164,7 +164,7 @@ def test_attention_that_leaks_is_not_used(folders: dict[str, Path], monkeypatch:
     def everyone(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: object) -> torch.Tensor:
         return torch.nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
-    monkeypatch.setattr(packing, "_run_by_run", everyone)
+    monkeypatch.setattr(packed_attention, "_run_by_run", everyone)
     tagger = optimize_for_inference(load_tagger(folders["Bert"], device=CPU))
     assert (tagger.batching, tagger.model.config._attn_implementation) == ("padded", "sdpa")
 
@@ -172,12 +172,12 @@ def test_attention_that_leaks_is_not_used(folders: dict[str, Path], monkeypatch:
 def test_the_slightest_leak_is_noticed_in_low_precision(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = packing._run_by_run
+    honest = packed_attention._run_by_run
 
     def leaking(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: object) -> torch.Tensor:
         return honest(query, key, value, *rest) + 1e-2 * value.mean()  # type: ignore[arg-type]
 
-    monkeypatch.setattr(packing, "_run_by_run", leaking)
+    monkeypatch.setattr(packed_attention, "_run_by_run", leaking)
     assert optimize_for_inference(load_tagger(folders["Bert"], device=CPU, precision="bf16")).batching == "padded"
 
 

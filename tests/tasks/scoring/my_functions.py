@@ -16,10 +16,10 @@ def size(artifact_path):
 @nerbench.product(batch=[1, 8], words=[8, 32], tags=["speed"], unit="s")
 def forward(model, tokenizer, batch, words):
     """Runs four times per model. To list calls instead, use `nerbench.parametrize([{"batch": 1, "words": 8}, …])`."""
-    pieces = tokenizer([" ".join(["Oslo"] * words)] * batch, return_tensors="pt").to(model.device)
+    tokens = tokenizer([" ".join(["Oslo"] * words)] * batch, return_tensors="pt").to(model.device)
     started = time.perf_counter()
     with torch.inference_mode():
-        float(model(**pieces).logits.sum())  # float() waits for a GPU
+        float(model(**tokens).logits.sum())  # float() waits for a GPU
     return time.perf_counter() - started
 
 
