@@ -14,6 +14,7 @@ from nerbench.tasks.config.schema_run import (
     CardConfig,
     GateConfig,
     RunnerConfig,
+    RunnerKind,
     SpeedConfig,
 )
 from nerbench.tasks.config.schema_taggers import TaggerConfig
@@ -137,7 +138,12 @@ class Config(Section, title="every key"):
             raise ValueError(problem)
         return self
 
-    @field_validator("track", mode="before")
+    @field_validator("runner", mode="before", json_schema_input_type=RunnerKind | RunnerConfig)
+    @classmethod
+    def _kind_may_stand_alone(cls, runner: Any) -> Any:
+        return {"kind": runner} if isinstance(runner, str) else runner
+
+    @field_validator("track", mode="before", json_schema_input_type=Tracker | tuple[Tracker, ...] | None)
     @classmethod
     def _single_tracker(cls, track: Any) -> Any:
         return (track,) if isinstance(track, str) else track or ()

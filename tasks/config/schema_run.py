@@ -271,10 +271,13 @@ _PROTECTED = re.compile(r"(?:tls|wss)://.*|[a-z]+://(?:localhost|127(?:\.\d{1,3}
 """Addresses that use TLS or belong to this machine."""
 
 
+RunnerKind = Literal["threads", "processes", "dask"]
+
+
 class RunnerConfig(Section):
     """Where evaluation and scoring run. `runner: processes` is short for `runner: {kind: processes}`."""
 
-    kind: Literal["threads", "processes", "dask"] = "threads"
+    kind: RunnerKind = "threads"
     """`threads` or `processes` on this machine, or workers of a `dask` cluster (extra `dask`)."""
     address: Text | None = None
     """dask: address of the scheduler, e.g. `tls://scheduler:8786`. `tcp://` is allowed for this machine only, because
@@ -299,11 +302,6 @@ class RunnerConfig(Section):
     def at_once(self) -> int | None:
         """Maximum number of concurrent inferences; None if only the number of workers limits it."""
         return self.evaluations or (1 if self.in_threads else None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_may_stand_alone(cls, data: Any) -> Any:
-        return {"kind": data} if isinstance(data, str) else data
 
     @field_validator("address")
     @classmethod

@@ -384,7 +384,7 @@ def test_deprecated_keys_and_values_mean_the_current_ones(renamed: pytest.LogCap
     ]
 
 
-def test_prefect_passes_deprecated_keys_on() -> None:
+def test_prefect_passes_deprecated_keys_and_short_forms_on() -> None:
     schema = {"title": "Parameters", "type": "object", "properties": {"config": Config.model_json_schema()}}
     schema |= {"definitions": schema["properties"]["config"].pop("$defs")}
     text = json.dumps(schema).replace("#/$defs/", "#/definitions/")
@@ -392,8 +392,12 @@ def test_prefect_passes_deprecated_keys_on() -> None:
         {"benchmark": {"vote": "mean", "window": 64, "frozen": False, "precision": "fp32"}},
         {"speed": {"gate": {"nights": 14}, "precisions": ["fp32"]}},
         {"gate": {"strict": True}},
+        {"track": "mlflow"},
+        {"track": ["mlflow", "trackio"]},
+        {"track": None},
+        {"runner": "processes"},
     ):
-        assert not validate({"config": section}, json.loads(text))
+        assert not validate({"config": section}, json.loads(text)), section
         assert Config.model_validate(section)
     assert validate({"config": {"stores": "x"}}, json.loads(text))
 
