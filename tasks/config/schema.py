@@ -33,7 +33,12 @@ AnyModel = Annotated[
 Tracker = Literal["mlflow", "trackio", "wandb"]
 
 
-class Config(Section, title="every key"):
+def _with_single_dataset(schema: dict[str, Any]) -> None:
+    """Let Prefect pass on `dataset`: it checks parameters against this schema before `_single_dataset` renames it."""
+    schema["properties"]["dataset"] = schema["properties"]["datasets"]["items"]
+
+
+class Config(Section, title="every key", json_schema_extra=_with_single_dataset):
     """The configuration of a run."""
 
     store: Text = "./var/artifacts"

@@ -396,6 +396,10 @@ def test_prefect_passes_deprecated_keys_and_short_forms_on() -> None:
         {"track": ["mlflow", "trackio"]},
         {"track": None},
         {"runner": "processes"},
+        {"dataset": {"name": "news", "files": {"test": "test.txt"}}},
+        {"dataset": {"name": "news", "loader": "corpora:news"}},
+        {"dataset": {"name": "news", "files": {"all": "all.txt"}, "split": {"train": "80%", "test": "rest"}}},
+        {"models": [{"name": "tagger", "base": "hf://org/model@main", "window": 64}]},
     ):
         assert not validate({"config": section}, json.loads(text)), section
         assert Config.model_validate(section)
