@@ -375,7 +375,19 @@ def _checked(query: _Query) -> _Query:
     _require_columns(query.table, [column for column, _, _ in filters], _declared(query.table).names)
     if unknown := [operator for _, operator, _ in filters if operator not in OPERATORS]:
         raise InputError(f"operator {unknown[0]!r}", "is unknown", f"choose one of {', '.join(OPERATORS)}")
+    for one in filters:
+        _require_comparable(_declared(query.table).field(one[0]), one)
     return query
+
+
+def _require_comparable(field: pa.Field, one: Filter) -> None:
+    """Raise InputError for a value that cannot be compared with a column; a file would seem damaged otherwise."""
+    try:
+        matching(pa.Table.from_arrays([pa.nulls(1, field.type)], [field.name]), [one])
+    except (pa.ArrowException, TypeError) as error:
+        _, operator, value = one
+        problem = f"cannot be compared by {operator} with {value!r:.80}"
+        raise InputError(f"column {field.name!r}", problem, f"give a value of the type {field.type}") from error
 
 
 def _require_columns(table: str, columns: Iterable[str], known: Collection[str]) -> None:
