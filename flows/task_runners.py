@@ -11,7 +11,6 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import Config, RunnerConfig
+from nerbench.tasks.environment import is_importable
 
 if TYPE_CHECKING:
     from prefect.task_runners import TaskRunner
@@ -50,7 +50,7 @@ def check_runner(config: RunnerConfig) -> None:
     cluster does not have this version of nerbench."""
     if config.kind != "dask":
         return
-    if find_spec("prefect_dask") is None:
+    if not is_importable("prefect_dask"):
         raise InputError("runner", "dask is not installed", 'pip install -c constraints.txt -e ".[dask]"')
     if config.address:
         try:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,13 @@ def library_versions() -> dict[str, str]:
     """Versions of Python and of what a prediction or a table depends on."""
     found = {name: installed(name) for name in LIBRARIES}
     return {"python": platform.python_version()} | {name: number for name, number in found.items() if number}
+
+
+def is_importable(package: str) -> bool:
+    """Whether a top-level package is installed, without importing it. A folder of its name without code does not count,
+    for example `wandb`, in which Weights & Biases keeps its runs."""
+    found = find_spec(package)
+    return bool(found and found.origin)
 
 
 def installed(package: str) -> str | None:

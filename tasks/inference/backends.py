@@ -1,9 +1,7 @@
 """The backends of an evaluation besides torch: their packages, their versions, and where they compute."""
 
-from importlib.util import find_spec
-
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.environment import installed
+from nerbench.tasks.environment import installed, is_importable
 
 PACKAGES = {
     "onnxruntime": ("onnx", "onnxruntime", "onnxscript"),
@@ -18,7 +16,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 def missing_packages(backend: str) -> list[str]:
     """The packages of a backend that are not installed."""
-    return [name for name in PACKAGES.get(backend, ()) if not find_spec(name)]
+    return [name for name in PACKAGES.get(backend, ()) if not is_importable(name)]
 
 
 def check_backend(backend: str, device_type: str) -> None:

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 from nerbench.artifacts.digests import sha256_hex
@@ -16,6 +15,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import load_manifest
 from nerbench.tasks.config import Config
+from nerbench.tasks.environment import is_importable
 from nerbench.tasks.results.sharing import shareable_value
 from nerbench.tasks.results.summary import RunResults, read_run
 from nerbench.tasks.runs import Run
@@ -59,8 +59,8 @@ class Tracker(Protocol):
 def require(config: Config) -> None:
     """Raise InputError for a tracker whose package is not installed, before a run does anything else."""
     for name in config.track:
-        if find_spec(name) is None:
-            raise InputError("track", f"the package {name} is not installed", f"install it: pip install -e '.[{name}]'")
+        if not is_importable(name):
+            raise InputError("track", f"the package {name} is not installed", f"pip install 'nerbench[{name}]'")
 
 
 def log_run(

@@ -62,7 +62,7 @@ def test_a_runner_can_be_given_by_kind_only() -> None:
 
 
 def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_runners, "find_spec", lambda name: None)
+    monkeypatch.setattr(task_runners, "is_importable", lambda name: False)
     with pytest.raises(
         InputError, match=r'^runner: dask is not installed; pip install -c constraints.txt -e "\.\[dask'
     ):

@@ -17,6 +17,7 @@ from nerbench.tasks.environment import (
     cpu_has_bf16,
     environment,
     installed,
+    is_importable,
     library_versions,
     machine,
 )
@@ -177,3 +178,11 @@ def test_a_broken_accelerator_is_none(tmp_path: Path, monkeypatch: pytest.Monkey
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert {environment()[name] for name in ("gpu", "driver", "cuda")} == {None}
+
+
+def test_a_folder_without_code_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs_of_a_tracker").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not is_importable("runs_of_a_tracker")
+    assert not is_importable("no_such_package")
+    assert is_importable("pytest")

@@ -18,7 +18,7 @@ from nerbench.tasks.inference.whole_model import use_backend
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Only these packages are installed."""
-    monkeypatch.setattr(backends, "find_spec", lambda name: name in request.param or None)
+    monkeypatch.setattr(backends, "is_importable", lambda name: name in request.param)
     monkeypatch.setattr(backends, "installed", lambda name: "1.0" if name in request.param else None)
 
 

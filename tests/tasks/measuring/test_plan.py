@@ -105,7 +105,7 @@ def test_real_lengths_alone_need_words_and_a_tokenizer(subject: Subject, corpus:
 def test_unavailable_computations_have_a_reason(
     way: tuple[str, str, str, str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backends, "find_spec", lambda package: None)
+    monkeypatch.setattr(backends, "is_importable", lambda package: False)
     with pytest.raises(ValueError, match=says):
         raise ValueError(why_unavailable(*way))
 
@@ -117,7 +117,7 @@ def test_available_computations_have_no_reason(monkeypatch: pytest.MonkeyPatch) 
 
 def test_onnx_runtime_computes_on_devices_with_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     def why(device: str, *providers: str) -> str | None:
-        monkeypatch.setattr(backends, "find_spec", lambda package: package)
+        monkeypatch.setattr(backends, "is_importable", lambda package: True)
         fake = SimpleNamespace(get_available_providers=lambda: [f"{name}ExecutionProvider" for name in providers])
         monkeypatch.setitem(sys.modules, "onnxruntime", fake)
         return why_unavailable("onnx", "fp32", "inference", device)

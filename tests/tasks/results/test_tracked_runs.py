@@ -76,7 +76,7 @@ def test_logged_and_unlogged_values() -> None:
 
 
 def test_without_its_package_a_tracker_is_refused_before_a_run_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: None if name == "trackio" else name)
+    monkeypatch.setattr(tracking, "is_importable", lambda name: name != "trackio")
     tracking.require(Config())
     with pytest.raises(InputError, match=r"track: the package trackio is not installed; .*\[trackio\]"):
         tracking.require(Config(track=("mlflow", "trackio")))
@@ -149,7 +149,7 @@ def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_tracker_prints_nothing_on_stdout(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking, "find_spec", lambda name: name)
+    monkeypatch.setattr(tracking, "is_importable", lambda name: True)
     monkeypatch.setattr(trackers, "log_run", lambda *_: print("View run m at: http://mlflow"))
     track_run("mlflow", cast(Any, None), Config(track=("mlflow",)), [], {})
     assert capsys.readouterr().out == ""
