@@ -45,6 +45,7 @@ from nerbench.flows.alerts import create_alerts, end_lost_runs
 from nerbench.flows.server import Served, children_ended, served_at
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.permissions import CODE, grant
+from nerbench.tasks.config.variables import escape
 from nerbench.tasks.environment import code_version
 
 SAME_START_S = 2.0
@@ -227,7 +228,8 @@ def _file_for(api: str) -> Path:
 def _written(config: Config, path: Path) -> Iterator[None]:
     """Write a configuration to a file that runs may read, and remove it at the end."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    write_whole(path, [yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False).encode()])
+    data = escape(config.model_dump(mode="json"), optional=("models",))
+    write_whole(path, [yaml.safe_dump(data, sort_keys=False).encode()])
     grant(CODE, str(path))
     try:
         yield

@@ -52,6 +52,18 @@ def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[
     return map_strings(value, (), change)
 
 
+def escape(value: Any, optional: Collection[str] = ()) -> Any:
+    """A configuration from which `expand_read` makes `value`, its result with the same `optional` sections.
+
+    These sections do not change, because they may have variables that are not set yet.
+    """
+
+    def change(text: str, at: Location) -> str:
+        return text if OPTIONS in at or at[0] in optional else text.replace("${", "$${")
+
+    return map_strings(value, (), change)
+
+
 def expand_options(options: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a custom function, with all variables expanded. From now on, logs redact their values."""
 
