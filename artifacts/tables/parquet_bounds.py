@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nerbench.artifacts.errors import CorruptArtifactError
+from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, pages, row_groups
 
 Stream = IO[bytes]
@@ -124,6 +124,16 @@ def matching(rows: pa.Table, filters: Iterable[Condition]) -> pa.Table:
     """
     masks = [_mask(rows[column], operator, value) for column, operator, value in filters]
     return rows.filter(reduce(pc.and_kleene, masks)) if masks else rows
+
+
+def require_comparable(field: pa.Field, one: Condition) -> None:
+    """Raise InputError for a value that cannot be compared with a column; a file would seem damaged otherwise."""
+    try:
+        matching(pa.Table.from_arrays([pa.nulls(1, field.type)], [field.name]), [one])
+    except (pa.ArrowException, TypeError) as error:
+        _, operator, value = one
+        problem = f"cannot be compared by {operator} with {value!r:.80}"
+        raise InputError(f"column {field.name!r}", problem, f"give a value of the type {field.type}") from error
 
 
 def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray:

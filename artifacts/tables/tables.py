@@ -33,7 +33,7 @@ from nerbench.artifacts.tables.parquet import (
     serialised,
     with_declared,
 )
-from nerbench.artifacts.tables.parquet_bounds import OPERATORS, Condition, matching
+from nerbench.artifacts.tables.parquet_bounds import OPERATORS, Condition, matching, require_comparable
 from nerbench.artifacts.tables.schemas import CLEAN_BY_DEFAULT, COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.table_files import (
     KEY,
@@ -376,18 +376,8 @@ def _checked(query: _Query) -> _Query:
     if unknown := [operator for _, operator, _ in filters if operator not in OPERATORS]:
         raise InputError(f"operator {unknown[0]!r}", "is unknown", f"choose one of {', '.join(OPERATORS)}")
     for one in filters:
-        _require_comparable(_declared(query.table).field(one[0]), one)
+        require_comparable(_declared(query.table).field(one[0]), one)
     return query
-
-
-def _require_comparable(field: pa.Field, one: Filter) -> None:
-    """Raise InputError for a value that cannot be compared with a column; a file would seem damaged otherwise."""
-    try:
-        matching(pa.Table.from_arrays([pa.nulls(1, field.type)], [field.name]), [one])
-    except (pa.ArrowException, TypeError) as error:
-        _, operator, value = one
-        problem = f"cannot be compared by {operator} with {value!r:.80}"
-        raise InputError(f"column {field.name!r}", problem, f"give a value of the type {field.type}") from error
 
 
 def _require_columns(table: str, columns: Iterable[str], known: Collection[str]) -> None:

@@ -217,7 +217,7 @@ def test_errors_of_users(root_url: str) -> None:
         read_results(root_url, "metrics", filters=[("f1", ">", 0.5)])
     with pytest.raises(InputError, match="operator 'like': is unknown; choose one of =, "):
         next(read_newest_first(root_url, "metrics", filters=[("label", "like", "L%")]))
-    with pytest.raises(InputError, match="column 'value': cannot be compared by > with 'high'; give .* double"):
+    with pytest.raises(InputError, match=r"column 'value': cannot be compared by > with 'high'; give .* double"):
         read_results(root_url, "metrics", filters=[("value", ">", "high")])
     with pytest.raises(InputError, match="column 'run_id': cannot be compared by in with 3"):
         next(read_newest_first(root_url, "metrics", filters=[("run_id", "in", 3)]))
