@@ -1,14 +1,13 @@
 """Lazy handles: metadata without weights, the model on first use, and its memory released at the end."""
 
-import ctypes
 import gc
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.artifacts.references import load_manifest, materialise
 
@@ -41,7 +40,7 @@ class ArtifactHandle(Generic[T]):
         if self._loaded:
             self._loaded.clear()
             gc.collect()  # a model may refer to itself
-            _trim_heap()
+            trim_malloc()
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +49,3 @@ class ArtifactHandle(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.evict()
-
-
-def _trim_heap() -> None:
-    # glibc keeps freed memory; other C libraries have no such call
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
-        trim(0)

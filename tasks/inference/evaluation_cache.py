@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
 from nerbench.artifacts.once import sha256_and_hold
 from nerbench.artifacts.references import golden_of
@@ -34,7 +35,6 @@ from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings, key_of, settings_of
 from nerbench.tasks.inference.hardware import is_torch_loaded
 from nerbench.tasks.inference.import_predictions import copy_predictions, require_same_words
-from nerbench.tasks.inference.malloc import trim_malloc
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned

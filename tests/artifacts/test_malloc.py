@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from nerbench.tasks.inference.malloc import trim_malloc, tune_malloc
+from nerbench.artifacts.malloc import trim_malloc, tune_malloc
 
 def faults(n):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
