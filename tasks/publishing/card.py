@@ -177,7 +177,8 @@ def hub_results(evidence: Evidence, card: CardConfig) -> "list[EvalResultEntry]"
                     dataset_revision=benchmark.revision,
                     value=round(100 * row["value"], 2),
                     date=evidence.date,
-                    notes=f"strict entity F1 (micro) on {line(scored.split)}, {line(scored.dtype)}{_interval(row)}",
+                    notes=f"strict entity F1 (micro) on {line(scored.split)}, {line(scored.dtype)} on "
+                    f"{line(row.get('backend') or 'torch')}{_interval(row)}",
                 )
             )
     return found

@@ -99,7 +99,7 @@ def _record(rows: list[Row], organization: str, hub: Mapping[str, str]) -> dict[
     epoch = f"{first['started_at'].timestamp():.0f}"
     return {
         "schema_version": "0.3.0",
-        "evaluation_id": f"{COLLECTION}/{model}/{epoch}",
+        "evaluation_id": f"{COLLECTION}/{model}@{first['artifact_id'][:12]}/{epoch}",
         "evaluation_timestamp": first["started_at"].isoformat(),
         "retrieved_timestamp": epoch,
         "source_metadata": {
@@ -116,7 +116,7 @@ def _record(rows: list[Row], organization: str, hub: Mapping[str, str]) -> dict[
             "additional_details": {
                 "deployment_type": "self_deployed",
                 "model_availability": "unknown",
-                **_texts(first, ("artifact_id", "model_sha256", "dtype")),
+                **_texts(first, ("artifact_id", "model_sha256", "dtype", "backend")),
             },
         },
         "evaluation_results": [_result(row, hub.get(row["dataset"])) for row in rows],
@@ -166,4 +166,4 @@ def _uncertainty(row: Row) -> dict[str, Any]:
 
 def _texts(row: Row, names: Iterable[str]) -> dict[str, str]:
     """Columns with a value, as the texts that the schema wants."""
-    return {name: str(row[name]) for name in names if row[name] is not None}
+    return {name: str(row[name]) for name in names if row.get(name) is not None}

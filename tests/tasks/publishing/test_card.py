@@ -313,7 +313,7 @@ def test_evaluation_results_for_the_hub(config: Config, scored: ArtifactRef) -> 
         task_id="ner",
         value=81.0,
         date="2026-01-03",
-        notes="strict entity F1 (micro) on test, fp32, 95 % interval 79.00 to 83.00",
+        notes="strict entity F1 (micro) on test, fp32 on torch, 95 % interval 79.00 to 83.00",
     )
     assert (second.task_id, second.dataset_revision) == ("again", "c0ffee")
     absent = CardConfig.model_validate({"eval_results": [one | {"dataset": "other"}]})

@@ -39,7 +39,7 @@ def test_a_record_has_the_numbers_of_the_table() -> None:
     assert UUID(name.removesuffix(".json")).version == 4
     assert record["model_info"]["id"] == "acme/tagger"
     assert (record["evaluation_id"], record["retrieved_timestamp"]) == (
-        "nerbench/acme/tagger/1767398400",
+        "nerbench/acme/tagger@aaaaaaaaaaaa/1767398400",
         "1767398400",
     )
     (result,) = record["evaluation_results"]
