@@ -107,7 +107,7 @@ def read_archive(store: Store, path: Path) -> ImportedArchive:
         _opened(path) as archive,
         tempfile.TemporaryDirectory(prefix="nerbench-") as scratch,
         room_for(Path(scratch)),
-        _damage_named(path),
+        _damage_named(path, tarfile.TarError),  # the streams are read here
     ):
         for member, stream in _files(archive, path):
             kind = kind_of(member.name)
@@ -185,10 +185,10 @@ def _opened(path: Path) -> tarfile.TarFile:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except errors as error:
         raise CorruptArtifactError(f"{path} is damaged or cut off ({error})") from error
 
 
@@ -198,9 +198,12 @@ def _files(archive: tarfile.TarFile, path: Path) -> Iterator[tuple[tarfile.TarIn
     A sparse file is not read, because a few bytes may describe any amount of zeros. After a negative size, tarfile
     would read the same header again.
     """
-    while (member := archive.next()) is not None:
-        is_plain = member.isreg() and not member.issparse() and member.size >= 0
-        stream = archive.extractfile(member) if is_plain else None
+    while True:
+        with _damage_named(path, *_DAMAGE):
+            if (member := archive.next()) is None:
+                return
+            is_plain = member.isreg() and not member.issparse() and member.size >= 0
+            stream = archive.extractfile(member) if is_plain else None
         if stream is None:
             raise InputError(str(path), f"has {member.name!r}, which is not a regular file", "export it again")
         yield member, stream

@@ -221,3 +221,14 @@ def test_another_file_is_named_in_the_error(tmp_path: Path, target: Store, conte
         read_archive(target, path)
     with pytest.raises(InputError, match="does not exist"):
         read_archive(target, tmp_path / "missing.tar")
+
+
+def test_an_error_of_the_store_is_not_damage_of_the_archive(
+    archive: Path, target: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(target, "adopt", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        read_archive(target, archive)
