@@ -112,6 +112,8 @@ class WandbTracker:
         else:
             options = {"id": model.key, "resume": "allow"}
         run = package.init(project=project, name=name, config=about | model.documents, **options)
-        if not getattr(run, "step", 0):  # a resumed run has steps, unless an earlier attempt ended before it logged
-            run.log(model.metrics)
-        package.finish()  # not the run's own method: at exit, trackio finishes what this function has not
+        try:
+            if not getattr(run, "step", 0):  # a resumed run has steps, unless an earlier attempt ended before it logged
+                run.log(model.metrics)
+        finally:  # otherwise, the next model of this process would be logged to this run
+            package.finish()  # not the run's own method: at exit, trackio finishes what this function has not

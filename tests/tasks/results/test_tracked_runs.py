@@ -124,6 +124,17 @@ def test_wandb_gets_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
+def test_a_run_is_finished_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Package()
+    monkeypatch.setattr(trackers, "import_module", lambda name: package)
+    model = TrackedModel("m", "r", "a", "uri", datetime(2030, 1, 2, tzinfo=UTC), {}, {"f1": 0.5}, {})
+    with monkeypatch.context() as context:
+        context.setattr(LoggedRun, "log", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            WandbTracker("wandb").log(model)
+    assert package.finished == 1
+
+
 @pytest.fixture
 def logged(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
     """Logs one number of one model to the first tracker; returns the configuration."""
