@@ -60,7 +60,11 @@ SUSPECTS: dict[str, TableSchema] = {
             "weighted log-ratio of the entities of the document between the same words, with the types proposed and "
             "annotated",
         ),
-        value("term_case", "weighted log-odds that words in the same case are in entities: of added and removed words"),
+        value(
+            "term_case",
+            "weighted log-odds that words in the same case are in entities, mean over the words that the proposal adds "
+            "to entities or removes",
+        ),
         identity=("words_sha256", "gold_sha256", "predictions_digests", "ranking", "position"),
         nondeterministic=("started_at", "dataset", "gold", "split", "models", "text", "sentence_text"),
     ),
