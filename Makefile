@@ -115,7 +115,7 @@ clean:  ## remove environments, caches and builds
 		{ echo "nerbench needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# The stamps are newer than the files above them, so that a second call installs nothing.
+# The stamps are newer than their prerequisites, so that a second call installs nothing.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e .
 	@touch $@

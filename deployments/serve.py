@@ -3,7 +3,7 @@
     cd /folder/of/nerbench.yaml && python /path/to/deployments/serve.py
 
 Each run reads `nerbench.yaml` here when it starts. This script needs a Prefect server; `nerbench serve` starts one.
-Both refuse to replace a deployment of the same name that belongs to another user.
+Both refuse to replace a deployment of the same name that belongs to another user, machine or running process.
 """
 
 import sys

@@ -130,8 +130,8 @@ QUALITY: dict[str, TableSchema] = {
         ),
         value(
             "backend",
-            "what computed the predictions of a model: `torch`, `onnxruntime` or `openvino`; null for others, and in "
-            "early rows, which means `torch`",
+            "what computed the predictions of a model: `torch`, `onnxruntime` or `openvino`; null in rows that are "
+            "not about a model, and in early rows, which means `torch`",
             "string",
         ),
         PERTURBATION,

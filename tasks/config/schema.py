@@ -156,7 +156,7 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
     @model_validator(mode="after")
     def _tracking_is_asked_for(self) -> Self:
         if self.tracking_uri and "mlflow" not in self.track:
-            raise ValueError("tracking_uri: has no effect without track; add `track: mlflow`")
+            raise ValueError("tracking_uri: has no effect unless track names mlflow; add `track: mlflow`")
         return self
 
     @model_validator(mode="after")

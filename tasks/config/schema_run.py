@@ -45,8 +45,8 @@ class BenchmarkConfig(Section):
     and changes some tags. Deprecated name: `precision`."""
     backend: InferenceBackend = "torch"
     """The inference engine for models: `torch`; on a CPU also `onnxruntime`, with dtype `fp32` or `int8`, and
-    `openvino`, with `fp32`. The run fails if a backend's logits for fixed sentences differ from those of `torch`;
-    `int8` may change some tags."""
+    `openvino`, with `fp32`. A model fails if its logits for fixed sentences differ from those of `torch` by more than
+    rounding, or with `int8` by more than 0.3 of the largest one; `int8` may change some tags."""
     max_length: int | None = Field(default=None, ge=8)
     """Length of the context window in sub-word tokens, including special tokens; by default, the model's maximum.
     Deprecated name: `window`."""

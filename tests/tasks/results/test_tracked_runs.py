@@ -218,8 +218,8 @@ def test_a_location_that_mlflow_cannot_use_is_one_line(logged: Callable[..., Con
     ("changes", "says"),
     [
         ({"track": "tensorboard"}, "mlflow"),
-        ({"tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
-        ({"track": "trackio", "tracking_uri": "sqlite:///x.db"}, "has no effect without track"),
+        ({"tracking_uri": "sqlite:///x.db"}, "has no effect unless track names mlflow"),
+        ({"track": "trackio", "tracking_uri": "sqlite:///x.db"}, "has no effect unless track names mlflow"),
         ({"track": "mlflow", "tracking_uri": "https://me:secret@host"}, "credential"),
     ],
 )
