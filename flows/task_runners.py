@@ -51,7 +51,7 @@ def check_runner(config: RunnerConfig) -> None:
     if config.kind != "dask":
         return
     if not is_importable("prefect_dask"):
-        raise InputError("runner", "dask is not installed", 'pip install -c constraints.txt -e ".[dask]"')
+        raise InputError("runner", "dask is not installed", "pip install 'nerbench[dask]'")
     if config.address:
         try:
             versions = _versions(config.address)
