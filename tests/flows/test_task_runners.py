@@ -63,9 +63,7 @@ def test_a_runner_can_be_given_by_kind_only() -> None:
 
 def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_runners, "is_importable", lambda name: False)
-    with pytest.raises(
-        InputError, match=r'^runner: dask is not installed; pip install -c constraints.txt -e "\.\[dask'
-    ):
+    with pytest.raises(InputError, match=r"^runner: dask is not installed; pip install 'nerbench\[dask\]'$"):
         check_runner(RunnerConfig(kind="dask"))
     check_runner(RunnerConfig(kind="processes"))
 
