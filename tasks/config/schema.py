@@ -35,7 +35,8 @@ Tracker = Literal["mlflow", "trackio", "wandb"]
 
 def _with_single_dataset(schema: dict[str, Any]) -> None:
     """Let Prefect pass on `dataset`: it checks parameters against this schema before `_single_dataset` renames it."""
-    schema["properties"]["dataset"] = schema["properties"]["datasets"]["items"]
+    datasets = schema["properties"]["datasets"]
+    schema["properties"]["dataset"] = {**datasets["items"], "description": "One data set, in place of `datasets`."}
 
 
 class Config(Section, title="every key", json_schema_extra=_with_single_dataset):
