@@ -14,8 +14,8 @@ from typing import Generic, NamedTuple, TypeVar
 from nerbench.artifacts import hub_models, loaders, local_copies
 from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError, report_or_warn
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from nerbench.artifacts.memoized_reads import once
 from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_tensors
-from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store, Verification
 from nerbench.artifacts.store_layout import alias_path, manifest_path

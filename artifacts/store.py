@@ -32,8 +32,8 @@ from nerbench.artifacts.manifest import (
     Provenance,
     Record,
 )
+from nerbench.artifacts.memoized_reads import once
 from nerbench.artifacts.model_folder import describe_folder
-from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.filesystem import ProgressCallback
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import no_room

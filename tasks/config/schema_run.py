@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from nerbench.artifacts.cache_pruning import Limits
-from nerbench.tasks.config.base import (
+from nerbench.tasks.config.deprecated_keys import warn_deprecated, with_current_names
+from nerbench.tasks.config.schema_base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
@@ -18,8 +19,6 @@ from nerbench.tasks.config.base import (
     Section,
     Split,
     Text,
-    warn_deprecated,
-    with_current_names,
 )
 from nerbench.tasks.config.schema_robustness import PerturbationName
 

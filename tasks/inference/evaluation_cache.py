@@ -20,10 +20,10 @@ from pydantic import ValidationError
 
 from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
-from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.lazy_artifact import ArtifactHandle
 from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
-from nerbench.artifacts.once import sha256_and_hold
+from nerbench.artifacts.memoized_reads import sha256_and_hold
 from nerbench.artifacts.references import golden_of
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
@@ -38,7 +38,7 @@ from nerbench.tasks.inference.import_predictions import copy_predictions, requir
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 if TYPE_CHECKING:
     from nerbench.tasks.inference.tagger import Tagger
@@ -366,9 +366,9 @@ def tagger_handle(
     artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
 ) -> "ArtifactHandle[Tagger]":
     """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced."""
+    from nerbench.tasks.inference.backend_sessions import use_backend
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
-    from nerbench.tasks.inference.whole_model import use_backend
 
     device = resolve_device(settings.device)
 

@@ -11,8 +11,8 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig
 from nerbench.tasks.data.arrow_cache import ArrowCache
 from nerbench.tasks.data.corpus import Corpus, read_whole
-from nerbench.tasks.data.division import read_divided
 from nerbench.tasks.data.readers import Source
+from nerbench.tasks.data.splits import read_divided
 from nerbench.tasks.data.tag_schemes import Scheme, SchemeEvidence, read_tags, split_tag
 from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
 from nerbench.tasks.inspection.facts import DatasetFacts, Inspection, Invalid, Lengths, SplitFacts

@@ -23,7 +23,7 @@ from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.environment import environment, library_versions
 from nerbench.tasks.results.query import start_order
-from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
+from nerbench.tasks.results.redaction import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
     "metrics": "one row per score",

@@ -16,7 +16,7 @@ from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import CardConfig, Config
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 
 TO = "acme/tiny"
 

@@ -17,6 +17,7 @@ from nerbench.tasks.config import Config, DatasetConfig, GoldConfig, SplitConfig
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, take_share
 from nerbench.tasks.data.corpus_refs import describe
+from nerbench.tasks.data.splits import split_sizes
 from nerbench.tasks.inspection.inspection import inspect_dataset
 from nerbench.tasks.training.launch import plan_training
 
@@ -61,7 +62,7 @@ def test_every_sentence_is_in_one_split_and_no_document_in_two(
     rule = SplitConfig.model_validate({**amounts, "by": by, "seed": seed})
     units = len(documents) if by == "document" else sum(documents)
     try:
-        sizes = rule.sizes(units)
+        sizes = split_sizes(rule, units)
     except ValueError:
         return
     found = divided(write(tmp_path / "all.conll", documents), rule.model_dump())
@@ -127,7 +128,7 @@ def test_train_is_divided_if_there_is_no_all(tmp_path: Path) -> None:
     ],
 )
 def test_sizes(amounts: dict[str, Any], units: int, sizes: list[int]) -> None:
-    assert list(SplitConfig.model_validate(amounts).sizes(units).values()) == sizes
+    assert list(split_sizes(SplitConfig.model_validate(amounts), units).values()) == sizes
 
 
 @pytest.mark.parametrize(

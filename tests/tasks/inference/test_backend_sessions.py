@@ -9,12 +9,12 @@ from tiny_models import SENTENCES, save_bert
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
+from nerbench.tasks.inference.backend_sessions import Logits, checked
 from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
-from nerbench.tasks.inference.whole_model import Logits, checked
 
 CPU = torch.device("cpu")
 
