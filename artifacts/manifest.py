@@ -226,7 +226,7 @@ class Manifest(Record):
     def _files_fit_together(self) -> Self:
         folded = [entry.path.casefold() for entry in self.files]
         if len(set(folded)) < len(folded):
-            raise ValueError("two paths of `files` differ by case at most")
+            raise ValueError("two paths of `files` are equal, apart from upper and lower case")
         if self.total_bytes > MAX_BYTES:
             raise ValueError(f"the files have {self.total_bytes} bytes, more than {MAX_BYTES}")
         return self

@@ -80,7 +80,7 @@ def signature_problem(root: Root, key: ArtifactKey, path: Path) -> str | None:
 
 
 def read_signature(key: ArtifactKey, data: bytes) -> Signature | None:
-    """The content of a signature's file; None if it is no valid signature of the artifact."""
+    """The content of a signature's file; None if it is not a valid signature of the artifact."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -60,7 +60,7 @@ class SplitConfig(Section):
     def _amounts_add_up(self) -> Self:
         amounts = self.amounts
         if len(amounts) < 2:
-            raise ValueError("a single split is no division; give two or more, e.g. {train: 90%, validation: 10%}")
+            raise ValueError("a single split divides nothing; give two or more, e.g. {train: 90%, validation: 10%}")
         rests = sum(amount == REST for amount in amounts.values())
         shares = [share for amount in amounts.values() if (share := share_of(amount))]
         total = sum(shares)
@@ -154,7 +154,7 @@ class DatasetConfig(Section):
         try:
             codecs.lookup(encoding)
         except LookupError:
-            raise ValueError(f"{encoding} is no text encoding; give e.g. utf-8 or latin-1") from None
+            raise ValueError(f"{encoding} is not a text encoding; give e.g. utf-8 or latin-1") from None
         return encoding
 
     @model_validator(mode="before")
@@ -195,7 +195,7 @@ class DatasetConfig(Section):
         return "all" if "all" in self.files else "train"
 
     def file_of(self, split: str) -> str | None:
-        """The file that a split is read from; None if it is no file."""
+        """The file that a split is read from; None if there is none."""
         if self.format == "brat":
             return None
         is_made = self.split is not None and split in self.split.amounts

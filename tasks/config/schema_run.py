@@ -235,7 +235,7 @@ class SpeedConfig(Section):
     Runtime)."""
     head: Head | None = None
     """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
-    `token`, and `none` for a checkpoint that is no token classifier."""
+    `token`, and `none` for a checkpoint that is not a token classifier."""
     dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
     processes: int = Field(default=3, ge=1, le=100)

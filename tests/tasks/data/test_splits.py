@@ -139,7 +139,7 @@ def test_sizes(amounts: dict[str, Any], units: int, sizes: list[int]) -> None:
         ("{train: rest, validation: 50%, test: 50%}", "add up to 100%, which leaves no rest"),
         ("{train: rest, test: rest}", "two amounts are `rest`"),
         ("{train: 80%, test: 20}", "write `rest` for one of them"),
-        ("{train: 100%}", "a single split is no division"),
+        ("{train: 100%}", "a single split divides nothing"),
         ("{train: 0.8, test: 0.2}", "0.8 is not an amount; give a percentage such as 80%"),
         ("{train: true, test: 5}", "True is not an amount"),
         ("{train: 100%, test: 0%}", "0% is not an amount"),

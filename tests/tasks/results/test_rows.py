@@ -267,7 +267,7 @@ def test_only_the_labels_asked_for_are_scored(bench: Callable[..., Bench]) -> No
         "I-LOC",
         "O",
     }
-    with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is no entity type of own; choose among LOC, PER"):
+    with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is not an entity type of own; choose among LOC, PER"):
         bench(labels=["LOC", "GPE"]).refs()
 
 
