@@ -51,7 +51,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 class Record(BaseModel):
     """Immutable, with a docstring under each field; what a later version added is kept, so that digests stay true."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class FileEntry(Record):

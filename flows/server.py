@@ -21,11 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import urlopen
-
-import psutil
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.tasks.child_process import PARENT
@@ -230,6 +226,9 @@ def _environment_file(server: Started, port: int, page: str) -> Iterator[Path]:
 
 
 def _wait_until_healthy(server: Started) -> None:
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
@@ -252,6 +251,8 @@ def _last_line(server: Started) -> str:
 @contextmanager
 def children_ended() -> Iterator[None]:
     """When the context ends, stop everything started within it: runs, their children and the server."""
+    import psutil
+
     before = set(psutil.Process().children(recursive=True))
     try:
         yield

@@ -141,8 +141,9 @@ def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray
         (scalar,) = _array([value])
         return _of_chunks(column, lambda entries: compare(entries, scalar))
     values = _array(list(value)).cast(_plain_type(column.type))
-    # A dictionary does not contain the nulls of its column.
-    mask = pc.fill_null(_of_chunks(column, partial(pc.is_in, value_set=values)), values.null_count > 0)
+    mask = _of_chunks(column, partial(pc.is_in, value_set=values))
+    # A dictionary does not contain the nulls of its column. `pc.fill_null` would import pandas.
+    mask = pc.or_kleene(mask, pc.is_null(mask)) if values.null_count else pc.and_kleene(mask, pc.is_valid(mask))
     return pc.invert(mask) if operator == "not in" else mask
 
 
