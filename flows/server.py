@@ -34,7 +34,10 @@ SERVER = {
 RECORDER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_"
 BATCHED = {f"{RECORDER}BATCH_SIZE": "200", f"{RECORDER}READ_BATCH_SIZE": "200", f"{RECORDER}FLUSH_INTERVAL": "1"}
 """Defaults that record many task runs in one transaction, which takes a quarter of the processor time."""
-OF_COMMAND = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false"}
+OF_COMMAND = {
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # it imports all collections, to compare their blocks
+}
 """Defaults of a server for a single command, whose flows use no blocks."""
 FEW_COLLECTIONS = (50_000, 20, 50)
 """Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""

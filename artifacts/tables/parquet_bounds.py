@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nerbench.artifacts.arrow_arrays import text_array
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, pages, row_groups
 
@@ -149,11 +150,7 @@ def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray
 
 def _array(values: list[Any]) -> pa.Array:
     """The values as Arrow. For anything but texts, Arrow imports pandas."""
-    if not all(isinstance(value, str) for value in values):
-        return pa.array(values)
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
+    return text_array(values) if all(isinstance(value, str) for value in values) else pa.array(values)
 
 
 def _of_chunks(column: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
