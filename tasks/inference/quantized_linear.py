@@ -51,8 +51,9 @@ class QuantizedLinear(nn.Module):  # type: ignore[misc]
         if missing := filled(count) - count:
             rows = nn.functional.pad(rows, (0, 0, 0, missing))
         scale = _scale(rows, ACTIVATIONS)
+        signed = (rows / scale).round_().to(torch.int8)  # float to unsigned takes eight times as long
         sums = torch.ops.onednn.qlinear_pointwise(
-            (rows / scale).round_().add_(ZERO).to(torch.uint8),
+            signed.view(torch.uint8).bitwise_xor_(ZERO),
             *(1.0, ZERO, self.weight, self.scale, self.zero),
             *(None, 1.0, 0, torch.float32, "none", [], ""),
         )
@@ -91,5 +92,4 @@ def quantize_linear_layers(model: nn.Module) -> None:
 
 def _scale(rows: torch.Tensor, largest: int) -> torch.Tensor:
     """(rows, 1) the float32 number that an integer of a row stands for."""
-    low, high = rows.aminmax(dim=1, keepdim=True)
-    return torch.maximum(high, -low).div_(largest).clamp_min_(_TINY)
+    return rows.abs().amax(dim=1, keepdim=True).div_(largest).clamp_min_(_TINY)  # aminmax takes 14 times as long
