@@ -66,11 +66,11 @@ class _Swap(NamedTuple):
     new: nn.Module
 
 
-def _swaps(module: nn.Module, before_gelu: dict[str, str]) -> Iterator[_Swap]:
+def _swaps(module: nn.Module, fused: dict[str, str]) -> Iterator[_Swap]:
     for name, child in module.named_children():
         if type(child) is nn.Linear:
-            yield _Swap(module, name, child, PackedLinear(child, gelu=name in before_gelu.values()))
-        elif name in before_gelu:
+            yield _Swap(module, name, child, PackedLinear(child, gelu=name in fused.values()))
+        elif name in fused:
             yield _Swap(module, name, child, nn.Identity())
 
 
