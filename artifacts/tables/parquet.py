@@ -55,28 +55,33 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
     parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
-    return _written(schema(table), parts, dictionaries=rows.num_rows > _FEW_ROWS)
+    return _written(schema(table), parts, dictionaries=_texts(schema(table)) if rows.num_rows > _FEW_ROWS else [])
 
 
 def as_parquet(rows: pa.Table) -> bytes:
     """The bytes of a file with these rows and their types, in at most MOST_GROUPS row groups unless they are large.
 
-    A reader with filters skips row groups by their statistics; but each takes a millisecond to check.
+    A reader with filters skips row groups by their statistics; but each takes a millisecond to check. Dictionaries of
+    texts that hardly repeat, such as digests, would only take longer to read.
     """
     most = min(MAX_ROWS, max(FEWEST_ROWS, -(-rows.num_rows // MOST_GROUPS)))
-    return _written(rows.schema, _slices(rows, most))
+    repeated = [name for name in _texts(rows.schema) if 2 * pc.count_distinct(rows[name]).as_py() <= rows.num_rows]
+    return _written(rows.schema, _slices(rows, most), dictionaries=repeated)
 
 
 def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
     return (rows.slice(start, most) for start in range(0, max(rows.num_rows, 1), most))
 
 
-def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: bool = True) -> bytes:
+def _texts(of: pa.Schema) -> list[str]:
+    return [field.name for field in of if pa.types.is_string(field.type)]
+
+
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: list[str]) -> bytes:
     # In memory first: a writer that fails halfway leaves a valid but short file.
     sink = pa.BufferOutputStream()
-    strings = [field.name for field in file_schema if dictionaries and pa.types.is_string(field.type)]
     with pq.ParquetWriter(
-        sink, file_schema, compression="zstd", use_dictionary=strings, write_page_checksum=True
+        sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
     ) as writer:
         for part in parts:
             writer.write_table(part)
