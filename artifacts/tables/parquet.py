@@ -1,10 +1,13 @@
 """One Parquet file of a result table: typed rows to bytes with checksums, and back."""
 
+import mmap
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import date as calendar_date
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +22,8 @@ from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upg
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
+_LARGE = 1 << 27
+"""Bytes of a file from which it is written to a temporary folder before it is stored."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -28,7 +33,9 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
     if unknown := [name for name in given if name not in declared.names]:
         raise ValueError(f"the table {table} has no column {unknown[0]}")
     rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
-    run_date = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), rows.num_rows)
+    dates = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), min(rows.num_rows, MAX_ROWS))
+    starts = range(0, rows.num_rows, MAX_ROWS)
+    run_date = pa.chunked_array([dates[: rows.num_rows - start] for start in starts], pa.date32())
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
@@ -78,15 +85,18 @@ def _texts(of: pa.Schema) -> list[str]:
 
 
 def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: list[str]) -> bytes:
-    # In memory first: a writer that fails halfway leaves a valid but short file.
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
-    ) as writer:
-        for part in parts:
-            writer.write_table(part)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    # Elsewhere first: a writer that fails halfway leaves a valid but short file.
+    with tempfile.SpooledTemporaryFile(_LARGE) as sink:
+        with pq.ParquetWriter(
+            sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
+        ) as writer:
+            for part in parts:
+                writer.write_table(part)
+        size = sink.seek(0, os.SEEK_END)
+        if size > _LARGE:  # a map can be sliced and written like bytes, but does not take memory
+            return cast(bytes, mmap.mmap(sink.fileno(), 0, access=mmap.ACCESS_READ))
+        sink.seek(0)
+        return sink.read()
 
 
 def create_file(root: Root, path: str, data: bytes) -> None:

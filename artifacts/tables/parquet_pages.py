@@ -127,12 +127,12 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
 
 
 def _page(header: dict[int, Any]) -> Page:
-    described = _FIELD_OF_TYPE.get(header.get(_TYPE, -1))
-    if {_DATA, _DATA_V2} & header.keys() != {described} - {None}:  # Arrow believes the type
+    field = _FIELD_OF_TYPE.get(header.get(_TYPE, -1), 0)
+    if {_DATA, _DATA_V2} & header.keys() != {field} - {0}:  # Arrow believes the type
         raise ValueError("a page has the header of another type of page")
-    data = header.get(described) or {}
+    data = header.get(field) or {}
     try:
-        encoding = data.get(2 if described == _DATA else 4)
+        encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
         sizes_known = min(page.values, page.compressed, page.uncompressed) >= 0
     except (AttributeError, TypeError):
