@@ -38,6 +38,8 @@ _RUNS: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
 _OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
 _MISSING = re.compile(r"nerbench: .* is missing \(([0-9a-f-]{36})\)")
 """The name of a `missing_alert`."""
+FORMER_NAME = "nerbench: a run is dead"
+"""The name of `lost_run` in nerbench 0.2 and before."""
 PAGE = 200
 """Page size of requests for automations."""
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
@@ -49,8 +51,10 @@ def end_lost_runs(silent: timedelta = SILENT) -> None:
     `nerbench serve` calls this, and `prefect deploy` as a step of `deployments/prefect.yaml`. An automation that does
     the same already is kept: a new one would not know which runs have sent heartbeats.
     """
-    wanted = dead_run(silent)
+    wanted = lost_run(silent)
     with get_client(sync_client=True) as client:
+        for before in client.read_automations_by_name(FORMER_NAME):
+            client.delete_automation(before.id)
         found = client.read_automations_by_name(wanted.name)
         if [(one.trigger, one.actions) for one in found] != [(wanted.trigger, wanted.actions)]:
             _replace(client, wanted)
@@ -83,7 +87,7 @@ def failure_alert(webhook: UUID) -> AutomationCore:
     return AutomationCore(name="nerbench: a run failed", trigger=trigger, actions=[call])
 
 
-def dead_run(silent: timedelta) -> AutomationCore:
+def lost_run(silent: timedelta) -> AutomationCore:
     """The automation that sets a nerbench run to `Crashed` if it has sent heartbeats and then none for `silent`."""
     trigger = EventTrigger(
         after={HEARTBEAT},
@@ -96,7 +100,7 @@ def dead_run(silent: timedelta) -> AutomationCore:
     )
     message = f"no heartbeat for {silent}"
     crash = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
-    return AutomationCore(name="nerbench: a run is dead", trigger=trigger, actions=[crash])
+    return AutomationCore(name="nerbench: a run is lost", trigger=trigger, actions=[crash])
 
 
 def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> AutomationCore:

@@ -125,7 +125,7 @@ def expect_lost_runs_soon(site: Site) -> None:
 
     with site.client() as client:
         names = {one.name for one in client.read_automations()}
-        assert {name for name in names if name.startswith("nerbench: ")} == {"nerbench: a run is dead"}
+        assert {name for name in names if name.startswith("nerbench: ")} == {"nerbench: a run is lost"}
         end_lost_runs(LOST_AFTER)
 
 
