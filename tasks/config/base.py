@@ -4,11 +4,14 @@ Run parameters, tables and pages show the configuration in plain text.
 """
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from nerbench.artifacts.secrets import is_secret_name, url_credential
 
@@ -84,6 +87,16 @@ def _with_deprecated_keys(schema: dict[str, Any], model: type[BaseModel]) -> Non
         schema.pop("additionalProperties", None)
 
 
+_NUMBER = re.compile(r"\s*[-+]?[\d_]*(\.[\d_]*(e[-+]?\d+)?)?\s*", re.ASCII | re.IGNORECASE)
+"""Text that YAML reads as a number unless it is in quotes; YAML 1.1 reads `3e-4` as text."""
+
+
+class Expanded(str):
+    """Text that an environment variable contributed to. It can be the value of any key, because variables are text."""
+
+    __slots__ = ()
+
+
 class Section(BaseModel):
     """A section of the configuration: immutable, without unknown keys."""
 
@@ -98,11 +111,23 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _is_no_other_type(cls, value: Any, info: ValidationInfo) -> Any:
+        """Accept what Prefect accepts in parameters: no text as a number, and only true and false as a truth value."""
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
-            raise ValueError(f"{str(value).lower()} is not a number; give a number")
+        types = {*(get_args(annotation) or (annotation,))} - {NoneType, ...}
+        if types in ({int}, {float}):
+            for item in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(item, bool):
+                    raise ValueError(f"{str(item).lower()} is not a number; give a number")
+                if _is_text(item) and _NUMBER.fullmatch(item):
+                    raise PydanticCustomError("quoted_number", "a number in quotes is text")
+        elif types == {bool} and (_is_text(value) or type(value) in (int, float)):
+            raise PydanticKnownError("bool_type")
         return value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, Expanded)
 
 
 @cache
