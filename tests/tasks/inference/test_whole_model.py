@@ -9,11 +9,12 @@ from tiny_models import SENTENCES, save_bert
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
+from nerbench.tasks.inference import whole_model
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.inference.whole_model import Logits, checked
 
 CPU = torch.device("cpu")
@@ -63,6 +64,22 @@ def test_changed_tags_of_int8_are_reported(tagger: Tagger, caplog: pytest.LogCap
         checked(tagger, Other(tagger, by=0.29), "onnxruntime", "int8", "fred")
     assert "fred on onnxruntime in int8: " in caplog.text
     assert "of the golden sentences get another label than in fp32" in caplog.text
+
+
+def test_a_graph_that_exists_is_not_exported_again(
+    folder: Path, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def open_model(path: Path, device: torch.device, width: int) -> Other:
+        opened.append(path)
+        return Other(tagger, by=0.0)
+
+    monkeypatch.setattr(whole_model, "check_backend", lambda backend, device: None)
+    monkeypatch.setattr(whole_model, "export_graph", lambda *given: pytest.fail("exported again"))
+    monkeypatch.setattr(whole_model, "onnx_model", open_model)
+    whole_model.use_backend(tagger, folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
+    assert opened == [tmp_path / "model.onnx"]
 
 
 @pytest.mark.slow
