@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from nerbench.flows.alerts import ENDED, FORMER_NAME, HEARTBEAT, SILENT, lost_run
+from nerbench.flows.alerts import (
+    ENDED,
+    FORMER_NAME,
+    HEARTBEAT,
+    NEVER_STARTED,
+    SILENT,
+    lost_run,
+    run_that_never_started,
+)
 
 
 def test_a_run_of_nerbench_without_heartbeats_is_crashed() -> None:
@@ -15,6 +23,16 @@ def test_a_run_of_nerbench_without_heartbeats_is_crashed() -> None:
     assert trigger["within"] == SILENT.total_seconds()
     assert set(trigger["expect"]) == {HEARTBEAT, *ENDED}, "one of these says that the run lives or has ended"
     assert trigger["for_each"] == ["prefect.resource.id"]
+    assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
+    assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
+
+
+def test_a_run_whose_process_is_lost_before_its_first_heartbeat_is_crashed() -> None:
+    wanted = run_that_never_started(NEVER_STARTED).model_dump(mode="json")
+    trigger, (action,) = wanted["trigger"], wanted["actions"]
+    assert (trigger["posture"], trigger["after"]) == ("Proactive", ["prefect.flow-run.Pending"])
+    assert set(trigger["expect"]) >= {"prefect.flow-run.Running", *ENDED}
+    assert trigger["within"] == NEVER_STARTED.total_seconds()
     assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
     assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
 
