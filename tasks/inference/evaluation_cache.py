@@ -306,7 +306,7 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         on_progress(done.total())
 
     given = {"settings": settings, "artifact": artifact, "corpus": ref}
-    job = {name: value.model_dump(mode="json") for name, value in given.items()}
+    job: Job = {name: value.model_dump(mode="json") for name, value in given.items()}
     if settings.backend != "torch":
         job["graph"] = str(export_once(artifact, settings, path.parent))
     parts = run_processes(
