@@ -33,7 +33,6 @@ REMEDIES = {
     "list_type": "write a list",
     "literal_error": "give one of {expected}",
     "model_type": "write keys with values",
-    "quoted_number": "write it without quotes",
     "string_too_short": "give some text, or leave the key out",
     "string_pattern_mismatch": "give text that matches {pattern}",
     "string_type": "give text",

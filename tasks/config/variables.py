@@ -47,7 +47,7 @@ def expand_read(value: Any, optional: Collection[str] = (), allowed: Collection[
             return os.environ[name]
 
         expanded = _substitute(text, at, named)
-        return text if in_options else expanded if expanded == text else Expanded(expanded)
+        return text if in_options else expanded
 
     return map_strings(value, (), change)
 

@@ -20,9 +20,9 @@ def tagger_handle(
 
     `graph` is the file of `export_once`; without it, a backend exports the model itself.
     """
+    from nerbench.tasks.inference.backend_sessions import use_backend
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
-    from nerbench.tasks.inference.backend_sessions import use_backend
 
     device = resolve_device(settings.device)
 

@@ -18,7 +18,7 @@ from nerbench.tasks.predicting.text_reading import Sentence
 from nerbench.tasks.scoring.entities import Mode, encode, extract
 
 if TYPE_CHECKING:
-    from nerbench.artifacts.handle import ArtifactHandle
+    from nerbench.artifacts.lazy_artifact import ArtifactHandle
     from nerbench.tasks.inference.prediction import BlockPredictions
     from nerbench.tasks.inference.tagger import Tagger
 
