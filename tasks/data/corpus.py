@@ -134,7 +134,7 @@ class ReadSources(NamedTuple):
 
     sources: Mapping[str, Source]
     cached: Mapping[str, ArrowCache]
-    """What was read from each source."""
+    """The contents of each source."""
     evidence: SchemeEvidence
     """From the tags of all splits."""
 
