@@ -17,7 +17,7 @@ test-slow: .venv/installed-dev  ## run the tests that take more than a few secon
 	$(BIN)/pytest -m slow
 
 # Servers and workers that are killed, cancelled and restarted; prints the figures of docs/how-to/operate.md.
-test-operations: .venv/installed-dev  ## kill, cancel and restart servers, workers and runs
+test-operations: .venv/installed-dev .venv/installed-ray  ## kill, cancel and restart servers, workers and runs
 	$(BIN)/pytest -m operations -n 2 -rP
 
 # nerbench and other tools in turn. MINILM is the folder of a pretrained encoder, which gets a random head for the
@@ -125,6 +125,11 @@ clean:  ## remove environments, caches and builds
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
+
+# Ray has a quarter of a gigabyte, and only the tests of operations use it.
+.venv/installed-ray: pyproject.toml constraints.txt .venv/installed-dev
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
+	@touch $@ .venv/installed .venv/installed-dev
 
 # A folder `nerbench` of links for mypy and editors, which do not read setuptools' package-dir.
 .venv/typing: | .venv/bin/python
