@@ -51,7 +51,7 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 class Record(BaseModel):
     """An immutable record. It keeps unknown fields, perhaps of a later version, so that digests stay the same."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class FileEntry(Record):

@@ -14,6 +14,7 @@ import reference
 
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.descriptions import field_descriptions
 from nerbench.tasks.results.export import ROW_OF
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,8 +68,8 @@ def help_texts() -> Iterator[tuple[str, str]]:
 def keys() -> Iterator[tuple[str, str]]:
     for section in reference.sections(Config):
         yield section.__name__, section.__doc__ or ""
-        for name, field in section.model_fields.items():
-            yield f"{section.__name__}.{name}", field.description or ""
+        for name, description in field_descriptions(section).items():
+            yield f"{section.__name__}.{name}", description
 
 
 def columns() -> Iterator[tuple[str, str]]:

@@ -17,8 +17,8 @@ from nerbench.tasks.analysis.analysis import calibration_rows
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import settings_of
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import failed, parameters_of, reason_of, score

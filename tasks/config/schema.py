@@ -62,7 +62,7 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
     slices: tuple[SliceConfig, ...] = ()
     """Custom slices to score, in addition to the built-in ones."""
     runner: RunnerConfig = RunnerConfig()
-    """Where tasks run: `threads`, `processes` or `dask`."""
+    """Where tasks run: `threads`, `processes`, `dask` or `ray`."""
     gate: GateConfig | None = None
     """Comparison with a baseline that can fail a benchmark. Default: no gate."""
     robustness: RobustnessConfig | None = None

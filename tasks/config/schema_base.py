@@ -6,10 +6,19 @@ Run parameters, tables and pages show the configuration in plain text.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema
 
 from nerbench.artifacts.secrets import is_secret_name, url_credential
 from nerbench.tasks.config.deprecated_keys import OLD_NAMES
+from nerbench.tasks.config.descriptions import field_descriptions
 
 _KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
 """Words before `_key` that mark a harmless option, as in `sort_key`."""
@@ -77,11 +86,19 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,  # the input may be a credential, and Prefect would store and show it
         json_schema_extra=_with_deprecated_keys,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema with the docstrings of the fields, for Prefect's form."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in field_descriptions(cls).items():
+            properties[name].setdefault("description", text)
+        return schema
 
     @field_validator("*", mode="before")
     @classmethod

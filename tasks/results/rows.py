@@ -143,9 +143,8 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
 
 def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:
     n = named.corpus.n_words
-    columns: dict[str, Any] = {
-        name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in about.items()
-    }
+    first = np.zeros(n, np.int32)
+    columns: dict[str, Any] = {name: pa.DictionaryArray.from_arrays(first, [value]) for name, value in about.items()}
     columns |= {name: named.table[name] for name in ("document", "sentence", "word", "score")}
     columns["text"] = Column.of(named.corpus.words).flat if text else pa.nulls(n)
     columns["gold_tag"] = Column.of(named.corpus.tags).flat

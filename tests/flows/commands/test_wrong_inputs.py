@@ -143,10 +143,11 @@ CONFIGURATIONS = {
     "promotion on the reported split": Row(
         {"gate.promote": True, "gate.promote_on": "test"}, ("gate", "promote_on", "test", "promote_on_reported")
     ),
-    "unknown runner": Row({"runner": "ray"}, ("runner", "'ray'", "threads, processes or dask")),
+    "unknown runner": Row({"runner": "spark"}, ("runner", "'spark'", "threads, processes, dask or ray")),
+    "Ray without an address": Row({"runner": "ray"}, ("runner", "ray://head:10001", "processes")),
     "a worker of threads": Row({"runner.worker": 2}, ("runner.worker", "workers")),
     "an address without Dask": Row(
-        {"runner.address": "tcp://127.0.0.1:1"}, ("runner", "address", "threads", "kind dask")
+        {"runner.address": "tcp://127.0.0.1:1"}, ("runner", "address", "threads", "kind dask or ray")
     ),
     "an address without a port": Row(
         {"runner.kind": "dask", "runner.address": "scheduler"}, ("runner.address", "scheduler", "tls://scheduler:8786")
