@@ -1,9 +1,6 @@
-"""The base class and common types of configuration sections, and the rejection of credentials in them.
+"""The base class and common types of configuration sections."""
 
-Run parameters, tables and pages show the configuration in plain text.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -16,47 +13,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from nerbench.artifacts.secrets import is_secret_name, url_credential
 from nerbench.tasks.config.deprecated_keys import OLD_NAMES
 from nerbench.tasks.config.descriptions import field_descriptions
-
-_KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
-"""Words before `_key` that mark a harmless option, as in `sort_key`."""
-
-
-def field_name(at: Sequence[str | int]) -> str:
-    """`models[0].epochs`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
-
-
-def find_credential(data: Any) -> str | None:
-    """`field: problem; remedy` for the first credential in a configuration (plain data), or None."""
-    for at, text in _texts(data, ()):
-        if kind := url_credential(text):
-            mlflow = " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)" if at == ("tracking_uri",) else ""
-            remedy = f"leave credentials to the environment{mlflow}"
-            return f"{field_name(at)}: is a URL with a credential ({kind}), which tables and pages would show; {remedy}"
-        if "options" in at and "${" not in text and any(_is_secret_option(str(key)) for key in at):
-            remedy = "write ${NAME} and export NAME=…"
-            return f"{field_name(at)}: holds a credential, which tables and pages would show; {remedy}"
-    return None
-
-
-def _is_secret_option(name: str) -> bool:
-    before, _, last = name.lower().replace("-", "_").rpartition("_")
-    return is_secret_name(name) and not (last == "key" and before.rpartition("_")[2] in _KEYS_OF_DATA)
-
-
-def _texts(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    if isinstance(value, str):
-        yield at, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(item, (*at, key))
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from _texts(item, (*at, number))
-
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -72,6 +30,11 @@ EXACT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "discard")
 """The modes in which only entities with the same words and type match; slices are scored in these."""
 DEFAULT_MODES: tuple[Mode, ...] = ("strict", "conlleval", "exact", "partial", "type")
 """The modes that are scored by default; the others repeat their numbers."""
+
+
+def field_name(at: Sequence[str | int]) -> str:
+    """`models[0].epochs`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in at).lstrip(".") or "configuration"
 
 
 def _with_deprecated_keys(schema: dict[str, Any], model: type[BaseModel]) -> None:
