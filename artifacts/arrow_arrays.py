@@ -1,5 +1,4 @@
-"""Arrow arrays and numpy arrays without pandas, which `pa.array` and `to_numpy` import where it is installed, in a third
-of a second."""
+"""Arrays without pandas, which `pa.array` and `to_numpy` import where it is installed, in a third of a second."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
