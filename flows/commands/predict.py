@@ -93,8 +93,8 @@ def predict(  # noqa: PLR0913 - one parameter an option
     quiet()
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.config.loading import absolute_reference
-    from nerbench.tasks.inference.evaluation_cache import tagger_handle
     from nerbench.tasks.inference.evaluation_key import settings_of
+    from nerbench.tasks.inference.tagger_handles import tagger_handle
     from nerbench.tasks.predicting.tagging import tag_with
 
     source = _source(texts or [], file, format, _known(encoding))

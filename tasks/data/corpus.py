@@ -19,8 +19,8 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
-from nerbench.tasks.data.division import read_divided, undivided, unit_order
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
+from nerbench.tasks.data.splits import read_divided, undivided, unit_order
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
     SchemeEvidence,
@@ -134,7 +134,7 @@ class ReadSources(NamedTuple):
 
     sources: Mapping[str, Source]
     cached: Mapping[str, ArrowCache]
-    """The sentences of each source."""
+    """The contents of each source."""
     evidence: SchemeEvidence
     """From the tags of all splits."""
 

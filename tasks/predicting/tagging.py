@@ -12,13 +12,13 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, split_tag
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import settings_of
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.predicting.text_reading import Sentence
 from nerbench.tasks.scoring.entities import Mode, encode, extract
 
 if TYPE_CHECKING:
-    from nerbench.artifacts.handle import ArtifactHandle
+    from nerbench.artifacts.lazy_artifact import ArtifactHandle
     from nerbench.tasks.inference.prediction import BlockPredictions
     from nerbench.tasks.inference.tagger import Tagger
 

@@ -12,7 +12,7 @@ from nerbench.tasks.config.descriptions import field_descriptions
 from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.publishing.card_evidence import Evidence
 from nerbench.tasks.publishing.card_from_results import headlines, limitations, results, speed_and_memory
-from nerbench.tasks.publishing.markdown import name, names, table, text
+from nerbench.tasks.publishing.markdown_escaping import name, names, table, text
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData

@@ -10,10 +10,10 @@ class Parent(BaseModel, use_attribute_docstrings=True):
     """A model whose descriptions pydantic reads as well."""
 
     one: int = 1
-    """A number
+    """A field of the parent,
     on two lines."""
     two: int = 2
-    """A number of the parent."""
+    """A field of the parent."""
     three: int = 3
     kind: ClassVar[int] = 4
     """Not a field."""
@@ -23,7 +23,7 @@ class Child(Parent):
     """A model with inherited fields."""
 
     two: int = 5
-    """A number of the child."""
+    """A field of the child."""
     four: int = 6
 
     def method(self) -> None:
@@ -34,7 +34,7 @@ def test_descriptions_are_those_of_pydantic() -> None:
     for model in (Parent, Child):
         of_pydantic = {name: field.description for name, field in model.model_fields.items() if field.description}
         assert field_descriptions(model) == of_pydantic
-    assert field_descriptions(Child)["two"] == "A number of the child."
+    assert field_descriptions(Child)["two"] == "A field of the child."
 
 
 def test_the_schema_of_the_configuration_has_them() -> None:
