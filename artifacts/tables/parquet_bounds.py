@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nerbench.artifacts.arrow_arrays import text_array
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, pages, row_groups
 
@@ -144,18 +145,15 @@ def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray
         (scalar,) = _array([value])
         return _of_chunks(column, lambda entries: compare(entries, scalar))
     values = _array(list(value)).cast(_plain_type(column.type))
-    # A dictionary does not contain the nulls of its column.
-    mask = pc.fill_null(_of_chunks(column, partial(pc.is_in, value_set=values)), values.null_count > 0)
+    mask = _of_chunks(column, partial(pc.is_in, value_set=values))
+    # A dictionary does not contain the nulls of its column. `pc.fill_null` would import pandas.
+    mask = pc.or_kleene(mask, pc.is_null(mask)) if values.null_count else pc.and_kleene(mask, pc.is_valid(mask))
     return pc.invert(mask) if operator == "not in" else mask
 
 
 def _array(values: list[Any]) -> pa.Array:
     """The values as Arrow. For anything but texts, Arrow imports pandas."""
-    if not all(isinstance(value, str) for value in values):
-        return pa.array(values)
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
+    return text_array(values) if all(isinstance(value, str) for value in values) else pa.array(values)
 
 
 def _of_chunks(column: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:

@@ -18,7 +18,7 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.once import take
+from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import Stream, bounded, corrupt_if_unreadable, read_table

@@ -75,7 +75,7 @@ def test_the_clock_of_this_machine_does_not_shorten_the_grace_time(
 ) -> None:
     assert command("compact") == 0
     before = sorted(results.glob("metrics/*/date=*/*.parquet"))
-    monkeypatch.setattr("nerbench.tasks.runs.utc_now", lambda: datetime.now(UTC) + timedelta(days=400))
+    monkeypatch.setattr("nerbench.tasks.run_identity.utc_now", lambda: datetime.now(UTC) + timedelta(days=400))
     assert command("compact") == 0
     assert sorted(results.glob("metrics/*/date=*/*.parquet")) == before
 
