@@ -95,16 +95,18 @@ test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an em
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
 # Builds the container image from the package indexes and runs it, with docker, podman or buildah. Without a registry,
-# root can make the base image with debootstrap and buildah. The last lines of the output name skipped tests.
+# root can make the base image with debootstrap and buildah. The last lines of the output name skipped tests. DEVICE=cuda
+# builds the image for CUDA, and runs it on the CPU.
 test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
 	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
 
 test-containers: test-container  ## alias of test-container
 
 # The schemas of Kubernetes, and Prefect's worker for it, which the environment of the tests lacks.
-.venv-kubernetes/installed:
-	$(PYTHON) -m venv .venv-kubernetes
-	.venv-kubernetes/bin/pip install --quiet -c constraints.txt kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
+.venv-kubernetes/installed: .venv-lock/installed
+	.venv-lock/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-kubernetes
+	.venv-lock/bin/uv pip install --quiet --python .venv-kubernetes -c constraints.txt \
+		kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
 	@touch $@
 
 clean:  ## remove environments, caches and builds

@@ -109,6 +109,7 @@ BORROWED = (
         "Tensor w_zero_point, Tensor? bias, float output_scale, int output_zero_point, ScalarType? output_dtype, "
         "str post_op_name, Scalar?[] post_op_args, str post_op_algorithm) -> Tensor",
     ),
+    Borrowed("torch.ops.aten.gelu_", 'aten::gelu_(Tensor(a!) self, *, str approximate="none") -> Tensor(a!)'),
     # training and measuring
     Borrowed("transformers.trainer_callback.ExportableState"),
     Borrowed("torch.utils.flop_counter.FlopCounterMode", "mods depth display custom_mapping"),

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nerbench.artifacts.cache_pruning import Limits
-from nerbench.tasks.config.base import (
+from nerbench.tasks.config.deprecated_keys import warn_deprecated, with_current_names
+from nerbench.tasks.config.schema_base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
@@ -18,8 +19,6 @@ from nerbench.tasks.config.base import (
     Section,
     Split,
     Text,
-    warn_deprecated,
-    with_current_names,
 )
 from nerbench.tasks.config.schema_robustness import PerturbationName
 
@@ -236,7 +235,7 @@ class SpeedConfig(Section):
     Runtime)."""
     head: Head | None = None
     """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
-    `token`, and `none` for a checkpoint that is no token classifier."""
+    `token`, and `none` for a checkpoint that is not a token classifier."""
     dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
     processes: int = Field(default=3, ge=1, le=100)

@@ -22,7 +22,7 @@ from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
 from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
-from nerbench.artifacts.once import sha256_and_hold
+from nerbench.artifacts.memoized_reads import sha256_and_hold
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
@@ -37,7 +37,7 @@ from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
 from nerbench.tasks.inference.tagger_handles import export_once, tagger_handle
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 log = logging.getLogger(__name__)
 

@@ -48,7 +48,7 @@ def pack_linear_layers(model: nn.Module, *, fuse_gelu: bool = True) -> Callable[
 
     Returns the undo function, which keeps the old layers until it is dropped.
     """
-    swaps = [swap for module in model.modules() for swap in _swaps(module, _before_gelu(module) if fuse_gelu else {})]
+    swaps = [swap for module in model.modules() for swap in _swaps(module, before_gelu(module) if fuse_gelu else {})]
     for parent, name, _, new in swaps:
         setattr(parent, name, new)
 
@@ -66,15 +66,16 @@ class _Swap(NamedTuple):
     new: nn.Module
 
 
-def _swaps(module: nn.Module, before_gelu: dict[str, str]) -> Iterator[_Swap]:
+def _swaps(module: nn.Module, fused: dict[str, str]) -> Iterator[_Swap]:
     for name, child in module.named_children():
         if type(child) is nn.Linear:
-            yield _Swap(module, name, child, PackedLinear(child, gelu=name in before_gelu.values()))
-        elif name in before_gelu:
+            yield _Swap(module, name, child, PackedLinear(child, gelu=name in fused.values()))
+        elif name in fused:
             yield _Swap(module, name, child, nn.Identity())
 
 
-def _before_gelu(module: nn.Module) -> dict[str, str]:
+def before_gelu(module: nn.Module) -> dict[str, str]:
+    """The names of a module's exact GELUs, each with that of the linear layer before it."""
     from transformers.activations import GELUActivation
 
     children = dict(module.named_children())

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.lazy_artifact import ArtifactHandle
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import golden_of, materialise
 from nerbench.tasks.inference.backends import check_backend, export_graph
@@ -20,9 +20,9 @@ def tagger_handle(
 
     `graph` is the file of `export_once`; without it, a backend exports the model itself.
     """
+    from nerbench.tasks.inference.backend_sessions import use_backend
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
     from nerbench.tasks.inference.optimize import optimize_for_inference
-    from nerbench.tasks.inference.whole_model import use_backend
 
     device = resolve_device(settings.device)
 

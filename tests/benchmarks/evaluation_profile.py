@@ -28,12 +28,15 @@ KINDS = {
     "attention": ("aten::bmm", "aten::_softmax", "aten::_scaled_dot_product", "aten::mul"),
     "layer norm": ("aten::native_layer_norm",),
     "GELU": ("aten::gelu",),
+    "quantization": (
+        *("aten::amax", "aten::amin", "aten::maximum", "aten::neg_", "aten::div", "aten::clamp_min_", "aten::round_"),
+        *("aten::bitwise_xor_", "aten::addcmul"),
+    ),
     "residuals": ("aten::add",),
     "embeddings": ("aten::index_select", "aten::embedding"),
     "copies and padding": ("aten::copy_", "aten::fill_", "aten::cat", "aten::constant_pad_nd", "aten::empty"),
-    "quantization": ("aten::aminmax", "aten::div", "aten::round_", "aten::maximum", "aten::addcmul"),
 }
-"""Kinds by the first part of the operations' names."""
+"""Kinds by the first part of the operations' names; the first kind that fits counts."""
 
 
 def shares(folder: Path, precision: str, sentences: list[list[str]]) -> tuple[float, Counter[str]]:

@@ -98,9 +98,11 @@ CONFIGURATIONS = {
         {"slices": [{"name": "s", "where": "length > 3"}]}, ("slice s", "no column length", "sentence_length")
     ),
     "slice called as a standard one": Row(
-        {"slices": [{"name": "unseen", "where": "word > 1"}]}, ("slice unseen", "is there already")
+        {"slices": [{"name": "unseen", "where": "word > 1"}]}, ("slice unseen", "has the name of a standard slice")
     ),
-    "slice called all": Row({"slices": [{"name": "all", "where": "word > 1"}]}, ("slice all", "is there already")),
+    "slice called all": Row(
+        {"slices": [{"name": "all", "where": "word > 1"}]}, ("slice all", "has the name of a standard slice")
+    ),
     "slices of one name": Row({"slices": [{"name": "s", "where": "word > 1"}] * 2}, ("slices", "s", "twice")),
     "slice of a missing file": Row(
         {"slices": [{"name": "s", "function": "nowhere.py:f"}]}, ("slices[0].function", "nowhere.py")

@@ -1,6 +1,7 @@
 """int8 inference: exact products of integers, sentences that do not affect each other, and a clear refusal."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import SENTENCES, save_bert
+from transformers.activations import GELUActivation
 
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.inference import quantized_linear
@@ -59,6 +61,31 @@ def test_a_row_of_zeros_gives_the_bias() -> None:
     layer = torch.nn.Linear(8, 3)
     with torch.inference_mode():
         torch.testing.assert_close(QuantizedLinear(layer)(torch.zeros(2, 8)), layer.bias.expand(2, 3))
+
+
+def test_gelu_after_a_layer_has_the_same_bits_as_the_activation() -> None:
+    layer, x = torch.nn.Linear(8, 3), torch.randn(20, 8)
+    with torch.inference_mode():
+        expected = GELUActivation()(QuantizedLinear(layer)(x))
+        assert torch.equal(QuantizedLinear(layer, gelu=True)(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kinds"), [(6, [QuantizedLinear, torch.nn.Identity]), (3, [torch.nn.Linear, GELUActivation])]
+)
+def test_gelu_moves_into_quantized_layers_only(outputs: int, kinds: list[type]) -> None:
+    model = torch.nn.Module()
+    model.config = SimpleNamespace(num_labels=3)
+    model.dense, model.intermediate_act_fn = torch.nn.Linear(8, outputs), GELUActivation()
+    quantized_linear.quantize_linear_layers(model)
+    assert [type(child) for child in model.children()] == kinds
+
+
+def test_a_row_with_a_number_that_is_not_finite_gives_no_logits() -> None:
+    x = torch.tensor([[1.0, float("nan")], [float("inf"), 1.0], [1.0, 2.0]])
+    with torch.inference_mode():
+        found = QuantizedLinear(torch.nn.Linear(2, 3))(x)
+    assert torch.isfinite(found).all(dim=1).tolist() == [False, False, True]
 
 
 def test_all_layers_but_the_classifier_are_quantized(quantized: Tagger) -> None:

@@ -9,13 +9,13 @@ from tiny_models import SENTENCES, save_bert
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
-from nerbench.tasks.inference import whole_model
+from nerbench.tasks.inference import backend_sessions
+from nerbench.tasks.inference.backend_sessions import Logits, checked
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tagger_handles import tagger_handle
-from nerbench.tasks.inference.whole_model import Logits, checked
 
 CPU = torch.device("cpu")
 
@@ -75,10 +75,10 @@ def test_a_graph_that_exists_is_not_exported_again(
         opened.append(path)
         return Other(tagger, by=0.0)
 
-    monkeypatch.setattr(whole_model, "check_backend", lambda backend, device: None)
-    monkeypatch.setattr(whole_model, "export_graph", lambda *given: pytest.fail("exported again"))
-    monkeypatch.setattr(whole_model, "onnx_model", open_model)
-    whole_model.use_backend(tagger, folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
+    monkeypatch.setattr(backend_sessions, "check_backend", lambda backend, device: None)
+    monkeypatch.setattr(backend_sessions, "export_graph", lambda *given: pytest.fail("exported again"))
+    monkeypatch.setattr(backend_sessions, "onnx_model", open_model)
+    backend_sessions.use_backend(tagger, folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
     assert opened == [tmp_path / "model.onnx"]
 
 
