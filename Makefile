@@ -17,7 +17,7 @@ test-slow: .venv/installed-dev  ## run the tests that take more than a few secon
 	$(BIN)/pytest -m slow
 
 # Servers and workers that are killed, cancelled and restarted; prints the figures of docs/how-to/operate.md.
-test-operations: .venv/installed-dev  ## kill, cancel and restart servers, workers and runs
+test-operations: .venv/installed-dev .venv/installed-ray  ## kill, cancel and restart servers, workers and runs
 	$(BIN)/pytest -m operations -n 2 -rP
 
 # nerbench and other tools in turn. MINILM is the folder of a pretrained encoder, which gets a random head for the
@@ -95,16 +95,18 @@ test-wheel: .venv/installed-dev .venv-lock/installed  ## test the wheel in an em
 	$(BIN)/pytest -m "wheel or not wheel" tests/wheel
 
 # Builds the container image from the package indexes and runs it, with docker, podman or buildah. Without a registry,
-# root can make the base image with debootstrap and buildah. The last lines of the output name skipped tests.
+# root can make the base image with debootstrap and buildah. The last lines of the output name skipped tests. DEVICE=cuda
+# builds the image for CUDA, and runs it on the CPU.
 test-container: .venv/installed-dev .venv-kubernetes/installed  ## build the container image and run it
 	$(BIN)/pytest -m container -n 0 -rsP tests/deployments
 
 test-containers: test-container  ## alias of test-container
 
 # The schemas of Kubernetes, and Prefect's worker for it, which the environment of the tests lacks.
-.venv-kubernetes/installed:
-	$(PYTHON) -m venv .venv-kubernetes
-	.venv-kubernetes/bin/pip install --quiet -c constraints.txt kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
+.venv-kubernetes/installed: .venv-lock/installed
+	.venv-lock/bin/uv venv --quiet --allow-existing --python $(PYTHON) .venv-kubernetes
+	.venv-lock/bin/uv pip install --quiet --python .venv-kubernetes -c constraints.txt \
+		kubernetes-validate==1.37.0 prefect-kubernetes==0.8.0
 	@touch $@
 
 clean:  ## remove environments, caches and builds
@@ -123,6 +125,11 @@ clean:  ## remove environments, caches and builds
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/installed
+
+# Ray has a quarter of a gigabyte, and only the tests of operations use it.
+.venv/installed-ray: pyproject.toml constraints.txt .venv/installed-dev
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[ray]'
+	@touch $@ .venv/installed .venv/installed-dev
 
 # A folder `nerbench` of links for mypy and editors, which do not read setuptools' package-dir.
 .venv/typing: | .venv/bin/python

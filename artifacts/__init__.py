@@ -3,8 +3,8 @@
 Nothing here imports `tasks`, `flows`, Prefect, torch or transformers, so that any program can read what nerbench wrote.
 
 Read in this order: `manifest` (what an artifact is), `store` (where it is published), `references` (how a user names
-one), `handle` (how it is loaded); then `tables.schemas` and `tables.tables`. Around the store: `store_layout` (where it
-keeps what), `aliases` (names that move), `availability`, `garbage`, `manifest_diff`, `lineage`; `model_folder` (what
-may be in one), `local_copies`, `cache_pruning`, `hub_models`. Below all of them, `storage` owns every quirk of files
-and object stores.
+one), `lazy_artifact` (how it is loaded on first use); then `tables.schemas` and `tables.tables`. Around the store:
+`store_layout` (where it keeps what), `aliases` (names that move), `missing_files`, `garbage`, `manifest_diff`,
+`lineage`; `model_folder` (what may be in one), `local_copies`, `cache_pruning`, `hub_models`. Below all of them,
+`storage` owns every quirk of files and object stores.
 """

@@ -99,8 +99,8 @@ def write_archive(store: Store, keys: Sequence[ArtifactKey], path: Path) -> Inde
 def read_archive(store: Store, path: Path) -> ImportedArchive:
     """Publish the artifacts of an archive with their ids, and set the aliases that the store does not have.
 
-    Raises InputError for a file that is no archive, and CorruptArtifactError for a file in it without its digest, or
-    for an archive that is cut off; artifacts before that place stay published.
+    Raises InputError for a file that is not an archive, and CorruptArtifactError for a file in it without its
+    digest, or for an archive that is cut off; artifacts before that place stay published.
     """
     root, done, index = open_root(store.url), [], None
     with (

@@ -1,25 +1,39 @@
-"""Finds and prunes what the cache of a machine holds: local copies of models, and tokenized corpora.
+"""Lists and prunes two caches: models and tokenized corpora on this machine, predictions and counts beside the results.
 
-Pruning never removes a leased model (see `local_copies`). Only files and folders with names that nerbench gives are
-removed, and symbolic links are not followed.
+Only files and folders with names that nerbench gives are removed, and symbolic links are not followed. Pruning never
+removes a leased model (see `local_copies`). Any other entry counts as in use for a day after its last use. A run whose
+entry was removed infers again.
 """
 
+import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from nerbench.artifacts.local_copies import lease_path
+from nerbench.artifacts.local_copies import cache_folder, lease_path
+from nerbench.artifacts.storage.filesystem import Root
+from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import is_leftover
+
+log = logging.getLogger(__name__)
 
 GRACE = timedelta(days=1)
 """Entries that were used more recently may still be in use if there is no lease."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _Inode = tuple[int, int]
+_FOLDER = ".cache"
+_KEPT = re.compile(
+    r"(?P<evaluations>\.cache/evaluations/[0-9a-f]{64})/(?:shards/\d+-\d+/)?(?:record\.json|[0-9a-f]{64}\.parquet|\.lock\.tmp)"
+    r"|(?P<counts>\.cache/counts/[0-9a-f]{64}\.parquet)"
+)
+"""Every path of an evaluation or a count; the group is the entry's name."""
 
 
 class Limits(NamedTuple):
@@ -43,6 +57,48 @@ class Entry(NamedTuple):
     in_use: bool
     paths: tuple[str, ...]
     """Its files, in the order of their removal."""
+
+
+class Cache(NamedTuple):
+    """A cache with its own limits."""
+
+    entries: list[Entry]
+    remove: Callable[[Entry], bool]
+    """Removes an entry, unless it was used since the listing. Returns whether it was removed."""
+
+
+def find_caches(results: str) -> list[Cache]:
+    """The cache on this machine and the cache beside these results."""
+    now, local, root = datetime.now(UTC), cache_folder(), open_root(results)
+    return [
+        Cache([*local_models(local, now), *tokenized_corpora(local, now)], partial(remove_local, local)),
+        Cache(_beside_results(root, now), partial(_remove_beside, root)),
+    ]
+
+
+def prune(results: str, limits: Limits, *, dry_run: bool = False) -> list[Entry]:
+    """Remove what exceeds the limits of each cache, or only find it. Returns the entries."""
+    now = datetime.now(UTC)
+    found = [(cache, entry) for cache in find_caches(results) for entry in surplus(cache.entries, limits, now)]
+    return [entry for cache, entry in found if dry_run or cache.remove(entry)]
+
+
+def prune_after_run(results: str, limits: Limits) -> str | None:
+    """Prune the caches if there are limits, and return one line about removed entries. Failures are only logged."""
+    if limits == Limits(None, None):
+        return None
+    try:
+        gone = prune(results, limits)
+    except Exception as error:  # the run itself is complete
+        log.warning("the caches are not pruned: %s", " ".join(f"{type(error).__name__}: {error}".split()))
+        return None
+    return f"pruned {count(gone)}" if gone else None
+
+
+def count(entries: list[Entry]) -> str:
+    """`2 cache entries, 1.5 MB`."""
+    noun = "entry" if len(entries) == 1 else "entries"
+    return f"{len(entries)} cache {noun}, {sum(entry.bytes for entry in entries) / 1e6:.1f} MB"
 
 
 def surplus(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Entry]:
@@ -100,6 +156,55 @@ def remove_local(cache: Path, entry: Entry) -> bool:
             if blob.exists() and blob.stat().st_nlink == 1:  # no other model needs it
                 blob.unlink(missing_ok=True)
     return True
+
+
+def _beside_results(root: Root, now: datetime) -> list[Entry]:
+    if "://" not in root.url and _is_linked(Path(root.url)):
+        log.warning("%s is a symbolic link, so its target is not pruned", Path(root.url) / _FOLDER)
+        return []
+    files = defaultdict[tuple[str, str], list[str]](list)
+    for path in root.inventory(_FOLDER).files:
+        if kept := _KEPT.fullmatch(path):
+            kind = kept.lastgroup or ""
+            files[kind, kept[kind]].append(path)
+    entries = (_entry(root, kind, name, paths, now) for (kind, name), paths in files.items())
+    return [entry for entry in entries if entry]
+
+
+def _is_linked(results: Path) -> bool:
+    return any((results / _FOLDER / kind).is_symlink() for kind in ("", "evaluations", "counts"))
+
+
+def _entry(root: Root, kind: str, name: str, paths: list[str], now: datetime) -> Entry | None:
+    try:
+        size = sum(map(root.size, paths))
+        used = max(map(root.modified, paths))
+    except FileNotFoundError:  # replaced or pruned in the meantime
+        return None
+    # Records first: a reader then finds either a record with its predictions, or no record.
+    paths = sorted(paths, key=lambda path: (not path.endswith(".json"), path))
+    return Entry(kind, name, size, used, now - used < GRACE, tuple(paths))
+
+
+def _remove_beside(root: Root, entry: Entry) -> bool:
+    try:
+        if max(map(root.modified, entry.paths)) != entry.used:
+            return False
+    except FileNotFoundError:
+        return False
+    for path in entry.paths:
+        root.delete(path)
+    if "://" not in root.url:
+        _remove_empty(Path(root.url), entry)
+    return True
+
+
+def _remove_empty(results: Path, entry: Entry) -> None:
+    """Remove the empty folders of an entry, deepest first."""
+    folders = {parent for path in entry.paths for parent in Path(path).parents if entry.name in parent.as_posix()}
+    for folder in sorted(folders, reverse=True):
+        with suppress(OSError):
+            (results / folder).rmdir()
 
 
 def _named(folder: Path, *, is_folder: bool, suffix: str = "") -> list[Path]:

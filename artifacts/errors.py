@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from nerbench.artifacts.escaping import escaped
 from nerbench.artifacts.secrets import redact, url_credential
+from nerbench.artifacts.terminal_escaping import escaped
 
 _logger = logging.getLogger(__name__)
 

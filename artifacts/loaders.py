@@ -133,7 +133,8 @@ def _ask(location: str, question: Callable[[Loader], T]) -> T:
     except NerbenchError:
         raise
     except FileNotFoundError as error:
-        raise ArtifactNotFoundError(f"model {location!r}", f"{found.name} finds none: {error}", "check it") from error
+        problem = f"{found.name} finds no model there: {error}"
+        raise ArtifactNotFoundError(f"model {location!r}", problem, "check the location") from error
     except OSError as error:
         raise StoreUnreachableError(f"{location}: {found.name} failed: {error}", location) from error
     except Exception as error:

@@ -81,9 +81,8 @@ def _refuse_strangers(folder: Path) -> None:
     is_shared = found.st_uid in (os.getuid(), 0) or found.st_mode & stat.S_IWGRP
     if found.st_mode & stat.S_IWOTH or not is_shared:
         problem = "can be changed by other users, who could exchange a model after it is verified"
-        raise InputError(
-            f"cache {folder}", problem, "make it yours (chown, chmod o-w), or name another in NERBENCH_CACHE"
-        )
+        remedy = "change its owner or permissions (chown, chmod o-w), or name another folder in NERBENCH_CACHE"
+        raise InputError(f"cache {folder}", problem, remedy)
 
 
 def lease_path(cache: Path, model_sha256: str) -> Path:

@@ -31,7 +31,7 @@ _SAFE_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".codes")
 def _safe_path(path: str) -> str:
     for part in relative_path(path).split("/"):
         if _DEVICE.fullmatch(part) or part != part.rstrip(". "):
-            raise ValueError(f"{path!r} is another file, or none, on Windows")
+            raise ValueError(f"{path!r} names another file, or a device, on Windows")
     if unicodedata.normalize("NFC", path) != path:
         raise ValueError(f"{path!r} is not in Unicode's normal form C")
     is_safe = PurePosixPath(path).suffix in _SAFE_SUFFIXES or path == PREDICTIONS_FILE
@@ -49,9 +49,9 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Record(BaseModel):
-    """Immutable, with a docstring under each field; what a later version added is kept, so that digests stay true."""
+    """An immutable record. It keeps unknown fields, perhaps of a later version, so that digests stay the same."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class FileEntry(Record):
@@ -71,9 +71,9 @@ class BaseSource(Record):
     name: str
     """Its Hub id, folder or artifact name."""
     revision: str | None = None
-    """The commit, for one of the Hub."""
+    """The commit of a model of the Hub."""
     sha256: str | None = None
-    """Digest of its files, where known."""
+    """Digest of its files; None if it is unknown."""
 
 
 class NamedFile(Record):
@@ -86,7 +86,7 @@ class NamedFile(Record):
 
 
 class CorpusDigest(Record):
-    """The words and tags of one split that the model has seen, or was chosen by."""
+    """The words and tags of one split on which the model was trained or validated."""
 
     dataset: str
     """The data set's name."""
@@ -108,9 +108,9 @@ class CodeVersion(Record):
     """The code that trained the model."""
 
     commit: str | None = None
-    """The commit of the repository, if there was one."""
+    """The commit of the repository; None if there was none."""
     dirty: bool | None = None
-    """Whether it had uncommitted changes."""
+    """Whether the repository had uncommitted changes."""
 
 
 class Provenance(Record):
@@ -129,13 +129,13 @@ class Provenance(Record):
     run_id: str | None = None
     """The run that made it."""
     train_s: float | None = Field(default=None, allow_inf_nan=False)
-    """Seconds that its training took, without loading and saving."""
+    """Seconds of training, without loading and saving."""
     seed: int | None = None
     """The seed of initialisation, order and dropout."""
     metrics: dict[str, _Finite] = Field(default_factory=dict)
     """Scores on the validation split."""
     loss_curve: tuple[dict[str, int | _Finite], ...] = ()
-    """One entry an observation: `step`, `epoch`, `loss`, …"""
+    """One entry per logged step: `step`, `epoch`, `loss`, …"""
     code: CodeVersion = CodeVersion()
     """The code that trained it."""
     versions: dict[str, str] = Field(default_factory=dict)
@@ -148,9 +148,9 @@ class Golden(Record):
     """A model's outputs for a few fixed sentences, with which later loads are compared."""
 
     sentences: int
-    """Which sentences: their version."""
+    """The version of the sentences."""
     limit: int = Field(ge=1)
-    """Pieces that a sentence was cut to, special tokens included."""
+    """Maximum number of tokens per sentence, including special tokens."""
     pieces: Annotated[tuple[tuple[int, ...], ...], Field(max_length=20)]
     """The token ids of every sentence."""
     logits: Annotated[tuple[tuple[tuple[_Finite, ...], ...], ...], Field(max_length=20)]
@@ -186,28 +186,28 @@ class ImportSource(NamedFile):
 
 
 class Manifest(Record):
-    """Everything known about an artifact but its weights."""
+    """Everything that is known about an artifact, except its weights."""
 
     format_version: Literal[1]
     """The version of this document's schema."""
     name: _Named
-    """The name that the model is published under; `org/model` for a model of the Hub."""
+    """The name under which it is published; `org/model` for a model of the Hub."""
     kind: Kind = "model"
     """The kind of artifact; manifests of models leave it out."""
     files: Annotated[tuple[FileEntry, ...], Field(max_length=MAX_FILES)]
-    """In the order of their paths; none for a tagger."""
+    """Sorted by path; none for a tagger."""
     labels: tuple[str, ...]
-    """The tags the model can give, by their number."""
+    """The tags that the model can predict, in the order of its outputs."""
     provenance: Provenance
     """Where it comes from."""
     golden: Golden | None = None
-    """Its outputs for fixed sentences at the time of publication."""
+    """Its outputs for a few fixed sentences when it was published."""
     label_map: dict[str, str] = Field(default_factory=dict)
-    """Entity types of a tagger or of imported predictions, renamed when they are scored."""
+    """New names, for scoring, of the entity types of a tagger or of imported predictions."""
     tagger: TaggerSource | None = None
-    """For a tagger, and only for one."""
+    """For taggers only."""
     imported: ImportSource | None = None
-    """For imported predictions, and only for them."""
+    """For imported predictions only."""
 
     @model_validator(mode="after")
     def _has_the_parts_of_its_kind(self) -> Self:
@@ -226,7 +226,7 @@ class Manifest(Record):
     def _files_fit_together(self) -> Self:
         folded = [entry.path.casefold() for entry in self.files]
         if len(set(folded)) < len(folded):
-            raise ValueError("two paths of `files` differ by case at most")
+            raise ValueError("two paths of `files` are equal, apart from upper and lower case")
         if self.total_bytes > MAX_BYTES:
             raise ValueError(f"the files have {self.total_bytes} bytes, more than {MAX_BYTES}")
         return self
@@ -275,7 +275,7 @@ class ArtifactKey(Record):
     """The identity of an artifact in a store."""
 
     name: str
-    """The name it is published under."""
+    """The name under which it is published."""
     artifact_id: Digest
     """The sha256 of its manifest."""
 
@@ -286,9 +286,9 @@ class ArtifactRef(ArtifactKey):
     model_sha256: Digest
     """The identity of its predictions: the digest of its files, or of a tagger's source."""
     uri: str
-    """Where its manifest is, or the folder's location."""
+    """The location of its manifest or folder."""
     labels: tuple[str, ...]
-    """The tags the model can give, by their number."""
+    """The tags that the model can predict, in the order of its outputs."""
     store: str | None = None
     """URL of the store it is published in; None for a folder."""
     folder: str | None = None

@@ -215,11 +215,11 @@ def _require_parts(root: Root, present: list[str]) -> None:
         _require_index(root, present, shards)
     elif "model.safetensors" not in present:
         if unsafe := [file for file in present if file.endswith(_UNSAFE_WEIGHTS)]:
-            remedy = "load it where it comes from and save it again with today's save_pretrained (safe_serialization)"
+            remedy = "load it where you trust it, and save it again with save_pretrained(safe_serialization=True)"
             raise UnsafeArtifactError(root.uri(unsafe[0]), "can run code when it is loaded", remedy)
         raise _missing(root, "model.safetensors", _SAVE_AGAIN)
     if not any(file in present for file in _VOCABULARIES):
-        if "tokenizer_config.json" in present:  # it was saved, and has no vocabulary, as that of CANINE
+        if "tokenizer_config.json" in present:  # a tokenizer without a vocabulary, such as that of CANINE
             name = _read_json(root, "tokenizer_config.json").get("tokenizer_class") or "its tokenizer"
             problem = f"has no tokenizer.json: {name} has no fast version, and only those map tokens to words"
             raise InputError(f"folder {root.url}", problem, "choose a model with a fast tokenizer")
@@ -232,8 +232,8 @@ def _require_index(root: Root, present: list[str], shards: list[str]) -> None:
     weight_map = _read_json(root, _INDEX).get("weight_map")
     if not isinstance(weight_map, dict):
         raise InputError(root.uri(_INDEX), "has no weight_map", _SAVE_AGAIN)
-    if odd := sorted(set(map(str, weight_map.values())) - set(shards)):
-        raise InputError(root.uri(_INDEX), f"names {odd[0]}, which is not there", _SAVE_AGAIN)
+    if absent := sorted(set(map(str, weight_map.values())) - set(shards)):
+        raise InputError(root.uri(_INDEX), f"names {absent[0]}, which does not exist", _SAVE_AGAIN)
 
 
 def _missing(root: Root, file: str, remedy: str) -> InputError:
@@ -245,7 +245,7 @@ def _read_json(root: Root, file: str) -> dict[str, Any]:
         data = root.read_record(file, _MAX_JSON_BYTES)
     except CorruptArtifactError as error:
         problem = str(error).removeprefix(f"{root.uri(file)} ")
-        raise UnsafeArtifactError(root.uri(file), problem, "use a smaller one") from None
+        raise UnsafeArtifactError(root.uri(file), problem, "use a smaller file") from None
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -286,7 +286,7 @@ def _labels(root: Root, config: dict[str, Any]) -> tuple[str, ...]:
     except (TypeError, ValueError):
         remedy = 'write it as {"0": "O", "1": "B-PER", …}'
         raise InputError(root.uri("config.json"), "`id2label` does not map numbers to labels", remedy) from None
-    if odd := [label for label in labels if not label.isprintable()]:
-        problem = f"the label {odd[0]!a} holds a control or invisible character"
+    if unprintable := [label for label in labels if not label.isprintable()]:
+        problem = f"the label {unprintable[0]!a} holds a control or invisible character"
         raise InputError(root.uri("config.json"), problem, "rename it in `id2label` and `label2id`")
     return labels

@@ -14,8 +14,8 @@ from typing import Generic, NamedTuple, TypeVar
 from nerbench.artifacts import hub_models, loaders, local_copies
 from nerbench.artifacts.errors import DAMAGED, ArtifactNotFoundError, CorruptArtifactError, InputError, report_or_warn
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef, BaseSource, FileEntry, Golden, Manifest, Provenance
+from nerbench.artifacts.memoized_reads import once
 from nerbench.artifacts.model_folder import Part, Tensor, describe_folder, read_tensors
-from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.store import LATEST, Store, Verification
 from nerbench.artifacts.store_layout import alias_path, manifest_path
@@ -172,8 +172,8 @@ def _folder_ref(location: str) -> ArtifactRef:
 
 
 def _provenance(location: str) -> Provenance:
-    """The provenance of a folder, which is always the same while its files are: for the Hub its commit, never a
-    date."""
+    """The provenance of a folder: for a model of the Hub, its commit. A date would change the manifest of unchanged
+    files."""
     if not location.startswith(hub_models.SCHEME):
         return Provenance()
     model, commit = hub_models.parse(location)
@@ -214,7 +214,9 @@ def _all_with_alias(
 ) -> _Sound[ArtifactKey]:
     having = [name for name, of_name in aliases.items() if alias in of_name]
     if not having:
-        raise _not_found(reference, f"no model of the store {store.url} has it; it holds {_listed(aliases)}", "*")
+        raise _not_found(
+            reference, f"no model of the store {store.url} has that alias; it holds {_listed(aliases)}", "*"
+        )
     return _sound(
         lambda name: ArtifactKey(name=name, artifact_id=store.target(name, alias)),
         having,
@@ -228,9 +230,11 @@ def _by_digest(reference: str, name: str, ids: list[str], prefix: str) -> Artifa
         raise InputError(f"model {reference!r}", "is not a digest", remedy)
     matching = [artifact_id for artifact_id in ids if artifact_id.startswith(prefix)]
     if not matching:
-        raise _not_found(reference, f"no artifact of {name} begins so; there are {_listed(i[:12] for i in ids)}", name)
+        raise _not_found(
+            reference, f"{name} has no artifact with that digest; it has {_listed(i[:12] for i in ids)}", name
+        )
     if len(matching) > 1:
-        raise InputError(f"model {reference!r}", f"{len(matching)} artifacts begin so", "write more digits")
+        raise InputError(f"model {reference!r}", f"is the beginning of {len(matching)} digests", "write more digits")
     return ArtifactKey(name=name, artifact_id=matching[0])
 
 

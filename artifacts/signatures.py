@@ -70,8 +70,17 @@ def is_signed(root: Root, key: ArtifactKey, public_key: str) -> bool:
     return found is not None and found.public_key == public_key
 
 
+def signature_problem(root: Root, key: ArtifactKey, path: Path) -> str | None:
+    """What `verify --key` reports about an artifact that the key in a PEM file has not signed; None if it has.
+
+    Raises InputError like `public_key`.
+    """
+    wanted = public_key(path)
+    return None if is_signed(root, key, wanted) else f"has no valid signature of the key {fingerprint(wanted)}"
+
+
 def read_signature(key: ArtifactKey, data: bytes) -> Signature | None:
-    """The content of a signature's file; None if it is no valid signature of the artifact."""
+    """The content of a signature's file; None if it is not a valid signature of the artifact."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -32,8 +32,8 @@ from nerbench.artifacts.manifest import (
     Provenance,
     Record,
 )
+from nerbench.artifacts.memoized_reads import once
 from nerbench.artifacts.model_folder import describe_folder
-from nerbench.artifacts.once import once
 from nerbench.artifacts.storage.filesystem import ProgressCallback
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import no_room
@@ -259,14 +259,13 @@ class Store:
 
         With a public key (a PEM file), its signature must exist and be valid. Raises InputError for another file.
         """
-        signer = None if public_key is None else signatures.public_key(public_key)
+        unsigned = None if public_key is None else signatures.signature_problem(self._root, key, public_key)
         try:
             files = self.manifest(key).files
             problems = [problem for entry in files if (problem := self._problem(entry))]
         except DAMAGED as error:
             files, problems = (), [str(error)]
-        if signer and not signatures.is_signed(self._root, key, signer):
-            problems.append(f"has no valid signature of the key {signatures.fingerprint(signer)}")
+        problems += [unsigned] if unsigned else []
         return Verification(artifact_id=key.artifact_id, ok=not problems, files=len(files), problems=tuple(problems))
 
     def materialise(self, key: ArtifactKey) -> Path:

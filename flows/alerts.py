@@ -5,6 +5,7 @@ The Prefect server runs the automations, so nothing happens while it is down.
 
 import json
 import re
+from collections.abc import Collection
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
@@ -31,29 +32,40 @@ OVERDUE = timedelta(hours=26)
 """A nightly run is missing if no run has ended for this long: a day, and two hours for the run itself."""
 SILENT = timedelta(minutes=9)
 """A run counts as crashed after this long without a heartbeat; it should have sent three in this time."""
+NEVER_STARTED = timedelta(hours=24)
+"""A run counts as crashed after this long as `Pending`. It may wait that long for a machine of a cluster."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
+PENDING = "prefect.flow-run.Pending"
 FAILED = frozenset({"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"})
 ENDED = FAILED | {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"}
+LEFT_PENDING = ENDED | {
+    f"prefect.flow-run.{state}" for state in ("Running", "Scheduled", "AwaitingConcurrencySlot", "Late", "Cancelling")
+}
+"""The states that can follow `Pending`."""
 _RUNS: Labels = {"prefect.resource.id": "prefect.flow-run.*"}
 _OF_OURS: Labels = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
 _MISSING = re.compile(r"nerbench: .* is missing \(([0-9a-f-]{36})\)")
 """The name of a `missing_alert`."""
+FORMER_NAME = "nerbench: a run is dead"
+"""The name of `lost_run` in nerbench 0.2 and before."""
 PAGE = 200
 """Page size of requests for automations."""
 _MESSAGE = "{{ ('nerbench: ' ~ flow_run.name ~ ': ' ~ flow_run.state.name ~ ': ' ~ flow_run.state.message) | tojson }}"
 
 
-def end_lost_runs(silent: timedelta = SILENT) -> None:
+def end_lost_runs(silent: timedelta = SILENT, pending: timedelta = NEVER_STARTED) -> None:
     """Make the server set runs without heartbeats to `Crashed`, for example after the loss of their machine.
 
     `nerbench serve` calls this, and `prefect deploy` as a step of `deployments/prefect.yaml`. An automation that does
-    the same already is kept: a new one would not know which runs have sent heartbeats.
+    the same already is kept: a new one would not know which runs have sent heartbeats, or are pending.
     """
-    wanted = dead_run(silent)
     with get_client(sync_client=True) as client:
-        found = client.read_automations_by_name(wanted.name)
-        if [(one.trigger, one.actions) for one in found] != [(wanted.trigger, wanted.actions)]:
-            _replace(client, wanted)
+        for before in client.read_automations_by_name(FORMER_NAME):
+            client.delete_automation(before.id)
+        for wanted in (lost_run(silent), run_that_never_started(pending)):
+            found = client.read_automations_by_name(wanted.name)
+            if [(one.trigger, one.actions) for one in found] != [(wanted.trigger, wanted.actions)]:
+                _replace(client, wanted)
 
 
 def create_alerts(url: str, *, overdue: timedelta = OVERDUE) -> None:
@@ -83,20 +95,35 @@ def failure_alert(webhook: UUID) -> AutomationCore:
     return AutomationCore(name="nerbench: a run failed", trigger=trigger, actions=[call])
 
 
-def dead_run(silent: timedelta) -> AutomationCore:
+def lost_run(silent: timedelta) -> AutomationCore:
     """The automation that sets a nerbench run to `Crashed` if it has sent heartbeats and then none for `silent`."""
-    trigger = EventTrigger(
-        after={HEARTBEAT},
-        expect={HEARTBEAT, *ENDED},
+    crash = _crashing(f"no heartbeat for {silent}")
+    trigger = _awaited(after=HEARTBEAT, expect={HEARTBEAT, *ENDED}, within=silent)
+    return AutomationCore(name="nerbench: a run is lost", trigger=trigger, actions=[crash])
+
+
+def run_that_never_started(pending: timedelta) -> AutomationCore:
+    """The automation that sets a nerbench run to `Crashed` if its process is lost before its first heartbeat."""
+    crash = _crashing(f"pending for {pending}")
+    trigger = _awaited(after=PENDING, expect=LEFT_PENDING, within=pending)
+    return AutomationCore(name="nerbench: a run never started", trigger=trigger, actions=[crash])
+
+
+def _awaited(*, after: str, expect: Collection[str], within: timedelta) -> EventTrigger:
+    """The trigger for nerbench runs of which no expected event follows the event `after` in time."""
+    return EventTrigger(
+        after={after},
+        expect=set(expect),
         match=_RUNS,
         match_related=_OF_OURS,
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
-        within=silent,
+        within=within,
     )
-    message = f"no heartbeat for {silent}"
-    crash = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
-    return AutomationCore(name="nerbench: a run is dead", trigger=trigger, actions=[crash])
+
+
+def _crashing(message: str) -> ChangeFlowRunState:
+    return ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)
 
 
 def missing_alert(webhook: UUID, nightly: DeploymentResponse, overdue: timedelta) -> AutomationCore:

@@ -14,7 +14,7 @@ from nerbench.flows.sweeps import Sweep, changed, measure
 from nerbench.tasks.comparison.compare import Comparison, Query
 from nerbench.tasks.comparison.compare import compare as compare_runs
 from nerbench.tasks.config.loading import SECTIONS, Given, absolute_reference, given_config
-from nerbench.tasks.report.frames import Results
+from nerbench.tasks.report.data_frames import Results
 
 Row = dict[str, Any]
 

@@ -16,7 +16,7 @@ from nerbench.flows.benchmark_steps import (
     summarise_seeds,
     write_scores,
 )
-from nerbench.flows.clones import require_installed
+from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import find_baselines, hold_to_gate
 from nerbench.flows.request import (
     DEFAULT_REQUEST,

@@ -10,7 +10,7 @@ from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.flows.run_context import RunRecorder
 from nerbench.flows.task_runners import LOCAL, Work, bounded, submit
 from nerbench.tasks import prefect_tasks as tasks
-from nerbench.tasks.analysis.analyses import Analysed
+from nerbench.tasks.analysis.analysis import Analysed
 from nerbench.tasks.analysis.user_scores import functions_over
 from nerbench.tasks.config import Config, ModelConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nerbench.artifacts.escaping import escaped
+from nerbench.artifacts.terminal_escaping import escaped
 from nerbench.flows import server
 from nerbench.flows.terminal import verbosity
 from nerbench.tasks.child_process import CALM

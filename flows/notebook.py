@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from nerbench.artifacts.escaping import escaped
+from nerbench.artifacts.terminal_escaping import escaped
 from nerbench.tasks.progress import clock
 
 WIDTH = 24

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 
 from nerbench.flows.benchmark import benchmark_models
-from nerbench.flows.clones import require_installed
+from nerbench.flows.clone_check import require_installed
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration, returned
 from nerbench.flows.run_context import pipeline_name, recorded, reported
 from nerbench.flows.task_runners import fanned_out

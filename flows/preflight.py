@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.errors import ConfigError, LabelError, collected
-from nerbench.artifacts.once import read_once
+from nerbench.artifacts.memoized_reads import read_once
 from nerbench.flows.launch import prefect_running, quiet, start_prefect
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.loading import absolute_reference

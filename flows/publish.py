@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from nerbench.flows.clones import require_installed
+from nerbench.flows.clone_check import require_installed
 from nerbench.flows.request import DEFAULT_REQUEST, Request, admit_references, configuration, in_form
 from nerbench.flows.run_context import recorded
 from nerbench.tasks import prefect_tasks as tasks

@@ -22,7 +22,6 @@ from pydantic import Field
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.comparison.quality_gate import undecided
 from nerbench.tasks.config import Config, TaggerConfig
-from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.loading import (
     DEFAULT_FILE,
     Named,
@@ -41,6 +40,7 @@ from nerbench.tasks.config.permissions import (
     require_location,
     require_training_args,
 )
+from nerbench.tasks.config.schema_base import field_name
 from nerbench.tasks.scoring.metrics import Row
 
 DEFAULT_REQUEST = str(DEFAULT_FILE)

@@ -14,6 +14,7 @@ from typing import Any
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
+from nerbench.artifacts.cache_pruning import prune_after_run
 from nerbench.artifacts.errors import (
     InputError,
     Problems,
@@ -22,19 +23,18 @@ from nerbench.artifacts.errors import (
     collected,
     pass_interrupts,
 )
-from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.once import read_once
+from nerbench.artifacts.memoized_reads import read_once
 from nerbench.artifacts.secrets import redact
 from nerbench.artifacts.tables.compaction import pack_run
-from nerbench.flows.clones import require_imported
+from nerbench.artifacts.terminal_escaping import escape_logs
+from nerbench.flows.clone_check import require_imported
 from nerbench.flows.request import configuration
 from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.comparison.quality_gate import undecided
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
-from nerbench.tasks.results.caches import prune_after_run
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
@@ -218,7 +218,7 @@ class RunRecorder:
         self.note({"runs": tasks.write_run(self.run, config, totals, outcome)})
         if outcome == "ok":
             self._pack()
-        if pruned := prune_after_run(config.results, config.cache):
+        if pruned := prune_after_run(config.results, config.cache.limits):
             self.pruned = pruned
             log.info("%s", pruned)
 

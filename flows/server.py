@@ -21,11 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import urlopen
-
-import psutil
 
 from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.tasks.child_process import PARENT
@@ -38,7 +34,10 @@ SERVER = {
 RECORDER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_"
 BATCHED = {f"{RECORDER}BATCH_SIZE": "200", f"{RECORDER}READ_BATCH_SIZE": "200", f"{RECORDER}FLUSH_INTERVAL": "1"}
 """Defaults that record many task runs in one transaction, which takes a quarter of the processor time."""
-OF_COMMAND = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false"}
+OF_COMMAND = {
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",  # it imports all collections, to compare their blocks
+}
 """Defaults of a server for a single command, whose flows use no blocks."""
 FEW_COLLECTIONS = (50_000, 20, 50)
 """Thresholds of the garbage collector, which takes a fifth of the time to import Prefect with its usual ones."""
@@ -230,6 +229,9 @@ def _environment_file(server: Started, port: int, page: str) -> Iterator[Path]:
 
 
 def _wait_until_healthy(server: Started) -> None:
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
@@ -252,6 +254,8 @@ def _last_line(server: Started) -> str:
 @contextmanager
 def children_ended() -> Iterator[None]:
     """When the context ends, stop everything started within it: runs, their children and the server."""
+    import psutil
+
     before = set(psutil.Process().children(recursive=True))
     try:
         yield

@@ -7,7 +7,7 @@ from prefect import flow
 
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.flows.clones import require_installed
+from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import enforce, exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, References, Request, admit_references, configuration, in_form
 from nerbench.flows.run_context import RunRecorder, recorded
@@ -15,8 +15,8 @@ from nerbench.tasks import prefect_tasks as tasks
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
+from nerbench.tasks.measuring.speed_rows import Swept
 from nerbench.tasks.measuring.subjects import Subject, of_artifact
-from nerbench.tasks.measuring.tables import Swept
 
 require_installed(__name__, __file__)
 

@@ -55,8 +55,8 @@ def measure(config: Config, models: Sequence[str] | None) -> Sweep:
     start_prefect()
     from nerbench.tasks.data.demo import prepare_demo
     from nerbench.tasks.measuring.plan import tags_words
+    from nerbench.tasks.measuring.speed_rows import plan_of
     from nerbench.tasks.measuring.subjects import find_subjects, located
-    from nerbench.tasks.measuring.tables import plan_of
 
     wanted = [located(model, config.store) for model in models or config.benchmark.models]
     subjects = find_subjects(wanted, config.store)

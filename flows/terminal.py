@@ -15,7 +15,7 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 
 from nerbench.artifacts.errors import reported
-from nerbench.artifacts.escaping import escaped
+from nerbench.artifacts.terminal_escaping import escaped
 
 if TYPE_CHECKING:
     from rich.table import Table

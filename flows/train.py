@@ -8,7 +8,7 @@ from prefect import flow
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.signatures import TRUSTED_KEYS
-from nerbench.flows.clones import require_installed
+from nerbench.flows.clone_check import require_installed
 from nerbench.flows.gate import exact_name
 from nerbench.flows.request import DEFAULT_REQUEST, Request, configuration
 from nerbench.flows.run_context import RunRecorder, announce, recorded, training_name

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nerbench.taggers import Tagger as Tagger
     from nerbench.tasks.config.loading import load_config as load_config
     from nerbench.tasks.data.load_corpus import load_corpus as load_corpus
-    from nerbench.tasks.report.frames import Results as Results
+    from nerbench.tasks.report.data_frames import Results as Results
     from nerbench.tasks.scoring.metrics import metric as metric
     from nerbench.tasks.scoring.user_functions import benchmark_function as benchmark_function
     from nerbench.tasks.scoring.user_functions import parametrize as parametrize
@@ -42,7 +42,7 @@ if not Path(__file__).with_name("flows").is_dir():  # in a checkout, the subpack
 _HOMES = {
     "Loader": "nerbench.artifacts.loaders",
     "NerbenchError": "nerbench.artifacts.errors",
-    "Results": "nerbench.tasks.report.frames",
+    "Results": "nerbench.tasks.report.data_frames",
     "Store": "nerbench.artifacts.store",
     "Tagger": "nerbench.taggers",
     "benchmark": "nerbench.flows.api",

@@ -18,10 +18,10 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from nerbench.artifacts import availability, references
+from nerbench.artifacts import missing_files, references
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.store import Store
-from nerbench.tasks.analysis import analyses, user_scores
+from nerbench.tasks.analysis import analysis, user_scores
 from nerbench.tasks.as_task import STORAGE, Rows, as_task, from_store, gpu_slots
 from nerbench.tasks.child_process import Job
 from nerbench.tasks.comparison import quality_gate, reproducibility, robustness
@@ -31,16 +31,16 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference import canary, evaluation_cache, processes, sharding, tagger_evaluation
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, Shard
 from nerbench.tasks.inference.prediction_files import n_blocks
-from nerbench.tasks.measuring import latency, subjects, tables
+from nerbench.tasks.measuring import latency, speed_rows, subjects
 from nerbench.tasks.measuring.latency import Measurement
+from nerbench.tasks.measuring.speed_rows import Swept
 from nerbench.tasks.measuring.subjects import Subject
-from nerbench.tasks.measuring.tables import Swept
 from nerbench.tasks.progress import at_most_every, both, inference_progress, training_progress
 from nerbench.tasks.publishing import card, hub
 from nerbench.tasks.report import prefect_page
 from nerbench.tasks.report.prefect_page import Announcement
-from nerbench.tasks.results import rescoring, rows, trackers
-from nerbench.tasks.runs import Run
+from nerbench.tasks.results import rescoring, rows, tracking
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring import score_predictions
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score_predictions import CountedPredictions
@@ -78,7 +78,7 @@ def _promote(artifact: ArtifactRef, store: str, alias: str) -> None:
 
 resolve = as_task(references.resolve, "resolve {reference}", **STORAGE)
 resolve_one = as_task(references.resolve_one, "resolve {reference}", **STORAGE)
-find_incomplete = as_task(availability.find_incomplete, "look for the files of the models", **STORAGE)
+find_incomplete = as_task(missing_files.find_incomplete, "look for the files of the models", **STORAGE)
 promote = as_task(_promote, "promote {artifact.name}", **STORAGE)
 
 
@@ -191,7 +191,7 @@ count = as_task(_count, "write and count predictions of {artifact.name} against 
 score = as_task(_score, _labels_named, **STORAGE)  # type: ignore[arg-type] # Prefect's type asks for more than it uses
 score_user_metrics = as_task(_score_user_metrics, f"score {_BESIDE_GOLD}: custom metrics")
 run_functions = as_task(_run_functions, _over)  # type: ignore[arg-type] # as above
-analyse = as_task(analyses.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
+analyse = as_task(analysis.analyse, f"analyse {_BESIDE_GOLD}", **STORAGE)
 write_metrics = as_task(rows.write_metrics, "write metrics of {artifact.name} on {dataset}", **STORAGE)
 write_user_metrics = as_task(
     rows.write_user_metrics, "write your own metrics of {artifact.name} on {dataset}", **STORAGE
@@ -235,7 +235,7 @@ def _measure(run: Run, artifact: ArtifactRef, corpus: CorpusRef, config: Config)
 def _sweep(run: Run, config: Config, swept: Sequence[Subject]) -> Swept:
     """Speed and memory of models over the cells of a sweep, measured in separate processes."""
     with gpu_slots(config.benchmark.device):
-        return tables.sweep_and_write(run, config, swept)
+        return speed_rows.sweep_and_write(run, config, swept)
 
 
 measure = as_task(_measure, "measure {artifact.name}")
@@ -261,6 +261,6 @@ def _show_report(announced: Announcement) -> None:
 
 write_run = as_task(rows.write_run, "record the run", **STORAGE)
 show = as_task(_show, "show the results")
-track = as_task(trackers.track_run, "log to {name}", name="track")
+track = as_task(tracking.track_run, "log to {name}", name="track")
 write_report = as_task(prefect_page.publish, "write the report of {run.run_id}", name="write_report", **STORAGE)
 show_report = as_task(_show_report, "show the report")

@@ -22,7 +22,7 @@ from nerbench.tasks.data.corpus_refs import CorpusRef, describe
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.results.rows import write_predictions
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 LABELS = tag_vocabulary(TYPES)

@@ -20,6 +20,7 @@ import nerbench
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.flows.cli import app
 from nerbench.tasks.config import Config, Section
+from nerbench.tasks.config.descriptions import field_descriptions
 from nerbench.tasks.results.export import ROW_OF
 
 REGION = re.compile(r"<!-- (\w+:\w+) -->\n(.*?)<!-- /\1 -->\n", re.DOTALL)
@@ -156,8 +157,9 @@ def _sections_in(annotation: Any) -> Iterator[type[Section]]:
 
 def keys(model: type[Section]) -> str:
     """A table of the keys of a section."""
+    meanings = field_descriptions(model)
     rows = [
-        f"| `{name}` | {cell(kind(field.annotation))} | {default(field)} | {cell(field.description or '')} |"
+        f"| `{name}` | {cell(kind(field.annotation))} | {default(field)} | {cell(meanings[name])} |"
         for name, field in model.model_fields.items()
     ]
     title = f"### {model.__name__}"

@@ -13,13 +13,13 @@ import pyarrow as pa
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import date_of, table_key, write_table
-from nerbench.tasks.analysis.analyses import write_analysis
+from nerbench.tasks.analysis.analysis import write_analysis
 from nerbench.tasks.analysis.user_scores import score_stored
 from nerbench.tasks.comparison.quality_gate import decide, measure_stored
 from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.inference.prediction_files import PredictionsDigest
 from nerbench.tasks.results.rows import metric_rows, write_custom, write_gate, write_metrics
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key, read_predictions
 
 EVIL = ("<script>alert(1)</script>", "</script><img/src=x/onerror=alert(1)>", "&lt;b&gt;", "{{7*7}}", "a'b\"c`d")

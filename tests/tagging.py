@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from nerbench.tasks.config.base import Mode
+from nerbench.tasks.config.schema_base import Mode
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.inference.prediction_files import PredictionsDigest
 from nerbench.tasks.scoring.counts import Counts, count

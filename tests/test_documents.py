@@ -20,6 +20,7 @@ import yaml
 
 from nerbench.flows.cli import app
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.descriptions import field_descriptions
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
@@ -172,4 +173,4 @@ def test_every_command_option_and_key_has_a_description() -> None:
         assert command.help, name
         assert all(p.help for p in command.params), f"{name}: {[p.name for p in command.params if not p.help]}"
     for model in reference.sections(Config):
-        assert all(field.description for field in model.model_fields.values()), model
+        assert all(field_descriptions(model).get(name) for name in model.model_fields), model

@@ -1,4 +1,4 @@
-"""Help texts, configuration keys, columns, documents and docstrings contain none of the phrases below.
+"""Help texts, configuration keys, columns, documents, docstrings and errors contain none of the phrases below.
 
 They are typical of the project's former dialect; `CONTRIBUTING.md` names the style to follow instead.
 """
@@ -14,6 +14,7 @@ import reference
 
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.tasks.config import Config
+from nerbench.tasks.config.descriptions import field_descriptions
 from nerbench.tasks.results.export import ROW_OF
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,11 @@ IN_DOCSTRINGS = (
     *("as it stands", "in (?:a )?process(?:es)? of (?:its|their|his) own", "what is (?:no|to be|there)"),
 )
 """Phrases to avoid in the docstrings of sources and tests: riddles, `where` for `if`, no subject or verb."""
+IN_ERRORS = re.compile(
+    r"(?<!here )(?:is|are) no (?!longer|more)|\b(?:one|1) \w+ an? \w+|\b(?:told|anew|whoever|nobody|mend)\b"
+    r"|\b(?:parted by|begins? so|finds none|so late|of ours)\b"
+)
+"""Phrases to avoid in the arguments of exceptions: `is no folder` for `is not a folder`, `a line` for `per line`."""
 IN_NAMES = re.compile(
     "_(?:told|said|hears?|ones_own|nobody|somebody|whoever|anew|meanwhile|mends?|mended|goe?s?_on"
     "|that_(?:is|are)_none|of_(?:its|their)_own|what_(?:is|was|it|one|users|they|we|others|who))(?:_|$)"
@@ -46,7 +52,7 @@ FOLDERS = ("artifacts", "deployments", "flows", "nerbench", "tasks", "tests")
 DIALECT = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" if phrase[0] != "^" else phrase for phrase in PHRASES))
 
 
-IN_SOURCES = re.compile("|".join(rf"(?<!\w){phrase}(?!\w)" for phrase in IN_DOCSTRINGS))
+IN_SOURCES = re.compile(rf"\b(?:{'|'.join(IN_DOCSTRINGS)})(?!\w)")
 
 
 def dialect(text: str) -> list[str]:
@@ -62,8 +68,8 @@ def help_texts() -> Iterator[tuple[str, str]]:
 def keys() -> Iterator[tuple[str, str]]:
     for section in reference.sections(Config):
         yield section.__name__, section.__doc__ or ""
-        for name, field in section.model_fields.items():
-            yield f"{section.__name__}.{name}", field.description or ""
+        for name, description in field_descriptions(section).items():
+            yield f"{section.__name__}.{name}", description
 
 
 def columns() -> Iterator[tuple[str, str]]:
@@ -100,6 +106,24 @@ def test_docstrings_are_plain_english() -> None:
     assert {where: phrases for where, phrases in found.items() if phrases} == {}
 
 
+def errors() -> Iterator[tuple[str, str]]:
+    """The texts in the arguments of raised exceptions, and in variables called `problem` and `remedy`."""
+    for path, tree in trees():
+        if path.parts[0] == "tests":
+            continue
+        for node in ast.walk(tree):
+            is_text = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("problem", "remedy")
+            if is_text or (isinstance(node, ast.Raise) and node.exc):
+                texts = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+                yield f"{path}:{node.lineno}", " ".join(text for text in texts if isinstance(text, str))
+
+
+def test_errors_are_plain_english() -> None:
+    found = {where: IN_ERRORS.findall(CODE.sub("", text)) for where, text in errors()}
+    assert len(found) > 600
+    assert {where: phrases for where, phrases in found.items() if phrases} == {}
+
+
 def test_names_of_tests_are_plain_english() -> None:
     names = [
         node.name
@@ -117,6 +141,8 @@ def test_users_read_plain_english(texts: type[Iterator[tuple[str, str]]]) -> Non
 
 
 def test_dialect_is_found() -> None:
+    assert IN_ERRORS.findall("is no folder; write one object a line") == ["is no ", "one object a line"]
+    assert not IN_ERRORS.search("there is no folder, and the store is no longer readable; write one tag per word")
     assert dialect("Which.") == ["Which."]
     assert dialect("A report that cannot be written is said, and spoils nothing.") == ["is said"]
     assert dialect("That time each cell; 3.") == ["That time each cell"]

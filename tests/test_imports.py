@@ -63,8 +63,8 @@ def test_flows_do_not_know_deployments_and_shadow_nothing(path: Path) -> None:
 
 
 ROOMS = (
-    "runs environment child_process progress metrics statistics config data inference doctor scoring training results "
-    "inspection predicting as_task analysis comparison suspects publishing measuring audit report prefect_tasks"
+    "run_identity environment child_process progress metrics statistics config data inference doctor scoring training "
+    "results inspection predicting as_task analysis comparison suspects publishing measuring audit report prefect_tasks"
 ).split()
 """Folders and modules at the top of `tasks/`, each after those that it imports."""
 LONGEST_FILE = 400

@@ -22,7 +22,7 @@ from nerbench.artifacts.tables.compaction import compact
 from nerbench.artifacts.tables.schemas import COMPACTABLE, TABLES, schema
 from nerbench.artifacts.tables.tables import find_table_file, read_results, write_table
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.config.deprecated_keys import warn_deprecated
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.inference import evaluation_cache, evaluation_key, processes
 from nerbench.tasks.inference.hardware import Processor

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nerbench.tasks.comparison.deltas import decided
-from nerbench.tasks.statistics.bootstrap import Floats
+from nerbench.tasks.comparison.paired_differences import decided
 from nerbench.tasks.statistics.intervals import MIN_UNITS, too_small
 from nerbench.tasks.statistics.paired_tests import Clusters, Resampling, assess, design_effect
+from nerbench.tasks.statistics.resampling import Floats
 from nerbench.tasks.statistics.verdicts import Verdict, exceeds
 
 AT_ONCE = 40

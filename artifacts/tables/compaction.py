@@ -77,17 +77,20 @@ class _Done(NamedTuple):
     deleted: int = 0
 
 
-def compact(results_url: str, tables: Sequence[str], *, grace: timedelta, now: datetime) -> list[Compacted]:
+def compact(
+    results_url: str, tables: Sequence[str], *, grace: timedelta, now: datetime | None = None
+) -> list[Compacted]:
     """Pack all days of these tables that are over in UTC, and delete the files that were replaced longer ago than
     `grace`.
 
-    `now`: from `store_time`. No reader may take longer than `grace`. Raises InputError for a table that is not in
-    COMPACTABLE, and NerbenchError if there is no room. A day with a damaged file stays unchanged and is reported
+    `now`: by default `store_time`. No reader may take longer than `grace`. Raises InputError for a table that is not
+    in COMPACTABLE, and NerbenchError if there is no room. A day with a damaged file stays unchanged and is reported
     (`artifacts/errors.py`). If reports are collected, the other days are compacted; otherwise, raises
     CorruptArtifactError.
     """
     if unknown := [table for table in tables if table not in COMPACTABLE]:
         raise InputError(f"table {unknown[0]!r}", "is not compacted", f"choose one of {', '.join(COMPACTABLE)}")
+    now = now or store_time(results_url)
     root, today = open_root(results_url), now.astimezone(UTC).date().isoformat()
     report = []
     for table in tables:

@@ -1,10 +1,13 @@
 """One Parquet file of a result table: typed rows to bytes with checksums, and back."""
 
+import mmap
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import date as calendar_date
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +22,8 @@ from nerbench.artifacts.tables.upgrading import earlier_columns, is_earlier, upg
 FEWEST_ROWS, MOST_GROUPS = 2_048, 16
 """Rows of a row group of a packed file, and their number."""
 _FEW_ROWS = 8
+_LARGE = 1 << 27
+"""Bytes of a file from which it is written to a temporary folder before it is stored."""
 
 
 def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa.Table:
@@ -28,7 +33,9 @@ def as_table(table: str, data: pa.Table | list[dict[str, Any]], date: str) -> pa
     if unknown := [name for name in given if name not in declared.names]:
         raise ValueError(f"the table {table} has no column {unknown[0]}")
     rows = data if isinstance(data, pa.Table) else pa.Table.from_pylist(data, schema=declared)
-    run_date = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), rows.num_rows)
+    dates = pa.repeat(pa.scalar(calendar_date.fromisoformat(date), pa.date32()), min(rows.num_rows, MAX_ROWS))
+    starts = range(0, rows.num_rows, MAX_ROWS)
+    run_date = pa.chunked_array([dates[: rows.num_rows - start] for start in starts], pa.date32())
     return rows.drop_columns({"run_date"} & {*rows.column_names}).append_column("run_date", run_date)
 
 
@@ -55,33 +62,41 @@ def serialised(table: str, rows: pa.Table) -> bytes:
     ValueError for nulls in a key column and for NaN; an undefined number is null.
     """
     parts = (_typed(table, part) for part in _slices(rows, MAX_ROWS))
-    return _written(schema(table), parts, dictionaries=rows.num_rows > _FEW_ROWS)
+    return _written(schema(table), parts, dictionaries=_texts(schema(table)) if rows.num_rows > _FEW_ROWS else [])
 
 
 def as_parquet(rows: pa.Table) -> bytes:
     """The bytes of a file with these rows and their types, in at most MOST_GROUPS row groups unless they are large.
 
-    A reader with filters skips row groups by their statistics; but each takes a millisecond to check.
+    A reader with filters skips row groups by their statistics; but each takes a millisecond to check. Dictionaries of
+    texts that hardly repeat, such as digests, would only take longer to read.
     """
     most = min(MAX_ROWS, max(FEWEST_ROWS, -(-rows.num_rows // MOST_GROUPS)))
-    return _written(rows.schema, _slices(rows, most))
+    repeated = [name for name in _texts(rows.schema) if 2 * pc.count_distinct(rows[name]).as_py() <= rows.num_rows]
+    return _written(rows.schema, _slices(rows, most), dictionaries=repeated)
 
 
 def _slices(rows: pa.Table, most: int) -> Iterator[pa.Table]:
     return (rows.slice(start, most) for start in range(0, max(rows.num_rows, 1), most))
 
 
-def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: bool = True) -> bytes:
-    # In memory first: a writer that fails halfway leaves a valid but short file.
-    sink = pa.BufferOutputStream()
-    strings = [field.name for field in file_schema if dictionaries and pa.types.is_string(field.type)]
-    with pq.ParquetWriter(
-        sink, file_schema, compression="zstd", use_dictionary=strings, write_page_checksum=True
-    ) as writer:
-        for part in parts:
-            writer.write_table(part)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+def _texts(of: pa.Schema) -> list[str]:
+    return [field.name for field in of if pa.types.is_string(field.type)]
+
+
+def _written(file_schema: pa.Schema, parts: Iterable[pa.Table], *, dictionaries: list[str]) -> bytes:
+    # Elsewhere first: a writer that fails halfway leaves a valid but short file.
+    with tempfile.SpooledTemporaryFile(_LARGE) as sink:
+        with pq.ParquetWriter(
+            sink, file_schema, compression="zstd", use_dictionary=dictionaries, write_page_checksum=True
+        ) as writer:
+            for part in parts:
+                writer.write_table(part)
+        size = sink.seek(0, os.SEEK_END)
+        if size > _LARGE:  # a map can be sliced and written like bytes, but does not take memory
+            return cast(bytes, mmap.mmap(sink.fileno(), 0, access=mmap.ACCESS_READ))
+        sink.seek(0)
+        return sink.read()
 
 
 def create_file(root: Root, path: str, data: bytes) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nerbench.artifacts.arrow_arrays import text_array
 from nerbench.artifacts.errors import CorruptArtifactError, InputError
 from nerbench.artifacts.tables.parquet_pages import Chunk, ReadAt, pages, row_groups
 
@@ -39,6 +40,8 @@ _NUMBERS = range(6)
 """BOOLEAN, INT32, INT64, INT96, FLOAT and DOUBLE."""
 _PHYSICAL_TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
 """The names of the numbers that column chunks have."""
+_PLAIN, _DELTA_LENGTH_BYTE_ARRAY = 0, 6
+"""Encodings of strings one after another: decoded, they have no more bytes than their page."""
 _DELTA_BYTE_ARRAY = 7
 """An encoding of strings as differences from the previous one: strings of any length in a few bytes."""
 _COMPARISONS = {
@@ -58,7 +61,7 @@ class _Size(NamedTuple):
     compressed: int = 0
     uncompressed: int = 0
     most: int = 0
-    """Decoded size limit in bytes: no string is longer than all pages."""
+    """Decoded size limit in bytes: no string of a dictionary is longer than all pages before it."""
 
 
 @contextmanager
@@ -101,9 +104,10 @@ def read_table(stream: Stream, wanted: Collection[str] | None = None, filters: S
 def _read_matching(stream: Stream, wanted: Collection[str] | None, filters: Sequence[Condition]) -> pa.Table:
     with open_footer(stream) as file:
         names = _names(file, wanted)
-        groups = _check(stream, file.metadata, wanted, filters).groups
-        metadata = file.metadata
-    known = [one for one in filters if one[0] in names]
+        checked, metadata = _check(stream, file.metadata, wanted, filters), file.metadata
+        known, groups = [one for one in filters if one[0] in names], checked.groups
+        if groups and checked.most <= MAX_BYTES:
+            return matching(file.read_row_groups(groups, columns=names, use_threads=False), known)
     with open_footer(stream, text_columns(metadata), metadata) as file:
         read = (file.read_row_group(number, columns=names, use_threads=False) for number in groups)
         parts = [_plain_part(matching(part, known), _size(stream)) for part in read]
@@ -141,18 +145,15 @@ def _mask(column: pa.ChunkedArray, operator: str, value: Any) -> pa.ChunkedArray
         (scalar,) = _array([value])
         return _of_chunks(column, lambda entries: compare(entries, scalar))
     values = _array(list(value)).cast(_plain_type(column.type))
-    # A dictionary does not contain the nulls of its column.
-    mask = pc.fill_null(_of_chunks(column, partial(pc.is_in, value_set=values)), values.null_count > 0)
+    mask = _of_chunks(column, partial(pc.is_in, value_set=values))
+    # A dictionary does not contain the nulls of its column. `pc.fill_null` would import pandas.
+    mask = pc.or_kleene(mask, pc.is_null(mask)) if values.null_count else pc.and_kleene(mask, pc.is_valid(mask))
     return pc.invert(mask) if operator == "not in" else mask
 
 
 def _array(values: list[Any]) -> pa.Array:
     """The values as Arrow. For anything but texts, Arrow imports pandas."""
-    if not all(isinstance(value, str) for value in values):
-        return pa.array(values)
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
+    return text_array(values) if all(isinstance(value, str) for value in values) else pa.array(values)
 
 
 def _of_chunks(column: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
@@ -261,7 +262,7 @@ def _total(sizes: Iterable[_Size]) -> _Size:
 
 
 def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
-    name, values, compressed, uncompressed = chunk.column, 0, 0, 0
+    name, values, compressed, uncompressed, most = chunk.column, 0, 0, 0, 0
     for page in pages(read_at, chunk):
         if page.uncompressed > MAX_PAGE:
             raise ValueError(f"a page of {name} has {page.uncompressed} bytes, more than {MAX_PAGE}")
@@ -269,9 +270,11 @@ def _chunk_size(read_at: ReadAt, chunk: Chunk) -> _Size:
             raise ValueError(f"{name} is encoded as DELTA_BYTE_ARRAY; write it with another encoding")
         values, compressed = values + page.values, compressed + page.compressed
         uncompressed += page.uncompressed
+        is_whole = chunk.physical_type == _BYTE_ARRAY and page.encoding in {_PLAIN, _DELTA_LENGTH_BYTE_ARRAY}
+        most += page.uncompressed if is_whole else page.values * uncompressed
     if values != chunk.values:
         raise ValueError(f"{name} has {values} values instead of {chunk.values}")
-    return _Size(values, compressed, uncompressed, values * (16 if chunk.physical_type in _NUMBERS else uncompressed))
+    return _Size(values, compressed, uncompressed, 16 * values + (0 if chunk.physical_type in _NUMBERS else most))
 
 
 def _plain_groups(file: pq.ParquetFile, names: list[str], size: int) -> Iterator[pa.Table]:

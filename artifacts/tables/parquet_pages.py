@@ -18,8 +18,9 @@ _ROW_GROUPS, _COLUMNS, _META_DATA, _STATISTICS = 4, 1, 3, 12
 """Field numbers on the path from the footer to the statistics of a column chunk."""
 _HIGH, _LOW = 5, 6
 """The fields of statistics with the highest and the lowest value."""
-_DATA, _DATA_V2 = 5, 8
-"""The fields of a header about a data page, in the two formats."""
+_TYPE, _DATA, _DATA_V2 = 1, 5, 8
+"""The fields of a header with the type of the page, and about a data page in the two formats."""
+_FIELD_OF_TYPE = {0: _DATA, 3: _DATA_V2}
 _TRUE, _FALSE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
 """Type numbers of the compact protocol."""
@@ -126,9 +127,12 @@ def _header(read_at: ReadAt, at: int) -> tuple[dict[int, Any], int]:
 
 
 def _page(header: dict[int, Any]) -> Page:
-    data = header.get(_DATA) or header.get(_DATA_V2) or {}
+    field = _FIELD_OF_TYPE.get(header.get(_TYPE, -1), 0)
+    if {_DATA, _DATA_V2} & header.keys() != {field} - {0}:  # Arrow believes the type
+        raise ValueError("a page has the header of another type of page")
+    data = header.get(field) or {}
     try:
-        encoding = data.get(2 if _DATA in header else 4)
+        encoding = data.get(2 if field == _DATA else 4)
         page = Page(data.get(1, 0), header.get(3, -1), header.get(2, -1), encoding)
         sizes_known = min(page.values, page.compressed, page.uncompressed) >= 0
     except (AttributeError, TypeError):

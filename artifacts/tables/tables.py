@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import ConflictError, CorruptArtifactError, InputError, report
-from nerbench.artifacts.once import once
+from nerbench.artifacts.memoized_reads import once
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.columns import VERSION

@@ -27,7 +27,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 @configured()
 def ls(config: "Config", json: Json = False) -> None:
     """List cache entries, least recently used first."""
-    from nerbench.tasks.results.caches import count, find_caches
+    from nerbench.artifacts.cache_pruning import count, find_caches
 
     entries = sorted((entry for cache in find_caches(config.results) for entry in cache.entries), key=lambda e: e.used)
     _print(entries, json)
@@ -39,15 +39,15 @@ def ls(config: "Config", json: Json = False) -> None:
 @configured()
 def prune(config: "Config", *, dry_run: DryRun = False, json: Json = False) -> None:
     """Remove entries that exceed `cache.max_gb` or `cache.max_days`, least recently used first; keep entries in use."""
-    from nerbench.artifacts.cache_pruning import Limits
-    from nerbench.tasks.results import caches
+    from nerbench.artifacts import cache_pruning
 
-    if config.cache.limits == Limits(None, None):
+    if config.cache.limits == cache_pruning.Limits(None, None):
         raise InputError("cache", "has no limits", "set max_gb or max_days, e.g. with --set cache.max_days=30")
-    gone = caches.prune(config.results, config.cache.limits, dry_run=dry_run)
+    gone = cache_pruning.prune(config.results, config.cache.limits, dry_run=dry_run)
     _print(gone, json)
     if not json:
-        print_note(f"{caches.count(gone)} would be removed" if dry_run else caches.summary(gone))
+        counted = cache_pruning.count(gone)
+        print_note(f"{counted} would be removed" if dry_run else f"pruned {counted}")
 
 
 def _print(entries: "Iterable[Entry]", json: bool) -> None:

@@ -23,7 +23,7 @@ OVERALL = "overall"
 SLICES = ("all", "seen", "unseen")
 """Slices in the printed table, in order."""
 COSTS = {
-    "p50_s": ("ms a sentence, one by one (median)", 1e3),
+    "p50_s": ("ms per sentence, one by one (median)", 1e3),
     "words_per_s": ("words per second, one by one", 1.0),
     "batch_words_per_s": ("words per second, together", 1.0),
     "load_s": ("seconds to load", 1.0),

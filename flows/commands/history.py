@@ -70,7 +70,7 @@ def history(  # noqa: PLR0913 - one parameter an option
     """Show one score of a model over all its runs: intervals, changes between runs and missing nightly runs."""
     from nerbench.tasks.results.history import Query
     from nerbench.tasks.results.history import history as read_history
-    from nerbench.tasks.runs import utc_now
+    from nerbench.tasks.run_identity import utc_now
 
     query = Query(metric=metric, label=label, slice=slice, mode=mode, dataset=dataset, gold=gold, since=since)
     query = replace(query, until=utc_now().date().isoformat())

@@ -93,12 +93,16 @@ def predict(  # noqa: PLR0913 - one parameter an option
     quiet()
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.config.loading import absolute_reference
-    from nerbench.tasks.predicting.tagging import tag
+    from nerbench.tasks.inference.evaluation_key import settings_of
+    from nerbench.tasks.inference.tagger_handles import tagger_handle
+    from nerbench.tasks.predicting.tagging import tag_with
 
     source = _source(texts or [], file, format, _known(encoding))
     with show_progress("loading the model"):
         artifact = resolve_one(absolute_reference(reference), config.store)
-        found = _with_progress(tag(artifact, source.sentences, config.benchmark, mode.value), source.n_bytes)
+        # The process ends with its last sentence; to release the model's memory before would take half a second.
+        handle = tagger_handle(artifact, settings_of(config.benchmark))
+        found = _with_progress(tag_with(handle, source.sentences, config.benchmark, mode.value), source.n_bytes)
         first = next(found)  # loads the model
     shown_apart = json or not sys.stdout.isatty()
     with show_progress("tagging") if shown_apart else nullcontext():

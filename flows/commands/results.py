@@ -89,11 +89,9 @@ def show(config: "Config", run: RunId = None, json: Json = False) -> None:
 def compact(config: "Config", *, table: Tables = None, grace: Grace = 7, json: Json = False) -> None:
     """Merge the small files of each past day into one; a later call deletes the replaced files."""
     from nerbench.artifacts.tables.compaction import compact as compact_tables
-    from nerbench.artifacts.tables.compaction import store_time
     from nerbench.artifacts.tables.schemas import COMPACTABLE
 
-    now = store_time(config.results)
-    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace), now=now)
+    done = compact_tables(config.results, table or COMPACTABLE, grace=timedelta(days=grace))
     if json:
         print_json({"tables": [one._asdict() for one in done]})
         return

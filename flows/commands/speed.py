@@ -132,7 +132,7 @@ def speed(  # noqa: PLR0913 - one parameter an option
 
 
 def _renamed(precisions: str | None) -> str | None:
-    from nerbench.tasks.config.base import warn_deprecated
+    from nerbench.tasks.config.deprecated_keys import warn_deprecated
 
     if precisions is not None:
         warn_deprecated("--precisions", "write --dtypes")

@@ -79,7 +79,7 @@ def rank(  # noqa: PLR0913 - one parameter an option
     """
     from nerbench.tasks.data.demo import prepare_demo
     from nerbench.tasks.results.query import PROBABLE
-    from nerbench.tasks.runs import utc_now
+    from nerbench.tasks.run_identity import utc_now
     from nerbench.tasks.suspects.suspects import find_suspects
 
     prepare_demo(config)

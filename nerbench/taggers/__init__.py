@@ -30,5 +30,5 @@ class Tagger(Protocol):
     """
 
     def predict(self, sentences: Iterable[Sequence[str]]) -> Iterable[Sequence[str] | Sequence[Span]]:
-        """For each sentence, in order: one tag a word (`O`, `B-PER`, …), or the spans of its entities."""
+        """For each sentence, in order: one tag per word (`O`, `B-PER`, …), or the spans of its entities."""
         ...

@@ -87,7 +87,7 @@ class Http:
 
 
 class OpenAIChat(Http):
-    """A language model behind OpenAI's chat interface, one sentence a call.
+    """A language model behind OpenAI's chat interface, one sentence per call.
 
     Further options: `model`; `prompt`, a file with the system message; `temperature`. The user message is a JSON list
     of words. The answer must be a JSON list of `[start word, end word, type]`; the end is exclusive, and a code fence

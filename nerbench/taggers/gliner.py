@@ -17,7 +17,7 @@ class Tagger:
 
     def __init__(self, model: str, types: Sequence[str], threshold: float = 0.5, batch_size: int = 8) -> None:
         if not Path(model, "model.safetensors").is_file():
-            raise ValueError(f"{model} is no folder with model.safetensors; pickled weights are not loaded")
+            raise ValueError(f"{model} is not a folder with model.safetensors; pickled weights are not loaded")
         self._model = GLiNER.from_pretrained(model, local_files_only=True)
         self.labels = list(types)
         self._settings = {"flat_ner": True, "threshold": threshold, "batch_size": batch_size}

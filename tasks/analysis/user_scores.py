@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nerbench.artifacts.errors import RunFailedError, pass_interrupts
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.artifacts.references import materialise
-from nerbench.tasks.analysis.analyses import calibration_rows
+from nerbench.tasks.analysis.analysis import calibration_rows
 from nerbench.tasks.config import Config
 from nerbench.tasks.config.user_code import explain
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import settings_of
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import failed, parameters_of, reason_of, score
@@ -34,7 +34,7 @@ from nerbench.tasks.scoring.user_functions import BenchmarkFunction, State
 from nerbench.tasks.scoring.user_metrics import Identity, Predictions, as_row, numbers, run_custom
 
 if TYPE_CHECKING:
-    from nerbench.artifacts.handle import ArtifactHandle
+    from nerbench.artifacts.lazy_artifact import ArtifactHandle
     from nerbench.tasks.inference.tagger import Tagger
 
 

@@ -29,7 +29,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
 from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, carry_out, plan
 from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 from nerbench.tasks.scoring.stored_predictions import Predicted

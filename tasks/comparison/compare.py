@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.comparison.deltas import decided, deltas, slices_apart
 from nerbench.tasks.comparison.flips import Flip, flips, to_json
+from nerbench.tasks.comparison.paired_differences import decided, deltas, slices_apart
 from nerbench.tasks.comparison.scored_runs import ComparedRuns, ScoredRun, common, find_on_dataset
 from nerbench.tasks.comparison.suspect_gold import SuspectGold, split_by_support
 from nerbench.tasks.config import Config
@@ -15,7 +15,7 @@ from nerbench.tasks.results.environment_changes import difference, same_settings
 from nerbench.tasks.results.query import PROBABLE, is_headline, newest_suspects, rows_of_run, used_memory
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import count_to_compare, read_predictions
-from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.resampling import seed_of
 from nerbench.tasks.statistics.verdicts import Verdict, worst
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from nerbench.artifacts.errors import InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactKey, ArtifactRef
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.store import Store
-from nerbench.tasks.comparison.deltas import decided, deltas
 from nerbench.tasks.comparison.flips import KINDS, flips
+from nerbench.tasks.comparison.paired_differences import decided, deltas
 from nerbench.tasks.config import Config, GateConfig, GateRule
 from nerbench.tasks.results.query import NumberKey, number_key
 from nerbench.tasks.scoring.counts import OVERALL, Counts
 from nerbench.tasks.scoring.metrics import Quantity, Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, count_to_compare, read_predictions
-from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.resampling import seed_of
 from nerbench.tasks.statistics.verdicts import exceeds
 
 RULE_FIELDS = ("mode", "slice", "label", "metric")

@@ -15,7 +15,7 @@ from nerbench.tasks.config import Config
 from nerbench.tasks.environment import environment
 from nerbench.tasks.results.environment_changes import difference, same_settings
 from nerbench.tasks.results.query import HEADLINE_FILTERS, runs_of_date
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.entities import extract, identical
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, read_predictions, stored

@@ -1,7 +1,7 @@
 """The drop of a model on perturbed words: strict F1 compared with that of the clean split, paired by document.
 
 Both have the same number of words and, word by word, the same gold tags, so that their counts can be paired like those
-of two models on the same words (`nerbench.tasks.comparison.deltas`).
+of two models on the same words (`nerbench.tasks.comparison.paired_differences`).
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.tasks.comparison.deltas import deltas
+from nerbench.tasks.comparison.paired_differences import deltas
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
 from nerbench.tasks.results.rows import metric_rows, write_perturbed_metrics, write_predictions, write_robustness
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.counts import OVERALL, Counts, count_both_ways
 from nerbench.tasks.scoring.metrics import Quantity, Row
 from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 from nerbench.tasks.scoring.slices import EVERYTHING
 from nerbench.tasks.scoring.stored_predictions import Predicted, read_predictions
-from nerbench.tasks.statistics.bootstrap import seed_of
 from nerbench.tasks.statistics.paired_tests import holm
+from nerbench.tasks.statistics.resampling import seed_of
 
 _SAME = ("ci_low", "ci_high", "p_value", "detectable", "support", "reason")
 

@@ -3,8 +3,17 @@
 `nerbench.tasks.config.loading` loads the YAML file and turns validation errors into one-line messages.
 """
 
-from nerbench.tasks.config.base import Dtype, InferenceBackend, InferenceDtype, Name, Section, SourceName, Split, Text
 from nerbench.tasks.config.schema import Config
+from nerbench.tasks.config.schema_base import (
+    Dtype,
+    InferenceBackend,
+    InferenceDtype,
+    Name,
+    Section,
+    SourceName,
+    Split,
+    Text,
+)
 from nerbench.tasks.config.schema_data import (
     FIELDS_OF,
     Column,
@@ -13,6 +22,7 @@ from nerbench.tasks.config.schema_data import (
     Format,
     GoldConfig,
     SliceConfig,
+    SplitConfig,
 )
 from nerbench.tasks.config.schema_models import ModelConfig
 from nerbench.tasks.config.schema_robustness import Perturbation, RobustnessConfig
@@ -27,7 +37,6 @@ from nerbench.tasks.config.schema_run import (
     SpeedGateConfig,
 )
 from nerbench.tasks.config.schema_taggers import TaggerConfig
-from nerbench.tasks.config.splits import SplitConfig
 
 __all__ = [
     "FIELDS_OF",

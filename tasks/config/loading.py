@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import FIELDS_OF, Config, EvaluateMetric, Format, ModelConfig, Split, TaggerConfig
-from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.messages import Key, Location, first_problem, looks_secret, shown
 from nerbench.tasks.config.permissions import CODE, DATA, grant, listed
+from nerbench.tasks.config.schema_base import field_name
 from nerbench.tasks.config.variables import expand_read, value_at
 from nerbench.tasks.config.yaml_file import parse_mapping, read_text
 

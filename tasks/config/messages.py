@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.secrets import redact
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.base import OLD_NAMES, field_name
+from nerbench.tasks.config.deprecated_keys import OLD_NAMES
+from nerbench.tasks.config.schema_base import field_name
 
 _SECRET = re.compile(r"(^|[_-])(token|key)$|apikey|password|passwd|secret|credential", re.IGNORECASE)
 

@@ -1,10 +1,12 @@
-"""The complete configuration of a run."""
+"""The complete configuration of a run, without credentials: run parameters, tables and pages show it in plain text."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, PrivateAttr, Tag, field_validator, model_validator
 
-from nerbench.tasks.config.base import Mode, Section, Text, find_credential
+from nerbench.artifacts.secrets import is_secret_name, url_credential
+from nerbench.tasks.config.schema_base import Mode, Section, Text, field_name
 from nerbench.tasks.config.schema_data import DatasetConfig, EvaluateMetric, GoldConfig, SliceConfig
 from nerbench.tasks.config.schema_models import ModelConfig
 from nerbench.tasks.config.schema_robustness import RobustnessConfig
@@ -31,6 +33,8 @@ AnyModel = Annotated[
 
 
 Tracker = Literal["mlflow", "trackio", "wandb"]
+_KEYS_OF_DATA = frozenset("column field foreign group join label primary sort tag text word".split())
+"""Words before `_key` that mark a harmless option, as in `sort_key`."""
 
 
 def _with_single_dataset(schema: dict[str, Any]) -> None:
@@ -62,7 +66,7 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
     slices: tuple[SliceConfig, ...] = ()
     """Custom slices to score, in addition to the built-in ones."""
     runner: RunnerConfig = RunnerConfig()
-    """Where tasks run: `threads`, `processes` or `dask`."""
+    """Where tasks run: `threads`, `processes`, `dask` or `ray`."""
     gate: GateConfig | None = None
     """Comparison with a baseline that can fail a benchmark. Default: no gate."""
     robustness: RobustnessConfig | None = None
@@ -140,7 +144,7 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
 
     @model_validator(mode="after")
     def _holds_no_credential(self) -> Self:
-        if problem := find_credential(self.model_dump()):
+        if problem := _find_credential(self.model_dump()):
             raise ValueError(problem)
         return self
 
@@ -204,3 +208,32 @@ class Config(Section, title="every key", json_schema_extra=_with_single_dataset)
                 "name another one, or insist with promote_on_reported: true"
             )
         return self
+
+
+def _find_credential(data: Any) -> str | None:
+    """`field: problem; remedy` for the first credential in a configuration (plain data), or None."""
+    for at, text in _texts(data, ()):
+        if kind := url_credential(text):
+            mlflow = " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)" if at == ("tracking_uri",) else ""
+            remedy = f"leave credentials to the environment{mlflow}"
+            return f"{field_name(at)}: is a URL with a credential ({kind}), which tables and pages would show; {remedy}"
+        if "options" in at and "${" not in text and any(_is_secret_option(str(key)) for key in at):
+            remedy = "write ${NAME} and export NAME=…"
+            return f"{field_name(at)}: holds a credential, which tables and pages would show; {remedy}"
+    return None
+
+
+def _is_secret_option(name: str) -> bool:
+    before, _, last = name.lower().replace("-", "_").rpartition("_")
+    return is_secret_name(name) and not (last == "key" and before.rpartition("_")[2] in _KEYS_OF_DATA)
+
+
+def _texts(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, (*at, key))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _texts(item, (*at, number))

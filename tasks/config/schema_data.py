@@ -1,13 +1,13 @@
-"""Configuration of data sets, additional annotations, custom slices, and metrics of other projects."""
+"""Configuration of data sets, their splits, additional annotations, custom slices, and metrics of other projects."""
 
 import codecs
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from nerbench.tasks.config.base import Name, Section, SourceName, Text
-from nerbench.tasks.config.splits import SplitConfig
+from nerbench.tasks.config.schema_base import Name, Section, SourceName, Split, Text
 
 Format = Literal["conll", "parquet", "json", "csv", "label-studio", "spacy", "brat", "hub", "datasets", "loader"]
 Column = Literal["words", "tags", "document", "sentence", "text", "spans", "tokens"]
@@ -27,6 +27,63 @@ FIELDS_OF: dict[Format, tuple[str, ...]] = {
 }
 """The fields of each format; the first one gives the location and is required."""
 _EXAMPLES = {"files": "{test: data/test.txt}", "path": "ZihanWangKi/conllpp", "loader": "my_corpus:load"}
+
+
+REST = "rest"
+"""The amount of the split that gets the remaining units."""
+
+
+class SplitConfig(Section):
+    """Divides one source into splits: each amount is a percentage (`80%`), a number of documents or sentences, or
+    `rest`. Percentages must add up to 100%, and numbers to what the source has, unless one amount is `rest`."""
+
+    train: int | str | None = None
+    """Amount of the train split. Default: no such split."""
+    validation: int | str | None = None
+    """Amount of the validation split. Default: no such split."""
+    test: int | str | None = None
+    """Amount of the test split. Default: no such split."""
+    by: Literal["document", "sentence"] = "document"
+    """The unit: whole documents, so that no document is in two splits, or sentences."""
+    seed: int = 0
+    """Seed of the random choice. The same seed and number of units give the same choice on every machine."""
+
+    @field_validator("train", "validation", "test", mode="before")
+    @classmethod
+    def _is_an_amount(cls, value: Any) -> Any:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not (value is None or is_count or value == REST or share_of(value)):
+            raise ValueError(f"{value} is not an amount; give a percentage such as 80%, a number such as 500, or rest")
+        return value
+
+    @model_validator(mode="after")
+    def _amounts_add_up(self) -> Self:
+        amounts = self.amounts
+        if len(amounts) < 2:
+            raise ValueError("a single split divides nothing; give two or more, e.g. {train: 90%, validation: 10%}")
+        rests = sum(amount == REST for amount in amounts.values())
+        shares = [share for amount in amounts.values() if (share := share_of(amount))]
+        total = sum(shares)
+        if rests > 1:
+            raise ValueError("two amounts are `rest`; give a percentage or a number for one of them")
+        if rests and total >= 1:
+            raise ValueError(f"the percentages add up to {_percent(total)}, which leaves no rest; lower one")
+        if not rests and 0 < len(shares) < len(amounts):
+            raise ValueError("percentages and numbers do not add up to a whole; write `rest` for one of them")
+        if not rests and shares and total != 1:
+            raise ValueError(f"the percentages add up to {_percent(total)}; change one so that they add up to 100%")
+        return self
+
+    @property
+    def amounts(self) -> dict[Split, int | str]:
+        """The amount of each split that is made."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: amount for split, amount in found.items() if amount is not None}  # type: ignore[misc]
+
+    def __str__(self) -> str:
+        """A description such as `train 80%, validation 10%, test 10%, by document, seed 0`."""
+        amounts = ", ".join(f"{split} {amount}" for split, amount in self.amounts.items())
+        return f"{amounts}, by {self.by}, seed {self.seed}"
 
 
 class DatasetConfig(Section):
@@ -97,7 +154,7 @@ class DatasetConfig(Section):
         try:
             codecs.lookup(encoding)
         except LookupError:
-            raise ValueError(f"{encoding} is no text encoding; give e.g. utf-8 or latin-1") from None
+            raise ValueError(f"{encoding} is not a text encoding; give e.g. utf-8 or latin-1") from None
         return encoding
 
     @model_validator(mode="before")
@@ -138,7 +195,7 @@ class DatasetConfig(Section):
         return "all" if "all" in self.files else "train"
 
     def file_of(self, split: str) -> str | None:
-        """The file that a split is read from; None if it is no file."""
+        """The file that a split is read from; None if there is none."""
         if self.format == "brat":
             return None
         is_made = self.split is not None and split in self.split.amounts
@@ -195,3 +252,14 @@ class EvaluateMetric(Section):
     """The name of the metric in its rows; the script's name by default."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of its `compute`, e.g. `{mode: strict, scheme: IOB2}`."""
+
+
+def share_of(amount: Any) -> Fraction | None:
+    """The exact share of a percentage; None for a text that is not a percentage above 0."""
+    number = amount.removesuffix("%").strip() if isinstance(amount, str) and amount.endswith("%") else ""
+    is_number = number.isascii() and number.replace(".", "", 1).isdecimal() and len(number) < 16
+    return Fraction(number) / 100 or None if is_number else None
+
+
+def _percent(share: Fraction | int) -> str:
+    return f"{float(share * 100):g}%"

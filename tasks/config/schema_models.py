@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from nerbench.artifacts.hub_models import SCHEME, parse
-from nerbench.tasks.config.base import Name, Section, Text, with_current_names
+from nerbench.tasks.config.deprecated_keys import with_current_names
+from nerbench.tasks.config.schema_base import Name, Section, Text
 
 _NAMES_CODE = ("_", "auto_map", "quantization_config", "custom_pipelines")
 """Prefixes of settings that make transformers load code or packages, or that it reserves."""

@@ -4,7 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from nerbench.tasks.config.base import Section, Text
+from nerbench.tasks.config.schema_base import Section, Text
 
 PerturbationName = Literal[
     "lower",

@@ -4,10 +4,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nerbench.artifacts.cache_pruning import Limits
-from nerbench.tasks.config.base import (
+from nerbench.tasks.config.deprecated_keys import warn_deprecated, with_current_names
+from nerbench.tasks.config.schema_base import (
     DEFAULT_MODES,
     EXACT_MODES,
     Dtype,
@@ -18,8 +19,6 @@ from nerbench.tasks.config.base import (
     Section,
     Split,
     Text,
-    warn_deprecated,
-    with_current_names,
 )
 from nerbench.tasks.config.schema_robustness import PerturbationName
 
@@ -236,7 +235,7 @@ class SpeedConfig(Section):
     Runtime)."""
     head: Head | None = None
     """The head on the encoder: `token`, the outputs of a token classifier; `none`, the encoder alone. By default
-    `token`, and `none` for a checkpoint that is no token classifier."""
+    `token`, and `none` for a checkpoint that is not a token classifier."""
     dtypes: tuple[Dtype, ...] = Field(default=("fp32",), min_length=1)
     """Floating-point types. Training in bf16 and fp16 uses autocast. Deprecated name: `precisions`."""
     processes: int = Field(default=3, ge=1, le=100)
@@ -271,18 +270,22 @@ _PROTECTED = re.compile(r"(?:tls|wss)://.*|[a-z]+://(?:localhost|127(?:\.\d{1,3}
 """Addresses that use TLS or belong to this machine."""
 
 
-RunnerKind = Literal["threads", "processes", "dask"]
+RunnerKind = Literal["threads", "processes", "dask", "ray"]
 
 
 class RunnerConfig(Section):
     """Where evaluation and scoring run. `runner: processes` is short for `runner: {kind: processes}`."""
 
     kind: RunnerKind = "threads"
-    """`threads` or `processes` on this machine, or workers of a `dask` cluster (extra `dask`)."""
+    """`threads` or `processes` on this machine, or workers of a `dask` or `ray` cluster (the extra of this name)."""
     address: Text | None = None
     """dask: address of the scheduler, e.g. `tls://scheduler:8786`. `tcp://` is allowed for this machine only, because
-    Dask sends code to run. Without an address, the run starts its own workers on this machine. Workers of a cluster
-    need this package, the same store, results, corpora and Prefect server, and one thread each."""
+    Dask sends code to run. Without an address, the run starts its own workers on this machine. ray: address of the
+    client server, e.g. `ray://head:10001`; for another machine, RAY_USE_TLS must be set. Workers of a cluster need this
+    package, the same store, results, corpora and Prefect server, and one thread each."""
+    wait_for_workers_s: float | None = Field(default=None, gt=0)
+    """Time that work waits for a cluster without workers, in seconds; then it fails. Default: 600. Set a larger value
+    if a batch system (SLURM, LSF) starts the workers. Only allowed together with `address`."""
     workers: int | None = Field(default=None, ge=1)
     """Number of threads or processes. Default: one process per processor; one thread, or eight if the store or the
     results are remote, because waiting threads let others work. Not allowed together with `address`."""
@@ -303,12 +306,19 @@ class RunnerConfig(Section):
         """Maximum number of concurrent inferences; None if only the number of workers limits it."""
         return self.evaluations or (1 if self.in_threads else None)
 
+    @property
+    def is_protected(self) -> bool:
+        """Whether the address uses TLS or belongs to this machine."""
+        return bool(self.address and _PROTECTED.fullmatch(self.address))
+
     @field_validator("address")
     @classmethod
-    def _address_has_a_port(cls, address: str | None) -> str | None:
-        if address and not _ADDRESS.fullmatch(address):
-            raise ValueError(f"{address} is not an address of a scheduler; write e.g. tls://scheduler:8786")
-        if address and not _PROTECTED.fullmatch(address):
+    def _address_has_a_port(cls, address: str | None, info: ValidationInfo) -> str | None:
+        kind = info.data.get("kind")
+        example = "ray://head:10001" if kind == "ray" else "tls://scheduler:8786"
+        if address and (not _ADDRESS.fullmatch(address) or (kind == "ray") != address.startswith("ray://")):
+            raise ValueError(f"{address} is not an address of a scheduler; write e.g. {example}")
+        if address and kind != "ray" and not _PROTECTED.fullmatch(address):
             raise ValueError(
                 f"{address} is not protected: Dask sends code to be run; write tls://…, with distributed.comm.tls set"
                 " in Dask's configuration, or the address of this machine"
@@ -317,10 +327,14 @@ class RunnerConfig(Section):
 
     @model_validator(mode="after")
     def _address_is_of_a_cluster(self) -> Self:
-        if self.address and self.kind != "dask":
-            raise ValueError(f"address has no effect with {self.kind}; leave it out, or give the kind dask")
+        if self.address and self.kind not in {"dask", "ray"}:
+            raise ValueError(f"address has no effect with {self.kind}; leave it out, or give the kind dask or ray")
         if self.address and self.workers:
             raise ValueError(f"workers has no effect on the cluster at {self.address}, which has its own; leave it out")
+        if self.kind == "ray" and not self.address:
+            raise ValueError("ray needs an address, e.g. ray://head:10001; for this machine alone, use processes")
+        if self.wait_for_workers_s and not self.address:
+            raise ValueError("wait_for_workers_s has no effect without the address of a cluster; leave it out")
         return self
 
 

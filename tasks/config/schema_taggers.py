@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from nerbench.tasks.config.base import Name, Section, Text
+from nerbench.tasks.config.schema_base import Name, Section, Text
 
 PACKAGE = "nerbench.taggers"
 ADAPTERS = {

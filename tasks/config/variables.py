@@ -11,8 +11,8 @@ from typing import Any
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.secrets import is_secret_name, mark_used
-from nerbench.tasks.config.base import field_name
 from nerbench.tasks.config.messages import Key, Location
+from nerbench.tasks.config.schema_base import field_name
 
 OPTIONS = "options"
 """The key whose values are expanded only for the function that gets them as arguments."""

@@ -1,8 +1,8 @@
 """Sentences in Arrow columns, in memory or in a memory-mapped file. They need a tenth of the memory of Python lists.
 
-A source is read once and written to an unnamed file on disk; in memory it takes 4 bytes per word and 8 per sentence.
-The words are memory-mapped, so that the system can drop them from memory, however large the corpus is. The file is
-deleted when its words are no longer used.
+A source is read once and written to unnamed files on disk; in memory it takes 4 bytes per sentence, and 8 more until
+its tags are known. Words and tags are memory-mapped, so that the system can drop them from memory, however large the
+corpus is. A file is deleted when its content is no longer used.
 
 `Dataset.from_generator` takes twice as long. `tests/benchmarks/corpus_datasets.py` measured both on 4.6 million words,
 one core, one run: 17.6 s of CPU time for the Dataset, 8.9 s for this module (of which parsing takes 5.1 s). The peak
@@ -107,6 +107,7 @@ def _texts(values: pa.Array) -> list[str]:
 
 
 _WORDS = pa.schema({"words": pa.list_(pa.string())})
+_TAGS = pa.schema({"tags": pa.list_(pa.dictionary(pa.int32(), pa.string()))})
 
 
 class ArrowCache(NamedTuple):
@@ -133,19 +134,23 @@ class ArrowCache(NamedTuple):
 
     def tags(self, reading: TagReading) -> Column:
         """The tags in IOB2."""
-        chunks, done = [], 0
-        for lengths in chunked(self.words.lengths.tolist()):
-            ends = np.cumsum([0, *lengths])
-            labels = pa.DictionaryArray.from_arrays(self.codes[done : done + ends[-1]], list(self.labels))
-            tags = reading.read(labels, _starts(np.array(lengths)))
-            chunks.append(pa.ListArray.from_arrays(ends.astype(np.int32), tags))
-            done += ends[-1]
-        return Column(chunks)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            done = 0
+            for chunk in self.words.parts():
+                ends = np.concatenate([[0], np.cumsum(chunk.lengths)])
+                labels = pa.DictionaryArray.from_arrays(self.codes[done : done + ends[-1]], list(self.labels))
+                tags = reading.read(labels, _starts(chunk.lengths))
+                yield pa.record_batch([pa.ListArray.from_arrays(ends.astype(np.int32), tags)], schema=_TAGS)
+                done += ends[-1]
+
+        return _column_on_disk(batches(), _TAGS)
 
 
 def sentences_on_disk(sentences: Iterable[list[str]]) -> Column:
     """Sentences of words, mapped from an unnamed file on disk."""
-    return _on_disk(pa.record_batch([pa.array(run, _WORDS.field(0).type)], schema=_WORDS) for run in chunked(sentences))
+    batches = (pa.record_batch([pa.array(run, _WORDS.field(0).type)], schema=_WORDS) for run in chunked(sentences))
+    return _column_on_disk(batches, _WORDS)
 
 
 def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -162,15 +167,16 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
         CorpusError: there is no sentence, a word is not valid Unicode, or reading fails.
     """
     labels: dict[str, int] = {}
-    codes, documents, at = array("i"), array("i"), array("q")
+    documents, at = array("i"), array("q")
     marks = _Boundaries()
     repairs: dict[int, Repairs] = {}
     tokenizers: set[str] = set()
 
-    def words() -> Iterator[pa.RecordBatch]:
+    def words(codes: IO[bytes]) -> Iterator[pa.RecordBatch]:
         for run in chunked(sentences):
+            tags = (tag for sentence in run for tag in sentence.tags)
+            codes.write(array("i", [labels.setdefault(tag, len(labels)) for tag in tags]).tobytes())
             for sentence in run:
-                codes.extend([labels.setdefault(tag, len(labels)) for tag in sentence.tags])
                 documents.append(marks.number(sentence.document))
                 if sentence.tokenizer:
                     tokenizers.add(sentence.tokenizer)
@@ -179,12 +185,14 @@ def cache_as_arrow(source: Source, sentences: Iterable[Sentence]) -> ArrowCache:
                 at.append(sentence.at)
             yield _batch(run, source)
 
-    column = _on_disk(words())
-    if not at:
-        raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+    with _unnamed() as file:
+        column = _column_on_disk(words(file), _WORDS)
+        if not at:
+            raise CorpusError(source.name, "holds no sentence", "name a source with words and their tags")
+        codes = np.frombuffer(_mapped(file), np.intc)
     numbers = documents if marks.any else None
     tokenizer = ", ".join(sorted(tokenizers)) or None
-    return ArrowCache(column, tuple(labels), np.frombuffer(codes, np.intc), numbers, at, repairs, tokenizer)
+    return ArrowCache(column, tuple(labels), codes, numbers, at, repairs, tokenizer)
 
 
 class _Boundaries:
@@ -216,23 +224,40 @@ def _is_text(word: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
-def _on_disk(batches: Iterable[pa.RecordBatch]) -> Column:
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:  # not in /tmp, which is in memory on many machines
-        with pa.ipc.new_file(file, _WORDS) as writer:
+def table_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """A table that is mapped from an unnamed file on disk. A column of dictionaries has the same one in all batches."""
+    return pa.ipc.open_file(pa.py_buffer(_written(batches, schema))).read_all()
+
+
+def _column_on_disk(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Column:
+    return Column(_Mapped(_written(batches, schema)))
+
+
+def _written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> mmap.mmap:
+    with _unnamed() as file:
+        with pa.ipc.new_file(file, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        file.flush()
-        return Column(_Mapped(file))
+        return _mapped(file)
+
+
+def _unnamed() -> IO[bytes]:
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=folder)  # not in /tmp, which is in memory on many machines
+
+
+def _mapped(file: IO[bytes]) -> mmap.mmap:
+    file.flush()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class _Mapped(Sequence[pa.ListArray]):
     """The chunks of a file. During iteration, only the pages of the current chunk stay in memory."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        reader = pa.ipc.open_file(pa.py_buffer(self._map))
+    def __init__(self, mapped: mmap.mmap) -> None:
+        self._map = mapped
+        reader = pa.ipc.open_file(pa.py_buffer(mapped))
         self._chunks = [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
 
     def __len__(self) -> int:

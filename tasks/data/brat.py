@@ -28,7 +28,7 @@ def read_brat(path: str, config: DatasetConfig) -> Source:
     """
     folder = Path(path)
     if "://" in path or not folder.is_dir():
-        raise CorpusError(path, "is no local folder", "name a folder of .txt files with .ann files beside them")
+        raise CorpusError(path, "is not a local folder", "name a folder of .txt files with .ann files beside them")
     texts = sorted(folder.glob("*.txt"))
     if not texts:
         raise CorpusError(path, "holds no .txt file", "name a folder of .txt files with .ann files beside them")
@@ -54,7 +54,8 @@ def _records(texts: list[Path], config: DatasetConfig) -> Iterator[Text]:
 
 def _span(line: str, text: str, at: str, flatten: str | None) -> tuple[int, int, str]:
     if not (match := _ENTITY.fullmatch(line)):
-        raise CorpusError(at, f"is no entity: {shortened(line)}", "write T1, type, offsets and text, parted by tabs")
+        remedy = "write T1, type, offsets and text, separated by tabs"
+        raise CorpusError(at, f"is not an entity: {shortened(line)}", remedy)
     parts = [tuple(map(int, part.split())) for part in match[2].split(";")]
     written = " ".join(text[start:end] for start, end in parts)
     if written.split() != match[3].split():

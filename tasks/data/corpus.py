@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import FIELDS_OF, DatasetConfig, GoldConfig
 from nerbench.tasks.data.alignment import Alignment, align_annotation
 from nerbench.tasks.data.arrow_cache import ArrowCache, Column, cache_as_arrow
-from nerbench.tasks.data.division import read_divided, undivided, unit_order
 from nerbench.tasks.data.readers import FILE_FORMATS, NO_REPAIRS, Repairs, Sentence, Source, read_splits
+from nerbench.tasks.data.splits import read_divided, undivided, unit_order
 from nerbench.tasks.data.tag_schemes import (
     Scheme,
     SchemeEvidence,
@@ -121,12 +121,43 @@ def load_splits(config: DatasetConfig) -> dict[str, Corpus]:
             and refused, or label_map or ignore_labels name a type that no split has.
     """
     versions = _versions(config)
-    return dict(_read_once(config.model_dump_json(), versions)) if versions else _read_splits(config)
+    return dict(_splits_once(config.model_dump_json(), versions)) if versions else _splits(config, _read(config))
 
 
 @lru_cache(maxsize=DATASETS_KEPT)
-def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, Corpus]:
-    return _read_splits(DatasetConfig.model_validate_json(config))
+def _splits_once(config: str, versions: tuple[tuple[int, ...], ...]) -> dict[str, Corpus]:
+    return _splits(DatasetConfig.model_validate_json(config), _read_once(config, versions))
+
+
+class ReadSources(NamedTuple):
+    """All splits of a data set as they are written."""
+
+    sources: Mapping[str, Source]
+    cached: Mapping[str, ArrowCache]
+    """The contents of each source."""
+    evidence: SchemeEvidence
+    """From the tags of all splits."""
+
+
+def read_sources(config: DatasetConfig) -> ReadSources:
+    """Read all splits of a data set. Unchanged local files are read once per process, also for `load_splits`.
+
+    Raises:
+        CorpusError: a split cannot be read or has no sentence, or a tag belongs to no scheme.
+    """
+    versions = _versions(config)
+    return _read_once(config.model_dump_json(), versions) if versions else _read(config)
+
+
+@lru_cache(maxsize=DATASETS_KEPT)
+def _read_once(config: str, versions: tuple[tuple[int, ...], ...]) -> ReadSources:
+    return _read(DatasetConfig.model_validate_json(config))
+
+
+def _read(config: DatasetConfig) -> ReadSources:
+    evidence = SchemeEvidence(config.scheme, config.invalid)
+    sources = read_divided(config)
+    return ReadSources(sources, {split: read_whole(source, evidence) for split, source in sources.items()}, evidence)
 
 
 def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
@@ -144,23 +175,21 @@ def _versions(config: DatasetConfig) -> tuple[tuple[int, ...], ...] | None:
     return tuple((of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for of in states)
 
 
-def _read_splits(config: DatasetConfig) -> dict[str, Corpus]:
-    evidence = SchemeEvidence(config.scheme, config.invalid)
-    sources = read_divided(config)
-    cached = {split: read_whole(source, evidence) for split, source in sources.items()}
+def _splits(config: DatasetConfig, read: ReadSources) -> dict[str, Corpus]:
+    sources, cached, evidence = read
     scheme = evidence.scheme("correct one of them, or declare the data set's `scheme`")
-    _check_named_types(config, (split_tag(label, scheme) for read in cached.values() for label in read.labels))
+    _check_named_types(config, (split_tag(label, scheme) for one in cached.values() for label in one.labels))
     return {
         split: Corpus(
             name=config.name,
             split=split,
-            words=read.words,
-            documents=read.documents,
+            words=one.words,
+            documents=one.documents,
             rows=sources[split].rows,
-            tokenizer=read.tokenizer,
-            **annotation(read, scheme, config, evidence.first_invalid(scheme), sources[split]),
+            tokenizer=one.tokenizer,
+            **annotation(one, scheme, config, evidence.first_invalid(scheme), sources[split]),
         )
-        for split, read in cached.items()
+        for split, one in cached.items()
     }
 
 

@@ -146,7 +146,7 @@ def _check_types(
     field: str, wanted: Collection[str], dataset: str, types: tuple[str, ...], otherwise: str = "leave it out"
 ) -> None:
     if unknown := [label for label in wanted if label not in types]:
-        problem = f"{unknown[0]} is no entity type of {dataset}"
+        problem = f"{unknown[0]} is not an entity type of {dataset}"
         raise LabelError(field, problem, f"choose among {', '.join(types) or 'none'}, or {otherwise}")
 
 

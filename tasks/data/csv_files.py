@@ -29,7 +29,7 @@ _LONGEST_CELL = 1 << 23
 def read_csv(path: str, config: DatasetConfig) -> Source:
     """The sentences of one file, local or any fsspec URL; rows count from 1, the header.
 
-    Reading raises CorpusError: the file is missing, lacks a column, or has a row that is no sentence.
+    Reading raises CorpusError: the file is missing, lacks a column, or has a row that is not a sentence.
     """
     sentences = read_records(_records(path, config), lambda at: f"{path} row {at}", config)
     return Source(path, sentences, lambda at, word: f"{path} row {at} word {word}")
@@ -77,7 +77,8 @@ def _rows(path: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise CorpusError(f"{path} row {number + 1}", f"is no CSV ({error})", "correct its quotes") from error
+            place = f"{path} row {number + 1}"
+            raise CorpusError(place, f"is not valid CSV ({error})", "correct its quotes") from error
         if row is None:
             return
         number += 1
@@ -117,5 +118,5 @@ def _json(cell: str | None, at: str) -> Any:
     try:
         return json.loads(cell or "[]")
     except (ValueError, RecursionError) as error:
-        problem = f"is no JSON ({error}): {shortened(cell)}"
+        problem = f"is not valid JSON ({error}): {shortened(cell)}"
         raise CorpusError(at, problem, "write spans as [[start, end, label]]") from error

@@ -75,8 +75,8 @@ def _parsed(text: str, at: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        problem = f"is no JSON ({error}): {shortened(text)}"
-        raise CorpusError(at, problem, "write one object a line, e.g. one made by `jq -c`") from error
+        problem = f"is not valid JSON ({error}): {shortened(text)}"
+        raise CorpusError(at, problem, "write one object per line, e.g. one made by `jq -c`") from error
 
 
 Layout = Callable[[Any, int, str], Found]
@@ -162,8 +162,8 @@ _LAYOUTS: Mapping[Format, Callable[[DatasetConfig], Layout]] = {
 
 def _object(value: Any, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        problem = f"is a JSON {type(value).__name__}, no object: {shortened(value)}"
-        raise CorpusError(at, problem, "write one object a line, e.g. by `jq -c '.[]'`")
+        problem = f"is a JSON {type(value).__name__}, not an object: {shortened(value)}"
+        raise CorpusError(at, problem, "write one object per line, e.g. by `jq -c '.[]'`")
     return value
 
 

@@ -57,15 +57,15 @@ def check_columns(schema: pa.Schema, columns: Columns | TextColumns, source: str
     """
     if isinstance(columns, TextColumns):
         if not _is_text(schema.field(columns.text).type):
-            problem = f"{columns.text} is no column of texts but of {schema.field(columns.text).type}"
+            problem = f"{columns.text} is not a column of texts, but of {schema.field(columns.text).type}"
             raise CorpusError(source, problem, "name another one in columns.text")
         return
     words, tags = (_element(schema.field(column).type) for column in (columns.words, columns.tags))
     if words is None or not _is_text(words):
-        problem = f"{columns.words} is no column of lists of words but of {schema.field(columns.words).type}"
+        problem = f"{columns.words} is not a column of lists of words, but of {schema.field(columns.words).type}"
         raise CorpusError(source, problem, "name another one in columns.words")
     if tags is None or not (_is_text(tags) or pa.types.is_integer(tags)):
-        problem = f"{columns.tags} holds no lists of strings or integers but {schema.field(columns.tags).type}"
+        problem = f"{columns.tags} does not hold lists of strings or integers, but {schema.field(columns.tags).type}"
         raise CorpusError(source, problem, "name another one in columns.tags")
     if not named and not _is_text(tags):
         problem = f"{columns.tags} holds integers without names"

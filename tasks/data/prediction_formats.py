@@ -147,9 +147,9 @@ def _object(line: str, at: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise CorpusError(at, f"is no JSON ({error}): {shortened(line)}", "write one object a line") from error
+        raise CorpusError(at, f"is not valid JSON ({error}): {shortened(line)}", "write one object per line") from error
     if not isinstance(row, dict):
-        raise CorpusError(at, f"is no JSON object: {shortened(line)}", "write one object a line")
+        raise CorpusError(at, f"is not a JSON object: {shortened(line)}", "write one object per line")
     return row
 
 
@@ -198,7 +198,7 @@ def _score(value: Any, at: str) -> float:
 def _span(value: Any, at: str) -> Span:
     start, end, label = span_fields(value, at, _LABEL)
     if not isinstance(label, str) or not 0 <= start < end:
-        raise CorpusError(at, f"{shortened(value)} is no span", 'write e.g. {"start": 0, "end": 4, "label": "PER"}')
+        raise CorpusError(at, f"{shortened(value)} is not a span", 'write e.g. {"start": 0, "end": 4, "label": "PER"}')
     return Span(start, end, label, _score(value.get("score") if isinstance(value, dict) else None, at))
 
 

@@ -119,7 +119,7 @@ def _sentence(record: Record, at: str, labels: Sequence[str], documents: "_Docum
     words, values = _items(record.words, "words", at), _items(record.tags, "tags", at)
     if len(words) != len(values):
         problem = f"{len(words)} words have {len(values)} tags: {shortened(words)}, {shortened(values)}"
-        raise CorpusError(at, problem, "one tag a word is needed")
+        raise CorpusError(at, problem, "one tag per word is needed")
     for position, word in enumerate(words):
         if not isinstance(word, str):
             problem = f"{shortened(word)} is not a string: {shortened(words)}"

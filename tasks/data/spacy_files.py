@@ -1,8 +1,8 @@
 """Reads spaCy's binary `.spacy` files (`DocBin`) with spaCy in a separate process, perhaps of another interpreter.
 
-spaCy pins versions of its own, so it is no dependency of nerbench: `python` of the data set names an interpreter that
-has it. The process gets no secret of the environment. A document without marked sentences is one sentence. Tokens of
-white space are left out.
+nerbench does not depend on spaCy, which pins other versions: `python` of the data set names an interpreter that has it.
+The process gets no secret of the environment. A document without marked sentences is one sentence. Tokens of white
+space are left out.
 """
 
 import json
@@ -53,7 +53,7 @@ def _place(path: str, at: int) -> str:
 
 def _records(path: str, python: str) -> Iterator[Record]:
     if "://" in path or not Path(path).is_file():
-        raise CorpusError(path, "is no local file", "copy it to a folder")
+        raise CorpusError(path, "is not a local file", "copy it to a folder")
     environment = {"PATH": os.environ.get("PATH", "")}
     with tempfile.TemporaryFile() as errors:
         command = [python, "-I", "-c", _SCRIPT, str(Path(path).absolute())]
@@ -82,5 +82,5 @@ def _sentences(lines: IO[bytes], path: str) -> Iterator[Record]:
         try:
             document, words, tags = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise CorpusError(_place(path, at), f"is too long, or no JSON ({error})", "divide it") from error
+            raise CorpusError(_place(path, at), f"is too long, or not valid JSON ({error})", "divide it") from error
         yield Record(at, words, tags, document)

@@ -228,13 +228,13 @@ def _items(values: Any, at: str) -> list[Any]:
         return []
     if isinstance(values, Mapping):  # `datasets` may give a list for each key
         if not all(isinstance(column, list | tuple) for column in values.values()):
-            raise CorpusError(at, f"{shortened(values)} is no list of spans", "name another column in columns.spans")
+            raise CorpusError(at, f"{shortened(values)} is not a list of spans", "name another column in columns.spans")
         lists = {key: column for key, column in values.items() if column}
         if len({len(column) for column in lists.values()}) > 1:
             raise CorpusError(at, f"the lists of spans differ in length: {shortened(values)}", "correct them")
         return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-        raise CorpusError(at, f"{shortened(values)} is no list of spans", "give [start, end, label] for each span")
+        raise CorpusError(at, f"{shortened(values)} is not a list of spans", "give [start, end, label] for each span")
     return list(values)
 
 

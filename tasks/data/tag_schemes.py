@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nerbench.artifacts.arrow_arrays import dictionary_array
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.data.readers import Sentence, Source, shortened
 
@@ -244,7 +245,7 @@ class TagReading:
         codes = labels.indices.to_numpy(zero_copy_only=False)
         types, left_open = ([of[label] for label in known] for of in (self.types, self.left_open))
         continues = _continues(types, left_open, codes, starts)
-        return pa.DictionaryArray.from_arrays(np.where(continues, inside[codes], opening[codes]), names)
+        return dictionary_array(np.where(continues, inside[codes], opening[codes]), names)
 
 
 def read_tags(

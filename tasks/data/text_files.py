@@ -138,7 +138,7 @@ def read_whole_text(path: str, encoding: str, most: int) -> str:
             blocks.append(text)
             size += len(text)
             if size > most:
-                raise CorpusError(path, f"is longer than {most >> 20} MiB", "write one object a line, or several files")
+                raise CorpusError(path, f"is longer than {most >> 20} MiB", "write one object per line, or more files")
     return "".join(blocks)
 
 

@@ -1,6 +1,9 @@
 """The backends of an evaluation besides torch: their packages, their versions, and where they compute."""
 
+from pathlib import Path
+
 from nerbench.artifacts.errors import InputError
+from nerbench.tasks.child_process import run_child
 from nerbench.tasks.environment import installed, is_importable
 
 PACKAGES = {
@@ -35,3 +38,17 @@ def check_backend(backend: str, device_type: str) -> None:
 def versions(backend: str) -> dict[str, str]:
     """The installed versions of a backend's packages, by name."""
     return {name: str(installed(name) or installed(f"{name}-gpu")) for name in PACKAGES.get(backend, ())}
+
+
+def export_graph(  # noqa: PLR0913, PLR0917 - what is exported, and how
+    folder: Path, target: Path, backend: str, precision: str, window: int | None, name: str
+) -> Path:
+    """Export the model in `folder`, called `name` in messages, to a file in the folder `target`, for a backend.
+
+    Raises InputError if the model cannot be exported.
+    """
+    graph = target / "model.onnx"
+    job = {"folder": str(folder), "onnx": str(graph), "window": window, "name": name}
+    job |= {"backend": backend, "precision": precision}
+    run_child("nerbench.tasks.inference.onnx_export", job, what=f"export of {name} to ONNX")
+    return graph

@@ -15,9 +15,10 @@ from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet_bounds import corrupt_if_unreadable, read_table
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.tag_schemes import OUTSIDE
-from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord, tagger_handle
+from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, EvaluationRecord
 from nerbench.tasks.inference.prediction_files import sentences_of
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 
 
 def due(day: date, blocks: int, share: float) -> list[int]:

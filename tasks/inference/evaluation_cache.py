@@ -14,17 +14,15 @@ from collections.abc import Callable, Sequence
 from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from nerbench.artifacts.digests import canonical_json, sha256_file
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
-from nerbench.artifacts.handle import ArtifactHandle
 from nerbench.artifacts.malloc import trim_malloc
 from nerbench.artifacts.manifest import ArtifactRef, Digest
-from nerbench.artifacts.once import sha256_and_hold
-from nerbench.artifacts.references import golden_of
+from nerbench.artifacts.memoized_reads import sha256_and_hold
 from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.storage.paths import room_for
@@ -38,10 +36,8 @@ from nerbench.tasks.inference.import_predictions import copy_predictions, requir
 from nerbench.tasks.inference.prediction_files import infer, join, n_blocks, row_groups
 from nerbench.tasks.inference.processes import meeting, processes_for, run_processes
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, infer_by_tagger, is_pinned
-from nerbench.tasks.runs import utc_now
-
-if TYPE_CHECKING:
-    from nerbench.tasks.inference.tagger import Tagger
+from nerbench.tasks.inference.tagger_handles import export_once, tagger_handle
+from nerbench.tasks.run_identity import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +148,7 @@ def look_up(root: Root, folder: str, name: str) -> tuple[State, EvaluationRecord
         return "altered", None
     try:
         if utc_now() - root.modified(path) > RENEW:  # before the check, which notices anything pruned until then
-            root.swap(path, data, data)  # a process that changed it in the meantime also renewed it
+            root.mark_used(path, data)
         intact = record.folder == folder and sha256_and_hold(root, record.path) == record.sha256
     except FileNotFoundError:
         intact = False
@@ -283,9 +279,10 @@ def _infer_here(  # noqa: PLR0913, PLR0917 - what is inferred, and where it goes
     corpus: Corpus,
     blocks: range,
     on_progress: Callable[[int], None],
+    graph: Path | None = None,
 ) -> dict[str, Any]:
-    """The record fields of predictions that this process writes to a file."""
-    with tagger_handle(artifact, settings) as handle:
+    """The record fields of predictions that this process writes to a file; for `graph`, see `tagger_handle`."""
+    with tagger_handle(artifact, settings, graph=graph) as handle:
         tagger = handle.value
         strategy = settings.aggregation_strategy
         inferred = infer(path, tagger, corpus, aggregation_strategy=strategy, blocks=blocks, on_progress=on_progress)
@@ -309,7 +306,9 @@ def _infer_together(  # noqa: PLR0913, PLR0917 - as above
         on_progress(done.total())
 
     given = {"settings": settings, "artifact": artifact, "corpus": ref}
-    job = {name: value.model_dump(mode="json") for name, value in given.items()}
+    job: Job = {name: value.model_dump(mode="json") for name, value in given.items()}
+    if settings.backend != "torch":
+        job["graph"] = str(export_once(artifact, settings, path.parent))
     parts = run_processes(
         "nerbench.tasks.inference.evaluation_cache:infer_part",
         job | {"blocks": list(blocks), "folder": str(path.parent)},
@@ -350,6 +349,7 @@ def infer_part(job: Job, emit: Emit) -> Job:
             open_corpus(CorpusRef.model_validate(job["corpus"])),
             range(mine[0], mine[-1] + 1),
             lambda words: emit({"event": "words", "part": number, "words": words}),
+            Path(job["graph"]) if "graph" in job else None,
         )
 
 
@@ -360,33 +360,6 @@ def _check_machine(plan: EvaluationPlan, artifact: ArtifactRef, corpus: Corpus) 
             f"the worker {platform.node()} differs from the one that looked for predictions of {artifact.name} in "
             "device, processor, threads or versions; give a cluster workers of one kind"
         )
-
-
-def tagger_handle(
-    artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False
-) -> "ArtifactHandle[Tagger]":
-    """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced."""
-    from nerbench.tasks.inference.loading import load_tagger, resolve_device
-    from nerbench.tasks.inference.optimize import optimize_for_inference
-    from nerbench.tasks.inference.whole_model import use_backend
-
-    device = resolve_device(settings.device)
-
-    def load(folder: Path) -> "Tagger":
-        on_torch = as_saved or settings.backend == "torch"
-        tagger = load_tagger(
-            folder,
-            device=device,
-            precision=settings.precision if on_torch else "fp32",
-            window=settings.max_length,
-            name=artifact.name,
-            golden=golden_of(artifact),
-        )
-        if not on_torch:
-            return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name)
-        return tagger if as_saved else optimize_for_inference(tagger)
-
-    return ArtifactHandle(artifact, load)
 
 
 def report_lost_predictions(record: EvaluationRecord, name: str) -> None:

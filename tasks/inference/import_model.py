@@ -47,7 +47,7 @@ def check_labels(labels: tuple[str, ...], location: str) -> None:
 
 
 def _load(folder: Path, name: str) -> Golden:
-    from nerbench.tasks.inference.golden import record
+    from nerbench.tasks.inference.golden_check import record
     from nerbench.tasks.inference.loading import load_tagger, resolve_device
 
     return record(load_tagger(folder, device=resolve_device("cpu"), name=name))

@@ -17,7 +17,7 @@ from nerbench.artifacts.errors import CorruptArtifactError, InputError, Nerbench
 from nerbench.artifacts.manifest import Golden
 from nerbench.artifacts.model_folder import read_tensors
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.tasks.inference.golden import check
+from nerbench.tasks.inference.golden_check import check
 from nerbench.tasks.inference.tagger import LoadedTokenizer, Tagger
 from nerbench.tasks.inference.tokenization import SpecialTokens
 

@@ -12,7 +12,7 @@ from itertools import cycle, islice
 import torch
 
 from nerbench.artifacts.malloc import tune_malloc
-from nerbench.tasks.inference.golden import PIECES, SENTENCES, pieces_of
+from nerbench.tasks.inference.golden_check import PIECES, SENTENCES, pieces_of
 from nerbench.tasks.inference.hardware import fuses_gelu
 from nerbench.tasks.inference.packed_attention import REPLACED, logits_of, use_packed_attention
 from nerbench.tasks.inference.packed_linear import pack_linear_layers

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nerbench.artifacts.errors import InputError
-from nerbench.tasks.inference import golden
+from nerbench.tasks.inference import golden_check
 from nerbench.tasks.inference.packed_linear import FULL_ROWS, before_gelu, filled
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def quantize(tagger: "Tagger", name: str) -> None:
     Raises InputError if this processor's oneDNN lacks int8 products, or if they change the logits of the golden
     sentences by more than TOLERANCE.
     """
-    before = golden.record(tagger).logits
+    before = golden_check.record(tagger).logits
     try:
         quantize_linear_layers(tagger.model)
-        after = golden.record(tagger).logits
+        after = golden_check.record(tagger).logits
     except RuntimeError as error:
         problem = f"this processor computes no int8 products: {' '.join(str(error).split())[:200]}"
         raise InputError("benchmark.dtype", problem, "use fp32") from error

@@ -264,7 +264,7 @@ class _Pipe:
         except (ValueError, RecursionError):
             raise _MisbehavedError("replies with invalid JSON") from None
         if not isinstance(message, dict):
-            raise _MisbehavedError("replies with JSON that is no message")
+            raise _MisbehavedError("replies with JSON that is not a message")
         if "error" in message:
             raise _MisbehavedError(f"fails ({str(message['error'])[:500]})")
         return message
@@ -352,7 +352,7 @@ def _span(item: Any, n_words: int) -> tuple[int, int, str, float | None]:
             and split_tag(f"B-{kind}", "auto")
         ):
             return start, end, kind, score
-    raise _MisbehavedError(f"gives {str(item)[:80]!r}, which is no [start, end, type, score] of {n_words} words,")
+    raise _MisbehavedError(f"gives {str(item)[:80]!r}, which is not a [start, end, type, score] of {n_words} words,")
 
 
 def _known_types(labels: Sequence[str] | None) -> frozenset[str] | None:
@@ -368,7 +368,7 @@ def _checked(model: type[Model], data: Any) -> Model:
         return model.model_validate(data, strict=False)
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise _MisbehavedError(f"replies with an invalid message ({place or 'no mapping'})") from None
+        raise _MisbehavedError(f"replies with an invalid message ({place or 'not a mapping'})") from None
 
 
 def _refuse_constant(name: str) -> Any:

@@ -109,7 +109,7 @@ def format_of(sample: Sample) -> Format:
     kind = next(one.format for one in FORMATS if one.matches(sample))
     if kind == "conll" and (sample.has_ending((".json", ".jsonl"))):
         problem = "does not begin with a JSON object"
-        raise CorpusError(sample.file, problem, "write one object a line, with `tokens` and `ner_tags`")
+        raise CorpusError(sample.file, problem, "write one object per line, with `tokens` and `ner_tags`")
     return kind
 
 

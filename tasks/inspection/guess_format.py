@@ -127,7 +127,7 @@ def _parsed(sources: Sequence[str]) -> tuple[dict[SourceName, str], dict[str, st
             fields[key] = value
         else:
             known = ", ".join(f"{one}=FILE" for one in _SOURCES)
-            raise InputError(source, f"{key} is no key of a data set", f"give {known}, or e.g. columns.tags=2")
+            raise InputError(source, f"{key} is not a key of a data set", f"give {known}, or e.g. columns.tags=2")
     return named, fields, free
 
 
@@ -222,7 +222,7 @@ def _format(files: Sequence[str], fields: Mapping[str, str]) -> Format:
         return fields["format"]  # type: ignore[return-value]
     kinds = {format_of(sample_of(file)) for file in files}
     if len(kinds) > 1:
-        raise InputError(", ".join(files), f"are of several formats, {', '.join(sorted(kinds))}", "name those of one")
+        raise InputError(", ".join(files), f"are of several formats, {', '.join(sorted(kinds))}", "name one format")
     return kinds.pop()
 
 
@@ -232,7 +232,7 @@ def _layout(splits: Mapping[SourceName, str], encoding: str) -> Layout:
     for file, layout in others:
         if layout[:3] != first[1][:3]:
             problem = f"has other columns than {first[0]}"
-            raise CorpusError(file, problem, "write all splits alike, or make a data set of each")
+            raise CorpusError(file, problem, "write all splits in the same way, or make each a data set of its own")
     return first[1]
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig
 from nerbench.tasks.data.arrow_cache import ArrowCache
-from nerbench.tasks.data.corpus import Corpus, read_whole
-from nerbench.tasks.data.division import read_divided
+from nerbench.tasks.data.corpus import Corpus, read_sources
 from nerbench.tasks.data.readers import Source
 from nerbench.tasks.data.tag_schemes import Scheme, SchemeEvidence, read_tags, split_tag
 from nerbench.tasks.inspection.contents import Contents, gather, label_facts, overlap
@@ -38,9 +37,8 @@ def inspect(config: Config, tokenization: Tokenization | None = None) -> Inspect
 
 def inspect_dataset(config: DatasetConfig, tokenization: Tokenization | None = None) -> DatasetFacts:
     """Inspect one data set. Raises CorpusError as `inspect`."""
-    evidence = SchemeEvidence(config.scheme, config.invalid)
-    sources = read_divided(config)
-    read = {split: _Read(source, read_whole(source, evidence)) for split, source in sources.items()}
+    sources, cached, evidence = read_sources(config)
+    read = {split: _Read(source, cached[split]) for split, source in sources.items()}
     verdict = _scheme(config, evidence, read)
     corpora = {split: _corpus(one, split, config, verdict.scheme) for split, one in read.items()}
     types = tuple(sorted({kind for corpus in corpora.values() for kind in corpus.types}))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import DatasetConfig, SplitConfig
 from nerbench.tasks.data.readers import Source, read_splits
+from nerbench.tasks.data.splits import split_sizes
 from nerbench.tasks.inspection.guess_format import DIVIDED
 
 _FEW = 10
@@ -38,7 +39,7 @@ def hold_out(dataset: DatasetConfig) -> HeldOut:
     by = "document" if n_documents >= _FEW else "sentence"
     split = SplitConfig.model_validate({**amounts, "by": by})
     try:
-        split.sizes(n_documents if by == "document" else n_sentences)
+        split_sizes(split, n_documents if by == "document" else n_sentences)
     except ValueError as error:
         if divided == "all":
             raise CorpusError(sources[divided].name, f"cannot be divided: {error}", "name it test=FILE") from error

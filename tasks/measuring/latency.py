@@ -21,9 +21,9 @@ from nerbench.tasks.inference.loading import resolve_device
 from nerbench.tasks.inference.tagger_evaluation import started_tagger
 from nerbench.tasks.inference.tagger_process import RunningTagger, running_tagger
 from nerbench.tasks.measuring.samples import Amount, summarise
-from nerbench.tasks.measuring.tables import first_sentences, latency_rows, sizes
+from nerbench.tasks.measuring.speed_rows import first_sentences, latency_rows, sizes
 from nerbench.tasks.results.rows import write_measured
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 
 Row = dict[str, Any]
 BACKEND = "process"

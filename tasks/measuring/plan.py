@@ -70,7 +70,7 @@ def plan(subjects: Sequence[Subject], speed: SpeedConfig, *, device: str, corpus
 def head_of(subject: Subject, speed: SpeedConfig) -> Head:
     """The head that a model is measured with. Raises InputError if it has no such head."""
     if speed.head == "token" and subject.headless:
-        problem = f"{subject.name} is no token classifier"
+        problem = f"{subject.name} is not a token classifier"
         raise InputError("speed.head", problem, "give none, or leave it out to measure each model as it is")
     return speed.head or ("none" if subject.headless else "token")
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbench.tasks.statistics.bootstrap import Floats, chunks
+from nerbench.tasks.statistics.resampling import Floats, chunks
 
 PERCENTILE_CONFIDENCE = 0.99
 ALWAYS = 50

@@ -110,7 +110,7 @@ def located(model: str, store: str) -> str:
     if model.lstrip().startswith("{") or "://" in model:
         return model
     if "/" in model:
-        return absolute_reference(model) if is_folder(model) else _on_hub(model, "is no folder")
+        return absolute_reference(model) if is_folder(model) else _on_hub(model, "is not a folder")
     if model in ARCHITECTURES or "@" in model:
         return model
     try:

@@ -5,19 +5,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from nerbench.artifacts.arrow_arrays import dictionary_array
 from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import OUTSIDE, TagReading, split_tag
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import settings_of
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 from nerbench.tasks.predicting.text_reading import Sentence
 from nerbench.tasks.scoring.entities import Mode, encode, extract
 
 if TYPE_CHECKING:
+    from nerbench.artifacts.lazy_artifact import ArtifactHandle
     from nerbench.tasks.inference.prediction import BlockPredictions
     from nerbench.tasks.inference.tagger import Tagger
 
@@ -107,17 +108,24 @@ def tag(
 ) -> Iterator[TaggedSentence]:
     """The sentences in their order, tagged by a stored model with the settings of a benchmark.
 
-    The model is loaded when the first sentence is read. Raises RunFailedError, with the model's name, if it fails.
+    The model is loaded when the first sentence is read, and its memory is released after the last one. Raises
+    RunFailedError, with the model's name, if it fails.
     """
     with tagger_handle(artifact, settings_of(benchmark)) as handle:
-        benchmark = benchmark_of(artifact, benchmark)
-        reader = reader_of(artifact.name, handle.value.labels, benchmark, mode)
-        try:
-            yield from tag_sentences(
-                handle.value, reader, sentences, aggregation_strategy=benchmark.aggregation_strategy
-            )
-        except RunFailedError as error:
-            raise RunFailedError(f"{artifact.name}: {error}") from error
+        yield from tag_with(handle, sentences, benchmark, mode)
+
+
+def tag_with(
+    handle: "ArtifactHandle[Tagger]", sentences: Iterable[Sentence], benchmark: BenchmarkConfig, mode: Mode = "strict"
+) -> Iterator[TaggedSentence]:
+    """Like `tag`, with a handle that keeps the model."""
+    name = handle.ref.name
+    benchmark = benchmark_of(handle.ref, benchmark)
+    reader = reader_of(name, handle.value.labels, benchmark, mode)
+    try:
+        yield from tag_sentences(handle.value, reader, sentences, aggregation_strategy=benchmark.aggregation_strategy)
+    except RunFailedError as error:
+        raise RunFailedError(f"{name}: {error}") from error
 
 
 def _own_types(names: Iterable[str], benchmark: BenchmarkConfig) -> Collection[str]:
@@ -141,7 +149,7 @@ def _read(block: "BlockPredictions", reader: Reader, sentences: Sequence[Sentenc
     starts = np.zeros(ends[-1], np.bool_)
     starts[[0, *ends[:-1]]] = True
     outputs = np.where(block.labels < 0, reader.names.index(OUTSIDE), block.labels).astype(np.int32)
-    tags = reader.reading.read(pa.DictionaryArray.from_arrays(outputs, list(reader.names)), starts)
+    tags = reader.reading.read(dictionary_array(outputs, reader.names), starts)
     found = extract(encode(tags, reader.types), starts, reader.mode)
     texts = tags.to_pylist()
     scores = [None if np.isnan(score) else round(float(score), 6) for score in block.scores]

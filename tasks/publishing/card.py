@@ -14,11 +14,11 @@ from nerbench.artifacts.errors import ConfigError
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.artifacts.references import load_manifest, tensors_of
 from nerbench.tasks.config import CardConfig, Config
-from nerbench.tasks.config.base import MODES
+from nerbench.tasks.config.schema_base import MODES
 from nerbench.tasks.config.yaml_file import parse_mapping
 from nerbench.tasks.publishing import card_from_manifest
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence, find_evidence
-from nerbench.tasks.publishing.markdown import line
+from nerbench.tasks.publishing.markdown_escaping import line
 from nerbench.tasks.scoring.metrics import Row
 
 if TYPE_CHECKING:

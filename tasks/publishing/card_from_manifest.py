@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from nerbench.artifacts.manifest import ArtifactRef, Manifest
 from nerbench.tasks.config import CardConfig, ModelConfig
+from nerbench.tasks.config.descriptions import field_descriptions
 from nerbench.tasks.data.tag_schemes import entity_types
 from nerbench.tasks.publishing.card_evidence import Evidence
 from nerbench.tasks.publishing.card_from_results import headlines, limitations, results, speed_and_memory
-from nerbench.tasks.publishing.markdown import name, names, table, text
+from nerbench.tasks.publishing.markdown_escaping import name, names, table, text
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -152,7 +153,7 @@ def _procedure(manifest: Manifest) -> str:
 
 
 def _hyperparameters(manifest: Manifest) -> str:
-    meanings = {key: (field.description or "").partition("\n")[0] for key, field in ModelConfig.model_fields.items()}
+    meanings = {key: meaning.partition("\n")[0] for key, meaning in field_descriptions(ModelConfig).items()}
     rows = [
         (name(key), text(_plain(value)), (meanings | FACTS).get(key, "").replace("|", "\\|"))
         for key, value in manifest.provenance.training.items()

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from nerbench.artifacts.manifest import Manifest
-from nerbench.tasks.config.base import MODES
+from nerbench.tasks.config.schema_base import MODES
 from nerbench.tasks.publishing.card_evidence import Annotation, Evidence
-from nerbench.tasks.publishing.markdown import line, name, names, table, text, whole
+from nerbench.tasks.publishing.markdown_escaping import line, name, names, table, text, whole
 from nerbench.tasks.results.query import used_memory
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row

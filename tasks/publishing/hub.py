@@ -76,7 +76,7 @@ def check_request(repository: str, field: str = "--to") -> None:
 def check_repository(repository: str, field: str = "--to") -> None:
     """Raise InputError for a name that the Hub would refuse; `field` is the option or key that gave it."""
     if not _REPOSITORY.fullmatch(repository) or ".." in repository or "--" in repository or repository.endswith(".git"):
-        raise InputError(f"{field} {repository!r}", "is no repository on the Hub", "write org/name")
+        raise InputError(f"{field} {repository!r}", "is not the name of a repository on the Hub", "write org/name")
 
 
 def publish(  # noqa: PLR0913 - what is published, and how

@@ -15,7 +15,7 @@ from nerbench.tasks.report.model_scores import ABOUT, ModelScores
 from nerbench.tasks.scoring.counts import count_both_ways
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, PredictionsFile, read_predictions, stored
-from nerbench.tasks.statistics.bootstrap import seed_of
+from nerbench.tasks.statistics.resampling import seed_of
 
 DATES = 31
 """Number of logical dates to search for the previous run."""

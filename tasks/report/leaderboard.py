@@ -1,11 +1,13 @@
-"""The leaderboard of a report: the key numbers of every entry, also those of the first screen."""
+"""The leaderboard of a report: its columns, and the key numbers of every entry, also those of the first screen."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.costs import CostPoint, Costs, pareto
+from nerbench.tasks.report.formats import count, megabytes, milliseconds, points, signed
 from nerbench.tasks.report.history import History, Trend, trends
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.query import is_headline
@@ -22,6 +24,17 @@ _SCORES = {
     "conlleval F1": ("f1", "conlleval"),
 }
 """Metric and mode by heading."""
+_COSTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "p50, ms": ("p50_s", milliseconds),
+    "p99, ms": ("p99_s", milliseconds),
+    "words/s": ("words_per_s", count),
+    "load, s": ("load_s", points),
+    "memory, MB": ("peak_bytes", megabytes),
+    "weights, MB": ("weights_bytes", megabytes),
+}
+"""Key in `costs`, and format, by heading."""
+_LABELS = 12
+"""Maximum number of labels with a column."""
 
 
 class Number(NamedTuple):
@@ -82,6 +95,15 @@ class LeaderboardRow(NamedTuple):
         return self.dataset if self.dataset == self.gold else f"{self.dataset} against {self.gold}"
 
 
+class Column(NamedTuple):
+    """A column of numbers in the table of scores."""
+
+    heading: str
+    value: Callable[[LeaderboardRow], float | None]
+    """The number to sort by; None if the entry has none."""
+    text: Callable[[float | None], str]
+
+
 class Leaderboard(NamedTuple):
     """The key numbers of all entries."""
 
@@ -92,6 +114,22 @@ class Leaderboard(NamedTuple):
     n_models: int
     confidence: float
     """The confidence level of the intervals."""
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns between F1 with its interval and the artifact."""
+        return [
+            *(Column(name, partial(_score, name), partial(points, digits=2)) for name in [*_SCORES][1:]),
+            *(Column(label, partial(_label_score, label), points) for label in self.labels[:_LABELS]),
+            Column("since baseline", _change, partial(signed, digits=2)),
+            Column("entities", lambda row: row.n_gold, count),
+            *(Column(heading, partial(_cost, key), text) for heading, (key, text) in _COSTS.items()),
+        ]
+
+    @property
+    def n_labels_without_column(self) -> int:
+        """Number of labels whose F1 is shown in detail only."""
+        return max(0, len(self.labels) - _LABELS)
 
 
 def build(
@@ -176,6 +214,22 @@ def _role(entry: ModelScores, bases: set[str | None]) -> str:
     if entry.is_mean:
         return f"mean of {entry.about['n_models']} seeds"
     return BASELINE if entry.about["artifact_id"] in bases else ""
+
+
+def _score(name: str, row: LeaderboardRow) -> float | None:
+    return row.scores[name].value if name in row.scores else None
+
+
+def _label_score(label: str, row: LeaderboardRow) -> float | None:
+    return row.by_label[label].value if label in row.by_label else None
+
+
+def _change(row: LeaderboardRow) -> float | None:
+    return row.difference.points if row.difference else None
+
+
+def _cost(key: str, row: LeaderboardRow) -> float | None:
+    return (row.cost or {}).get(key)
 
 
 def _with_front(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:

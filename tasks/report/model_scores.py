@@ -13,7 +13,7 @@ from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_rows, read_rows, with_declared
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_newest_first
-from nerbench.tasks.config.base import MODES
+from nerbench.tasks.config.schema_base import MODES
 from nerbench.tasks.results.query import NumberKey, SelectedRun, index_numbers, number_key
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row

@@ -9,7 +9,7 @@ from nerbench.tasks.inspection.notes import sections
 from nerbench.tasks.report.formats import NOTHING, count, interval, megabytes, milliseconds, points, signed
 from nerbench.tasks.report.leaderboard import Difference, LeaderboardRow, Number
 from nerbench.tasks.report.report import Report, write_report
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 

@@ -7,7 +7,7 @@ from nerbench.tasks.publishing.card_from_results import aligned, repaired
 from nerbench.tasks.report.history import Change
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.query import SelectedRun
-from nerbench.tasks.results.sharing import recorded_configuration, shareable_host, shareable_value
+from nerbench.tasks.results.redaction import recorded_configuration, shareable_host, shareable_value
 
 Plain = dict[str, Any]
 _FACTS = (

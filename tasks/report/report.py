@@ -10,16 +10,16 @@ from nerbench.artifacts.storage.paths import write_whole
 from nerbench.tasks.report import costs, error_browser, leaderboard, model_scores, provenance, suspect_list
 from nerbench.tasks.report.baselines import Compared, compare, find_baselines
 from nerbench.tasks.report.formats import packed
-from nerbench.tasks.report.functions import Value, compare_values
 from nerbench.tasks.report.history import History, plain_history, read_history
 from nerbench.tasks.report.leaderboard import Leaderboard
 from nerbench.tasks.report.model_scores import ModelScores, StoredTable, read_model_scores
 from nerbench.tasks.report.page import BEGINNING, Content, Packed, render
 from nerbench.tasks.report.robustness import Robustness, read_robustness
-from nerbench.tasks.report.verdicts import Verdict, find_verdict
+from nerbench.tasks.report.user_functions import Value, compare_values
+from nerbench.tasks.report.verdict_text import Verdict, find_verdict
 from nerbench.tasks.results.query import SelectedRun, rows_of_run, select_runs
 from nerbench.tasks.results.summary import user_metric_rows
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 
 FOLDER = "reports"
@@ -106,7 +106,7 @@ def check_target(target: Path, *, force: bool = False) -> None:
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")
     if target.suffix.lower() not in {".html", ".htm"}:
-        raise InputError(field, f"{target.suffix!r} is not a kind of file it can be", "end it in .html")
+        raise InputError(field, f"{target.suffix!r} cannot be the ending of its name", "end it in .html")
     if target.exists() and not force and not _is_report(target):
         raise InputError(
             field, "exists already and is not a report", "choose another name, or overwrite it with --force"

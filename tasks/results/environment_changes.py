@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.config.base import in_current_terms
-from nerbench.tasks.results.sharing import recorded_configuration
+from nerbench.tasks.config.deprecated_keys import in_current_terms
+from nerbench.tasks.results.redaction import recorded_configuration
 
 Run = Mapping[str, Any]
 """A row of the table `runs`."""

@@ -23,7 +23,7 @@ from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.tasks.environment import environment, library_versions
 from nerbench.tasks.results.query import start_order
-from nerbench.tasks.results.sharing import TEXTS, recorded_configuration, shareable, shareable_host
+from nerbench.tasks.results.redaction import TEXTS, recorded_configuration, shareable, shareable_host
 
 ROW_OF: dict[str, str] = {
     "metrics": "one row per score",
@@ -64,7 +64,7 @@ def export_table(  # noqa: PLR0913 - what is exported, and how
     """
     check_target("--to", target, force=force, endings=(".parquet", ".csv"))
     if safe and target.suffix != ".csv":
-        raise InputError("--safe", "is about spreadsheets", "leave it out, or export to a .csv file")
+        raise InputError("--safe", "applies to CSV files only", "leave it out, or export to a .csv file")
     rows = _read(results, table, selection)
     if not rows.num_rows:
         raise InputError(f"table {table}", f"has no rows{_since(selection)} in {results}", "benchmark first")
@@ -99,7 +99,7 @@ def check_target(option: str, target: Path, *, force: bool, endings: tuple[str, 
     field = f"{option} {target}"
     if endings and target.suffix not in endings:
         raise InputError(
-            field, f"{target.suffix!r} is not a kind of file it can be", f"end it in {' or '.join(endings)}"
+            field, f"{target.suffix!r} cannot be the ending of its name", f"end it in {' or '.join(endings)}"
         )
     if target.is_dir():
         raise InputError(field, "is a folder", "name a file in it")

@@ -252,7 +252,7 @@ def _nothing(results: str, model: str, query: Query) -> InputError:
             field = f"model {value!r}" if name == "model" else f"--{name} {value}"
             return InputError(field, f"{model} has no such number", f"choose among {', '.join(there)}")
         left = matching(left, [(name, "=", value)])
-    return InputError(f"--since {query.since}", f"{model} has no run so late", "give an earlier date")
+    return InputError(f"--since {query.since}", f"{model} has no run on or after that date", "give an earlier date")
 
 
 def _unknown_model(results: str, model: str) -> InputError:

@@ -8,7 +8,7 @@ from nerbench.artifacts.errors import InputError, collected
 from nerbench.artifacts.tables.tables import Filter, read_newest_first, table_key, write_table
 from nerbench.tasks.config import Section
 from nerbench.tasks.results.rows import metric_rows
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, stored
 

@@ -18,7 +18,7 @@ from nerbench.tasks.data.corpus_refs import CorpusRef
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, keep_date
 from nerbench.tasks.inference.tagger_evaluation import PARSE_FAILURES, is_pinned
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score_predictions import NamedPredictions, name_predictions
 from nerbench.tasks.scoring.stored_predictions import Predicted, metrics_key, predictions_key
@@ -143,9 +143,8 @@ def write_predictions(  # noqa: PLR0913, PLR0917 - whose predictions, and where 
 
 def _prediction_rows(named: NamedPredictions, about: Mapping[str, str], corpus: CorpusRef, *, text: bool) -> pa.Table:
     n = named.corpus.n_words
-    columns: dict[str, Any] = {
-        name: pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), [value]) for name, value in about.items()
-    }
+    first = np.zeros(n, np.int32)
+    columns: dict[str, Any] = {name: pa.DictionaryArray.from_arrays(first, [value]) for name, value in about.items()}
     columns |= {name: named.table[name] for name in ("document", "sentence", "word", "score")}
     columns["text"] = Column.of(named.corpus.words).flat if text else pa.nulls(n)
     columns["gold_tag"] = Column.of(named.corpus.tags).flat

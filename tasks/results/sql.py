@@ -61,7 +61,11 @@ def views(results: str) -> str:
     if root.url.startswith("memory://"):
         raise InputError(f"results {results}", "exist in this process only", "name a folder or an object store")
     if found := re.search(r"[*?\[\]{}]", root.url):
-        raise InputError(f"results {results}", f"have {found[0]} in their name", "move them: DuckDB reads it as a glob")
+        raise InputError(
+            f"results {results}",
+            f"have {found[0]} in their path",
+            "move them, because DuckDB reads that character as a pattern",
+        )
     created = {table: _view(root, table) for table in TABLES}
     for table in ("metrics", "runs"):
         if created[table] is None:

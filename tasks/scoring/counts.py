@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nerbench.tasks.config.base import DEFAULT_MODES, Mode
+from nerbench.tasks.config.schema_base import DEFAULT_MODES, Mode
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.entities import (
     Codes,

@@ -1,8 +1,12 @@
 """From stored predictions to counts against one annotation, and from counts to scores, without inference."""
 
 import logging
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -13,19 +17,19 @@ import pyarrow.parquet as pq
 from nerbench.artifacts.digests import canonical_json, sha256_hex
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import ArtifactRef
-from nerbench.artifacts.once import take
+from nerbench.artifacts.memoized_reads import take
 from nerbench.artifacts.references import load_manifest
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.artifacts.tables.parquet_bounds import bounded, corrupt_if_unreadable, read_table
+from nerbench.artifacts.tables.parquet_bounds import Stream, bounded, corrupt_if_unreadable, read_table
 from nerbench.tasks.config import BenchmarkConfig, Config, Section
 from nerbench.tasks.data.alignment import Alignment
-from nerbench.tasks.data.arrow_cache import CHUNK
+from nerbench.tasks.data.arrow_cache import CHUNK, table_on_disk
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.data.corpus_refs import CorpusRef, open_corpus
 from nerbench.tasks.data.label_matching import benchmark_of, match_labels
 from nerbench.tasks.data.tag_schemes import TagReading, entity_types, tag_vocabulary
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord
-from nerbench.tasks.inference.prediction_files import Positions, digest_of, positions
+from nerbench.tasks.inference.prediction_files import SCHEMA, Positions, digest_of, positions
 from nerbench.tasks.scoring.counts import (
     COUNTS_SCHEMA,
     OVERALL,
@@ -147,16 +151,14 @@ def name_predictions(
     reading = match_labels(artifact.name, record.labels, ref.types, benchmark)
     known = set(reading.types.values())
     renamed = {kind: name for kind, name in benchmark.label_map.items() if kind in known}
-    data = take(record.sha256) or _read(results, record.path, record.sha256)
-    with corrupt_if_unreadable(f"{record.path} below {results}"):
-        table = read_table(pa.BufferReader(data))
     corpus = open_corpus(ref)
-    if corpus.alignment:
-        table, tags = project_predictions(table, reading, ref.types, corpus, corpus.alignment)
-    else:
-        pred = table["pred"].dictionary_encode()  # columns that may take much memory are read as plain strings
-        parts = _per_part(pred.unify_dictionaries(), corpus)
-        tags = pa.chunked_array([reading.read(labels.combine_chunks(), part.sentence_starts) for part, labels in parts])
+    with _stored(results, record) as stream, corrupt_if_unreadable(f"{record.path} below {results}"):
+        if corpus.alignment:
+            table, tags = project_predictions(read_table(stream), reading, ref.types, corpus, corpus.alignment)
+        else:
+            with bounded(stream, dictionaries=["pred"]) as file:
+                table = table_on_disk(_renamed(file, reading, corpus), SCHEMA)
+            tags = table["pred"]
     return NamedPredictions(
         table=table,
         tags=tags,
@@ -166,6 +168,34 @@ def name_predictions(
         label_map=canonical_json(renamed).decode() if renamed else None,
         unmapped=tuple(sorted({*ref.types} - {*entity_types(reading.tags.values())})),
     )
+
+
+@contextmanager
+def _stored(results: str, record: EvaluationRecord) -> Iterator[Stream]:
+    """The stored predictions, which are copied to this disk unless they are held in memory."""
+    if (data := take(record.sha256)) is not None:
+        yield BytesIO(data)
+        return
+    with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
+        copy = Path(scratch) / "predictions.parquet"
+        if open_root(results).download(record.path, copy) != record.sha256:
+            raise _altered(results, record.path)
+        with copy.open("rb") as stream:
+            yield stream
+
+
+def _renamed(file: pq.ParquetFile, reading: TagReading, corpus: Corpus) -> Iterator[pa.RecordBatch]:
+    """The stored predictions with the corpus's tags, in the parts of the corpus. Raises ValueError for other words."""
+    if file.metadata.num_rows != corpus.n_words:
+        raise ValueError(f"it has {file.metadata.num_rows} words instead of {corpus.n_words}")
+    groups, held = iter(range(file.num_row_groups)), file.schema_arrow.empty_table()
+    for part in corpus.parts():
+        while len(held) < part.n_words:
+            held = pa.concat_tables([held, file.read_row_group(next(groups))])
+        rows, held = held.slice(0, part.n_words), held.slice(part.n_words)
+        labels = rows["pred"].unify_dictionaries().combine_chunks()
+        rows = rows.set_column(rows.column_names.index("pred"), "pred", reading.read(labels, part.sentence_starts))
+        yield from rows.select(SCHEMA.names).combine_chunks().to_batches()
 
 
 def count_predictions(  # noqa: PLR0913, PLR0917 - what is counted, and how
@@ -260,14 +290,6 @@ def missing_tokens(metrics: Iterable[Metric]) -> list[Row]:
     return [ROW | number | {"metric": one.name} | reason for one in metrics if one.name == "accuracy"]
 
 
-def _per_part(column: pa.ChunkedArray, corpus: Corpus) -> Iterator[tuple[Corpus, pa.ChunkedArray]]:
-    """The parts of a corpus, each with the elements of the column for its words."""
-    done = 0
-    for part in corpus.parts():
-        yield part, column.slice(done, part.n_words)
-        done += part.n_words
-
-
 def _written(counts: Iterable[Counts]) -> bytes:
     """The bytes of a Parquet file with row groups of about MAX_COUNTS numbers, so that few are decoded at a time."""
     sink = pa.BufferOutputStream()
@@ -300,5 +322,9 @@ def _counted(data: bytes) -> Iterator[Counts]:
 def _read(results: str, path: str, sha256: str) -> bytes:
     data = open_root(results).read(path)
     if sha256_hex(data) != sha256:
-        raise CorruptArtifactError(f"{path} below {results} is not what was written there; run again")
+        raise _altered(results, path)
     return data
+
+
+def _altered(results: str, path: str) -> CorruptArtifactError:
+    return CorruptArtifactError(f"{path} below {results} is not what was written there; run again")

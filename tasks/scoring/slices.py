@@ -221,7 +221,7 @@ def slices_for(
     Raises:
         InputError: As in `user_slices`.
     """
-    own = user_slices(configured)
+    custom = user_slices(configured)
     survey = survey_of(parts())
     there, reasons, mentions = survey.has, dict(_REASONS), Mentions()
     if isinstance(training, Unavailable):
@@ -229,7 +229,7 @@ def slices_for(
     else:
         there, mentions = there | {"training"}, training
     ready, unavailable = [], {}
-    for one in [*standard_slices(survey, mentions), *own]:
+    for one in [*standard_slices(survey, mentions), *custom]:
         if missing := sorted(one.needs - there):
             unavailable[one.name] = "; ".join(reasons[need] for need in missing)
         else:
@@ -247,7 +247,8 @@ def user_slices(configured: Sequence[SliceConfig]) -> list[Slice]:
     taken = [EVERYTHING, *(one.name for one in standard_slices(_NOTHING, frozenset()))]
     for config in configured:
         if config.name in taken:
-            raise InputError(f"slice {config.name}", "is there already", f"choose a name but {', '.join(taken)}")
+            remedy = f"choose a name other than {', '.join(taken)}"
+            raise InputError(f"slice {config.name}", "has the name of a standard slice", remedy)
     return [_user_slice(config) for config in configured]
 
 
@@ -280,9 +281,15 @@ def _digests(text: pa.ChunkedArray, starts: Indices) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashlib.blake2b(one, digest_size=8).digest() for one in sentences), np.uint64)
 
 
+_SHARES = 16
+
+
 def _repeats(digests: npt.NDArray[np.uint64]) -> Flags:
     repeats = np.ones(len(digests), np.bool_)
-    repeats[np.unique(digests, return_index=True)[1]] = False
+    shares = (digests % _SHARES).astype(np.uint8)  # equal digests are in one share, and sorting needs much memory
+    for share in range(_SHARES):
+        at = np.flatnonzero(shares == share)
+        repeats[at[np.unique(digests[at], return_index=True)[1]]] = False
     return repeats
 
 

@@ -199,7 +199,7 @@ def _check(made: BenchmarkFunction) -> None:
         return InputError(f"benchmark function {made.name!r}", problem, remedy)
 
     if not NAME.fullmatch(made.name):
-        raise wrong("is no name", "begin with a letter, and use letters, digits, - and _, at most 64")
+        raise wrong("is not a valid name", "begin with a letter, and use letters, digits, - and _, at most 64")
     if not inspect.isfunction(inspect.unwrap(made.compute)):
         raise wrong(f"decorates no function but {type(made.compute).__name__}", "decorate a function")
     if not made.parameters:

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbench.tasks.statistics.bootstrap import Floats
+from nerbench.tasks.statistics.resampling import Floats
 
 MIN_SUPPORT = 30
 MIN_UNITS = 20

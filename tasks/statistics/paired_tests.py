@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nerbench.tasks.statistics.bootstrap import Floats, chunks, left_out, resampled
 from nerbench.tasks.statistics.intervals import Interval, interval
+from nerbench.tasks.statistics.resampling import Floats, chunks, left_out, resampled
 
 TIE = 1e-9
 """Relative difference below which a permuted statistic counts as equal to the observed one, because both are

@@ -43,7 +43,7 @@ def read_decisions(path: str, corpus: Corpus) -> Decisions:
     for number, item in json_items(path, config.encoding):
         at = place_of(path, number)
         if not isinstance(item, dict):
-            raise CorpusError(at, f"is no JSON object: {shortened(item)}", _REMEDY)
+            raise CorpusError(at, f"is not a JSON object: {shortened(item)}", _REMEDY)
         sentence = _sentence(item, at, corpus)
         given = _decided(item, number, at)
         if given is None:

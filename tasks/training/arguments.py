@@ -60,7 +60,7 @@ def check_training_args(model: ModelConfig) -> None:
             raise InputError(field, f"has no effect: {WITHOUT_EFFECT.get(name, _IN_MEMORY)}", "leave it out")
         if name not in known:
             close = get_close_matches(name, known, 3) or ["those of transformers.TrainingArguments"]
-            raise InputError(field, "is not a field of TrainingArguments", f"fields like it: {', '.join(close)}")
+            raise InputError(field, "is not a field of TrainingArguments", f"similar fields: {', '.join(close)}")
         if name in {"eval_strategy", "save_strategy"} and str(value) == "no":
             raise InputError(field, "cannot be `no`: the best epoch is selected by validation", "use epoch or steps")
 

@@ -19,7 +19,7 @@ from nerbench.artifacts.errors import RunFailedError
 from nerbench.artifacts.storage.paths import room_for
 from nerbench.tasks.child_process import Emit, Job, serve
 from nerbench.tasks.config import DatasetConfig, ModelConfig
-from nerbench.tasks.inference.golden import record
+from nerbench.tasks.inference.golden_check import record
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import resolve_precision

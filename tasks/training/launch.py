@@ -34,7 +34,7 @@ from nerbench.tasks.config import DatasetConfig, ModelConfig, Section
 from nerbench.tasks.data.corpus import load_splits, pick_split, warn_of_repairs
 from nerbench.tasks.environment import code_version, environment, library_versions
 from nerbench.tasks.inference.processes import run_processes, visible_gpus
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 log = logging.getLogger(__name__)
 KEPT_ELSEWHERE = frozenset({"metrics", "loss_curve", "golden", "run_train_s"})

@@ -34,7 +34,7 @@ from nerbench.tasks.inference.loading import (
 )
 from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.arguments import arguments
-from nerbench.tasks.training.data import Examples, collate
+from nerbench.tasks.training.batches import Examples, collate
 from nerbench.tasks.training.distributed import ALONE, Ranks, training_device
 from nerbench.tasks.training.faster_layers import shrink_embeddings, use_frugal_dropout
 from nerbench.tasks.training.trainer import TaggerTrainer

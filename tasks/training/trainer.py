@@ -7,9 +7,9 @@ from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction, Trainer, TrainerControl
 
 from nerbench.tasks.config import ModelConfig
-from nerbench.tasks.training.data import Batches, TokenBatches
+from nerbench.tasks.training.batches import Batches, TokenBatches
 from nerbench.tasks.training.stop_and_resume import refuse_no_number
-from nerbench.tasks.training.tokenized import IGNORED
+from nerbench.tasks.training.tokenized_corpora import IGNORED
 from nerbench.tasks.training.validation import Validation
 
 

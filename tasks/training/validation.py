@@ -17,9 +17,9 @@ from nerbench.tasks.inference.prediction import BATCH_PIECES, batches
 from nerbench.tasks.scoring.counts import OVERALL, count
 from nerbench.tasks.scoring.score import score
 from nerbench.tasks.scoring.tagged_words import from_tags
-from nerbench.tasks.training.data import Examples, collate
+from nerbench.tasks.training.batches import Examples, collate
 from nerbench.tasks.training.distributed import Ranks
-from nerbench.tasks.training.tokenized import IGNORED
+from nerbench.tasks.training.tokenized_corpora import IGNORED
 
 Sentences = Sequence[Sequence[str]]
 """Tags by sentence."""

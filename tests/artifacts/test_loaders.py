@@ -131,7 +131,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> type[Own]:
 @pytest.mark.parametrize(
     ("answer", "kind", "said"),
     [
-        (FileNotFoundError("no such shelf"), ArtifactNotFoundError, "of mine 2 finds none: no such shelf"),
+        (FileNotFoundError("no such shelf"), ArtifactNotFoundError, "of mine 2 finds no model there: no such shelf"),
         (TimeoutError("too slow"), StoreUnreachableError, "own://x: .*Own of mine 2 failed: too slow"),
         (KeyError("x"), NerbenchError, "own://x: .*Own of mine 2 failed: KeyError"),
         (Path("/nothing/here"), InputError, "returned no folder"),

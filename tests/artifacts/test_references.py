@@ -52,7 +52,7 @@ def test_references_without_a_match(store: Store, published: dict[str, ArtifactR
         "nobody@latest": "it holds other, toy",
         "toy@unknown": "no such alias; toy has champion, latest",
         "*@unknown": "no model of the store",
-        "toy@sha256:00000000": "no artifact of toy begins so",
+        "toy@sha256:00000000": "toy has no artifact with that digest",
         "": "is not in the store",
         "..": "is not in the store",
         "./nothing/here": "is not a folder with files",
@@ -66,7 +66,7 @@ def test_digests_must_be_plain_and_unique(store: Store, published: dict[str, Art
         with pytest.raises(InputError, match="is not a digest"):
             resolve(reference, store.url)
     ids = ["12345678" + "a" * 56, "12345678" + "b" * 56]
-    with pytest.raises(InputError, match="2 artifacts begin so"):
+    with pytest.raises(InputError, match="is the beginning of 2 digests"):
         references._by_digest("toy@sha256:12345678", "toy", ids, "12345678")
 
 

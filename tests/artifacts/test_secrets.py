@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbench.artifacts.errors import InputError, RunFailedError, refuse_credentials
-from nerbench.artifacts.escaping import escape_logs
 from nerbench.artifacts.secrets import is_secret_name, mark_used, redact, redact_logs, url_credential
+from nerbench.artifacts.terminal_escaping import escape_logs
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
 from nerbench.tasks.results.summary import RunResults
-from nerbench.tasks.results.trackers import track_run
-from nerbench.tasks.results.tracking import metrics_of
-from nerbench.tasks.runs import Run
+from nerbench.tasks.results.tracking import metrics_of, track_run
+from nerbench.tasks.run_identity import Run
 
 pytestmark = pytest.mark.attacks
 HOSTILE = [

@@ -9,7 +9,7 @@ from nerbench.artifacts.cache_pruning import local_models
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 pytestmark = pytest.mark.attacks
 STRANGER = 65_534

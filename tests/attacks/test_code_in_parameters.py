@@ -284,9 +284,9 @@ def test_a_run_names_no_script_of_evaluate_elsewhere(script: str, folder: Path, 
 LOADERS = {
     "tasks/config/user_code.py": "users' code, which permission.py allows",
     "tasks/data/readers.py": "our own readers, by a table",
-    "flows/clones.py": "our own packages, by a constant",
+    "flows/clone_check.py": "our own packages, by a constant",
     "flows/serve.py": "our own flows, by deployments/prefect.yaml",
-    "tasks/results/trackers.py": "trackio or wandb: the schema admits no other name",
+    "tasks/results/tracking.py": "trackio or wandb: the schema admits no other name",
     "tasks/inference/processes.py": "our own functions, by a constant of the caller",
 }
 """The only files that load code by name."""

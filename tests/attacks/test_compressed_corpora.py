@@ -65,8 +65,8 @@ def test_files_of_several_members_and_repetitive_files(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ("[" + "0," * (1 << 25) + "0]", "is longer than 64 MiB"),
-        ("[" * 1_000_000, "is no JSON"),
-        ('[{"text": "a", "entities": ' + "[" * 100_000, "is no JSON"),
+        ("[" * 1_000_000, "is not valid JSON"),
+        ('[{"text": "a", "entities": ' + "[" * 100_000, "is not valid JSON"),
     ],
     ids=["long", "deep", "deeper"],
 )

@@ -10,12 +10,12 @@ import pytest
 from jinja2.sandbox import SandboxedEnvironment
 from prefect.automations import CallWebhook
 
-from nerbench.artifacts.escaping import escaped
 from nerbench.artifacts.secrets import redact, url_credential
+from nerbench.artifacts.terminal_escaping import escaped
 from nerbench.flows.alerts import missing_alert
 from nerbench.tasks.config import Config
-from nerbench.tasks.publishing.markdown import name, text
-from nerbench.tasks.results.sharing import shareable_value
+from nerbench.tasks.publishing.markdown_escaping import name, text
+from nerbench.tasks.results.redaction import shareable_value
 
 pytestmark = pytest.mark.attacks
 MEGABYTE = 1 << 20

@@ -6,7 +6,7 @@ split in size and `--times` that, and does each of these in a separate process, 
 - *parse*: iterates over the sentences of the file; the next two do this too
 - *nerbench*: reads them as `load_splits` does; *generator*: by `Dataset.from_generator`, with the same features
 - *walk*, *walk dataset*: every word as a Python string, from the corpus and from its `Dataset`
-- *windows*: tokenizes, cuts and labels in memory, as lists; *map*: by `tokenized`, the first time; *again*: the second
+- *windows*: tokenizes, cuts and labels in memory, as lists; *map*: by `tokenized_corpora`, first; *again*: the second
 
 `CPU s` leaves imports and what comes before out. `peak MB` is VmHWM, and `before MB` the same before the work.
 """
@@ -75,7 +75,7 @@ def contenders(folder: Path, path: str) -> dict[str, Work]:
     from nerbench.tasks.data.readers import read_splits
     from nerbench.tasks.data.tag_schemes import tag_vocabulary
     from nerbench.tasks.inference.loading import load_tokenizer
-    from nerbench.tasks.training.tokenized import tokenized
+    from nerbench.tasks.training.tokenized_corpora import tokenized
 
     config = DatasetConfig(name="made-up", files={"test": path})
     names = tag_vocabulary({tag[2:] for tag in TAGS})

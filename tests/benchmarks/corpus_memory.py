@@ -91,7 +91,8 @@ def evaluate(folder: Path, size: int) -> dict[str, Any]:
     from nerbench.artifacts.references import resolve_one
     from nerbench.tasks.config import BenchmarkConfig, DatasetConfig
     from nerbench.tasks.data.corpus import load_splits
-    from nerbench.tasks.inference.evaluation_cache import carry_out, plan, tagger_handle
+    from nerbench.tasks.inference.evaluation_cache import carry_out, plan
+    from nerbench.tasks.inference.tagger_handles import tagger_handle
 
     torch.set_num_threads(1)
     artifact = resolve_one("model", str(folder / "store"))

@@ -117,11 +117,11 @@ def keep_predictions(config: Any, name: str, ref: Any, seed: int) -> None:
 def score(config: Any, name: str) -> Row:
     """Run the steps of a flow that scores one model, and return the CPU seconds of each."""
     from nerbench.artifacts.references import resolve_one
-    from nerbench.tasks.analysis.analyses import analyse
+    from nerbench.tasks.analysis.analysis import analyse
     from nerbench.tasks.data.corpus_refs import describe
     from nerbench.tasks.inference.evaluation_cache import plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions, write_run
-    from nerbench.tasks.runs import Run, utc_now
+    from nerbench.tasks.run_identity import Run, utc_now
     from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 
     laps = {"": time.process_time()}

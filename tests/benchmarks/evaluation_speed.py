@@ -29,13 +29,13 @@ from evaluation_peers import Peers, Tag, Tags, Words
 
 from nerbench.tasks.config import DatasetConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits
+from nerbench.tasks.inference.backend_sessions import use_backend
 from nerbench.tasks.inference.backends import PACKAGES
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.optimize import optimize_for_inference
 from nerbench.tasks.inference.prediction import BLOCK, predict
 from nerbench.tasks.inference.tagger import Tagger
 from nerbench.tasks.inference.tokenization import tokenize
-from nerbench.tasks.inference.whole_model import use_backend
 from nerbench.tasks.scoring.counts import OVERALL, count
 from nerbench.tasks.scoring.score import score
 from nerbench.tasks.scoring.tagged_words import from_corpus

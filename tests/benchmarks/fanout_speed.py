@@ -128,11 +128,11 @@ class Spent(NamedTuple):
 def work(config: Any, night: int = 1) -> int:
     """The work of the flow's steps for the models, without Prefect; returns the number of cells."""
     from nerbench.artifacts.references import resolve
-    from nerbench.tasks.analysis.analyses import analyse
+    from nerbench.tasks.analysis.analysis import analyse
     from nerbench.tasks.data.corpus_refs import describe
     from nerbench.tasks.inference.evaluation_cache import plan
     from nerbench.tasks.results.rows import metric_rows, write_metrics, write_predictions
-    from nerbench.tasks.runs import Run, utc_now
+    from nerbench.tasks.run_identity import Run, utc_now
     from nerbench.tasks.scoring import score_predictions
 
     name, date = f"night-{night}", f"2030-01-{night:02}"

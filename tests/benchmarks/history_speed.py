@@ -83,7 +83,7 @@ def seconds(*command: str) -> float:
 
 def measure(results: str, state: str, readers: dict[str, str]) -> None:
     show = (sys.executable, "-m", "nerbench.flows.cli", "results", "show", "--results", results)
-    history = (sys.executable, "-m", "nerbench.flows.cli", "history", "model-07", "--results", results)
+    history = (sys.executable, "-m", "nerbench.flows.cli", "history", "model-00", "--results", results)
     commands = {"results show": show, "history": history} | {
         name: (sys.executable, "-c", code, results) for name, code in readers.items()
     }

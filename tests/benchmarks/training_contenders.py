@@ -27,7 +27,7 @@ from transformers import (
 
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.data.corpus import Corpus
-from nerbench.tasks.training.data import Batches, TokenBatches, collate
+from nerbench.tasks.training.batches import Batches, TokenBatches, collate
 from nerbench.tasks.training.distributed import training_device
 from nerbench.tasks.training.setup import TrainingSetup, make_trainer, prepare
 from nerbench.tasks.training.trainer import TaggerTrainer

@@ -30,7 +30,7 @@ from transformers import Trainer, TrainerCallback
 from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data.corpus import load_splits
-from nerbench.tasks.training.data import Examples
+from nerbench.tasks.training.batches import Examples
 from nerbench.tasks.training.distributed import ALONE
 from nerbench.tasks.training.faster_layers import shrink_embeddings
 from nerbench.tasks.training.launch import plan_training, train

@@ -1,6 +1,6 @@
 """axe-core finds nothing serious in the report, in both themes and at both widths.
 
-The script is no part of the project: `npm install --prefix .venv/axe axe-core@4.14.1`, or name its file in AXE_CORE.
+The script is not part of the project: `npm install --prefix .venv/axe axe-core@4.14.1`, or name its file in AXE_CORE.
 """
 
 import os

@@ -4,7 +4,8 @@
 
 As root, `debootstrap` installs the release of Debian with that Python into a folder, and `buildah` commits the folder
 as `docker.io/library/python:3.11-slim-bookworm`, as the Dockerfile names it. The packages come from Debian's mirror,
-or from DEBIAN_MIRROR. Without overlayfs, set STORAGE_DRIVER=vfs. Podman uses the same images.
+or from DEBIAN_MIRROR. Without overlayfs, set `driver = "vfs"` in storage.conf; without that file, Buildah 1.28 ignores
+the variable STORAGE_DRIVER. Podman uses the same images.
 """
 
 import os

@@ -15,16 +15,19 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import base_image
+import psutil
 import pytest
 from containers import DOCKERFILE, default_python, services
-from prefect_site import ROOT
+from prefect_site import PATIENCE_S, ROOT
 
 TAG = "localhost/nerbench:test"
 CONTAINER = "nerbench-test"
 """The working container of Buildah with the image's files."""
+DEVICE = os.environ.get("DEVICE", "cpu")
+"""The build argument of the Dockerfile; the image for `cuda` runs on the CPU here."""
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu/torch/"
 WRITABLE = ("/work", "/home/nerbench", "/cache")
 """Folders of the image's user; everything else except /tmp is read-only."""
@@ -73,6 +76,14 @@ class Engine(NamedTuple):
         restricted = ["--rm", "--init", "--read-only", f"--network={network}", "--tmpfs=/tmp:exec", *rights]
         return [self.name, "run", *restricted, *volumes, *given, TAG, *command]
 
+    def end(self, process: "subprocess.Popen[Any]") -> None:
+        """End a container that `command` started."""
+        # Docker and Podman pass the signal on; `unshare` ignores it and waits for its child.
+        receivers = psutil.Process(process.pid).children() if self.name == "buildah" else [process]
+        for one in receivers:
+            one.terminate()
+        process.wait(PATIENCE_S)
+
     def _chrooted(self, command: tuple[str, ...], network: str, env: Mapping[str, str], work: Path | None) -> list[str]:
         config = json.loads(run("buildah", "inspect", "--type", "image", TAG).stdout)["OCIv1"]["config"]
         root = run("buildah", "mount", CONTAINER).stdout.strip()
@@ -90,16 +101,21 @@ class Engine(NamedTuple):
 
 def build(folder: Path) -> Engine:
     """Build the image with the first engine that works, or skip the test with one line that names the reasons."""
+    arguments = [f"--build-arg=DEVICE={DEVICE}"] * (DEVICE != "cpu")
     if shutil.which("docker") and not run("docker", "info").returncode:
-        built = run("docker", "build", "-f", str(DOCKERFILE), "-t", TAG, ".")
+        built = run("docker", "build", *arguments, "-f", str(DOCKERFILE), "-t", TAG, ".")
         assert built.returncode == 0, built.stdout + built.stderr
         return Engine("docker", default_python(), folder)
     builder = next((name for name in ("buildah", "podman") if shutil.which(name)), "")
     if not builder:
         pytest.skip("docker does not answer, and neither podman nor buildah is installed")
-    python = default_python() if answers(TORCH_INDEX) else "{}.{}".format(*sys.version_info)
+    python = default_python()
+    if DEVICE == "cpu" and not answers(TORCH_INDEX):
+        python = "{}.{}".format(*sys.version_info)
+        arguments.append(f"--build-arg=PYTHON={python}")
     provide_base(builder, python)
-    options = ["--isolation=chroot", "--format=docker", "--layers", "--pull-never", f"--build-arg=PYTHON={python}"]
+    # Without layers, an image is written once for each stage instead of once for each instruction.
+    options = ["--isolation=chroot", "--format=docker", "--layers=false", "--pull-never", *arguments]
     build = ["bud"] if builder == "buildah" else ["build"]
     built = run(builder, *build, *options, *pip_options(folder), "-f", str(DOCKERFILE), "-t", TAG, ".")
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]

@@ -127,6 +127,14 @@ def test_the_image_contains_all_packages_and_their_files() -> None:
     assert set(folders) <= set(copied())
 
 
+def test_packages_are_in_layers_below_the_code() -> None:
+    """After a change of the code, the large layers in a registry stay as they are."""
+    last = [f"{one.name} {one.rest}" for one in stages()[-1]]
+    packages = next(place for place, line in enumerate(last) if line.startswith("RUN pip") and "requirements" in line)
+    assert packages < last.index("COPY nerbench nerbench")
+    assert [one.rest for one in of("COPY") if "--from" in one.rest] == []
+
+
 def test_the_build_context_contains_only_copied_files() -> None:
     rules = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines()
     rules = [rule for rule in rules if rule and not rule.startswith("#")]

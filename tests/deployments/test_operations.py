@@ -119,13 +119,16 @@ def lost(site: Site, holder: Holder) -> UUID:
     return run
 
 
+LOST, NEVER_STARTED = "nerbench: a run is lost", "nerbench: a run never started"
+
+
 def expect_lost_runs_soon(site: Site) -> None:
-    """Shorten the time after which the only automation, which a deployment or `serve` created, ends a lost run."""
+    """Shorten the time after which the automation that a deployment or `serve` created ends a lost run."""
     from nerbench.flows.alerts import end_lost_runs
 
     with site.client() as client:
         names = {one.name for one in client.read_automations()}
-        assert {name for name in names if name.startswith("nerbench: ")} == {"nerbench: a run is dead"}
+        assert {name for name in names if name.startswith("nerbench: ")} == {LOST, NEVER_STARTED}
         end_lost_runs(LOST_AFTER)
 
 

@@ -5,16 +5,34 @@ from typing import Any
 
 import pytest
 
-from nerbench.flows.alerts import ENDED, HEARTBEAT, SILENT, dead_run
+from nerbench.flows.alerts import (
+    ENDED,
+    FORMER_NAME,
+    HEARTBEAT,
+    NEVER_STARTED,
+    SILENT,
+    lost_run,
+    run_that_never_started,
+)
 
 
 def test_a_run_of_nerbench_without_heartbeats_is_crashed() -> None:
-    wanted = dead_run(SILENT).model_dump(mode="json")
+    wanted = lost_run(SILENT).model_dump(mode="json")
     trigger, (action,) = wanted["trigger"], wanted["actions"]
     assert (trigger["posture"], trigger["after"]) == ("Proactive", [HEARTBEAT])
     assert trigger["within"] == SILENT.total_seconds()
     assert set(trigger["expect"]) == {HEARTBEAT, *ENDED}, "one of these says that the run lives or has ended"
     assert trigger["for_each"] == ["prefect.resource.id"]
+    assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
+    assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
+
+
+def test_a_run_whose_process_is_lost_before_its_first_heartbeat_is_crashed() -> None:
+    wanted = run_that_never_started(NEVER_STARTED).model_dump(mode="json")
+    trigger, (action,) = wanted["trigger"], wanted["actions"]
+    assert (trigger["posture"], trigger["after"]) == ("Proactive", ["prefect.flow-run.Pending"])
+    assert set(trigger["expect"]) >= {"prefect.flow-run.Running", *ENDED}
+    assert trigger["within"] == NEVER_STARTED.total_seconds()
     assert trigger["match_related"]["prefect.resource.id"] == "prefect.tag.nerbench"
     assert (action["type"], action["state"], action["force"]) == ("change-flow-run-state", "CRASHED", False)
 
@@ -33,9 +51,12 @@ def test_the_automation_that_ends_lost_runs_is_replaced_only_if_it_differs(prefe
 
     def automation() -> Any:
         with get_client(sync_client=True) as client:
-            (found,) = client.read_automations_by_name("nerbench: a run is dead")
+            assert client.read_automations_by_name(FORMER_NAME) == []
+            (found,) = client.read_automations_by_name("nerbench: a run is lost")
         return found
 
+    with get_client(sync_client=True) as client:
+        client.create_automation(lost_run(SILENT).model_copy(update={"name": FORMER_NAME}))
     end_lost_runs(timedelta(hours=1))
     other = automation()
     end_lost_runs()

@@ -100,7 +100,7 @@ def test_a_flow_from_a_clone_is_that_of_the_installed_package(
     [_, _, _, code, _] = blocks("own-prefect-project", "python")
     code = code.replace("https://example.org/nerbench.git", clone.as_uri())
     assert load(code).benchmark.name == "benchmark"
-    (clone / "tasks" / "runs.py").write_text("changed = True\n")
+    (clone / "tasks" / "run_identity.py").write_text("changed = True\n")
     commit(clone)
     (tmp_path / "nerbench.yaml").write_text("datasets: []")
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from nerbench.flows.preflight import _check_labels
 from nerbench.flows.run_context import RunRecorder
 from nerbench.tasks.config import Config, DatasetConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 
 TYPES = ("LOC", "PER")
 DIGESTS = {"words_sha256": "1" * 64, "gold_sha256": "2" * 64}

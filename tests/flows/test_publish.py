@@ -16,7 +16,7 @@ from nerbench.artifacts.signatures import TRUSTED_KEYS
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import CardConfig, Config
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 
 TO = "acme/tiny"
 
@@ -125,7 +125,9 @@ def test_a_trained_model_is_pushed_once_it_is_stored(
     with pytest.raises(InputError, match="there is no token to publish with"):
         train(job)
     nowhere = model.model_copy(update={"hub_model_id": "acme/a--b"})
-    with pytest.raises(InputError, match="models: pushed: hub_model_id 'acme/a--b': is no repository on the Hub"):
+    with pytest.raises(
+        InputError, match="models: pushed: hub_model_id 'acme/a--b': is not the name of a repository on the Hub"
+    ):
         train(job.model_copy(update={"models": (nowhere,)}))
 
 
@@ -160,7 +162,7 @@ def test_a_card_is_shown(arguments: list[str], capsys: pytest.CaptureFixture[str
     ("request_of", "says"),
     [
         (["tiny", "--to", TO], "Hub: there is no token to publish with; set HF_TOKEN, or run `hf auth login`"),
-        (["tiny", "--to", "tiny"], "--to 'tiny': is no repository on the Hub; write org/name"),
+        (["tiny", "--to", "tiny"], "--to 'tiny': is not the name of a repository on the Hub; write org/name"),
         (["*@latest", "--to", TO, "--dry-run"], "artifacts; name one of them"),
         (["nothing", "--to", TO, "--dry-run"], "model 'nothing': is not in the store"),
     ],

@@ -60,7 +60,7 @@ def test_perturbed_words_are_evaluated_once_and_stay_apart(
 
     data["robustness"] = {"perturbations": ["entity_swap"], "mentions": {"GPE": ["Suva"]}}
     data["gate"] = None
-    with pytest.raises(LabelError, match=r"robustness\.mentions: GPE is no entity type of own"):
+    with pytest.raises(LabelError, match=r"robustness\.mentions: GPE is not an entity type of own"):
         benchmark(Config.model_validate(data), models=["tiny"])
 
 

@@ -16,7 +16,7 @@ from nerbench.flows.request import returned
 from nerbench.flows.run_context import RunRecorder, recorded
 from nerbench.flows.terminal import Verbosity, set_verbosity
 from nerbench.tasks.config import Config
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 
 WRONG = InputError("slice mine", "fails", "correct it")
 

@@ -1,17 +1,12 @@
 """Threads, processes and Dask's workers give the same results; the number of concurrent tasks is bounded."""
 
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from small_corpus import write_corpus
 
-from nerbench.artifacts.errors import InputError
-from nerbench.flows import task_runners
-from nerbench.flows.task_runners import bounded, check_runner
+from nerbench.flows.task_runners import bounded
 from nerbench.tasks.config import Config, RunnerConfig
 from nerbench.tasks.scoring.metrics import Row
 
@@ -59,71 +54,6 @@ def test_threads_infer_one_model_at_a_time_and_other_runners_one_per_worker() ->
 
 def test_a_runner_can_be_given_by_kind_only() -> None:
     assert Config.model_validate({"runner": "dask"}).runner == RunnerConfig(kind="dask")
-
-
-def test_an_absent_extra_is_a_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_runners, "is_importable", lambda name: False)
-    with pytest.raises(InputError, match=r"^runner: dask is not installed; pip install 'nerbench\[dask\]'$"):
-        check_runner(RunnerConfig(kind="dask"))
-    check_runner(RunnerConfig(kind="processes"))
-
-
-@pytest.mark.parametrize(("version", "has"), [(None, "no nerbench"), ("0.1", r"nerbench 0\.1")])
-def test_a_worker_without_this_version_is_refused(
-    monkeypatch: pytest.MonkeyPatch, version: str | None, has: str
-) -> None:
-    there = {"scheduler": "0.2", "worker tcp://good:1": "0.2", "worker tcp://bad:1": version}
-    monkeypatch.setattr(task_runners, "_versions", lambda address: task_runners._Versions("0.2", there))
-    with pytest.raises(InputError, match=rf"^runner.address: the worker tcp://bad:1 has {has}; install nerbench 0\.2"):
-        check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
-    del there["worker tcp://bad:1"]
-    check_runner(RunnerConfig(kind="dask", address="tcp://127.0.0.1:1"))
-
-
-def test_work_for_a_cluster_without_workers_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_runners, "WITHOUT_WORKERS_S", 0.2)
-    with ThreadPoolExecutor(1) as thread:  # Playwright leaves an event loop in the main thread, which Dask would use
-        thread.submit(_wait_for_a_cluster_without_workers).result()
-
-
-def _wait_for_a_cluster_without_workers() -> None:
-    from distributed import Client, LocalCluster
-
-    with (
-        LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
-        Client(cluster, set_as_default=False) as client,
-        task_runners._cancelled_without_workers(cast(Any, SimpleNamespace(client=client, address="tcp://a:1"))),
-        pytest.raises(CancelledError, match=r"there have been no workers of tcp://a:1 for \d+ s"),
-    ):
-        client.submit(abs, -1).result(60)
-
-
-@pytest.mark.parametrize(
-    ("answers", "pending", "expected"), [(True, ["key"], {"key"}), (False, ["key"], set()), (True, [], set())]
-)
-def test_work_is_only_cancelled_if_it_waits_and_the_scheduler_reports_no_workers(
-    monkeypatch: pytest.MonkeyPatch, answers: bool, pending: list[str], expected: set[str]
-) -> None:
-    asked, cancelled, often = [], set[str](), Event()
-
-    def scheduler_info(n_workers: int) -> dict[str, Any]:
-        asked.append(n_workers)
-        if len(asked) == 100:
-            often.set()
-        if answers:
-            return {"workers": {}}
-        raise OSError("no answer")
-
-    monkeypatch.setattr(task_runners, "WITHOUT_WORKERS_S", 0.02)
-    monkeypatch.setattr("distributed.Future", lambda key, _: key)
-    client = SimpleNamespace(
-        scheduler_info=scheduler_info,
-        futures={key: SimpleNamespace(status="pending") for key in pending},
-        cancel=lambda keys, **_: cancelled.update(keys),
-    )
-    with task_runners._cancelled_without_workers(cast(Any, SimpleNamespace(client=client, address="tcp://a:1"))):
-        assert often.wait(60)
-    assert cancelled == expected
 
 
 def benchmark(config: Config, **options: Any) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_gliner_loads_no_pickle(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     code = f"exec(open({str(adapter_file('gliner.py'))!r}).read()); Tagger({str(tmp_path)!r}, [])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "is no folder with model.safetensors; pickled weights are not loaded" in done.stderr
+    assert "is not a folder with model.safetensors; pickled weights are not loaded" in done.stderr
 
 
 def adapter_file(name: str) -> Path:

@@ -71,7 +71,7 @@ class Failpoints:
 
     def _fdopen(self, descriptor: int, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         if mode != "wb":
-            return io.open(descriptor, mode, *arguments, **options)  # noqa: UP020 - a descriptor is no path
+            return io.open(descriptor, mode, *arguments, **options)  # noqa: UP020 - a descriptor is not a path
         return io.BufferedWriter(_HalfWriter(descriptor, self))
 
 

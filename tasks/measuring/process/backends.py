@@ -9,10 +9,10 @@ from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification,
 
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.tasks.child_process import Job
+from nerbench.tasks.inference.backend_sessions import onnx_model
 from nerbench.tasks.inference.loading import dtype_of, load_network, load_tagger, load_tokenizer, usable_window
 from nerbench.tasks.inference.quantized_linear import quantize_linear_layers
 from nerbench.tasks.inference.tagger import Tagger
-from nerbench.tasks.inference.whole_model import onnx_model
 from nerbench.tasks.measuring.process.machine_state import weights_bytes
 from nerbench.tasks.measuring.subjects import with_labels
 

@@ -16,7 +16,7 @@ from nerbench.tasks.measuring.plan import Cell
 from nerbench.tasks.measuring.process.backends import SEED, Loaded, compiled
 from nerbench.tasks.measuring.process.clock import Call, Stopwatch, host_seconds, stopwatch
 from nerbench.tasks.measuring.samples import Amount
-from nerbench.tasks.training.data import collate
+from nerbench.tasks.training.batches import collate
 
 Batch = dict[str, torch.Tensor]
 LEARNING_RATE = 1e-5

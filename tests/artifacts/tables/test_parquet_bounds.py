@@ -14,7 +14,7 @@ import pytest
 from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.storage.open_root import open_root
 from nerbench.artifacts.tables.parquet import as_parquet, as_rows, read_rows
-from nerbench.artifacts.tables.parquet_bounds import decoded_bytes, matching, plain_column
+from nerbench.artifacts.tables.parquet_bounds import check_groups, decoded_bytes, matching, plain_column
 from nerbench.artifacts.tables.schemas import schema
 
 
@@ -35,6 +35,28 @@ def test_written_tables_are_read(rows: int, tmp_path: Path) -> None:
     root.create("a.parquet", as_parquet(written))
     assert read_rows(root, "a.parquet").combine_chunks().equals(written)
     assert read_rows(root, "a.parquet", {"model"}).column_names == ["model"]
+
+
+def test_only_repeated_strings_have_dictionaries() -> None:
+    rows = pa.table({"digest": [f"{n:064x}" for n in range(100)], "mode": ["strict", None] * 50})
+    group = pq.ParquetFile(pa.BufferReader(as_parquet(rows))).metadata.row_group(0)
+    assert [group.column(position).has_dictionary_page for position in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("page_version", ["1.0", "2.0"])
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", None])
+def test_no_column_takes_more_memory_than_its_limit(encoding: str | None, page_version: str, tmp_path: Path) -> None:
+    texts = ["x" * 5_000, *(f"{n:04}" for n in range(3_000)), *[None] * 3_000, *["y" * 900] * 3_000]
+    rows = pa.table({"text": texts, "lists": [[text] * 2 for text in texts]})
+    kinds = {"column_encoding": dict.fromkeys(("text", "lists.list.element"), encoding)} if encoding else {}
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        rows, path, use_dictionary=not encoding, data_page_version=page_version, data_page_size=4_000, **kinds
+    )
+    for name in rows.column_names:
+        with path.open("rb") as stream:
+            most = check_groups(stream, pq.read_metadata(path), [name])
+        assert most >= rows[name].nbytes
 
 
 def test_lists_of_strings_are_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+from functools import partial
 from itertools import product
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nerbench.artifacts.tables.parquet_bounds import read_table
-from nerbench.artifacts.tables.parquet_pages import Chunk, row_groups
+from nerbench.artifacts.tables.parquet_pages import Chunk, pages, row_groups
 
 PHYSICAL_TYPES = ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"]
 ROWS = pa.table({"text": ["a", None] * 50, "n": [*range(99), None], "tags": [["O", "B-PER"]] * 100, "f": [0.5] * 100})
@@ -110,3 +111,23 @@ def read_damaged() -> tuple[int, int]:
         except (ValueError, OSError, pa.ArrowException):
             n_refused += 1
     return n_read, n_refused
+
+
+def test_a_page_with_the_header_of_another_type_is_damage() -> None:
+    """Arrow decodes a page by its type; another header would say how much memory it takes."""
+    sizes = b"\x15\x14\x15\x14"  # 10 bytes, as decoded and in the file
+    first_format = b"\x2c\x15\x02\x15\x00\x00\x00"  # one value, encoded as PLAIN
+    chunk = Chunk(row_group=0, column="text", physical_type=6, values=1, start=0, compressed=23, low=None, high=None)
+    types = {b"\x15\x00": "the first format", b"\x15\x06": "the second format", b"\x15\x04": "a dictionary"}
+    for kind, name in types.items():
+        header = kind + sizes + first_format
+        read = partial(_part, header + bytes(10))
+        if name == "the first format":
+            assert [page.encoding for page in pages(read, chunk)] == [0]
+        else:
+            with pytest.raises(ValueError, match="header of another type"):
+                list(pages(read, chunk))
+
+
+def _part(data: bytes, start: int, length: int) -> bytes:
+    return data[start : start + length]

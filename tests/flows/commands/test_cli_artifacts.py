@@ -113,7 +113,7 @@ def test_an_alias_is_moved_as_expected(run: Any, store: Store, first: ArtifactRe
     assert said == f"nerbench: tiny@champion is {old} now, and is left as it is\n"
     run("alias", new, "champion", "--expect", first.artifact_id[:12])
     assert store.aliases("tiny")["champion"] == second.artifact_id
-    assert "no artifact of tiny begins so" in run("alias", old, "champion", "--expect", "0" * 12, status=2)
+    assert "tiny has no artifact with that digest" in run("alias", old, "champion", "--expect", "0" * 12, status=2)
 
 
 def test_a_pushed_model_is_checked(run: Any, store: Store, tiny_model_folder: Path, tmp_path: Path) -> None:

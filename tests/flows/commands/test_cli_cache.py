@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nerbench.flows.cli import status_of
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 COUNTS = f".cache/counts/{'a' * 64}.parquet"
 

@@ -12,7 +12,7 @@ from scored_runs import score
 from tagging import Sentences, random_sentences
 
 from nerbench.flows.cli import status_of
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 
 DOCUMENTS = [n // 3 for n in range(66)]
 GOLD, WORSE = random_sentences(5, 66)
@@ -22,8 +22,8 @@ SLIGHTLY = [gold if n == 4 else worse for n, (gold, worse) in enumerate(zip(GOLD
 
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 50)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 50)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
     monkeypatch.chdir(tmp_path)
 
 

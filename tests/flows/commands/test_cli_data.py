@@ -130,7 +130,7 @@ def test_files_are_named_with_their_split(
     [
         (["train=nowhere.txt"], "train=nowhere.txt: there is no such file"),
         (["dev=data/dev.txt", "validation=data/dev.txt"], "there is a file for validation already"),
-        (["tests=data/dev.txt"], "tests is no key of a data set; give train=FILE, dev=FILE"),
+        (["tests=data/dev.txt"], "tests is not a key of a data set; give train=FILE, dev=FILE"),
         (["data", "flatten=all"], "flatten"),
         (["columns.tags=2"], "words in column 0 and tags in column 2 are read"),
     ],

@@ -12,7 +12,7 @@ import nerbench
 from nerbench.artifacts.errors import ConfigError
 from nerbench.flows.cli import status_of
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.config.deprecated_keys import warn_deprecated
 
 ROW = {
     "artifact_id": "a",

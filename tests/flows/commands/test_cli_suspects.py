@@ -11,7 +11,7 @@ from tagging import Sentences
 
 from nerbench.artifacts.tables.tables import read_results
 from nerbench.flows.cli import status_of
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.config import GoldConfig
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data.corpus import load_gold, load_splits
@@ -99,8 +99,8 @@ def test_people_read_proposals_with_their_evidence(capsys: pytest.CaptureFixture
 def test_compare_splits_flips_by_the_newest_ranking(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 50)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 50)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
     scored(3, GOLD, model="third")
     sides = ["first#night-1", "third#night-3"]
     assert status_of(["compare", *sides]) == 0

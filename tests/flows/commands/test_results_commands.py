@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nerbench.artifacts.storage.filesystem import Root
 from nerbench.artifacts.tables.schemas import TABLES
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.flows.cli import status_of
@@ -74,7 +75,7 @@ def test_the_clock_of_this_machine_does_not_shorten_the_grace_time(
 ) -> None:
     assert command("compact") == 0
     before = sorted(results.glob("metrics/*/date=*/*.parquet"))
-    monkeypatch.setattr("nerbench.tasks.runs.utc_now", lambda: datetime.now(UTC) + timedelta(days=400))
+    monkeypatch.setattr("nerbench.tasks.run_identity.utc_now", lambda: datetime.now(UTC) + timedelta(days=400))
     assert command("compact") == 0
     assert sorted(results.glob("metrics/*/date=*/*.parquet")) == before
 
@@ -131,7 +132,14 @@ def test_output_and_exports_do_not_change(results: Path, grace: str, capsys: pyt
         (["--grace", "nan"], "'--grace': Input should be"),
     ],
 )
-def test_errors_of_users(results: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_users(
+    results: Path,
+    arguments: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(Root, "now")  # it writes a file
     assert command("compact", *arguments) == 2
     assert says in capsys.readouterr().err
     assert not list(results.rglob("_compacted"))

@@ -98,9 +98,11 @@ CONFIGURATIONS = {
         {"slices": [{"name": "s", "where": "length > 3"}]}, ("slice s", "no column length", "sentence_length")
     ),
     "slice called as a standard one": Row(
-        {"slices": [{"name": "unseen", "where": "word > 1"}]}, ("slice unseen", "is there already")
+        {"slices": [{"name": "unseen", "where": "word > 1"}]}, ("slice unseen", "has the name of a standard slice")
     ),
-    "slice called all": Row({"slices": [{"name": "all", "where": "word > 1"}]}, ("slice all", "is there already")),
+    "slice called all": Row(
+        {"slices": [{"name": "all", "where": "word > 1"}]}, ("slice all", "has the name of a standard slice")
+    ),
     "slices of one name": Row({"slices": [{"name": "s", "where": "word > 1"}] * 2}, ("slices", "s", "twice")),
     "slice of a missing file": Row(
         {"slices": [{"name": "s", "function": "nowhere.py:f"}]}, ("slices[0].function", "nowhere.py")
@@ -141,10 +143,11 @@ CONFIGURATIONS = {
     "promotion on the reported split": Row(
         {"gate.promote": True, "gate.promote_on": "test"}, ("gate", "promote_on", "test", "promote_on_reported")
     ),
-    "unknown runner": Row({"runner": "ray"}, ("runner", "'ray'", "threads, processes or dask")),
+    "unknown runner": Row({"runner": "spark"}, ("runner", "'spark'", "threads, processes, dask or ray")),
+    "Ray without an address": Row({"runner": "ray"}, ("runner", "ray://head:10001", "processes")),
     "a worker of threads": Row({"runner.worker": 2}, ("runner.worker", "workers")),
     "an address without Dask": Row(
-        {"runner.address": "tcp://127.0.0.1:1"}, ("runner", "address", "threads", "kind dask")
+        {"runner.address": "tcp://127.0.0.1:1"}, ("runner", "address", "threads", "kind dask or ray")
     ),
     "an address without a port": Row(
         {"runner.kind": "dask", "runner.address": "scheduler"}, ("runner.address", "scheduler", "tls://scheduler:8786")

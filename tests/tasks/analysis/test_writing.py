@@ -12,11 +12,11 @@ from tagging import Sentences, predictions_table, random_sentences
 from nerbench.artifacts.tables.schemas import IDENTITY as COLUMNS
 from nerbench.artifacts.tables.schemas import schema
 from nerbench.artifacts.tables.tables import read_results, write_table
-from nerbench.tasks.analysis.analyses import analyse, write_analysis
+from nerbench.tasks.analysis.analysis import analyse, write_analysis
 from nerbench.tasks.analysis.calibration import calibration
 from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.stored_predictions import Predicted
 from nerbench.tasks.scoring.tagged_words import TaggedWords
 
@@ -67,7 +67,7 @@ def test_other_predictions_have_other_files(tmp_path: Path, column: str) -> None
 
 def test_workers_whose_scores_differ_do_not_clash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if neither had found the file of the other."""
-    monkeypatch.setattr("nerbench.tasks.analysis.analyses.find_once", lambda *_, **__: None)
+    monkeypatch.setattr("nerbench.tasks.analysis.analysis.find_once", lambda *_, **__: None)
     assert WORDS.score is not None
     first = write(tmp_path)
     assert write(tmp_path, replace(WORDS, score=WORDS.score**2, text=None), model="renamed") == first

@@ -9,7 +9,7 @@ from scored_runs import score
 from tagging import Sentences, counted, random_sentences
 
 from nerbench.artifacts.errors import ArtifactNotFoundError, CorruptArtifactError, InputError
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.compare import Comparison, Query, compare
 from nerbench.tasks.config import Config
 
@@ -22,8 +22,8 @@ OTHER_GOLD = [gold if n % 2 else base for n, (gold, base) in enumerate(zip(GOLD,
 
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 50)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 50)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
 
 
 def scored(results: Path, night: int, predicted: Sentences, *, gold: Sentences = GOLD, **more: Any) -> None:

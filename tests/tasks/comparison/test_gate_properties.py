@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scored_runs import score
 from tagging import Sentences
 
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.quality_gate import decide, measure, measure_stored
 from nerbench.tasks.config import Config, GateConfig
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
@@ -97,8 +97,8 @@ def rules_of(case: Case) -> list[dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 499)
-    monkeypatch.setattr(deltas, "RESAMPLES", 200)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 499)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 200)
 
 
 def check_destroyed(case: Case, margin: float) -> None:

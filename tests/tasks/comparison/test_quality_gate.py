@@ -13,7 +13,7 @@ from tagging import Sentences, counted, random_sentences
 from nerbench.artifacts.errors import CorruptArtifactError, InputError, RunFailedError
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
 from nerbench.artifacts.store import Store
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.quality_gate import (
     absent_models,
     decide,
@@ -29,7 +29,7 @@ from nerbench.tasks.comparison.quality_gate import (
     refuse,
 )
 from nerbench.tasks.config import Config, GateConfig, GateRule
-from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.config.deprecated_keys import warn_deprecated
 from nerbench.tasks.results.query import is_headline
 from nerbench.tasks.scoring.counts import Counts
 from nerbench.tasks.scoring.metrics import Row
@@ -43,8 +43,8 @@ SLIGHTLY = [gold if n == 4 else base for n, (gold, base) in enumerate(zip(GOLD, 
 
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 50)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 50)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
 
 
 def strict(predicted: Sentences) -> list[Counts]:

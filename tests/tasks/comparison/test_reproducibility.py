@@ -11,7 +11,7 @@ from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.comparison import reproducibility
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.config import Config
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.stored_predictions import Predicted
 
 GOLD = [["B-PER", "I-PER", "O"], ["O", "B-LOC", "O"], ["B-ORG", "O", "B-ORG"]]

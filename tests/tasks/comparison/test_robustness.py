@@ -7,7 +7,7 @@ import pytest
 from scored_runs import score
 from tagging import Sentences, random_sentences, textbook
 
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.robustness import Perturbed, measure_drops
 from nerbench.tasks.config import Config, DatasetConfig, Perturbation
 from nerbench.tasks.config.schema_robustness import PerturbationName
@@ -22,8 +22,8 @@ NAMES: tuple[PerturbationName, ...] = ("lower", "ocr", "accents")
 
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 200)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 200)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
 
 
 def without(share: int) -> Sentences:

@@ -12,7 +12,7 @@ from prefect.utilities.schema_tools.validation import validate
 
 from nerbench.artifacts.errors import ConfigError
 from nerbench.tasks.config import Config
-from nerbench.tasks.config.base import warn_deprecated
+from nerbench.tasks.config.deprecated_keys import warn_deprecated
 from nerbench.tasks.config.loading import absolute_reference, expanded_config, load_config
 from nerbench.tasks.config.variables import expand_options
 

@@ -11,7 +11,7 @@ import pytest
 
 from nerbench.artifacts.errors import CorpusError
 from nerbench.tasks.config import Config, DatasetConfig, GoldConfig
-from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split
+from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, pick_split, read_sources
 from nerbench.tasks.data.corpus_refs import read_corpus
 
 
@@ -224,6 +224,7 @@ def test_unchanged_files_are_read_once(tmp_path: Path, reads: list[str]) -> None
     config = DatasetConfig.model_validate({"name": "toy", "files": {"test": write(tmp_path, "t", "B-X O")}})
     first = load_splits(config)
     assert load_splits(config) == first
+    assert read_sources(config).cached["test"].labels == ("B-X", "O")  # as `inspect` does
     assert reads == ["toy"]
     other = config.model_copy(update={"ignore_labels": ("X",)})
     assert load_splits(other)["test"].tags == [["O", "O"]]

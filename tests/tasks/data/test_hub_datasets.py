@@ -67,7 +67,7 @@ def test_string_tags_other_columns_documents_and_a_further_gold(tmp_path: Path) 
             {},
             "there is no column 'ner_tags' or 'tags'; columns.tags can be one of tok",
         ),
-        ("test", {"tokens": ["a"], "ner_tags": [["O"]]}, {}, "tokens is no column of lists of words"),
+        ("test", {"tokens": ["a"], "ner_tags": [["O"]]}, {}, "tokens is not a column of lists of words"),
         (
             "test",
             {"tokens": [["a"]], "ner_tags": [[3]]},
@@ -80,7 +80,12 @@ def test_string_tags_other_columns_documents_and_a_further_gold(tmp_path: Path) 
             {},
             r"\[test\] row 0 word 0: the tag 'N' of the word 'a' is nei",
         ),
-        ("test", {"tokens": [["a"]], "ner_tags": [[None]]}, {}, "ner_tags holds no lists of strings or integers but"),
+        (
+            "test",
+            {"tokens": [["a"]], "ner_tags": [[None]]},
+            {},
+            "ner_tags does not hold lists of strings or integers, but",
+        ),
         ("test", {"tokens": [["a"], ["b"]], "ner_tags": [["O"], ["O"] * 2]}, {}, "row 1: 1 words have 2 tags"),
         ("test", {"tokens": [["a"], ["b"]], "ner_tags": [["O"], None]}, {}, "row 1: 1 words have 0 tags"),
         (

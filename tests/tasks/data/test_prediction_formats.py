@@ -92,8 +92,8 @@ TEXT = "Anna Berg left Oslo ."
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "p.json:1: is no JSON"),
-        ("[]", "p.json:1: is no JSON object"),
+        ("{", "p.json:1: is not valid JSON"),
+        ("[]", "p.json:1: is not a JSON object"),
         ({"spans": []}, "has neither text nor words"),
         (
             {"text": TEXT, "spans": [[0, 7, "PER"], [1, 4, "X"]]},
@@ -107,7 +107,7 @@ TEXT = "Anna Berg left Oslo ."
         ({"text": "Anna", "spans": []}, "found the end of the text, but own has 'Berg' (sentence 0, word 1)"),
         ({"tokens": WORDS[0], "spans": [[0, 2, "PER"], [1, 2, "LOC"]]}, "the span 1–2 (LOC) overlaps another one"),
         ({"tokens": WORDS[0], "spans": [[4, 6, "PER"]]}, "the span 4–6 ends after the last word"),
-        ({"tokens": WORDS[0], "spans": [[2, 2, "PER"]]}, "[2, 2, 'PER'] is no span; write e.g."),
+        ({"tokens": WORDS[0], "spans": [[2, 2, "PER"]]}, "[2, 2, 'PER'] is not a span; write e.g."),
         (
             {"tokens": WORDS[0], "spans": [{"start": 0, "end": 1, "label": "X", "score": 7}]},
             "the score 7 is not in 0…1",

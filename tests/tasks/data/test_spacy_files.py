@@ -63,7 +63,7 @@ def test_the_process_gets_no_secrets(file: str, tmp_path: Path, monkeypatch: pyt
     ("script", "message"),
     [
         ("echo 'No module named spacy' >&2; exit 1", r"cannot be read by spaCy.*No module named spacy"),
-        ("echo '[0, [\"Anna\"'", "no JSON"),
+        ("echo '[0, [\"Anna\"'", "not valid JSON"),
         ('echo \'[0, ["Anna", "Berg"], ["O"]]\'', "2 words"),
         ("kill -9 $$", "cannot be read by spaCy"),
     ],
@@ -76,7 +76,7 @@ def test_a_failure_names_the_file_in_one_line(file: str, tmp_path: Path, script:
 
 
 def test_only_local_files_and_existing_interpreters_are_used(file: str, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no local file"):
+    with pytest.raises(CorpusError, match="not a local file"):
         read("s3://bucket/test.spacy", "python3")
     with pytest.raises(CorpusError, match="cannot be started"):
         read(file, str(tmp_path / "nothing"))

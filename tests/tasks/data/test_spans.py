@@ -125,7 +125,7 @@ def test_crossing_spans_have_no_outer_one() -> None:
         ("Anna", [[0, 4]], None, r"the span \[0, 4\] has an unknown form"),
         ("Anna", [[0, 4, ""]], None, "has no label"),
         ("Anna", [[0, 4, 2]], None, "has no label"),
-        ("Anna", "PER", None, "is no list of spans"),
+        ("Anna", "PER", None, "is not a list of spans"),
         ("Anna", {"start": [0, 1], "end": [4]}, None, "differ in length"),
         ("😀 Anna", [{"start": 3, "end": 7, "label": "PER", "text": "Anna"}], None, "outside of the text"),
         ("😀 Anna x", [{"start": 3, "end": 7, "label": "PER", "text": "Anna"}], None, "'Anna' is 'nna ' in the text"),

@@ -51,7 +51,7 @@ def test_brat_s_entities_of_several_parts(tmp_path: Path, flatten: str, tags: li
     ("annotations", "says"),
     [
         ("T1\tPER 1 5\tAnna\n", r"a.ann:1: 'Anna' is 'nna ' in the text"),
-        ("\nT1 PER 0 4 Anna\n", r"a.ann:2: is no entity"),
+        ("\nT1 PER 0 4 Anna\n", r"a.ann:2: is not an entity"),
         ("T1\tPER 0 40\tAnna\n", r"'Anna' is 'Anna left'"),
     ],
 )
@@ -103,8 +103,8 @@ def test_csv_of_texts_whose_cells_have_line_breaks(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "there is no column of words; columns.words can be one of a, b"),
         ("word,tag\nAnna\n", "row 2: has 1 cells, the header 2: 'Anna'"),
-        ('word,tag\n"Anna,O\n', "is no CSV"),
-        ("text,entities\nAnna,PER\n", "row 2: is no JSON"),
+        ('word,tag\n"Anna,O\n', "is not valid CSV"),
+        ("text,entities\nAnna,PER\n", "row 2: is not valid JSON"),
         ("word,tag\n", "holds no sentence"),
     ],
 )

@@ -60,13 +60,13 @@ MISTAKES = [
         "sentences as text",
         PARQUET,
         {"a.parquet": {"tokens": ["Ada L."], "ner_tags": [["O"]]}},
-        ("tokens is no column of lists of words but of string", "columns.words"),
+        ("tokens is not a column of lists of words, but of string", "columns.words"),
     ),
     Mistake(
         "too few tags",
         PARQUET,
         {"a.parquet": {"tokens": [["Ada"], ["Ada", "L."]], "ner_tags": [["O"], ["O"]]}},
-        ("/a.parquet row 1: 2 words have 1 tags: ['Ada', 'L.'], ['O']", "one tag a word is needed"),
+        ("/a.parquet row 1: 2 words have 1 tags: ['Ada', 'L.'], ['O']", "one tag per word is needed"),
     ),
     Mistake(
         "a null word",
@@ -78,13 +78,13 @@ MISTAKES = [
         "lists in a JSON array",
         JSON,
         {"a.jsonl": json.dumps([[OK]])},
-        ("/a.jsonl item 0: is a JSON list, no object", "jq -c '.[]'"),
+        ("/a.jsonl item 0: is a JSON list, not an object", "jq -c '.[]'"),
     ),
     Mistake(
         "a broken line",
         JSON,
         {"a.jsonl": '{"tokens": ["Ada"], "ner_tags": ["O"]}\n\n{"tokens": ["Ada",\n'},
-        ("/a.jsonl:3: is no JSON (", '{"tokens": ["Ada",', "one object a line"),
+        ("/a.jsonl:3: is not valid JSON (", '{"tokens": ["Ada",', "one object per line"),
     ),
     Mistake(
         "a line without tags", JSON, {"a.jsonl": [OK, {"tokens": ["L."]}]}, ("/a.jsonl:2: there is no 'ner_tags'", "L.")

@@ -10,9 +10,9 @@ import torch
 from nerbench.artifacts.errors import InputError
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.inference import backends
+from nerbench.tasks.inference.backend_sessions import use_backend
 from nerbench.tasks.inference.backends import check_backend, missing_packages
 from nerbench.tasks.inference.evaluation_key import evaluation_key, settings_of
-from nerbench.tasks.inference.whole_model import use_backend
 
 
 @pytest.fixture

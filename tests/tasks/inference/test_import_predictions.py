@@ -19,7 +19,7 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, Shard, c
 from nerbench.tasks.inference.import_predictions import Imported, import_predictions
 from nerbench.tasks.results.export import Selection, export_table
 from nerbench.tasks.results.rows import write_predictions
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.score_predictions import count_predictions, score_counts
 
 GOLD = [

@@ -9,7 +9,7 @@ from small_corpus import write_corpus
 from tiny_taggers import CAPITALS, tiny_tagger
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.artifacts.once import read_once
+from nerbench.artifacts.memoized_reads import read_once
 from nerbench.artifacts.references import load_manifest, resolve_one
 from nerbench.tasks.config import Config, TaggerConfig
 from nerbench.tasks.data.corpus_refs import CorpusRef, describe, open_corpus
@@ -18,7 +18,7 @@ from nerbench.tasks.inference.evaluation_cache import EvaluationPlan, Evaluation
 from nerbench.tasks.inference.prediction import BLOCK
 from nerbench.tasks.inference.tagger_evaluation import SavedTagger, save_tagger
 from nerbench.tasks.results.rows import write_predictions
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.score_predictions import count_predictions
 
 OTHERS = {"LOC": "LOC", "ORG": "ORG", "MISC": "MISC"}

@@ -13,7 +13,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.measuring import latency
 from nerbench.tasks.measuring.latency import measure_and_write
 from nerbench.tasks.measuring.process.measure import measure
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 
 WORDS = SENTENCES * 3

@@ -72,7 +72,7 @@ def test_a_model_is_measured_with_its_own_head_by_default() -> None:
 
     assert heads() == ["token", "none", "token"]
     assert heads(head="none") == ["none"] * 3
-    with pytest.raises(InputError, match=r"speed.head: base is no token classifier.*give none"):
+    with pytest.raises(InputError, match=r"speed.head: base is not a token classifier.*give none"):
         heads(head="token")
 
 

@@ -51,7 +51,7 @@ def test_resamples_agree_with_the_enumeration_of_all() -> None:
 def test_resamples_are_the_same_every_time_and_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     first = hierarchical(SAMPLES, mean, n=50)
     assert np.array_equal(first, hierarchical(SAMPLES, mean, n=50))
-    monkeypatch.setattr("nerbench.tasks.statistics.bootstrap.CHUNK_BYTES", 8 * 9 * 7)
+    monkeypatch.setattr("nerbench.tasks.statistics.resampling.CHUNK_BYTES", 8 * 9 * 7)
     assert len(hierarchical(SAMPLES, mean, n=50)) == 50
 
 

@@ -125,7 +125,7 @@ def test_a_bare_id_of_the_hub_is_a_model_of_the_hub(
     ("name", "says"),
     [
         ("bert-bse", r"'bert-bse'.*store.*Hub: cannot be had.*bert-base.*model_type"),
-        ("org/nothing", r"'org/nothing'.*is no folder.*Hub: cannot be had"),
+        ("org/nothing", r"'org/nothing'.*is not a folder.*Hub: cannot be had"),
         ("what is this", "is not a location on the Hub"),
     ],
 )

@@ -13,10 +13,10 @@ from nerbench.tasks.config import BenchmarkConfig, Config, SpeedConfig
 from nerbench.tasks.measuring import sweep as module
 from nerbench.tasks.measuring.interrupted_sweeps import Journal
 from nerbench.tasks.measuring.plan import Cell, plan
+from nerbench.tasks.measuring.speed_rows import memory_row, speed_row, sweep_and_write
 from nerbench.tasks.measuring.subjects import find_subjects
 from nerbench.tasks.measuring.sweep import Measured, sweep
-from nerbench.tasks.measuring.tables import memory_row, speed_row, sweep_and_write
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 
 HOST = {"event": "host", "device": "cpu", "threads": 1, "sgemm_flops_per_s": 1e9, "copy_bytes_per_s": 2e9}
 Emit = Callable[[dict[str, Any]], None]

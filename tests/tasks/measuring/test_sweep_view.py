@@ -12,6 +12,7 @@ from nerbench.flows import terminal
 from nerbench.tasks.environment import environment, machine
 from nerbench.tasks.measuring.plan import Cell, Group
 from nerbench.tasks.measuring.samples import Amount
+from nerbench.tasks.measuring.speed_rows import memory_row, speed_row
 from nerbench.tasks.measuring.sweep import Measured
 from nerbench.tasks.measuring.sweep_view import (
     surroundings,
@@ -21,7 +22,6 @@ from nerbench.tasks.measuring.sweep_view import (
     write_csv,
     write_sections,
 )
-from nerbench.tasks.measuring.tables import memory_row, speed_row
 
 Row = dict[str, Any]
 HOST = {"device": "cpu", "threads": 2, "sgemm_flops_per_s": 190e9, "copy_bytes_per_s": 12e9}

@@ -17,7 +17,7 @@ from nerbench.tasks.data.corpus_refs import describe, open_corpus
 from nerbench.tasks.inference.tagger_evaluation import save_tagger
 from nerbench.tasks.measuring.latency import measure_and_write, measure_model
 from nerbench.tasks.results.summary import speed_and_memory
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 
 
 @pytest.fixture

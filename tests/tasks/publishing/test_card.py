@@ -25,7 +25,7 @@ from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import CardConfig, Config
 from nerbench.tasks.publishing.card import metadata, render_card
 from nerbench.tasks.publishing.card_evidence import find_evidence
-from nerbench.tasks.publishing.markdown import line, name, text
+from nerbench.tasks.publishing.markdown_escaping import line, name, text
 
 SECTIONS = [
     *("Model description", "Intended uses and limitations", "How to use", "Limitations and bias", "Training data"),

@@ -10,7 +10,7 @@ from reading import Page
 from report_site import EVIL, corpus, digest
 
 from nerbench.artifacts.tables.tables import write_table
-from nerbench.tasks.report.frames import Results
+from nerbench.tasks.report.data_frames import Results
 from nerbench.tasks.report.model_scores import read_model_scores
 from nerbench.tasks.report.report import build
 from nerbench.tasks.report.suspect_list import MOST, ranked

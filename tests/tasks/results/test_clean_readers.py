@@ -14,7 +14,7 @@ from report_site import configuration, two_nights
 
 from nerbench.artifacts.tables.compaction import compact
 from nerbench.artifacts.tables.tables import read_newest_first, read_results, write_table
-from nerbench.tasks.comparison import deltas
+from nerbench.tasks.comparison import paired_differences
 from nerbench.tasks.comparison.compare import Query as CompareQuery
 from nerbench.tasks.comparison.compare import compare
 from nerbench.tasks.comparison.reproducibility import changed
@@ -29,7 +29,7 @@ from nerbench.tasks.results.rescoring import scored_predictions, write_missing
 from nerbench.tasks.results.sql import views
 from nerbench.tasks.results.summary import leaderboard, read_run
 from nerbench.tasks.results.tracking import metrics_of
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import HEADLINE
 from nerbench.tasks.scoring.stored_predictions import stored
 
@@ -39,8 +39,8 @@ UNTIL = datetime(2030, 2, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deltas, "PERMUTATIONS", 50)
-    monkeypatch.setattr(deltas, "RESAMPLES", 100)
+    monkeypatch.setattr(paired_differences, "PERMUTATIONS", 50)
+    monkeypatch.setattr(paired_differences, "RESAMPLES", 100)
 
 
 @pytest.fixture(scope="module")

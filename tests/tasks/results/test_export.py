@@ -16,7 +16,7 @@ from nerbench.artifacts.tables.schemas import TABLES, schema
 from nerbench.artifacts.tables.tables import read_results, write_table
 from nerbench.flows.cli import status_of
 from nerbench.tasks.results.export import ROW_OF, Selection, export_bundle, export_table
-from nerbench.tasks.results.sharing import TEXTS, shareable_value
+from nerbench.tasks.results.redaction import TEXTS, shareable_value
 
 WORDS = ["Zanzibar", "is", "far"]
 HOST = "build-server-17.example.org"

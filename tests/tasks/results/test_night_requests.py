@@ -9,20 +9,20 @@ import pytest
 from benchmarks.fanout_speed import keep_predictions
 from fake_models import save_fake_model
 
-from nerbench.artifacts.availability import find_incomplete
 from nerbench.artifacts.manifest import Provenance
-from nerbench.artifacts.once import read_once
+from nerbench.artifacts.memoized_reads import read_once
+from nerbench.artifacts.missing_files import find_incomplete
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.storage.remote import FsspecRoot
 from nerbench.artifacts.store import Store
 from nerbench.artifacts.tables.compaction import pack_run
-from nerbench.tasks.analysis.analyses import analyse
+from nerbench.tasks.analysis.analysis import analyse
 from nerbench.tasks.comparison.reproducibility import changed
 from nerbench.tasks.config import Config
 from nerbench.tasks.data.corpus_refs import describe
 from nerbench.tasks.inference.evaluation_cache import plan
 from nerbench.tasks.results.rows import write_metrics, write_predictions, write_run
-from nerbench.tasks.runs import Run, utc_now
+from nerbench.tasks.run_identity import Run, utc_now
 from nerbench.tasks.scoring.score_predictions import count_predictions, name_predictions, score_counts
 
 FEW, MANY = 8, 12

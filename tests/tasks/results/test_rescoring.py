@@ -11,7 +11,7 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import read_results, table_key, write_table
 from nerbench.tasks.results.rescoring import scored_predictions, write_missing
 from nerbench.tasks.results.rows import metric_rows
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key

@@ -23,7 +23,7 @@ from nerbench.tasks.inference import loading as modeling
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, carry_out, plan
 from nerbench.tasks.results import rows
 from nerbench.tasks.results.summary import read_run
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.score import ROW
 from nerbench.tasks.scoring.score_predictions import CountedPredictions, count_predictions, score_counts
@@ -267,7 +267,7 @@ def test_only_the_labels_asked_for_are_scored(bench: Callable[..., Bench]) -> No
         "I-LOC",
         "O",
     }
-    with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is no entity type of own; choose among LOC, PER"):
+    with pytest.raises(LabelError, match=r"benchmark\.labels: GPE is not an entity type of own; choose among LOC, PER"):
         bench(labels=["LOC", "GPE"]).refs()
 
 

@@ -11,11 +11,10 @@ from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
 from nerbench.artifacts.tables.tables import write_table
 from nerbench.tasks.config import Config
-from nerbench.tasks.results import trackers, tracking
+from nerbench.tasks.results import tracking
 from nerbench.tasks.results.summary import RunResults
-from nerbench.tasks.results.trackers import WandbTracker, track_run
-from nerbench.tasks.results.tracking import TrackedModel, metrics_of
-from nerbench.tasks.runs import Run
+from nerbench.tasks.results.tracking import TrackedModel, WandbTracker, metrics_of, track_run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.metrics import Row
 
 KEY = {"dataset": "own", "gold": "own", "slice": "all", "mode": "strict", "label": "overall", "average": "micro"}
@@ -108,7 +107,7 @@ class LoggedRun:
 
 def test_wandb_gets_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     package = Package()
-    monkeypatch.setattr(trackers, "import_module", lambda name: package)
+    monkeypatch.setattr(tracking, "import_module", lambda name: package)
     monkeypatch.setenv("WANDB_PROJECT", "taggers")
     model = TrackedModel("m 2030-01-02", "r", "a", "uri", datetime(2030, 1, 2, tzinfo=UTC), {"p": "1"}, {"f1": 0.5}, {})
     package.runs[model.key] = {"options": {}, "logged": []}  # of an attempt that ended before it logged
@@ -126,7 +125,7 @@ def test_wandb_gets_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_is_finished_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     package = Package()
-    monkeypatch.setattr(trackers, "import_module", lambda name: package)
+    monkeypatch.setattr(tracking, "import_module", lambda name: package)
     model = TrackedModel("m", "r", "a", "uri", datetime(2030, 1, 2, tzinfo=UTC), {}, {"f1": 0.5}, {})
     with monkeypatch.context() as context:
         context.setattr(LoggedRun, "log", lambda *_: 1 / 0)
@@ -161,7 +160,7 @@ def test_a_tracker_prints_nothing_on_stdout(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tracking, "is_importable", lambda name: True)
-    monkeypatch.setattr(trackers, "log_run", lambda *_: print("View run m at: http://mlflow"))
+    monkeypatch.setattr(tracking, "log_run", lambda *_: print("View run m at: http://mlflow"))
     track_run("mlflow", cast(Any, None), Config(track=("mlflow",)), [], {})
     assert capsys.readouterr().out == ""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tagging import EVERY_MODE, TYPES, Sentences, annotated, counted, cut, paired, random_sentences, totals
 
 from nerbench.tasks.config import DatasetConfig
-from nerbench.tasks.config.base import Mode
+from nerbench.tasks.config.schema_base import Mode
 from nerbench.tasks.data.corpus import load_splits
 from nerbench.tasks.data.tag_schemes import tag_vocabulary
 from nerbench.tasks.scoring.counts import COLUMNS, Counts, count, counts_from_table, counts_to_table

@@ -44,7 +44,7 @@ def test_parameters_are_a_grid() -> None:
 
 @pytest.mark.parametrize("name", ["", "two words", "a.b", "é", "1st", "x" * 65, 7])
 def test_names(name: Any) -> None:
-    with pytest.raises(InputError, match="is no name; begin with a letter"):
+    with pytest.raises(InputError, match="is not a valid name; begin with a letter"):
         declared(name=name)
 
 

@@ -159,8 +159,11 @@ def test_functions_that_fail(folder: Path, body: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (where("unseen", "word > 1"), "slice unseen: is there already; choose a name but all, seen, unseen, "),
-        (where("all", "word > 1"), "slice all: is there already"),
+        (
+            where("unseen", "word > 1"),
+            "slice unseen: has the name of a standard slice; choose a name other than all, ",
+        ),
+        (where("all", "word > 1"), "slice all: has the name of a standard slice"),
         (where("mine", "wrod > 1"), "slice mine: where `wrod > 1`: there is no column wrod; use comparisons"),
         (SliceConfig(name="mine", function="absent.py:f"), "absent.py: there is no such file"),
         (SliceConfig(name="mine", function="absent_module:f"), "absent_module: it cannot be imported"),

@@ -78,7 +78,7 @@ def test_parameters() -> None:
 @pytest.mark.parametrize(
     ("function", "decorate", "message"),
     [
-        (lambda: 0, benchmark_function(name="two words"), "'two words': is no name"),
+        (lambda: 0, benchmark_function(name="two words"), "'two words': is not a valid name"),
         (lambda: 0, benchmark_function(tags="slow"), "'mine': tags are 'slow'; give a list"),
         (lambda weights: 0, benchmark_function, "'mine': takes 'weights', which has no value; give it by parametrize"),
         (lambda: 0, product(k=[1]), "'mine': does not take its parameter 'k'"),

@@ -246,7 +246,7 @@ FIRST = "@metric('a')\ndef a(predictions): return 1"
             [FIRST.replace("'a'", "'f1'")],
             r"the metric 'f1' \(\S+mine\.py:2\) has the name of a built-in one; rename it",
         ),
-        ([FIRST.replace("'a'", "'a b'")], "metric 'a b': is no name; begin with a letter"),
+        ([FIRST.replace("'a'", "'a b'")], "metric 'a b': is not a valid name; begin with a letter"),
         ([FIRST.replace("'a'", "'a', tags='x'")], "metric 'a': tags are 'x'; give a list"),
         (["def a(predictions): return 1"], "it defines no metric and no benchmark function; decorate a function"),
         ([FIRST.removesuffix("return 1")], r"it cannot be loaded \(.*Error: .*\); correct .*mine\.py:"),

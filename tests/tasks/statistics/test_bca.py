@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nerbench.tasks.statistics.bootstrap import left_out, resampled
 from nerbench.tasks.statistics.intervals import Interval, bca, interval, too_small
+from nerbench.tasks.statistics.resampling import left_out, resampled
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

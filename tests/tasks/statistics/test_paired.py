@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from nerbench.tasks.statistics import bootstrap
-from nerbench.tasks.statistics.bootstrap import resampled
+from nerbench.tasks.statistics import resampling
 from nerbench.tasks.statistics.paired_tests import detectable, holm, p_value, paired_bootstrap, permuted
+from nerbench.tasks.statistics.resampling import resampled
 
 BASE, CANDIDATE = np.random.default_rng(1).poisson([[9.0, 3.0]], size=(2, 30, 2))
 
@@ -46,7 +46,7 @@ def test_units_are_swapped_whole() -> None:
 
 def test_columns_share_their_permutations_however_these_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = permuted(BASE, CANDIDATE, seed=0, n=100)
-    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 8 * 30 * 7)
+    monkeypatch.setattr(resampling, "CHUNK_BYTES", 8 * 30 * 7)
     part = permuted(BASE[:, 1:], CANDIDATE[:, 1:], seed=0, n=100)
     assert np.array_equal(whole.base[:, 1:], part.base)
 

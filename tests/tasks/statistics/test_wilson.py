@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nerbench.tasks.statistics.bootstrap import left_out
 from nerbench.tasks.statistics.intervals import PRIOR, Interval, symmetric, wilson
+from nerbench.tasks.statistics.resampling import left_out
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -110,7 +110,7 @@ def test_tasks_have_their_evidence(tmp_path: Path) -> None:
         ({"label": [[0, 2, "PER"]]}, "1 of 1 spans cut a word"),
         ({"label": [[0, 10, "PER"], [4, 10, "ORG"]]}, "overlap another one"),
         ({"label": [[0, 99, "PER"]]}, "lies outside of the text"),
-        ({"label": "PER"}, "is no list of spans"),
+        ({"label": "PER"}, "is not a list of spans"),
     ],
 )
 def test_wrong_decisions_are_refused(changes: dict[str, Any], problem: str, tmp_path: Path) -> None:

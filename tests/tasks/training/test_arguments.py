@@ -42,7 +42,7 @@ def test_any_field_passes_through(tmp_path: Path) -> None:
         ({"dataloader_num_workers": 2}, "has no effect: the examples are in memory"),
         ({"hub_token": "x"}, "a configuration holds no token"),
         ({"eval_strategy": "no"}, "the best epoch is selected by validation"),
-        ({"max_grad_nrom": 1}, "is not a field of TrainingArguments; fields like it: max_grad_norm"),
+        ({"max_grad_nrom": 1}, "is not a field of TrainingArguments; similar fields: max_grad_norm"),
         ({"lr_scheduler_type": "sideways"}, "sideways.*; correct it"),
         ({"eval_strategy": "steps"}, "training_args: .*strategy"),
     ],

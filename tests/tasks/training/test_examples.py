@@ -6,7 +6,7 @@ from tiny_models import LABELS, SENTENCES
 
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
-from nerbench.tasks.training.data import BLANK, IGNORED, Examples, collate
+from nerbench.tasks.training.batches import BLANK, IGNORED, Examples, collate
 
 
 def tagged_corpus() -> Corpus:

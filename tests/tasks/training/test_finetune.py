@@ -16,7 +16,7 @@ from nerbench.tasks.config import DatasetConfig, ModelConfig
 from nerbench.tasks.data.corpus import Corpus, load_splits
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
-from nerbench.tasks.training.data import TokenBatches
+from nerbench.tasks.training.batches import TokenBatches
 from nerbench.tasks.training.finetune import finetune
 from nerbench.tasks.training.setup import build
 

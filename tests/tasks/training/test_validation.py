@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, EvalPrediction
 from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
 from nerbench.tasks.inference.tokenization import tokenize, windows
-from nerbench.tasks.training.data import IGNORED, Examples
+from nerbench.tasks.training.batches import IGNORED, Examples
 from nerbench.tasks.training.distributed import ALONE
 from nerbench.tasks.training.trainer import token_loss
 from nerbench.tasks.training.validation import Validation, metrics_of

@@ -11,7 +11,7 @@ from sweeping import job, tiny
 from tiny_models import SENTENCES, save_masked
 
 from nerbench.artifacts.errors import CorruptArtifactError, RunFailedError
-from nerbench.tasks.inference.whole_model import onnx_model
+from nerbench.tasks.inference.backend_sessions import onnx_model
 from nerbench.tasks.measuring.plan import Cell
 from nerbench.tasks.measuring.process.backends import load, load_eager
 from nerbench.tasks.measuring.process.child import measure

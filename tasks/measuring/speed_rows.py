@@ -17,7 +17,7 @@ from nerbench.tasks.measuring.samples import summarise
 from nerbench.tasks.measuring.subjects import Subject
 from nerbench.tasks.measuring.sweep import Measured, sweep
 from nerbench.tasks.results.rows import write_measured
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 
 Row = dict[str, Any]
 SENTENCES = 200

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from reading import plain
 
-from nerbench.tasks.report.verdicts import Verdict, entities, find_verdict, in_words
+from nerbench.tasks.report.verdict_text import Verdict, entities, find_verdict, in_words
 from nerbench.tasks.results.query import SelectedRun
 
 RUN = SelectedRun("night", "2030-01-02", datetime(2030, 1, 2, tzinfo=UTC), {"outcome": "ok"})

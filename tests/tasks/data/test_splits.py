@@ -17,6 +17,7 @@ from nerbench.tasks.config import Config, DatasetConfig, GoldConfig, SplitConfig
 from nerbench.tasks.config.loading import load_config
 from nerbench.tasks.data.corpus import Corpus, load_gold, load_splits, take_share
 from nerbench.tasks.data.corpus_refs import describe
+from nerbench.tasks.data.splits import split_sizes
 from nerbench.tasks.inspection.inspection import inspect_dataset
 from nerbench.tasks.training.launch import plan_training
 
@@ -61,7 +62,7 @@ def test_every_sentence_is_in_one_split_and_no_document_in_two(
     rule = SplitConfig.model_validate({**amounts, "by": by, "seed": seed})
     units = len(documents) if by == "document" else sum(documents)
     try:
-        sizes = rule.sizes(units)
+        sizes = split_sizes(rule, units)
     except ValueError:
         return
     found = divided(write(tmp_path / "all.conll", documents), rule.model_dump())
@@ -127,7 +128,7 @@ def test_train_is_divided_if_there_is_no_all(tmp_path: Path) -> None:
     ],
 )
 def test_sizes(amounts: dict[str, Any], units: int, sizes: list[int]) -> None:
-    assert list(SplitConfig.model_validate(amounts).sizes(units).values()) == sizes
+    assert list(split_sizes(SplitConfig.model_validate(amounts), units).values()) == sizes
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_sizes(amounts: dict[str, Any], units: int, sizes: list[int]) -> None:
         ("{train: rest, validation: 50%, test: 50%}", "add up to 100%, which leaves no rest"),
         ("{train: rest, test: rest}", "two amounts are `rest`"),
         ("{train: 80%, test: 20}", "write `rest` for one of them"),
-        ("{train: 100%}", "a single split is no division"),
+        ("{train: 100%}", "a single split divides nothing"),
         ("{train: 0.8, test: 0.2}", "0.8 is not an amount; give a percentage such as 80%"),
         ("{train: true, test: 5}", "True is not an amount"),
         ("{train: 100%, test: 0%}", "0% is not an amount"),

@@ -12,7 +12,7 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.prediction import batches, runs_of
 from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.training.distributed import ALONE, Ranks
-from nerbench.tasks.training.tokenized import IGNORED, tokenized
+from nerbench.tasks.training.tokenized_corpora import IGNORED, tokenized
 
 BLANK = -1
 """The index of an item without labels, for a process without a sentence in a batch."""

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.artifacts.cache_pruning import Limits
+from nerbench.artifacts.cache_pruning import Limits, find_caches, prune, prune_after_run
 from nerbench.artifacts.storage.open_root import open_root
-from nerbench.tasks.config import CacheConfig
 from nerbench.tasks.inference.evaluation_cache import EvaluationRecord, evaluation_folder, keep, look_up
-from nerbench.tasks.results.caches import find_caches, prune, prune_after_run
-from nerbench.tasks.runs import utc_now
+from nerbench.tasks.run_identity import utc_now
 
 ALL = Limits(0, None)
 
@@ -150,11 +148,11 @@ def memory_results() -> str:
 
 def test_a_run_prunes_only_where_limits_are_configured(results: Path) -> None:
     keep_evaluation(results, "a", 30)
-    assert prune_after_run(str(results), CacheConfig()) is None
-    said = prune_after_run(str(results), CacheConfig(max_days=7))
+    assert prune_after_run(str(results), Limits(None, None)) is None
+    said = prune_after_run(str(results), Limits(None, timedelta(days=7)))
     assert said is not None
     assert said.startswith("pruned 1 cache entry, 0.0 MB")
-    assert prune_after_run(str(results), CacheConfig(max_days=7)) is None
+    assert prune_after_run(str(results), Limits(None, timedelta(days=7))) is None
 
 
 def test_a_failure_to_prune_is_logged_and_does_not_fail_the_run(
@@ -163,6 +161,6 @@ def test_a_failure_to_prune_is_logged_and_does_not_fail_the_run(
     def fail(self: object, *given: object, **options: object) -> None:
         raise PermissionError(13, "denied")
 
-    monkeypatch.setattr("nerbench.tasks.results.caches.find_caches", fail)
-    assert prune_after_run(str(results), CacheConfig(max_gb=1)) is None
+    monkeypatch.setattr("nerbench.artifacts.cache_pruning.find_caches", fail)
+    assert prune_after_run(str(results), Limits(10**9, None)) is None
     assert "the caches are not pruned: PermissionError" in caplog.text

@@ -13,9 +13,9 @@ from nerbench.tasks.data.corpus import Corpus
 from nerbench.tasks.inference.loading import load_tokenizer
 from nerbench.tasks.inference.tagger import LoadedTokenizer
 from nerbench.tasks.inference.tokenization import SpecialTokens, tokenize, windows
-from nerbench.tasks.training import tokenized as tokenization
-from nerbench.tasks.training.data import IGNORED, Examples
-from nerbench.tasks.training.tokenized import KEPT, tokenized
+from nerbench.tasks.training import tokenized_corpora as tokenization
+from nerbench.tasks.training.batches import IGNORED, Examples
+from nerbench.tasks.training.tokenized_corpora import KEPT, tokenized
 
 
 @pytest.fixture(autouse=True)

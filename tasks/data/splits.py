@@ -8,13 +8,15 @@ appended document changes few. Within a split, sentences keep the order of the s
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping
+from fractions import Fraction
 from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 
 from nerbench.artifacts.errors import CorpusError
-from nerbench.tasks.config import DatasetConfig, SplitConfig
+from nerbench.tasks.config import DatasetConfig, Split, SplitConfig
+from nerbench.tasks.config.schema_data import REST, share_of
 from nerbench.tasks.data.arrow_cache import ArrowCache, cache_as_arrow
 from nerbench.tasks.data.readers import NO_REPAIRS, Sentence, Source, read_splits
 
@@ -62,7 +64,7 @@ def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]
     else:
         units = np.asarray(read.documents, np.int64)
     try:
-        sizes = split.sizes(int(units[-1]) + 1)
+        sizes = split_sizes(split, int(units[-1]) + 1)
     except ValueError as error:
         raise CorpusError(field, str(error), "change the amounts") from error
     order = unit_order(int(units[-1]) + 1, split.seed)
@@ -74,6 +76,29 @@ def _divide(source: Source, split: SplitConfig, field: str) -> dict[str, Source]
         rows = np.flatnonzero(number[units] == position)
         found[name] = Source(source.name, _chosen(read, rows), source.place, array("q", rows.tolist()))
     return found
+
+
+def split_sizes(split: SplitConfig, units: int) -> dict[Split, int]:
+    """The number of units of each split. Percentages are rounded half up, and `rest` is the remainder.
+
+    If all amounts are percentages, the largest one (the first of equal ones) gets the remainder. Raises ValueError
+    if a split would be empty, or if numbers do not add up to `units`.
+    """
+    amounts, what = split.amounts, f"{split.by}{'' if units == 1 else 's'}"
+    shares = {name: share for name, amount in amounts.items() if (share := share_of(amount))}
+    rests = [name for name, amount in amounts.items() if amount == REST]
+    (left,) = rests or sorted(shares, key=lambda name: -shares[name])[:1] or (None,)
+    sizes: dict[Split, int] = {}
+    for name, amount in amounts.items():
+        if name != left:
+            sizes[name] = amount if isinstance(amount, int) else int(shares[name] * units + Fraction(1, 2))
+    if left:
+        sizes[left] = units - sum(sizes.values())
+    elif sum(sizes.values()) != units:
+        raise ValueError(f"the numbers add up to {sum(sizes.values())}, but the source has {units} {what}")
+    if empty := [name for name in amounts if sizes[name] < 1]:
+        raise ValueError(f"{empty[0]}: {amounts[empty[0]]} of {units} {what} leaves it empty")
+    return {name: sizes[name] for name in amounts}
 
 
 def unit_order(units: int, seed: int) -> npt.NDArray[np.int64]:

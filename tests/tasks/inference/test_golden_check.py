@@ -18,10 +18,10 @@ from nerbench.artifacts.errors import CorruptArtifactError
 from nerbench.artifacts.manifest import Golden, Manifest, Provenance
 from nerbench.artifacts.references import golden_of, resolve
 from nerbench.artifacts.store import Store
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
-from nerbench.tasks.inference.golden import PIECES, SENTENCES, record
+from nerbench.tasks.inference.golden_check import PIECES, SENTENCES, record
 from nerbench.tasks.inference.loading import load_tagger
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 
 CPU = torch.device("cpu")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from tagging import TYPES, Entity, Sentences, counted, random_sentences, textbook
 
-from nerbench.tasks.comparison import deltas as module
-from nerbench.tasks.comparison.deltas import deltas, slices_apart
+from nerbench.tasks.comparison import paired_differences as module
+from nerbench.tasks.comparison.paired_differences import deltas, slices_apart
 from nerbench.tasks.scoring.counts import COLUMNS, Counts
 from nerbench.tasks.scoring.metrics import Row
-from nerbench.tasks.statistics.bootstrap import resampled
 from nerbench.tasks.statistics.intervals import interval
 from nerbench.tasks.statistics.paired_tests import permuted
+from nerbench.tasks.statistics.resampling import resampled
 
 SEED, N_RESAMPLES, N_PERMUTATIONS = 7, 60, 90
 N_DOCUMENTS = 40

@@ -8,7 +8,7 @@ from nerbench.tasks.comparison.quality_gate import MISSING, UNDECIDED
 from nerbench.tasks.report.baselines import Compared
 from nerbench.tasks.report.model_scores import ModelScores
 from nerbench.tasks.results.query import SelectedRun, place_of, score_in_words
-from nerbench.tasks.results.sharing import recorded_configuration, without_folders
+from nerbench.tasks.results.redaction import recorded_configuration, without_folders
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 

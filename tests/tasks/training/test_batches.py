@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerbench.tasks.training.data import BLANK, LENGTH_NOISE, TokenBatches
+from nerbench.tasks.training.batches import BLANK, LENGTH_NOISE, TokenBatches
 from nerbench.tasks.training.distributed import Ranks
 
 LENGTHS = [3, 17, 5, 5, 9, 40, 12, 12, 12, 30, 4, 8] * 8

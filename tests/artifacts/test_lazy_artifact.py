@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_models import MakeModel
 
-from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.lazy_artifact import ArtifactHandle
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
 
@@ -85,7 +85,7 @@ MEASURE = """
 import sys
 import psutil
 from safetensors.numpy import load_file
-from nerbench.artifacts.handle import ArtifactHandle
+from nerbench.artifacts.lazy_artifact import ArtifactHandle
 from nerbench.artifacts.references import resolve
 
 def load(folder):

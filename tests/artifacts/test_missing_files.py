@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nerbench.artifacts.availability import find_incomplete
 from nerbench.artifacts.manifest import ArtifactRef, Provenance
+from nerbench.artifacts.missing_files import find_incomplete
 from nerbench.artifacts.references import resolve_one
 from nerbench.artifacts.store import Store
 

@@ -25,12 +25,12 @@ def find_incomplete(artifacts: Iterable[ArtifactRef]) -> dict[str, str]:
     """
     stored = [artifact for artifact in artifacts if artifact.store is not None]
     entries = list(zip(stored, in_parallel(_entries, stored), strict=True))
-    files = ((one.store or "", entry) for one, found in entries for entry in found)
-    blobs = list({_Blob(store, blob_path(entry)) for store, entry in files if not isinstance(entry, str)})
+    stored_files = ((artifact.store or "", entry) for artifact, files in entries for entry in files)
+    blobs = list({_Blob(store, blob_path(entry)) for store, entry in stored_files if not isinstance(entry, str)})
     sizes = dict(zip(blobs, in_parallel(_size, blobs), strict=True))
     problems = {
-        one.artifact_id: "; ".join(filter(None, (_problem(one.store or "", entry, sizes) for entry in found)))
-        for one, found in entries
+        artifact.artifact_id: "; ".join(filter(None, (_problem(artifact.store or "", one, sizes) for one in files)))
+        for artifact, files in entries
     }
     return {artifact_id: problem for artifact_id, problem in problems.items() if problem}
 

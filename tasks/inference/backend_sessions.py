@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from nerbench.artifacts.errors import InputError, RunFailedError
-from nerbench.tasks.child_process import run_child
-from nerbench.tasks.inference.backends import PROVIDERS, check_backend
+from nerbench.tasks.inference.backends import PROVIDERS, check_backend, export_graph
 from nerbench.tasks.inference.optimize import TOLERANCES, golden_inputs, one_by_one, together
 from nerbench.tasks.inference.quantized_linear import TOLERANCE as TOLERANCE_INT8
 from nerbench.tasks.inference.tagger import Batching, Tagger
@@ -34,8 +33,12 @@ Model = Callable[..., Logits]
 """Called with `input_ids` and perhaps `attention_mask`, (sentences, tokens) int64."""
 
 
-def use_backend(tagger: Tagger, folder: Path, backend: str, precision: str, name: str) -> Tagger:
+def use_backend(  # noqa: PLR0913, PLR0917 - the model, and what computes it
+    tagger: Tagger, folder: Path, backend: str, precision: str, name: str, graph: Path | None = None
+) -> Tagger:
     """The tagger in `folder`, loaded in fp32 and called `name` in messages, with its model computed by a backend.
+
+    `graph` is the file of `export_graph`; without it, the model is exported to a temporary one.
 
     Sentences are padded, or only those of equal length computed together if padding changes the logits. Raises
     InputError like `check_backend`, if the model cannot be exported, or if the logits of the golden sentences differ
@@ -44,10 +47,7 @@ def use_backend(tagger: Tagger, folder: Path, backend: str, precision: str, name
     """
     check_backend(backend, tagger.device.type)
     with tempfile.TemporaryDirectory(prefix="nerbench-") as scratch:
-        path = Path(scratch) / "model.onnx"
-        job = {"folder": str(folder), "onnx": str(path), "window": tagger.window, "name": name}
-        job |= {"backend": backend, "precision": precision}
-        run_child("nerbench.tasks.inference.onnx_export", job, what=f"export of {name} to ONNX")
+        path = graph or export_graph(folder, Path(scratch), backend, precision, tagger.window, name)
         if backend == "onnxruntime":
             model = onnx_model(path, tagger.device, tagger.model.config.num_labels)
         else:

@@ -13,7 +13,7 @@ from nerbench.tasks.analysis.calibration import calibration
 from nerbench.tasks.analysis.errors import confusion, errors
 from nerbench.tasks.config import BenchmarkConfig
 from nerbench.tasks.results.rows import metric_rows
-from nerbench.tasks.runs import Run
+from nerbench.tasks.run_identity import Run
 from nerbench.tasks.scoring.counts import OVERALL
 from nerbench.tasks.scoring.metrics import Row
 from nerbench.tasks.scoring.stored_predictions import Predicted, predictions_key, read_predictions

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nerbench.tasks.statistics import bootstrap
-from nerbench.tasks.statistics.bootstrap import left_out, resampled, seed_of
+from nerbench.tasks.statistics import resampling
+from nerbench.tasks.statistics.resampling import left_out, resampled, seed_of
 
 VALUES = np.random.default_rng(1).poisson(5.0, size=(40, 6))
 
@@ -17,7 +17,7 @@ def test_columns_share_their_resamples() -> None:
 
 def test_resamples_do_not_depend_on_how_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = resampled(VALUES, seed=3, n=50)
-    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 8 * 40 * 7)
+    monkeypatch.setattr(resampling, "CHUNK_BYTES", 8 * 40 * 7)
     assert np.array_equal(resampled(VALUES, seed=3, n=50), whole)
 
 

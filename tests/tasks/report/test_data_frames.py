@@ -7,7 +7,7 @@ import pytest
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.tables.tables import read_results
-from nerbench.tasks.report.frames import Results
+from nerbench.tasks.report.data_frames import Results
 from nerbench.tasks.report.report import build
 from nerbench.tasks.scoring.metrics import HEADLINE
 

@@ -9,12 +9,13 @@ from tiny_models import SENTENCES, save_bert
 
 from nerbench.artifacts.errors import InputError
 from nerbench.artifacts.references import resolve
-from nerbench.tasks.inference.evaluation_cache import tagger_handle
+from nerbench.tasks.inference import backend_sessions
+from nerbench.tasks.inference.backend_sessions import Logits, checked
 from nerbench.tasks.inference.evaluation_key import EvaluationSettings
 from nerbench.tasks.inference.loading import load_tagger
 from nerbench.tasks.inference.prediction import predict_block
 from nerbench.tasks.inference.tagger import Tagger
-from nerbench.tasks.inference.whole_model import Logits, checked
+from nerbench.tasks.inference.tagger_handles import tagger_handle
 
 CPU = torch.device("cpu")
 
@@ -63,6 +64,22 @@ def test_changed_tags_of_int8_are_reported(tagger: Tagger, caplog: pytest.LogCap
         checked(tagger, Other(tagger, by=0.29), "onnxruntime", "int8", "fred")
     assert "fred on onnxruntime in int8: " in caplog.text
     assert "of the golden sentences get another label than in fp32" in caplog.text
+
+
+def test_a_graph_that_exists_is_not_exported_again(
+    folder: Path, tagger: Tagger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def open_model(path: Path, device: torch.device, width: int) -> Other:
+        opened.append(path)
+        return Other(tagger, by=0.0)
+
+    monkeypatch.setattr(backend_sessions, "check_backend", lambda backend, device: None)
+    monkeypatch.setattr(backend_sessions, "export_graph", lambda *given: pytest.fail("exported again"))
+    monkeypatch.setattr(backend_sessions, "onnx_model", open_model)
+    backend_sessions.use_backend(tagger, folder, "onnxruntime", "fp32", "fred", tmp_path / "model.onnx")
+    assert opened == [tmp_path / "model.onnx"]
 
 
 @pytest.mark.slow

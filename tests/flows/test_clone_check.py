@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nerbench.artifacts.errors import InputError
-from nerbench.flows.clones import PACKAGES, differing_file, require_installed
+from nerbench.flows.clone_check import PACKAGES, differing_file, require_installed
 
 ROOT = Path(__file__).resolve().parents[2]
 

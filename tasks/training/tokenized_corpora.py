@@ -49,20 +49,13 @@ def tokenized(corpus: Corpus, tokenizer: LoadedTokenizer, window: int, tags: Seq
     Columns: `input_ids`; `labels`, the number in `tags` at the first token of each word that the window predicts (0 for
     a tag that is not in `tags`), otherwise IGNORED; `words`, the positions of these words in the corpus.
     """
-    from datasets import Dataset, Features, List, Value
+    from datasets import Features, List, Value
 
     key = _key(corpus, tokenizer, window, tags)
     file = cache_folder() / "tokenized" / f"{key}.arrow"
     file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists():
-        try:
-            found = Dataset.from_file(str(file))
-            found.data.validate(full=True)
-            os.utime(file)
-            return found
-        except (pa.ArrowException, OSError) as error:
-            log.warning("%s is damaged (%s); the corpus is tokenized again", file, error)
-            file.unlink(missing_ok=True)
+    if (found := _read(file)) is not None:
+        return found
     names = sorted({tag for part in corpus.parts() for tag in Column.of(part.tags).flat.unique().to_pylist()})
     numbers = {tag: number for number, tag in enumerate(tags)}
     number_of = np.array([numbers.get(tag, 0) for tag in names], np.int32)
@@ -103,6 +96,23 @@ def tokenized(corpus: Corpus, tokenizer: LoadedTokenizer, window: int, tags: Seq
         )
     _drop_old(file.parent)
     return made.with_format(None)
+
+
+def _read(file: Path) -> "Dataset | None":
+    """The rows of a file, which counts as used now; None if there is no file or it is damaged."""
+    from datasets import Dataset
+
+    if not file.exists():
+        return None
+    try:
+        found = Dataset.from_file(str(file))
+        found.data.validate(full=True)
+        os.utime(file)
+    except (pa.ArrowException, OSError) as error:
+        log.warning("%s is damaged (%s); the corpus is tokenized again", file, error)
+        file.unlink(missing_ok=True)
+        return None
+    return found
 
 
 @contextmanager

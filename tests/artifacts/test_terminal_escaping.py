@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerbench.artifacts.errors import InputError
-from nerbench.artifacts.escaping import EscapedRecord, escaped
 from nerbench.artifacts.manifest import Provenance
 from nerbench.artifacts.store import Store
+from nerbench.artifacts.terminal_escaping import EscapedRecord, escaped
 
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 

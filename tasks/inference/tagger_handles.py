@@ -1,0 +1,53 @@
+"""Lazy handles of taggers as an evaluation runs them: with its device, precision and backend."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nerbench.artifacts.lazy_artifact import ArtifactHandle
+from nerbench.artifacts.manifest import ArtifactRef
+from nerbench.artifacts.references import golden_of, materialise
+from nerbench.tasks.inference.backends import check_backend, export_graph
+from nerbench.tasks.inference.evaluation_key import EvaluationSettings
+
+if TYPE_CHECKING:
+    from nerbench.tasks.inference.tagger import Tagger
+
+
+def tagger_handle(
+    artifact: ArtifactRef, settings: EvaluationSettings, *, as_saved: bool = False, graph: Path | None = None
+) -> "ArtifactHandle[Tagger]":
+    """A lazy handle of the model with these settings; with `as_saved`, torch computes it and no module is replaced.
+
+    `graph` is the file of `export_once`; without it, a backend exports the model itself.
+    """
+    from nerbench.tasks.inference.backend_sessions import use_backend
+    from nerbench.tasks.inference.loading import load_tagger, resolve_device
+    from nerbench.tasks.inference.optimize import optimize_for_inference
+
+    device = resolve_device(settings.device)
+
+    def load(folder: Path) -> "Tagger":
+        on_torch = as_saved or settings.backend == "torch"
+        tagger = load_tagger(
+            folder,
+            device=device,
+            precision=settings.precision if on_torch else "fp32",
+            window=settings.max_length,
+            name=artifact.name,
+            golden=golden_of(artifact),
+        )
+        if not on_torch:
+            return use_backend(tagger, folder, settings.backend, settings.precision, artifact.name, graph)
+        return tagger if as_saved else optimize_for_inference(tagger)
+
+    return ArtifactHandle(artifact, load)
+
+
+def export_once(artifact: ArtifactRef, settings: EvaluationSettings, target: Path) -> Path:
+    """Export a model for a backend to a file in the folder `target`, which several processes can read.
+
+    Raises InputError like `check_backend`, or if the model cannot be exported.
+    """
+    check_backend(settings.backend, settings.device.partition(":")[0])
+    options = settings.backend, settings.precision, settings.max_length
+    return export_graph(materialise(artifact), target, *options, artifact.name)
